@@ -1,0 +1,52 @@
+//! So many lines, so many bytes: what is waiting is bounded by both.
+
+use std::ops::{Add, AddAssign, Sub, SubAssign};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) lines: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Amount {
+    /// Whether `other` fits into this.
+    #[inline]
+    pub(crate) fn covers(self, other: Self) -> bool {
+        self.lines >= other.lines && self.bytes >= other.bytes
+    }
+}
+
+impl Add for Amount {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { lines: self.lines + other.lines, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl AddAssign for Amount {
+    #[inline]
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// Never less than nothing.
+impl Sub for Amount {
+    type Output = Self;
+
+    #[inline]
+    fn sub(self, other: Self) -> Self {
+        Self {
+            lines: self.lines.saturating_sub(other.lines),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+}
+
+impl SubAssign for Amount {
+    #[inline]
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
+    }
+}

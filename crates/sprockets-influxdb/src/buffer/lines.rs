@@ -1,0 +1,93 @@
+//! Where the lines of a piece of line protocol end. A line feed within a quoted string does not end one.
+
+use memchr::{memchr, memchr2, memchr3};
+
+/// The lines of `bytes`, each without its line feed. A last line without one counts.
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (line, after) = rest.split_at(line_end(rest));
+        rest = after;
+        Some(line.strip_suffix(b"\n").unwrap_or(line))
+    })
+}
+
+/// Where the first line ends, after its line feed.
+pub(crate) fn line_end(bytes: &[u8]) -> usize {
+    let mut at = match head_end(bytes) {
+        Ok(fields) => fields,
+        Err(end) => return end,
+    };
+    // Among the fields a quote opens a string, since a field's name has none.
+    while let Some(found) = memchr2(b'"', b'\n', &bytes[at..]) {
+        at += found + 1;
+        if bytes[at - 1] == b'\n' {
+            return at;
+        }
+        at = string_end(bytes, at);
+    }
+    bytes.len()
+}
+
+/// Where the name and tags end, or the line, if it ends before.
+fn head_end(bytes: &[u8]) -> Result<usize, usize> {
+    let mut at = 0;
+    while let Some(found) = memchr3(b'\\', b' ', b'\n', &bytes[at..]) {
+        at += found + 1;
+        match bytes[at - 1] {
+            b' ' => return Ok(at),
+            b'\n' => return Err(at),
+            // An escape, unless a line feed follows, which none can hide.
+            _ => at += usize::from(bytes.get(at).is_some_and(|&next| next != b'\n')),
+        }
+    }
+    Err(bytes.len())
+}
+
+/// Where a string ends whose contents begin at `at`.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
+        at += found + 1;
+        if bytes[at - 1] == b'"' {
+            return at;
+        }
+        at = (at + 1).min(bytes.len());
+    }
+    // A string that is never closed: better one bad line than all that follow it.
+    memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |found| start + found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_at_a_line_feed_outside_of_strings() {
+        let all: Vec<&[u8]> = vec![
+            b"m f=1i 7",
+            b"m,t=a\\ b\"c,u=d f=\"x\ny\\\"\nz\\\\\",g=\"\" 8",
+            b"m\\ n,t=\\,\" a=\"\",b=\" \\\\\\\"\n\" 9",
+            b"m",
+            b"",
+            b"m f=2i 10",
+        ];
+        let mut bytes = all.join(&b'\n');
+        assert_eq!(lines(&bytes).collect::<Vec<_>>(), all);
+        bytes.push(b'\n');
+        assert_eq!(lines(&bytes).collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn damaged_text_ends_too() {
+        for text in ["m f=\"never closed", "m f=\"\\", "m\\", "\\", "\"", "m,\\\n\n", "m \"\n\"\n"]
+        {
+            let bytes = text.as_bytes();
+            let total: usize = lines(bytes).map(|line| line.len() + 1).sum();
+            assert!(total >= bytes.len(), "{text:?}");
+        }
+    }
+}

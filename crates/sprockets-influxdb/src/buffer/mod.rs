@@ -1,0 +1,419 @@
+//! Where measurements wait: as bytes of line protocol, by database. Any thread adds, sender threads take; both bounds
+//! (measurements and bytes) are exact, and the books are kept here, under the same locks as what they count.
+//!
+//! A thread that adds takes the lock of its shard only, as long as its grant and its chunk last. Everything else, a
+//! few times in a thousand lines, happens under the lock of the [`Queue`]. Locks are taken in the order queue, shard.
+
+mod amount;
+mod batch;
+mod chunk;
+mod lines;
+mod queue;
+mod shard;
+
+pub(crate) use amount::Amount;
+pub(crate) use batch::Batch;
+pub(crate) use queue::{Door, Order, Outcome, Place};
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use crate::config::{Overflow, Precision};
+use crate::measurement::Clock;
+use crate::stats::{DropReason, Report, Stats};
+use crate::sync::{lock, wait};
+use queue::{CHUNK_BYTES, Queue};
+use shard::Shard;
+
+/// How many databases of a shard get chunks of full size, and keep them.
+const WARM_DATABASES: usize = 4;
+
+/// The bounds of what waits, and when it is due.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// The most that may wait.
+    pub(crate) buffer: Amount,
+    /// The most in one batch. A single line may have more bytes.
+    pub(crate) batch: Amount,
+    /// So many open lines are submitted at once.
+    pub(crate) trigger_size: usize,
+    /// Fewer are submitted when the first of them has waited so long.
+    pub(crate) submission_interval: Duration,
+    /// The probability that a batch is submitted at all.
+    pub(crate) sample_probability: f64,
+    pub(crate) overflow: Overflow,
+    /// How long an add may wait for room, with [`Overflow::Block`].
+    pub(crate) block_timeout: Duration,
+}
+
+pub(crate) struct Buffer {
+    shards: Box<[Shard]>,
+    queue: Mutex<Queue>,
+    /// Set while no measurement fits and the newest is to be dropped: then there is nothing to ask the queue.
+    full: AtomicBool,
+    /// Tells senders that there may be something to do.
+    work: Condvar,
+    /// Tells those who wait for room or for a flush that something was decided.
+    decided: Condvar,
+    clock: Clock,
+}
+
+/// What is to be counted of a measurement beside its line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) non_finite: usize,
+    pub(crate) repaired: bool,
+}
+
+impl Buffer {
+    pub(crate) fn new(limits: Limits, door: Door, clock: Clock) -> Self {
+        let cores = thread::available_parallelism().map_or(4, usize::from);
+        let shards: Box<[Shard]> =
+            (0..(4 * cores).next_power_of_two().clamp(4, 64)).map(|_| Shard::default()).collect();
+        let buffer = Self {
+            shards,
+            queue: Mutex::new(Queue::new(limits, door)),
+            full: AtomicBool::new(false),
+            work: Condvar::new(),
+            decided: Condvar::new(),
+            clock,
+        };
+        buffer.tell_shards(&lock(&buffer.queue));
+        buffer
+    }
+
+    /// Adds a line of `len` bytes, which `write` appends, or counts why it was dropped.
+    #[inline]
+    pub(crate) fn push(
+        &self,
+        database: &str,
+        precision: Precision,
+        len: usize,
+        write: impl Fn(&mut Vec<u8>),
+        notes: Notes,
+    ) {
+        let shard = self.shard();
+        let mut open = lock(&shard.0);
+        if notes.repaired {
+            open.tally.repaired += 1;
+        }
+        open.tally.non_finite += notes.non_finite as u64;
+        if open.push(database, precision, len, &write) {
+            return;
+        }
+        if self.full.load(Ordering::Relaxed) {
+            open.tally.drop_added(DropReason::Newest);
+            return;
+        }
+        drop(open);
+        self.push_slowly(shard, database, precision, len, write);
+    }
+
+    /// Counts a measurement that never became a line.
+    #[cold]
+    pub(crate) fn drop_added(&self, reason: DropReason, notes: Notes) {
+        let mut open = lock(&self.shard().0);
+        open.tally.drop_added(reason);
+        open.tally.non_finite += notes.non_finite as u64;
+    }
+
+    #[inline]
+    fn shard(&self) -> &Shard {
+        &self.shards[shard::index_for_this_thread(self.shards.len())]
+    }
+
+    #[cold]
+    fn push_slowly(
+        &self,
+        shard: &Shard,
+        database: &str,
+        precision: Precision,
+        len: usize,
+        write: impl Fn(&mut Vec<u8>),
+    ) {
+        let line = Amount { lines: 1, bytes: len };
+        let mut blocked_until = None;
+        let mut queue = lock(&self.queue);
+        let dropped = loop {
+            match queue.door {
+                Door::Open => {}
+                Door::Disabled => break DropReason::Disabled,
+                Door::Closed => break DropReason::Closed,
+            }
+            if self.push_granted(&mut queue, shard, database, precision, len, &write) {
+                return;
+            }
+            match queue.limits.overflow {
+                Overflow::Oldest => {
+                    self.seal(&mut queue);
+                    if !queue.drop_oldest(line) {
+                        break DropReason::Newest;
+                    }
+                }
+                Overflow::Block => {
+                    let now = self.clock.now();
+                    let timeout = queue.limits.block_timeout;
+                    let until = *blocked_until.get_or_insert(now.saturating_add(timeout));
+                    if now >= until {
+                        break DropReason::BlockTimeout;
+                    }
+                    self.submit(&mut queue);
+                    queue.blocked += 1;
+                    queue = wait(&self.decided, queue, Some(until - now));
+                    queue.blocked -= 1;
+                }
+                _ => {
+                    self.submit(&mut queue);
+                    let full = queue.room().lines == 0;
+                    self.full.store(full, Ordering::Relaxed);
+                    break DropReason::Newest;
+                }
+            }
+        };
+        lock(&shard.0).tally.drop_added(dropped);
+    }
+
+    /// Pushes a line to a shard after getting it what it needs for that, a grant and a chunk; false if the bounds do not
+    /// allow it.
+    fn push_granted(
+        &self,
+        queue: &mut Queue,
+        shard: &Shard,
+        database: &str,
+        precision: Precision,
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let line = Amount { lines: 1, bytes: len };
+        let mut open = lock(&shard.0);
+        if !open.grant.covers(line) && queue.grant(line).is_none() {
+            drop(open);
+            self.reclaim(queue);
+            open = lock(&shard.0);
+        }
+        if !open.grant.covers(line) {
+            let Some(grant) = queue.grant(line) else { return false };
+            queue.granted += grant;
+            open.grant += grant;
+        }
+        if queue.first_open.is_none() {
+            queue.first_open = Some(self.clock.now());
+            self.signal(queue);
+        }
+        if !open.has_chunk(database, precision, len) {
+            let capacity = if open.databases() < WARM_DATABASES { CHUNK_BYTES } else { len };
+            let chunk = queue.fresh_chunk(len, capacity);
+            let name = queue.database(database);
+            if let Some(full) = open.replace_chunk(&name, precision, chunk) {
+                let emptied = queue.gather(&name, precision, full);
+                queue.recycle(emptied);
+            }
+        }
+        let pushed = open.push(database, precision, len, write);
+        drop(open);
+        if queue.is_triggered() {
+            self.reclaim(queue);
+            if queue.is_triggered() {
+                self.submit(queue);
+            }
+        }
+        pushed
+    }
+
+    /// Takes back what was granted to shards and not used, so that what is left counts open lines exactly.
+    fn reclaim(&self, queue: &mut Queue) {
+        for shard in &self.shards {
+            let mut open = lock(&shard.0);
+            queue.granted -= open.grant;
+            open.grant = Amount::default();
+        }
+    }
+
+    /// Makes all that is open due at once. A sender seals it: that is not the application's work.
+    fn submit(&self, queue: &mut Queue) {
+        if !queue.submit && queue.granted.lines > 0 {
+            queue.submit = true;
+            self.signal(queue);
+        }
+    }
+
+    /// Gathers what is open in the shards and seals it into batches.
+    fn seal(&self, queue: &mut Queue) {
+        for shard in &self.shards {
+            lock(&shard.0).collect(WARM_DATABASES, |database, precision, chunk| {
+                queue.gather(database, precision, chunk)
+            });
+        }
+        queue.seal();
+        self.signal(queue);
+    }
+
+    fn signal(&self, queue: &mut Queue) {
+        queue.signals += 1;
+        self.work.notify_all();
+    }
+
+    /// Tells whoever waits for room, or for a flush, that something was decided.
+    fn tell(&self, queue: &Queue) {
+        self.full.store(false, Ordering::Relaxed);
+        if queue.is_awaited() {
+            self.decided.notify_all();
+        }
+    }
+
+    fn tell_shards(&self, queue: &Queue) {
+        for shard in &self.shards {
+            lock(&shard.0).batch_limit = queue.limits.batch;
+        }
+    }
+}
+
+/// For senders.
+impl Buffer {
+    /// Seals what is due by its number or by its age.
+    pub(crate) fn seal_due(&self) {
+        let mut queue = lock(&self.queue);
+        if queue.due_at().is_some_and(|due| due <= self.clock.now()) {
+            self.seal(&mut queue);
+        }
+    }
+
+    /// Takes the first batch that is due for a database that `is_open`, of at most so many bytes. It stays pending until
+    /// it is settled, whole or in parts.
+    pub(crate) fn take(&self, most_bytes: usize, is_open: impl Fn(&str) -> bool) -> Option<Batch> {
+        lock(&self.queue).take(most_bytes, is_open)
+    }
+
+    /// Puts back a batch that was taken, or a part of one.
+    pub(crate) fn put_back(&self, batch: Batch, place: Place) {
+        let mut queue = lock(&self.queue);
+        queue.put_back(batch, place);
+        self.signal(&mut queue);
+    }
+
+    /// Enters in the books what became of a batch, or of a part of one: each of its lines is delivered or rejected.
+    pub(crate) fn settle(&self, batch: Batch, outcome: Outcome) {
+        debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
+        let mut queue = lock(&self.queue);
+        queue.settle(batch.order, batch.amount(), outcome);
+        queue.recycle(batch.into_chunks());
+        self.tell(&queue);
+    }
+
+    /// Enters a request in the books.
+    pub(crate) fn count_request(&self, bytes: u64, is_retry: bool) {
+        let mut queue = lock(&self.queue);
+        queue.books.batches += 1;
+        queue.books.retries += u64::from(is_retry);
+        queue.books.bytes_sent += bytes;
+    }
+
+    pub(crate) fn note_error(&self, error: String) {
+        lock(&self.queue).books.last_error = Some(error);
+    }
+
+    /// When what is open will be due.
+    pub(crate) fn due_at(&self) -> Option<Duration> {
+        lock(&self.queue).due_at()
+    }
+
+    /// A number that changes with every signal: taken before a look at the buffer, it tells [`wait`](Self::wait)
+    /// whether there was one since.
+    pub(crate) fn signals(&self) -> u64 {
+        lock(&self.queue).signals
+    }
+
+    /// Waits for a signal after `seen`, or until a time.
+    pub(crate) fn wait(&self, seen: u64, until: Option<Duration>) {
+        let queue = lock(&self.queue);
+        if queue.signals == seen {
+            let timeout = until.map(|until| until.saturating_sub(self.clock.now()));
+            drop(wait(&self.work, queue, timeout));
+        }
+    }
+
+    /// Wakes every sender.
+    pub(crate) fn wake(&self) {
+        self.signal(&mut lock(&self.queue));
+    }
+}
+
+/// For the client.
+impl Buffer {
+    /// Seals all that was added before the call, and returns a handle to wait for what becomes of it.
+    pub(crate) fn begin_flush(&self) -> u64 {
+        let mut queue = lock(&self.queue);
+        let before = queue.books.sampled_out;
+        self.seal(&mut queue);
+        let sampled_out = queue.books.sampled_out - before;
+        queue.begin_flush(sampled_out)
+    }
+
+    /// Waits until everything that the flush covers is decided, or until a time.
+    pub(crate) fn end_flush(&self, id: u64, until: Duration) -> Report {
+        let mut queue = lock(&self.queue);
+        while !queue.is_flushed(id) {
+            let left = until.saturating_sub(self.clock.now());
+            if left.is_zero() {
+                break;
+            }
+            queue = wait(&self.decided, queue, Some(left));
+        }
+        queue.end_flush(id)
+    }
+
+    /// Takes no more measurements.
+    pub(crate) fn close(&self) {
+        let mut queue = lock(&self.queue);
+        queue.door = Door::Closed;
+        self.seal(&mut queue);
+        self.decided.notify_all();
+    }
+
+    /// Changes the limits. What is open is sealed by the old ones.
+    pub(crate) fn set_limits(&self, limits: Limits, door: Door) {
+        let mut queue = lock(&self.queue);
+        self.seal(&mut queue);
+        queue.limits = limits;
+        if queue.door != Door::Closed {
+            queue.door = door;
+        }
+        self.tell_shards(&queue);
+        self.full.store(false, Ordering::Relaxed);
+        self.decided.notify_all();
+    }
+
+    /// The books, taken in one piece.
+    pub(crate) fn stats(&self) -> Stats {
+        let queue = lock(&self.queue);
+        let shards: Vec<MutexGuard<'_, shard::Open>> =
+            self.shards.iter().map(|shard| lock(&shard.0)).collect();
+        let books = &queue.books;
+        let mut stats = Stats {
+            delivered: books.delivered,
+            rejected: books.rejected,
+            sampled_out: books.sampled_out,
+            dropped: books.dropped,
+            batches: books.batches,
+            retries: books.retries,
+            bytes_sent: books.bytes_sent,
+            last_error: books.last_error.clone(),
+            ..Stats::default()
+        };
+        let mut unused = Amount::default();
+        for open in shards {
+            stats.added += open.tally.added;
+            stats.dropped.add_all(&open.tally.dropped);
+            stats.non_finite += open.tally.non_finite;
+            stats.repaired += open.tally.repaired;
+            unused += open.grant;
+        }
+        stats.pending = (queue.granted - unused + queue.sealed).lines as u64;
+        stats
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Where a thread writes its lines. Each thread has one of a few shards, so that threads that add at once do not wait
+//! for each other; what a shard may take without asking is granted to it beforehand.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::Amount;
+use super::chunk::Chunk;
+use crate::config::Precision;
+use crate::stats::{DropReason, Dropped};
+
+/// A lock of its own in cache lines of its own.
+#[repr(align(128))]
+#[derive(Default)]
+pub(super) struct Shard(pub(super) Mutex<Open>);
+
+/// What is open: written to, not yet part of a batch.
+#[derive(Default)]
+pub(super) struct Open {
+    /// What may still be written here before asking the queue.
+    pub(super) grant: Amount,
+    /// The most that goes into one batch, and so into one chunk.
+    pub(super) batch_limit: Amount,
+    pub(super) tally: Tally,
+    chunks: Vec<OpenChunk>,
+    /// The index of the one written last.
+    last: usize,
+}
+
+struct OpenChunk {
+    database: Arc<str>,
+    precision: Precision,
+    chunk: Chunk,
+}
+
+/// A shard's part of the books.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) added: u64,
+    pub(super) dropped: Dropped,
+    pub(super) non_finite: u64,
+    pub(super) repaired: u64,
+}
+
+impl Tally {
+    pub(super) fn drop_added(&mut self, reason: DropReason) {
+        self.added += 1;
+        self.dropped.add(reason, 1);
+    }
+}
+
+impl Open {
+    /// Writes a line, if all that it needs is at hand.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        database: &str,
+        precision: Precision,
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let line = Amount { lines: 1, bytes: len };
+        let Some(index) = self.find(database, precision).filter(|&index| self.fits(index, len))
+        else {
+            return false;
+        };
+        if !self.grant.covers(line) {
+            return false;
+        }
+        self.chunks[index].chunk.push(write);
+        self.last = index;
+        self.grant -= line;
+        self.tally.added += 1;
+        true
+    }
+
+    /// Whether there is a chunk that takes a line.
+    pub(super) fn has_chunk(&self, database: &str, precision: Precision, len: usize) -> bool {
+        self.find(database, precision).is_some_and(|index| self.fits(index, len))
+    }
+
+    #[inline]
+    fn fits(&self, index: usize, len: usize) -> bool {
+        let chunk = &self.chunks[index].chunk;
+        let within_batch = chunk.lines() == 0
+            || chunk.lines() < self.batch_limit.lines
+                && chunk.bytes().len() + len <= self.batch_limit.bytes;
+        within_batch && chunk.room() >= len
+    }
+
+    #[inline]
+    fn find(&self, database: &str, precision: Precision) -> Option<usize> {
+        let is_it = |open: &OpenChunk| *open.database == *database && open.precision == precision;
+        if self.chunks.get(self.last).is_some_and(is_it) {
+            return Some(self.last);
+        }
+        self.chunks.iter().position(is_it)
+    }
+
+    /// Puts a chunk in place for a database. Returns the one that was there.
+    pub(super) fn replace_chunk(
+        &mut self,
+        database: &Arc<str>,
+        precision: Precision,
+        chunk: Chunk,
+    ) -> Option<Chunk> {
+        match self.find(database, precision) {
+            Some(index) => Some(std::mem::replace(&mut self.chunks[index].chunk, chunk)),
+            None => {
+                self.chunks.push(OpenChunk { database: database.clone(), precision, chunk });
+                None
+            }
+        }
+    }
+
+    /// How many databases have a chunk here.
+    pub(super) fn databases(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Hands every chunk to `gather`, which may give it back empty. Chunks of more databases than `kept` are let go.
+    pub(super) fn collect(
+        &mut self,
+        kept: usize,
+        mut gather: impl FnMut(&Arc<str>, Precision, Chunk) -> Option<Chunk>,
+    ) {
+        for open in &mut self.chunks {
+            if open.chunk.lines() > 0 {
+                let chunk = std::mem::take(&mut open.chunk);
+                open.chunk = gather(&open.database, open.precision, chunk).unwrap_or_default();
+            }
+        }
+        self.chunks.truncate(kept);
+        self.grant = Amount::default();
+    }
+}
+
+/// Which of so many shards is this thread's. `count` is a power of two.
+#[inline]
+pub(super) fn index_for_this_thread(count: usize) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static INDEX: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    INDEX.with(|index| {
+        if index.get() == usize::MAX {
+            index.set(NEXT.fetch_add(1, Ordering::Relaxed) % (usize::MAX / 2));
+        }
+        index.get() & (count - 1)
+    })
+}

@@ -1,0 +1,448 @@
+//! The client: the only place where measurements, buffer and delivery are put together; and the one client of the
+//! process that [`install`] makes.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use once_cell::race::OnceBox;
+
+use crate::buffer::{Amount, Buffer, Door, Limits, Notes};
+use crate::config::{Api, Config, Setting, Settings};
+use crate::delivery::{HttpTransport, Route, Sender, Threads, Transport};
+use crate::error::Result;
+use crate::measurement::{BaseTags, Clock, Measurement};
+use crate::stats::{DropReason, Report, Stats};
+use crate::sync::lock;
+use crate::sys;
+
+/// Records measurements and gets them to InfluxDB. Clones are the same client; any thread may use any of them.
+///
+/// When the last clone is dropped, the client shuts down within the configured shutdown timeout. In a child made by
+/// `fork()` a client starts afresh: with an empty buffer, its own threads and connections, and books at zero.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use sprockets_influxdb::{Client, Config, Measurement};
+///
+/// # fn main() -> sprockets_influxdb::Result<()> {
+/// let client = Client::new(Config::from_env()?)?;
+/// client.add_measurement(&Measurement::new("example", "requests").tag("method", "GET").field("bytes", 512))?;
+/// let report = client.shutdown(Duration::from_secs(5));
+/// assert!(report.is_complete());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    process: Arc<Process>,
+}
+
+/// A client as one process sees it.
+struct Process {
+    generation: u64,
+    core: Core,
+    /// The client of a process forked from this one. Made without a lock: another thread may have held any lock at the
+    /// moment of the fork.
+    child: OnceBox<Process>,
+}
+
+struct Core {
+    active: ArcSwap<Active>,
+    /// One change of the configuration at a time.
+    changes: Mutex<()>,
+    buffer: Arc<Buffer>,
+    sender: Arc<Sender>,
+    threads: Arc<Threads>,
+    clock: Clock,
+}
+
+/// The configuration in force, and what is prepared of it.
+struct Active {
+    config: Config,
+    settings: Settings,
+    base_tags: BaseTags,
+    /// Nanoseconds in a unit of the precision.
+    divisor: i64,
+    has_unsigned: bool,
+    transport: Arc<dyn Transport>,
+}
+
+impl Active {
+    fn new(config: Config) -> Result<Self> {
+        let settings = config.resolve()?;
+        let transport = Arc::new(HttpTransport::new(&settings.server)?);
+        Ok(Self::with_transport(config, settings, transport))
+    }
+
+    fn with_transport(config: Config, settings: Settings, transport: Arc<dyn Transport>) -> Self {
+        let base_tags = settings.base_tags.iter().map(|(name, value)| (&**name, &**value));
+        Self {
+            base_tags: BaseTags::new(base_tags),
+            divisor: settings.precision.divisor(),
+            has_unsigned: settings.server.api != Api::V1,
+            config,
+            settings,
+            transport,
+        }
+    }
+
+    /// What is to be in force after a change. Connections are kept, unless they would go elsewhere or otherwise.
+    fn changed(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<Self> {
+        let config = change(self.config.clone())?;
+        let settings = config.resolve()?;
+        if settings.server == self.settings.server {
+            return Ok(Self::with_transport(config, settings, self.transport.clone()));
+        }
+        Self::new(config)
+    }
+
+    fn warn(&self) {
+        for warning in &self.settings.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let settings = &self.settings;
+        Limits {
+            buffer: Amount { lines: settings.max_buffer_size, bytes: settings.max_buffer_bytes },
+            batch: Amount { lines: settings.max_batch_size, bytes: settings.max_batch_bytes },
+            trigger_size: settings.trigger_size,
+            submission_interval: settings.submission_interval,
+            sample_probability: settings.sample_probability,
+            overflow: settings.overflow,
+            block_timeout: settings.block_timeout,
+        }
+    }
+
+    fn door(&self) -> Door {
+        if self.settings.enabled { Door::Open } else { Door::Disabled }
+    }
+
+    fn route(&self) -> Route {
+        Route {
+            transport: self.transport.clone(),
+            address: self.settings.server.url.clone(),
+            on_rejected: self.settings.on_rejected.clone(),
+        }
+    }
+}
+
+impl Client {
+    /// A client by that configuration. Starts one thread; connects when there is something to send.
+    ///
+    /// # Errors
+    ///
+    /// Settings that do not fit together, and a CA file that cannot be used: the error names the setting.
+    pub fn new(config: Config) -> Result<Self> {
+        sys::watch_forks();
+        let active = Active::new(config)?;
+        active.warn();
+        let core = Core::new(active, Clock::monotonic());
+        core.threads.ensure_listener();
+        Ok(Self { process: Arc::new(Process::new(core)) })
+    }
+
+    /// Adds a measurement to the buffer: about a tenth of a microsecond; never the network, the disk, or a wait (other
+    /// than with [`Overflow::Block`](crate::Overflow::Block) on a full buffer). The measurement can be changed and added
+    /// again.
+    ///
+    /// `Ok` means that it is in the books: [`stats`](Self::stats) tells whether it was buffered or, for instance as
+    /// the buffer is full, dropped.
+    ///
+    /// # Errors
+    ///
+    /// A measurement that can never be stored: without a field, without a name, with an integer that the server's API
+    /// has no type for, or with a timestamp out of range. It is counted as dropped ([`DropReason::Invalid`]).
+    #[inline]
+    pub fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
+        self.core().add_measurement(measurement)
+    }
+
+    /// Submits what is buffered, and waits until everything that was added before the call has been decided
+    /// (delivered, rejected or dropped), but at most for `timeout`. A wait for better times, as after a failure, is cut
+    /// short for it, unless the server asked for it.
+    pub fn flush(&self, timeout: Duration) -> Report {
+        self.core().flush(timeout)
+    }
+
+    /// [`flush`](Self::flush) as a future, for any executor, with the configured shutdown timeout.
+    pub fn flush_async(&self) -> Flush {
+        Flush::start(self, |client| client.flush(client.shutdown_timeout()))
+    }
+
+    /// Takes no more measurements, and flushes. What comes later is counted as dropped ([`DropReason::Closed`]). What
+    /// could not be decided in time stays pending; while the process and a clone of the client live, it is still tried
+    /// to deliver it.
+    pub fn shutdown(&self, timeout: Duration) -> Report {
+        self.core().shutdown(timeout)
+    }
+
+    /// [`shutdown`](Self::shutdown) as a future, for any executor, with the configured shutdown timeout.
+    pub fn shutdown_async(&self) -> Flush {
+        // From now on, not from when the thread runs.
+        self.core().buffer.close();
+        Flush::start(self, |client| client.shutdown(client.shutdown_timeout()))
+    }
+
+    /// The books, in one piece: they balance at every moment.
+    pub fn stats(&self) -> Stats {
+        self.core().buffer.stats()
+    }
+
+    /// The configuration in force, with where each value came from. Secrets are masked.
+    pub fn settings(&self) -> Vec<Setting> {
+        self.core().active.load().settings.table().to_vec()
+    }
+
+    /// Changes the configuration, from any thread, effective at once. What waits is kept, and is sent by the new
+    /// configuration.
+    ///
+    /// ```no_run
+    /// # fn main() -> sprockets_influxdb::Result<()> {
+    /// # let client = sprockets_influxdb::Client::new(sprockets_influxdb::Config::new())?;
+    /// client.reconfigure(|config| config.max_batch_size(2_000)?.trigger_size(500))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of `change`, and of [`new`](Self::new); then everything stays as it was.
+    pub fn reconfigure(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<()> {
+        self.core().reconfigure(change)
+    }
+
+    fn shutdown_timeout(&self) -> Duration {
+        self.core().active.load().settings.shutdown_timeout
+    }
+
+    /// This process's own core.
+    #[inline]
+    fn core(&self) -> &Core {
+        let process = &*self.process;
+        if process.generation == sys::generation() { &process.core } else { process.in_child() }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("url", &self.core().active.load().settings.server.url)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    fn new(core: Core) -> Self {
+        Self { generation: sys::generation(), core, child: OnceBox::new() }
+    }
+
+    /// The core of the forked process that we are in, made on first use.
+    #[cold]
+    fn in_child(&self) -> &Core {
+        let mut process = self;
+        while process.generation != sys::generation() {
+            process = process.child.get_or_init(|| Box::new(Self::new(process.core.afresh())));
+        }
+        &process.core
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A forked process owns nothing of its parent's.
+        if self.generation == sys::generation() {
+            let timeout = self.core.active.load().settings.shutdown_timeout;
+            let report = self.core.shutdown(timeout);
+            self.core.threads.stop();
+            if !report.is_complete() {
+                let pending = report.pending;
+                tracing::error!(
+                    "{pending} measurements are lost: not delivered when the client ended"
+                );
+            }
+        }
+    }
+}
+
+impl Core {
+    fn new(active: Active, clock: Clock) -> Self {
+        let buffer = Arc::new(Buffer::new(active.limits(), active.door(), clock.clone()));
+        let sender = Arc::new(Sender::new(buffer.clone(), active.route(), clock.clone()));
+        let most = active.settings.max_clients;
+        let threads = Threads::new(sender.clone(), buffer.clone(), clock.clone(), most);
+        let active = ArcSwap::from_pointee(active);
+        Self { active, changes: Mutex::new(()), buffer, sender, threads, clock }
+    }
+
+    /// The same client with nothing in it. Takes no lock of this one.
+    fn afresh(&self) -> Self {
+        let active = self.active.load();
+        let (config, settings) = (active.config.clone(), active.settings.clone());
+        let transport = active.transport.afresh();
+        let active = Active::with_transport(config, settings, transport);
+        let core = Self::new(active, Clock::monotonic());
+        core.threads.ensure_listener();
+        core
+    }
+
+    #[inline]
+    fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
+        let active = self.active.load();
+        if !active.settings.enabled {
+            self.buffer.drop_added(DropReason::Disabled, Notes::default());
+            return Ok(());
+        }
+        let notes =
+            Notes { non_finite: measurement.non_finite(), repaired: measurement.is_repaired() };
+        if let Err(error) = measurement.check(active.has_unsigned) {
+            self.buffer.drop_added(DropReason::Invalid, notes);
+            return Err(error);
+        }
+        if measurement.is_empty() {
+            self.buffer.drop_added(DropReason::NonFinite, notes);
+            return Ok(());
+        }
+        let line = measurement.line(&active.base_tags, active.divisor);
+        let precision = active.settings.precision;
+        let database = measurement.database();
+        self.buffer.push(database, precision, line.len(), |bytes| line.write_to(bytes), notes);
+        Ok(())
+    }
+
+    fn flush(&self, timeout: Duration) -> Report {
+        let until = self.clock.now().saturating_add(timeout);
+        let flush = self.buffer.begin_flush();
+        self.sender.hurry();
+        self.threads.ensure_listener();
+        self.buffer.end_flush(flush, until)
+    }
+
+    fn shutdown(&self, timeout: Duration) -> Report {
+        self.buffer.close();
+        self.flush(timeout)
+    }
+
+    fn reconfigure(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<()> {
+        let _one_at_a_time = lock(&self.changes);
+        let new = self.active.load().changed(change)?;
+        new.warn();
+        let (limits, door, route) = (new.limits(), new.door(), new.route());
+        let most = new.settings.max_clients;
+        self.active.store(Arc::new(new));
+        self.buffer.set_limits(limits, door);
+        self.sender.set_route(route);
+        self.threads.set_most(most);
+        Ok(())
+    }
+}
+
+/// The [`Report`] of a flush or shutdown under way. The work goes on whether or not this is polled, or dropped.
+#[derive(Debug)]
+pub struct Flush {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    report: Option<Report>,
+    waker: Option<Waker>,
+}
+
+impl Flush {
+    /// Runs `flush` on a thread of its own, as no executor's timer is known to hold its deadline.
+    fn start(client: &Client, flush: impl FnOnce(&Client) -> Report + Send + 'static) -> Self {
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let (result, own) = (shared.clone(), client.clone());
+        let spawned = thread::Builder::new().name("influxdb-flush".to_owned()).spawn(move || {
+            let report = flush(&own);
+            let waker = {
+                let mut shared = lock(&result);
+                shared.report = Some(report);
+                shared.waker.take()
+            };
+            waker.into_iter().for_each(Waker::wake);
+        });
+        if let Err(error) = spawned {
+            tracing::error!("cannot start a thread to wait for a flush: {error}");
+            let pending = client.stats().pending;
+            lock(&shared).report = Some(Report { pending, ..Report::default() });
+        }
+        Self { shared }
+    }
+}
+
+impl Future for Flush {
+    type Output = Report;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Report> {
+        let mut shared = lock(&self.shared);
+        match shared.report {
+            Some(report) => Poll::Ready(report),
+            None => {
+                shared.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+static INSTALLED: OnceBox<Client> = OnceBox::new();
+
+/// Makes the one client that this module's functions use, for the rest of the process. Returns whether this call did;
+/// if there was one already, that one stays as it is.
+///
+/// The process does not wait for it at its end: call [`shutdown`] last.
+///
+/// # Errors
+///
+/// Those of [`Client::new`].
+pub fn install(config: Config) -> Result<bool> {
+    if INSTALLED.get().is_none() {
+        let client = Client::new(config)?;
+        if INSTALLED.set(Box::new(client)).is_ok() {
+            return Ok(true);
+        }
+    }
+    tracing::warn!("a client is installed already: this call of install() changes nothing");
+    Ok(false)
+}
+
+/// Adds a measurement to the installed client: see [`Client::add_measurement`]. Without one, the first call installs
+/// the client that the environment describes.
+///
+/// # Errors
+///
+/// Those of [`Client::add_measurement`]; without an installed client, those of [`Config::from_env`] too.
+pub fn add_measurement(measurement: &Measurement) -> Result<()> {
+    match INSTALLED.get() {
+        Some(client) => client.add_measurement(measurement),
+        None => {
+            install(Config::from_env()?)?;
+            add_measurement(measurement)
+        }
+    }
+}
+
+/// Flushes the installed client: see [`Client::flush`]. Without one there is nothing to do.
+pub fn flush(timeout: Duration) -> Report {
+    INSTALLED.get().map(|client| client.flush(timeout)).unwrap_or_default()
+}
+
+/// Shuts the installed client down: see [`Client::shutdown`]. Without one there is nothing to do.
+pub fn shutdown(timeout: Duration) -> Report {
+    INSTALLED.get().map(|client| client.shutdown(timeout)).unwrap_or_default()
+}
+
+/// The installed client, if there is one.
+pub fn installed() -> Option<Client> {
+    INSTALLED.get().cloned()
+}

@@ -1,0 +1,131 @@
+//! Which certificate authorities are trusted, and what a failed handshake says about the configuration.
+
+use std::io;
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{CertificateError, InvalidMessage, RootCertStore};
+use ureq::tls::{Certificate, RootCerts};
+
+use crate::error::{Error, Result};
+
+/// The certificates of a PEM file, each of which can be a root.
+pub(super) fn read_ca_file(path: &Path) -> Result<Vec<Certificate<'static>>> {
+    let shown = path.display();
+    let unusable = |what: String| {
+        Error::configuration(format!("INFLUXDB_CA_FILE: {shown} {what}; expected PEM certificates"))
+    };
+
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(format!("is not PEM: {error}")))?;
+    if certificates.is_empty() {
+        return Err(unusable("has no certificate in it".to_owned()));
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| unusable(format!("has an unusable certificate: {error}")))?;
+    }
+    Ok(certificates
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect())
+}
+
+/// The platform's roots and these. Reads hundreds of files: for sender threads only. An `Err` is a reason.
+pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let platform =
+        found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
+    let roots: Vec<_> = platform.chain(extra.iter().cloned()).collect();
+    if roots.is_empty() {
+        let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+        let todo = "this machine has no certificate authorities: install ca-certificates, or set INFLUXDB_CA_FILE";
+        return Err(if errors.is_empty() {
+            todo.to_owned()
+        } else {
+            format!("{todo} ({})", errors.join("; "))
+        });
+    }
+    Ok(RootCerts::from(roots))
+}
+
+/// What an operator has to change, when `error` is a TLS handshake that can never succeed as things are.
+pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    match error {
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Some(format!("the server at {peer} does not speak TLS: set INFLUXDB_SCHEME=http"))
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => Some(format!(
+            "the certificate of {peer} is for another name, which INFLUXDB_CA_FILE cannot mend: correct INFLUXDB_HOST, or \
+             the certificate ({error})"
+        )),
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => Some(format!(
+            "the certificate of {peer} is not valid today, or this machine's clock is wrong ({error})"
+        )),
+        rustls::Error::InvalidCertificate(_) => Some(format!(
+            "the certificate of {peer} is not trusted: set INFLUXDB_CA_FILE to the authority that signed it ({error})"
+        )),
+        rustls::Error::AlertReceived(_)
+        | rustls::Error::PeerIncompatible(_)
+        | rustls::Error::NoCertificatesPresented
+        | rustls::Error::UnsupportedNameType => Some(format!("no TLS with {peer}: {error}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, PeerIncompatible};
+
+    use super::*;
+
+    #[test]
+    fn what_can_never_succeed_says_what_to_change() {
+        let refusal = |error| {
+            refusal(&io::Error::new(io::ErrorKind::InvalidData, error), "db:8086")
+                .unwrap_or_default()
+        };
+        let rows = [
+            (
+                rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "INFLUXDB_SCHEME=http",
+            ),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                "set INFLUXDB_CA_FILE",
+            ),
+            (rustls::Error::InvalidCertificate(CertificateError::Expired), "this machine's clock"),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::NotValidForName),
+                "correct INFLUXDB_HOST",
+            ),
+            (
+                rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
+                "no TLS with db:8086",
+            ),
+            (
+                rustls::Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
+                "no TLS with db:8086",
+            ),
+        ];
+        for (error, todo) in rows {
+            let reason = refusal(error);
+            assert!(reason.contains(todo) && reason.contains("db:8086"), "{reason}");
+        }
+        assert_eq!(refusal(rustls::Error::DecryptError), "");
+        assert_eq!(super::refusal(&io::ErrorKind::ConnectionReset.into(), "db:8086"), None);
+    }
+}

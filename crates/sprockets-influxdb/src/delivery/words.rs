@@ -1,0 +1,186 @@
+//! The text of a server's reply, out of the forms that servers put it into: JSON of InfluxDB 1.x, 2.x and 3.x, Telegraf's
+//! almost-JSON, VictoriaMetrics' and the proxies' plain text, or only a header.
+
+use std::str::Chars;
+
+use serde_json::Value;
+
+use super::verdict::Reply;
+
+/// As much of a server's text as a reason shows: it repeats what users sent.
+const MOST_SHOWN: usize = 500;
+
+/// What a server said.
+#[derive(Debug)]
+pub(super) struct Words {
+    status: u16,
+    message: String,
+    complete: bool,
+    /// The lines that it names by number.
+    pub(super) numbered: Option<Numbered>,
+}
+
+/// Lines that a reply names by their number, counted from 1, each with its reason.
+#[derive(Debug, PartialEq)]
+pub(super) struct Numbered {
+    pub(super) lines: Vec<(u64, String)>,
+    pub(super) rest_stored: bool,
+}
+
+impl Words {
+    pub(super) fn of(reply: &Reply<'_>) -> Self {
+        let words = |message, complete, numbered| Self {
+            status: reply.status,
+            message,
+            complete,
+            numbered,
+        };
+        if let Ok(json @ Value::Object(_)) = serde_json::from_slice(reply.body) {
+            if let Some(message) =
+                [&json["error"], &json["message"]].into_iter().find_map(Value::as_str)
+            {
+                return words(
+                    message.trim_end().to_owned(),
+                    !reply.truncated,
+                    Numbered::read(&json, message),
+                );
+            }
+        }
+        let body = String::from_utf8_lossy(reply.body);
+        let body = body.trim();
+        if let Some((message, closed)) = broken_json(body) {
+            return words(message, closed && !reply.truncated, None);
+        }
+        match (body, reply.error_header) {
+            ("", Some(header)) => words(String::from_utf8_lossy(header).into_owned(), false, None),
+            _ => words(without_request(body).to_owned(), !reply.truncated, None),
+        }
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether `message` is all that the server said.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The server's own words: those up to and with the first quote, for in quotes it repeats the request's.
+    pub(super) fn head(&self) -> &str {
+        before_quote(&self.message)
+    }
+
+    /// The status and the message, for a person.
+    pub(super) fn reason(&self) -> String {
+        match clean(&self.message).as_str() {
+            "" => format!("{} without a text", self.status),
+            message => format!("{}: {message}", self.status),
+        }
+    }
+}
+
+impl Numbered {
+    fn read(json: &Value, message: &str) -> Option<Self> {
+        match &json["data"] {
+            // InfluxDB 3: an array when the other lines are stored, one object when nothing is.
+            Value::Array(entries) if !entries.is_empty() => {
+                Some(Self { lines: entries.iter().map(entry).collect(), rest_stored: true })
+            }
+            entry_only @ Value::Object(_) => {
+                Some(Self { lines: vec![entry(entry_only)], rest_stored: false })
+            }
+            _ => Self::read_in_message(json["line"].as_u64()?, message),
+        }
+    }
+
+    /// InfluxDB Cloud and Clustered: `line` is the first bad line, the message lists up to a hundred, as `error parsing
+    /// line 4 (1-based): Unable to parse timestamp`.
+    fn read_in_message(first: u64, message: &str) -> Option<Self> {
+        let mut lines: Vec<_> = message
+            .lines()
+            .filter_map(|text| {
+                let (number, reason) = text
+                    .trim_start()
+                    .strip_prefix("error parsing line ")?
+                    .split_once(" (1-based): ")?;
+                Some((number.parse().ok()?, clean(reason)))
+            })
+            .collect();
+        if lines.iter().all(|(number, _)| *number != first) {
+            lines.push((first, clean(message)));
+        }
+        Some(Self { lines, rest_stored: before_quote(message).contains("partial write") })
+    }
+}
+
+fn entry(json: &Value) -> (u64, String) {
+    // There is no line 0: an entry without a number names nothing.
+    let number = json["line_number"].as_u64().unwrap_or(0);
+    (number, clean(json["error_message"].as_str().unwrap_or("no reason given")))
+}
+
+fn before_quote(message: &str) -> &str {
+    &message[..message.find(['\'', '"']).map_or(message.len(), |quote| quote + 1)]
+}
+
+/// The message in JSON that was cut short, or that Go's `%q` wrote; and whether its end is there.
+fn broken_json(text: &str) -> Option<(String, bool)> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    let starts = ["\"error\":", "\"message\":"]
+        .into_iter()
+        .filter_map(|key| Some(text.find(key)? + key.len()));
+    let string = text[starts.min()?..].trim_start().strip_prefix('"')?;
+
+    let mut message = String::new();
+    let mut rest = string.chars();
+    loop {
+        let character = match rest.next() {
+            None => return Some((message, false)),
+            Some('"') => return Some((message, true)),
+            Some('\\') => match rest.next() {
+                None => return Some((message, false)),
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('x') => hexadecimal(&mut rest, 2),
+                Some('u') => hexadecimal(&mut rest, 4),
+                Some('U') => hexadecimal(&mut rest, 8),
+                Some('a' | 'b' | 'f' | 'v') => ' ',
+                Some(other) => other,
+            },
+            Some(other) => other,
+        };
+        message.push(character);
+    }
+}
+
+fn hexadecimal(rest: &mut Chars<'_>, digits: usize) -> char {
+    let number = rest.as_str().get(..digits).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+    rest.by_ref().take(digits).for_each(drop);
+    number.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// VictoriaMetrics puts the request's address before its words, and with it what the query holds.
+fn without_request(text: &str) -> &str {
+    match text.split_once("requestURI: ") {
+        Some((_, rest)) => rest.split_once("; ").map_or("", |(_, words)| words),
+        None => text,
+    }
+}
+
+/// A text for a log: one line, not too long.
+pub(super) fn clean(text: &str) -> String {
+    let mut characters = text.trim().chars();
+    let mut clean: String = characters
+        .by_ref()
+        .take(MOST_SHOWN)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if characters.next().is_some() {
+        clean.push('…');
+    }
+    clean
+}

@@ -1,0 +1,30 @@
+//! A point in time as InfluxDB stores it.
+
+use std::ops::RangeInclusive;
+use std::time::SystemTime;
+
+/// Nanoseconds since the Unix epoch. Made by `Into` from such a number or from a [`SystemTime`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// What InfluxDB can store (`models.MinNanoTime` and `MaxNanoTime` of InfluxDB 1.x and 2.x).
+    pub(crate) const RANGE: RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
+
+    /// Nanoseconds since the Unix epoch.
+    pub fn nanoseconds(self) -> i64 {
+        self.0
+    }
+}
+
+impl From<i64> for Timestamp {
+    fn from(nanoseconds: i64) -> Self {
+        Self(nanoseconds)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self(super::unix_nanoseconds(time))
+    }
+}

@@ -1,0 +1,177 @@
+//! The books: every measurement that was added is in exactly one of their columns, at every moment.
+
+use std::fmt;
+
+/// What became of the measurements that were added to a client so far. Taken in one piece: at every moment
+///
+/// ```text
+/// added = delivered + rejected + sampled_out + dropped.total() + pending
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Measurements handed to `add_measurement`, whatever came of it.
+    pub added: u64,
+    /// Stored by the server, as it said.
+    pub delivered: u64,
+    /// Refused by the server for good. The log and the hook [`Config::on_rejected`](crate::Config::on_rejected) say why.
+    pub rejected: u64,
+    /// In batches that the sample probability chose not to submit.
+    pub sampled_out: u64,
+    /// Given up on our side, by reason.
+    pub dropped: Dropped,
+    /// Waiting: in the buffer, or on the way.
+    pub pending: u64,
+    /// Of those pending, how many are on disk. Always 0 without a spool.
+    pub spooled: u64,
+    /// Requests made to write a batch, repeated ones included.
+    pub batches: u64,
+    /// Of those, requests for a batch, or a part of one, that was sent before.
+    pub retries: u64,
+    /// Bytes of request bodies sent, after compression.
+    pub bytes_sent: u64,
+    /// Fields left out because they were NaN or infinite.
+    pub non_finite: u64,
+    /// Measurements with a name or a tag that had to be repaired: see [`Measurement`](crate::Measurement).
+    pub repaired: u64,
+    /// The newest failure to deliver, in words.
+    pub last_error: Option<String>,
+}
+
+impl Stats {
+    /// Whether the books balance. They do, unless this crate has a bug.
+    pub fn is_balanced(&self) -> bool {
+        self.added
+            == self.delivered
+                + self.rejected
+                + self.sampled_out
+                + self.dropped.total()
+                + self.pending
+    }
+}
+
+/// Why a measurement was given up on our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// It came when the client was shut down.
+    Closed,
+    /// The client is disabled (`INFLUXDB_ENABLED`).
+    Disabled,
+    /// No server could ever store it; the caller was told.
+    Invalid,
+    /// All of its fields were NaN or infinite.
+    NonFinite,
+    /// The buffer was full when it came (overflow policy `newest`, or nothing was there to drop for it).
+    Newest,
+    /// The buffer was full and it was the oldest (overflow policy `oldest`).
+    Oldest,
+    /// The buffer stayed full for as long as its caller was willing to wait (overflow policy `block`).
+    BlockTimeout,
+}
+
+impl DropReason {
+    /// All reasons, in the order of [`Dropped::iter`].
+    pub const ALL: [Self; 7] = [
+        Self::Closed,
+        Self::Disabled,
+        Self::Invalid,
+        Self::NonFinite,
+        Self::Newest,
+        Self::Oldest,
+        Self::BlockTimeout,
+    ];
+
+    /// The reason as a word for logs and dashboards.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Disabled => "disabled",
+            Self::Invalid => "invalid",
+            Self::NonFinite => "non_finite",
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::BlockTimeout => "block_timeout",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A count for each [`DropReason`].
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped([u64; DropReason::ALL.len()]);
+
+impl Dropped {
+    /// How many were dropped for that reason.
+    pub fn count(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// How many were dropped in all.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Every reason with its count, also those of 0.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.into_iter().zip(self.0)
+    }
+
+    pub(crate) fn add(&mut self, reason: DropReason, count: u64) {
+        self.0[reason as usize] += count;
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum += count;
+        }
+    }
+}
+
+impl fmt::Debug for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().filter(|(_, count)| *count > 0).map(|(r, n)| (r.as_str(), n)))
+            .finish()
+    }
+}
+
+/// What `flush` and `shutdown` achieved: what became of the measurements that were pending when they were called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Stored by the server.
+    pub delivered: u64,
+    /// Refused by the server for good.
+    pub rejected: u64,
+    /// Chosen by the sample probability not to be submitted.
+    pub sampled_out: u64,
+    /// Given up on our side while waiting.
+    pub dropped: u64,
+    /// Not decided when the time was over. They stay in the buffer.
+    pub pending: u64,
+}
+
+impl Report {
+    /// Whether everything was decided in time.
+    pub fn is_complete(&self) -> bool {
+        self.pending == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_place() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{reason}");
+        }
+    }
+}

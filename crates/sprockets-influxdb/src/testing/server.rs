@@ -1,0 +1,372 @@
+//! The server a test holds: its settings, what it has stored and seen, and its threads (one that accepts, one for
+//! each connection). One lock guards everything a test can look at, and one condition variable announces every change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::dialect::Auth;
+use super::exchange::serve;
+use super::fault::{Fault, Faults};
+use super::point::Point;
+use super::request::Request;
+use super::store::Database;
+
+/// An InfluxDB in this process, on a port of its own, that keeps what it is sent and fails on command.
+///
+/// It answers the write APIs of InfluxDB 1.x (`/write`), 2.x (`/api/v2/write`) and 3.x (`/api/v3/write_lp`), each in
+/// its own words, and `/ping` and `/health`. Databases come into being with the first write, anyone may write, and
+/// nothing goes wrong, until told otherwise. All methods may be called at any time, from any thread.
+///
+/// Dropped, it stops: connections are closed, also those that a fault holds, and its threads are gone.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Server {
+    /// Starts a server on a free port of the loopback interface.
+    ///
+    /// # Panics
+    ///
+    /// If there is no port or thread to be had.
+    #[must_use = "the server stops when it is dropped"]
+    pub fn start() -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
+        let address = listener.local_addr().expect("the address of a bound listener");
+        let server = Self { address, shared: Arc::default(), acceptor: Mutex::default() };
+        server.listen(listener);
+        server
+    }
+
+    /// `http://127.0.0.1:<port>`, without a path.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where the server listens; the same after [`restart`](Self::restart).
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port the server listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Goes down: closes all connections, and refuses new ones. What is stored and recorded stays.
+    pub fn stop(&self) {
+        let Some(acceptor) = self.acceptor().take() else { return };
+        self.shared.update(|state| {
+            state.stopped = true;
+            for stream in state.open.drain(..).filter_map(|stream| stream.upgrade()) {
+                // One that the client has closed already is as good.
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        });
+        // The acceptor looks up when someone connects.
+        while !acceptor.is_finished() {
+            match TcpStream::connect(self.address) {
+                Err(error) if error.kind() != ErrorKind::ConnectionRefused => thread::yield_now(),
+                _ => break,
+            }
+        }
+        // It can only have failed with a panic of the test's own predicate, which was reported where it happened.
+        let _ = acceptor.join();
+    }
+
+    /// Comes up again on the same port, with everything it had; stops first if it is up.
+    ///
+    /// # Panics
+    ///
+    /// If another process has taken the port.
+    pub fn restart(&self) {
+        self.stop();
+        let listener = TcpListener::bind(self.address).expect("the server's port is free");
+        self.shared.update(|state| state.stopped = false);
+        self.listen(listener);
+    }
+
+    /// Admits only this user, with `Basic` authentication (on v1 also `u` and `p` in the query).
+    pub fn require_basic(&self, user: impl Into<String>, password: impl Into<String>) {
+        let auth = Auth::Basic { user: user.into(), password: password.into() };
+        self.shared.update(|state| state.settings.auth = auth);
+    }
+
+    /// Admits only the holder of this token, with `Token` or `Bearer` authentication; on v1 with `Token`, or as the
+    /// password of any user.
+    pub fn require_token(&self, token: impl Into<String>) {
+        let auth = Auth::Token(token.into());
+        self.shared.update(|state| state.settings.auth = auth);
+    }
+
+    /// Admits everyone, as at the start.
+    pub fn require_nothing(&self) {
+        self.shared.update(|state| state.settings.auth = Auth::Anyone);
+    }
+
+    /// Takes writes to these databases (or buckets) only, and answers 404 to others.
+    pub fn only_databases<I>(&self, databases: I)
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let databases = databases.into_iter().map(Into::into).collect();
+        self.shared.update(|state| state.settings.databases = Some(databases));
+    }
+
+    /// Takes writes to any database, as at the start.
+    pub fn any_database(&self) {
+        self.shared.update(|state| state.settings.databases = None);
+    }
+
+    /// Answers 413 to bodies that have more bytes than this on the wire; `None` lifts the limit.
+    ///
+    /// As influxd does, it answers before it reads the body, and closes the connection if the body is longer than
+    /// 256 KiB.
+    pub fn max_body_size(&self, bytes: impl Into<Option<usize>>) {
+        let bytes = bytes.into();
+        self.shared.update(|state| state.settings.max_body_size = bytes);
+    }
+
+    /// Treats this path like `/write`, as behind a proxy.
+    pub fn write_path(&self, path: impl Into<String>) {
+        let path = path.into();
+        self.shared.update(|state| state.settings.write_paths.insert(path));
+    }
+
+    /// Lets a fault happen to the next write that it fits, or to as many as it says. Faults wait in a queue: of those
+    /// that fit a write, the one injected first happens.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.update(|state| state.faults.inject(fault));
+    }
+
+    /// Lets a fault happen to every write that it fits, until [`clear_faults`](Self::clear_faults).
+    pub fn inject_always(&self, fault: Fault) {
+        self.shared.update(|state| state.faults.inject_always(fault));
+    }
+
+    /// Forgets all faults, and resets the connections that are in a black hole.
+    pub fn clear_faults(&self) {
+        self.shared.update(|state| state.faults.clear());
+    }
+
+    /// The points of a database, by time, then measurement, then tags. Empty for a database never written to.
+    pub fn points(&self, database: &str) -> Vec<Point> {
+        self.shared.lock().databases.get(database).map(Database::points).unwrap_or_default()
+    }
+
+    /// How many points a database has. Lines of the same series and timestamp are one point.
+    pub fn count(&self, database: &str) -> usize {
+        self.shared.lock().databases.get(database).map_or(0, Database::count)
+    }
+
+    /// How many lines a database was sent and has stored, counting those that overwrote a point: what was sent twice
+    /// counts twice.
+    pub fn lines_received(&self, database: &str) -> usize {
+        self.shared.lock().databases.get(database).map_or(0, Database::lines_received)
+    }
+
+    /// The names of the databases that have points, ascending.
+    pub fn databases(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        let filled = state.databases.iter().filter(|(_, database)| database.count() > 0);
+        filled.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Every request since the start, in the order in which they were answered.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.lock().requests.clone()
+    }
+
+    /// The [`requests`](Self::requests) that were writes.
+    pub fn writes(&self) -> Vec<Request> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.database().is_some());
+        requests
+    }
+
+    /// How many connections were accepted. Fewer than requests, where clients keep theirs alive.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().connections
+    }
+
+    /// Forgets points, field types, requests and counts. Settings and faults stay.
+    pub fn clear(&self) {
+        self.shared.update(|state| {
+            state.databases.clear();
+            state.requests.clear();
+            state.connections = 0;
+        });
+    }
+
+    /// Waits until a database has at least this many points. False if it has not when the time is up.
+    pub fn wait_for_points(&self, database: &str, points: usize, timeout: Duration) -> bool {
+        self.wait_until(timeout, |server| server.count(database) >= points)
+    }
+
+    /// Waits until there were at least this many requests of any kind. A request that is left without an answer
+    /// counts from the moment when its fault happens.
+    pub fn wait_for_requests(&self, requests: usize, timeout: Duration) -> bool {
+        self.wait_until(timeout, |server| server.shared.lock().requests.len() >= requests)
+    }
+
+    /// Waits until the condition holds. It is looked at now, and again whenever anything changes in the server.
+    pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&Self) -> bool) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            let seen = self.shared.lock().version;
+            if condition(self) {
+                return true;
+            }
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => Duration::MAX,
+            };
+            if left.is_zero() {
+                return false;
+            }
+            self.shared.sleep_while(left, |state| state.version == seen);
+        }
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("influxdb-accept".into());
+        let acceptor = thread.spawn(move || accept(&shared, listener)).expect("a thread");
+        *self.acceptor() = Some(acceptor);
+    }
+
+    fn acceptor(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.acceptor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Server")
+            .field("url", &self.url())
+            .field("stopped", &state.stopped)
+            .field("databases", &state.databases.keys())
+            .field("requests", &state.requests.len())
+            .field("connections", &state.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Accepts until the server stops; then closes the listener and waits for the threads of all connections.
+fn accept(shared: &Shared, listener: TcpListener) {
+    thread::scope(move |scope| {
+        for stream in listener.incoming() {
+            let Some(stream) = shared.admit(stream) else { break };
+            let Ok(stream) = stream else {
+                // Out of file descriptors, most likely: let the connections end some of theirs.
+                shared.pause(Duration::from_millis(10));
+                continue;
+            };
+            let thread = thread::Builder::new().name("influxdb-connection".into());
+            // Without a thread the connection is dropped, which the client sees.
+            let _ = thread.spawn_scoped(scope, move || serve(shared, stream));
+        }
+    });
+}
+
+/// What the threads and the test share.
+#[derive(Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) settings: Settings,
+    pub(super) faults: Faults,
+    pub(super) databases: BTreeMap<String, Database>,
+    pub(super) requests: Vec<Request>,
+    connections: usize,
+    /// To close them from outside. Weak, so that only its own thread decides when a connection ends.
+    open: Vec<Weak<TcpStream>>,
+    stopped: bool,
+    /// Grows with every change.
+    version: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) auth: Auth,
+    pub(super) databases: Option<BTreeSet<String>>,
+    pub(super) max_body_size: Option<usize>,
+    pub(super) write_paths: BTreeSet<String>,
+}
+
+impl Shared {
+    /// A panic elsewhere leaves the state as good as it was: each change is one step.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        self.announce(state);
+        result
+    }
+
+    /// Ends a change to the state.
+    pub(super) fn announce(&self, mut state: MutexGuard<'_, State>) {
+        state.version += 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Lets time pass. False, and at once, if the server stops.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        self.sleep_while(time, |state| !state.stopped);
+        !self.lock().stopped
+    }
+
+    /// Waits until the faults are cleared once more than this often, or the server stops.
+    pub(super) fn wait_until_cleared(&self, cleared: usize) {
+        self.sleep_while(Duration::MAX, |state| {
+            !state.stopped && state.faults.cleared() == cleared
+        });
+    }
+
+    /// Sleeps while the condition holds, at most this long.
+    fn sleep_while(&self, time: Duration, condition: impl Fn(&State) -> bool) {
+        let slept = self.changed.wait_timeout_while(self.lock(), time, |state| condition(state));
+        drop(slept.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Takes in a new connection. Nothing if the server has stopped.
+    fn admit(&self, stream: io::Result<TcpStream>) -> Option<io::Result<Arc<TcpStream>>> {
+        self.update(|state| {
+            if state.stopped {
+                return None;
+            }
+            Some(stream.map(|stream| {
+                // Slower without it, but as good.
+                let _ = stream.set_nodelay(true);
+                let stream = Arc::new(stream);
+                state.connections += 1;
+                state.open.retain(|open| open.strong_count() > 0);
+                state.open.push(Arc::downgrade(&stream));
+                stream
+            }))
+        })
+    }
+}
