@@ -5,6 +5,7 @@ CARGO ?= cargo
 
 ## Everything that CI checks: format, lints, tests, documentation.
 test: lint docs
+	@scripts/ensure-influxd
 	$(CARGO) test --workspace --all-features
 
 lint:

@@ -1,0 +1,77 @@
+//! What is recorded is what a real influxd returns.
+
+mod server;
+
+use std::time::Duration;
+
+use server::Influxd;
+use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn config(influxd: &Influxd) -> Config {
+    Config::new().url(&influxd.url()).unwrap().tag_hostname(false)
+}
+
+#[test]
+fn the_first_example_stores_its_point() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("example");
+    let client = Client::new(config(&influxd).base_tag("region", "eu")).unwrap();
+    let measurement =
+        Measurement::new("example", "measurement-name").tag("foo", "bar").field("baz", 1.05);
+    client.add_measurement(&measurement).unwrap();
+    let report = client.shutdown(LONG);
+    assert_eq!((report.delivered, report.pending), (1, 0), "{:?}", client.stats());
+    let result = influxd.query("example", "SELECT * FROM \"measurement-name\"");
+    let series = &result["results"][0]["series"][0];
+    assert_eq!(series["columns"], serde_json::json!(["time", "baz", "foo", "region"]));
+    assert_eq!(series["values"][0][1], 1.05);
+}
+
+#[test]
+fn ten_thousand_equal_measurements_are_ten_thousand_points() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("example");
+    let client = Client::new(config(&influxd)).unwrap();
+    for _ in 0..10_000 {
+        let measurement = Measurement::new("example", "m").tag("t", "x").field("f", 1);
+        client.add_measurement(&measurement).unwrap();
+    }
+    let same = Measurement::new("example", "same").field("f", 1);
+    for _ in 0..10_000 {
+        client.add_measurement(&same).unwrap();
+    }
+    let report = client.flush(LONG);
+    assert!(report.is_complete(), "{report:?} {:?}", client.stats());
+    assert_eq!(influxd.count("example", "m", "f"), 10_000);
+    assert_eq!(influxd.count("example", "same", "f"), 10_000);
+    assert!(client.stats().is_balanced());
+}
+
+#[test]
+fn a_server_killed_under_load_has_everything_once_when_it_is_back() {
+    let Some(mut influxd) = Influxd::start() else { return };
+    influxd.create("example");
+    let config = config(&influxd).overflow(Overflow::Block).block_timeout(LONG);
+    let client = Client::new(config).unwrap();
+    let adding = {
+        let client = client.clone();
+        std::thread::spawn(move || {
+            for n in 0..200_000 {
+                let measurement = Measurement::new("example", "m").field("n", n);
+                client.add_measurement(&measurement).unwrap();
+            }
+        })
+    };
+    while client.stats().delivered < 20_000 {
+        client.flush(LONG);
+    }
+    influxd.crash_and_restart();
+    adding.join().unwrap();
+    let report = client.shutdown(LONG);
+    let stats = client.stats();
+    assert!(report.is_complete() && stats.is_balanced(), "{stats:?}");
+    assert_eq!(stats.delivered, 200_000, "{stats:?}");
+    assert_eq!(influxd.count("example", "m", "n"), 200_000);
+}
