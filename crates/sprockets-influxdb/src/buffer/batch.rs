@@ -39,10 +39,19 @@ pub(crate) struct Trials {
 
 impl Batch {
     pub(crate) fn new(database: Arc<str>, precision: Precision) -> Self {
+        Self::with_storage(database, precision, Vec::new())
+    }
+
+    /// An empty batch that keeps its chunks in a list that was used before, and is empty now.
+    pub(super) fn with_storage(
+        database: Arc<str>,
+        precision: Precision,
+        chunks: Vec<Chunk>,
+    ) -> Self {
         Self {
             database,
             precision,
-            chunks: Vec::new(),
+            chunks,
             amount: Amount::default(),
             order: Order::default(),
             trials: Trials::default(),

@@ -298,7 +298,7 @@ impl Buffer {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
         let mut queue = lock(&self.queue);
         queue.settle(batch.order, batch.amount(), outcome);
-        queue.recycle(batch.into_chunks());
+        queue.recycle_batch(batch);
         self.tell(&queue);
     }
 

@@ -16,6 +16,9 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// Unused chunks that are kept: at most 4 MiB.
 const SPARE_CHUNKS: usize = 64;
 
+/// Unused lists of chunks that are kept.
+const SPARE_LISTS: usize = 8;
+
 /// The place of a batch among all that were sealed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Order(u64);
@@ -73,6 +76,8 @@ pub(super) struct Queue {
     gathering: HashMap<Arc<str>, Vec<Batch>>,
     due: VecDeque<Batch>,
     spare: Vec<Chunk>,
+    /// Empty lists of chunks, so that a new batch need not allocate one.
+    spare_lists: Vec<Vec<Chunk>>,
     newest: Order,
     undecided: BTreeMap<Order, usize>,
     flushes: Vec<Flush>,
@@ -94,6 +99,7 @@ impl Queue {
             gathering: HashMap::new(),
             due: VecDeque::new(),
             spare: Vec::new(),
+            spare_lists: Vec::new(),
             newest: Order::default(),
             undecided: BTreeMap::new(),
             flushes: Vec::new(),
@@ -154,6 +160,15 @@ impl Queue {
         }
     }
 
+    /// Keeps the storage of a batch that is done with.
+    pub(super) fn recycle_batch(&mut self, batch: Batch) {
+        let mut chunks = batch.into_chunks();
+        self.recycle(chunks.drain(..));
+        if chunks.capacity() >= SPARE_CHUNKS && self.spare_lists.len() < SPARE_LISTS {
+            self.spare_lists.push(chunks);
+        }
+    }
+
     /// The name of a database as it is shared by all that refer to it.
     pub(super) fn database(&mut self, name: &str) -> Arc<str> {
         if let Some((name, _)) = self.gathering.get_key_value(name) {
@@ -179,7 +194,9 @@ impl Queue {
                 last.push_chunk(chunk)
             }
             _ => {
-                let mut batch = Batch::new(database.clone(), precision);
+                let spare = self.spare_lists.pop();
+                let chunks = spare.unwrap_or_else(|| Vec::with_capacity(SPARE_CHUNKS));
+                let mut batch = Batch::with_storage(database.clone(), precision, chunks);
                 let back = batch.push_chunk(chunk);
                 batches.push(batch);
                 back
@@ -201,7 +218,7 @@ impl Queue {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.books.sampled_out += lines as u64;
-                self.recycle(batch.into_chunks());
+                self.recycle_batch(batch);
                 continue;
             }
             self.sealed += batch.amount();
