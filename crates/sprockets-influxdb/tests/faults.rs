@@ -79,6 +79,8 @@ fn a_fault_that_passes_costs_a_retry_and_no_point() {
         let stats = balanced(&client);
         assert_eq!(stats.delivered, 100, "{name}: {stats:?}");
         assert_eq!(server.count("db"), 100, "{name}");
+        let tries = if name == "delayed" { 1 } else { 2 };
+        assert!(stats.batches >= tries, "{name}: the fault was not played: {stats:?}");
     }
 }
 

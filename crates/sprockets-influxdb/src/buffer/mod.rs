@@ -164,7 +164,7 @@ impl Buffer {
                     queue = wait(&self.decided, queue, Some(until - now));
                     queue.blocked -= 1;
                 }
-                _ => {
+                Overflow::Newest => {
                     self.submit(&mut queue);
                     let full = queue.room().lines == 0;
                     self.full.store(full, Ordering::Relaxed);

@@ -162,7 +162,10 @@ impl Queue {
 
     /// Keeps the storage of a batch that is done with.
     pub(super) fn recycle_batch(&mut self, batch: Batch) {
-        let mut chunks = batch.into_chunks();
+        self.recycle_list(batch.into_chunks());
+    }
+
+    fn recycle_list(&mut self, mut chunks: Vec<Chunk>) {
         self.recycle(chunks.drain(..));
         if chunks.capacity() >= SPARE_CHUNKS && self.spare_lists.len() < SPARE_LISTS {
             self.spare_lists.push(chunks);
@@ -248,11 +251,16 @@ impl Queue {
         });
         let Some(waiting) = waiting else { return Some(batch) };
         *self.undecided.entry(waiting.order).or_default() += batch.lines();
-        let mut emptied = Vec::new();
-        for chunk in batch.into_chunks() {
-            emptied.extend(waiting.push_chunk(chunk));
+        let mut chunks = batch.into_chunks();
+        let mut kept = 0;
+        for index in 0..chunks.len() {
+            if let Some(emptied) = waiting.push_chunk(std::mem::take(&mut chunks[index])) {
+                chunks[kept] = emptied;
+                kept += 1;
+            }
         }
-        self.recycle(emptied);
+        chunks.truncate(kept);
+        self.recycle_list(chunks);
         None
     }
 
@@ -298,8 +306,9 @@ impl Queue {
             let order = oldest.order;
             let (dropped, emptied) = oldest.drop_first_line();
             if oldest.lines() == 0 {
-                let rest = self.due.pop_front();
-                self.recycle(rest.into_iter().flat_map(Batch::into_chunks));
+                if let Some(emptied) = self.due.pop_front() {
+                    self.recycle_batch(emptied);
+                }
             }
             self.recycle(emptied);
             self.sealed -= dropped;

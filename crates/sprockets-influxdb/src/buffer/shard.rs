@@ -141,12 +141,14 @@ impl Open {
 pub(super) fn index_for_this_thread(count: usize) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static INDEX: Cell<usize> = const { Cell::new(usize::MAX) };
+        static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
     }
     INDEX.with(|index| {
-        if index.get() == usize::MAX {
-            index.set(NEXT.fetch_add(1, Ordering::Relaxed) % (usize::MAX / 2));
-        }
-        index.get() & (count - 1)
+        let mine = index.get().unwrap_or_else(|| {
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            index.set(Some(next));
+            next
+        });
+        mine & (count - 1)
     })
 }

@@ -1,8 +1,9 @@
 //! The one seam to time: wall-clock stamps that are unique in the process, and a monotonic clock that tests can
 //! replace, so that an hour of retries passes in milliseconds.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
+#[cfg(test)]
+use std::sync::{Arc, atomic::AtomicU64};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 static STAMPS: Stamps = Stamps::new();
@@ -51,7 +52,7 @@ pub(crate) enum Clock {
     /// The machine's.
     Monotonic(Instant),
     /// One that stands still until it is set.
-    #[cfg_attr(not(test), allow(dead_code))]
+    #[cfg(test)]
     Simulated(Arc<AtomicU64>),
 }
 
@@ -63,6 +64,7 @@ impl Clock {
     pub(crate) fn now(&self) -> Duration {
         match self {
             Self::Monotonic(start) => start.elapsed(),
+            #[cfg(test)]
             Self::Simulated(nanoseconds) => {
                 Duration::from_nanos(nanoseconds.load(Ordering::SeqCst))
             }

@@ -3,6 +3,8 @@
 mod property;
 mod server;
 
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use server::Influxd;
@@ -56,19 +58,30 @@ fn a_server_killed_under_load_has_everything_once_when_it_is_back() {
     influxd.create("example");
     let config = config(&influxd).overflow(Overflow::Block).block_timeout(LONG);
     let client = Client::new(config).unwrap();
+    // More than the buffer holds is added while the server is down, and some before and while it is killed.
+    let (half_way, reached) = mpsc::channel();
+    let (killed, was_killed) = mpsc::channel();
     let adding = {
         let client = client.clone();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for n in 0..200_000 {
+                match n {
+                    50_000 => half_way.send(()).unwrap(),
+                    100_000 => was_killed.recv().unwrap(),
+                    _ => {}
+                }
                 let measurement = Measurement::new("example", "m").field("n", n);
                 client.add_measurement(&measurement).unwrap();
             }
         })
     };
-    while client.stats().delivered < 20_000 {
-        client.flush(LONG);
-    }
-    influxd.crash_and_restart();
+    reached.recv().unwrap();
+    influxd.crash();
+    killed.send(()).unwrap();
+    // The adding thread is blocked now, or will be: the buffer holds a quarter of what it has left.
+    assert!(!client.flush(Duration::from_millis(100)).is_complete());
+    assert!(!adding.is_finished());
+    influxd.restart();
     adding.join().unwrap();
     let report = client.shutdown(LONG);
     let stats = client.stats();

@@ -13,29 +13,36 @@ pub(crate) struct Influxd {
 }
 
 impl Influxd {
-    /// Starts one, or says that none is installed.
+    /// Starts one, or says that none can be.
     #[allow(clippy::print_stdout)]
     pub(crate) fn start() -> Option<Self> {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
-        match run(directory.path(), port) {
-            Ok(process) => Some(Self { directory, port, process }),
-            Err(error) => {
-                assert!(std::env::var_os("REQUIRE_INFLUXD").is_none(), "influxd: {error}");
-                println!("skipped: influxd cannot be started here: {error}");
-                None
+        let mut error = None;
+        // Another process may take a free port before influxd does.
+        for _ in 0..5 {
+            let port = free_port();
+            match run(directory.path(), port) {
+                Ok(process) => return Some(Self { directory, port, process }),
+                Err(failed) => error = Some(failed),
             }
         }
+        assert!(std::env::var_os("REQUIRE_INFLUXD").is_none(), "influxd: {error:?}");
+        println!("skipped: influxd cannot be started here: {error:?}");
+        None
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Kills it like a crash would, and starts it again on the same data.
-    pub(crate) fn crash_and_restart(&mut self) {
+    /// Ends it by SIGKILL.
+    pub(crate) fn crash(&mut self) {
         self.process.kill().expect("killed");
         self.process.wait().expect("reaped");
+    }
+
+    /// Starts it again on the same data.
+    pub(crate) fn restart(&mut self) {
         self.process = run(self.directory.path(), self.port).expect("started again");
     }
 
@@ -88,6 +95,7 @@ fn run(directory: &std::path::Path, port: u16) -> std::io::Result<Child> {
     }
     if !line.contains("Listening for signals") {
         let _ = process.kill();
+        let _ = process.wait();
         return Err(std::io::Error::other("influxd ended before it was ready"));
     }
     // Its log has to go somewhere, or influxd stops when the pipe is full.
