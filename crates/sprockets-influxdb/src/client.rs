@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use crate::buffer::{Amount, Buffer, Door, Limits, Notes};
+use crate::buffer::{Amount, Buffer, Door, Incoming, Limits, Notes};
 use crate::config::{Api, Config, Setting, Settings};
 use crate::delivery::{HttpTransport, Route, Sender, Threads, Transport};
 use crate::error::Result;
@@ -312,9 +312,13 @@ impl Core {
             return Ok(());
         }
         let line = measurement.line(&active.base_tags, active.divisor);
-        let precision = active.settings.precision;
-        let database = measurement.database();
-        self.buffer.push(database, precision, line.len(), |bytes| line.write_to(bytes), notes);
+        let incoming = Incoming {
+            database: measurement.database_bytes(),
+            precision: active.settings.precision,
+            len: line.len(),
+            write: |bytes: &mut Vec<u8>| line.write_to(bytes),
+        };
+        self.buffer.push(incoming, notes);
         Ok(())
     }
 

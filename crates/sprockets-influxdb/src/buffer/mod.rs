@@ -30,6 +30,9 @@ use shard::Shard;
 /// How many databases of a shard get chunks of full size, and keep them.
 const WARM_DATABASES: usize = 4;
 
+/// The size of the chunks of the other databases.
+const COLD_CHUNK_BYTES: usize = 4 * 1024;
+
 /// The bounds of what waits, and when it is due.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -60,6 +63,23 @@ pub(crate) struct Buffer {
     clock: Clock,
 }
 
+/// A line that is to be added: where it belongs, and what appends its bytes.
+pub(crate) struct Incoming<'a, W: Fn(&mut Vec<u8>)> {
+    /// UTF-8; looked at as text only where that is worth its time.
+    pub(crate) database: &'a [u8],
+    pub(crate) precision: Precision,
+    /// How many bytes `write` appends.
+    pub(crate) len: usize,
+    pub(crate) write: W,
+}
+
+impl<W: Fn(&mut Vec<u8>)> Incoming<'_, W> {
+    #[inline]
+    fn amount(&self) -> Amount {
+        Amount { lines: 1, bytes: self.len }
+    }
+}
+
 /// What is to be counted of a measurement beside its line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Notes {
@@ -84,23 +104,16 @@ impl Buffer {
         buffer
     }
 
-    /// Adds a line of `len` bytes, which `write` appends, or counts why it was dropped.
+    /// Adds a line, or counts why it was dropped.
     #[inline]
-    pub(crate) fn push(
-        &self,
-        database: &str,
-        precision: Precision,
-        len: usize,
-        write: impl Fn(&mut Vec<u8>),
-        notes: Notes,
-    ) {
+    pub(crate) fn push(&self, line: Incoming<'_, impl Fn(&mut Vec<u8>)>, notes: Notes) {
         let shard = self.shard();
         let mut open = lock(&shard.0);
         if notes.repaired {
             open.tally.repaired += 1;
         }
         open.tally.non_finite += notes.non_finite as u64;
-        if open.push(database, precision, len, &write) {
+        if open.push(&line) {
             return;
         }
         if self.full.load(Ordering::Relaxed) {
@@ -108,7 +121,7 @@ impl Buffer {
             return;
         }
         drop(open);
-        self.push_slowly(shard, database, precision, len, write);
+        self.push_slowly(shard, &line);
     }
 
     /// Counts a measurement that never became a line.
@@ -125,15 +138,7 @@ impl Buffer {
     }
 
     #[cold]
-    fn push_slowly(
-        &self,
-        shard: &Shard,
-        database: &str,
-        precision: Precision,
-        len: usize,
-        write: impl Fn(&mut Vec<u8>),
-    ) {
-        let line = Amount { lines: 1, bytes: len };
+    fn push_slowly(&self, shard: &Shard, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
         let dropped = loop {
@@ -142,13 +147,12 @@ impl Buffer {
                 Door::Disabled => break DropReason::Disabled,
                 Door::Closed => break DropReason::Closed,
             }
-            if self.push_granted(&mut queue, shard, database, precision, len, &write) {
+            if self.push_granted(&mut queue, shard, line) {
                 return;
             }
             match queue.limits.overflow {
                 Overflow::Oldest => {
-                    self.seal(&mut queue);
-                    if !queue.drop_oldest(line) {
+                    if !self.make_room(&mut queue, line.amount()) {
                         break DropReason::Newest;
                     }
                 }
@@ -181,20 +185,17 @@ impl Buffer {
         &self,
         queue: &mut Queue,
         shard: &Shard,
-        database: &str,
-        precision: Precision,
-        len: usize,
-        write: impl FnOnce(&mut Vec<u8>),
+        line: &Incoming<'_, impl Fn(&mut Vec<u8>)>,
     ) -> bool {
-        let line = Amount { lines: 1, bytes: len };
+        let needed = line.amount();
         let mut open = lock(&shard.0);
-        if !open.grant.covers(line) && queue.grant(line).is_none() {
+        if !open.grant.covers(needed) && queue.grant(needed).is_none() {
             drop(open);
             self.reclaim(queue);
             open = lock(&shard.0);
         }
-        if !open.grant.covers(line) {
-            let Some(grant) = queue.grant(line) else { return false };
+        if !open.grant.covers(needed) {
+            let Some(grant) = queue.grant(needed) else { return false };
             queue.granted += grant;
             open.grant += grant;
         }
@@ -202,16 +203,17 @@ impl Buffer {
             queue.first_open = Some(self.clock.now());
             self.signal(queue);
         }
-        if !open.has_chunk(database, precision, len) {
-            let capacity = if open.databases() < WARM_DATABASES { CHUNK_BYTES } else { len };
-            let chunk = queue.fresh_chunk(len, capacity);
-            let name = queue.database(database);
-            if let Some(full) = open.replace_chunk(&name, precision, chunk) {
-                let emptied = queue.gather(&name, precision, full);
+        if !open.has_chunk(line) {
+            let is_warm = open.databases() < WARM_DATABASES;
+            let chunk =
+                queue.fresh_chunk(if is_warm { CHUNK_BYTES } else { COLD_CHUNK_BYTES }, line.len);
+            let database = queue.database(line.database);
+            if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
+                let emptied = queue.gather(&database, line.precision, full);
                 queue.recycle(emptied);
             }
         }
-        let pushed = open.push(database, precision, len, write);
+        let pushed = open.push(line);
         drop(open);
         if queue.is_triggered() {
             self.reclaim(queue);
@@ -220,6 +222,19 @@ impl Buffer {
             }
         }
         pushed
+    }
+
+    /// Drops the oldest lines until `needed` fits. What is open can only be dropped once it is sealed.
+    fn make_room(&self, queue: &mut Queue, needed: Amount) -> bool {
+        let mut has_room = queue.drop_oldest(needed);
+        if !has_room {
+            self.seal(queue);
+            has_room = queue.drop_oldest(needed);
+        }
+        if queue.is_awaited() {
+            self.decided.notify_all();
+        }
+        has_room
     }
 
     /// Takes back what was granted to shards and not used, so that what is left counts open lines exactly.
@@ -246,7 +261,9 @@ impl Buffer {
                 queue.gather(database, precision, chunk)
             });
         }
-        queue.seal();
+        if queue.seal() {
+            self.tell(queue);
+        }
         self.signal(queue);
     }
 
@@ -255,7 +272,7 @@ impl Buffer {
         self.work.notify_all();
     }
 
-    /// Tells whoever waits for room, or for a flush, that something was decided.
+    /// Tells whoever waits for room, or for a flush, that something was decided: there may be room again.
     fn tell(&self, queue: &Queue) {
         self.full.store(false, Ordering::Relaxed);
         if queue.is_awaited() {

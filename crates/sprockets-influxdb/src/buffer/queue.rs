@@ -143,12 +143,11 @@ impl Queue {
         self.first_open.map(|first| first.saturating_add(self.limits.submission_interval))
     }
 
-    /// A chunk for at least so many bytes.
-    pub(super) fn fresh_chunk(&mut self, len: usize, capacity: usize) -> Chunk {
-        if len > capacity || capacity < CHUNK_BYTES {
-            return Chunk::with_capacity(len.max(capacity));
-        }
-        self.spare.pop().unwrap_or_else(|| Chunk::with_capacity(CHUNK_BYTES))
+    /// A chunk of that capacity, or of the one `needed` if that is more.
+    pub(super) fn fresh_chunk(&mut self, capacity: usize, needed: usize) -> Chunk {
+        let capacity = capacity.max(needed);
+        let spare = if capacity == CHUNK_BYTES { self.spare.pop() } else { None };
+        spare.unwrap_or_else(|| Chunk::with_capacity(capacity))
     }
 
     pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
@@ -173,8 +172,9 @@ impl Queue {
     }
 
     /// The name of a database as it is shared by all that refer to it.
-    pub(super) fn database(&mut self, name: &str) -> Arc<str> {
-        if let Some((name, _)) = self.gathering.get_key_value(name) {
+    pub(super) fn database(&mut self, name: &[u8]) -> Arc<str> {
+        let name = String::from_utf8_lossy(name);
+        if let Some((name, _)) = self.gathering.get_key_value(&*name) {
             return name.clone();
         }
         let name: Arc<str> = name.into();
@@ -207,8 +207,10 @@ impl Queue {
         }
     }
 
-    /// Seals all that was gathered into batches that are due, or samples them out.
-    pub(super) fn seal(&mut self) {
+    /// Seals all that was gathered into batches that are due, or samples them out. Returns whether some were sampled
+    /// out, which leaves room.
+    pub(super) fn seal(&mut self) -> bool {
+        let sampled_out = self.books.sampled_out;
         let mut sealed: Vec<Batch> = Vec::new();
         for batches in self.gathering.values_mut() {
             sealed.append(batches);
@@ -235,6 +237,7 @@ impl Queue {
         self.granted = Amount::default();
         self.first_open = None;
         self.submit = false;
+        self.books.sampled_out > sampled_out
     }
 
     /// Adds a batch to one that waits for the same database and has room, so that a trickle during an outage does not

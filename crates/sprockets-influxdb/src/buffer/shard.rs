@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::Amount;
 use super::chunk::Chunk;
+use super::{Amount, Incoming};
 use crate::config::Precision;
 use crate::stats::{DropReason, Dropped};
 
@@ -53,31 +53,25 @@ impl Tally {
 impl Open {
     /// Writes a line, if all that it needs is at hand.
     #[inline]
-    pub(super) fn push(
-        &mut self,
-        database: &str,
-        precision: Precision,
-        len: usize,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> bool {
-        let line = Amount { lines: 1, bytes: len };
-        let Some(index) = self.find(database, precision).filter(|&index| self.fits(index, len))
-        else {
-            return false;
-        };
-        if !self.grant.covers(line) {
+    pub(super) fn push(&mut self, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+        let needed = line.amount();
+        if !self.grant.covers(needed) {
             return false;
         }
-        self.chunks[index].chunk.push(write);
+        let Some(index) = self.find(line.database, line.precision) else { return false };
+        if !self.fits(index, line.len) {
+            return false;
+        }
+        self.chunks[index].chunk.push(&line.write);
         self.last = index;
-        self.grant -= line;
+        self.grant -= needed;
         self.tally.added += 1;
         true
     }
 
     /// Whether there is a chunk that takes a line.
-    pub(super) fn has_chunk(&self, database: &str, precision: Precision, len: usize) -> bool {
-        self.find(database, precision).is_some_and(|index| self.fits(index, len))
+    pub(super) fn has_chunk(&self, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+        self.find(line.database, line.precision).is_some_and(|index| self.fits(index, line.len))
     }
 
     #[inline]
@@ -90,8 +84,9 @@ impl Open {
     }
 
     #[inline]
-    fn find(&self, database: &str, precision: Precision) -> Option<usize> {
-        let is_it = |open: &OpenChunk| *open.database == *database && open.precision == precision;
+    fn find(&self, database: &[u8], precision: Precision) -> Option<usize> {
+        let is_it =
+            |open: &OpenChunk| open.database.as_bytes() == database && open.precision == precision;
         if self.chunks.get(self.last).is_some_and(is_it) {
             return Some(self.last);
         }
@@ -105,7 +100,7 @@ impl Open {
         precision: Precision,
         chunk: Chunk,
     ) -> Option<Chunk> {
-        match self.find(database, precision) {
+        match self.find(database.as_bytes(), precision) {
             Some(index) => Some(std::mem::replace(&mut self.chunks[index].chunk, chunk)),
             None => {
                 self.chunks.push(OpenChunk { database: database.clone(), precision, chunk });

@@ -27,7 +27,18 @@ fn add(buffer: &Buffer, database: &str, line: &str) {
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
     };
-    buffer.push(database, Precision::Nanoseconds, line.len() + 1, write, Notes::default());
+    add_with(buffer, database, Precision::Nanoseconds, line.len() + 1, write);
+}
+
+fn add_with(
+    buffer: &Buffer,
+    database: &str,
+    precision: Precision,
+    len: usize,
+    write: impl Fn(&mut Vec<u8>),
+) {
+    let database = database.as_bytes();
+    buffer.push(Incoming { database, precision, len, write }, Notes::default());
 }
 
 fn add_numbers(buffer: &Buffer, database: &str, numbers: std::ops::Range<usize>) {
@@ -112,7 +123,7 @@ fn databases_and_precisions_do_not_mix() {
         add(&buffer, &format!("db{}", number % 10), &format!("m n={number}i"));
     }
     let push = |bytes: &mut Vec<u8>| bytes.extend_from_slice(b"m s=1\n");
-    buffer.push("db0", Precision::Seconds, 6, push, Notes::default());
+    add_with(&buffer, "db0", Precision::Seconds, 6, push);
     buffer.begin_flush();
     let mut seen = HashMap::new();
     for batch in take_all(&buffer) {
@@ -207,6 +218,26 @@ fn lines_dropped_as_the_oldest_are_decided_for_a_flush() {
 }
 
 #[test]
+fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
+    let limits = Limits {
+        buffer: Amount { lines: 100, bytes: 1 << 20 },
+        trigger_size: 100,
+        overflow: Overflow::Oldest,
+        ..limits()
+    };
+    let buffer = Buffer::new(limits, Door::Open, Clock::monotonic());
+    add_numbers(&buffer, "db", 0..100);
+    let flush = buffer.begin_flush();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| buffer.end_flush(flush, Duration::from_secs(600)));
+        while !waiting.is_finished() {
+            add_numbers(&buffer, "db", 0..100);
+        }
+        assert_eq!(waiting.join().unwrap().dropped, 100);
+    });
+}
+
+#[test]
 fn a_blocked_add_goes_on_when_there_is_room_and_ends_at_its_deadline() {
     let most = Amount { lines: 10, bytes: 1 << 20 };
     let limits = Limits {
@@ -263,6 +294,37 @@ fn sampling_decides_by_batch_and_is_counted() {
     assert_eq!(stats.delivered + stats.sampled_out, 10_000);
     // Six standard deviations of a thousand tosses of a coin.
     assert!((4_000..6_000).contains(&stats.delivered), "{stats:?}");
+}
+
+#[test]
+fn what_is_sampled_out_makes_room() {
+    let limits = Limits {
+        buffer: Amount { lines: 10, bytes: 1 << 20 },
+        trigger_size: 10,
+        sample_probability: 0.0,
+        ..limits()
+    };
+    let never = buffer(limits.clone());
+    add_numbers(&never, "db", 0..15);
+    assert!(take_all(&never).is_empty());
+    add_numbers(&never, "db", 0..1);
+    let stats = never.stats();
+    assert_eq!((stats.sampled_out, stats.pending, stats.dropped.total()), (10, 1, 5));
+
+    let block_timeout = Duration::from_secs(600);
+    let limits = Limits { overflow: Overflow::Block, block_timeout, ..limits };
+    let blocking = Buffer::new(limits, Door::Open, Clock::monotonic());
+    thread::scope(|scope| {
+        scope.spawn(|| add_numbers(&blocking, "db", 0..100));
+        while blocking.stats().added < 100 {
+            let seen = blocking.signals();
+            blocking.seal_due();
+            if blocking.stats().added < 100 {
+                blocking.wait(seen, Some(Duration::from_secs(600)));
+            }
+        }
+    });
+    assert_eq!(blocking.stats().dropped.total(), 0);
 }
 
 #[test]

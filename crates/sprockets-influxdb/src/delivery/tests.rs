@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 
 use super::*;
-use crate::buffer::{Amount, Door, Limits, Notes};
+use crate::buffer::{Amount, Door, Incoming, Limits, Notes};
 use crate::config::{Overflow, Precision};
 use crate::stats::Stats;
 
@@ -96,8 +96,9 @@ impl World {
 
     fn add(&self, database: &str, line: &str) {
         let write = |bytes: &mut Vec<u8>| bytes.extend_from_slice(format!("{line}\n").as_bytes());
-        let precision = Precision::Nanoseconds;
-        self.buffer.push(database, precision, line.len() + 1, write, Notes::default());
+        let (database, precision) = (database.as_bytes(), Precision::Nanoseconds);
+        let line = Incoming { database, precision, len: line.len() + 1, write };
+        self.buffer.push(line, Notes::default());
     }
 
     /// Makes all that was added due.

@@ -236,7 +236,13 @@ impl Measurement {
     /// The database (bucket) that this measurement is for.
     pub fn database(&self) -> &str {
         // What was put there came from a `str`, whole.
-        std::str::from_utf8(&self.head.as_bytes()[..self.database_end]).unwrap_or_default()
+        std::str::from_utf8(self.database_bytes()).unwrap_or_default()
+    }
+
+    /// [`database`](Self::database), without a check that it is UTF-8.
+    #[inline]
+    pub(crate) fn database_bytes(&self) -> &[u8] {
+        &self.head.as_bytes()[..self.database_end]
     }
 
     /// Whether there is nothing to store: every measurement needs a field that is finite.
