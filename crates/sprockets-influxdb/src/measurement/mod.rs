@@ -4,6 +4,7 @@
 //! is little more than a copy.
 
 mod clock;
+mod duration;
 mod keys;
 mod line;
 mod text;
@@ -11,14 +12,14 @@ mod timestamp;
 mod value;
 
 pub(crate) use clock::{Clock, unix_nanoseconds};
+pub use duration::DurationGuard;
 pub(crate) use line::{BaseTags, Line};
 pub use timestamp::Timestamp;
 pub use value::FieldValue;
 
 use std::fmt;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Instant;
 
 use crate::error::{Error, Result};
 use keys::Keys;
@@ -230,7 +231,7 @@ impl Measurement {
     /// ```
     #[must_use = "the time is taken until this guard is dropped"]
     pub fn duration<'m>(&'m mut self, field: &'m str) -> DurationGuard<'m> {
-        DurationGuard { measurement: self, field, start: Instant::now() }
+        DurationGuard::start(self, field)
     }
 
     /// The database (bucket) that this measurement is for.
@@ -437,34 +438,6 @@ impl fmt::Debug for Measurement {
             .field("database", &self.database())
             .field("line", &self.marshall())
             .finish()
-    }
-}
-
-/// Records in a field of its measurement how long it lived. Made by [`Measurement::duration`].
-#[derive(Debug)]
-pub struct DurationGuard<'m> {
-    measurement: &'m mut Measurement,
-    field: &'m str,
-    start: Instant,
-}
-
-impl Deref for DurationGuard<'_> {
-    type Target = Measurement;
-
-    fn deref(&self) -> &Measurement {
-        self.measurement
-    }
-}
-
-impl DerefMut for DurationGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Measurement {
-        self.measurement
-    }
-}
-
-impl Drop for DurationGuard<'_> {
-    fn drop(&mut self) {
-        self.measurement.set_field(self.field, self.start.elapsed().as_secs_f64());
     }
 }
 

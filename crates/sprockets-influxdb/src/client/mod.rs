@@ -1,25 +1,28 @@
-//! The client: the only place where measurements, buffer and delivery are put together; and the one client of the
-//! process that [`install`] makes.
+//! The client: the only place where measurements, buffer and delivery are put together.
+
+mod active;
+mod flush;
+mod global;
+
+pub use flush::Flush;
+pub use global::{add_measurement, flush, install, installed, shutdown};
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use crate::buffer::{Amount, Buffer, Door, Incoming, Limits, Notes};
-use crate::config::{Api, Config, Setting, Settings};
-use crate::delivery::{HttpTransport, Route, Sender, Threads, Transport};
+use crate::buffer::{Buffer, Incoming, Notes};
+use crate::config::{Config, Setting};
+use crate::delivery::{Sender, Threads};
 use crate::error::Result;
-use crate::measurement::{BaseTags, Clock, Measurement};
+use crate::measurement::{Clock, Measurement};
 use crate::stats::{DropReason, Report, Stats};
 use crate::sync::lock;
 use crate::sys;
+use active::Active;
 
 /// Records measurements and gets them to InfluxDB. Clones are the same client; any thread may use any of them.
 ///
@@ -60,78 +63,6 @@ struct Core {
     sender: Arc<Sender>,
     threads: Arc<Threads>,
     clock: Clock,
-}
-
-/// The configuration in force, and what is prepared of it.
-struct Active {
-    config: Config,
-    settings: Settings,
-    base_tags: BaseTags,
-    /// Nanoseconds in a unit of the precision.
-    divisor: i64,
-    has_unsigned: bool,
-    transport: Arc<dyn Transport>,
-}
-
-impl Active {
-    fn new(config: Config) -> Result<Self> {
-        let settings = config.resolve()?;
-        let transport = Arc::new(HttpTransport::new(&settings.server)?);
-        Ok(Self::with_transport(config, settings, transport))
-    }
-
-    fn with_transport(config: Config, settings: Settings, transport: Arc<dyn Transport>) -> Self {
-        let base_tags = settings.base_tags.iter().map(|(name, value)| (&**name, &**value));
-        Self {
-            base_tags: BaseTags::new(base_tags),
-            divisor: settings.precision.divisor(),
-            has_unsigned: settings.server.api != Api::V1,
-            config,
-            settings,
-            transport,
-        }
-    }
-
-    /// What is to be in force after a change. Connections are kept, unless they would go elsewhere or otherwise.
-    fn changed(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<Self> {
-        let config = change(self.config.clone())?;
-        let settings = config.resolve()?;
-        if settings.server == self.settings.server {
-            return Ok(Self::with_transport(config, settings, self.transport.clone()));
-        }
-        Self::new(config)
-    }
-
-    fn warn(&self) {
-        for warning in &self.settings.warnings {
-            tracing::warn!("{warning}");
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        let settings = &self.settings;
-        Limits {
-            buffer: Amount { lines: settings.max_buffer_size, bytes: settings.max_buffer_bytes },
-            batch: Amount { lines: settings.max_batch_size, bytes: settings.max_batch_bytes },
-            trigger_size: settings.trigger_size,
-            submission_interval: settings.submission_interval,
-            sample_probability: settings.sample_probability,
-            overflow: settings.overflow,
-            block_timeout: settings.block_timeout,
-        }
-    }
-
-    fn door(&self) -> Door {
-        if self.settings.enabled { Door::Open } else { Door::Disabled }
-    }
-
-    fn route(&self) -> Route {
-        Route {
-            transport: self.transport.clone(),
-            address: self.settings.server.url.clone(),
-            on_rejected: self.settings.on_rejected.clone(),
-        }
-    }
 }
 
 impl Client {
@@ -347,106 +278,4 @@ impl Core {
         self.threads.set_most(most);
         Ok(())
     }
-}
-
-/// The [`Report`] of a flush or shutdown under way. The work goes on whether or not this is polled, or dropped.
-#[derive(Debug)]
-pub struct Flush {
-    shared: Arc<Mutex<Shared>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    report: Option<Report>,
-    waker: Option<Waker>,
-}
-
-impl Flush {
-    /// Runs `flush` on a thread of its own, as no executor's timer is known to hold its deadline.
-    fn start(client: &Client, flush: impl FnOnce(&Client) -> Report + Send + 'static) -> Self {
-        let shared = Arc::new(Mutex::new(Shared::default()));
-        let (result, own) = (shared.clone(), client.clone());
-        let spawned = thread::Builder::new().name("influxdb-flush".to_owned()).spawn(move || {
-            let report = flush(&own);
-            let waker = {
-                let mut shared = lock(&result);
-                shared.report = Some(report);
-                shared.waker.take()
-            };
-            waker.into_iter().for_each(Waker::wake);
-        });
-        if let Err(error) = spawned {
-            tracing::error!("cannot start a thread to wait for a flush: {error}");
-            let pending = client.stats().pending;
-            lock(&shared).report = Some(Report { pending, ..Report::default() });
-        }
-        Self { shared }
-    }
-}
-
-impl Future for Flush {
-    type Output = Report;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Report> {
-        let mut shared = lock(&self.shared);
-        match shared.report {
-            Some(report) => Poll::Ready(report),
-            None => {
-                shared.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-static INSTALLED: OnceBox<Client> = OnceBox::new();
-
-/// Makes the one client that this module's functions use, for the rest of the process. Returns whether this call did;
-/// if there was one already, that one stays as it is.
-///
-/// The process does not wait for it at its end: call [`shutdown`] last.
-///
-/// # Errors
-///
-/// Those of [`Client::new`].
-pub fn install(config: Config) -> Result<bool> {
-    if INSTALLED.get().is_none() {
-        let client = Client::new(config)?;
-        if INSTALLED.set(Box::new(client)).is_ok() {
-            return Ok(true);
-        }
-    }
-    tracing::warn!("a client is installed already: this call of install() changes nothing");
-    Ok(false)
-}
-
-/// Adds a measurement to the installed client: see [`Client::add_measurement`]. Without one, the first call installs
-/// the client that the environment describes.
-///
-/// # Errors
-///
-/// Those of [`Client::add_measurement`]; without an installed client, those of [`Config::from_env`] too.
-pub fn add_measurement(measurement: &Measurement) -> Result<()> {
-    match INSTALLED.get() {
-        Some(client) => client.add_measurement(measurement),
-        None => {
-            install(Config::from_env()?)?;
-            add_measurement(measurement)
-        }
-    }
-}
-
-/// Flushes the installed client: see [`Client::flush`]. Without one there is nothing to do.
-pub fn flush(timeout: Duration) -> Report {
-    INSTALLED.get().map(|client| client.flush(timeout)).unwrap_or_default()
-}
-
-/// Shuts the installed client down: see [`Client::shutdown`]. Without one there is nothing to do.
-pub fn shutdown(timeout: Duration) -> Report {
-    INSTALLED.get().map(|client| client.shutdown(timeout)).unwrap_or_default()
-}
-
-/// The installed client, if there is one.
-pub fn installed() -> Option<Client> {
-    INSTALLED.get().cloned()
 }
