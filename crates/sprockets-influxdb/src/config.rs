@@ -23,6 +23,7 @@ pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{Auth, Server};
 pub use self::setting::{Origin, Setting};
 pub(crate) use self::settings::Settings;
+pub(crate) use self::url::is_loopback;
 use self::url::{Scheme, WriteUrl};
 use self::value::{Asked, Source};
 use crate::error::Result;

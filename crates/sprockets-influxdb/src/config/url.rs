@@ -157,8 +157,8 @@ pub(super) fn host(text: &str) -> Option<String> {
     (!text.is_empty() && text.bytes().all(named)).then(|| text.to_owned())
 }
 
-/// Whether a host, as [`host`] writes it, is this machine whatever the network.
-pub(super) fn is_loopback(host: &str) -> bool {
+/// Whether a host, with or without brackets, is this machine whatever the network.
+pub(crate) fn is_loopback(host: &str) -> bool {
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
         let mapped = address.to_ipv4_mapped();
         return address.is_loopback() || mapped.is_some_and(|address| address.is_loopback());

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ureq::Proxy;
 use ureq::http::Uri;
 
+use crate::config::is_loopback;
 use crate::error::{Error, Result};
 
 /// The proxy on the way to `server`, if any. `variable` looks up the environment.
@@ -40,12 +41,6 @@ pub(super) fn for_server(
         ))
     };
     Proxy::new(value.trim()).map(Some).map_err(unusable)
-}
-
-fn is_loopback(host: &str) -> bool {
-    let ip = host.parse::<IpAddr>().map(|ip| ip.to_canonical().is_loopback());
-    let name = host.strip_suffix('.').unwrap_or(host);
-    ip.unwrap_or_else(|_| name == "localhost" || name.ends_with(".localhost"))
 }
 
 /// Whether `no_proxy` lists the host: by its name or a domain above it, by its address or a network around it, or by `*`.
