@@ -1,62 +1,69 @@
-//! Which keys a measurement has: a fingerprint of each, so that a new key is mostly known to be new without a look at
-//! the text, and the entries of the text for when it is not.
+//! Which keys a measurement has: a filter that mostly knows of a new key that it is new, without a look at the text; and
+//! the entries of the text for when it does not.
 
 use std::ops::Range;
 
-use super::text::{Text, fingerprint};
+use super::text::{Key, Text};
 
-const KEPT: usize = 16;
-
-/// Fingerprints of up to 16 keys; with more, every key may be present.
+/// A Bloom filter of 256 bits, two for each key. Words, not wider: a wide read of what was just written in narrow
+/// pieces stalls the processor for longer than all the rest takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
-    fingerprints: [u16; KEPT],
-    len: u8,
-    overflown: bool,
+    bits: [u64; 4],
 }
 
 impl Keys {
     pub(crate) fn clear(&mut self) {
-        self.len = 0;
-        self.overflown = false;
+        *self = Self::default();
     }
 
-    /// Takes note of the key of the entry that begins at `entry` (with its separator; only the key is there yet).
-    /// Returns where in `text`, from `start` on, an older entry of the same key stands.
+    /// Takes note of a key that was just appended to `text`. Returns where, from `start` on, an older entry of the same
+    /// key stands.
     #[inline]
-    pub(super) fn insert(
-        &mut self,
-        text: &Text,
-        start: usize,
-        entry: usize,
-    ) -> Option<Range<usize>> {
-        let key = &text.as_bytes()[entry + 1..];
-        let fingerprint = fingerprint(key);
-        if self.may_contain(fingerprint) {
-            let old = find(&text.as_bytes()[start..entry], key);
-            if let Some(old) = old {
-                return Some(old.start + start..old.end + start);
+    pub(super) fn insert(&mut self, text: &Text, start: usize, key: &Key) -> Option<Range<usize>> {
+        if self.may_contain(key.fingerprint) {
+            let old = find_older(text.as_bytes(), start, key);
+            if old.is_some() {
+                return old;
             }
         }
-        self.push(fingerprint);
+        self.push(key.fingerprint);
         None
     }
 
     #[inline]
-    pub(super) fn may_contain(&self, fingerprint: u16) -> bool {
-        self.overflown || self.fingerprints[..usize::from(self.len)].contains(&fingerprint)
+    pub(super) fn may_contain(&self, fingerprint: u64) -> bool {
+        halves(fingerprint).iter().all(|&half| self.bits[word(half)] & bit(half) != 0)
     }
 
     #[inline]
-    pub(super) fn push(&mut self, fingerprint: u16) {
-        match self.fingerprints.get_mut(usize::from(self.len)) {
-            Some(place) => {
-                *place = fingerprint;
-                self.len += 1;
-            }
-            None => self.overflown = true,
+    fn push(&mut self, fingerprint: u64) {
+        for half in halves(fingerprint) {
+            self.bits[word(half)] |= bit(half);
         }
     }
+}
+
+/// The two places of a fingerprint in the filter.
+#[inline]
+fn halves(fingerprint: u64) -> [u64; 2] {
+    [fingerprint & 0xff, fingerprint >> 8 & 0xff]
+}
+
+#[inline]
+fn word(place: u64) -> usize {
+    (place >> 6) as usize
+}
+
+#[inline]
+fn bit(place: u64) -> u64 {
+    1 << (place & 63)
+}
+
+#[cold]
+fn find_older(text: &[u8], start: usize, key: &Key) -> Option<Range<usize>> {
+    let old = find(&text[start..key.start], &text[key.start + 1..text.len() - 1])?;
+    Some(old.start + start..old.end + start)
 }
 
 /// One `key=value` of a line's tags or fields.

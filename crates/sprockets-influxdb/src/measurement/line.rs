@@ -2,14 +2,13 @@
 //! is known before a byte is copied, which is what the buffer needs to hold its bounds.
 
 use super::keys::{Entry, Keys, entries, find};
-use super::push_key;
 use super::text::{Position, Text, fingerprint};
 
 /// Tags that every measurement of a client gets, escaped once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BaseTags {
     text: Text,
-    fingerprints: Vec<u16>,
+    fingerprints: Vec<u64>,
 }
 
 impl BaseTags {
@@ -21,14 +20,11 @@ impl BaseTags {
             if value.is_empty() {
                 continue;
             }
-            let entry = text.len();
-            text.push(b',');
-            push_key(&mut text, name, Position::TagKey);
-            let old = keys.insert(&text, 0, entry);
-            text.push(b'=');
+            let key = text.push_key(b',', name, Position::TagKey);
+            let old = keys.insert(&text, 0, &key);
             text.push_escaped(value, Position::TagValue);
             if let Some(old) = old {
-                text.replace(old, entry);
+                text.replace(old, key.start);
             }
         }
         let bytes = text.as_bytes();

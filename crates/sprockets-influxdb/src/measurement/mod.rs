@@ -66,7 +66,6 @@ pub struct Measurement {
     /// Whether the timestamp is ours, and ours to renew.
     stamped: bool,
     added: AtomicBool,
-    repaired: bool,
     unsigned: bool,
     /// Fields that are not in the line, and why.
     left_out: Vec<LeftOut>,
@@ -91,7 +90,6 @@ impl Measurement {
             timestamp: AtomicI64::new(0),
             stamped: true,
             added: AtomicBool::new(false),
-            repaired: false,
             unsigned: false,
             left_out: Vec::new(),
         };
@@ -110,7 +108,7 @@ impl Measurement {
         self.unsigned = false;
         self.head.push_raw(database.as_bytes());
         self.database_end = self.head.len();
-        self.repaired = self.head.push_escaped(name, Position::Measurement);
+        self.head.push_escaped(name, Position::Measurement);
         self.name_end = self.head.len();
         self.stamped = true;
         *self.added.get_mut() = false;
@@ -144,21 +142,18 @@ impl Measurement {
     #[inline]
     pub fn set_tag(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> &mut Self {
         let (name, value) = (name.as_ref(), value.as_ref());
-        let entry = self.head.len();
-        self.head.push(b',');
-        self.repaired |= push_key(&mut self.head, name, Position::TagKey);
-        let old = self.tag_keys.insert(&self.head, self.name_end, entry);
+        let key = self.head.push_key(b',', name, Position::TagKey);
+        let old = self.tag_keys.insert(&self.head, self.name_end, &key);
         if value.is_empty() {
-            self.head.truncate(entry);
+            self.head.truncate(key.start);
             if let Some(old) = old {
                 self.head.remove(old);
             }
             return self;
         }
-        self.head.push(b'=');
-        self.repaired |= self.head.push_escaped(value, Position::TagValue);
+        self.head.push_escaped(value, Position::TagValue);
         if let Some(old) = old {
-            self.head.replace(old, entry);
+            self.head.replace(old, key.start);
         }
         self
     }
@@ -186,23 +181,23 @@ impl Measurement {
         if !self.left_out.is_empty() {
             self.left_out.retain(|left_out| left_out.field != name);
         }
-        let entry = self.fields.len();
-        self.fields.push(if entry == 0 { b' ' } else { b',' });
-        self.repaired |= push_key(&mut self.fields, name, Position::FieldKey);
-        let old = self.field_keys.insert(&self.fields, 0, entry);
+        let separator = if self.fields.is_empty() { b' ' } else { b',' };
+        let key = self.fields.push_key(separator, name, Position::FieldKey);
+        let old = self.field_keys.insert(&self.fields, 0, &key);
         match &value {
             FieldValue::Float(float) if !float.is_finite() => {
-                self.leave_out(name, None, entry, old)
+                self.leave_out(name, None, key.start, old)
             }
-            FieldValue::OutOfRange(text) => self.leave_out(name, Some(text.clone()), entry, old),
+            FieldValue::OutOfRange(text) => {
+                self.leave_out(name, Some(text.clone()), key.start, old)
+            }
             value => {
                 if let FieldValue::Unsigned(unsigned) = value {
                     self.unsigned |= *unsigned > i64::MAX as u64;
                 }
-                self.fields.push(b'=');
                 self.fields.push_value(value);
                 if let Some(old) = old {
-                    self.fields.replace(old, entry);
+                    self.fields.replace(old, key.start);
                     self.fields.set_first(b' ');
                 }
             }
@@ -253,12 +248,21 @@ impl Measurement {
 
     /// The line as it would be sent with nanosecond precision, without a client's base tags and without a line feed.
     pub fn marshall(&self) -> String {
-        let no_base_tags = BaseTags::default();
-        let line = self.line_at(self.timestamp.load(Ordering::Relaxed), &no_base_tags, 1);
-        let mut bytes = Vec::with_capacity(line.len());
-        line.write_to(&mut bytes);
+        let mut bytes = Vec::with_capacity(self.unadded_line(&BaseTags::default()).len());
+        self.append_to(&mut bytes);
         bytes.pop();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Appends the line as [`marshall`](Self::marshall) has it, and a line feed.
+    #[inline]
+    pub fn append_to(&self, bytes: &mut Vec<u8>) {
+        self.unadded_line(&BaseTags::default()).write_to(bytes);
+    }
+
+    #[inline]
+    fn unadded_line<'a>(&'a self, base_tags: &'a BaseTags) -> Line<'a> {
+        self.line_at(self.timestamp.load(Ordering::Relaxed), base_tags, 1)
     }
 
     /// The line to add: stamped anew if it was added before with a stamp of ours. `divisor` is the nanoseconds in a
@@ -297,7 +301,7 @@ impl Measurement {
 
     /// Whether the rule for what cannot be stored changed a name or a tag.
     pub(crate) fn is_repaired(&self) -> bool {
-        self.repaired
+        self.head.is_repaired() || self.fields.is_repaired()
     }
 
     #[cold]
@@ -389,23 +393,6 @@ impl Measurement {
     }
 }
 
-/// Appends a key, which may be neither empty nor reserved. Returns whether it had to be repaired.
-#[inline]
-fn push_key(text: &mut Text, key: &str, position: Position) -> bool {
-    let repaired = text.push_escaped(key, position);
-    let reserved = match key.len() {
-        0 => true,
-        4 => key == "time",
-        6 => key == "_field" && position == Position::TagKey,
-        12 => key == "_measurement" && position == Position::TagKey,
-        _ => false,
-    };
-    if reserved {
-        text.push(b'_');
-    }
-    repaired | reserved
-}
-
 impl Clone for Measurement {
     fn clone(&self) -> Self {
         Self {
@@ -419,7 +406,6 @@ impl Clone for Measurement {
             stamped: self.stamped,
             // The copy would be the same point as the original: it gets a stamp of its own when it is added.
             added: AtomicBool::new(true),
-            repaired: self.repaired,
             unsigned: self.unsigned,
             left_out: self.left_out.clone(),
         }

@@ -20,11 +20,12 @@ pub(crate) enum Position {
 pub(crate) struct Text {
     bytes: Vec<u8>,
     len: usize,
+    repaired: bool,
 }
 
 impl Text {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: vec![0; capacity], len: 0 }
+        Self { bytes: vec![0; capacity], ..Self::default() }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -39,8 +40,14 @@ impl Text {
         self.len == 0
     }
 
+    /// Whether something could not be written as it stood.
+    pub(crate) fn is_repaired(&self) -> bool {
+        self.repaired
+    }
+
     pub(crate) fn clear(&mut self) {
         self.len = 0;
+        self.repaired = false;
     }
 
     /// Forgets what was written after the first `len` bytes.
@@ -81,28 +88,66 @@ impl Text {
     pub(crate) fn push_raw(&mut self, text: &[u8]) {
         self.reserve(text.len());
         let end = self.len + text.len();
-        store(&mut self.bytes[self.len..end], text);
+        copy(&mut self.bytes[self.len..end], text, |_, _| ());
         self.len = end;
     }
 
-    /// Appends a name or a tag's value. Returns whether it had to be repaired.
+    /// Appends a name or a tag's value.
     #[inline]
-    pub(crate) fn push_escaped(&mut self, text: &str, position: Position) -> bool {
-        let bytes = text.as_bytes();
-        let comment = position == Position::Measurement && bytes.first() == Some(&b'#');
-        if is_plain(bytes) && !comment {
-            self.push_raw(bytes);
-            return false;
+    pub(crate) fn push_escaped(&mut self, text: &str, position: Position) {
+        let (bytes, start) = (text.as_bytes(), self.len);
+        let end = start + bytes.len();
+        self.reserve(bytes.len());
+        let mut plain = Plain::default();
+        copy(&mut self.bytes[start..end], bytes, |first, last| plain.look_at(first, last));
+        if plain.is_it() && !(position == Position::Measurement && bytes.first() == Some(&b'#')) {
+            self.len = end;
+        } else {
+            self.push_bytewise(bytes, position);
         }
-        self.push_bytewise(bytes, position)
+    }
+
+    /// Appends a separator, a key, and an equals sign. A key is neither empty nor reserved: it is repaired if it is.
+    #[inline]
+    pub(crate) fn push_key(&mut self, separator: u8, key: &str, position: Position) -> Key {
+        let (bytes, start) = (key.as_bytes(), self.len);
+        let end = start + bytes.len() + 2;
+        self.reserve(bytes.len() + 2);
+        let (mut plain, mut fingerprint) = (Plain::default(), Fingerprint::of_length(bytes.len()));
+        if let [before, place @ .., after] = &mut self.bytes[start..end] {
+            *before = separator;
+            copy(place, bytes, |first, last| {
+                plain.look_at(first, last);
+                fingerprint.add(first, last);
+            });
+            *after = b'=';
+        }
+        if plain.is_it() && !is_reserved(key, position) {
+            self.len = end;
+            return Key { start, fingerprint: fingerprint.finish() };
+        }
+        self.push_key_bytewise(separator, key, position)
+    }
+
+    #[cold]
+    fn push_key_bytewise(&mut self, separator: u8, key: &str, position: Position) -> Key {
+        let start = self.len;
+        self.push(separator);
+        self.push_bytewise(key.as_bytes(), position);
+        if is_reserved(key, position) {
+            self.push(b'_');
+            self.repaired = true;
+        }
+        let fingerprint = fingerprint(&self.as_bytes()[start + 1..]);
+        self.push(b'=');
+        Key { start, fingerprint }
     }
 
     /// The rule for every string that is not plain, and the only place that knows it.
     #[cold]
-    fn push_bytewise(&mut self, bytes: &[u8], position: Position) -> bool {
-        let mut repaired = false;
-        let mut replace = |text: &mut Self, by: &[u8]| {
-            repaired = true;
+    fn push_bytewise(&mut self, bytes: &[u8], position: Position) {
+        let replace = |text: &mut Self, by: &[u8]| {
+            text.repaired = true;
             text.push_raw(by);
         };
         for (index, &byte) in bytes.iter().enumerate() {
@@ -120,7 +165,6 @@ impl Text {
                 _ => self.push(byte),
             }
         }
-        repaired
     }
 
     /// Appends a field's value as line protocol writes it. Non-finite floats have no form; the caller leaves them out.
@@ -171,6 +215,71 @@ impl Text {
     }
 }
 
+/// A key as it was appended.
+pub(crate) struct Key {
+    /// Where its separator stands.
+    pub(crate) start: usize,
+    pub(crate) fingerprint: u64,
+}
+
+fn is_reserved(key: &str, position: Position) -> bool {
+    match key.len() {
+        0 => true,
+        4 => key == "time",
+        6 => key == "_field" && position == Position::TagKey,
+        12 => key == "_measurement" && position == Position::TagKey,
+        _ => false,
+    }
+}
+
+/// Copies `text` to a place of the same length, and has each of its bytes looked at, in pairs of words. Strings of up
+/// to 16 bytes take a few instructions and no call; that is why it is not `copy_from_slice`.
+#[inline]
+fn copy(place: &mut [u8], text: &[u8], mut look_at: impl FnMut(u64, u64)) {
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        if text.len() > 16 {
+            for (place, piece) in place.chunks_exact_mut(16).zip(text.chunks_exact(16)) {
+                place.copy_from_slice(piece);
+            }
+            if let (Some(place), Some(tail)) = (place.last_chunk_mut::<16>(), text.last_chunk()) {
+                *place = *tail;
+            }
+        } else if let Some(place) = place.first_chunk_mut() {
+            *place = *first;
+        }
+        if let Some(place) = place.last_chunk_mut() {
+            *place = *last;
+        }
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        if let Some(place) = place.first_chunk_mut() {
+            *place = *first;
+        }
+        if let Some(place) = place.last_chunk_mut() {
+            *place = *last;
+        }
+    } else {
+        for (place, byte) in place.iter_mut().zip(text) {
+            *place = *byte;
+        }
+    }
+    each_pair_of_words(text, &mut look_at);
+}
+
+/// The bytes of a string, 16 at a time, the last 16 overlapping with those before.
+#[inline]
+fn each_pair_of_words(text: &[u8], mut look_at: impl FnMut(u64, u64)) {
+    if text.len() <= 16 {
+        let (first, last) = words(text);
+        return look_at(first, last);
+    }
+    for piece in text.chunks_exact(16) {
+        let (first, last) = words(piece);
+        look_at(first, last);
+    }
+    let (first, last) = words(&text[text.len() - 16..]);
+    look_at(first, last);
+}
+
 /// The first and the last bytes of a string of up to 16, as words without gaps between them: in the middle they may
 /// say the same bytes twice. Strings of up to three bytes are filled up with letters, which are special nowhere.
 #[inline]
@@ -190,49 +299,28 @@ fn words(bytes: &[u8]) -> (u64, u64) {
     }
 }
 
-/// Copies `text` to a place of the same length; up to 16 bytes without a call.
-#[inline]
-fn store(place: &mut [u8], text: &[u8]) {
-    if text.len() > 16 {
-        place.copy_from_slice(text);
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        if let Some(place) = place.first_chunk_mut() {
-            *place = *first;
-        }
-        if let Some(place) = place.last_chunk_mut() {
-            *place = *last;
-        }
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        if let Some(place) = place.first_chunk_mut() {
-            *place = *first;
-        }
-        if let Some(place) = place.last_chunk_mut() {
-            *place = *last;
-        }
-    } else {
-        for (place, byte) in place.iter_mut().zip(text) {
-            *place = *byte;
-        }
-    }
-}
-
 /// A byte in every byte of a word, by multiplication.
 const EVERY: u64 = 0x0101_0101_0101_0101;
 
 /// Whether no byte is special anywhere in a line: none of the control characters, space, `"`, `,`, `=`, `\`.
-#[inline]
-fn is_plain(bytes: &[u8]) -> bool {
-    if bytes.len() <= 16 {
-        let (first, last) = words(bytes);
-        return plain_bytes(first) & plain_bytes(last) & HIGH_BITS == HIGH_BITS;
+struct Plain(u64);
+
+impl Default for Plain {
+    fn default() -> Self {
+        Self(HIGH_BITS)
     }
-    let mut plain = HIGH_BITS;
-    for piece in bytes.chunks_exact(16) {
-        let (first, last) = words(piece);
-        plain &= plain_bytes(first) & plain_bytes(last);
+}
+
+impl Plain {
+    #[inline]
+    fn look_at(&mut self, first: u64, last: u64) {
+        self.0 &= plain_bytes(first) & plain_bytes(last);
     }
-    let (first, last) = words(&bytes[bytes.len() - 16..]);
-    plain & plain_bytes(first) & plain_bytes(last) == HIGH_BITS
+
+    #[inline]
+    fn is_it(&self) -> bool {
+        self.0 == HIGH_BITS
+    }
 }
 
 const HIGH_BITS: u64 = EVERY * 0x80;
@@ -249,21 +337,32 @@ fn plain_bytes(word: u64) -> u64 {
     word | (ascii & differs(low, 0x7f))
 }
 
-/// A number that is the same for equal keys, and mostly differs for others.
+/// A number of 16 bits that is the same for equal keys, and mostly differs for others.
 #[inline]
-pub(crate) fn fingerprint(key: &[u8]) -> u16 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut folded = key.len() as u64;
-    let mut rest = key;
-    while rest.len() > 16 {
-        let (piece, tail) = rest.split_at(16);
-        let (first, last) = words(piece);
-        folded = (folded ^ first ^ last.rotate_left(29)).wrapping_mul(ODD);
-        rest = tail;
+pub(crate) fn fingerprint(key: &[u8]) -> u64 {
+    let mut fingerprint = Fingerprint::of_length(key.len());
+    each_pair_of_words(key, |first, last| fingerprint.add(first, last));
+    fingerprint.finish()
+}
+
+struct Fingerprint(u64);
+
+impl Fingerprint {
+    #[inline]
+    fn of_length(len: usize) -> Self {
+        Self(len as u64)
     }
-    let (first, last) = words(rest);
-    folded = (folded ^ first ^ last.rotate_left(29)).wrapping_mul(ODD);
-    (folded >> 48) as u16
+
+    #[inline]
+    fn add(&mut self, first: u64, last: u64) {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = (self.0 ^ first ^ last.rotate_left(29)).wrapping_mul(ODD);
+    }
+
+    #[inline]
+    fn finish(self) -> u64 {
+        self.0 >> 48
+    }
 }
 
 #[cfg(test)]
@@ -272,8 +371,15 @@ mod tests {
 
     fn escaped(text: &str, position: Position) -> (String, bool) {
         let mut out = Text::default();
-        let repaired = out.push_escaped(text, position);
-        (String::from_utf8(out.as_bytes().to_vec()).unwrap(), repaired)
+        out.push_escaped(text, position);
+        (String::from_utf8(out.as_bytes().to_vec()).unwrap(), out.is_repaired())
+    }
+
+    fn is_plain(bytes: &[u8]) -> bool {
+        let (mut plain, mut copied) = (Plain::default(), vec![0; bytes.len()]);
+        copy(&mut copied, bytes, |first, last| plain.look_at(first, last));
+        assert_eq!(copied, bytes);
+        plain.is_it()
     }
 
     #[test]

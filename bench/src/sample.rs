@@ -1,0 +1,33 @@
+//! The measurement that is measured with: 7 tags, 2 fields, 240 bytes of line protocol.
+
+use sprockets_influxdb::Measurement;
+
+pub const DATABASE: &str = "bench";
+pub const NAME: &str = "request";
+pub const TAGS: [(&str, &str); 7] = [
+    ("handler", "app.handlers.RequestHandler"),
+    ("endpoint", "/api/v1/users/{id}/orders"),
+    ("method", "GET"),
+    ("status_code", "200"),
+    ("hostname", "web-17.example.com"),
+    ("environment", "production"),
+    ("correlation", "a1b2c3d4e5f6"),
+];
+pub const BYTES: (&str, i64) = ("content_length", 51_234);
+pub const SECONDS: (&str, f64) = ("duration", 0.023_456_789);
+
+/// Sets its tags and fields.
+#[inline]
+pub fn fill(measurement: &mut Measurement) {
+    for (name, value) in std::hint::black_box(TAGS) {
+        measurement.set_tag(name, value);
+    }
+    measurement.set_field(BYTES.0, BYTES.1);
+    measurement.set_field(SECONDS.0, SECONDS.1);
+}
+
+pub fn measurement() -> Measurement {
+    let mut measurement = Measurement::new(DATABASE, NAME);
+    fill(&mut measurement);
+    measurement
+}
