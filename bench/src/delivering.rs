@@ -1,9 +1,12 @@
 //! A million measurements into a local influxd, beside the same bytes posted by hand: what the client adds in processor
 //! time and in time.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
 
 use crate::sample::{self, NAME};
@@ -21,73 +24,99 @@ const COUNT: usize = 1_000_000;
 const BATCH: usize = 10_000;
 const ROUNDS: usize = 3;
 
+/// With what a body is sent: as it is, as is the default to this machine, or compressed, as to every other.
+const ENCODINGS: [&str; 2] = ["plain", "gzip"];
+
 pub fn run() {
     let Some(influxd) = Influxd::start() else { return };
-    let mut rounds = Vec::new();
-    for round in 0..ROUNDS {
-        let [bare, ours] = ["bare", "ours"].map(|way| {
-            let database = format!("{way}{round}");
-            influxd.create(&database);
-            let taken = deliver(way, &influxd.url(), &database);
-            let stored = influxd.count(&database, NAME, sample::BYTES.0);
-            assert_eq!(stored, COUNT as u64, "{way}");
-            influxd.query("", &format!("DROP DATABASE \"{database}\""));
-            taken
-        });
-        rounds.push((bare, ours));
+    for encoding in ENCODINGS {
+        let rounds: Vec<[Taken; 2]> = (0..ROUNDS)
+            .map(|_| ["bare", "ours"].map(|way| deliver(&influxd, way, encoding)))
+            .collect();
+        let median = |figure: &dyn Fn(&[Taken; 2]) -> f64| {
+            let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[ROUNDS / 2]
+        };
+        let show = |what: &str, taken: &dyn Fn(&[Taken; 2]) -> f64| {
+            figure(what, &format!("{:.2} s", median(taken)));
+        };
+        section(&format!(
+            "Delivering {COUNT} measurements into influxd, {encoding}, median of {ROUNDS} rounds"
+        ));
+        show("posting bytes encoded beforehand: time", &|[bare, _]| bare.time);
+        show("posting bytes encoded beforehand: processor", &|[bare, _]| bare.processor);
+        show("recording and delivering: time", &|[_, ours]| ours.time);
+        show("recording and delivering: processor", &|[_, ours]| ours.processor);
+        show("of that, in the sender threads", &|[_, ours]| ours.sending);
+        ratio("time", median(&|[bare, ours]| ours.time / bare.time), Asked::AtMost(1.1));
+        let delivering = median(&|[bare, ours]| ours.sending / bare.processor);
+        ratio("processor, delivering / posting", delivering, Asked::AtMost(1.5));
+        let everything = median(&|[bare, ours]| ours.processor / bare.processor);
+        ratio("processor, recording and delivering / posting", everything, Asked::AtMost(1.5));
     }
-    let median = |figure: fn(&(Taken, Taken)) -> f64| {
-        let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[ROUNDS / 2]
-    };
-    section(&format!("Delivering {COUNT} measurements into influxd, median of {ROUNDS} rounds"));
-    figure("posting the encoded bytes by hand: time", &seconds(median(|round| round.0.time)));
-    figure(
-        "posting the encoded bytes by hand: processor",
-        &seconds(median(|round| round.0.processor)),
-    );
-    figure("recording and delivering: time", &seconds(median(|round| round.1.time)));
-    figure("recording and delivering: processor", &seconds(median(|round| round.1.processor)));
-    let time = median(|(bare, ours)| ours.time / bare.time);
-    let processor = median(|(bare, ours)| ours.processor / bare.processor);
-    ratio("time", time, Asked::AtMost(1.1));
-    ratio("processor", processor, Asked::AtMost(1.5));
-}
-
-fn seconds(seconds: f64) -> String {
-    format!("{seconds:.2} s")
 }
 
 #[derive(Clone, Copy)]
 struct Taken {
     time: f64,
     processor: f64,
+    /// Of that, in sender threads.
+    sending: f64,
 }
 
 /// Delivers in a process of its own, whose processor time is counted.
-fn deliver(way: &str, url: &str, database: &str) -> Taken {
+fn deliver(influxd: &Influxd, way: &str, encoding: &str) -> Taken {
+    const DATABASE: &str = "delivering";
+    influxd.create(DATABASE);
     let program = std::env::current_exe().expect("this program's path");
     let output = Command::new(program)
-        .args([CHILD, way, url, database])
+        .args([CHILD, way, encoding, &influxd.url(), DATABASE])
         .stderr(Stdio::inherit())
         .output()
         .expect("a process");
+    assert_eq!(influxd.count(DATABASE, NAME, sample::BYTES.0), COUNT as u64, "{way} {encoding}");
+    influxd.query("", &format!("DROP DATABASE \"{DATABASE}\""));
     let text = String::from_utf8(output.stdout).expect("text");
-    let (time, processor) = text.trim().split_once(' ').expect("two numbers");
-    Taken { time: time.parse().expect("a number"), processor: processor.parse().expect("a number") }
+    let figures: Vec<f64> =
+        text.split_whitespace().map(|figure| figure.parse().expect("a number")).collect();
+    let [time, processor, sending] = figures[..] else { panic!("{text:?} is not three numbers") };
+    Taken { time, processor, sending }
 }
 
 pub fn run_child(arguments: &[String]) {
-    let [way, url, database] = arguments else { panic!("expected: way, URL, database") };
-    let batches = if way == "bare" { encoded(database) } else { Vec::new() };
-    let (start, before) = (Instant::now(), processor_seconds());
-    if way == "bare" {
-        post(url, database, &batches)
+    let [way, encoding, url, database] = arguments else {
+        panic!("expected: way, encoding, URL, database")
+    };
+    let is_compressed = encoding == "gzip";
+    let sending = if way == "bare" {
+        let batches = encoded(database);
+        let start = Start::now();
+        post(url, database, is_compressed, &batches);
+        start.print(0.0);
+        return;
     } else {
-        record(url, database)
+        Start::now()
+    };
+    let client = record(url, database, is_compressed);
+    sending.print(thread_seconds("influxdb-sender"));
+    drop(client);
+}
+
+struct Start {
+    at: Instant,
+    processor: f64,
+}
+
+impl Start {
+    fn now() -> Self {
+        Self { at: Instant::now(), processor: processor_seconds() }
     }
-    println!("{} {}", start.elapsed().as_secs_f64(), processor_seconds() - before);
+
+    fn print(self, sending: f64) {
+        let processor = processor_seconds() - self.processor;
+        println!("{} {processor} {sending}", self.at.elapsed().as_secs_f64());
+    }
 }
 
 fn each(database: &str, mut take: impl FnMut(&Measurement)) {
@@ -113,22 +142,33 @@ fn encoded(database: &str) -> Vec<Vec<u8>> {
     batches
 }
 
-fn post(url: &str, database: &str, batches: &[Vec<u8>]) {
+fn post(url: &str, database: &str, is_compressed: bool, batches: &[Vec<u8>]) {
     let agent = ureq::Agent::new_with_defaults();
     for batch in batches {
         let request = agent.post(format!("{url}/write")).query("db", database);
-        let reply = request.query("precision", "ns").send(&batch[..]).expect("a reply");
-        assert_eq!(reply.status(), 204);
+        let request = request.query("precision", "ns");
+        let reply = if is_compressed {
+            // The client's level.
+            let body = Vec::with_capacity(batch.len() / 8);
+            let mut encoder = GzEncoder::new(body, Compression::new(2));
+            encoder.write_all(batch).expect("compressed");
+            let body = encoder.finish().expect("compressed");
+            request.header("Content-Encoding", "gzip").send(&body[..])
+        } else {
+            request.send(&batch[..])
+        };
+        assert_eq!(reply.expect("a reply").status(), 204);
     }
 }
 
-fn record(url: &str, database: &str) {
-    let config = Config::new().url(url).expect("a URL").tag_hostname(false);
+fn record(url: &str, database: &str, is_compressed: bool) -> Client {
+    let config = Config::new().url(url).expect("a URL").tag_hostname(false).gzip(is_compressed);
     let config = config.overflow(Overflow::Block).block_timeout(Duration::from_secs(600));
     let client = Client::new(config).expect("a client");
     each(database, |measurement| client.add_measurement(measurement).expect("added"));
     let report = client.shutdown(Duration::from_secs(600));
     assert!(report.is_complete(), "{report:?}");
+    client
 }
 
 /// The processor time of this process, all threads, user and system, as Linux tells it in hundredths of a second.
@@ -138,4 +178,18 @@ fn processor_seconds() -> f64 {
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks = |field: usize| fields[field].parse::<f64>().expect("a number");
     (ticks(11) + ticks(12)) / 100.0
+}
+
+/// The processor time of the threads of that name.
+fn thread_seconds(name: &str) -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let nanoseconds = threads.filter_map(|thread| {
+        let directory = thread.expect("a thread").path();
+        let read = |file| std::fs::read_to_string(directory.join(file)).ok();
+        // Names are cut to 15 bytes.
+        let is_it = name.starts_with(read("comm")?.trim());
+        let schedstat = read("schedstat").filter(|_| is_it)?;
+        schedstat.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    nanoseconds.sum::<f64>() / 1e9
 }

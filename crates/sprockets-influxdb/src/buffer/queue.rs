@@ -123,7 +123,7 @@ impl Queue {
         if lines < needed.lines || room.bytes < needed.bytes {
             return None;
         }
-        let lines = (lines / 8).clamp(needed.lines, needed.lines.max(256));
+        let lines = (lines / 8).clamp(lines.min(16), 256);
         let bytes = (room.bytes / 8).clamp(needed.bytes, needed.bytes.max(CHUNK_BYTES));
         Some(Amount { lines, bytes })
     }
