@@ -32,3 +32,42 @@ pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {});
 }
+
+#[cfg(all(test, unix))]
+pub(crate) use forked::Forked;
+
+/// Forks, for tests: the child of a process with several threads, which a test process always is, may do what a child
+/// of a service does.
+#[cfg(all(test, unix))]
+mod forked {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// A child process.
+    pub(crate) struct Forked(libc::pid_t);
+
+    impl Forked {
+        /// Runs `child` in a forked process, which ends after it, or after a minute.
+        pub(crate) fn run(child: impl FnOnce() -> bool) -> Self {
+            // SAFETY: the child never returns from here: it runs `child` and ends without destructors or exit handlers.
+            let process = unsafe { libc::fork() };
+            assert!(process >= 0, "no fork: {}", std::io::Error::last_os_error());
+            if process == 0 {
+                // SAFETY: a timer that ends the process, and the end of the process.
+                unsafe {
+                    libc::alarm(60);
+                    let passed = catch_unwind(AssertUnwindSafe(child)).unwrap_or(false);
+                    libc::_exit(i32::from(!passed));
+                }
+            }
+            Self(process)
+        }
+
+        /// Waits for its end, and tells whether `child` returned true.
+        pub(crate) fn passed(self) -> bool {
+            let mut status = 0;
+            // SAFETY: our own child, waited for once, and a place for its status.
+            let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
+            waited == self.0 && status == 0
+        }
+    }
+}

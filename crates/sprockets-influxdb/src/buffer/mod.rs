@@ -361,9 +361,21 @@ impl Buffer {
 impl Buffer {
     /// Seals all that was added before the call, and returns a handle to wait for what becomes of it.
     pub(crate) fn begin_flush(&self) -> u64 {
+        self.seal_for_flush(&mut lock(&self.queue))
+    }
+
+    /// Takes no more measurements, and flushes.
+    pub(crate) fn begin_shutdown(&self) -> u64 {
         let mut queue = lock(&self.queue);
+        queue.door = Door::Closed;
+        let flush = self.seal_for_flush(&mut queue);
+        self.decided.notify_all();
+        flush
+    }
+
+    fn seal_for_flush(&self, queue: &mut Queue) -> u64 {
         let before = queue.books.sampled_out;
-        self.seal(&mut queue);
+        self.seal(queue);
         let sampled_out = queue.books.sampled_out - before;
         queue.begin_flush(sampled_out)
     }
@@ -379,14 +391,6 @@ impl Buffer {
             queue = wait(&self.decided, queue, Some(left));
         }
         queue.end_flush(id)
-    }
-
-    /// Takes no more measurements.
-    pub(crate) fn close(&self) {
-        let mut queue = lock(&self.queue);
-        queue.door = Door::Closed;
-        self.seal(&mut queue);
-        self.decided.notify_all();
     }
 
     /// Changes the limits. What is open is sealed by the old ones.

@@ -354,7 +354,7 @@ fn a_flush_reports_what_was_added_before_it_and_nothing_else() {
 fn a_closed_door_lets_nothing_in_and_keeps_what_is_there() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..10);
-    buffer.close();
+    buffer.begin_shutdown();
     add_numbers(&buffer, "db", 0..5);
     let stats = buffer.stats();
     assert_eq!((stats.pending, stats.dropped.count(DropReason::Closed)), (10, 5));

@@ -23,15 +23,13 @@ struct Shared {
 }
 
 impl Flush {
-    /// Runs `flush` on a thread of its own, as no executor's timer is known to hold its deadline.
-    pub(super) fn start(
-        client: &Client,
-        flush: impl FnOnce(&Client) -> Report + Send + 'static,
-    ) -> Self {
+    /// Waits for a flush on a thread of its own, as no executor's timer is known to hold its deadline.
+    pub(super) fn start(client: &Client, flush: u64) -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let (result, own) = (shared.clone(), client.clone());
         let spawned = thread::Builder::new().name("influxdb-flush".to_owned()).spawn(move || {
-            let report = flush(&own);
+            let core = own.core();
+            let report = core.end_flush(flush, core.shutdown_timeout());
             let waker = {
                 let mut shared = lock(&result);
                 shared.report = Some(report);

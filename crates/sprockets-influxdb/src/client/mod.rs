@@ -105,7 +105,7 @@ impl Client {
 
     /// [`flush`](Self::flush) as a future, for any executor, with the configured shutdown timeout.
     pub fn flush_async(&self) -> Flush {
-        Flush::start(self, |client| client.flush(client.shutdown_timeout()))
+        Flush::start(self, self.core().begin_flush())
     }
 
     /// Takes no more measurements, and flushes. What comes later is counted as dropped ([`DropReason::Closed`]). What
@@ -117,9 +117,7 @@ impl Client {
 
     /// [`shutdown`](Self::shutdown) as a future, for any executor, with the configured shutdown timeout.
     pub fn shutdown_async(&self) -> Flush {
-        // From now on, not from when the thread runs.
-        self.core().buffer.close();
-        Flush::start(self, |client| client.shutdown(client.shutdown_timeout()))
+        Flush::start(self, self.core().begin_shutdown())
     }
 
     /// The books, in one piece: they balance at every moment.
@@ -148,10 +146,6 @@ impl Client {
     /// Those of `change`, and of [`new`](Self::new); then everything stays as it was.
     pub fn reconfigure(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<()> {
         self.core().reconfigure(change)
-    }
-
-    fn shutdown_timeout(&self) -> Duration {
-        self.core().active.load().settings.shutdown_timeout
     }
 
     /// This process's own core.
@@ -191,8 +185,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // A forked process owns nothing of its parent's.
         if self.generation == sys::generation() {
-            let timeout = self.core.active.load().settings.shutdown_timeout;
-            let report = self.core.shutdown(timeout);
+            let report = self.core.shutdown(self.core.shutdown_timeout());
             self.core.threads.stop();
             if !report.is_complete() {
                 let pending = report.pending;
@@ -254,16 +247,33 @@ impl Core {
     }
 
     fn flush(&self, timeout: Duration) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
-        let flush = self.buffer.begin_flush();
-        self.sender.hurry();
-        self.threads.ensure_listener();
-        self.buffer.end_flush(flush, until)
+        self.end_flush(self.begin_flush(), timeout)
     }
 
     fn shutdown(&self, timeout: Duration) -> Report {
-        self.buffer.close();
-        self.flush(timeout)
+        self.end_flush(self.begin_shutdown(), timeout)
+    }
+
+    fn begin_flush(&self) -> u64 {
+        self.hurried(self.buffer.begin_flush())
+    }
+
+    fn begin_shutdown(&self) -> u64 {
+        self.hurried(self.buffer.begin_shutdown())
+    }
+
+    fn hurried(&self, flush: u64) -> u64 {
+        self.sender.hurry();
+        self.threads.ensure_listener();
+        flush
+    }
+
+    fn shutdown_timeout(&self) -> Duration {
+        self.active.load().settings.shutdown_timeout
+    }
+
+    fn end_flush(&self, flush: u64, timeout: Duration) -> Report {
+        self.buffer.end_flush(flush, self.clock.now().saturating_add(timeout))
     }
 
     fn reconfigure(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<()> {
@@ -279,3 +289,6 @@ impl Core {
         Ok(())
     }
 }
+
+#[cfg(all(test, unix, feature = "testing"))]
+mod tests;

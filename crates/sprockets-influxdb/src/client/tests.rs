@@ -1,0 +1,103 @@
+//! Forks. Everything else is tested through the public interface, in `tests/`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::sys::Forked;
+use crate::testing::Server;
+use crate::{Client, Config, Measurement, Overflow, Stats};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn client(server: &Server) -> Client {
+    let config = Config::new().url(&server.url()).unwrap().overflow(Overflow::Block);
+    Client::new(config.tag_hostname(false)).unwrap()
+}
+
+fn add(client: &Client, from: &str, count: usize) {
+    for n in 0..count {
+        client.add_measurement(&Measurement::new("db", from).field("n", n)).unwrap();
+    }
+}
+
+/// How many points of that name the server has.
+fn stored(server: &Server, name: &str) -> usize {
+    server.points("db").iter().filter(|point| point.measurement == name).count()
+}
+
+#[test]
+fn a_child_starts_empty_and_delivers_its_own_and_the_parent_its_own() {
+    let server = Server::start();
+    let client = client(&server);
+    add(&client, "parent", 100);
+    let child = Forked::run(|| {
+        let is_empty = client.stats() == Stats::default();
+        add(&client, "child", 10);
+        let grandchild = Forked::run(|| {
+            add(&client, "grandchild", 1);
+            client.shutdown(LONG).delivered == 1
+        });
+        is_empty && client.flush(LONG).delivered == 10 && grandchild.passed()
+    });
+    assert!(child.passed());
+    assert_eq!(client.stats().pending, 100);
+    assert_eq!(client.shutdown(LONG).delivered, 100);
+    for (name, count) in [("parent", 100), ("child", 10), ("grandchild", 1)] {
+        assert_eq!(stored(&server, name), count, "{name}");
+    }
+    assert_eq!(server.lines_received("db"), 111);
+}
+
+#[test]
+fn a_fork_hangs_nobody_while_other_threads_add_and_send() {
+    let server = Server::start();
+    let client = client(&server);
+    client.reconfigure(|config| config.trigger_size(50)).unwrap();
+    let is_over = AtomicBool::new(false);
+    let added = thread::scope(|scope| {
+        let adding: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut added = 0;
+                    while !is_over.load(Ordering::Relaxed) {
+                        add(&client, "parent", 10);
+                        added += 10;
+                    }
+                    added
+                })
+            })
+            .collect();
+        for _ in 0..20 {
+            let child = Forked::run(|| {
+                add(&client, "child", 7);
+                client.shutdown(LONG).delivered == 7
+            });
+            assert!(child.passed());
+        }
+        is_over.store(true, Ordering::Relaxed);
+        adding.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+    });
+    let report = client.shutdown(LONG);
+    assert!(report.is_complete(), "{report:?}");
+    let stats = client.stats();
+    assert_eq!((stats.added, stats.delivered), (added as u64, added as u64));
+    assert_eq!(stored(&server, "parent"), added);
+    assert_eq!(stored(&server, "child"), 20 * 7);
+}
+
+#[test]
+fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
+    let server = Server::start();
+    let client = client(&server);
+    add(&client, "parent", 3);
+    // The handle goes with the closure: in the child when that says so, in the parent right after the fork.
+    let child = Forked::run(move || {
+        add(&client, "child", 2);
+        drop(client);
+        true
+    });
+    assert!(child.passed());
+    assert_eq!((stored(&server, "parent"), stored(&server, "child")), (3, 2));
+    assert_eq!(server.lines_received("db"), 5);
+}
