@@ -80,6 +80,8 @@ pub(super) fn find(text: &[u8], key: &[u8]) -> Option<Range<usize>> {
 
 /// The entries of a text that we wrote: each begins with a separator, keys and tag values are escaped, strings quoted.
 pub(super) fn entries(text: &[u8]) -> impl Iterator<Item = Entry> + '_ {
+    // A quote at the start of a tag's value is part of it. Fields begin with a space, tags with a comma.
+    let has_strings = text.first() == Some(&b' ');
     let mut start = 0;
     std::iter::from_fn(move || {
         if start >= text.len() {
@@ -87,7 +89,7 @@ pub(super) fn entries(text: &[u8]) -> impl Iterator<Item = Entry> + '_ {
         }
         let key_end = after_unescaped(text, start + 1, b'=');
         let value = (key_end + 1).min(text.len());
-        let end = if text.get(value) == Some(&b'"') {
+        let end = if has_strings && text.get(value) == Some(&b'"') {
             after_unescaped(text, value + 1, b'"') + 1
         } else {
             after_unescaped(text, value, b',')
@@ -109,4 +111,24 @@ fn after_unescaped(text: &[u8], mut at: usize, byte: u8) -> usize {
         }
     }
     text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::BaseTags;
+    use crate::Measurement;
+
+    #[test]
+    fn a_quote_at_the_start_of_a_tags_value_hides_no_other_tag() {
+        let mut measurement = Measurement::new("db", "m").field("f", "\"").timestamp(7);
+        measurement.set_tags([("a", "\""), ("b", "1"), ("c", "\"x"), ("b", "2")]);
+        assert_eq!(measurement.marshall(), r#"m,a=",b=2,c="x f="\"" 7"#);
+        measurement.set_tag("a", "");
+        assert_eq!(measurement.marshall(), r#"m,b=2,c="x f="\"" 7"#);
+
+        let base_tags = BaseTags::new([("a", "\""), ("b", "base"), ("d", "\"")]);
+        let mut line = Vec::new();
+        measurement.line(&base_tags, 1).write_to(&mut line);
+        assert_eq!(line, b"m,a=\",d=\",b=2,c=\"x f=\"\\\"\" 7\n");
+    }
 }
