@@ -6,6 +6,9 @@ mod client;
 mod config;
 mod delivery;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod measurement;
 mod stats;
 mod sync;

@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("delivery", &["buffer", "config", "error", "measurement::Clock", "stats", "sync"]),
     ("error", &[]),
+    ("fuzzing", &["buffer", "delivery", "measurement"]),
     ("measurement", &["error"]),
     ("stats", &[]),
     ("sync", &[]),

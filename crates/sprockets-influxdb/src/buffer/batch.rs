@@ -183,7 +183,7 @@ impl Batch {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Batch {
     /// A batch of these lines, for tests.
     pub(crate) fn of(database: &str, lines: &[&str]) -> Self {

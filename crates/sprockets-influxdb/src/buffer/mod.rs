@@ -13,6 +13,8 @@ mod shard;
 
 pub(crate) use amount::Amount;
 pub(crate) use batch::Batch;
+#[cfg(fuzzing)]
+pub(crate) use lines::lines;
 pub(crate) use queue::{Door, Order, Outcome, Place};
 
 use std::sync::atomic::{AtomicBool, Ordering};

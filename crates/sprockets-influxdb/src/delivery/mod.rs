@@ -3,6 +3,8 @@
 
 mod backoff;
 mod body;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod http;
 mod named_lines;
 mod news;

@@ -1,0 +1,26 @@
+//! The inside, as far as the fuzz targets (`fuzz/`) need it. In no other build.
+
+pub use crate::delivery::fuzzing::refused;
+
+use crate::Measurement;
+use crate::measurement::BaseTags;
+
+/// The line as a client with these base tags would add it. Nothing for a measurement that it would refuse, or that has
+/// no field.
+pub fn line(measurement: &Measurement, base_tags: &[(String, String)]) -> Option<Vec<u8>> {
+    if measurement.check(true).is_err() || measurement.is_empty() {
+        return None;
+    }
+    let base_tags = base_tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let base_tags = BaseTags::new(base_tags);
+    let line = measurement.line(&base_tags, 1);
+    let mut bytes = Vec::new();
+    line.write_to(&mut bytes);
+    assert_eq!(bytes.len(), line.len());
+    Some(bytes)
+}
+
+/// The lines that a batch with these bytes has.
+pub fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+    crate::buffer::lines(bytes).collect()
+}

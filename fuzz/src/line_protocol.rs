@@ -1,0 +1,51 @@
+//! Any bytes: no parser of ours panics, cutting them into lines loses none, and what the scripted server's parser
+//! takes, the one of InfluxDB 3.x takes as well, and reads the same.
+
+use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
+use sprockets_influxdb::fuzzing;
+use sprockets_influxdb::testing::{self, Point, Value};
+
+pub fn check(bytes: &[u8]) {
+    let lines = fuzzing::lines(bytes);
+    assert_eq!(lines.join(&b'\n'), bytes.strip_suffix(b"\n").unwrap_or(bytes));
+    for line in lines {
+        assert!(fuzzing::lines(line).len() <= 1);
+        check_text(line);
+    }
+    check_text(bytes);
+}
+
+fn check_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    // To InfluxDB a quote or a backslash in a comment may hide the line's end; nobody sends comments.
+    if text.lines().any(|line| line.trim_start_matches(' ').starts_with('#')) {
+        return;
+    }
+    let Ok(points) = testing::parse(text) else { return };
+    let parsed: Vec<_> = parse_lines(text).collect();
+    assert_eq!(parsed.len(), points.len(), "{text:?}: {points:?}, {parsed:?}");
+    for (point, line) in points.iter().zip(&parsed) {
+        let line = line.as_ref().unwrap_or_else(|error| panic!("{error}: {point:?}"));
+        assert!(is_equal(point, line), "{point:?}, {line:?}");
+    }
+}
+
+fn is_equal(point: &Point, line: &ParsedLine<'_>) -> bool {
+    let tags = line.series.tag_set.iter().flatten();
+    point.measurement == line.series.measurement.as_str()
+        && point.tags.len() == tags.clone().count()
+        && tags.clone().all(|(name, value)| point.tag(name) == Some(value.as_str()))
+        && point.fields.len() == line.field_set.len()
+        && line.field_set.iter().all(|(name, value)| point.field(name) == Some(&converted(value)))
+        && line.timestamp.is_none_or(|timestamp| timestamp == point.timestamp)
+}
+
+fn converted(value: &FieldValue<'_>) -> Value {
+    match value {
+        FieldValue::F64(float) => Value::Float(*float),
+        FieldValue::I64(integer) => Value::Integer(*integer),
+        FieldValue::U64(unsigned) => Value::Unsigned(*unsigned),
+        FieldValue::Boolean(boolean) => Value::Boolean(*boolean),
+        FieldValue::String(string) => Value::String(string.to_string()),
+    }
+}
