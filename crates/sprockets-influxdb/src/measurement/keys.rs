@@ -22,7 +22,7 @@ impl Keys {
     #[inline]
     pub(super) fn insert(&mut self, text: &Text, start: usize, key: &Key) -> Option<Range<usize>> {
         if self.may_contain(key.fingerprint) {
-            let old = find_older(text.as_bytes(), start, key);
+            let old = find_older(text, start, key);
             if old.is_some() {
                 return old;
             }
@@ -61,8 +61,8 @@ fn bit(place: u64) -> u64 {
 }
 
 #[cold]
-fn find_older(text: &[u8], start: usize, key: &Key) -> Option<Range<usize>> {
-    let old = find(&text[start..key.start], &text[key.start + 1..text.len() - 1])?;
+fn find_older(text: &Text, start: usize, key: &Key) -> Option<Range<usize>> {
+    let old = find(&text.as_bytes()[start..key.start], text.key(key))?;
     Some(old.start + start..old.end + start)
 }
 

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use crate::error::{Error, Result};
 use keys::Keys;
-use text::{Position, Text};
+use text::{Key, Position, Text};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
 ///
@@ -71,8 +71,11 @@ pub struct Measurement {
     left_out: Vec<LeftOut>,
 }
 
+#[derive(Clone)]
 struct LeftOut {
     field: String,
+    /// The field's key as it would stand in the line: what is one field there is one field here.
+    key: Vec<u8>,
     /// The integer that is out of range; a float that is not finite otherwise.
     integer: Option<String>,
 }
@@ -178,19 +181,16 @@ impl Measurement {
         value: impl Into<FieldValue<'v>>,
     ) -> &mut Self {
         let (name, value) = (name.as_ref(), value.into());
-        if !self.left_out.is_empty() {
-            self.left_out.retain(|left_out| left_out.field != name);
-        }
         let separator = if self.fields.is_empty() { b' ' } else { b',' };
         let key = self.fields.push_key(separator, name, Position::FieldKey);
+        if !self.left_out.is_empty() {
+            let written = self.fields.key(&key);
+            self.left_out.retain(|left_out| left_out.key != written);
+        }
         let old = self.field_keys.insert(&self.fields, 0, &key);
         match &value {
-            FieldValue::Float(float) if !float.is_finite() => {
-                self.leave_out(name, None, key.start, old)
-            }
-            FieldValue::OutOfRange(text) => {
-                self.leave_out(name, Some(text.clone()), key.start, old)
-            }
+            FieldValue::Float(float) if !float.is_finite() => self.leave_out(name, None, &key, old),
+            FieldValue::OutOfRange(text) => self.leave_out(name, Some(text.clone()), &key, old),
             value => {
                 if let FieldValue::Unsigned(unsigned) = value {
                     self.unsigned |= *unsigned > i64::MAX as u64;
@@ -369,15 +369,16 @@ impl Measurement {
         &mut self,
         field: &str,
         integer: Option<String>,
-        entry: usize,
+        key: &Key,
         old: Option<Range<usize>>,
     ) {
-        self.fields.truncate(entry);
+        let written = self.fields.key(key).to_vec();
+        self.fields.truncate(key.start);
         if let Some(old) = old {
             self.fields.remove(old);
             self.fields.set_first(b' ');
         }
-        self.left_out.push(LeftOut { field: field.to_owned(), integer });
+        self.left_out.push(LeftOut { field: field.to_owned(), key: written, integer });
     }
 
     #[inline]
@@ -409,12 +410,6 @@ impl Clone for Measurement {
             unsigned: self.unsigned,
             left_out: self.left_out.clone(),
         }
-    }
-}
-
-impl Clone for LeftOut {
-    fn clone(&self) -> Self {
-        Self { field: self.field.clone(), integer: self.integer.clone() }
     }
 }
 
@@ -535,6 +530,7 @@ mod tests {
         measurement().field("f", u64::MAX).check(true).unwrap();
         measurement().field("f", u64::MAX).field("f", 1).check(false).unwrap();
         measurement().field("f", i128::MAX).field("f", 1).check(false).unwrap();
+        measurement().field("f\"", i128::MAX).field("f'", 1).check(false).unwrap();
         measurement().field("f", f64::NAN).check(false).unwrap();
     }
 

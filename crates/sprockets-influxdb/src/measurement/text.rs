@@ -129,6 +129,11 @@ impl Text {
         self.push_key_bytewise(separator, key, position)
     }
 
+    /// A key that was just appended, as it stands there.
+    pub(crate) fn key(&self, key: &Key) -> &[u8] {
+        &self.bytes[key.start + 1..self.len - 1]
+    }
+
     #[cold]
     fn push_key_bytewise(&mut self, separator: u8, key: &str, position: Position) -> Key {
         let start = self.len;
