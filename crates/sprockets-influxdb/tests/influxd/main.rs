@@ -4,12 +4,13 @@ mod model;
 mod property;
 mod server;
 
+use std::collections::HashSet;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use server::Influxd;
-use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+use sprockets_influxdb::{Client, Config, Measurement, Overflow, Precision};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -51,6 +52,44 @@ fn ten_thousand_equal_measurements_are_ten_thousand_points() {
     assert_eq!(influxd.count("example", "m", "f"), 10_000);
     assert_eq!(influxd.count("example", "same", "f"), 10_000);
     assert!(client.stats().is_balanced());
+}
+
+/// Prints the README's figures: `cargo test --release --test influxd coarser -- --nocapture`.
+#[test]
+#[allow(clippy::print_stdout)]
+fn a_precision_coarser_than_ns_leaves_one_point_for_each_of_its_units() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("example");
+    for precision in [
+        Precision::Nanoseconds,
+        Precision::Microseconds,
+        Precision::Milliseconds,
+        Precision::Seconds,
+    ] {
+        let client = Client::new(config(&influxd).precision(precision)).unwrap();
+        let name = precision.to_string();
+        let added: Vec<Measurement> = (0..10_000)
+            .map(|_| {
+                let measurement = Measurement::new("example", &name).tag("t", "x").field("f", 1);
+                client.add_measurement(&measurement).unwrap();
+                measurement
+            })
+            .collect();
+        assert!(client.flush(LONG).is_complete());
+        let stats = client.stats();
+        // The server does not say that it has overwritten a point.
+        assert_eq!((stats.delivered, stats.rejected), (10_000, 0), "{stats:?}");
+        let units: HashSet<i64> =
+            added.iter().map(|measurement| stamp(measurement) / precision.divisor()).collect();
+        let points = influxd.count("example", &name, "f");
+        assert_eq!(points, units.len() as u64, "{name}");
+        println!("{name}: {points} points of 10000");
+    }
+}
+
+/// The timestamp of a measurement, as its line ends with it.
+fn stamp(measurement: &Measurement) -> i64 {
+    measurement.marshall().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 #[test]
