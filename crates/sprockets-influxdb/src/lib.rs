@@ -1,5 +1,161 @@
 //! Records **measurements** in running applications and gets them into InfluxDB: buffered, batched, retried, accounted
 //! for, without slowing the application down.
+//!
+//! # Record and deliver
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use sprockets_influxdb::{Client, Config, Measurement};
+//!
+//! # fn main() -> sprockets_influxdb::Result<()> {
+//! let client = Client::new(Config::from_env()?)?;
+//! let measurement = Measurement::new("example", "measurement-name").tag("foo", "bar").field("baz", 1.05);
+//! client.add_measurement(&measurement)?;
+//! let report = client.shutdown(Duration::from_secs(5));
+//! assert!(report.is_complete(), "{:?}", client.stats().last_error);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client::add_measurement`] copies a line of line protocol into memory. Threads of the client's own submit what is
+//! there once it is [`Config::trigger_size`] measurements, or once the first of them has waited for
+//! [`Config::submission_interval`]; they repeat what fails, and keep it until the server has decided. A [`Client`] is cheap
+//! to clone, and any thread may use any clone.
+//!
+//! A process that needs one client only can [`install`] it, and use the functions [`add_measurement`], [`flush`] and
+//! [`shutdown`] from anywhere.
+//!
+//! # Configure
+//!
+//! By the environment ([`Config::from_env`]), by setters, or both: a setter wins. [`Client::settings`] shows what is in
+//! force, and [`Client::reconfigure`] changes it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use sprockets_influxdb::{Config, Overflow};
+//!
+//! let config = Config::new()
+//!     .url("https://influx.example.com:8086")?
+//!     .credentials("writer", "secret")
+//!     .base_tag("region", "eu")
+//!     .submission_interval(Duration::from_secs(10))
+//!     .overflow(Overflow::Oldest);
+//! for setting in config.settings()? {
+//!     println!("{} = {} ({:?}): {}", setting.name(), setting.value(), setting.origin(), setting.about());
+//! }
+//! # Ok::<(), sprockets_influxdb::Error>(())
+//! ```
+//!
+//! # Several databases
+//!
+//! Each measurement names its own: a database on InfluxDB 1.x and 3.x, a bucket on 2.x. One client serves them all, and one
+//! that is missing, or not allowed, holds up no other.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use sprockets_influxdb::{Client, Config, Measurement};
+//! # let server = sprockets_influxdb::testing::Server::start();
+//! # let client = Client::new(Config::new().url(&server.url())?)?;
+//! client.add_measurement(&Measurement::new("web", "requests").tag("method", "GET").field("bytes", 512))?;
+//! client.add_measurement(&Measurement::new("billing", "invoices").field("amount", 9.5))?;
+//! # assert!(client.flush(Duration::from_secs(30)).is_complete());
+//! # assert_eq!(server.databases(), ["billing", "web"]);
+//! # Ok::<(), sprockets_influxdb::Error>(())
+//! ```
+//!
+//! # Durations
+//!
+//! [`Measurement::duration`] times what happens until its guard is dropped, in seconds. The guard can be used as the
+//! measurement meanwhile.
+//!
+//! ```
+//! # use sprockets_influxdb::Measurement;
+//! # fn fetch() -> usize { 3 }
+//! let mut measurement = Measurement::new("example", "job").tag("kind", "nightly");
+//! {
+//!     let mut timed = measurement.duration("duration");
+//!     let rows = fetch();
+//!     timed.set_field("rows", rows);
+//! }
+//! assert!(measurement.marshall().contains(" rows=3i,duration="));
+//! ```
+//!
+//! # The books
+//!
+//! Nothing is lost without a trace: [`Client::stats`] has each measurement in exactly one column, and [`Stats::last_error`]
+//! says in words what is to be changed. [`Config::on_rejected`] is told of each line that the server refused; the rest is
+//! in the log, which is that of the `tracing` crate.
+//!
+//! ```
+//! # use std::time::Duration;
+//! use sprockets_influxdb::{Client, Config, DropReason, Measurement};
+//!
+//! # let server = sprockets_influxdb::testing::Server::start();
+//! # let config = Config::new().url(&server.url())?;
+//! let client = Client::new(config)?;
+//! client.add_measurement(&Measurement::new("example", "ratio").field("value", 0.5))?;
+//! client.add_measurement(&Measurement::new("example", "ratio").field("value", f64::NAN))?;
+//! client.flush(Duration::from_secs(5));
+//!
+//! let stats = client.stats();
+//! assert_eq!((stats.added, stats.delivered, stats.pending), (2, 1, 0));
+//! assert_eq!(stats.dropped.count(DropReason::NonFinite), 1);
+//! assert!(stats.is_balanced());
+//! # Ok::<(), sprockets_influxdb::Error>(())
+//! ```
+//!
+//! # Flush and shutdown
+//!
+//! [`Client::flush`] and [`Client::shutdown`] block until everything that was added before has been decided, at most for the
+//! time they are given; their [`Report`] says what became of it. Asynchronous code has them as futures that need no
+//! particular executor. The last clone that is dropped shuts the client down within [`Config::shutdown_timeout`].
+//!
+//! ```
+//! # use sprockets_influxdb::Client;
+//! async fn on_shutdown(client: Client) {
+//!     let report = client.shutdown_async().await;
+//!     if !report.is_complete() {
+//!         eprintln!("{} measurements were not delivered: {:?}", report.pending, client.stats().last_error);
+//!     }
+//! }
+//! ```
+//!
+//! In a child made by `fork()` every client starts afresh, with nothing in it, and the parent's goes on.
+//!
+//! # Tests
+//!
+//! The feature `testing` has [a scripted InfluxDB](testing/index.html) in the process:
+//!
+//! ```
+//! use std::time::Duration;
+//! use sprockets_influxdb::testing::{Fault, Server};
+//! use sprockets_influxdb::{Client, Config, Measurement};
+//!
+//! let server = Server::start();
+//! server.inject(Fault::error(503, "overloaded"));
+//! let client = Client::new(Config::new().url(&server.url())?)?;
+//! client.add_measurement(&Measurement::new("example", "job").field("rows", 3))?;
+//! assert!(client.flush(Duration::from_secs(30)).is_complete());
+//! assert_eq!(server.points("example")[0].field("rows"), Some(&3i64.into()));
+//! assert_eq!(client.stats().retries, 1);
+//! # Ok::<(), sprockets_influxdb::Error>(())
+//! ```
+//!
+//! # What is refused
+//!
+//! A measurement that no server could store is an [`Error`]: one without a field, a name or a database, with an integer that
+//! has no type there, or with a time out of range. Names and tags that cannot be written as they are get repaired by one
+//! rule, which [`Measurement`] states; [`FieldValue`] says what becomes of each type.
+//!
+//! ```
+//! # use sprockets_influxdb::{Client, Config, Measurement};
+//! # let client = Client::new(Config::new())?;
+//! let error = client.add_measurement(&Measurement::new("example", "empty")).unwrap_err();
+//! assert_eq!(error.to_string(), r#"measurement "empty" has no field: set at least one"#);
+//! # Ok::<(), sprockets_influxdb::Error>(())
+//! ```
+// The README's examples are compiled, and run, with these.
+#![cfg_attr(doctest, doc = include_str!("../../../README.md"))]
 
 mod buffer;
 mod client;

@@ -406,7 +406,7 @@ static ROWS: &[Row] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::super::tests::environment;
     use super::*;
@@ -472,6 +472,35 @@ mod tests {
         assert_eq!(names.len(), ROWS.len(), "two rows have the same name");
         for row in ROWS {
             assert!(!row.about.is_empty() && !row.about.contains('\n'), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn the_readme_has_every_variable_with_its_default_and_no_other() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+        let readme = std::fs::read_to_string(readme).expect("the README");
+
+        let header = "| variable | meaning | default |\n|---|---|---|\n";
+        let (_, table) = readme.split_once(header).expect("the table of variables");
+        let rows = table.lines().take_while(|line| line.starts_with('|'));
+        let mut listed: BTreeMap<String, String> = rows
+            .map(|row| {
+                let cells = row.trim_matches('|').split('|').map(|cell| cell.replace('`', ""));
+                let cells: Vec<String> = cells.map(|cell| cell.trim().to_owned()).collect();
+                (cells[0].clone(), cells[2].clone())
+            })
+            .collect();
+        for row in ROWS {
+            let Some(variable) = row.variable else { continue };
+            assert_eq!(listed.remove(variable).as_deref(), Some(row.default), "{variable}");
+        }
+        assert!(listed.is_empty(), "no such variables: {listed:?}");
+
+        let words = readme.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        for name in words.filter(|word| word.starts_with("INFLUXDB_")) {
+            let is_a_setting = ROWS.iter().any(|row| row.variable == Some(name));
+            // Those of the spool are none, but refused when they are set; others would be ignored.
+            assert!(is_a_setting || environment(&[(name, "x")]).is_err(), "there is no {name}");
         }
     }
 
