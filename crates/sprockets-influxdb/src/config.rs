@@ -313,15 +313,15 @@ impl Config {
         self
     }
 
-    /// Whether bodies are compressed. Default: true, to about a tenth of the size; false to a loopback host, where it
+    /// Whether bodies are compressed. Default: true, to about a seventh of the size; false to a loopback host, where it
     /// would only cost time.
     pub fn gzip(mut self, gzip: bool) -> Self {
         self.gzip.put(Source::argument("gzip"), Ok(gzip));
         self
     }
 
-    /// How long one request may take, from connect to the last byte of the reply. Default: 10 s, a server's own usual
-    /// limit for a write.
+    /// How long one request may take, from connect to the last byte of the reply; of that, 5 s at most to connect.
+    /// Default: 10 s, a server's own usual limit for a write.
     ///
     /// # Errors
     ///

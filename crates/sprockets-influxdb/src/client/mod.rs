@@ -8,6 +8,7 @@ pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ struct Core {
     buffer: Arc<Buffer>,
     sender: Arc<Sender>,
     threads: Arc<Threads>,
+    is_shut_down: AtomicBool,
     clock: Clock,
 }
 
@@ -110,7 +112,7 @@ impl Client {
 
     /// Takes no more measurements, and flushes. What comes later is counted as dropped ([`DropReason::Closed`]). What
     /// could not be decided in time stays pending; while the process and a clone of the client live, it is still tried
-    /// to deliver it.
+    /// to deliver it. The last clone dropped after this does not wait again.
     pub fn shutdown(&self, timeout: Duration) -> Report {
         self.core().shutdown(timeout)
     }
@@ -185,7 +187,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         // A forked process owns nothing of its parent's.
         if self.generation == sys::generation() {
-            let report = self.core.shutdown(self.core.shutdown_timeout());
+            // Whoever shut it down has waited for as long as they would.
+            let has_waited = self.core.is_shut_down.load(Ordering::Relaxed);
+            let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
+            let report = self.core.shutdown(timeout);
             self.core.threads.stop();
             if !report.is_complete() {
                 let pending = report.pending;
@@ -204,7 +209,8 @@ impl Core {
         let most = active.settings.max_clients;
         let threads = Threads::new(sender.clone(), buffer.clone(), clock.clone(), most);
         let active = ArcSwap::from_pointee(active);
-        Self { active, changes: Mutex::new(()), buffer, sender, threads, clock }
+        let (changes, is_shut_down) = (Mutex::new(()), AtomicBool::new(false));
+        Self { active, changes, buffer, sender, threads, is_shut_down, clock }
     }
 
     /// The same client with nothing in it. Takes no lock of this one.
@@ -259,6 +265,7 @@ impl Core {
     }
 
     fn begin_shutdown(&self) -> u64 {
+        self.is_shut_down.store(true, Ordering::Relaxed);
         self.hurried(self.buffer.begin_shutdown())
     }
 

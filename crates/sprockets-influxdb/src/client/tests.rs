@@ -1,11 +1,11 @@
-//! Forks. Everything else is tested through the public interface, in `tests/`.
+//! Forks, and the end. Everything else is tested through the public interface, in `tests/`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crate::sys::Forked;
-use crate::testing::Server;
+use crate::testing::{Fault, Server};
 use crate::{Client, Config, Measurement, Overflow, Stats};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -100,4 +100,16 @@ fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
     assert!(child.passed());
     assert_eq!((stored(&server, "parent"), stored(&server, "child")), (3, 2));
     assert_eq!(server.lines_received("db"), 5);
+}
+
+#[test]
+fn a_client_that_was_shut_down_does_not_wait_again_when_it_is_dropped() {
+    let server = Server::start();
+    server.inject_always(Fault::black_hole());
+    let config =
+        Config::new().url(&server.url()).unwrap().shutdown_timeout(Duration::from_secs(600));
+    let client = Client::new(config).unwrap();
+    add(&client, "m", 1);
+    assert_eq!(client.shutdown(Duration::from_millis(1)).pending, 1);
+    drop(client);
 }

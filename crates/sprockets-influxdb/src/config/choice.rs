@@ -44,7 +44,7 @@ pub enum Overflow {
     /// The measurement that is added is dropped.
     #[default]
     Newest,
-    /// The batch that has waited longest is dropped.
+    /// Those that have waited longest are dropped; where all are on their way, the one that is added.
     Oldest,
     /// The caller waits for room, at most for the block timeout; then the measurement that is added is dropped.
     Block,
