@@ -1,0 +1,180 @@
+//! A row of a table: what the server does, and what becomes of eight lines because of it.
+
+use std::sync::{Arc, Mutex};
+
+use sprockets_influxdb::testing::{Fault, Server};
+use sprockets_influxdb::{Api, Client, Config, Measurement, Stats};
+
+use super::{LONG, balanced, config, flush_until};
+
+pub(crate) const ALL: &[Api] = &[Api::V1, Api::V2, Api::V3];
+pub(crate) const V1: &[Api] = &[Api::V1];
+pub(crate) const V2: &[Api] = &[Api::V2];
+pub(crate) const V3: &[Api] = &[Api::V3];
+
+/// How many lines each row is played with: `m n=0i 1` to `m n=7i 8`.
+const LINES: u64 = 8;
+/// One of them, for replies that name a line and for faults that happen to a line.
+pub(crate) const LINE: &str = "m n=5i 6";
+/// The part of it by which a body is known to hold it.
+pub(crate) const POISON: &str = "n=5i";
+/// What finding one of eight lines costs: all of them, and three times two halves.
+pub(crate) const SEARCH: usize = 7;
+
+pub(crate) struct Row {
+    /// Which answer of which server this is.
+    pub(crate) case: &'static str,
+    pub(crate) apis: &'static [Api],
+    pub(crate) fault: Fault,
+    pub(crate) outcome: Outcome,
+    /// What the last error has to say; nothing where there must be none.
+    pub(crate) says: &'static str,
+}
+
+/// What becomes of the eight lines while the server goes on like that.
+#[derive(Clone, Copy)]
+pub(crate) enum Outcome {
+    /// They count as delivered after one request.
+    Delivered,
+    /// So many are rejected after one request, and nothing is sent again: the server has the others.
+    Partly { rejected: u64 },
+    /// So many are rejected after so many requests; the others are sent again until the server has them.
+    SentAgain { rejected: u64, requests: usize },
+    /// They wait, and are delivered once the server is well again.
+    Kept,
+}
+
+impl Row {
+    pub(crate) fn play(&self) {
+        for &api in self.apis {
+            match self.outcome {
+                Outcome::Kept => {
+                    self.keep(api);
+                    self.pass(api);
+                }
+                _ => self.decide(api),
+            }
+        }
+    }
+
+    /// The server goes on like that until everything is decided.
+    fn decide(&self, api: Api) {
+        let name = self.name(api);
+        let server = Server::start();
+        server.inject_always(self.fault.clone());
+        let rejected_lines = Arc::new(Mutex::new(Vec::new()));
+        let log = rejected_lines.clone();
+        let config = speaking(api, &server).on_rejected(move |rejected| {
+            log.lock().unwrap().push(rejected.line().to_owned());
+        });
+        let client = client(config);
+        assert!(client.flush(LONG).is_complete(), "{name}");
+
+        let stats = balanced(&client);
+        let (rejected, requests) = match self.outcome {
+            Outcome::Delivered => (0, 1),
+            Outcome::Partly { rejected } => (rejected, 1),
+            Outcome::SentAgain { rejected, requests } => {
+                assert_eq!(server.count("db") as u64, LINES - rejected, "{name}");
+                (rejected, requests)
+            }
+            Outcome::Kept => unreachable!("{name}"),
+        };
+        assert_eq!(
+            (stats.rejected, stats.delivered),
+            (rejected, LINES - rejected),
+            "{name}: {stats:?}"
+        );
+        self.check_requests(&stats, &server, requests, &name);
+        self.check_error(&stats, &name);
+        let rejected_lines = rejected_lines.lock().unwrap();
+        assert_eq!(rejected_lines.len() as u64, rejected, "{name}");
+        if rejected == 1 {
+            assert_eq!(*rejected_lines, [LINE], "{name}");
+        }
+    }
+
+    /// The server goes on like that until it is seen that everything waits.
+    fn keep(&self, api: Api) {
+        let name = self.name(api);
+        let server = Server::start();
+        server.inject_always(self.fault.clone());
+        let client = client(speaking(api, &server));
+        let stats = flush_until(&client, |stats| stats.last_error.is_some());
+        assert_eq!(stats.pending, LINES, "{name}: {stats:?}");
+        self.check_error(&stats, &name);
+        server.clear_faults();
+        let stats = flush_until(&client, |stats| stats.pending == 0);
+        assert_eq!(stats.delivered, LINES, "{name}: {stats:?}");
+        assert_eq!(server.count("db") as u64, LINES, "{name}");
+    }
+
+    /// The server does that once.
+    fn pass(&self, api: Api) {
+        let name = self.name(api);
+        let server = Server::start();
+        server.inject(self.fault.clone());
+        let client = client(speaking(api, &server));
+        let stats = flush_until(&client, |stats| stats.pending == 0);
+        assert_eq!(stats.delivered, LINES, "{name}: {stats:?}");
+        assert_eq!(server.count("db") as u64, LINES, "{name}");
+        self.check_requests(&stats, &server, 2, &name);
+        self.check_error(&stats, &name);
+    }
+
+    fn check_requests(&self, stats: &Stats, server: &Server, requests: usize, name: &str) {
+        assert_eq!(server.writes().len(), requests, "{name}: {stats:?}");
+        assert_eq!(
+            (stats.batches, stats.retries),
+            (requests as u64, requests as u64 - 1),
+            "{name}"
+        );
+    }
+
+    fn check_error(&self, stats: &Stats, name: &str) {
+        match stats.last_error.as_deref() {
+            None => assert_eq!(self.says, "", "{name}: no error"),
+            Some(error) => {
+                assert!(!self.says.is_empty() && error.contains(self.says), "{name}: {error}")
+            }
+        }
+    }
+
+    fn name(&self, api: Api) -> String {
+        format!("{} ({api}, {:?})", self.case, self.fault)
+    }
+}
+
+/// A configuration for that API of the server.
+pub(crate) fn speaking(api: Api, server: &Server) -> Config {
+    let config = config(server).api(api);
+    match api {
+        Api::V2 => config.org("o").token("t"),
+        _ => config,
+    }
+}
+
+/// A client that has the eight lines, and makes one request at a time so that they can be counted.
+fn client(config: Config) -> Client {
+    let client = Client::new(config.max_clients(1).unwrap()).unwrap();
+    for n in 0..LINES as i64 {
+        let measurement = Measurement::new("db", "m").field("n", n).timestamp(n + 1);
+        client.add_measurement(&measurement).unwrap();
+    }
+    client
+}
+
+/// A table of cases: the API asked, the reply, what becomes of the eight lines, and what the last error says.
+pub(crate) fn play<const N: usize>(
+    outcome: Outcome,
+    rows: [(&'static str, &'static [Api], Fault, &'static str); N],
+) {
+    for (case, apis, fault, says) in rows {
+        Row { case, apis, fault, outcome, says }.play();
+    }
+}
+
+/// The reply of a server that has something against one of the lines.
+pub(crate) fn against_a_line(fault: Fault) -> Fault {
+    fault.when_body_contains(POISON)
+}
