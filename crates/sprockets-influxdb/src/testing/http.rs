@@ -11,6 +11,8 @@ use percent_encoding::percent_decode_str;
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 const MAX_CHUNK_LINE: usize = 4 * 1024;
+/// How every TLS connection begins.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A connection to one client. Dropped with a byte unread, it resets; [`Connection::close`] ends it in order.
 pub(super) struct Connection {
@@ -81,6 +83,14 @@ impl Connection {
         Ok(())
     }
 
+    /// The next byte, which stays where it is.
+    fn next_byte(&mut self) -> io::Result<u8> {
+        self.release()?;
+        let mut byte = [0];
+        self.peek(&mut byte)?;
+        Ok(byte[0])
+    }
+
     fn peek(&self, window: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.peek(window) {
@@ -123,6 +133,10 @@ pub(super) enum Framing {
 impl Head {
     /// The next request's head. [`ErrorKind::InvalidData`] is one that is not HTTP.
     pub(super) fn read(connection: &mut Connection) -> io::Result<Self> {
+        if connection.next_byte()? == TLS_HANDSHAKE {
+            // The client waits for an answer to it: there may never be an end of a head.
+            return Err(malformed("TLS on a port without"));
+        }
         let bytes = connection.read_through(b"\r\n\r\n", MAX_HEAD)?;
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut parsed = httparse::Request::new(&mut headers);

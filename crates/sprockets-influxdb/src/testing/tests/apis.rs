@@ -405,7 +405,7 @@ fn a_large_body_over_the_limit_is_refused_before_it_is_read() {
 fn what_is_not_http_is_refused_and_does_no_harm() {
     let server = Server::start();
     for bytes in [
-        &b"\x16\x03\x01 tls\r\n\r\n"[..],
+        &b"\x16\x03\x01\x02\0\x01\0"[..],
         b"GET\r\n\r\n",
         b"POST /write?db=d HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"POST /write?db=d HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
