@@ -75,6 +75,15 @@ pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
         ) => Some(format!(
             "the certificate of {peer} is not valid today, or this machine's clock is wrong ({error})"
         )),
+        // What `openssl req -x509` makes, and rustls does not take. It has no variant of its own.
+        rustls::Error::InvalidCertificate(CertificateError::Other(why))
+            if why.to_string() == "CaUsedAsEndEntity" =>
+        {
+            Some(format!(
+                "the certificate of {peer} is that of an authority, which no server may show: make one with \
+                 basicConstraints=CA:FALSE ({error})"
+            ))
+        }
         rustls::Error::InvalidCertificate(_) => Some(format!(
             "the certificate of {peer} is not trusted: set INFLUXDB_CA_FILE to the authority that signed it ({error})"
         )),
