@@ -1,0 +1,145 @@
+//! A server that has to be trusted before it gets anything.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use rcgen::{BasicConstraints, IsCa, date_time_ymd};
+use sprockets_influxdb::testing::Server;
+use sprockets_influxdb::{Client, Config};
+
+use super::front::{Authority, Identity, file};
+use super::{add, flush_until};
+
+/// As from the environment: TLS to that port of this machine.
+fn config(host: &str, front: SocketAddr, ca_file: Option<&Path>) -> Config {
+    let port = front.port().to_string();
+    let lookup = |variable: &str| match variable {
+        "INFLUXDB_SCHEME" => Some("https".into()),
+        "INFLUXDB_HOST" => Some(host.into()),
+        "INFLUXDB_PORT" => Some(port.clone().into()),
+        "INFLUXDB_CA_FILE" => ca_file.map(|path| path.into()),
+        "INFLUXDB_SHUTDOWN_TIMEOUT" => Some("0".into()),
+        _ => None,
+    };
+    Config::from_lookup(lookup).unwrap()
+}
+
+/// Why nothing is delivered by that configuration, and everything waits.
+fn refusal(config: Config) -> String {
+    let client = Client::new(config).unwrap();
+    add(&client, 10);
+    let stats = flush_until(&client, |stats| stats.last_error.is_some());
+    assert_eq!((stats.pending, stats.delivered), (10, 0), "{stats:?}");
+    stats.last_error.unwrap()
+}
+
+#[test]
+fn a_server_whose_authority_is_known_gets_everything() {
+    let authority = Authority::new();
+    for host in ["localhost", "127.0.0.1"] {
+        let server = Server::start();
+        let front = authority.identity(host, |_| {}).stand_before(&server);
+        let client = Client::new(config(host, front, Some(&authority.file()))).unwrap();
+        for _ in 0..10 {
+            add(&client, 10);
+            flush_until(&client, |stats| stats.pending == 0);
+        }
+        assert_eq!((client.stats().delivered, server.count("db")), (100, 100));
+    }
+}
+
+#[test]
+fn a_server_that_signed_its_own_certificate_is_trusted_by_that() {
+    let server = Server::start();
+    let (identity, file) = Identity::self_signed("localhost", IsCa::NoCa);
+    let front = identity.stand_before(&server);
+    let client = Client::new(config("localhost", front, Some(&file))).unwrap();
+    add(&client, 10);
+    assert_eq!(flush_until(&client, |stats| stats.pending == 0).delivered, 10);
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_none_of_a_server() {
+    let (identity, file) =
+        Identity::self_signed("localhost", IsCa::Ca(BasicConstraints::Unconstrained));
+    let server = Server::start();
+    let front = identity.stand_before(&server);
+    let error = refusal(config("localhost", front, Some(&file)));
+    assert!(error.contains("make one with basicConstraints=CA:FALSE"), "{error}");
+}
+
+#[test]
+fn a_server_that_is_not_trusted_gets_nothing_until_it_is() {
+    let server = Server::start();
+    let authority = Authority::new();
+    let front = authority.identity("localhost", |_| {}).stand_before(&server);
+    let client = Client::new(config("localhost", front, None)).unwrap();
+    add(&client, 10);
+    let stats = flush_until(&client, |stats| stats.last_error.is_some());
+    assert_eq!(stats.pending, 10, "{stats:?}");
+    let error = stats.last_error.unwrap();
+    // Without any authority in the platform it says so, and the same is to be done.
+    assert!(error.contains("certificate") && error.contains("set INFLUXDB_CA_FILE"), "{error}");
+    let file = authority.file();
+    client.reconfigure(|config| config.ca_file(file.to_path_buf())).unwrap();
+    assert_eq!(flush_until(&client, |stats| stats.pending == 0).delivered, 10);
+    assert_eq!(server.count("db"), 10);
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said() {
+    let authority = Authority::new();
+    let server = Server::start();
+    let ca_file = authority.file();
+    let another = Authority::new().file();
+    let long_ago =
+        |params: &mut rcgen::CertificateParams| params.not_after = date_time_ymd(2020, 1, 1);
+    let far_ahead =
+        |params: &mut rcgen::CertificateParams| params.not_before = date_time_ymd(4000, 1, 1);
+    let address = |identity: Identity| identity.stand_before(&server);
+    for (front, ca_file, says) in [
+        (address(authority.identity("elsewhere.example", |_| {})), &ca_file, "is for another name"),
+        (address(authority.identity("localhost", long_ago)), &ca_file, "is not valid today"),
+        (address(authority.identity("localhost", far_ahead)), &ca_file, "is not valid today"),
+        (address(authority.identity("localhost", |_| {})), &another, "set INFLUXDB_CA_FILE to the"),
+    ] {
+        let error = refusal(config("localhost", front, Some(ca_file)));
+        let peer = format!("the certificate of localhost:{}", front.port());
+        assert!(error.contains(&peer) && error.contains(says), "{error}");
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn the_scheme_that_the_server_does_not_speak_is_named() {
+    let server = Server::start();
+    let error = refusal(config("localhost", server.address(), Some(&Authority::new().file())));
+    assert!(error.contains("does not speak TLS: set INFLUXDB_SCHEME=http"), "{error}");
+
+    let front = Authority::new().identity("localhost", |_| {}).stand_before(&server);
+    let error = refusal(config("localhost", front, None).scheme("http"));
+    assert!(error.contains("does not speak HTTP") && error.contains("INFLUXDB_SCHEME"), "{error}");
+    assert!(server.writes().is_empty());
+}
+
+#[test]
+fn a_ca_file_that_cannot_be_used_is_named_at_once() {
+    for content in [
+        "",
+        "no PEM",
+        "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n",
+        &rcgen::KeyPair::generate().unwrap().serialize_pem(),
+    ] {
+        let file = file(content);
+        let path = file.to_str().unwrap().to_owned();
+        let lookup = |variable: &str| match variable {
+            "INFLUXDB_URL" => Some("https://localhost:1".into()),
+            "INFLUXDB_CA_FILE" => Some(path.clone().into()),
+            _ => None,
+        };
+        let error = Config::from_lookup(lookup).and_then(Client::new).unwrap_err();
+        let error = (error.is_configuration(), error.to_string());
+        assert!(error.0 && error.1.starts_with("INFLUXDB_CA_FILE"), "{error:?}");
+        assert!(error.1.contains(&path) && error.1.contains("PEM certificates"), "{error:?}");
+    }
+}
