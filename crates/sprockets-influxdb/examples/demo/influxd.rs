@@ -1,12 +1,13 @@
 //! An influxd of the demo's own: in a temporary directory, on ports of its own, gone with its directory when it is
 //! dropped.
 
-use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+#[path = "../../tests/influxd/process.rs"]
+mod process;
+
+use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::process::{Child, Command};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -41,9 +42,13 @@ impl Influxd {
 
     fn try_start(version: &str, interrupted: &Latch) -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("influxdb-demo-").tempdir()?;
-        let (port, other) = (free_port()?, free_port()?);
-        let mut process = command(directory.path(), port, other).spawn()?;
-        let ready = watch(&mut process);
+        let (port, other) = (process::free_port()?, process::free_port()?);
+        let mut command = process::command(directory.path(), port, other);
+        // Ctrl-C is for the demo, which still has something to tell influxd.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = command.spawn()?;
+        let ready = process::watch(&mut process);
         // From here on whatever goes wrong ends the process as well.
         let url = format!("http://127.0.0.1:{port}");
         let influxd = Self { process, url, version: version.to_owned(), directory };
@@ -101,50 +106,4 @@ fn version() -> Result<String, String> {
     } else {
         Err(format!("the influxd here is none of 1.x: {:?}", said.trim()))
     }
-}
-
-fn command(directory: &Path, port: u16, other: u16) -> Command {
-    let mut command = Command::new("influxd");
-    // Neither a file of the machine's nor a variable of the user's configures it.
-    for (variable, _) in std::env::vars_os() {
-        if variable.to_string_lossy().starts_with("INFLUXDB_") {
-            command.env_remove(variable);
-        }
-    }
-    command
-        .args(["-config", "/dev/null"])
-        .env("INFLUXDB_REPORTING_DISABLED", "true")
-        .env("INFLUXDB_BIND_ADDRESS", format!("127.0.0.1:{other}"))
-        .env("INFLUXDB_META_DIR", directory.join("meta"))
-        .env("INFLUXDB_DATA_DIR", directory.join("data"))
-        .env("INFLUXDB_DATA_WAL_DIR", directory.join("wal"))
-        .env("INFLUXDB_HTTP_BIND_ADDRESS", format!("127.0.0.1:{port}"))
-        .env("INFLUXDB_HTTP_LOG_ENABLED", "false")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    // Ctrl-C is for the demo, which still has something to tell influxd.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command
-}
-
-/// Reads its log: says when it is ready, and goes on, or influxd would stop once the pipe is full.
-fn watch(process: &mut Child) -> Receiver<()> {
-    let (ready, is_ready) = channel();
-    let log = process.stderr.take();
-    thread::spawn(move || {
-        for line in log.into_iter().flat_map(|log| BufReader::new(log).split(b'\n')) {
-            let Ok(line) = line else { break };
-            if String::from_utf8_lossy(&line).contains("Listening for signals") {
-                // Nobody listens any more if it came too late.
-                let _ = ready.send(());
-            }
-        }
-    });
-    is_ready
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -1,7 +1,9 @@
 //! What is recorded is what a real influxd returns.
 
 mod model;
+mod process;
 mod property;
+mod refusals;
 mod server;
 
 use std::collections::HashSet;

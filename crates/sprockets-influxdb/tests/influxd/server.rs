@@ -1,28 +1,36 @@
 //! A real influxd of the test's own: in a temporary directory, on ports of its own, gone when it is dropped.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Child;
 
 use serde_json::Value;
+
+use super::process::{command, free_port, watch};
 
 pub(crate) struct Influxd {
     directory: tempfile::TempDir,
     port: u16,
+    options: Vec<(&'static str, &'static str)>,
     process: Child,
 }
 
 impl Influxd {
     /// Starts one, or says that none can be.
-    #[allow(clippy::print_stdout)]
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with these variables.
+    #[allow(clippy::print_stdout)]
+    pub(crate) fn start_with(options: &[(&'static str, &'static str)]) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let options = options.to_vec();
         let mut error = None;
         // Another process may take a free port before influxd does.
         for _ in 0..5 {
-            let port = free_port();
-            match run(directory.path(), port) {
-                Ok(process) => return Some(Self { directory, port, process }),
+            let port = free_port().expect("a port");
+            match run(directory.path(), port, &options) {
+                Ok(process) => return Some(Self { directory, port, options, process }),
                 Err(failed) => error = Some(failed),
             }
         }
@@ -43,22 +51,34 @@ impl Influxd {
 
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self) {
-        self.process = run(self.directory.path(), self.port).expect("started again");
+        self.process = run(self.directory.path(), self.port, &self.options).expect("started again");
+    }
+
+    /// Sends it a signal, by its name without the `SIG`.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.process.id());
+        let status = std::process::Command::new("sh").args(["-c", &script]).status();
+        assert!(status.expect("a shell").success(), "{script}");
     }
 
     pub(crate) fn create(&self, database: &str) {
         self.query("", &format!("CREATE DATABASE \"{database}\""));
     }
 
-    /// The result of a query, as JSON.
+    /// The result of a query, as JSON. Asks as the administrator `admin`, which only an influxd with users looks at.
     pub(crate) fn query(&self, database: &str, query: &str) -> Value {
         let mut reply = ureq::post(format!("{}/query", self.url()))
             .query("db", database)
             .query("epoch", "ns")
             .query("q", query)
+            .query("u", "admin")
+            .query("p", "admin")
             .send_empty()
             .expect("an answer");
-        reply.body_mut().read_json().expect("JSON")
+        let result: Value = reply.body_mut().read_json().expect("JSON");
+        assert!(result["results"][0]["error"].is_null(), "{query}: {result}");
+        result
     }
 
     /// How many points have that field.
@@ -76,34 +96,13 @@ impl Drop for Influxd {
     }
 }
 
-fn run(directory: &std::path::Path, port: u16) -> std::io::Result<Child> {
-    let mut process = Command::new("influxd")
-        .env("INFLUXDB_REPORTING_DISABLED", "true")
-        .env("INFLUXDB_BIND_ADDRESS", format!("127.0.0.1:{}", free_port()))
-        .env("INFLUXDB_META_DIR", directory.join("meta"))
-        .env("INFLUXDB_DATA_DIR", directory.join("data"))
-        .env("INFLUXDB_DATA_WAL_DIR", directory.join("wal"))
-        .env("INFLUXDB_HTTP_BIND_ADDRESS", format!("127.0.0.1:{port}"))
-        .env("INFLUXDB_HTTP_LOG_ENABLED", "false")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut log = BufReader::new(process.stderr.take().expect("piped"));
-    let mut line = String::new();
-    while log.read_line(&mut line)? > 0 && !line.contains("Listening for signals") {
-        line.clear();
-    }
-    if !line.contains("Listening for signals") {
+fn run(directory: &Path, port: u16, options: &[(&str, &str)]) -> std::io::Result<Child> {
+    let mut process =
+        command(directory, port, free_port()?).envs(options.iter().copied()).spawn()?;
+    if watch(&mut process).recv().is_err() {
         let _ = process.kill();
         let _ = process.wait();
         return Err(std::io::Error::other("influxd ended before it was ready"));
     }
-    // Its log has to go somewhere, or influxd stops when the pipe is full.
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     Ok(process)
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
 }
