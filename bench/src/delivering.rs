@@ -12,10 +12,15 @@ use sprockets_influxdb::{Client, Config, Measurement, Overflow};
 use crate::sample::{self, NAME};
 use crate::table::{Asked, figure, ratio, section};
 
-#[path = "../../crates/sprockets-influxdb/tests/influxd/server.rs"]
+#[path = "../../crates/sprockets-influxdb/tests/influxd"]
 #[allow(dead_code)]
-mod server;
-pub(crate) use server::Influxd;
+mod influxd {
+    mod process;
+    mod server;
+
+    pub(crate) use server::Influxd;
+}
+pub(crate) use influxd::Influxd;
 
 /// The first argument of a process that delivers.
 pub const CHILD: &str = "deliver";
