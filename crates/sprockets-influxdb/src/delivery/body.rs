@@ -85,16 +85,20 @@ impl<I> Reader<'_, I> {
 }
 
 impl<'a, I: Iterator<Item = &'a [u8]>> Read for Reader<'a, I> {
+    /// Fills the buffer as long as there is something: each read becomes a write to the socket.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.pieces.next() {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
+        let mut filled = 0;
+        while filled < buffer.len() {
+            if self.piece.is_empty() {
+                match self.pieces.next() {
+                    Some(piece) => self.piece = piece,
+                    None => break,
+                }
             }
+            filled += self.piece.read(&mut buffer[filled..])?;
         }
-        let read = self.piece.read(buffer)?;
-        self.taken += read as u64;
-        Ok(read)
+        self.taken += filled as u64;
+        Ok(filled)
     }
 }
 

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 use ureq::http::Response;
 use ureq::http::header::{EXPECT, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use ureq::tls::TlsConfig;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, ProxyProtocol, SendBody, Timeout};
 
 use super::body::Body;
+use super::resolver::Remembering;
 use super::tls;
 use super::transport::{Attempt, Cause, Scope, Transport, Verdict, Which};
 use super::verdict::{Reply, verdict};
@@ -45,7 +47,7 @@ const REPLY_LIMIT: usize = 64 * 1024;
 const HEADER_LIMIT: usize = 16 * 1024;
 
 /// What is written at once: larger than any request line, which has to fit in it whole.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 128 * 1024;
 
 /// Sends batches to one server.
 pub(crate) struct HttpTransport {
@@ -96,7 +98,9 @@ impl HttpTransport {
                 .map_err(|todo| retry(Cause::Configuration, todo))?;
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
-        Ok(self.agent.get_or_init(|| config.build().new_agent()))
+        let connector = DefaultConnector::default();
+        let make = || Agent::with_parts(config.build(), connector, <Remembering>::default());
+        Ok(self.agent.get_or_init(make))
     }
 
     /// One request, and what came of it. `timeout` is what the first of two has left to the second.

@@ -1,30 +1,43 @@
-//! The sender threads: one at first; while the last idle one is about to send, another is started, up to a limit. So
-//! there is always one that listens, and as many as there is work for.
+//! The sender threads: one at first, and as many as there is work for, up to a limit. One listens to the buffer; before
+//! it sends, it calls another to listen: one that rests, or a new one. So a signal wakes one thread, however many rest.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use super::{Sender, Step};
 use crate::buffer::Buffer;
 use crate::measurement::Clock;
-use crate::sync::lock;
+use crate::sync::{lock, wait};
 
-/// A thread beyond the first that heard nothing for so long ends.
-const IDLE: Duration = Duration::from_secs(10);
+/// A thread that was not called for so long ends.
+const REST: Duration = Duration::from_secs(10);
 
 pub(crate) struct Threads {
     sender: Arc<Sender>,
     buffer: Arc<Buffer>,
     clock: Clock,
     state: Mutex<State>,
+    /// Tells threads that rest that one is called, or that they may have to end.
+    called: Condvar,
 }
 
 struct State {
     running: usize,
-    idle: usize,
+    resting: usize,
+    listener: Listener,
     most: usize,
     stopped: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    None,
+    /// A resting thread is to listen.
+    Called,
+    /// A new thread is.
+    Starting,
+    Listens,
 }
 
 impl Threads {
@@ -35,25 +48,33 @@ impl Threads {
         clock: Clock,
         most: usize,
     ) -> Arc<Self> {
-        let state = State { running: 0, idle: 0, most, stopped: false };
-        Arc::new(Self { sender, buffer, clock, state: Mutex::new(state) })
+        let (running, resting, listener) = (0, 0, Listener::None);
+        let state = Mutex::new(State { running, resting, listener, most, stopped: false });
+        Arc::new(Self { sender, buffer, clock, state, called: Condvar::new() })
     }
 
     /// Sees to it that a thread listens, unless all that there may be are at work.
     pub(crate) fn ensure_listener(self: &Arc<Self>) {
         let mut state = lock(&self.state);
-        if state.idle > 0 || state.running >= state.most || state.stopped {
+        if state.listener != Listener::None {
+            return;
+        }
+        if state.resting > 0 {
+            state.listener = Listener::Called;
+            self.called.notify_one();
+            return;
+        }
+        if state.running >= state.most || state.stopped {
             return;
         }
         state.running += 1;
-        // It counts as idle from the start, or each batch until it runs would start one more.
-        state.idle += 1;
+        state.listener = Listener::Starting;
         let name = format!("influxdb-sender-{}", state.running);
         let threads = self.clone();
         let spawned = thread::Builder::new().name(name).spawn(move || threads.run());
         if let Err(error) = spawned {
             state.running -= 1;
-            state.idle -= 1;
+            state.listener = Listener::None;
             drop(state);
             // The next flush or batch tries again.
             tracing::error!("cannot start a thread to send measurements: {error}");
@@ -62,23 +83,29 @@ impl Threads {
 
     pub(crate) fn set_most(&self, most: usize) {
         lock(&self.state).most = most;
-        self.buffer.wake();
+        self.wake();
     }
 
     /// Lets every thread end as soon as the request that it is busy with is over.
     pub(crate) fn stop(&self) {
         lock(&self.state).stopped = true;
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.buffer.wake();
+        self.called.notify_all();
     }
 
     fn run(self: Arc<Self>) {
-        // Threads start idle.
-        lock(&self.state).idle -= 1;
-        while !self.leaves(|state| state.stopped || state.running > state.most) {
+        lock(&self.state).listener = Listener::None;
+        while !self.leaves(State::has_too_many) {
             let seen = self.buffer.signals();
             if let Step::Idle { until } = self.sender.step(|| self.ensure_listener()) {
-                let unneeded = self.listen(seen, until);
-                if unneeded && self.leaves(|state| state.idle > 0) {
+                if self.listens() {
+                    self.buffer.wait(seen, until);
+                    lock(&self.state).listener = Listener::None;
+                } else if !self.rest() && self.leaves(|_| true) {
                     break;
                 }
             }
@@ -93,17 +120,40 @@ impl Threads {
         is_over
     }
 
-    /// Waits for something to do. Returns whether nothing came for long.
-    fn listen(&self, seen: u64, until: Option<Duration>) -> bool {
-        let give_up = self.clock.now() + IDLE;
-        let is_last = {
-            let mut state = lock(&self.state);
-            state.idle += 1;
-            state.idle == 1
+    /// Makes this thread the one that listens, if there is none.
+    fn listens(&self) -> bool {
+        let mut state = lock(&self.state);
+        let is_free = state.listener == Listener::None;
+        if is_free {
+            state.listener = Listener::Listens;
+        }
+        is_free
+    }
+
+    /// Rests until this thread is called. Returns false if it was not called for long.
+    fn rest(&self) -> bool {
+        let mut state = lock(&self.state);
+        let until = self.clock.now() + REST;
+        state.resting += 1;
+        let is_needed = loop {
+            // Without a call, the one that listened may have ended.
+            if matches!(state.listener, Listener::Called | Listener::None) {
+                state.listener = Listener::None;
+                break true;
+            }
+            let left = until.saturating_sub(self.clock.now());
+            if state.has_too_many() || left.is_zero() {
+                break state.has_too_many();
+            }
+            state = wait(&self.called, state, Some(left));
         };
-        let until = if is_last { until } else { Some(until.map_or(give_up, |u| u.min(give_up))) };
-        self.buffer.wait(seen, until);
-        lock(&self.state).idle -= 1;
-        !is_last && self.clock.now() >= give_up && self.buffer.signals() == seen
+        state.resting -= 1;
+        is_needed
+    }
+}
+
+impl State {
+    fn has_too_many(&self) -> bool {
+        self.stopped || self.running > self.most
     }
 }
