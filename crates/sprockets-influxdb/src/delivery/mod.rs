@@ -9,6 +9,7 @@ mod http;
 mod named_lines;
 mod news;
 mod proxy;
+mod resolver;
 mod schedule;
 mod threads;
 mod tls;
@@ -174,10 +175,11 @@ impl Sender {
                 if batch.lines() == 1 {
                     self.reject(batch, Which::All, false, reason, route);
                 } else {
-                    let mut schedule = lock(&self.schedule);
-                    schedule.most_bytes = schedule.most_bytes.min(batch.len().div_ceil(2));
-                    drop(schedule);
-                    self.buffer.put_back(batch, Place::Front);
+                    if let Some(most) = lock(&self.schedule).learn_limit(batch.len()) {
+                        lock(&self.news).limited(&route.address, batch.len(), most);
+                    }
+                    self.buffer.note_error(reason);
+                    self.put_back_halves(batch);
                 }
             }
         }
@@ -270,11 +272,7 @@ impl Sender {
         route: &Route,
     ) {
         if self.spend(&mut batch, 2) {
-            let (head, tail) = batch.split();
-            if let Some(tail) = tail {
-                self.buffer.put_back(tail, Place::Front);
-            }
-            self.buffer.put_back(head, Place::Front);
+            self.put_back_halves(batch);
             return;
         }
         if !rest_stored {
@@ -286,6 +284,14 @@ impl Sender {
         self.buffer.note_error(reason);
         let delivered = batch.lines() - rejected;
         self.buffer.settle(batch, Outcome { delivered, rejected });
+    }
+
+    fn put_back_halves(&self, batch: Batch) {
+        let (head, tail) = batch.split();
+        if let Some(tail) = tail {
+            self.buffer.put_back(tail, Place::Front);
+        }
+        self.buffer.put_back(head, Place::Front);
     }
 
     /// Takes requests from what the search for bad lines in a batch, and all of its parts, may cost.

@@ -65,6 +65,12 @@ impl News {
         }
     }
 
+    pub(super) fn limited(&mut self, address: &str, too_large: usize, most: usize) {
+        tracing::info!(
+            "{address} takes no body of {too_large} bytes: from now on they have at most {most}"
+        );
+    }
+
     pub(super) fn rejected(&mut self, lines: usize, database: &str, reason: &str, now: Duration) {
         if let Some(lines) = self.rejected.admit(lines, now) {
             tracing::error!(

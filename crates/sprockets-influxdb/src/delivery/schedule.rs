@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::transport::{Cause, Scope};
 
+/// No limit below this is learnt: what refuses less does not mean the size, and every batch would pay for it.
+const LEAST_LIMIT: usize = 16 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Schedule {
     server: Gate,
@@ -65,6 +68,14 @@ impl Schedule {
             most_bytes: usize::MAX,
             deliveries: 0,
         }
+    }
+
+    /// Learns that a body of so many bytes is too large. Returns the new limit, if it changes.
+    pub(super) fn learn_limit(&mut self, too_large: usize) -> Option<usize> {
+        let most = too_large.div_ceil(2).max(LEAST_LIMIT);
+        let is_new = most < self.most_bytes;
+        self.most_bytes = self.most_bytes.min(most);
+        is_new.then_some(most)
     }
 
     /// Whether the server's gate lets a batch through.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::buffer::{Amount, Door, Incoming, Limits, Notes};
@@ -387,6 +388,30 @@ fn a_batch_that_is_too_large_is_halved_and_the_limit_is_learnt() {
     world.submit();
     world.run_until(10);
     assert_eq!(world.rejected().len(), 1, "a single line that is too large is rejected");
+}
+
+#[test]
+fn a_small_batch_that_is_called_too_large_is_halved_and_nothing_is_learnt_from_it() {
+    let refused = AtomicUsize::new(0);
+    let world = World::new(move |_, _| {
+        if refused.fetch_add(1, Ordering::Relaxed) < 3 {
+            Verdict::TooLarge { reason: "too large".to_owned() }
+        } else {
+            Verdict::Delivered
+        }
+    });
+    for number in 0..100 {
+        world.add("db", &format!("m n={number}i"));
+    }
+    world.submit();
+    world.run_until(0);
+    assert_eq!((world.stats().delivered, world.server.requests.lock().unwrap().len()), (100, 7));
+    for number in 0..100 {
+        world.add("db", &format!("m n={number}i"));
+    }
+    world.submit();
+    world.run_until(1);
+    assert_eq!((world.stats().delivered, world.server.requests.lock().unwrap().len()), (200, 8));
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn permanent() {
 #[test]
 fn too_large() {
     play(
-        Outcome::SentAgain { rejected: 1, requests: 8 },
+        Outcome::SentAgain { rejected: 1, requests: 7 },
         [
             (
                 "down to a line",
