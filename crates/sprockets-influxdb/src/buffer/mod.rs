@@ -35,6 +35,9 @@ const WARM_DATABASES: usize = 4;
 /// The size of the chunks of the other databases.
 const COLD_CHUNK_BYTES: usize = 4 * 1024;
 
+/// A sender with nothing to do does not look more often than this.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
 /// The bounds of what waits, and when it is due.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -202,8 +205,13 @@ impl Buffer {
             open.grant += grant;
         }
         if queue.first_open.is_none() {
-            queue.first_open = Some(self.clock.now());
-            self.signal(queue);
+            let now = self.clock.now();
+            queue.first_open = Some(now);
+            // Whoever listens looks again in time, as a rule: then the application need not wake them.
+            let due = now.saturating_add(queue.limits.submission_interval);
+            if queue.listeners == 0 || queue.listens_until > due {
+                self.signal(queue);
+            }
         }
         if !open.has_chunk(line) {
             let is_warm = open.databases() < WARM_DATABASES;
@@ -271,7 +279,10 @@ impl Buffer {
 
     fn signal(&self, queue: &mut Queue) {
         queue.signals += 1;
-        self.work.notify_all();
+        // It is a system call even if nobody listens.
+        if queue.listeners > 0 {
+            self.work.notify_all();
+        }
     }
 
     /// Tells whoever waits for room, or for a flush, that something was decided: there may be room again.
@@ -344,13 +355,21 @@ impl Buffer {
         lock(&self.queue).signals
     }
 
-    /// Waits for a signal after `seen`, or until a time.
+    /// Waits for a signal after `seen`, or until a time; in any case for no longer than a measurement that is added
+    /// meanwhile may wait.
     pub(crate) fn wait(&self, seen: u64, until: Option<Duration>) {
-        let queue = lock(&self.queue);
-        if queue.signals == seen {
-            let timeout = until.map(|until| until.saturating_sub(self.clock.now()));
-            drop(wait(&self.work, queue, timeout));
+        let mut queue = lock(&self.queue);
+        if queue.signals != seen {
+            return;
         }
+        let now = self.clock.now();
+        let interval = queue.limits.submission_interval.max(LEAST_WAIT);
+        let until = until.unwrap_or(Duration::MAX).min(now.saturating_add(interval));
+        queue.listeners += 1;
+        queue.listens_until = until;
+        queue = wait(&self.work, queue, Some(until.saturating_sub(now)));
+        queue.listeners -= 1;
+        queue.listens_until = Duration::MAX;
     }
 
     /// Wakes every sender.

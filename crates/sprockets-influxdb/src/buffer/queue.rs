@@ -63,6 +63,9 @@ pub(super) struct Queue {
     pub(super) books: Books,
     /// Counts signals to the senders, so that none is missed between a look and a wait.
     pub(super) signals: u64,
+    /// Senders that wait for a signal, and until when the last of them does at most.
+    pub(super) listeners: usize,
+    pub(super) listens_until: Duration,
     /// Threads that wait for room.
     pub(super) blocked: usize,
     /// Open or granted to shards.
@@ -91,6 +94,8 @@ impl Queue {
             door,
             books: Books::default(),
             signals: 0,
+            listeners: 0,
+            listens_until: Duration::MAX,
             blocked: 0,
             granted: Amount::default(),
             sealed: Amount::default(),
