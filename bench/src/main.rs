@@ -25,33 +25,35 @@ const SECTIONS: [Section; 6] = [
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    if let [section, arguments @ ..] = asked.as_slice() {
-        if section == delivering::CHILD {
+    match asked.as_slice() {
+        [child, arguments @ ..] if child == delivering::CHILD => {
             delivering::run_child(arguments);
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
+        }
+        [section] => run(section),
+        [] => run_each(SECTIONS.iter().map(|(name, _)| *name)),
+        sections => run_each(sections.iter().map(String::as_str)),
+    }
+}
+
+fn run(section: &str) -> ExitCode {
+    match SECTIONS.iter().find(|(name, _)| *name == section) {
+        Some((_, run)) => {
+            run();
+            ExitCode::SUCCESS
+        }
+        None => {
+            let names = SECTIONS.map(|(name, _)| name).join(", ");
+            eprintln!("{section:?} is not a section; there are: {names}");
+            ExitCode::FAILURE
         }
     }
-    if let [section] = asked.as_slice() {
-        return match SECTIONS.iter().find(|(name, _)| name == section) {
-            Some((_, run)) => {
-                run();
-                ExitCode::SUCCESS
-            }
-            None => {
-                let names = SECTIONS.map(|(name, _)| name).join(", ");
-                eprintln!("{section:?} is not a section; there are: {names}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    let names: Vec<&str> = if asked.is_empty() {
-        SECTIONS.iter().map(|(name, _)| *name).collect()
-    } else {
-        asked.iter().map(String::as_str).collect()
-    };
+}
+
+fn run_each<'a>(sections: impl Iterator<Item = &'a str>) -> ExitCode {
     let program = std::env::current_exe().expect("this program's path");
-    for name in names {
-        let ended = Command::new(&program).arg(name).status().expect("a process of its own");
+    for section in sections {
+        let ended = Command::new(&program).arg(section).status().expect("a process of its own");
         if !ended.success() {
             return ExitCode::FAILURE;
         }
