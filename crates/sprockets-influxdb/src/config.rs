@@ -110,10 +110,48 @@ impl Config {
     ///
     /// Those of [`Config::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
-        let mut config = Self::new();
-        table::read(&mut config, lookup)?;
+        let config = Self::new().with_lookup(lookup)?;
         config.resolve()?;
         Ok(config)
+    }
+
+    /// Takes every variable that is set, as [`Config::from_env`] does, but leaves it to [`Client::new`](crate::Client::new)
+    /// to see whether the settings go together: for those who will set more.
+    ///
+    /// # Errors
+    ///
+    /// A value that cannot be read: the error names the variable, the value (never a secret) and what is expected.
+    pub fn with_env(self) -> Result<Self> {
+        self.with_lookup(|variable| std::env::var_os(variable))
+    }
+
+    /// [`with_env`](Self::with_env), from variables that are not the process's own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`with_env`](Self::with_env).
+    pub fn with_lookup(mut self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        table::read(&mut self, lookup)?;
+        Ok(self)
+    }
+
+    /// A setting by its [name](Setting::name), from text as its variable would have it: for values that come from a
+    /// file, a command line, or another language.
+    ///
+    /// ```
+    /// use sprockets_influxdb::Config;
+    ///
+    /// let config = Config::new().set("host", "db.example.com")?.set("max_batch_size", "2000")?;
+    /// assert!(config.set("max_batch_size", "many").is_err());
+    /// # Ok::<(), sprockets_influxdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A name that no setting has, and a value that cannot be read.
+    pub fn set(mut self, name: &str, value: &str) -> Result<Self> {
+        table::set(&mut self, name, value)?;
+        Ok(self)
     }
 
     /// Every setting with its value in force, secrets masked, and where the value came from.

@@ -132,6 +132,11 @@ impl Client {
         self.core().active.load().settings.table().to_vec()
     }
 
+    /// The tags that measurements get from the configuration: the base tags, `hostname` and `environment`.
+    pub fn base_tags(&self) -> Vec<(String, String)> {
+        self.core().active.load().settings.base_tags.clone()
+    }
+
     /// Changes the configuration, from any thread, effective at once. What waits is kept, and is sent by the new
     /// configuration.
     ///

@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::url::{self, WriteUrl};
 use super::value::{self, Source};
 use super::{Config, Secret, choice};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Reads every variable that is set and not empty.
 pub(super) fn read(config: &mut Config, lookup: impl Fn(&str) -> Option<OsString>) -> Result<()> {
@@ -34,6 +34,19 @@ pub(super) fn read(config: &mut Config, lookup: impl Fn(&str) -> Option<OsString
         }
     }
     Ok(())
+}
+
+/// Reads one setting by its name.
+pub(super) fn set(config: &mut Config, name: &str, text: &str) -> Result<()> {
+    let settable = || ROWS.iter().filter(|row| row.variable.is_some());
+    match settable().find(|row| row.name == name) {
+        Some(row) => (row.read)(config, Source::argument(row.name), text),
+        None => {
+            let names: Vec<&str> = settable().map(|row| row.name).collect();
+            let names = names.join(", ");
+            Err(Error::configuration(format!("{name:?} is not a setting: expected one of {names}")))
+        }
+    }
 }
 
 /// What [`Config::settings`] returns.
@@ -460,6 +473,19 @@ mod tests {
             );
             assert_ne!(shown(&Config::new(), variable), shown(&config, variable));
         }
+    }
+
+    #[test]
+    fn every_setting_with_a_variable_is_set_by_its_name() {
+        for (variable, value, expected, others) in VALUES {
+            let row = ROWS.iter().find(|row| row.variable == Some(variable)).unwrap();
+            let config = environment(others).unwrap().set(row.name, value).unwrap();
+            assert_eq!(shown(&config, variable), ((*expected).to_owned(), Origin::Argument));
+        }
+        let error = Config::new().set("max_batch_size", "many").unwrap_err().to_string();
+        assert!(error.starts_with("max_batch_size: ") && error.contains("many"), "{error}");
+        let error = Config::new().set("max_batch", "1").unwrap_err().to_string();
+        assert!(error.contains("\"max_batch\"") && error.contains("max_batch_size"), "{error}");
     }
 
     #[test]

@@ -143,8 +143,10 @@ mod tests {
         assert_eq!(line(&measurement, &base_tags), "m,host=a\\ b,env=test f=1i 7\n");
         let measurement = measurement.tag("z", "1").tag("env", "prod");
         assert_eq!(line(&measurement, &base_tags), "m,host=a\\ b,z=1,env=prod f=1i 7\n");
-        let measurement = measurement.tag("host", "c");
+        let mut measurement = measurement.tag("host", "c");
         assert_eq!(line(&measurement, &base_tags), "m,z=1,env=prod,host=c f=1i 7\n");
+        measurement.set_tag("host", "").omit_base_tags();
+        assert_eq!(line(&measurement, &base_tags), "m,z=1,env=prod f=1i 7\n");
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub struct Measurement {
     stamped: bool,
     added: AtomicBool,
     unsigned: bool,
+    without_base_tags: bool,
     /// Fields that are not in the line, and why.
     left_out: Vec<LeftOut>,
 }
@@ -94,6 +95,7 @@ impl Measurement {
             stamped: true,
             added: AtomicBool::new(false),
             unsigned: false,
+            without_base_tags: false,
             left_out: Vec::new(),
         };
         measurement.restart(database, name);
@@ -109,6 +111,7 @@ impl Measurement {
         self.field_keys.clear();
         self.left_out.clear();
         self.unsigned = false;
+        self.without_base_tags = false;
         self.head.push_raw(database.as_bytes());
         self.database_end = self.head.len();
         self.head.push_escaped(name, Position::Measurement);
@@ -210,6 +213,12 @@ impl Measurement {
     pub fn set_timestamp(&mut self, timestamp: impl Into<Timestamp>) -> &mut Self {
         *self.timestamp.get_mut() = timestamp.into().nanoseconds();
         self.stamped = false;
+        self
+    }
+
+    /// Leaves the client's base tags out of this measurement: it has all its tags already.
+    pub fn omit_base_tags(&mut self) -> &mut Self {
+        self.without_base_tags = true;
         self
     }
 
@@ -385,7 +394,7 @@ impl Measurement {
     fn line_at<'a>(&'a self, timestamp: i64, base_tags: &'a BaseTags, divisor: i64) -> Line<'a> {
         let head = &self.head.as_bytes()[self.database_end..];
         let fields = self.fields.as_bytes();
-        if base_tags.is_empty() {
+        if base_tags.is_empty() || self.without_base_tags {
             return Line::new(head, &[], fields, timestamp.div_euclid(divisor));
         }
         let (name, tags) = head.split_at(self.name_end - self.database_end);
@@ -408,6 +417,7 @@ impl Clone for Measurement {
             // The copy would be the same point as the original: it gets a stamp of its own when it is added.
             added: AtomicBool::new(true),
             unsigned: self.unsigned,
+            without_base_tags: self.without_base_tags,
             left_out: self.left_out.clone(),
         }
     }

@@ -11,6 +11,11 @@ impl Timestamp {
     /// What InfluxDB can store (`models.MinNanoTime` and `MaxNanoTime` of InfluxDB 1.x and 2.x).
     pub(crate) const RANGE: RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
 
+    /// Now, as a measurement is stamped when it is made: never the same number twice in this process.
+    pub fn now() -> Self {
+        Self(super::clock::unique_stamp())
+    }
+
     /// Nanoseconds since the Unix epoch.
     pub fn nanoseconds(self) -> i64 {
         self.0

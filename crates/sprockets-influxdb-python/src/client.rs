@@ -1,0 +1,284 @@
+//! The one client of the process, as the package's functions use it.
+
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sprockets_influxdb::{self as core, Client, Config, Origin};
+
+use crate::flush::{Flush, report};
+use crate::log;
+use crate::measurement::{Measurement, with_recorded};
+
+static CLIENT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
+static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
+/// Whether an add may wait for room, which is then done without the interpreter's lock.
+static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
+/// Never waited for without the interpreter's lock: so nobody holds it when a process forks.
+static CHANGES: Mutex<Changes> = Mutex::new(Changes { is_installed: false, password: None });
+
+/// What only changes of the configuration need; one at a time.
+struct Changes {
+    is_installed: bool,
+    /// The environment's password, as it was before it was masked there.
+    password: Option<OsString>,
+}
+
+/// A setting's name and its value, as text.
+type Options = Vec<(String, String)>;
+type Tags = Vec<(String, String)>;
+
+impl Changes {
+    /// The environment's configuration, changed.
+    fn configure(&mut self, options: &Options, base_tags: Option<Tags>) -> core::Result<Config> {
+        const PASSWORD: &str = "INFLUXDB_PASSWORD";
+        let is_mask = |value: &OsString| value.as_encoded_bytes().iter().all(|byte| *byte == b'X');
+        if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
+            self.password = Some(password);
+        }
+        let lookup = |variable: &str| {
+            let value = std::env::var_os(variable)?;
+            let masked = variable == PASSWORD && is_mask(&value);
+            self.password.clone().filter(|_| masked).or(Some(value))
+        };
+        changed(Config::new().with_lookup(lookup)?, options, base_tags)
+    }
+
+    /// The client there is, or a new one by the environment, changed.
+    fn change(
+        &mut self,
+        py: Python<'_>,
+        options: &Options,
+        base_tags: Option<Tags>,
+    ) -> PyResult<Arc<Client>> {
+        let client = match CLIENT.load_full() {
+            Some(client) => {
+                let change = |config| changed(config, options, base_tags);
+                client.reconfigure(change).map_err(value_error)?;
+                client
+            }
+            None => {
+                log::watch();
+                let config = self.configure(options, base_tags).map_err(value_error)?;
+                Arc::new(Client::new(config).map_err(value_error)?)
+            }
+        };
+        py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
+        let tags = PyDict::new(py);
+        for (name, value) in client.base_tags() {
+            tags.set_item(name, value)?;
+        }
+        BASE_TAGS.store(Some(Arc::new(tags.unbind())));
+        MAY_BLOCK.store(setting(&client, "overflow") == "block", Ordering::Relaxed);
+        CLIENT.store(Some(client.clone()));
+        Ok(client)
+    }
+}
+
+fn changed(mut config: Config, options: &Options, base_tags: Option<Tags>) -> core::Result<Config> {
+    for (name, value) in options {
+        config = config.set(name, value)?;
+    }
+    Ok(match base_tags {
+        Some(tags) => config.base_tags(tags),
+        None => config,
+    })
+}
+
+fn value_error(error: core::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+fn changes() -> impl std::ops::DerefMut<Target = Changes> {
+    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn setting(client: &Client, name: &str) -> String {
+    let settings = client.settings();
+    let setting = settings.iter().find(|setting| setting.name() == name);
+    setting.map(|setting| setting.value().to_owned()).unwrap_or_default()
+}
+
+/// The client; without one, one that the environment describes.
+fn client(py: Python<'_>) -> PyResult<Guard<Option<Arc<Client>>>> {
+    let client = CLIENT.load();
+    if client.is_some() {
+        return Ok(client);
+    }
+    changes().change(py, &Vec::new(), None)?;
+    Ok(CLIENT.load())
+}
+
+/// The base tags, once there is a client.
+pub(crate) fn base_tags(py: Python<'_>) -> Option<Bound<'_, PyDict>> {
+    BASE_TAGS.load().as_ref().map(|tags| tags.bind(py).clone())
+}
+
+/// Makes the client, or changes the one that the first measurement made. Returns whether this call installed it;
+/// `None` where it is not enabled.
+#[pyfunction]
+pub(crate) fn install(
+    py: Python<'_>,
+    options: Options,
+    base_tags: Option<Tags>,
+) -> PyResult<Option<bool>> {
+    let mut changes = changes();
+    if changes.is_installed {
+        return Ok(Some(false));
+    }
+    let client = changes.change(py, &options, base_tags)?;
+    if setting(&client, "enabled") == "false" {
+        return Ok(None);
+    }
+    changes.is_installed = true;
+    Ok(Some(true))
+}
+
+/// Changes settings of the client, effective at once.
+#[pyfunction]
+pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
+    changes().change(py, &options, None).map(drop)
+}
+
+/// Ends the client without a wait, back to the state before there was one.
+#[pyfunction]
+pub(crate) fn reset(py: Python<'_>) {
+    let client = {
+        let mut changes = changes();
+        changes.is_installed = false;
+        BASE_TAGS.store(None);
+        MAY_BLOCK.store(false, Ordering::Relaxed);
+        CLIENT.swap(None)
+    };
+    if let Some(client) = client {
+        py.detach(|| {
+            client.shutdown(Duration::ZERO);
+            drop(client);
+        });
+    }
+}
+
+fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
+    let client = client(py)?;
+    let Some(client) = client.as_deref() else { return Ok(()) };
+    let added = if MAY_BLOCK.load(Ordering::Relaxed) {
+        py.detach(|| client.add_measurement(line))
+    } else {
+        client.add_measurement(line)
+    };
+    added.map_err(value_error)
+}
+
+#[pyfunction]
+pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
+    let py = measurement.py();
+    Measurement::with_line(measurement, |line| add(py, line))
+}
+
+#[pyfunction]
+#[pyo3(signature = (database, name, tags=None, fields=None, timestamp=None))]
+pub(crate) fn record(
+    py: Python<'_>,
+    database: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyAny>,
+    tags: Option<&Bound<'_, PyDict>>,
+    fields: Option<&Bound<'_, PyDict>>,
+    timestamp: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    with_recorded(database, name, tags, fields, timestamp, |line| add(py, line))
+}
+
+/// Begins a flush, to be waited for by its file descriptor; `None` without a client.
+#[pyfunction]
+pub(crate) fn flush_begin() -> PyResult<Option<Flush>> {
+    CLIENT.load_full().map(|client| Flush::new(client.flush_async())).transpose()
+}
+
+#[pyfunction]
+pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
+    CLIENT.load_full().map(|client| Flush::new(client.shutdown_async())).transpose()
+}
+
+/// Flushes, and waits for it, `timeout` seconds at most: the configured shutdown timeout without one.
+#[pyfunction]
+#[pyo3(signature = (timeout=None))]
+pub(crate) fn flush_sync<'py>(
+    py: Python<'py>,
+    timeout: Option<f64>,
+) -> PyResult<Bound<'py, PyDict>> {
+    wait(py, timeout, Client::flush)
+}
+
+#[pyfunction]
+#[pyo3(signature = (timeout=None))]
+pub(crate) fn shutdown_sync<'py>(
+    py: Python<'py>,
+    timeout: Option<f64>,
+) -> PyResult<Bound<'py, PyDict>> {
+    wait(py, timeout, Client::shutdown)
+}
+
+fn wait(
+    py: Python<'_>,
+    timeout: Option<f64>,
+    flush: impl FnOnce(&Client, Duration) -> core::Report + Send,
+) -> PyResult<Bound<'_, PyDict>> {
+    let Some(client) = CLIENT.load_full() else { return report(py, &core::Report::default()) };
+    let timeout = match timeout {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| {
+            PyValueError::new_err(format!("timeout is {seconds}: expected seconds, not negative"))
+        })?,
+        None => Duration::from_millis(
+            setting(&client, "shutdown_timeout").parse::<f64>().unwrap_or_default() as u64,
+        ),
+    };
+    let decided = py.detach(|| flush(&client, timeout));
+    report(py, &decided)
+}
+
+/// The books.
+#[pyfunction]
+pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let stats = CLIENT.load().as_ref().map(|client| client.stats()).unwrap_or_default();
+    let dropped = PyDict::new(py);
+    for (reason, count) in stats.dropped.iter() {
+        dropped.set_item(reason.as_str(), count)?;
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("added", stats.added)?;
+    dict.set_item("delivered", stats.delivered)?;
+    dict.set_item("rejected", stats.rejected)?;
+    dict.set_item("sampled_out", stats.sampled_out)?;
+    dict.set_item("dropped", dropped)?;
+    dict.set_item("pending", stats.pending)?;
+    dict.set_item("spooled", 0)?;
+    dict.set_item("batches", stats.batches)?;
+    dict.set_item("retries", stats.retries)?;
+    dict.set_item("bytes_sent", stats.bytes_sent)?;
+    dict.set_item("non_finite", stats.non_finite)?;
+    dict.set_item("repaired", stats.repaired)?;
+    dict.set_item("last_error", stats.last_error)?;
+    Ok(dict)
+}
+
+/// Name, value in force, default and origin of each setting, as text.
+#[pyfunction]
+pub(crate) fn settings(
+    py: Python<'_>,
+) -> PyResult<Vec<(&'static str, String, &'static str, &'static str)>> {
+    let settings = client(py)?.as_ref().map(|client| client.settings()).unwrap_or_default();
+    let rows = settings.iter().map(|setting| {
+        let origin = match setting.origin() {
+            Origin::Environment => "environment",
+            Origin::Argument => "argument",
+            _ => "default",
+        };
+        (setting.name(), setting.value().to_owned(), setting.default(), origin)
+    });
+    Ok(rows.collect())
+}

@@ -1,0 +1,101 @@
+//! Tags or fields of a measurement: a list of what was set, until somebody asks for the dict.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::client::base_tags;
+use crate::value::is_plain;
+
+/// Names and values. Most measurements are only ever set and added: for them a list is less work than a dict.
+pub(crate) enum Items {
+    /// In the order they were set, the same name perhaps more than once. All are plain: looking at them runs no Python
+    /// code.
+    List(Vec<(Py<PyAny>, Py<PyAny>)>),
+    Dict(Py<PyDict>),
+}
+
+impl Items {
+    /// No items, but room for some.
+    pub(crate) fn none() -> Self {
+        Self::List(Vec::with_capacity(8))
+    }
+
+    /// A copy of the base tags.
+    pub(crate) fn of_base_tags(py: Python<'_>) -> Self {
+        let mut list = Vec::with_capacity(8);
+        if let Some(tags) = base_tags(py) {
+            list.extend(tags.iter().map(|(name, value)| (name.unbind(), value.unbind())));
+        }
+        Self::List(list)
+    }
+
+    /// A dict as it is, and a copy of any other mapping.
+    pub(crate) fn assigned(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(dict) = value.cast::<PyDict>() {
+            return Ok(Self::Dict(dict.clone().unbind()));
+        }
+        let copy = value.py().get_type::<PyDict>().call1((value,));
+        match copy.and_then(|copy| Ok(copy.cast_into::<PyDict>()?)) {
+            Ok(copy) => Ok(Self::Dict(copy.unbind())),
+            Err(_) => {
+                let shown = value.repr()?;
+                Err(PyValueError::new_err(format!("{attribute} is {shown}: expected a dict")))
+            }
+        }
+    }
+
+    pub(crate) fn set(
+        &mut self,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        match self {
+            Self::List(list) if is_plain(name) && (is_plain(value) || value.is_none()) => {
+                list.push((name.clone().unbind(), value.clone().unbind()));
+                Ok(())
+            }
+            _ => self.dict(name.py())?.set_item(name, value),
+        }
+    }
+
+    /// The dict, from now on the only place of the items.
+    pub(crate) fn dict<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = match self {
+            Self::Dict(dict) => return Ok(dict.bind(py).clone()),
+            Self::List(list) => {
+                let dict = PyDict::new(py);
+                for (name, value) in &*list {
+                    dict.set_item(name, value)?;
+                }
+                dict
+            }
+        };
+        *self = Self::Dict(dict.clone().unbind());
+        Ok(dict)
+    }
+}
+
+/// Calls `take` with each item of a dict. Taking an item that is not plain may run Python code, which may change the
+/// dict: from there on a copy is gone through.
+pub(crate) fn each_of<'py>(
+    dict: &Bound<'py, PyDict>,
+    mut take: impl FnMut(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    let mut taken = 0;
+    for (name, value) in dict {
+        if !(is_plain(&name) && (is_plain(&value) || value.is_none())) {
+            break;
+        }
+        take(&name, &value)?;
+        taken += 1;
+    }
+    if taken == dict.len() {
+        return Ok(());
+    }
+    for item in dict.items().iter().skip(taken) {
+        let (name, value) = item.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
+        take(&name, &value)?;
+    }
+    Ok(())
+}

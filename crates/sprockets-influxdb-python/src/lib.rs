@@ -1,0 +1,30 @@
+//! The Python package's native module: translation between Python and the core, no logic of its own.
+
+mod client;
+mod flush;
+mod items;
+mod log;
+mod measurement;
+mod value;
+
+use pyo3::prelude::*;
+
+/// What `sprockets_influxdb` is made of. Not for direct use.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::client::{
+        add_measurement, configure, flush_begin, flush_sync, install, record, reset, settings,
+        shutdown_begin, shutdown_sync, stats,
+    };
+    #[pymodule_export]
+    use crate::flush::Flush;
+    #[pymodule_export]
+    use crate::log::{close_log, forget_log, take_logs};
+    #[pymodule_export]
+    use crate::measurement::{Duration, Measurement};
+
+    /// The release, as the workspace has it.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,118 @@
+//! Python's values as the core takes them.
+
+use std::borrow::Cow;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
+use sprockets_influxdb::FieldValue;
+
+/// A string's text. A lone surrogate, which UTF-8 does not have, becomes a replacement character.
+pub(crate) fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    if let Ok(text) = string.to_str() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let bytes: Vec<u8> =
+        string.call_method1("encode", ("utf-16-le", "surrogatepass"))?.extract()?;
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let text = char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER));
+    Ok(Cow::Owned(text.collect()))
+}
+
+/// Whether making text or a field of this value runs no Python code, which could change what we are looking at.
+pub(crate) fn is_plain(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PyString>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyBool>()
+}
+
+/// Calls `take` with the text of any value: its `str()`.
+pub(crate) fn with_text<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> T) -> PyResult<T> {
+    match value.cast::<PyString>() {
+        Ok(string) => Ok(take(&text(string)?)),
+        Err(_) => Ok(take(&text(&value.str()?)?)),
+    }
+}
+
+/// Calls `take` with a field's value; `name` is for the error if it can be none.
+pub(crate) fn with_field<T>(
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    take: impl FnOnce(FieldValue<'_>) -> T,
+) -> PyResult<T> {
+    // The most frequent first; a bool is an int, and so before it.
+    if let Ok(float) = value.cast_exact::<PyFloat>() {
+        return Ok(take(FieldValue::Float(float.value())));
+    }
+    if let Ok(string) = value.cast::<PyString>() {
+        return Ok(take(FieldValue::String(text(string)?)));
+    }
+    if let Ok(boolean) = value.cast_exact::<PyBool>() {
+        return Ok(take(FieldValue::Boolean(boolean.is_true())));
+    }
+    if let Ok(integer) = value.cast::<PyInt>() {
+        return Ok(take(integer_field(name, integer)?));
+    }
+    let Some(number) = number(value)? else { return Err(not_a_field(name, value)) };
+    with_field(name, &number, take)
+}
+
+fn integer_field<'a>(
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyInt>,
+) -> PyResult<FieldValue<'a>> {
+    if let Ok(integer) = value.extract::<i64>() {
+        return Ok(FieldValue::Integer(integer));
+    }
+    match value.extract::<u64>() {
+        Ok(unsigned) => Ok(FieldValue::Unsigned(unsigned)),
+        Err(_) => Err(PyValueError::new_err(format!(
+            "field {} is {}: no InfluxDB stores integers beyond 64 bits; use a float or a str",
+            repr(name),
+            repr(value.as_any())
+        ))),
+    }
+}
+
+/// What the numeric protocols make of a value of another type, a NumPy scalar above all: a float, an int or a bool.
+fn number<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = value.py();
+    if let Ok(float) = value.cast::<PyFloat>() {
+        return Ok(Some(PyFloat::new(py, float.value()).into_any()));
+    }
+    let class = value.get_type();
+    // NumPy's bool has no protocol that would make a bool of it.
+    if class.module().is_ok_and(|module| module.to_string_lossy() == "numpy") {
+        let item = value.call_method0("item").ok();
+        return Ok(item.filter(is_plain));
+    }
+    if class.hasattr("__index__")? {
+        return Ok(Some(value.call_method0("__index__")?).filter(is_plain));
+    }
+    let real = py.import("numbers")?.getattr("Real")?;
+    if value.is_instance(&real)? {
+        return Ok(Some(value.call_method0("__float__")?).filter(is_plain));
+    }
+    Ok(None)
+}
+
+fn not_a_field(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyErr {
+    let class = value.get_type().fully_qualified_name();
+    let class = class.map_or_else(|_| "an unknown type".to_owned(), |name| name.to_string());
+    PyValueError::new_err(format!(
+        "field {} is {} of type {class}: a field is an int, a float, a bool or a str",
+        repr(name),
+        repr(value)
+    ))
+}
+
+/// How a value shows itself, cut to what a message can take.
+fn repr(value: &Bound<'_, PyAny>) -> String {
+    const MOST: usize = 200;
+    let text = value.repr().map_or_else(|_| "a value".to_owned(), |text| text.to_string());
+    if text.chars().count() <= MOST {
+        return text;
+    }
+    text.chars().take(MOST).chain("…".chars()).collect()
+}

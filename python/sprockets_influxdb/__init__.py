@@ -1,0 +1,55 @@
+"""Records measurements in running applications and gets them into InfluxDB: buffered, batched, retried, accounted for,
+without slowing the application down. Names and shapes are those of release 2.2.1; what is new is keyword-only.
+"""
+
+from sprockets_influxdb import _native
+from sprockets_influxdb._client import (
+    flush,
+    install,
+    set_auth_credentials,
+    set_base_url,
+    set_clients,
+    set_io_loop,
+    set_max_batch_size,
+    set_max_buffer_size,
+    set_max_clients,
+    set_sample_probability,
+    set_timeout,
+    set_trigger_size,
+    settings,
+    shutdown,
+)
+from sprockets_influxdb._native import Measurement, add_measurement, flush_sync, record, shutdown_sync, stats
+from sprockets_influxdb.tornado import REQUEST_DATABASE, InfluxDBMixin
+
+__version__: str = _native.VERSION
+version_info: tuple[int, ...] = tuple(int(part) for part in __version__.split("."))
+USER_AGENT: str = f"sprockets-influxdb/v{__version__}"
+
+__all__ = [
+    "REQUEST_DATABASE",
+    "USER_AGENT",
+    "InfluxDBMixin",
+    "Measurement",
+    "__version__",
+    "add_measurement",
+    "flush",
+    "flush_sync",
+    "install",
+    "record",
+    "set_auth_credentials",
+    "set_base_url",
+    "set_clients",
+    "set_io_loop",
+    "set_max_batch_size",
+    "set_max_buffer_size",
+    "set_max_clients",
+    "set_sample_probability",
+    "set_timeout",
+    "set_trigger_size",
+    "settings",
+    "shutdown",
+    "shutdown_sync",
+    "stats",
+    "version_info",
+]

@@ -1,0 +1,7 @@
+"""One measurement for each request of a Tornado application."""
+
+REQUEST_DATABASE = "sprockets_influxdb.database"
+
+
+class InfluxDBMixin:
+    pass
