@@ -1,0 +1,127 @@
+"""The Python package beside release 2.2.1 of it, ``questdb``, and loops written by hand, as ratios in one run. Each subject
+runs in a process of its own: ours and 2.2.1 have the same name.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import influxd
+
+HERE = Path(__file__).parent
+SEED = os.environ.get("SEED", "")
+
+
+def measured(subject: str, *arguments: str) -> dict[str, float]:
+    """What a subject prints: figures by name."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")}
+    if subject.startswith("seed_"):
+        environment["PYTHONPATH"] = SEED
+    command = [sys.executable, str(HERE / "subjects.py"), subject, *arguments]
+    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def rounds(count: int, *subjects: Callable[[], dict[str, float]]) -> list[dict[str, float]]:
+    """The medians of each subject's figures; the subjects take turns, so that what disturbs one disturbs all."""
+    taken: list[list[dict[str, float]]] = [[] for _ in subjects]
+    for _ in range(count):
+        for figures, subject in zip(taken, subjects):
+            figures.append(subject())
+    return [{name: statistics.median(one[name] for one in figures) for name in figures[0]} for figures in taken]
+
+
+def section(title: str) -> None:
+    print(f"\n{title}")
+
+
+def figure(what: str, value: float, unit: str) -> None:
+    print(f"  {what:<74} {value:>10,.1f} {unit}")
+
+
+def at_least(what: str, ratio: float, asked: float) -> None:
+    print(f"  {what:<74} {ratio:>10.2f} x  asked: at least {asked}{'' if ratio >= asked else '  MISSED'}")
+
+
+def at_most(what: str, value: float, asked: float, unit: str = "x") -> None:
+    print(f"  {what:<74} {value:>10.2f} {unit}  asked: at most {asked}{'' if value <= asked else '  MISSED'}")
+
+
+def recording() -> None:
+    classic, one_call, seed, questdb = rounds(
+        5,
+        lambda: measured("ours_classic"),
+        lambda: measured("ours_one_call"),
+        lambda: measured("seed_classic"),
+        lambda: measured("questdb_row"),
+    )
+    section("Recording a measurement of 4 tags and 3 fields (with the loop around it)")
+    figure("Measurement(), 4 set_tag, 3 set_field, add_measurement", classic["ns"], "ns")
+    figure("record(), the one-call form", one_call["ns"], "ns")
+    figure("2.2.1, with its marshall(), as it is submitted", seed["ns"], "ns")
+    figure("questdb's Buffer.row()", questdb["ns"], "ns")
+    at_least("2.2.1 / classic calls", seed["ns"] / classic["ns"], 15)
+    at_least("questdb / classic calls", questdb["ns"] / classic["ns"], 1.5)
+    at_least("2.2.1 / one call", seed["ns"] / one_call["ns"], 25)
+    at_least("questdb / one call", questdb["ns"] / one_call["ns"], 2.5)
+
+
+def mixin() -> None:
+    plain, ours, seed = rounds(
+        7,
+        lambda: measured("plain_requests"),
+        lambda: measured("ours_requests"),
+        lambda: measured("seed_requests"),
+    )
+    section("Processor time of a Tornado hello-world request")
+    figure("plain", plain["us"], "us")
+    figure("with the mixin", ours["us"], "us")
+    figure("with 2.2.1's mixin", seed["us"], "us")
+    at_most("the mixin adds", (ours["us"] / plain["us"] - 1) * 100, 3, "%")
+    figure("2.2.1's adds", (seed["us"] / plain["us"] - 1) * 100, "%")
+
+
+def loop(url: str) -> None:
+    ours, seed = rounds(3, lambda: measured("ours_loop", url), lambda: measured("seed_loop", url))
+    section("The event loop")
+    figure("2.2.1: longest pause while 10,000 are flushed", seed["pause_ms"], "ms")
+    at_most("longest pause while 10,000 are flushed", ours["pause_ms"], 1, "ms")
+    figure("2.2.1: adding 10,000 in one callback", seed["adding_ms"], "ms")
+    at_most("adding 10,000 in one callback", ours["adding_ms"], 15, "ms")
+
+
+def delivering(url: str) -> None:
+    by_hand, ours = rounds(3, lambda: measured("by_hand", url), lambda: measured("ours_delivering", url))
+    section("200,000 measurements into influxd")
+    figure("f-strings and http.client: time", by_hand["s"] * 1e3, "ms")
+    figure("f-strings and http.client: processor", by_hand["cpu_s"] * 1e3, "ms")
+    figure("recorded and delivered: time", ours["s"] * 1e3, "ms")
+    figure("recorded and delivered: processor", ours["cpu_s"] * 1e3, "ms")
+    at_most("time", ours["s"] / by_hand["s"], 1.1)
+    at_most("processor", ours["cpu_s"] / by_hand["cpu_s"], 1.5)
+
+
+def memory() -> None:
+    (ours,) = rounds(1, lambda: measured("ours_memory"))
+    section("Memory")
+    figure("a line", ours["line"], "bytes")
+    at_most("memory for each buffered measurement", ours["bytes"], 180 * ours["line"] / 145, "bytes")
+
+
+def main() -> None:
+    sections = sys.argv[1:] or ["recording", "mixin", "loop", "delivering", "memory"]
+    for name in sections:
+        if name in ("loop", "delivering"):
+            with tempfile.TemporaryDirectory() as directory, influxd.running(Path(directory)) as url:
+                globals()[name](url)
+        else:
+            globals()[name]()
+
+
+if __name__ == "__main__":
+    main()

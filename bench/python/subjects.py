@@ -1,0 +1,293 @@
+"""What is measured, each in a process of its own; prints its figures as JSON."""
+
+import asyncio
+import gc
+import http.client
+import json
+import logging
+import resource
+import socket
+import sys
+import threading
+import time
+import timeit
+import urllib.parse
+import urllib.request
+
+TAGS = {
+    "handler": "app.handlers.RequestHandler",
+    "endpoint": "/api/v1/users/{id}",
+    "method": "GET",
+    "status_code": "200",
+}
+FIELDS = {"content_length": 51234, "duration": 0.0234567, "cached": True}
+NOWHERE = "http://127.0.0.1:1"
+
+
+def best(function, number=50_000, repeat=7):
+    function()
+    return min(timeit.repeat(function, number=number, repeat=repeat)) / number * 1e9
+
+
+def classic(influxdb, add):
+    def record():
+        measurement = influxdb.Measurement("bench", "request")
+        measurement.set_tag("handler", "app.handlers.RequestHandler")
+        measurement.set_tag("endpoint", "/api/v1/users/{id}")
+        measurement.set_tag("method", "GET")
+        measurement.set_tag("status_code", "200")
+        measurement.set_field("content_length", 51234)
+        measurement.set_field("duration", 0.0234567)
+        measurement.set_field("cached", True)
+        add(measurement)
+
+    return record
+
+
+def sampled_out():
+    """Everything but sending: batches are sealed, and then dropped."""
+    import sprockets_influxdb as influxdb
+
+    influxdb.install(NOWHERE, sample_probability=0.0, max_buffer_size=1_000_000, tag_hostname=False)
+    return influxdb
+
+
+def ours_classic():
+    influxdb = sampled_out()
+    return {"ns": best(classic(influxdb, influxdb.add_measurement))}
+
+
+def ours_one_call():
+    influxdb = sampled_out()
+
+    def record():
+        influxdb.record(
+            "bench",
+            "request",
+            {
+                "handler": "app.handlers.RequestHandler",
+                "endpoint": "/api/v1/users/{id}",
+                "method": "GET",
+                "status_code": "200",
+            },
+            {"content_length": 51234, "duration": 0.0234567, "cached": True},
+        )
+
+    return {"ns": best(record)}
+
+
+def seed_classic():
+    import sprockets_influxdb as influxdb
+    from tornado import ioloop
+
+    logging.disable(logging.CRITICAL)
+    ioloop.IOLoop.current()
+    influxdb.install(NOWHERE)
+    influxdb.set_max_buffer_size(10**9)
+    influxdb.set_trigger_size(10**9)
+    record = classic(influxdb, influxdb.add_measurement)
+    sent = classic(influxdb, lambda measurement: measurement.marshall())
+    made = classic(influxdb, lambda measurement: None)
+    number = 20_000
+    return {"ns": best(record, number, 5) + best(sent, number, 5) - best(made, number, 5)}
+
+
+def questdb_row():
+    from questdb.ingress import Buffer, TimestampNanos
+
+    buffer = Buffer(protocol_version=1)
+
+    def record():
+        buffer.row(
+            "request",
+            symbols={
+                "handler": "app.handlers.RequestHandler",
+                "endpoint": "/api/v1/users/{id}",
+                "method": "GET",
+                "status_code": "200",
+            },
+            columns={"content_length": 51234, "duration": 0.0234567, "cached": True},
+            at=TimestampNanos.now(),
+        )
+        if len(buffer) > 60_000:
+            buffer.clear()
+
+    return {"ns": best(record)}
+
+
+def requests(handler, settings):
+    """The processor time of this process for each of many requests, which another thread's socket sends pipelined."""
+    from tornado import web
+    from tornado.httpserver import HTTPServer
+    from tornado.testing import bind_unused_port
+
+    logging.getLogger("tornado.access").disabled = True
+    count, warm = 6_000, 1_000
+    figures = {}
+
+    async def serve():
+        application = web.Application([web.url(r"/hello/(\w+)", handler)], **settings)
+        listener, port = bind_unused_port()
+        HTTPServer(application).add_socket(listener)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def ask(times):
+            for _ in range(times):
+                writer.write(b"GET /hello/world HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                await reader.readexactly(length)
+
+        await ask(warm)
+        gc.collect()
+        start = time.process_time()
+        await ask(count)
+        figures["us"] = (time.process_time() - start) / count * 1e6
+
+    asyncio.run(serve())
+    return figures
+
+
+def hello(*mixins):
+    from tornado import web
+
+    class Hello(*mixins, web.RequestHandler):
+        def get(self, name):
+            self.write(f"Hello, {name}")
+
+    return Hello
+
+
+def plain_requests():
+    return requests(hello(), {})
+
+
+def ours_requests():
+    influxdb = sampled_out()
+    return requests(hello(influxdb.InfluxDBMixin), {influxdb.REQUEST_DATABASE: "bench"})
+
+
+def seed_requests():
+    import sprockets_influxdb as influxdb
+    from tornado import ioloop
+
+    logging.disable(logging.CRITICAL)
+    ioloop.IOLoop.current()
+    influxdb.install(NOWHERE)
+    influxdb.set_sample_probability(0.0)
+    return requests(hello(influxdb.InfluxDBMixin), {influxdb.REQUEST_DATABASE: "bench"})
+
+
+def create(url):
+    body = urllib.parse.urlencode({"q": "CREATE DATABASE bench"}).encode()
+    urllib.request.urlopen(f"{url}/query", body).read()
+
+
+def event_loop(influxdb, url):
+    create(url)
+    figures = {}
+
+    async def main():
+        influxdb.install(f"{url}/write")
+        influxdb.set_max_buffer_size(100_000)
+        influxdb.set_trigger_size(100_000)
+        record = classic(influxdb, influxdb.add_measurement)
+        start = time.perf_counter()
+        for _ in range(10_000):
+            record()
+        figures["adding_ms"] = (time.perf_counter() - start) * 1e3
+        await asyncio.sleep(0)
+        gc.collect()
+        gc.disable()
+        longest, last = 0.0, time.perf_counter()
+        flushed = influxdb.flush()
+        while not flushed.done():
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+        figures["pause_ms"] = longest * 1e3
+
+    asyncio.run(main())
+    return figures
+
+
+def ours_loop(url):
+    import sprockets_influxdb as influxdb
+
+    return event_loop(influxdb, url)
+
+
+def seed_loop(url):
+    import sprockets_influxdb as influxdb
+
+    logging.disable(logging.CRITICAL)
+    return event_loop(influxdb, url)
+
+
+DELIVERED = 200_000
+
+
+def by_hand(url):
+    create(url)
+    start, cpu = time.perf_counter(), time.process_time()
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    lines = []
+
+    def post():
+        connection.request("POST", "/write?db=bench&precision=ns", "\n".join(lines).encode())
+        reply = connection.getresponse()
+        reply.read()
+        assert reply.status == 204
+        lines.clear()
+
+    for n in range(DELIVERED):
+        tags = ",".join([f"{name}={value}" for name, value in TAGS.items()])
+        lines.append(f"by_hand,{tags} content_length={n}i,duration={n / 7},cached=true {time.time_ns()}")
+        if len(lines) == 10_000:
+            post()
+    return {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
+
+
+def ours_delivering(url):
+    import sprockets_influxdb as influxdb
+
+    create(url)
+    start, cpu = time.perf_counter(), time.process_time()
+    influxdb.install(url, overflow="block", block_timeout=60_000, tag_hostname=False)
+    for n in range(DELIVERED):
+        influxdb.record("bench", "ours", TAGS, {"content_length": n, "duration": n / 7, "cached": True})
+    report = influxdb.shutdown_sync(60)
+    figures = {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
+    assert report["pending"] == 0
+    assert influxdb.stats()["delivered"] == DELIVERED
+    return figures
+
+
+def ours_memory():
+    import sprockets_influxdb as influxdb
+
+    influxdb.install(NOWHERE, max_buffer_size=10**9, max_buffer_bytes=10**9, shutdown_timeout=0, tag_hostname=False)
+    count = 500_000
+
+    def record(times):
+        for n in range(times):
+            influxdb.record("bench", "request", {"endpoint": "/api/v1/users/{id}", **TAGS}, FIELDS)
+
+    record(1_000)
+    before = resident()
+    record(count)
+    used = resident() - before
+    measurement = influxdb.Measurement("bench", "request")
+    measurement.set_tags({"endpoint": "/api/v1/users/{id}", **TAGS})
+    measurement.fields = FIELDS
+    return {"bytes": used / count, "line": len(measurement.marshall()) + 1}
+
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    subject, *arguments = sys.argv[1:]
+    print(json.dumps(globals()[subject](*arguments)))
