@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::client::base_tags;
-use crate::value::is_plain;
+use crate::value::Plain;
 
 /// Names and values. Most measurements are only ever set and added: for them a list is less work than a dict.
 pub(crate) enum Items {
@@ -51,7 +51,7 @@ impl Items {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         match self {
-            Self::List(list) if is_plain(name) && (is_plain(value) || value.is_none()) => {
+            Self::List(list) if Plain::of(name).is_some() && Plain::of(value).is_some() => {
                 list.push((name.clone().unbind(), value.clone().unbind()));
                 Ok(())
             }
@@ -84,7 +84,7 @@ pub(crate) fn each_of<'py>(
 ) -> PyResult<()> {
     let mut taken = 0;
     for (name, value) in dict {
-        if !(is_plain(&name) && (is_plain(&value) || value.is_none())) {
+        if Plain::of(&name).is_none() || Plain::of(&value).is_none() {
             break;
         }
         take(&name, &value)?;

@@ -19,43 +19,77 @@ pub(crate) fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>
     Ok(Cow::Owned(text.collect()))
 }
 
-/// Whether making text or a field of this value runs no Python code, which could change what we are looking at.
-pub(crate) fn is_plain(value: &Bound<'_, PyAny>) -> bool {
-    value.is_exact_instance_of::<PyString>()
-        || value.is_exact_instance_of::<PyFloat>()
-        || value.is_exact_instance_of::<PyInt>()
-        || value.is_exact_instance_of::<PyBool>()
+/// A value of exactly one of these types: looking at it runs no Python code. It is asked for by the address of its type,
+/// which takes a tenth of the time of asking what it is an instance of.
+pub(crate) enum Plain<'a, 'py> {
+    Text(&'a Bound<'py, PyString>),
+    Float(&'a Bound<'py, PyFloat>),
+    Integer(&'a Bound<'py, PyInt>),
+    Boolean(&'a Bound<'py, PyBool>),
+    None,
+}
+
+impl<'a, 'py> Plain<'a, 'py> {
+    #[inline]
+    pub(crate) fn of(value: &'a Bound<'py, PyAny>) -> Option<Self> {
+        if let Ok(string) = value.cast_exact::<PyString>() {
+            Some(Self::Text(string))
+        } else if let Ok(float) = value.cast_exact::<PyFloat>() {
+            Some(Self::Float(float))
+        } else if let Ok(integer) = value.cast_exact::<PyInt>() {
+            Some(Self::Integer(integer))
+        } else if let Ok(boolean) = value.cast_exact::<PyBool>() {
+            Some(Self::Boolean(boolean))
+        } else {
+            value.is_none().then_some(Self::None)
+        }
+    }
 }
 
 /// Calls `take` with the text of any value: its `str()`.
-pub(crate) fn with_text<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> T) -> PyResult<T> {
-    match value.cast::<PyString>() {
+#[inline]
+pub(crate) fn with_text<T>(
+    value: &Bound<'_, PyAny>,
+    take: impl FnOnce(&str) -> T,
+) -> PyResult<T> {
+    match value.cast_exact::<PyString>() {
         Ok(string) => Ok(take(&text(string)?)),
         Err(_) => Ok(take(&text(&value.str()?)?)),
     }
 }
 
 /// Calls `take` with a field's value; `name` is for the error if it can be none.
+#[inline]
 pub(crate) fn with_field<T>(
     name: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
     take: impl FnOnce(FieldValue<'_>) -> T,
 ) -> PyResult<T> {
-    // The most frequent first; a bool is an int, and so before it.
-    if let Ok(float) = value.cast_exact::<PyFloat>() {
-        return Ok(take(FieldValue::Float(float.value())));
+    match Plain::of(value) {
+        Some(Plain::Text(string)) => Ok(take(FieldValue::String(text(string)?))),
+        Some(Plain::Float(float)) => Ok(take(FieldValue::Float(float.value()))),
+        Some(Plain::Integer(integer)) => Ok(take(integer_field(name, integer)?)),
+        Some(Plain::Boolean(boolean)) => Ok(take(FieldValue::Boolean(boolean.is_true()))),
+        Some(Plain::None) | None => with_other_field(name, value, take),
     }
+}
+
+#[cold]
+fn with_other_field<T>(
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    take: impl FnOnce(FieldValue<'_>) -> T,
+) -> PyResult<T> {
     if let Ok(string) = value.cast::<PyString>() {
         return Ok(take(FieldValue::String(text(string)?)));
-    }
-    if let Ok(boolean) = value.cast_exact::<PyBool>() {
-        return Ok(take(FieldValue::Boolean(boolean.is_true())));
     }
     if let Ok(integer) = value.cast::<PyInt>() {
         return Ok(take(integer_field(name, integer)?));
     }
-    let Some(number) = number(value)? else { return Err(not_a_field(name, value)) };
-    with_field(name, &number, take)
+    match number(value)? {
+        Some(number) => with_field(name, &number, take),
+        None => Err(not_a_field(name, value)),
+    }
 }
 
 fn integer_field<'a>(
@@ -85,16 +119,20 @@ fn number<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>>
     // NumPy's bool has no protocol that would make a bool of it.
     if class.module().is_ok_and(|module| module.to_string_lossy() == "numpy") {
         let item = value.call_method0("item").ok();
-        return Ok(item.filter(is_plain));
+        return Ok(item.filter(is_number));
     }
     if class.hasattr("__index__")? {
-        return Ok(Some(value.call_method0("__index__")?).filter(is_plain));
+        return Ok(Some(value.call_method0("__index__")?).filter(is_number));
     }
     let real = py.import("numbers")?.getattr("Real")?;
     if value.is_instance(&real)? {
-        return Ok(Some(value.call_method0("__float__")?).filter(is_plain));
+        return Ok(Some(value.call_method0("__float__")?).filter(is_number));
     }
     Ok(None)
+}
+
+fn is_number(value: &Bound<'_, PyAny>) -> bool {
+    !matches!(Plain::of(value), Some(Plain::None) | None)
 }
 
 fn not_a_field(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyErr {
