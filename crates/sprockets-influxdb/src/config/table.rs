@@ -38,11 +38,10 @@ pub(super) fn read(config: &mut Config, lookup: impl Fn(&str) -> Option<OsString
 
 /// Reads one setting by its name.
 pub(super) fn set(config: &mut Config, name: &str, text: &str) -> Result<()> {
-    let settable = || ROWS.iter().filter(|row| row.variable.is_some());
-    match settable().find(|row| row.name == name) {
+    match ROWS.iter().find(|row| row.name == name) {
         Some(row) => (row.read)(config, Source::argument(row.name), text),
         None => {
-            let names: Vec<&str> = settable().map(|row| row.name).collect();
+            let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
             let names = names.join(", ");
             Err(Error::configuration(format!("{name:?} is not a setting: expected one of {names}")))
         }
@@ -69,7 +68,7 @@ pub(super) struct Row {
     pub(super) about: &'static str,
     /// In words; empty for none.
     pub(super) default: &'static str,
-    /// Takes the variable's text.
+    /// Takes the variable's text, or the argument's.
     read: fn(&mut Config, Source, &str) -> Result<()>,
     /// The value in force, never a secret, and its origin.
     show: fn(&InForce<'_>) -> (String, Origin),
@@ -299,7 +298,7 @@ static ROWS: &[Row] = &[
         variable: None,
         about: "most requests at a time",
         default: "10",
-        read: |_, _, _| Ok(()),
+        read: |config, source, text| config.max_clients.set(source, value::CLIENTS.read(text)),
         show: |now| (now.settings.max_clients.to_string(), now.config.max_clients.origin()),
     },
     Row {
@@ -412,7 +411,9 @@ static ROWS: &[Row] = &[
         variable: None,
         about: "the tags of every measurement",
         default: "hostname and environment, where they apply",
-        read: |_, _, _| Ok(()),
+        read: |_, source, _| {
+            Err(source.error("a text cannot be read as tags: expected names with values"))
+        },
         show: |now| (tags(&now.settings.base_tags), now.base_tags_origin()),
     },
 ];
@@ -484,6 +485,10 @@ mod tests {
         }
         let error = Config::new().set("max_batch_size", "many").unwrap_err().to_string();
         assert!(error.starts_with("max_batch_size: ") && error.contains("many"), "{error}");
+        let config = Config::new().set("max_clients", "3").unwrap();
+        assert_eq!(config.resolve().unwrap().max_clients, 3);
+        let error = config.set("base_tags", "a=b").unwrap_err().to_string();
+        assert!(error.starts_with("base_tags: "), "{error}");
         let error = Config::new().set("max_batch", "1").unwrap_err().to_string();
         assert!(error.contains("\"max_batch\"") && error.contains("max_batch_size"), "{error}");
     }
