@@ -61,6 +61,8 @@ pub(crate) struct Buffer {
     queue: Mutex<Queue>,
     /// Set while no measurement fits and the newest is to be dropped: then there is nothing to ask the queue.
     full: AtomicBool,
+    /// Set when something was dropped that a sender has not seen yet: the log is to tell of it.
+    has_drops: AtomicBool,
     /// Tells senders that there may be something to do.
     work: Condvar,
     /// Tells those who wait for room or for a flush that something was decided.
@@ -101,6 +103,7 @@ impl Buffer {
             shards,
             queue: Mutex::new(Queue::new(limits, door)),
             full: AtomicBool::new(false),
+            has_drops: AtomicBool::new(false),
             work: Condvar::new(),
             decided: Condvar::new(),
             clock,
@@ -123,6 +126,8 @@ impl Buffer {
         }
         if self.full.load(Ordering::Relaxed) {
             open.tally.drop_added(DropReason::Newest);
+            drop(open);
+            self.announce_drop();
             return;
         }
         drop(open);
@@ -135,6 +140,16 @@ impl Buffer {
         let mut open = lock(&self.shard().0);
         open.tally.drop_added(reason);
         open.tally.non_finite += notes.non_finite as u64;
+        drop(open);
+        self.announce_drop();
+    }
+
+    /// Wakes a sender for the first drop that none has seen yet. Called without a lock.
+    fn announce_drop(&self) {
+        if !self.has_drops.load(Ordering::Relaxed) && !self.has_drops.swap(true, Ordering::Relaxed)
+        {
+            self.wake();
+        }
     }
 
     #[inline]
@@ -182,6 +197,8 @@ impl Buffer {
             }
         };
         lock(&shard.0).tally.drop_added(dropped);
+        drop(queue);
+        self.announce_drop();
     }
 
     /// Pushes a line to a shard after getting it what it needs for that, a grant and a chunk; false if the bounds do not
@@ -240,6 +257,9 @@ impl Buffer {
         if !has_room {
             self.seal(queue);
             has_room = queue.drop_oldest(needed);
+        }
+        if !self.has_drops.swap(true, Ordering::Relaxed) {
+            self.signal(queue);
         }
         if queue.is_awaited() {
             self.decided.notify_all();
@@ -342,6 +362,16 @@ impl Buffer {
 
     pub(crate) fn note_error(&self, error: String) {
         lock(&self.queue).books.last_error = Some(error);
+    }
+
+    /// Whether something was dropped since [`see_drops`](Self::see_drops).
+    pub(crate) fn has_drops(&self) -> bool {
+        self.has_drops.load(Ordering::Relaxed)
+    }
+
+    /// To be called before the books are looked at: what is dropped from here on is announced again.
+    pub(crate) fn see_drops(&self) {
+        self.has_drops.store(false, Ordering::Relaxed);
     }
 
     /// When what is open will be due.

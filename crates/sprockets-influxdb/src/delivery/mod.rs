@@ -89,10 +89,10 @@ impl Sender {
     pub(crate) fn step(&self, before_sending: impl FnOnce()) -> Step {
         self.buffer.seal_due();
         let now = self.clock.now();
-        self.tell_news(now);
+        let news = self.tell_news(now);
         let Some((batch, pass)) = self.take(now) else {
             let opening = lock(&self.schedule).next_opening(now);
-            let until = self.buffer.due_at().into_iter().chain(opening).min();
+            let until = self.buffer.due_at().into_iter().chain(opening).chain(news).min();
             return Step::Idle { until };
         };
         before_sending();
@@ -332,12 +332,18 @@ impl Sender {
         }
     }
 
-    /// Logs what was dropped since the last time, now and then.
-    fn tell_news(&self, now: Duration) {
-        let mut news = lock(&self.news);
-        if news.is_time_for_drops(now) {
-            news.dropped(&self.buffer.stats(), now);
+    /// Logs what was dropped since the last time, now and then. Says when there is to be more of it.
+    fn tell_news(&self, now: Duration) -> Option<Duration> {
+        if !self.buffer.has_drops() {
+            return None;
         }
+        let mut news = lock(&self.news);
+        if now < news.drops_next() {
+            return Some(news.drops_next());
+        }
+        self.buffer.see_drops();
+        news.dropped(&self.buffer.stats(), now);
+        None
     }
 }
 

@@ -79,13 +79,13 @@ impl News {
         }
     }
 
-    pub(super) fn is_time_for_drops(&self, now: Duration) -> bool {
-        now >= self.drops_next
+    /// When the log may hear of drops again.
+    pub(super) fn drops_next(&self) -> Duration {
+        self.drops_next
     }
 
     pub(super) fn dropped(&mut self, stats: &Stats, now: Duration) {
         if stats.dropped == self.dropped {
-            self.drops_next = now + Duration::from_secs(1);
             return;
         }
         for (reason, count) in stats.dropped.iter() {

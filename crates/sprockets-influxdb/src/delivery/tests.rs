@@ -507,3 +507,19 @@ fn the_limits_of_time_do_not_stop_the_books() {
     let report = world.buffer.end_flush(flush, Duration::ZERO);
     assert_eq!((report.pending, report.is_complete()), (1, false));
 }
+
+#[test]
+fn the_first_drop_is_told_of_at_once_and_others_within_a_minute() {
+    let world = World::new(|_, _| Verdict::Delivered);
+    world.buffer.begin_shutdown();
+    let told = |at: u64| {
+        world.add("db", "m n=1i");
+        assert!(world.buffer.has_drops());
+        world.run_until(at);
+        !world.buffer.has_drops()
+    };
+    assert!(told(1));
+    assert!(!told(59));
+    assert!(told(60));
+    assert_eq!(world.stats().dropped.count(crate::stats::DropReason::Closed), 3);
+}
