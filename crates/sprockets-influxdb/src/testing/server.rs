@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -22,9 +23,12 @@ use super::store::Database;
 /// its own words, and `/ping` and `/health`. Databases come into being with the first write, anyone may write, and
 /// nothing goes wrong, until told otherwise. All methods may be called at any time, from any thread.
 ///
-/// Dropped, it stops: connections are closed, also those that a fault holds, and its threads are gone.
+/// Dropped, it stops: connections are closed, also those that a fault holds, and its threads are gone. In a forked
+/// child it does not: there the server is still the parent's.
 pub struct Server {
     address: SocketAddr,
+    /// The process whose threads serve.
+    process: u32,
     shared: Arc<Shared>,
     acceptor: Mutex<Option<JoinHandle<()>>>,
 }
@@ -40,7 +44,8 @@ impl Server {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
         let address = listener.local_addr().expect("the address of a bound listener");
-        let server = Self { address, shared: Arc::default(), acceptor: Mutex::default() };
+        let process = process::id();
+        let server = Self { address, process, shared: Arc::default(), acceptor: Mutex::default() };
         server.listen(listener);
         server
     }
@@ -62,6 +67,9 @@ impl Server {
 
     /// Goes down: closes all connections, and refuses new ones. What is stored and recorded stays.
     pub fn stop(&self) {
+        if process::id() != self.process {
+            return;
+        }
         let Some(acceptor) = self.acceptor().take() else { return };
         self.shared.update(|state| {
             state.stopped = true;
