@@ -20,11 +20,14 @@ static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
 /// Whether an add may wait for room, which is then done without the interpreter's lock.
 static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
 /// Never waited for without the interpreter's lock: so nobody holds it when a process forks.
-static CHANGES: Mutex<Changes> = Mutex::new(Changes { is_installed: false, password: None });
+static CHANGES: Mutex<Changes> =
+    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
 
 /// What only changes of the configuration need; one at a time.
 struct Changes {
     is_installed: bool,
+    /// What was set before the installation, which reads the environment anew.
+    options: Options,
     /// The environment's password, as it was before it was masked there.
     password: Option<OsString>,
 }
@@ -34,7 +37,7 @@ type Options = Vec<(String, String)>;
 type Tags = Vec<(String, String)>;
 
 impl Changes {
-    /// The environment's configuration, changed.
+    /// The environment's configuration, changed by what was set so far, and by this.
     fn configure(&mut self, options: &Options, base_tags: Option<Tags>) -> core::Result<Config> {
         const PASSWORD: &str = "INFLUXDB_PASSWORD";
         let is_mask = |value: &OsString| value.as_encoded_bytes().iter().all(|byte| *byte == b'X');
@@ -46,7 +49,8 @@ impl Changes {
             let masked = variable == PASSWORD && is_mask(&value);
             self.password.clone().filter(|_| masked).or(Some(value))
         };
-        changed(Config::new().with_lookup(lookup)?, options, base_tags)
+        let config = changed(Config::new().with_lookup(lookup)?, &self.options, None)?;
+        changed(config, options, base_tags)
     }
 
     /// The client there is, or a new one by the environment, changed.
@@ -57,9 +61,14 @@ impl Changes {
         base_tags: Option<Tags>,
     ) -> PyResult<Arc<Client>> {
         let client = match CLIENT.load_full() {
-            Some(client) => {
+            Some(client) if self.is_installed => {
                 let change = |config| changed(config, options, base_tags);
                 client.reconfigure(change).map_err(value_error)?;
+                client
+            }
+            Some(client) => {
+                let config = self.configure(options, base_tags).map_err(value_error)?;
+                client.reconfigure(|_| Ok(config)).map_err(value_error)?;
                 client
             }
             None => {
@@ -142,7 +151,13 @@ pub(crate) fn install(
 /// Changes settings of the client, effective at once.
 #[pyfunction]
 pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
-    changes().change(py, &options, None).map(drop)
+    let mut changes = changes();
+    changes.change(py, &options, None)?;
+    if !changes.is_installed {
+        changes.options.retain(|(kept, _)| options.iter().all(|(name, _)| kept != name));
+        changes.options.extend(options);
+    }
+    Ok(())
 }
 
 /// Ends the client without a wait, back to the state before there was one.
@@ -151,6 +166,7 @@ pub(crate) fn reset(py: Python<'_>) {
     let client = {
         let mut changes = changes();
         changes.is_installed = false;
+        changes.options.clear();
         BASE_TAGS.store(None);
         MAY_BLOCK.store(false, Ordering::Relaxed);
         CLIENT.swap(None)
@@ -174,12 +190,28 @@ fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     added.map_err(value_error)
 }
 
+/// Adds a measurement to the buffer, without a wait: about a microsecond. It can be changed and added again afterwards.
+///
+/// Before :func:`install`, the environment's configuration is in force. While the client is disabled or shut down, and
+/// while the buffer is full, the measurement is dropped, which :func:`stats` and the log tell.
+///
+/// :param Measurement measurement: what to record
+/// :raises ValueError: for a measurement that can never be stored: without a field, with a field of another type than
+///     ``int``, ``float``, ``bool`` or ``str``, with an ``int`` beyond 64 bits, or without a name or a database
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
     let py = measurement.py();
     Measurement::with_line(measurement, |line| add(py, line))
 }
 
+/// Records a measurement in one call: as :func:`add_measurement`, without an object for it, and so faster.
+///
+/// :param str database: the database (bucket) to write to
+/// :param str name: the measurement's name
+/// :param dict tags: further tags, beside the base tags; a value is written as its ``str()``, ``None`` is left out
+/// :param dict fields: the fields, at least one: ``int``, ``float``, ``bool`` or ``str``
+/// :param float timestamp: seconds since the epoch; now, by default
+/// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is not a number, or out of range
 #[pyfunction]
 #[pyo3(signature = (database, name, tags=None, fields=None, timestamp=None))]
 pub(crate) fn record(
@@ -193,6 +225,16 @@ pub(crate) fn record(
     with_recorded(database, name, tags, fields, timestamp, |line| add(py, line))
 }
 
+/// The tags that new measurements begin with.
+#[pyfunction]
+#[pyo3(name = "base_tags")]
+pub(crate) fn base_tags_in_force(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    match base_tags(py) {
+        Some(tags) => tags.copy(),
+        None => Ok(PyDict::new(py)),
+    }
+}
+
 /// Begins a flush, to be waited for by its file descriptor; `None` without a client.
 #[pyfunction]
 pub(crate) fn flush_begin() -> PyResult<Option<Flush>> {
@@ -204,7 +246,15 @@ pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
     CLIENT.load_full().map(|client| Flush::new(client.shutdown_async())).transpose()
 }
 
-/// Flushes, and waits for it, `timeout` seconds at most: the configured shutdown timeout without one.
+/// Submits what is buffered, and blocks until everything that was added before the call has been decided (delivered,
+/// rejected or dropped). In an event loop, :func:`flush` is the one to use.
+///
+/// :param float timeout: the most to wait, in seconds; by default the shutdown timeout
+///     (``INFLUXDB_SHUTDOWN_TIMEOUT``; 5 s)
+/// :returns: how many of those measurements were ``delivered``, ``rejected``, ``sampled_out`` and ``dropped``, and how
+///     many are still ``pending``
+/// :rtype: dict
+/// :raises ValueError: for a timeout that is negative or not a number
 #[pyfunction]
 #[pyo3(signature = (timeout=None))]
 pub(crate) fn flush_sync<'py>(
@@ -214,6 +264,13 @@ pub(crate) fn flush_sync<'py>(
     wait(py, timeout, Client::flush)
 }
 
+/// Takes no more measurements, and does as :func:`flush_sync`. What is added later is dropped.
+///
+/// :param float timeout: the most to wait, in seconds; by default the shutdown timeout
+///     (``INFLUXDB_SHUTDOWN_TIMEOUT``; 5 s)
+/// :returns: as :func:`flush_sync`
+/// :rtype: dict
+/// :raises ValueError: for a timeout that is negative or not a number
 #[pyfunction]
 #[pyo3(signature = (timeout=None))]
 pub(crate) fn shutdown_sync<'py>(
@@ -241,7 +298,16 @@ fn wait(
     report(py, &decided)
 }
 
-/// The books.
+/// The books, in one piece: ``added`` is at every moment the sum of ``delivered``, ``rejected``, ``sampled_out``, all of
+/// ``dropped``, and ``pending``.
+///
+/// Beside these, counted in measurements: ``spooled`` (of those pending, the ones on disk), ``batches`` (requests, of
+/// which ``retries`` were repeated), ``bytes_sent`` (of bodies, compressed), ``non_finite`` (fields left out as NaN or
+/// infinite), ``repaired`` (measurements whose names or tags no server stores as they were), and ``last_error``, the
+/// newest failure in words, or ``None``. ``dropped`` is a dict of its own: counts by reason. All are 0 before there is
+/// a client.
+///
+/// :rtype: dict
 #[pyfunction]
 pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let stats = CLIENT.load().as_ref().map(|client| client.stats()).unwrap_or_default();

@@ -5,6 +5,7 @@ mod flush;
 mod items;
 mod log;
 mod measurement;
+mod testing;
 mod value;
 
 use pyo3::prelude::*;
@@ -14,8 +15,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::client::{
-        add_measurement, configure, flush_begin, flush_sync, install, record, reset, settings,
-        shutdown_begin, shutdown_sync, stats,
+        add_measurement, base_tags_in_force, configure, flush_begin, flush_sync, install, record,
+        reset, settings, shutdown_begin, shutdown_sync, stats,
     };
     #[pymodule_export]
     use crate::flush::Flush;
@@ -23,6 +24,8 @@ mod _native {
     use crate::log::{close_log, forget_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
+    #[pymodule_export]
+    use crate::testing::{Fault, Server, parse};
 
     /// The release, as the workspace has it.
     #[pymodule_export]

@@ -62,7 +62,7 @@ impl Stamp {
 impl Measurement {
     // A subclass may have another `__init__`: what it takes is not looked at here.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(database, name)")]
     fn new(
         py: Python<'_>,
         _args: &Bound<'_, PyTuple>,
@@ -109,7 +109,7 @@ impl Measurement {
     /// Seconds since the epoch, when the measurement was made.
     #[getter]
     fn timestamp(&self) -> f64 {
-        self.stamp.nanoseconds as f64 / 1e9
+        seconds(self.stamp.nanoseconds)
     }
 
     #[setter(timestamp)]
@@ -344,12 +344,7 @@ fn nanoseconds(seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
         Ok(seconds) => {
             seconds.extract::<i64>().ok().and_then(|seconds| seconds.checked_mul(1_000_000_000))
         }
-        Err(_) => {
-            let nanoseconds = seconds.extract::<f64>().map(|seconds| (seconds * 1e9).round()).ok();
-            // What is beyond the bounds is cut to them, and what is not a number is the epoch.
-            let is_in_range = |n: &f64| n.abs() < i64::MAX as f64;
-            nanoseconds.filter(is_in_range).map(|n| n as i64)
-        }
+        Err(_) => seconds.extract::<f64>().ok().and_then(decimal_nanoseconds),
     };
     match nanoseconds {
         Some(nanoseconds) => Ok(nanoseconds),
@@ -358,6 +353,32 @@ fn nanoseconds(seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
             seconds.repr()?
         ))),
     }
+}
+
+/// The nanoseconds of the shortest decimal number that stands for these seconds, which is the one that was meant:
+/// 1700000000.123 is a little less as a binary number, and would be another millisecond.
+fn decimal_nanoseconds(seconds: f64) -> Option<i64> {
+    if !seconds.is_finite() {
+        return None;
+    }
+    let text = seconds.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let whole: i64 = whole.parse::<i64>().ok()?.checked_mul(1_000_000_000)?;
+    let fraction: i64 = digits.parse().ok()?;
+    if seconds.is_sign_negative() {
+        whole.checked_sub(fraction)
+    } else {
+        whole.checked_add(fraction)
+    }
+}
+
+/// The float that is nearest to these nanoseconds: what was set is what is read.
+fn seconds(nanoseconds: i64) -> f64 {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let nanoseconds = nanoseconds.unsigned_abs();
+    let text = format!("{sign}{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    text.parse().unwrap_or_default()
 }
 
 /// Records how long its block took. Made by [`Measurement::duration`].
