@@ -22,6 +22,9 @@ from sprockets_influxdb._client import (
 from sprockets_influxdb._native import Measurement, add_measurement, flush_sync, record, shutdown_sync, stats
 from sprockets_influxdb.tornado import REQUEST_DATABASE, InfluxDBMixin
 
+for _function in (add_measurement, flush_sync, record, shutdown_sync, stats):
+    _function.__module__ = __name__
+
 __version__: str = _native.VERSION
 version_info: tuple[int, ...] = tuple(int(part) for part in __version__.split("."))
 USER_AGENT: str = f"sprockets-influxdb/v{__version__}"

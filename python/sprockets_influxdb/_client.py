@@ -49,9 +49,9 @@ def install(
     :param sample_probability: that a batch is submitted rather than dropped (``INFLUXDB_SAMPLE_PROBABILITY``; 1.0)
     :param io_loop: ignored, deprecated
     :param options: any other setting by its name, as :func:`settings` lists them, times in milliseconds: ``api``,
-        ``token``, ``org``, ``retention_policy``, ``precision``, ``gzip``, ``timeout``, ``shutdown_timeout``, ``ca_file``,
-        ``overflow``, ``block_timeout``, ``max_buffer_bytes``, ``max_batch_bytes``, ``tag_hostname``, ``environment``,
-        ``enabled``, ``scheme``, ``host``, ``port``
+        ``token``, ``org``, ``retention_policy``, ``precision``, ``gzip``, ``timeout``, ``shutdown_timeout``,
+        ``ca_file``, ``overflow``, ``block_timeout``, ``max_buffer_bytes``, ``max_batch_bytes``, ``tag_hostname``,
+        ``environment``, ``enabled``, ``scheme``, ``host``, ``port``
     :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log) when there was one
         already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
     :raises ValueError: for an argument or a variable that cannot be used; the message names it, and what is expected
@@ -73,11 +73,17 @@ def install(
     }
     tags = None
     if base_tags is not None:
-        tags = [(str(name), str(value)) for name, value in base_tags.items() if value is not None]
+        if not isinstance(base_tags, Mapping):
+            raise ValueError(
+                f"base_tags: a value of type {type(base_tags).__name__}: expected a dict of names and values"
+            )
+        tags = [(_text(name), _text(value)) for name, value in base_tags.items() if value is not None]
     with _argument_names():
         installed = _native.install(_texts(arguments), tags)
     if installed is False:
         LOGGER.warning("a client is installed already: this call of install() changes nothing")
+    elif installed is None:
+        LOGGER.warning("the client is not enabled: measurements are dropped, and counted")
     return installed
 
 
@@ -104,9 +110,18 @@ def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
 
 
 def settings() -> dict[str, Any]:
-    """The configuration in force, by the names that :func:`install` takes; secrets are masked, times in milliseconds."""
+    """The configuration in force, by the names that :func:`install` takes; secrets are masked, times in milliseconds,
+    and ``base_tags`` is a dict.
+    """
     rows = _native.settings()
-    return {_ARGUMENTS.get(name, name): _typed(value, default) for name, value, default, _ in rows}
+    in_force = {_ARGUMENTS.get(name, name): _typed(value, default) for name, value, default, _ in rows}
+    return {**in_force, "base_tags": _native.base_tags()}
+
+
+def forget() -> None:
+    """Back to the state before :func:`install`, as far as it is kept here."""
+    global _shutdown
+    _shutdown = None
 
 
 def set_auth_credentials(username: str | None, password: str | None) -> None:
@@ -197,8 +212,16 @@ def _texts(options: Mapping[str, Any]) -> list[tuple[str, str]]:
         elif not isinstance(value, int | float | str):
             kind = type(value).__name__
             raise ValueError(f"{name}: a value of type {kind}: expected a str, an int, a float or a bool")
-        texts.append((_SETTINGS.get(name, name), str(value)))
+        elif isinstance(value, float) and value.is_integer():
+            # Release 2.2.1 took 1000.0 for 1000.
+            value = int(value)
+        texts.append((_SETTINGS.get(name, name), _text(value)))
     return texts
+
+
+def _text(value: object) -> str:
+    """The ``str()`` of a value, which UTF-8 can have: lone surrogates are replaced."""
+    return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @contextlib.contextmanager

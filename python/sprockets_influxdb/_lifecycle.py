@@ -1,5 +1,5 @@
-"""What a process owes its measurements: to deliver at its end what is buffered, to start afresh when it is forked, and to
-have the log written by a thread of Python's own.
+"""What a process owes its measurements: to deliver at its end what is buffered, to start afresh when it is forked, and
+to have the log written by a thread of Python's own.
 """
 
 import atexit
