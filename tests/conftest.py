@@ -1,0 +1,144 @@
+"""The servers that the tests run against: the scripted one, and an influxd of the tests' own."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import sprockets_influxdb
+from sprockets_influxdb import testing
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test begins and ends without a client, and without a variable that would configure one."""
+    for name in [name for name in os.environ if name.startswith("INFLUXDB_") or name == "ENVIRONMENT"]:
+        monkeypatch.delenv(name)
+    testing.reset()
+    yield
+    testing.reset()
+
+
+@pytest.fixture
+def server() -> Iterator[testing.Server]:
+    """The scripted server; what is recorded goes there once the test has installed a client."""
+    with testing.Server() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: testing.Server) -> testing.Server:
+    """The scripted server, with a client installed that writes to it, without base tags."""
+    assert sprockets_influxdb.install(server.url, tag_hostname=False)
+    return server
+
+
+class Influxd:
+    """A real influxd, in a temporary directory and on ports of its own."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.port, other = _free_port(), _free_port()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")}
+        environment.update(
+            INFLUXDB_REPORTING_DISABLED="true",
+            INFLUXDB_BIND_ADDRESS=f"127.0.0.1:{other}",
+            INFLUXDB_META_DIR=str(directory / "meta"),
+            INFLUXDB_DATA_DIR=str(directory / "data"),
+            INFLUXDB_DATA_WAL_DIR=str(directory / "wal"),
+            INFLUXDB_HTTP_BIND_ADDRESS=f"127.0.0.1:{self.port}",
+            INFLUXDB_HTTP_LOG_ENABLED="false",
+        )
+        self.process = subprocess.Popen(
+            ["influxd", "-config", "/dev/null"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        assert self.process.stderr is not None
+        self.is_ready = any("Listening for signals" in line for line in self.process.stderr)
+        # It would stop once the pipe is full.
+        self.drain = threading.Thread(target=self.process.stderr.read, daemon=True)
+        self.drain.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def query(self, query: str, database: str = "") -> list[dict[str, object]]:
+        """The rows of a query's first series, each by its columns' names."""
+        form = urllib.parse.urlencode({"db": database, "epoch": "ns", "q": query}).encode()
+        with urllib.request.urlopen(f"{self.url}/query", form) as reply:
+            [result] = json.load(reply)["results"]
+        assert "error" not in result, result
+        [series] = result.get("series") or [{"columns": [], "values": []}]
+        return [dict(zip(series["columns"], values, strict=True)) for values in series.get("values", [])]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.drain.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def influxd() -> Iterator[Influxd]:
+    """A real influxd. Without one the test is skipped, unless ``REQUIRE_INFLUXD`` is set."""
+    if shutil.which("influxd") is None:
+        assert "REQUIRE_INFLUXD" not in os.environ, "there is no influxd"
+        pytest.skip("there is no influxd here")
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        # Another process may take a free port before influxd does.
+        for _ in range(5):
+            influxd = Influxd(pathlib.Path(directory))
+            stack.callback(influxd.close)
+            if influxd.is_ready:
+                break
+        assert influxd.is_ready, "influxd ended before it was ready"
+        yield influxd
+
+
+@pytest.fixture
+def database(influxd: Influxd, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database in influxd, for this test alone."""
+    name = request.node.name
+    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    influxd.query(f"CREATE DATABASE {quoted}")
+    yield name
+    influxd.query(f"DROP DATABASE {quoted}")
+
+
+@pytest.fixture
+def python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a program in a Python of its own, to its end, with the variables given."""
+
+    def run(program: str, *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **variables}
+        command = [sys.executable, "-W", "error", "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
