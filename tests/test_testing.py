@@ -18,7 +18,7 @@ def job(rows: int = 1) -> None:
 
 
 def test_points_have_the_types_that_were_stored(client: testing.Server) -> None:
-    fields = {"f": 1.0, "i": 1, "b": True, "s": "1"}
+    fields: dict[str, float | int | bool | str] = {"f": 1.0, "i": 1, "b": True, "s": "1"}
     record("example", "types", {"tag": "a b,c=d"}, fields, 1_700_000_000.25)
     flush_sync()
     assert client.points("example") == [Point("types", {"tag": "a b,c=d"}, fields, 1_700_000_000_250_000_000)]
@@ -36,7 +36,11 @@ def test_points_of_all_databases_or_of_one(client: testing.Server) -> None:
 
 
 def test_waiting_ends_when_the_points_are_there(client: testing.Server) -> None:
-    recording = threading.Timer(0, lambda: (job(), flush_sync()))
+    def record_a_job() -> None:
+        job()
+        flush_sync()
+
+    recording = threading.Thread(target=record_a_job)
     recording.start()
     [point] = client.wait_for_points(1, timeout=30, database="example")
     recording.join()
