@@ -444,16 +444,20 @@ impl Buffer {
         queue.end_flush(id)
     }
 
-    /// Changes the limits. What is open is sealed by the old ones.
+    /// Changes the limits, for what waits as well. What is open stays so, unless the new ones make it due.
     pub(crate) fn set_limits(&self, limits: Limits, door: Door) {
         let mut queue = lock(&self.queue);
-        self.seal(&mut queue);
         queue.limits = limits;
         if queue.door != Door::Closed {
             queue.door = door;
         }
         self.tell_shards(&queue);
+        self.reclaim(&mut queue);
+        if queue.is_triggered() {
+            self.submit(&mut queue);
+        }
         self.full.store(false, Ordering::Relaxed);
+        self.signal(&mut queue);
         self.decided.notify_all();
     }
 

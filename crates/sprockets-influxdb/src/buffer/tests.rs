@@ -382,9 +382,31 @@ fn smaller_limits_apply_to_what_waits() {
     add_numbers(&buffer, "db", 0..4_000);
     let batch = Amount { lines: 100, bytes: 1 << 20 };
     buffer.set_limits(Limits { batch, ..limits() }, Door::Open);
+    buffer.begin_flush();
     let batches = take_all(&buffer);
     assert!(batches.iter().all(|batch| batch.lines() <= 100));
     assert_eq!(lines(&batches), numbers(0..4_000));
+}
+
+#[test]
+fn new_limits_submit_only_what_they_make_due() {
+    let changes = [
+        (Limits { submission_interval: Duration::from_secs(3_600), ..limits() }, 0),
+        (Limits { batch: Amount { lines: 10, bytes: 1 << 20 }, ..limits() }, 0),
+        (Limits { buffer: Amount { lines: 50, bytes: 1 << 20 }, ..limits() }, 0),
+        (Limits { trigger_size: 101, ..limits() }, 0),
+        (Limits { trigger_size: 100, ..limits() }, 100),
+        (Limits { submission_interval: Duration::ZERO, ..limits() }, 100),
+    ];
+    for (change, due) in changes {
+        let buffer = buffer(limits());
+        add_numbers(&buffer, "db", 0..100);
+        let seen = buffer.signals();
+        buffer.set_limits(change.clone(), Door::Open);
+        assert_ne!(buffer.signals(), seen, "a sender is to look at when it is due");
+        assert_eq!(lines(&take_all(&buffer)), numbers(0..due), "{change:?}");
+        assert_eq!(buffer.stats().pending, 100);
+    }
 }
 
 #[test]
