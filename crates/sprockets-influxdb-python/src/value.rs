@@ -46,7 +46,8 @@ impl<'a, 'py> Plain<'a, 'py> {
     }
 }
 
-/// Calls `take` with the text of any value: its `str()`.
+/// Calls `take` with the text of any value: its `str()`, which that of a string's subclass, such as an enumeration's, may
+/// make something else of.
 #[inline]
 pub(crate) fn with_text<T>(
     value: &Bound<'_, PyAny>,
@@ -80,8 +81,8 @@ fn with_other_field<T>(
     value: &Bound<'_, PyAny>,
     take: impl FnOnce(FieldValue<'_>) -> T,
 ) -> PyResult<T> {
-    if let Ok(string) = value.cast::<PyString>() {
-        return Ok(take(FieldValue::String(text(string)?)));
+    if value.is_instance_of::<PyString>() {
+        return with_text(value, |text| take(FieldValue::String(text.into())));
     }
     if let Ok(integer) = value.cast::<PyInt>() {
         return Ok(take(integer_field(name, integer)?));
@@ -116,10 +117,15 @@ fn number<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>>
         return Ok(Some(PyFloat::new(py, float.value()).into_any()));
     }
     let class = value.get_type();
-    // NumPy's bool has no protocol that would make a bool of it.
     if class.module().is_ok_and(|module| module.to_string_lossy() == "numpy") {
-        let item = value.call_method0("item").ok();
-        return Ok(item.filter(is_number));
+        // A bool has no protocol that would make a bool of it; an array of one item is no scalar.
+        if !value.is_instance(&py.import("numpy")?.getattr("generic")?)? {
+            return Ok(None);
+        }
+        let item = value.call_method0("item")?;
+        if is_number(&item) {
+            return Ok(Some(item));
+        }
     }
     if class.hasattr("__index__")? {
         return Ok(Some(value.call_method0("__index__")?).filter(is_number));
