@@ -298,6 +298,8 @@ impl Core {
         self.buffer.set_limits(limits, door);
         self.sender.set_route(route);
         self.threads.set_most(most);
+        // There may be room for another, and work for it.
+        self.threads.ensure_listener();
         Ok(())
     }
 }
