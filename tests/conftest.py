@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import urllib.parse
 import urllib.request
@@ -129,7 +130,7 @@ def python() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(program: str, *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **variables}
-        command = [sys.executable, "-W", "error", "-c", program]
+        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert not check or done.returncode == 0, done.stderr
         return done
