@@ -206,7 +206,7 @@ class TestInstall:
         assert server.points()[0].tags == {
             "hostname": hostname,
             "a": "1",
-            "2": "True",
+            "b": "True",
             "bad": "\N{REPLACEMENT CHARACTER}",
         }
 
