@@ -1,6 +1,7 @@
 """The servers that the tests run against: the scripted one, and an influxd of the tests' own."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -19,6 +20,8 @@ import pytest
 
 import sprockets_influxdb
 from sprockets_influxdb import testing
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -115,13 +118,12 @@ def influxd() -> Iterator[Influxd]:
 
 
 @pytest.fixture
-def database(influxd: Influxd, request: pytest.FixtureRequest) -> Iterator[str]:
+def database(influxd: Influxd) -> Iterator[str]:
     """A database in influxd, for this test alone."""
-    name = request.node.name
-    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    influxd.query(f"CREATE DATABASE {quoted}")
+    name = f"test{next(_numbers)}"
+    influxd.query(f"CREATE DATABASE {name}")
     yield name
-    influxd.query(f"DROP DATABASE {quoted}")
+    influxd.query(f"DROP DATABASE {name}")
 
 
 @pytest.fixture
