@@ -190,7 +190,8 @@ fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     added.map_err(value_error)
 }
 
-/// Adds a measurement to the buffer, without a wait: about a microsecond. It can be changed and added again afterwards.
+/// Adds a measurement to the buffer: a copy into memory, without a wait for anything (other than with
+/// ``overflow="block"`` on a full buffer). It can be changed and added again afterwards.
 ///
 /// Before :func:`install`, the environment's configuration is in force. While the client is disabled or shut down, and
 /// while the buffer is full, the measurement is dropped, which :func:`stats` and the log tell.

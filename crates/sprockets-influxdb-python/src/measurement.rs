@@ -135,10 +135,9 @@ impl Measurement {
         self.tags.dict(py)?.call_method1("update", (tags,)).map(drop)
     }
 
-    /// Sets a field.
+    /// Sets a field to an ``int``, ``float``, ``bool`` or ``str``, or to what a NumPy scalar stands for.
     ///
-    /// :raises ValueError: for a value that is not an ``int``, ``float``, ``bool`` or ``str``, and for an ``int``
-    ///     beyond 64 bits
+    /// :raises ValueError: for a value of another type, and for an ``int`` beyond 64 bits
     fn set_field(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         with_field(name, value, |_| ())?;
         self.fields.set(name, value)
