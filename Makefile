@@ -1,7 +1,9 @@
 # The commands of the README. Each does its own set-up.
 CARGO ?= cargo
+PYTHON ?= python3
+VENV ?= target/venv
 
-.PHONY: bench demo docs fuzz lint policy test
+.PHONY: bench demo docs fuzz lint policy python python-docs python-lint python-test test
 
 ## Format, lints, documentation, tests. CI runs this and `policy`.
 test: lint docs
@@ -16,6 +18,34 @@ lint:
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
+
+## The Python package: built, linted, its stubs held against it, tested, and its guide.
+python: python-lint python-test python-docs
+
+python-lint: $(VENV)/built
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/stubtest sprockets_influxdb
+
+python-test: $(VENV)/built
+	@scripts/ensure-influxd
+	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
+	$(VENV)/bin/python -m pytest
+
+python-docs: $(VENV)/built
+	$(VENV)/bin/python -m sphinx -W -b html docs docs/_build
+
+$(VENV)/tools: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/bin/pip install --quiet --group docs --group test
+	touch $@
+
+# The editable package: of the sources in Python nothing has to be built.
+$(VENV)/built: $(VENV)/tools Cargo.lock $(shell find crates/*/src -name '*.rs')
+	VIRTUAL_ENV=$(abspath $(VENV)) $(VENV)/bin/maturin develop --quiet
+	touch $@
 
 ## A small service, a few seconds of requests, and what InfluxDB has of them beside the client's books.
 demo:

@@ -4,6 +4,8 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,17 +15,15 @@ ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def examples() -> list[object]:
-    found = []
+def examples() -> Iterator[Any]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for example in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
             line = text.count("\n", 0, example.start()) + 1
-            found.append(pytest.param(example[1], id=f"{page.name}:{line}"))
-    return found
+            yield pytest.param(example[1], id=f"{page.name}:{line}")
 
 
-@pytest.mark.parametrize("example", examples())
+@pytest.mark.parametrize("example", list(examples()))
 def test_it_runs(example: str, server: testing.Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUXDB_URL", server.url)
     is_test = re.search("^def test_", example, re.MULTILINE)
