@@ -112,9 +112,10 @@ impl Buffer {
         buffer
     }
 
-    /// Adds a line, or counts why it was dropped.
+    /// Adds a line, or counts why it was dropped. Returns whether it is the first to be open, or the first drop that no
+    /// sender has seen: then somebody has to listen.
     #[inline]
-    pub(crate) fn push(&self, line: Incoming<'_, impl Fn(&mut Vec<u8>)>, notes: Notes) {
+    pub(crate) fn push(&self, line: Incoming<'_, impl Fn(&mut Vec<u8>)>, notes: Notes) -> bool {
         let shard = self.shard();
         let mut open = lock(&shard.0);
         if notes.repaired {
@@ -122,34 +123,35 @@ impl Buffer {
         }
         open.tally.non_finite += notes.non_finite as u64;
         if open.push(&line) {
-            return;
+            return false;
         }
         if self.full.load(Ordering::Relaxed) {
             open.tally.drop_added(DropReason::Newest);
             drop(open);
-            self.announce_drop();
-            return;
+            return self.announce_drop();
         }
         drop(open);
-        self.push_slowly(shard, &line);
+        self.push_slowly(shard, &line)
     }
 
-    /// Counts a measurement that never became a line.
+    /// Counts a measurement that never became a line. Returns what [`push`](Self::push) does.
     #[cold]
-    pub(crate) fn drop_added(&self, reason: DropReason, notes: Notes) {
+    pub(crate) fn drop_added(&self, reason: DropReason, notes: Notes) -> bool {
         let mut open = lock(&self.shard().0);
         open.tally.drop_added(reason);
         open.tally.non_finite += notes.non_finite as u64;
         drop(open);
-        self.announce_drop();
+        self.announce_drop()
     }
 
-    /// Wakes a sender for the first drop that none has seen yet. Called without a lock.
-    fn announce_drop(&self) {
-        if !self.has_drops.load(Ordering::Relaxed) && !self.has_drops.swap(true, Ordering::Relaxed)
-        {
+    /// Wakes a sender for the first drop that none has seen yet, and returns whether this is it. Called without a lock.
+    fn announce_drop(&self) -> bool {
+        let is_first = !self.has_drops.load(Ordering::Relaxed)
+            && !self.has_drops.swap(true, Ordering::Relaxed);
+        if is_first {
             self.wake();
         }
+        is_first
     }
 
     #[inline]
@@ -158,7 +160,7 @@ impl Buffer {
     }
 
     #[cold]
-    fn push_slowly(&self, shard: &Shard, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) {
+    fn push_slowly(&self, shard: &Shard, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
         let dropped = loop {
@@ -167,8 +169,9 @@ impl Buffer {
                 Door::Disabled => break DropReason::Disabled,
                 Door::Closed => break DropReason::Closed,
             }
+            let is_first = queue.first_open.is_none();
             if self.push_granted(&mut queue, shard, line) {
-                return;
+                return is_first;
             }
             match queue.limits.overflow {
                 Overflow::Oldest => {
@@ -198,7 +201,7 @@ impl Buffer {
         };
         lock(&shard.0).tally.drop_added(dropped);
         drop(queue);
-        self.announce_drop();
+        self.announce_drop()
     }
 
     /// Pushes a line to a shard after getting it what it needs for that, a grant and a chunk; false if the bounds do not
@@ -429,6 +432,11 @@ impl Buffer {
         self.seal(queue);
         let sampled_out = queue.books.sampled_out - before;
         queue.begin_flush(sampled_out)
+    }
+
+    /// Whether everything that the flush covers is decided.
+    pub(crate) fn is_flushed(&self, id: u64) -> bool {
+        lock(&self.queue).is_flushed(id)
     }
 
     /// Waits until everything that the flush covers is decided, or until a time.

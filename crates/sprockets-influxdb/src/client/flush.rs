@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use super::Client;
 use crate::stats::Report;
@@ -23,9 +24,15 @@ struct Shared {
 }
 
 impl Flush {
-    /// Waits for a flush on a thread of its own, as no executor's timer is known to hold its deadline.
+    /// Waits for a flush, if there is something to wait for, on a thread of its own, as no executor's timer is known to
+    /// hold its deadline.
     pub(super) fn start(client: &Client, flush: u64) -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
+        let core = client.core();
+        if core.buffer.is_flushed(flush) {
+            lock(&shared).report = Some(core.end_flush(flush, Duration::ZERO));
+            return Self { shared };
+        }
         let (result, own) = (shared.clone(), client.clone());
         let spawned = thread::Builder::new().name("influxdb-flush".to_owned()).spawn(move || {
             let core = own.core();

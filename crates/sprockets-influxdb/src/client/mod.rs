@@ -68,7 +68,8 @@ struct Core {
 }
 
 impl Client {
-    /// A client by that configuration. Starts one thread; connects when there is something to send.
+    /// A client by that configuration. Its threads start with the first measurement, so that a process may still fork as
+    /// one that has a single thread; it connects when there is something to send.
     ///
     /// # Errors
     ///
@@ -78,7 +79,6 @@ impl Client {
         let active = Active::new(config)?;
         active.warn();
         let core = Core::new(active, Clock::monotonic());
-        core.threads.ensure_listener();
         Ok(Self { process: Arc::new(Process::new(core)) })
     }
 
@@ -224,26 +224,24 @@ impl Core {
         let (config, settings) = (active.config.clone(), active.settings.clone());
         let transport = active.transport.afresh();
         let active = Active::with_transport(config, settings, transport);
-        let core = Self::new(active, Clock::monotonic());
-        core.threads.ensure_listener();
-        core
+        Self::new(active, Clock::monotonic())
     }
 
     #[inline]
     fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
         let active = self.active.load();
         if !active.settings.enabled {
-            self.buffer.drop_added(DropReason::Disabled, Notes::default());
+            self.drop_added(DropReason::Disabled, Notes::default());
             return Ok(());
         }
         let notes =
             Notes { non_finite: measurement.non_finite(), repaired: measurement.is_repaired() };
         if let Err(error) = measurement.check(active.has_unsigned) {
-            self.buffer.drop_added(DropReason::Invalid, notes);
+            self.drop_added(DropReason::Invalid, notes);
             return Err(error);
         }
         if measurement.is_empty() {
-            self.buffer.drop_added(DropReason::NonFinite, notes);
+            self.drop_added(DropReason::NonFinite, notes);
             return Ok(());
         }
         let line = measurement.line(&active.base_tags, active.divisor);
@@ -253,8 +251,17 @@ impl Core {
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        self.buffer.push(incoming, notes);
+        if self.buffer.push(incoming, notes) {
+            self.threads.ensure_listener();
+        }
         Ok(())
+    }
+
+    #[cold]
+    fn drop_added(&self, reason: DropReason, notes: Notes) {
+        if self.buffer.drop_added(reason, notes) {
+            self.threads.ensure_listener();
+        }
     }
 
     fn flush(&self, timeout: Duration) -> Report {
@@ -275,8 +282,10 @@ impl Core {
     }
 
     fn hurried(&self, flush: u64) -> u64 {
-        self.sender.hurry();
-        self.threads.ensure_listener();
+        if !self.buffer.is_flushed(flush) {
+            self.sender.hurry();
+            self.threads.ensure_listener();
+        }
         flush
     }
 
@@ -298,8 +307,6 @@ impl Core {
         self.buffer.set_limits(limits, door);
         self.sender.set_route(route);
         self.threads.set_most(most);
-        // There may be room for another, and work for it.
-        self.threads.ensure_listener();
         Ok(())
     }
 }

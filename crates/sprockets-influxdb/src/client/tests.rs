@@ -50,6 +50,38 @@ fn a_child_starts_empty_and_delivers_its_own_and_the_parent_its_own() {
 }
 
 #[test]
+fn no_thread_is_started_before_there_is_something_to_send() {
+    let server = Server::start();
+    let client = client(&server);
+    client.reconfigure(|config| config.trigger_size(100)).unwrap();
+    assert!(client.flush(LONG).is_complete());
+    let child = Forked::run(|| {
+        let was_quiet = client.stats() == Stats::default() && client.core().threads.running() == 0;
+        add(&client, "child", 1);
+        was_quiet && client.core().threads.running() == 1
+    });
+    assert!(child.passed());
+    assert_eq!(client.core().threads.running(), 0);
+    // Nothing but the trigger calls for this delivery.
+    add(&client, "parent", 100);
+    assert!(server.wait_for_points("db", 100, LONG));
+    assert!(client.shutdown(LONG).is_complete());
+}
+
+#[test]
+fn somebody_listens_also_where_there_are_only_drops_to_tell_of() {
+    let server = Server::start();
+    let shut_down = client(&server);
+    assert!(shut_down.shutdown(LONG).is_complete());
+    let disabled = Client::new(Config::new().url(&server.url()).unwrap().enabled(false)).unwrap();
+    for client in [shut_down, disabled] {
+        assert_eq!(client.core().threads.running(), 0);
+        add(&client, "dropped", 2);
+        assert_eq!(client.core().threads.running(), 1);
+    }
+}
+
+#[test]
 fn a_fork_hangs_nobody_while_other_threads_add_and_send() {
     let server = Server::start();
     let client = client(&server);

@@ -1,5 +1,6 @@
-//! The sender threads: one at first, and as many as there is work for, up to a limit. One listens to the buffer; before
-//! it sends, it calls another to listen: one that rests, or a new one. So a signal wakes one thread, however many rest.
+//! The sender threads: none before the first measurement; then as many as there is work for, up to a limit. One listens
+//! to the buffer; before it sends, it calls another to listen: one that rests, or a new one. So a signal wakes one thread,
+//! however many rest.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -81,9 +82,22 @@ impl Threads {
         }
     }
 
-    pub(crate) fn set_most(&self, most: usize) {
-        lock(&self.state).most = most;
+    pub(crate) fn set_most(self: &Arc<Self>, most: usize) {
+        let is_at_work = {
+            let mut state = lock(&self.state);
+            state.most = most;
+            state.running > 0
+        };
         self.wake();
+        if is_at_work {
+            // There may be room for another, and work for it.
+            self.ensure_listener();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> usize {
+        lock(&self.state).running
     }
 
     /// Lets every thread end as soon as the request that it is busy with is over.
