@@ -16,33 +16,38 @@ use sprockets_influxdb as core;
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct Flush {
     done: Mutex<core::Flush>,
-    bell: UnixStream,
-    waker: Waker,
+    bell: Arc<Bell>,
 }
 
-struct Bell(UnixStream);
+/// Both ends are kept until the flush is done, however long before that its loop is closed: writing to an end that nobody
+/// has any more is a signal, of which the process may die.
+struct Bell {
+    heard: UnixStream,
+    rung: UnixStream,
+}
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        // Whoever would have heard it is gone otherwise.
-        let _ = (&self.0).write(&[1]);
+        // It fails only if it was rung already.
+        let _ = (&self.rung).write(&[1]);
     }
 }
 
 impl Flush {
     pub(crate) fn new(flush: core::Flush) -> PyResult<Self> {
-        let (bell, ringer) = UnixStream::pair()?;
-        let waker = Waker::from(Arc::new(Bell(ringer)));
-        let flush = Self { done: Mutex::new(flush), bell, waker };
+        let (heard, rung) = UnixStream::pair()?;
+        rung.set_nonblocking(true)?;
+        let flush = Self { done: Mutex::new(flush), bell: Arc::new(Bell { heard, rung }) };
         if flush.poll().is_some() {
-            flush.waker.wake_by_ref();
+            flush.bell.clone().wake();
         }
         Ok(flush)
     }
 
     fn poll(&self) -> Option<core::Report> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        match Pin::new(&mut *done).poll(&mut Context::from_waker(&self.waker)) {
+        let waker = Waker::from(self.bell.clone());
+        match Pin::new(&mut *done).poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(report) => Some(report),
             Poll::Pending => None,
         }
@@ -53,7 +58,7 @@ impl Flush {
 impl Flush {
     /// Becomes readable when the flush is done.
     fn fileno(&self) -> i32 {
-        self.bell.as_raw_fd()
+        self.bell.heard.as_raw_fd()
     }
 
     /// What became of the measurements, once it is done.
