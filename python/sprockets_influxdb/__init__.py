@@ -2,7 +2,7 @@
 without slowing the application down. Names and shapes are those of release 2.2.1; what is new is keyword-only.
 """
 
-from sprockets_influxdb import _native
+from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
     flush,
     install,
@@ -28,6 +28,8 @@ for _function in (add_measurement, flush_sync, record, shutdown_sync, stats):
 __version__: str = _native.VERSION
 version_info: tuple[int, ...] = tuple(int(part) for part in __version__.split("."))
 USER_AGENT: str = f"sprockets-influxdb/v{__version__}"
+
+_lifecycle.watch()
 
 __all__ = [
     "REQUEST_DATABASE",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -104,7 +105,7 @@ def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
     """
     global _shutdown
     loop = _event_loop()
-    if _shutdown is None or _shutdown.get_loop() is not loop:
+    if _shutdown is None or _shutdown.cancelled() or _shutdown.get_loop() is not loop:
         _shutdown = _future(_native.shutdown_begin())
     return _shutdown
 
@@ -122,6 +123,10 @@ def forget() -> None:
     """Back to the state before :func:`install`, as far as it is kept here."""
     global _shutdown
     _shutdown = None
+
+
+# The future is the parent's, on a loop that the child may go on with.
+os.register_at_fork(after_in_child=forget)
 
 
 def set_auth_credentials(username: str | None, password: str | None) -> None:

@@ -247,4 +247,4 @@ def reset() -> None:
     """
     _native.reset()
     _client.forget()
-    _lifecycle.write_logs(0)
+    _lifecycle.write_log()

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
 use pyo3::exceptions::PyValueError;
@@ -19,9 +19,14 @@ static CLIENT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
 static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
 /// Whether an add may wait for room, which is then done without the interpreter's lock.
 static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
-/// Never waited for without the interpreter's lock: so nobody holds it when a process forks.
-static CHANGES: Mutex<Changes> =
-    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
+/// Held only with the interpreter's lock, and while no Python code runs: so nobody ever waits for it, and nobody holds it
+/// when a process forks.
+static CHANGES: Mutex<Changes> = Mutex::new(Changes {
+    is_installed: false,
+    options: Vec::new(),
+    password: None,
+    waited_until: None,
+});
 
 /// What only changes of the configuration need; one at a time.
 struct Changes {
@@ -30,6 +35,8 @@ struct Changes {
     options: Options,
     /// The environment's password, as it was before it was masked there.
     password: Option<OsString>,
+    /// Until when somebody waits for the client's shutdown, in the process of that generation.
+    waited_until: Option<(u64, Instant)>,
 }
 
 /// A setting's name and its value, as text.
@@ -53,40 +60,59 @@ impl Changes {
         changed(config, options, base_tags)
     }
 
-    /// The client there is, or a new one by the environment, changed.
-    fn change(
-        &mut self,
-        py: Python<'_>,
-        options: &Options,
-        base_tags: Option<Tags>,
-    ) -> PyResult<Arc<Client>> {
+    /// Notes that whoever shuts the client down waits until then, unless they did before.
+    fn wait_until(&mut self, deadline: Instant) {
+        if self.deadline().is_none() {
+            self.waited_until = Some((core::generation(), deadline));
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let own = self.waited_until.filter(|(generation, _)| *generation == core::generation());
+        own.map(|(_, deadline)| deadline)
+    }
+
+    /// A client by the environment, unless there is one.
+    fn first_use(&mut self) -> core::Result<Option<Arc<Client>>> {
+        if CLIENT.load().is_some() {
+            return Ok(None);
+        }
+        self.change(&Vec::new(), None).map(Some)
+    }
+
+    /// The client there is, changed, or a new one by the environment, changed.
+    fn change(&mut self, options: &Options, base_tags: Option<Tags>) -> core::Result<Arc<Client>> {
         let client = match CLIENT.load_full() {
             Some(client) if self.is_installed => {
-                let change = |config| changed(config, options, base_tags);
-                client.reconfigure(change).map_err(value_error)?;
+                client.reconfigure(|config| changed(config, options, base_tags))?;
                 client
             }
             Some(client) => {
-                let config = self.configure(options, base_tags).map_err(value_error)?;
-                client.reconfigure(|_| Ok(config)).map_err(value_error)?;
+                let config = self.configure(options, base_tags)?;
+                client.reconfigure(|_| Ok(config))?;
                 client
             }
             None => {
                 log::watch();
-                let config = self.configure(options, base_tags).map_err(value_error)?;
-                Arc::new(Client::new(config).map_err(value_error)?)
+                Arc::new(Client::new(self.configure(options, base_tags)?)?)
             }
         };
-        py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
-        let tags = PyDict::new(py);
-        for (name, value) in client.base_tags() {
-            tags.set_item(name, value)?;
-        }
-        BASE_TAGS.store(Some(Arc::new(tags.unbind())));
         MAY_BLOCK.store(setting(&client, "overflow") == "block", Ordering::Relaxed);
         CLIENT.store(Some(client.clone()));
         Ok(client)
     }
+}
+
+/// Does in Python what a new configuration asks for. That may run any Python code, and adds of other threads: so it is
+/// done after the change.
+fn announce(py: Python<'_>, client: &Client) -> PyResult<()> {
+    let tags = PyDict::new(py);
+    for (name, value) in client.base_tags() {
+        tags.set_item(name, value)?;
+    }
+    BASE_TAGS.store(Some(Arc::new(tags.unbind())));
+    py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
+    Ok(())
 }
 
 fn changed(mut config: Config, options: &Options, base_tags: Option<Tags>) -> core::Result<Config> {
@@ -119,7 +145,10 @@ fn client(py: Python<'_>) -> PyResult<Guard<Option<Arc<Client>>>> {
     if client.is_some() {
         return Ok(client);
     }
-    changes().change(py, &Vec::new(), None)?;
+    let made = changes().first_use();
+    if let Some(made) = made.map_err(value_error)? {
+        announce(py, &made)?;
+    }
     Ok(CLIENT.load())
 }
 
@@ -136,28 +165,32 @@ pub(crate) fn install(
     options: Options,
     base_tags: Option<Tags>,
 ) -> PyResult<Option<bool>> {
-    let mut changes = changes();
-    if changes.is_installed {
-        return Ok(Some(false));
-    }
-    let client = changes.change(py, &options, base_tags)?;
-    if setting(&client, "enabled") == "false" {
-        return Ok(None);
-    }
-    changes.is_installed = true;
-    Ok(Some(true))
+    let (client, is_enabled) = {
+        let mut changes = changes();
+        if changes.is_installed {
+            return Ok(Some(false));
+        }
+        let client = changes.change(&options, base_tags).map_err(value_error)?;
+        changes.is_installed = setting(&client, "enabled") != "false";
+        (client, changes.is_installed)
+    };
+    announce(py, &client)?;
+    Ok(is_enabled.then_some(true))
 }
 
 /// Changes settings of the client, effective at once.
 #[pyfunction]
 pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
-    let mut changes = changes();
-    changes.change(py, &options, None)?;
-    if !changes.is_installed {
-        changes.options.retain(|(kept, _)| options.iter().all(|(name, _)| kept != name));
-        changes.options.extend(options);
-    }
-    Ok(())
+    let client = {
+        let mut changes = changes();
+        let client = changes.change(&options, None).map_err(value_error)?;
+        if !changes.is_installed {
+            changes.options.retain(|(kept, _)| options.iter().all(|(name, _)| kept != name));
+            changes.options.extend(options);
+        }
+        client
+    };
+    announce(py, &client)
 }
 
 /// Ends the client without a wait, back to the state before there was one.
@@ -167,10 +200,11 @@ pub(crate) fn reset(py: Python<'_>) {
         let mut changes = changes();
         changes.is_installed = false;
         changes.options.clear();
-        BASE_TAGS.store(None);
+        changes.waited_until = None;
         MAY_BLOCK.store(false, Ordering::Relaxed);
         CLIENT.swap(None)
     };
+    BASE_TAGS.store(None);
     if let Some(client) = client {
         py.detach(|| {
             client.shutdown(Duration::ZERO);
@@ -182,6 +216,7 @@ pub(crate) fn reset(py: Python<'_>) {
 fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     let client = client(py)?;
     let Some(client) = client.as_deref() else { return Ok(()) };
+    log::ensure_writer(py);
     let added = if MAY_BLOCK.load(Ordering::Relaxed) {
         py.detach(|| client.add_measurement(line))
     } else {
@@ -244,7 +279,9 @@ pub(crate) fn flush_begin() -> PyResult<Option<Flush>> {
 
 #[pyfunction]
 pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
-    CLIENT.load_full().map(|client| Flush::new(client.shutdown_async())).transpose()
+    let Some(client) = CLIENT.load_full() else { return Ok(None) };
+    changes().wait_until(Instant::now() + shutdown_timeout(&client));
+    Flush::new(client.shutdown_async()).map(Some)
 }
 
 /// Submits what is buffered, and blocks until everything that was added before the call has been decided (delivered,
@@ -278,7 +315,22 @@ pub(crate) fn shutdown_sync<'py>(
     py: Python<'py>,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    wait(py, timeout, Client::shutdown)
+    let report = wait(py, timeout, Client::shutdown);
+    changes().wait_until(Instant::now());
+    report
+}
+
+/// Shuts down for the end of the process. Whoever did that before is not made to wait longer than they would.
+#[pyfunction]
+pub(crate) fn end(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let deadline = changes().deadline();
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    wait(py, left.map(|left| left.as_secs_f64()), Client::shutdown)
+}
+
+fn shutdown_timeout(client: &Client) -> Duration {
+    let milliseconds = setting(client, "shutdown_timeout").parse::<f64>();
+    Duration::from_secs_f64(milliseconds.unwrap_or_default() / 1e3)
 }
 
 fn wait(
@@ -291,9 +343,7 @@ fn wait(
         Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| {
             PyValueError::new_err(format!("timeout is {seconds}: expected seconds, not negative"))
         })?,
-        None => Duration::from_millis(
-            setting(&client, "shutdown_timeout").parse::<f64>().unwrap_or_default() as u64,
-        ),
+        None => shutdown_timeout(&client),
     };
     let decided = py.detach(|| flush(&client, timeout));
     report(py, &decided)

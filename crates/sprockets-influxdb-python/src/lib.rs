@@ -15,13 +15,13 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::client::{
-        add_measurement, base_tags_in_force, configure, flush_begin, flush_sync, install, record,
-        reset, settings, shutdown_begin, shutdown_sync, stats,
+        add_measurement, base_tags_in_force, configure, end, flush_begin, flush_sync, install,
+        record, reset, settings, shutdown_begin, shutdown_sync, stats,
     };
     #[pymodule_export]
     use crate::flush::Flush;
     #[pymodule_export]
-    use crate::log::{close_log, forget_log, take_logs};
+    use crate::log::{close_log, open_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]

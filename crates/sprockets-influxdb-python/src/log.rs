@@ -1,12 +1,17 @@
 //! What the core logs, kept until a Python thread takes it: no native thread ever waits for the interpreter.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
-use std::time::Duration;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
+use sprockets_influxdb as core;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -16,26 +21,47 @@ const MOST: usize = 1_000;
 
 static LOG: ArcSwapOption<Log> = ArcSwapOption::const_empty();
 
-#[derive(Default)]
+/// The log of one process.
 struct Log {
+    generation: u64,
     kept: Mutex<Kept>,
-    news: Condvar,
 }
 
 #[derive(Default)]
 struct Kept {
     /// Python's level, and the message.
     records: VecDeque<(u8, String)>,
-    is_closed: bool,
+    bell: Option<Bell>,
+}
+
+/// Tells whoever writes the log that there are records. Both ends are kept: see `flush`.
+struct Bell {
+    _heard: UnixStream,
+    rung: UnixStream,
+}
+
+impl Bell {
+    fn ring(&self) {
+        // It fails only if it was rung so often that it will be heard.
+        let _ = (&self.rung).write(&[1]);
+    }
 }
 
 impl Log {
+    /// That of this process. A forked one starts anew, without a look at what there was: its lock may be held by a
+    /// thread that is not there.
     fn current() -> Arc<Self> {
-        if LOG.load().is_none() {
-            let none: Option<Arc<Self>> = None;
-            LOG.compare_and_swap(&none, Some(Arc::default()));
+        loop {
+            let log = LOG.load_full();
+            match &log {
+                Some(own) if own.generation == core::generation() => return own.clone(),
+                _ => {
+                    let kept = Mutex::default();
+                    let own = Some(Arc::new(Self { generation: core::generation(), kept }));
+                    LOG.compare_and_swap(&log, own);
+                }
+            }
         }
-        LOG.load_full().unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -50,35 +76,55 @@ pub(crate) fn watch() {
     WATCH.call_once(|| _ = tracing::subscriber::set_global_default(Bridge));
 }
 
-/// Waits for records, `timeout` seconds at most, and takes them; `None` when there will be no more.
-#[pyfunction]
-pub(crate) fn take_logs(py: Python<'_>, timeout: f64) -> Option<Vec<(u8, String)>> {
-    let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
-    py.detach(|| {
-        let log = Log::current();
-        let mut kept = log.lock();
-        if kept.records.is_empty() && !kept.is_closed {
-            let waited = log.news.wait_timeout(kept, timeout);
-            kept = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let records: Vec<_> = kept.records.drain(..).collect();
-        if records.is_empty() && kept.is_closed { None } else { Some(records) }
-    })
+/// Has a Python thread write the log from now on, unless this process has one.
+#[inline]
+pub(crate) fn ensure_writer(py: Python<'_>) {
+    static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
+    if STARTED.load(Ordering::Relaxed) != core::generation() {
+        STARTED.store(core::generation(), Ordering::Relaxed);
+        start_writer(py);
+    }
 }
 
-/// Ends the wait of whoever takes records, once all are taken.
+#[cold]
+fn start_writer(py: Python<'_>) {
+    let lifecycle = py.import("sprockets_influxdb._lifecycle");
+    if let Err(error) = lifecycle.and_then(|module| module.call_method0("start_writer")) {
+        // No reason not to add the measurement. What is logged is then written at the end.
+        error.write_unraisable(py, None);
+    }
+}
+
+/// A file descriptor, the caller's to close, that becomes readable when there are records: a byte for those that came
+/// since the last were taken. At its end there will be no more.
+#[pyfunction]
+pub(crate) fn open_log() -> PyResult<i32> {
+    let (heard, rung) = UnixStream::pair()?;
+    rung.set_nonblocking(true)?;
+    let theirs = heard.try_clone()?;
+    let bell = Bell { _heard: heard, rung };
+    let log = Log::current();
+    let mut kept = log.lock();
+    if !kept.records.is_empty() {
+        bell.ring();
+    }
+    kept.bell = Some(bell);
+    Ok(theirs.into_raw_fd())
+}
+
+/// Takes the records that there are: Python's level, and the message.
+#[pyfunction]
+pub(crate) fn take_logs() -> Vec<(u8, String)> {
+    Log::current().lock().records.drain(..).collect()
+}
+
+/// Lets whoever listens know that there will be no more.
 #[pyfunction]
 pub(crate) fn close_log() {
-    let log = Log::current();
-    log.lock().is_closed = true;
-    log.news.notify_all();
-}
-
-/// Starts anew, without a look at what there was: in a forked process its lock may be held by a thread that is not
-/// there.
-#[pyfunction]
-pub(crate) fn forget_log() {
-    LOG.store(Some(Arc::default()));
+    if let Some(bell) = Log::current().lock().bell.take() {
+        // It cannot fail: both ends are open.
+        let _ = bell.rung.shutdown(Shutdown::Write);
+    }
 }
 
 struct Bridge;
@@ -103,8 +149,9 @@ impl Subscriber for Bridge {
             kept.records.pop_front();
         }
         kept.records.push_back((level, message.0));
-        drop(kept);
-        log.news.notify_all();
+        if let Some(bell) = kept.bell.as_ref().filter(|_| kept.records.len() == 1) {
+            bell.ring();
+        }
     }
 
     // The core has no spans.

@@ -177,3 +177,6 @@ pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting};
 pub use error::{Error, ErrorKind, Result};
 pub use measurement::{DurationGuard, FieldValue, Measurement, Timestamp};
 pub use stats::{DropReason, Dropped, Report, Stats};
+/// For the Python package.
+#[doc(hidden)]
+pub use sys::generation;

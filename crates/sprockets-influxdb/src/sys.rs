@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// A number that differs between a process and one forked from it. Costs a load; the process's id costs a system call.
+/// A number that differs between a process and one forked from it, once there was a client. Costs a load; the process's
+/// id costs a system call.
 #[inline]
-pub(crate) fn generation() -> u64 {
+pub fn generation() -> u64 {
     FORKS.load(Ordering::Relaxed)
 }
 
