@@ -3,10 +3,12 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench demo docs fuzz lint policy python python-docs python-lint python-test test
+.PHONY: bench bench-python bench-rust demo docs fuzz lint policy python python-docs python-lint python-test rust-test test
 
-## Format, lints, documentation, tests. CI runs this and `policy`.
-test: lint docs
+## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
+test: lint docs rust-test python
+
+rust-test:
 	@scripts/ensure-influxd
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	$(CARGO) test --workspace --all-features
@@ -37,14 +39,17 @@ python-docs: $(VENV)/built
 	$(VENV)/bin/python -m sphinx -W -b html docs docs/_build
 
 $(VENV)/tools: pyproject.toml
+	@scripts/ensure-python $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)/bin/pip install --quiet --group docs --group test
 	touch $@
 
-# The editable package: of the sources in Python nothing has to be built.
-$(VENV)/built: $(VENV)/tools Cargo.lock $(shell find crates/*/src -name '*.rs')
-	VIRTUAL_ENV=$(abspath $(VENV)) $(VENV)/bin/maturin develop --quiet
+# The wheel, as it would be released.
+$(VENV)/built: $(VENV)/tools Cargo.lock $(shell find crates/*/src python -name '*.rs' -o -name '*.py*' -not -name '*.pyc')
+	rm -rf target/wheels
+	$(VENV)/bin/maturin build --quiet --release --out target/wheels
+	$(VENV)/bin/pip install --quiet --force-reinstall target/wheels/*.whl
 	touch $@
 
 ## A small service, a few seconds of requests, and what InfluxDB has of them beside the client's books.
@@ -60,7 +65,15 @@ fuzz:
 policy:
 	@scripts/policy
 
-## This project beside its peers, as ratios in one run; `make bench SECTIONS="encoding adding"` for some of it.
-bench:
+## This project beside its peers, as ratios in one run; `make bench SECTIONS="encoding adding"` for some of Rust's.
+bench: bench-rust bench-python
+
+bench-rust:
 	@scripts/ensure-influxd
 	$(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
+
+bench-python: $(VENV)/built
+	@scripts/ensure-influxd
+	$(VENV)/bin/pip install --quiet "questdb>=3"
+	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 sprockets-influxdb==2.2.1
+	SEED=target/2.2.1 $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)

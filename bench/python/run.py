@@ -1,5 +1,5 @@
-"""The Python package beside release 2.2.1 of it, ``questdb``, and loops written by hand, as ratios in one run. Each subject
-runs in a process of its own: ours and 2.2.1 have the same name.
+"""The Python package beside release 2.2.1 of it, ``questdb``, and loops written by hand, as ratios in one run. Each
+subject runs in a process of its own: ours and 2.2.1 have the same name.
 """
 
 import json
@@ -31,7 +31,7 @@ def rounds(count: int, *subjects: Callable[[], dict[str, float]]) -> list[dict[s
     """The medians of each subject's figures; the subjects take turns, so that what disturbs one disturbs all."""
     taken: list[list[dict[str, float]]] = [[] for _ in subjects]
     for _ in range(count):
-        for figures, subject in zip(taken, subjects):
+        for figures, subject in zip(taken, subjects, strict=True):
             figures.append(subject())
     return [{name: statistics.median(one[name] for one in figures) for name in figures[0]} for figures in taken]
 

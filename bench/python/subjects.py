@@ -6,9 +6,7 @@ import http.client
 import json
 import logging
 import resource
-import socket
 import sys
-import threading
 import time
 import timeit
 import urllib.parse
@@ -77,8 +75,9 @@ def ours_one_call():
 
 
 def seed_classic():
-    import sprockets_influxdb as influxdb
     from tornado import ioloop
+
+    import sprockets_influxdb as influxdb
 
     logging.disable(logging.CRITICAL)
     ioloop.IOLoop.current()
@@ -168,8 +167,9 @@ def ours_requests():
 
 
 def seed_requests():
-    import sprockets_influxdb as influxdb
     from tornado import ioloop
+
+    import sprockets_influxdb as influxdb
 
     logging.disable(logging.CRITICAL)
     ioloop.IOLoop.current()
@@ -270,7 +270,7 @@ def ours_memory():
     count = 500_000
 
     def record(times):
-        for n in range(times):
+        for _ in range(times):
             influxdb.record("bench", "request", {"endpoint": "/api/v1/users/{id}", **TAGS}, FIELDS)
 
     record(1_000)
