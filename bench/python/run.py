@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import influxd
+import sink
 
 HERE = Path(__file__).parent
 SEED = os.environ.get("SEED", "")
@@ -87,8 +88,8 @@ def mixin() -> None:
 
 
 def loop(url: str) -> None:
-    ours, seed = rounds(3, lambda: measured("ours_loop", url), lambda: measured("seed_loop", url))
-    section("The event loop")
+    ours, seed = rounds(7, lambda: measured("ours_loop", url), lambda: measured("seed_loop", url))
+    section("The event loop, while 10,000 go to a server that takes them unseen")
     figure("2.2.1: longest pause while 10,000 are flushed", seed["pause_ms"], "ms")
     at_most("longest pause while 10,000 are flushed", ours["pause_ms"], 1, "ms")
     figure("2.2.1: adding 10,000 in one callback", seed["adding_ms"], "ms")
@@ -116,9 +117,12 @@ def memory() -> None:
 def main() -> None:
     sections = sys.argv[1:] or ["recording", "mixin", "loop", "delivering", "memory"]
     for name in sections:
-        if name in ("loop", "delivering"):
+        if name == "loop":
+            with sink.running() as url:
+                loop(url)
+        elif name == "delivering":
             with tempfile.TemporaryDirectory() as directory, influxd.running(Path(directory)) as url:
-                globals()[name](url)
+                delivering(url)
         else:
             globals()[name]()
 

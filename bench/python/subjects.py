@@ -184,7 +184,6 @@ def create(url):
 
 
 def event_loop(influxdb, url):
-    create(url)
     figures = {}
 
     async def main():
