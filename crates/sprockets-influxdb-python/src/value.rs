@@ -49,10 +49,7 @@ impl<'a, 'py> Plain<'a, 'py> {
 /// Calls `take` with the text of any value: its `str()`, which that of a string's subclass, such as an enumeration's, may
 /// make something else of.
 #[inline]
-pub(crate) fn with_text<T>(
-    value: &Bound<'_, PyAny>,
-    take: impl FnOnce(&str) -> T,
-) -> PyResult<T> {
+pub(crate) fn with_text<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> T) -> PyResult<T> {
     match value.cast_exact::<PyString>() {
         Ok(string) => Ok(take(&text(string)?)),
         Err(_) => Ok(take(&text(&value.str()?)?)),
