@@ -7,6 +7,9 @@ use pyo3::types::PyDict;
 use crate::client::base_tags;
 use crate::value::Plain;
 
+/// As long as a list may get: one measurement may be set and added for as long as a program runs.
+const MOST: usize = 32;
+
 /// Names and values. Most measurements are only ever set and added: for them a list is less work than a dict.
 pub(crate) enum Items {
     /// In the order they were set, the same name perhaps more than once. All are plain: looking at them runs no Python
@@ -51,7 +54,9 @@ impl Items {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         match self {
-            Self::List(list) if Plain::of(name).is_some() && Plain::of(value).is_some() => {
+            Self::List(list)
+                if list.len() < MOST && Plain::of(name).is_some() && Plain::of(value).is_some() =>
+            {
                 list.push((name.clone().unbind(), value.clone().unbind()));
                 Ok(())
             }
