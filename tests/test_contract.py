@@ -529,10 +529,15 @@ class TestAdding:
             """
         )
 
-    def test_a_full_buffer_of_the_oldest(self) -> None:
-        install("http://127.0.0.1:1", max_buffer_size=2, overflow="oldest")
+    def test_a_full_buffer_of_the_oldest(self, server: testing.Server) -> None:
+        install(server.url, max_buffer_size=3, max_clients=1, overflow="oldest")
+        server.inject(Fault.black_hole())
+        add()
+        flush_sync(0)
+        # What is on its way cannot be dropped.
+        server.wait_for_requests(1)
         add(5)
-        assert (stats()["pending"], stats()["dropped"]["oldest"]) == (2, 3)
+        assert (stats()["pending"], stats()["dropped"]["oldest"], stats()["dropped"]["newest"]) == (3, 3, 0)
 
     def test_a_full_buffer_that_blocks_lets_other_threads_run(self, server: testing.Server) -> None:
         install(server.url, max_buffer_size=1, overflow="block", block_timeout=HOUR)
