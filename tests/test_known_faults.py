@@ -248,7 +248,7 @@ class TestProcesses:
             import sprockets_influxdb as influxdb
             influxdb.record("db", "m", {}, {"n": 1})
             """
-        python(program, INFLUXDB_URL="http://127.0.0.1:1", INFLUXDB_SHUTDOWN_TIMEOUT="1")
+        python(program, INFLUXDB_URL="http://127.0.0.1:1", INFLUXDB_SHUTDOWN_TIMEOUT="500")
 
     def test_a_fork_sends_nothing_twice_and_loses_nothing(self, client: testing.Server) -> None:
         add(100)
