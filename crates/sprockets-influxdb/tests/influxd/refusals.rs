@@ -229,7 +229,7 @@ fn a_flush_keeps_its_deadline_while_influxd_is_stopped() {
     let (client, _) = client(config(&influxd));
     add(&client, 0..10);
     assert_eq!(client.flush(LONG).delivered, 10);
-    influxd.signal("STOP");
+    influxd.stop();
     add(&client, 10..110);
     let report = client.flush(Duration::from_millis(50));
     assert_eq!((report.pending, report.delivered), (100, 0));

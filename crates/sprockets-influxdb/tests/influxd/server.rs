@@ -62,6 +62,22 @@ impl Influxd {
         assert!(status.expect("a shell").success(), "{script}");
     }
 
+    /// Stops it, every thread of it, until it gets a CONT.
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        // kill returns before the threads have stopped.
+        let tasks = format!("/proc/{}/task", self.process.id());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            stat.is_ok_and(|stat| {
+                stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+            })
+        };
+        while std::fs::read_dir(&tasks).is_ok_and(|mut tasks| !tasks.all(is_stopped)) {
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn create(&self, database: &str) {
         self.query("", &format!("CREATE DATABASE \"{database}\""));
     }
