@@ -2,6 +2,9 @@
 without slowing the application down. Names and shapes are those of release 2.2.1; what is new is keyword-only.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
     flush,
@@ -20,7 +23,10 @@ from sprockets_influxdb._client import (
     shutdown,
 )
 from sprockets_influxdb._native import Measurement, add_measurement, flush_sync, record, shutdown_sync, stats
-from sprockets_influxdb.tornado import REQUEST_DATABASE, InfluxDBMixin
+from sprockets_influxdb._requests import REQUEST_DATABASE
+
+if TYPE_CHECKING:
+    from sprockets_influxdb.tornado import InfluxDBMixin
 
 for _function in (add_measurement, flush_sync, record, shutdown_sync, stats):
     _function.__module__ = __name__
@@ -58,3 +64,11 @@ __all__ = [
     "stats",
     "version_info",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Tornado is loaded for those who use it.
+    if name in ("InfluxDBMixin", "tornado"):
+        module = importlib.import_module("sprockets_influxdb.tornado")
+        return module if name == "tornado" else module.InfluxDBMixin
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

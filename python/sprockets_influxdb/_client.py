@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sprockets_influxdb import _native
+from sprockets_influxdb._requests import request_tags
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
@@ -35,7 +37,7 @@ def install(
     **options: Any,
 ) -> bool | None:
     """Installs the client, for the rest of the process. An argument wins over the environment, the environment over the
-    default.
+    default. As it stands it can be registered as a Tornado application's start callback, ``(application, io_loop)``.
 
     :param url: the server's URL (``INFLUXDB_URL``; else of scheme, host and port)
     :param auth_username: user name (``INFLUXDB_USER``)
@@ -57,6 +59,9 @@ def install(
         already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
     :raises ValueError: for an argument or a variable that cannot be used; the message names it, and what is expected
     """
+    if _is_application(url):
+        # Registered as the application's start callback, which is called with the application and the loop.
+        url = auth_username = None
     if io_loop is not None:
         _deprecated("the argument io_loop of install() is ignored: flush() and shutdown() use the loop that is running")
     arguments = {
@@ -72,6 +77,8 @@ def install(
         "sample_probability": None if sample_probability == 1.0 else sample_probability,
         **options,
     }
+    # They are read when an application's first request comes, which is too late for an error.
+    request_tags()
     tags = None
     if base_tags is not None:
         if not isinstance(base_tags, Mapping):
@@ -86,6 +93,11 @@ def install(
     elif installed is None:
         LOGGER.warning("the client is not enabled: measurements are dropped, and counted")
     return installed
+
+
+def _is_application(value: object) -> bool:
+    web = sys.modules.get("tornado.web")
+    return web is not None and isinstance(value, web.Application)
 
 
 def flush(*_ignored: object) -> "asyncio.Future[bool]":

@@ -22,13 +22,16 @@ __all__ = [
     "flush_begin",
     "flush_sync",
     "install",
+    "measurement_at",
     "open_log",
     "parse",
     "record",
+    "record_at",
     "reset",
     "settings",
     "shutdown_begin",
     "shutdown_sync",
+    "stamp",
     "stats",
     "take_logs",
 ]
@@ -123,6 +126,11 @@ class Flush:
     def report(self) -> _Report | None: ...
 
 def install(options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None) -> bool | None: ...
+def stamp() -> int | None: ...
+def measurement_at(nanoseconds: int, database: str | None, name: str | None) -> Measurement: ...
+def record_at(
+    nanoseconds: int, database: str, name: str | None, tags: dict[str, Any], fields: dict[str, _Field]
+) -> None: ...
 def configure(options: list[tuple[str, str]]) -> None: ...
 def reset() -> None: ...
 def base_tags() -> dict[str, str]: ...

@@ -13,7 +13,7 @@ use sprockets_influxdb::{self as core, Client, Config, Origin};
 
 use crate::flush::{Flush, report};
 use crate::log;
-use crate::measurement::{Measurement, with_recorded};
+use crate::measurement::{self, Measurement, with_recorded};
 
 static CLIENT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
 static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
@@ -258,7 +258,30 @@ pub(crate) fn record(
     fields: Option<&Bound<'_, PyDict>>,
     timestamp: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    with_recorded(database, name, tags, fields, timestamp, |line| add(py, line))
+    let nanoseconds = timestamp.map(measurement::nanoseconds).transpose()?;
+    with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
+}
+
+/// Records a measurement as [`record`] does, of a time that [`stamp`] gave.
+#[pyfunction]
+pub(crate) fn record_at(
+    py: Python<'_>,
+    nanoseconds: i64,
+    database: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyAny>,
+    tags: &Bound<'_, PyDict>,
+    fields: &Bound<'_, PyDict>,
+) -> PyResult<()> {
+    let (tags, fields) = (Some(tags), Some(fields));
+    with_recorded(database, name, tags, fields, Some(nanoseconds), |line| add(py, line))
+}
+
+/// The time for a measurement that is made later; `None` while nothing is recorded. Before there is a client, only the
+/// first measurement finds that out.
+#[pyfunction]
+pub(crate) fn stamp() -> Option<i64> {
+    let is_enabled = CLIENT.load().as_ref().is_none_or(|client| client.is_enabled());
+    is_enabled.then(measurement::stamp)
 }
 
 /// The tags that new measurements begin with.

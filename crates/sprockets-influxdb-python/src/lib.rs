@@ -16,14 +16,14 @@ mod _native {
     #[pymodule_export]
     use crate::client::{
         add_measurement, base_tags_in_force, configure, end, flush_begin, flush_sync, install,
-        record, reset, settings, shutdown_begin, shutdown_sync, stats,
+        record, record_at, reset, settings, shutdown_begin, shutdown_sync, stamp, stats,
     };
     #[pymodule_export]
     use crate::flush::Flush;
     #[pymodule_export]
     use crate::log::{close_log, open_log, take_logs};
     #[pymodule_export]
-    use crate::measurement::{Duration, Measurement};
+    use crate::measurement::{Duration, Measurement, measurement_at};
     #[pymodule_export]
     use crate::testing::{Fault, Server, parse};
 

@@ -278,7 +278,7 @@ pub(crate) fn with_recorded<T>(
     name: &Bound<'_, PyAny>,
     tags: Option<&Bound<'_, PyDict>>,
     fields: Option<&Bound<'_, PyDict>>,
-    timestamp: Option<&Bound<'_, PyAny>>,
+    nanoseconds: Option<i64>,
     add: impl FnOnce(&core::Measurement) -> PyResult<T>,
 ) -> PyResult<T> {
     with_spare(|line| {
@@ -289,8 +289,8 @@ pub(crate) fn with_recorded<T>(
         if let Some(fields) = fields {
             each_of(fields, |name, value| write_field(line, name, value))?;
         }
-        if let Some(timestamp) = timestamp {
-            line.set_timestamp(nanoseconds(timestamp)?);
+        if let Some(nanoseconds) = nanoseconds {
+            line.set_timestamp(nanoseconds);
         }
         add(line)
     })
@@ -338,7 +338,7 @@ fn write_field(
 }
 
 /// Seconds since the epoch, as nanoseconds.
-fn nanoseconds(seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
+pub(crate) fn nanoseconds(seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
     let nanoseconds = match seconds.cast::<PyInt>() {
         Ok(seconds) => {
             seconds.extract::<i64>().ok().and_then(|seconds| seconds.checked_mul(1_000_000_000))
@@ -378,6 +378,23 @@ fn seconds(nanoseconds: i64) -> f64 {
     let nanoseconds = nanoseconds.unsigned_abs();
     let text = format!("{sign}{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     text.parse().unwrap_or_default()
+}
+
+/// The time of a measurement that is made later, if at all: nanoseconds since the epoch, never the same twice.
+pub(crate) fn stamp() -> i64 {
+    core::Timestamp::now().nanoseconds()
+}
+
+/// A measurement that was made at that time, by [`stamp`].
+#[pyfunction]
+pub(crate) fn measurement_at(
+    py: Python<'_>,
+    nanoseconds: i64,
+    database: Py<PyAny>,
+    name: Py<PyAny>,
+) -> Measurement {
+    let stamp = Stamp { nanoseconds, is_ours: true, is_used: false };
+    Measurement { database, name, tags: Items::of_base_tags(py), fields: Items::none(), stamp }
 }
 
 /// Records how long its block took. Made by [`Measurement::duration`].

@@ -132,6 +132,11 @@ impl Client {
         self.core().active.load().settings.table().to_vec()
     }
 
+    /// Whether measurements are recorded (`INFLUXDB_ENABLED`). Cheap, for who would have to go to some length to make one.
+    pub fn is_enabled(&self) -> bool {
+        self.core().active.load().settings.enabled
+    }
+
     /// The tags that measurements get from the configuration: the base tags, `hostname` and `environment`.
     pub fn base_tags(&self) -> Vec<(String, String)> {
         self.core().active.load().settings.base_tags.clone()
