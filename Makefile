@@ -43,6 +43,7 @@ $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)/bin/pip install --quiet --group docs --group test
+	$(VENV)/bin/pip install --quiet uwsgi || echo "uWSGI cannot be built here: its tests say that they are skipped"
 	touch $@
 
 # The wheel, as it would be released.

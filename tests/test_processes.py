@@ -20,7 +20,7 @@ import textwrap
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -46,6 +46,7 @@ class Receiver(http.server.ThreadingHTTPServer):
     """Counts the lines that it is sent, by their measurement's name."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, influxd: Any, database: str) -> None:
         super().__init__(("127.0.0.1", 0), Request)
@@ -582,6 +583,14 @@ def request_until(port: int, enough: Callable[[collections.Counter[str]], bool])
     return answers
 
 
+def wait_until_idle(processes: Iterable[str]) -> None:
+    """Waits until each process sleeps, as far as that can be seen here."""
+    for process in processes:
+        stat = pathlib.Path("/proc", process, "stat")
+        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "S":
+            threading.Event().wait(0.01)
+
+
 def two_workers(answers: collections.Counter[str]) -> bool:
     return answers.total() >= 50 and len(answers) == 2
 
@@ -626,11 +635,12 @@ class TestServers:
     def test_uwsgi(self, receiver: Receiver, start: Start, install: str, threads: list[str]) -> None:
         port = free_port()
         command = [str(UWSGI), "--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2"]
-        # A worker that is killed while it is busy would end without Python's exit.
         command += ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"]
         command += ["--venv", sys.prefix, *threads, "--module", "wsgi:application"]
         program = start(command, INSTALL=install)
         answers = request_until(port, two_workers)
+        # It ends a worker that is not quite done with a request without Python's exit.
+        wait_until_idle(answers)
         program.signal(signal.SIGTERM)
         program.end()
         assert receiver.arrived() == {"request": answers.total()}
@@ -919,6 +929,22 @@ class TestGevent:
             INFLUXDB_TRIGGER_SIZE="10",
             INFLUXDB_SHUTDOWN_TIMEOUT="0",
         ).end()
+
+    def test_a_thread_of_the_hub_may_flush_while_greenlets_go_on(self, receiver: Receiver, start: Start) -> None:
+        receiver.answers.clear()
+        program = self.start(
+            start,
+            """
+            add("m", 3)
+            flushing = gevent.get_hub().threadpool.spawn(influxdb.flush_sync)
+            gevent.spawn(print, "going on").join()
+            assert flushing.get()["delivered"] == 3
+            """,
+        )
+        assert program.line() == "going on"
+        receiver.answers.set()
+        program.end()
+        assert receiver.arrived() == {"m": 3}
 
     def test_a_child_of_a_fork_delivers_its_own(self, receiver: Receiver, start: Start) -> None:
         self.start(

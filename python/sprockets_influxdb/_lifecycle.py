@@ -60,7 +60,7 @@ def end() -> None:
     lost = _native.end()["pending"]
     write_log()
     if lost:
-        _log(logging.ERROR, f"{lost} measurements are lost: not delivered when the process ended")
+        _log(logging.ERROR, f"{lost} measurements are lost: not delivered when the client ended")
     _native.close_log()
     if _writer is not None and _writer is not threading.current_thread():
         _writer.join(_WRITER_TIMEOUT)

@@ -308,7 +308,7 @@ pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
 }
 
 /// Submits what is buffered, and blocks until everything that was added before the call has been decided (delivered,
-/// rejected or dropped). In an event loop, :func:`flush` is the one to use.
+/// rejected or dropped). In an event loop, :func:`flush` is the one to use; with gevent, all greenlets wait.
 ///
 /// :param float timeout: the most to wait, in seconds; by default the shutdown timeout
 ///     (``INFLUXDB_SHUTDOWN_TIMEOUT``; 5 s)
