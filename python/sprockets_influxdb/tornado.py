@@ -87,7 +87,7 @@ class InfluxDBMixin(_Base):
         )
 
     The database is the application's setting :data:`REQUEST_DATABASE`; without it, nothing is recorded, and the log
-    says so once. The measurement is named by the setting ``service``, else ``request``. It is :attr:`influxdb`, from
+    says so once. The measurement is named by the setting ``service``, else ``request``. It is ``influxdb``, from
     before ``initialize()`` on, for tags and fields of the handler's own.
 
     ========================  ====================================================================================
