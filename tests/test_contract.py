@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -129,6 +130,14 @@ class TestInstall:
         install(server.url, "me", "secret")
         add()
         assert flush_sync()["delivered"] == 1
+
+    def test_a_default_that_is_given_wins_over_the_environment(
+        self, server: testing.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("INFLUXDB_SAMPLE_PROBABILITY", "0")
+        monkeypatch.setenv("INFLUXDB_TRIGGER_SIZE", "7")
+        install(server.url, trigger_size=5_000, sample_probability=1.0)
+        assert (influxdb.settings()["sample_probability"], influxdb.settings()["trigger_size"]) == (1.0, 5_000)
 
     def test_the_first_call_wins(self, server: testing.Server, caplog: pytest.LogCaptureFixture) -> None:
         assert install(server.url) is True
@@ -682,6 +691,19 @@ class TestFutures:
         asyncio.run(main())
         assert len(client.points()) == 1
 
+    def test_a_closed_loop_begins_nothing(self, client: testing.Server) -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        loop.close()
+        try:
+            for end in (influxdb.flush, influxdb.shutdown):
+                with pytest.raises(RuntimeError, match="flush_sync"):
+                    end()
+        finally:
+            asyncio.set_event_loop(None)
+        add()
+        assert flush_sync()["delivered"] == 1
+
     def test_many_at_once(self, client: testing.Server) -> None:
         async def main() -> None:
             add()
@@ -722,6 +744,23 @@ class TestBlocking:
 
     def test_without_a_client(self) -> None:
         assert flush_sync()["pending"] == influxdb.shutdown_sync()["pending"] == 0
+
+    @pytest.mark.parametrize("end", [flush_sync, influxdb.shutdown_sync])
+    def test_a_signal_ends_the_wait(self, client: testing.Server, end: Callable[[float], object]) -> None:
+        client.inject(Fault.black_hole())
+        add()
+
+        def interrupt() -> None:
+            client.wait_for_requests(1)
+            signal.raise_signal(signal.SIGINT)
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            end(3_600)
+        interrupting.join()
+        assert stats()["pending"] == 1
+        client.clear_faults()
 
 
 class TestBooks:

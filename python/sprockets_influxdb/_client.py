@@ -18,6 +18,9 @@ LOGGER = logging.getLogger("sprockets_influxdb")
 _SETTINGS = {"auth_username": "user", "auth_password": "password"}
 _ARGUMENTS = {setting: argument for argument, setting in _SETTINGS.items()}
 
+#: The default, told by its identity from a 1.0 of the caller's, which wins over the environment.
+_EVERY_BATCH = float("1.0")
+
 _shutdown: "asyncio.Future[bool] | None" = None
 
 
@@ -31,7 +34,7 @@ def install(
     base_tags: Mapping[str, Any] | None = None,
     max_buffer_size: int | None = None,
     trigger_size: int | None = None,
-    sample_probability: float = 1.0,
+    sample_probability: float = _EVERY_BATCH,
     *,
     io_loop: object = None,
     **options: Any,
@@ -70,11 +73,10 @@ def install(
         "auth_password": auth_password,
         "submission_interval": submission_interval,
         "max_batch_size": max_batch_size,
-        # The defaults stand in the signature; they are not to win over the environment.
-        "max_clients": None if max_clients == 10 else max_clients,
+        "max_clients": max_clients,
         "max_buffer_size": max_buffer_size,
         "trigger_size": trigger_size,
-        "sample_probability": None if sample_probability == 1.0 else sample_probability,
+        "sample_probability": None if sample_probability is _EVERY_BATCH else sample_probability,
         **options,
     }
     # They are read when an application's first request comes, which is too late for an error.
@@ -106,7 +108,7 @@ def flush(*_ignored: object) -> "asyncio.Future[bool]":
     :returns: a future of the running (or current) event loop: ``True`` when everything that was added before the call
         has been decided (delivered, rejected or dropped), ``False`` when the shutdown timeout came first
     """
-    return _future(_native.flush_begin())
+    return _future(_event_loop(), _native.flush_begin())
 
 
 def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
@@ -118,7 +120,7 @@ def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
     global _shutdown
     loop = _event_loop()
     if _shutdown is None or _shutdown.cancelled() or _shutdown.get_loop() is not loop:
-        _shutdown = _future(_native.shutdown_begin())
+        _shutdown = _future(loop, _native.shutdown_begin())
     return _shutdown
 
 
@@ -268,8 +270,7 @@ def _typed(value: str, default: str) -> Any:
     return value or None
 
 
-def _future(flushing: _native.Flush | None) -> "asyncio.Future[bool]":
-    loop = _event_loop()
+def _future(loop: asyncio.AbstractEventLoop, flushing: _native.Flush | None) -> "asyncio.Future[bool]":
     future: asyncio.Future[bool] = loop.create_future()
     if flushing is None:
         future.set_result(True)
@@ -294,7 +295,10 @@ def _event_loop() -> asyncio.AbstractEventLoop:
         # Tornado knows the current loop, and makes one where there is none yet.
         from tornado import ioloop
 
-        return ioloop.IOLoop.current().asyncio_loop  # type: ignore[attr-defined,no-any-return]
+        loop: asyncio.AbstractEventLoop = ioloop.IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
+        if loop.is_closed():
+            raise RuntimeError("the current event loop is closed: use flush_sync() or shutdown_sync()") from None
+        return loop
 
 
 def _deprecated(message: str) -> None:

@@ -258,7 +258,8 @@ pub(crate) fn record(
     fields: Option<&Bound<'_, PyDict>>,
     timestamp: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let nanoseconds = timestamp.map(measurement::nanoseconds).transpose()?;
+    let nanoseconds =
+        timestamp.map_or_else(|| Ok(measurement::stamp()), measurement::nanoseconds)?;
     with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
 }
 
@@ -273,7 +274,7 @@ pub(crate) fn record_at(
     fields: &Bound<'_, PyDict>,
 ) -> PyResult<()> {
     let (tags, fields) = (Some(tags), Some(fields));
-    with_recorded(database, name, tags, fields, Some(nanoseconds), |line| add(py, line))
+    with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
 }
 
 /// The time for a measurement that is made later; `None` while nothing is recorded. Before there is a client, only the
@@ -316,13 +317,15 @@ pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
 ///     many are still ``pending``
 /// :rtype: dict
 /// :raises ValueError: for a timeout that is negative or not a number
+///
+/// Ctrl-C, and whatever else a signal's handler raises, ends the wait.
 #[pyfunction]
 #[pyo3(signature = (timeout=None))]
 pub(crate) fn flush_sync<'py>(
     py: Python<'py>,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    wait(py, timeout, Client::flush)
+    wait(py, timeout, |client, timeout, asked| client.flush_unless(timeout, asked))
 }
 
 /// Takes no more measurements, and does as :func:`flush_sync`. What is added later is dropped.
@@ -338,7 +341,7 @@ pub(crate) fn shutdown_sync<'py>(
     py: Python<'py>,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let report = wait(py, timeout, Client::shutdown);
+    let report = wait(py, timeout, |client, timeout, asked| client.shutdown_unless(timeout, asked));
     changes().wait_until(Instant::now());
     report
 }
@@ -348,7 +351,8 @@ pub(crate) fn shutdown_sync<'py>(
 pub(crate) fn end(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let deadline = changes().deadline();
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    wait(py, left.map(|left| left.as_secs_f64()), Client::shutdown)
+    let left = left.map(|left| left.as_secs_f64());
+    wait(py, left, |client, timeout, asked| client.shutdown_unless(timeout, asked))
 }
 
 fn shutdown_timeout(client: &Client) -> Duration {
@@ -359,7 +363,7 @@ fn shutdown_timeout(client: &Client) -> Duration {
 fn wait(
     py: Python<'_>,
     timeout: Option<f64>,
-    flush: impl FnOnce(&Client, Duration) -> core::Report + Send,
+    flush: impl FnOnce(&Client, Duration, &mut (dyn FnMut() -> bool + Send)) -> core::Report + Send,
 ) -> PyResult<Bound<'_, PyDict>> {
     let Some(client) = CLIENT.load_full() else { return report(py, &core::Report::default()) };
     let timeout = match timeout {
@@ -368,7 +372,13 @@ fn wait(
         })?,
         None => shutdown_timeout(&client),
     };
-    let decided = py.detach(|| flush(&client, timeout));
+    let mut signal = Ok(());
+    let mut is_interrupted = || {
+        signal = Python::attach(|py| py.check_signals());
+        signal.is_err()
+    };
+    let decided = py.detach(|| flush(&client, timeout, &mut is_interrupted));
+    signal?;
     report(py, &decided)
 }
 

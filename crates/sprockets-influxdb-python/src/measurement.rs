@@ -10,7 +10,7 @@ use sprockets_influxdb as core;
 
 use crate::client::base_tags;
 use crate::items::{Items, each_of};
-use crate::value::{with_field, with_text};
+use crate::value::{Plain, with_field, with_text};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
 ///
@@ -157,9 +157,8 @@ impl Measurement {
     ///
     /// :raises ValueError: for a field that can never be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
-        let nanoseconds = this.borrow().stamp.nanoseconds;
         let mut line = core::Measurement::new("", "");
-        Self::write(this, nanoseconds, &mut line)?;
+        Self::write(this, |stamp| stamp.nanoseconds, &mut line)?;
         Ok(line.marshall())
     }
 
@@ -227,48 +226,51 @@ impl Measurement {
         this: &Bound<'_, Self>,
         add: impl FnOnce(&core::Measurement) -> PyResult<T>,
     ) -> PyResult<T> {
-        let nanoseconds = this.borrow_mut().stamp.take();
         with_spare(|line| {
-            Self::write(this, nanoseconds, line)?;
+            Self::write(this, Stamp::take, line)?;
             add(line)
         })
     }
 
     fn write(
         this: &Bound<'_, Self>,
-        nanoseconds: i64,
+        stamp: impl FnOnce(&mut Stamp) -> i64,
         line: &mut core::Measurement,
     ) -> PyResult<()> {
         let py = this.py();
-        let (database, name) = {
-            let own = this.borrow();
-            (own.database.clone_ref(py), own.name.clone_ref(py))
+        let mut own = this.borrow_mut();
+        let nanoseconds = stamp(&mut own.stamp);
+        let Self { database, name, tags: Items::List(tags), fields: Items::List(fields), .. } =
+            &*own
+        else {
+            drop(own);
+            return Self::write_parts(this, nanoseconds, line);
         };
-        restart(line, database.bind(py), name.bind(py))?;
-        Self::write_items(this, |own| &own.tags, |name, value| write_tag(line, name, value))?;
-        Self::write_items(this, |own| &own.fields, |name, value| write_field(line, name, value))?;
-        line.set_timestamp(nanoseconds);
+        let (database, name) = (database.bind(py), name.bind(py));
+        if Plain::of(database).is_none() || Plain::of(name).is_none() {
+            drop(own);
+            return Self::write_parts(this, nanoseconds, line);
+        }
+        restart(line, database, name, nanoseconds)?;
+        for (name, value) in tags {
+            write_tag(line, name.bind(py), value.bind(py))?;
+        }
+        for (name, value) in fields {
+            write_field(line, name.bind(py), value.bind(py))?;
+        }
         Ok(())
     }
 
-    fn write_items<'py>(
-        this: &Bound<'py, Self>,
-        items: impl Fn(&Self) -> &Items,
-        mut write: impl FnMut(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> PyResult<()>,
+    /// As [`write`](Self::write), where that runs Python code, which may change the measurement.
+    fn write_parts(
+        this: &Bound<'_, Self>,
+        nanoseconds: i64,
+        line: &mut core::Measurement,
     ) -> PyResult<()> {
-        let py = this.py();
-        let own = this.borrow();
-        match items(&own) {
-            Items::List(list) => {
-                list.iter().try_for_each(|(name, value)| write(name.bind(py), value.bind(py)))
-            }
-            Items::Dict(dict) => {
-                let dict = dict.bind(py).clone();
-                // Python code that runs from here on may change the measurement.
-                drop(own);
-                each_of(&dict, write)
-            }
-        }
+        let Parts { database, name, tags, fields } = Parts::of(this)?;
+        restart(line, &database, &name, nanoseconds)?;
+        each_of(&tags, |name, value| write_tag(line, name, value))?;
+        each_of(&fields, |name, value| write_field(line, name, value))
     }
 }
 
@@ -278,19 +280,16 @@ pub(crate) fn with_recorded<T>(
     name: &Bound<'_, PyAny>,
     tags: Option<&Bound<'_, PyDict>>,
     fields: Option<&Bound<'_, PyDict>>,
-    nanoseconds: Option<i64>,
+    nanoseconds: i64,
     add: impl FnOnce(&core::Measurement) -> PyResult<T>,
 ) -> PyResult<T> {
     with_spare(|line| {
-        restart(line, database, name)?;
+        restart(line, database, name, nanoseconds)?;
         for tags in [base_tags(database.py()).as_ref(), tags].into_iter().flatten() {
             each_of(tags, |name, value| write_tag(line, name, value))?;
         }
         if let Some(fields) = fields {
             each_of(fields, |name, value| write_field(line, name, value))?;
-        }
-        if let Some(nanoseconds) = nanoseconds {
-            line.set_timestamp(nanoseconds);
         }
         add(line)
     })
@@ -312,8 +311,11 @@ fn restart(
     line: &mut core::Measurement,
     database: &Bound<'_, PyAny>,
     name: &Bound<'_, PyAny>,
+    nanoseconds: i64,
 ) -> PyResult<()> {
-    with_text(database, |database| with_text(name, |name| line.restart(database, name)))??;
+    with_text(database, |database| {
+        with_text(name, |name| line.restart_at(database, name, nanoseconds))
+    })??;
     line.omit_base_tags();
     Ok(())
 }

@@ -439,17 +439,21 @@ impl Buffer {
         lock(&self.queue).is_flushed(id)
     }
 
-    /// Waits until everything that the flush covers is decided, or until a time.
-    pub(crate) fn end_flush(&self, id: u64, until: Duration) -> Report {
+    /// Waits until everything that the flush covers is decided, or until a time. Returns whether it is.
+    pub(crate) fn await_flush(&self, id: u64, until: Duration) -> bool {
         let mut queue = lock(&self.queue);
-        while !queue.is_flushed(id) {
+        loop {
             let left = until.saturating_sub(self.clock.now());
-            if left.is_zero() {
-                break;
+            if queue.is_flushed(id) || left.is_zero() {
+                return queue.is_flushed(id);
             }
             queue = wait(&self.decided, queue, Some(left));
         }
-        queue.end_flush(id)
+    }
+
+    /// Forgets a flush, and tells what became of what it covers.
+    pub(crate) fn end_flush(&self, id: u64) -> Report {
+        lock(&self.queue).end_flush(id)
     }
 
     /// Changes the limits, for what waits as well. What is open stays so, unless the new ones make it due.

@@ -112,7 +112,7 @@ fn all_that_is_due_is_taken_in_batches_that_hold_the_limits() {
         assert!(batch.covers(taken.amount()) || taken.lines() == 1, "{:?}", taken.amount());
     }
     deliver(&buffer, batches);
-    let report = buffer.end_flush(flush, Duration::ZERO);
+    let report = buffer.end_flush(flush);
     assert_eq!((report.delivered, report.pending), (10_001, 0));
 }
 
@@ -199,7 +199,7 @@ fn the_oldest_are_dropped_where_that_is_the_policy() {
     add(&buffer, "db", "m n=1i");
     assert_eq!(buffer.stats().dropped.count(DropReason::Newest), 1);
     deliver(&buffer, batches);
-    assert_eq!(buffer.end_flush(flush, Duration::ZERO).delivered, 1_000);
+    assert_eq!(buffer.end_flush(flush).delivered, 1_000);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn lines_dropped_as_the_oldest_are_decided_for_a_flush() {
     add_numbers(&buffer, "db", 0..100);
     let flush = buffer.begin_flush();
     add_numbers(&buffer, "db", 100..200);
-    let report = buffer.end_flush(flush, Duration::ZERO);
+    let report = buffer.end_flush(flush);
     assert_eq!((report.dropped, report.pending), (100, 0));
 }
 
@@ -229,7 +229,10 @@ fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
     add_numbers(&buffer, "db", 0..100);
     let flush = buffer.begin_flush();
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| buffer.end_flush(flush, Duration::from_secs(600)));
+        let waiting = scope.spawn(|| {
+            buffer.await_flush(flush, Duration::from_secs(600));
+            buffer.end_flush(flush)
+        });
         while !waiting.is_finished() {
             add_numbers(&buffer, "db", 0..100);
         }
@@ -278,7 +281,7 @@ fn sampling_decides_by_batch_and_is_counted() {
     add_numbers(&never, "db", 0..12_345);
     let flush = never.begin_flush();
     assert!(take_all(&never).is_empty());
-    let report = never.end_flush(flush, Duration::ZERO);
+    let report = never.end_flush(flush);
     assert!(report.is_complete());
     assert_eq!(never.stats().sampled_out, 12_345);
 
@@ -342,10 +345,10 @@ fn a_flush_reports_what_was_added_before_it_and_nothing_else() {
     buffer.settle(bad, Outcome { delivered: 0, rejected: 1 });
     earlier = good;
     buffer.settle(later, Outcome { delivered: 5, rejected: 0 });
-    let report = buffer.end_flush(first, Duration::ZERO);
+    let report = buffer.end_flush(first);
     assert_eq!((report.delivered, report.rejected, report.pending), (0, 1, 9));
     buffer.settle(earlier, Outcome { delivered: 9, rejected: 0 });
-    let report = buffer.end_flush(second, Duration::ZERO);
+    let report = buffer.end_flush(second);
     assert_eq!((report.delivered, report.rejected, report.pending), (14, 1, 0));
     assert_eq!(buffer.stats().pending, 1);
 }

@@ -25,6 +25,9 @@ use crate::sync::lock;
 use crate::sys;
 use active::Active;
 
+/// How often a flush that may be interrupted asks whether it is.
+const INTERRUPTIBLE: Duration = Duration::from_millis(100);
+
 /// Records measurements and gets them to InfluxDB. Clones are the same client; any thread may use any of them.
 ///
 /// When the last clone is dropped, the client shuts down within the configured shutdown timeout. In a child made by
@@ -105,6 +108,12 @@ impl Client {
         self.core().flush(timeout)
     }
 
+    /// [`flush`](Self::flush), for a caller who may be interrupted meanwhile, as by a signal: asked ten times a second.
+    pub fn flush_unless(&self, timeout: Duration, is_interrupted: impl FnMut() -> bool) -> Report {
+        let core = self.core();
+        core.end_flush_unless(core.begin_flush(), timeout, is_interrupted)
+    }
+
     /// [`flush`](Self::flush) as a future, for any executor, with the configured shutdown timeout.
     pub fn flush_async(&self) -> Flush {
         Flush::start(self, self.core().begin_flush())
@@ -115,6 +124,17 @@ impl Client {
     /// to deliver it. The last clone dropped after this does not wait again.
     pub fn shutdown(&self, timeout: Duration) -> Report {
         self.core().shutdown(timeout)
+    }
+
+    /// [`shutdown`](Self::shutdown), for a caller who may be interrupted meanwhile: see
+    /// [`flush_unless`](Self::flush_unless).
+    pub fn shutdown_unless(
+        &self,
+        timeout: Duration,
+        is_interrupted: impl FnMut() -> bool,
+    ) -> Report {
+        let core = self.core();
+        core.end_flush_unless(core.begin_shutdown(), timeout, is_interrupted)
     }
 
     /// [`shutdown`](Self::shutdown) as a future, for any executor, with the configured shutdown timeout.
@@ -299,7 +319,24 @@ impl Core {
     }
 
     fn end_flush(&self, flush: u64, timeout: Duration) -> Report {
-        self.buffer.end_flush(flush, self.clock.now().saturating_add(timeout))
+        self.buffer.await_flush(flush, self.clock.now().saturating_add(timeout));
+        self.buffer.end_flush(flush)
+    }
+
+    fn end_flush_unless(
+        &self,
+        flush: u64,
+        timeout: Duration,
+        mut is_interrupted: impl FnMut() -> bool,
+    ) -> Report {
+        let until = self.clock.now().saturating_add(timeout);
+        loop {
+            let now = self.clock.now();
+            let is_flushed = self.buffer.await_flush(flush, until.min(now + INTERRUPTIBLE));
+            if is_flushed || now >= until || is_interrupted() {
+                return self.buffer.end_flush(flush);
+            }
+        }
     }
 
     fn reconfigure(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<()> {

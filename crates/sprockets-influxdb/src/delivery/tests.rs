@@ -105,7 +105,7 @@ impl World {
     /// Makes all that was added due.
     fn submit(&self) {
         let flush = self.buffer.begin_flush();
-        self.buffer.end_flush(flush, Duration::ZERO);
+        self.buffer.end_flush(flush);
     }
 
     /// Lets the sender work until there is nothing to do before that time.
@@ -504,7 +504,7 @@ fn the_limits_of_time_do_not_stop_the_books() {
     let world = World::new(|_, _| retry(Cause::Unknown, Scope::Server, None));
     world.add("db", "m n=1i");
     let flush = world.buffer.begin_flush();
-    let report = world.buffer.end_flush(flush, Duration::ZERO);
+    let report = world.buffer.end_flush(flush);
     assert_eq!((report.pending, report.is_complete()), (1, false));
 }
 

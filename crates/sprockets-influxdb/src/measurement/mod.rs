@@ -105,6 +105,12 @@ impl Measurement {
     /// Makes this a new measurement, stamped now, without tags and fields, in the memory of the old one: for a loop
     /// that must not allocate.
     pub fn restart(&mut self, database: &str, name: &str) {
+        self.restart_at(database, name, Timestamp::now());
+        self.stamped = true;
+    }
+
+    /// As [`restart`](Self::restart), with a timestamp of your own, which saves a look at the clock.
+    pub fn restart_at(&mut self, database: &str, name: &str, timestamp: impl Into<Timestamp>) {
         self.head.clear();
         self.fields.clear();
         self.tag_keys.clear();
@@ -116,9 +122,8 @@ impl Measurement {
         self.database_end = self.head.len();
         self.head.push_escaped(name, Position::Measurement);
         self.name_end = self.head.len();
-        self.stamped = true;
         *self.added.get_mut() = false;
-        *self.timestamp.get_mut() = clock::unique_stamp();
+        self.set_timestamp(timestamp);
     }
 
     /// [`set_tag`](Self::set_tag), for chaining.
