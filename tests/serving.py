@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from tornado import httpclient, web
@@ -43,6 +43,12 @@ class Recording:
         """The only one."""
         (point,) = self.points()
         return point
+
+    def is_one(self, status_code: int, content_length: int | None = None) -> None:
+        """There is only one, of the rule ``/``, and with these."""
+        point = self.point()
+        assert (point.tags["endpoint"], point.tags["status_code"]) == ("/", str(status_code))
+        assert content_length is None or point.fields["content_length"] == content_length
 
     async def wait(self, count: int = 1) -> None:
         """Until so many points are stored; the event loop goes on meanwhile."""
@@ -91,3 +97,19 @@ def send(application: Any, *requests: bytes) -> list[bytes]:
         return reply
 
     return asyncio.run(main())
+
+
+Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+def connect(recording: Recording, application: web.Application, client: Client) -> None:
+    """Serves one connection, and ends when its request is recorded."""
+
+    async def main() -> None:
+        async with serving(application) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await client(reader, writer)
+            await recording.wait()
+            writer.close()
+
+    asyncio.run(main())

@@ -44,7 +44,8 @@ def test_a_request_has_the_tags_and_fields_of_2_2_1(recording: Recording) -> Non
 
 
 def test_without_a_service_it_is_named_request(recording: Recording) -> None:
-    request(web.Application([("/", Hello)], **{influxdb.REQUEST_DATABASE: "db"}))
+    settings: dict[str, Any] = {influxdb.REQUEST_DATABASE: "db"}
+    request(web.Application([("/", Hello)], **settings))
     assert recording.point().measurement == "request"
 
 
@@ -107,7 +108,7 @@ class TestMethods:
 
     def test_one_that_the_handler_adds_keeps_its_name(self, recording: Recording) -> None:
         class WebDAV(Hello):
-            SUPPORTED_METHODS = (*web.RequestHandler.SUPPORTED_METHODS, "PROPFIND")  # type: ignore[assignment]
+            SUPPORTED_METHODS = (*web.RequestHandler.SUPPORTED_METHODS, "PROPFIND")
 
             def propfind(self, path: str) -> None:
                 self.set_status(207)
@@ -184,7 +185,8 @@ class TestDatabase:
 
     def test_each_application_has_its_own(self, recording: Recording) -> None:
         for database in ("db", "other"):
-            request(web.Application([("/", Hello)], **{influxdb.REQUEST_DATABASE: database}))
+            settings: dict[str, Any] = {influxdb.REQUEST_DATABASE: database}
+            request(web.Application([("/", Hello)], **settings))
         recording.points()
         assert recording.server.databases() == ["db", "other"]
 
@@ -294,7 +296,7 @@ def test_a_real_server_has_what_was_recorded(influxd: Any, database: str, monkey
         def initialize(self) -> None:
             self.influxdb.set_tag("own", "a b,c=d é")
 
-    settings = {influxdb.REQUEST_DATABASE: database, "service": "a service"}
+    settings: dict[str, Any] = {influxdb.REQUEST_DATABASE: database, "service": "a service"}
     serving = web.Application([(r"/a,b=(\w+)", Hello), (r"/own/(\w+)", Own)], **settings)
     for path in ("/a,b=c", "/own/x", "/else"):
         request(serving, path)
