@@ -76,7 +76,12 @@ ROUTES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "pattern with an end": (lambda: application((r"/hello$", Hello)), "a", "/hello", "/hello"),
     "pattern with a dollar": (lambda: application((r"/hello\$$", Hello)), "a", "/hello$", r"/hello\$"),
     "URLSpec": (lambda: application(routing.URLSpec(r"/hello", Hello)), "a", "/hello", "/hello"),
-    "URLSpec with a name": (lambda: application(routing.URLSpec("/hello", Hello, name="name")), "a", "/hello", "/hello"),
+    "URLSpec with a name": (
+        lambda: application(routing.URLSpec("/hello", Hello, name="name")),
+        "a",
+        "/hello",
+        "/hello",
+    ),
     "url": (lambda: application(web.url(r"/(?P<name>\w+)", Hello)), "a", "/hello", r"/(?P<name>\w+)"),
     "handler as a string": (lambda: application(web.url("/hello", "serving.Hello")), "a", "/hello", "/hello"),
     "compiled": (lambda: application(Rule(PathMatches(re.compile(r"/he")), Hello)), "a", "/hello", "/he"),
