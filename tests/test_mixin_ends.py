@@ -166,6 +166,17 @@ class TestFailures:
         assert response.code == code
         recording.is_one(code, len(response.body))
 
+    @pytest.mark.parametrize("asks", [False, True])
+    def test_what_raises_in_initialize_is_recorded(self, recording: Recording, asks: bool) -> None:
+        class Failing(Hello):
+            def initialize(self) -> None:
+                if asks:
+                    self.influxdb.set_tag("asked", True)
+                raise RuntimeError("on purpose")
+
+        assert send(application(Failing), b"GET / HTTP/1.1") == [b""]
+        recording.is_one(500, 0)
+
     def test_what_prepare_finishes_is_recorded(self, recording: Recording) -> None:
         class Refusing(Hello):
             def prepare(self) -> None:
