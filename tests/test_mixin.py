@@ -252,9 +252,11 @@ class TestRegistered:
             assert influxdb.settings()["url"].startswith(server.url)
             influxdb.record("db", "m", {}, {"n": 1})
             assert await on_shutdown(serving) is True
+            influxdb.record("db", "late", {}, {"n": 1})
 
         asyncio.run(main())
         assert [point.measurement for point in server.points("db")] == ["m"]
+        assert influxdb.stats()["dropped"]["closed"] == 1
 
     def test_start_does_nothing_where_a_client_is_installed(self, recording: Recording) -> None:
         assert on_start(application()) is False

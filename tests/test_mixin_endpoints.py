@@ -48,10 +48,23 @@ class Own(routing.Router):
         return self.application.get_handler_delegate(request, Hello)
 
 
-def with_router_of_its_own() -> web.Application:
-    router = Own()
+class OwnRules(Own, RuleRouter):
+    """Has rules, and does not go by them."""
+
+    def __init__(self) -> None:
+        Own.__init__(self)
+        self.rules = [Rule(PathMatches(r"/own/(x)"), Hello)]
+
+
+def with_router_of_its_own(router: Own) -> web.Application:
     router.application = application(Rule(PathMatches(r"/own/.*"), router), default_handler_class=Missing)
     return router.application
+
+
+def with_a_circle() -> web.Application:
+    made = application((r"/x", Hello))
+    made.wildcard_router.add_rules([Rule(PathMatches("/circle"), made.wildcard_router)])
+    return made
 
 
 def with_default_host() -> web.Application:
@@ -87,6 +100,12 @@ ROUTES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "compiled": (lambda: application(Rule(PathMatches(re.compile(r"/he")), Hello)), "a", "/hello", "/he"),
     "any": (lambda: application(Rule(AnyMatches(), Hello)), "a", "/hello", "(any)"),
     "any with a name": (lambda: application(Rule(AnyMatches(), Hello, name="all")), "a", "/hello", "all"),
+    "innermost name": (
+        lambda: application(Rule(AnyMatches(), [Rule(AnyMatches(), Hello, name="inner")], name="outer")),
+        "a",
+        "/hello",
+        "inner",
+    ),
     "any in a pattern": (
         lambda: application(Rule(PathMatches(r"/outer/.*"), [Rule(AnyMatches(), Hello)])),
         "a",
@@ -150,7 +169,9 @@ ROUTES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
         "/x",
         "/x",
     ),
-    "router of its own": (with_router_of_its_own, "a", "/own/x", "/own/.*"),
+    "router of its own": (lambda: with_router_of_its_own(Own()), "a", "/own/x", "/own/.*"),
+    "router with rules of its own": (lambda: with_router_of_its_own(OwnRules()), "a", "/own/x", "/own/.*"),
+    "router within itself": (with_a_circle, "a", "/x", "/x"),
 }
 
 

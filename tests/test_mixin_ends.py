@@ -127,6 +127,19 @@ class TestContentLength:
         point = recording.point()
         assert (point.tags["status_code"], point.fields["content_length"]) == (str(code), length)
 
+    def test_of_what_goes_nowhere(self, recording: Recording) -> None:
+        class Own(Handler):
+            async def get(self) -> None:
+                self.write("sent")
+                await self.flush()
+                connection: Any = self.request.connection
+                connection.stream.close()
+                self.write("not sent")
+                self.finish("nor this")
+
+        assert b"sent" in send(application(Own), b"GET / HTTP/1.1")[0]
+        recording.is_one(200, 4)
+
     def test_of_each_request_of_a_connection(self, recording: Recording) -> None:
         async def main() -> bytes:
             async with serving(application(Streaming)) as port:
