@@ -33,7 +33,7 @@ python-lint: $(VENV)/built
 python-test: $(VENV)/built
 	@scripts/ensure-influxd
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
-	WHEEL=$$(echo target/wheels/*.whl) $(VENV)/bin/python -m pytest
+	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
 python-docs: $(VENV)/built
 	$(VENV)/bin/python -m sphinx -W -b html docs docs/_build
@@ -48,9 +48,9 @@ $(VENV)/tools: pyproject.toml
 
 # The wheel, as it would be released.
 $(VENV)/built: $(VENV)/tools Cargo.lock $(shell find crates/*/src python -name '*.rs' -o -name '*.py*' -not -name '*.pyc')
-	rm -rf target/wheels
-	$(VENV)/bin/maturin build --quiet --release --out target/wheels
-	$(VENV)/bin/pip install --quiet --force-reinstall target/wheels/*.whl
+	rm -rf target/dist
+	$(VENV)/bin/maturin build --quiet --release --out target/dist
+	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
 ## A small service, a few seconds of requests, and what InfluxDB has of them beside the client's books.
