@@ -3,7 +3,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz lint policy python python-docs python-lint python-test rust-test test
+.PHONY: bench bench-python bench-rust demo docs fuzz lint matrix policy python python-docs python-lint python-test rust-test test
 
 ## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
 test: lint docs rust-test python
@@ -33,7 +33,7 @@ python-lint: $(VENV)/built
 python-test: $(VENV)/built
 	@scripts/ensure-influxd
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
-	$(VENV)/bin/python -m pytest
+	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
 python-docs: $(VENV)/built
 	$(VENV)/bin/python -m sphinx -W -b html docs docs/_build
@@ -48,15 +48,21 @@ $(VENV)/tools: pyproject.toml
 
 # The wheel, as it would be released.
 $(VENV)/built: $(VENV)/tools Cargo.lock $(shell find crates/*/src python -name '*.rs' -o -name '*.py*' -not -name '*.pyc')
-	rm -rf target/wheels
-	$(VENV)/bin/maturin build --quiet --release --out target/wheels
-	$(VENV)/bin/pip install --quiet --force-reinstall target/wheels/*.whl
+	rm -rf target/dist
+	$(VENV)/bin/maturin build --quiet --release --out target/dist
+	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
 ## A small service, a few seconds of requests, and what InfluxDB has of them beside the client's books.
 demo:
 	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || scripts/ensure-influxd
 	$(CARGO) run --package sprockets-influxdb --example demo
+
+## The Python package's tests on every CPython here, with the oldest and the newest Tornado 6; its installation.
+matrix: $(VENV)/built
+	@scripts/ensure-influxd
+	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
+	scripts/test-matrix
 
 ## Every fuzz target, for FUZZ_SECONDS each (60).
 fuzz:

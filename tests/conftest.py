@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import sprockets_influxdb
+from serving import Recording
 from sprockets_influxdb import testing
 
 _numbers = itertools.count()
@@ -46,6 +47,13 @@ def client(server: testing.Server) -> testing.Server:
     """The scripted server, with a client installed that writes to it, without base tags."""
     assert sprockets_influxdb.install(server.url, tag_hostname=False)
     return server
+
+
+@pytest.fixture
+def recording(server: testing.Server) -> Recording:
+    """What requests record, submitted as soon as it is."""
+    assert sprockets_influxdb.install(server.url, tag_hostname=False, trigger_size=1)
+    return Recording(server)
 
 
 class Influxd:

@@ -1,192 +1,64 @@
-"""One measurement for each request of a Tornado application, whatever becomes of it."""
+"""One measurement for each request of a Tornado application: what it has, and what an application registers."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tornado import httpclient, routing, web, websocket
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
+from tornado import web
 
 import sprockets_influxdb as influxdb
+from serving import SETTINGS, Hello, Recording, request
 from sprockets_influxdb import testing
-
-SETTINGS: dict[str, Any] = {influxdb.REQUEST_DATABASE: "db", "service": "tests"}
-
-
-@contextlib.asynccontextmanager
-async def serving(application: Any) -> AsyncIterator[int]:
-    listener, port = bind_unused_port()
-    server = HTTPServer(application)
-    server.add_socket(listener)
-    try:
-        yield port
-    finally:
-        server.stop()
-        await server.close_all_connections()
+from sprockets_influxdb.tornado import StatsHandler, on_shutdown, on_start
 
 
-def request(application: Any, path: str, **options: Any) -> httpclient.HTTPResponse:
-    async def main() -> httpclient.HTTPResponse:
-        async with serving(application) as port:
-            client = httpclient.AsyncHTTPClient(force_instance=True)
-            return await client.fetch(f"http://127.0.0.1:{port}{path}", raise_error=False, **options)
-
-    return asyncio.run(main())
+def application(handler: Any = Hello) -> web.Application:
+    return web.Application([(r"/(.*)", handler)], **SETTINGS)
 
 
-class Hello(influxdb.InfluxDBMixin, web.RequestHandler):
-    def get(self, name: str = "world") -> None:
-        self.write(f"Hello, {name}")
-
-    head = get
+class Correlated(Hello):
+    correlation_id: Any = "c0ffee"
 
 
-@pytest.fixture
-def server() -> Any:
-    with testing.Server() as server:
-        influxdb.install(server.url, tag_hostname=False, trigger_size=1)
-        yield server
+class Quiet(web.RequestHandler):
+    def get(self, path: str) -> None:
+        pass
 
 
-@pytest.fixture
-def only_point(server: testing.Server) -> Callable[[], testing.Point]:
-    def point() -> testing.Point:
-        influxdb.flush_sync(10)
-        (point,) = server.points("db")
-        return point
-
-    return point
-
-
-def test_a_request_has_the_tags_and_fields_of_2_2_1(only_point: Callable[[], testing.Point]) -> None:
-    application = web.Application([(r"/hello/(\w+)", Hello)], **SETTINGS)
-    assert request(application, "/hello/you").body == b"Hello, you"
-    point = only_point()
+def test_a_request_has_the_tags_and_fields_of_2_2_1(recording: Recording) -> None:
+    assert request(application(), "/you").body == b"Hello"
+    point = recording.point()
     assert point.measurement == "tests"
     assert point.tags == {
-        "endpoint": r"/hello/(\w+)",
-        "handler": f"{__name__}.Hello",
+        "endpoint": "/(.*)",
+        "handler": "serving.Hello",
         "method": "GET",
         "remote_ip": "127.0.0.1",
         "status_code": "200",
     }
-    assert point.fields["content_length"] == len("Hello, you")
+    assert point.fields["content_length"] == len("Hello")
     assert isinstance(point.fields["duration"], float)
     assert point.fields.keys() == {"content_length", "duration"}
 
 
-def test_the_endpoint_is_the_pattern_of_the_rule_that_routed(server: testing.Server) -> None:
-    inner = web.Application([(r"/inner/(\w+)", Hello)], **SETTINGS)
-    application = web.Application([(r"/named/(\w+)", Hello, {}, "name")], **SETTINGS)
-    application.add_handlers(r".*", [(r"/added/(\w+)", Hello)])
-    application.add_handlers(r"other\.example", [(r"/hello/(\w+)", Hello)])
-    router = routing.RuleRouter([(routing.PathMatches(r"/inner/.*"), inner), (routing.AnyMatches(), application)])
-    for path in ("/named/a", "/added/b"):
-        assert request(application, path).code == 200
-    assert request(router, "/inner/c").code == 200
-    influxdb.flush_sync(10)
-    endpoints = {point.tags["endpoint"] for point in server.points("db")}
-    assert endpoints == {r"/named/(\w+)", r"/added/(\w+)", r"/inner/(\w+)"}
+def test_without_a_service_it_is_named_request(recording: Recording) -> None:
+    settings: dict[str, Any] = {influxdb.REQUEST_DATABASE: "db"}
+    request(web.Application([("/", Hello)], **settings))
+    assert recording.point().measurement == "request"
 
 
-def test_a_request_that_no_rule_matches_has_one_endpoint(only_point: Callable[[], testing.Point]) -> None:
-    class Missing(influxdb.InfluxDBMixin, web.ErrorHandler):
-        pass
-
-    application = web.Application(
-        [(r"/hello", Hello)], default_handler_class=Missing, default_handler_args={"status_code": 404}, **SETTINGS
-    )
-    assert request(application, "/wp-admin/setup.php").code == 404
-    point = only_point()
-    assert (point.tags["endpoint"], point.tags["status_code"]) == ("(unmatched)", "404")
+def test_it_has_the_base_tags(server: testing.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "testing")
+    influxdb.install(server.url, base_tags={"region": "eu"})
+    request(application())
+    tags = Recording(server).point().tags
+    assert (tags["region"], tags["environment"]) == ("eu", "testing")
+    assert tags["hostname"] == influxdb.settings()["base_tags"]["hostname"]
 
 
-def test_an_unknown_method_has_one_value(only_point: Callable[[], testing.Point]) -> None:
-    application = web.Application([(r"/hello", Hello)], **SETTINGS)
-    assert request(application, "/hello", method="PROPFIND", allow_nonstandard_methods=True).code == 405
-    assert only_point().tags["method"] == "(unknown)"
-
-
-def test_what_was_streamed_is_counted(only_point: Callable[[], testing.Point]) -> None:
-    class Streaming(influxdb.InfluxDBMixin, web.RequestHandler):
-        async def get(self) -> None:
-            for _ in range(10):
-                self.write(b"x" * 1000)
-                await self.flush()
-            self.write(b"end")
-
-    assert len(request(web.Application([(r"/", Streaming)], **SETTINGS), "/").body) == 10_003
-    assert only_point().fields["content_length"] == 10_003
-
-
-@pytest.mark.parametrize("where", ["prepare", "get"])
-def test_a_handler_that_raises_is_recorded(only_point: Callable[[], testing.Point], where: str) -> None:
-    class Failing(influxdb.InfluxDBMixin, web.RequestHandler):
-        def prepare(self) -> None:
-            if where == "prepare":
-                raise web.HTTPError(418)
-
-        def get(self) -> None:
-            raise web.HTTPError(418)
-
-    assert request(web.Application([(r"/", Failing)], **SETTINGS), "/").code == 418
-    assert only_point().tags["status_code"] == "418"
-
-
-def test_a_client_that_hangs_up_is_recorded_once(only_point: Callable[[], testing.Point]) -> None:
-    async def main() -> None:
-        has_begun, may_end = asyncio.Event(), asyncio.Event()
-
-        class Slow(influxdb.InfluxDBMixin, web.RequestHandler):
-            async def get(self) -> None:
-                has_begun.set()
-                await may_end.wait()
-
-            def on_connection_close(self) -> None:
-                super().on_connection_close()
-                may_end.set()
-
-        async with serving(web.Application([(r"/", Slow)], **SETTINGS)) as port:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            await has_begun.wait()
-            writer.close()
-            await may_end.wait()
-
-    asyncio.run(main())
-    assert only_point().tags["status_code"] == "499"
-
-
-def test_a_websocket_is_recorded_when_it_closes(server: testing.Server) -> None:
-    async def main() -> None:
-        is_closed = asyncio.Event()
-
-        class Echo(influxdb.InfluxDBMixin, websocket.WebSocketHandler):
-            async def on_message(self, message: str | bytes) -> None:
-                await self.write_message(message)
-
-            def on_close(self) -> None:
-                is_closed.set()
-
-        async with serving(web.Application([(r"/echo", Echo)], **SETTINGS)) as port:
-            connection = await websocket.websocket_connect(f"ws://127.0.0.1:{port}/echo")
-            await connection.write_message("hello")
-            assert await connection.read_message() == "hello"
-            influxdb.flush_sync(10)
-            assert server.points("db") == []
-            connection.close()
-            await is_closed.wait()
-
-    asyncio.run(main())
-    influxdb.flush_sync(10)
-    (point,) = server.points("db")
-    assert (point.tags["status_code"], point.fields["content_length"]) == ("101", 5)
-
-
-def test_handlers_add_tags_and_fields_from_initialize_on(only_point: Callable[[], testing.Point]) -> None:
+def test_handlers_add_tags_and_fields_from_initialize_on(recording: Recording) -> None:
     class Own(influxdb.InfluxDBMixin, web.RequestHandler):
         def initialize(self) -> None:
             self.influxdb.set_tag("from", "initialize")
@@ -194,7 +66,7 @@ def test_handlers_add_tags_and_fields_from_initialize_on(only_point: Callable[[]
         def prepare(self) -> None:
             self.influxdb.set_field("rows", 3)
 
-        def get(self) -> None:
+        def get(self, path: str) -> None:
             with self.influxdb.duration("query"):
                 self.write("x")
 
@@ -202,57 +74,245 @@ def test_handlers_add_tags_and_fields_from_initialize_on(only_point: Callable[[]
             self.influxdb.set_field("late", True)
             super().on_finish()
 
-    request(web.Application([(r"/", Own)], **SETTINGS), "/")
-    point = only_point()
+    request(application(Own))
+    point = recording.point()
     assert point.tags["from"] == "initialize"
+    assert (point.tags["endpoint"], point.tags["status_code"]) == ("/(.*)", "200")
     assert (point.fields["rows"], point.fields["late"]) == (3, True)
     assert isinstance(point.fields["query"], float)
 
 
-@pytest.mark.parametrize("as_tag", [True, False])
-def test_the_correlation_id_and_the_address_are_tags_or_fields(
-    only_point: Callable[[], testing.Point], monkeypatch: pytest.MonkeyPatch, as_tag: bool
-) -> None:
-    monkeypatch.setenv("INFLUXDB_TAG_CORRELATION_ID", str(as_tag))
-    monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", str(as_tag))
+def test_a_handler_may_put_another_measurement_in_its_place(recording: Recording) -> None:
+    class Own(Hello):
+        def prepare(self) -> None:
+            self.influxdb = influxdb.Measurement("db", "own")
 
-    class Correlated(Hello):
-        correlation_id = "c0ffee"
-
-    request(web.Application([(r"/", Correlated)], **SETTINGS), "/")
-    point = only_point()
-    place = point.tags if as_tag else point.fields
-    assert (place["correlation_id"], place["remote_ip"]) == ("c0ffee", "127.0.0.1")
+    request(application(Own))
+    point = recording.point()
+    assert (point.measurement, point.tags["status_code"], point.fields["content_length"]) == ("own", "200", 5)
 
 
-def test_a_missing_database_is_one_warning_and_no_broken_request(
-    server: testing.Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    application = web.Application([(r"/", Hello)])
-    for _ in range(3):
-        assert request(application, "/").code == 200
-    influxdb.flush_sync(10)
-    assert server.points("db") == []
-    warnings = [record for record in caplog.records if influxdb.REQUEST_DATABASE in record.getMessage()]
-    assert len(warnings) == 1
+class TestMethods:
+    @pytest.mark.parametrize("method", web.RequestHandler.SUPPORTED_METHODS)
+    def test_those_of_tornado_keep_their_names(self, recording: Recording, method: str) -> None:
+        code = request(application(), method=method, allow_nonstandard_methods=True).code
+        assert code == (200 if method in ("GET", "HEAD") else 405)
+        point = recording.point()
+        assert (point.tags["method"], point.tags["status_code"]) == (method, str(code))
+
+    @pytest.mark.parametrize("method", ["FOO", "PROPFIND", "get"])
+    def test_an_unknown_one_has_one_value(self, recording: Recording, method: str) -> None:
+        assert request(application(), method=method, allow_nonstandard_methods=True).code == 405
+        point = recording.point()
+        assert (point.tags["method"], point.tags["status_code"]) == (influxdb.tornado.UNKNOWN_METHOD, "405")
+
+    def test_one_that_the_handler_adds_keeps_its_name(self, recording: Recording) -> None:
+        class WebDAV(Hello):
+            SUPPORTED_METHODS = (*web.RequestHandler.SUPPORTED_METHODS, "PROPFIND")
+
+            def propfind(self, path: str) -> None:
+                self.set_status(207)
+
+        serving = application(WebDAV)
+        for method in ("PROPFIND", "FOO"):
+            request(serving, method=method, allow_nonstandard_methods=True)
+        found = [(point.tags["method"], point.tags["status_code"]) for point in recording.points()]
+        assert found == [("PROPFIND", "207"), ("(unknown)", "405")]
+
+
+class TestManyValued:
+    @pytest.mark.parametrize("variable", ["INFLUXDB_TAG_CORRELATION_ID", "INFLUXDB_TAG_REMOTE_IP"])
+    @pytest.mark.parametrize(("value", "is_tag"), [("", True), ("true", True), ("0", False), ("No", False)])
+    @pytest.mark.parametrize("asks", [False, True])
+    def test_each_is_a_tag_or_a_field_by_its_variable(
+        self, recording: Recording, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, is_tag: bool, asks: bool
+    ) -> None:
+        class Asking(Correlated):
+            def prepare(self) -> None:
+                if asks:
+                    self.influxdb.set_tag("asked", True)
+
+        monkeypatch.setenv(variable, value)
+        request(application(Asking))
+        point = recording.point()
+        expected = {"INFLUXDB_TAG_CORRELATION_ID": "c0ffee", "INFLUXDB_TAG_REMOTE_IP": "127.0.0.1"}
+        for name, text in expected.items():
+            key = name.removeprefix("INFLUXDB_TAG_").lower()
+            places = (point.tags.get(key), point.fields.get(key))
+            assert places == ((text, None) if is_tag or name != variable else (None, text))
+
+    def test_a_value_that_cannot_be_read_breaks_nothing(
+        self, recording: Recording, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", "maybe")
+        assert request(application()).code == 200
+        assert recording.point().tags["remote_ip"] == "127.0.0.1"
+        assert 'INFLUXDB_TAG_REMOTE_IP: "maybe" is not a boolean' in caplog.text
+
+    @pytest.mark.parametrize(("value", "text"), [(None, None), (7, "7"), ("a b,c=d", "a b,c=d")])
+    def test_any_value_may_be_a_correlation_id(self, recording: Recording, value: Any, text: str | None) -> None:
+        class Own(Hello):
+            def prepare(self) -> None:
+                self.correlation_id = value
+
+        request(application(Own))
+        assert recording.point().tags.get("correlation_id") == text
+
+    def test_the_address_is_that_of_tornado(self, recording: Recording) -> None:
+        class Proxied(Hello):
+            def prepare(self) -> None:
+                self.request.remote_ip = "2001:db8::1"
+
+        request(application(Proxied))
+        assert recording.point().tags["remote_ip"] == "2001:db8::1"
+
+
+class TestDatabase:
+    @pytest.mark.parametrize("missing", [{}, {influxdb.REQUEST_DATABASE: None}, {influxdb.REQUEST_DATABASE: ""}])
+    def test_a_missing_one_is_one_warning_and_no_broken_request(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture, missing: dict[str, Any]
+    ) -> None:
+        class Asking(Hello):
+            def prepare(self) -> None:
+                self.influxdb.set_tag("asked", True)
+
+        serving = web.Application([("/", Hello), ("/asking", Asking)], **missing)
+        assert [request(serving, path).body for path in ("/", "/asking") * 3] == [b"Hello"] * 6
+        recording.points()
+        assert influxdb.stats()["added"] == 0
+        [warning] = [entry.getMessage() for entry in caplog.records if entry.name == "sprockets_influxdb"]
+        assert influxdb.REQUEST_DATABASE in warning
+
+    def test_each_application_has_its_own(self, recording: Recording) -> None:
+        for database in ("db", "other"):
+            settings: dict[str, Any] = {influxdb.REQUEST_DATABASE: database}
+            request(web.Application([("/", Hello)], **settings))
+        recording.points()
+        assert recording.server.databases() == ["db", "other"]
+
+    def test_a_handler_may_choose_it(self, recording: Recording) -> None:
+        class Own(Hello):
+            def prepare(self) -> None:
+                self.influxdb.database = "db"
+
+        request(web.Application([("/", Own)]))
+        assert recording.point().tags["handler"].endswith("Own")
+
+
+class TestOnFinish:
+    @pytest.mark.parametrize("is_first", [False, True])
+    def test_it_chains(self, recording: Recording, is_first: bool) -> None:
+        finished = []
+
+        class Other(web.RequestHandler):
+            def on_finish(self) -> None:
+                finished.append(self.get_status())
+                super().on_finish()
+
+        bases = (Other, influxdb.InfluxDBMixin) if is_first else (influxdb.InfluxDBMixin, Other)
+        request(application(type("Both", (*bases, Quiet), {})))
+        assert finished == [200]
+        assert recording.point().tags["status_code"] == "200"
+
+    def test_what_the_next_one_sets_is_recorded(self, recording: Recording) -> None:
+        class Other(web.RequestHandler):
+            influxdb: influxdb.Measurement
+
+            def on_finish(self) -> None:
+                self.influxdb.set_field("late", 1)
+
+        request(application(type("Both", (influxdb.InfluxDBMixin, Other, Quiet), {})))
+        assert recording.point().fields["late"] == 1
+
+    def test_one_that_raises_is_recorded(self, recording: Recording) -> None:
+        class Other(web.RequestHandler):
+            def on_finish(self) -> None:
+                raise RuntimeError("on purpose")
+
+        request(application(type("Both", (influxdb.InfluxDBMixin, Other, Quiet), {})))
+        assert recording.point().tags["status_code"] == "200"
 
 
 def test_a_disabled_client_records_nothing(server: testing.Server) -> None:
-    testing.reset()
     assert influxdb.install(server.url, enabled=False) is None
-    assert request(web.Application([(r"/", Hello)], **SETTINGS), "/").code == 200
+    assert request(application()).code == 200
     assert influxdb.stats()["pending"] == 0
     assert server.points("db") == []
 
 
-def test_the_stats_handler_serves_the_books_and_masked_settings(server: testing.Server) -> None:
-    from sprockets_influxdb.tornado import StatsHandler
+class TestRegistered:
+    def test_start_installs_and_shutdown_delivers(
+        self, server: testing.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("INFLUXDB_URL", server.url)
 
-    influxdb.set_auth_credentials("me", "hunter2")
-    response = request(web.Application([(r"/stats", StatsHandler)], **SETTINGS), "/stats")
-    assert b"hunter2" not in response.body
-    assert {b'"stats"', b'"settings"'} <= {part for part in (b'"stats"', b'"settings"') if part in response.body}
+        async def main() -> None:
+            serving = application()
+            assert on_start(serving, asyncio.get_running_loop()) is True
+            assert influxdb.settings()["url"].startswith(server.url)
+            influxdb.record("db", "m", {}, {"n": 1})
+            assert await on_shutdown(serving) is True
+            influxdb.record("db", "late", {}, {"n": 1})
+
+        asyncio.run(main())
+        assert [point.measurement for point in server.points("db")] == ["m"]
+        assert influxdb.stats()["dropped"]["closed"] == 1
+
+    def test_start_does_nothing_where_a_client_is_installed(self, recording: Recording) -> None:
+        assert on_start(application()) is False
+        assert influxdb.settings()["url"].startswith(recording.server.url)
+
+    def test_start_refuses_what_cannot_be_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("INFLUXDB_INTERVAL", "soon")
+        with pytest.raises(ValueError, match="INFLUXDB_INTERVAL"):
+            on_start(application())
+
+    @pytest.mark.parametrize("secret", ["auth_password", "token"])
+    def test_the_stats_handler_serves_books_and_settings_without_secrets(
+        self, server: testing.Server, secret: str
+    ) -> None:
+        options: dict[str, Any] = {"auth_username": "me", secret: "hunter2"}
+        influxdb.install(server.url, **options)
+        influxdb.record("db", "m", {}, {"n": 1})
+        response = request(web.Application([("/stats", StatsHandler)], **SETTINGS), "/stats")
+        assert response.headers["Cache-Control"] == "no-store"
+        assert b"hunter2" not in response.body
+        served = json.loads(response.body)
+        assert served["settings"][secret] == "***"
+        assert served["settings"]["url"].startswith(server.url)
+        # Its own request is none of them.
+        assert (served["stats"]["added"], influxdb.stats()["added"]) == (1, 1)
 
 
 def test_the_module_does_not_load_tornado(python: Callable[..., Any]) -> None:
     python("import sys, sprockets_influxdb; assert 'tornado' not in sys.modules")
+
+
+def test_a_real_server_has_what_was_recorded(influxd: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFLUXDB_TAG_CORRELATION_ID", "false")
+    influxdb.install(influxd.url, tag_hostname=False)
+
+    class Own(Hello):
+        correlation_id = 'a b,c=d\\\n"e" é'
+
+        def initialize(self) -> None:
+            self.influxdb.set_tag("own", "a b,c=d é")
+
+    settings: dict[str, Any] = {influxdb.REQUEST_DATABASE: database, "service": "a service"}
+    serving = web.Application([(r"/a,b=(\w+)", Hello), (r"/own/(\w+)", Own)], **settings)
+    for path in ("/a,b=c", "/own/x", "/else"):
+        request(serving, path)
+    request(serving, "/own/y", method="FOO", allow_nonstandard_methods=True)
+    assert influxdb.flush_sync(10)["delivered"] == 3, influxdb.stats()
+    rows = influxd.query('SELECT * FROM "a service"', database)
+    for row in rows:
+        assert isinstance(row.pop("duration"), float)
+        del row["time"]
+    own = {"correlation_id": Own.correlation_id, "handler": f"{__name__}.Own", "own": "a b,c=d é"}
+    expected = {"content_length": 5, "endpoint": r"/own/(\w+)", "method": "GET", "status_code": "200", **own}
+    expected["remote_ip"] = "127.0.0.1"
+    other = {"correlation_id": None, "endpoint": r"/a,b=(\w+)", "handler": "serving.Hello", "own": None}
+    refused = {"content_length": rows[-1]["content_length"], "method": "(unknown)", "status_code": "405"}
+    assert rows == [expected | other, expected, expected | refused]
+    tags = {row["tagKey"] for row in influxd.query("SHOW TAG KEYS", database)}
+    assert tags == {"endpoint", "handler", "method", "own", "remote_ip", "status_code"}

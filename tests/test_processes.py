@@ -822,6 +822,8 @@ class TestLoops:
             loop,
             """
             from tornado import ioloop
+            # uvloop makes none by itself, nor does the oldest Tornado.
+            asyncio.set_event_loop(asyncio.new_event_loop())
             io_loop = ioloop.IOLoop.current()
             influxdb.install()
             add("m", 5)

@@ -73,7 +73,7 @@ class Endpoints:
                 opaque.append(_route(rules))
         plain: dict[type, tuple[Callable[[str], object], str]] = {}
         for handler_class, ways in routes.items():
-            if len(ways) == 1 and len(ways[0].patterns) == 1 and not ways[0].matchers:
+            if len(ways[0].patterns) == 1 and not ways[0].matchers:
                 plain[handler_class] = ways[0].patterns[0], ways[0].endpoint
         self._known, self._routes, self._opaque, self._plain = known, routes, opaque, plain
 

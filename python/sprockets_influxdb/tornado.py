@@ -96,7 +96,8 @@ class InfluxDBMixin(_Base):
                               innermost pattern. ``(unmatched)`` if no rule did, as with a ``default_handler_class``;
                               for rules without a pattern their name, or ``(any)``
     tag ``method``            ``(unknown)`` for one that is not in the handler's ``SUPPORTED_METHODS``
-    tag ``status_code``       101 for a websocket; 499 if the client hung up before there was a response
+    tag ``status_code``       101 for a websocket; 499 if the client hung up before there was a response; 500 if
+                              ``initialize()`` raised, which Tornado answers by closing the connection
     tag ``remote_ip``         a field with ``INFLUXDB_TAG_REMOTE_IP=false``
     tag ``correlation_id``    if the handler has an attribute ``correlation_id`` that is not ``None``; a field with
                               ``INFLUXDB_TAG_CORRELATION_ID=false``
@@ -131,7 +132,12 @@ class InfluxDBMixin(_Base):
         self.application = application
         self.request = request
         self._influxdb_stamp = _native.stamp()
-        super().__init__(application, request, **kwargs)
+        try:
+            super().__init__(application, request, **kwargs)
+        except Exception:
+            # Tornado closes the connection, and asks the handler nothing more.
+            self._influxdb_record(500)
+            raise
 
     @property
     def influxdb(self) -> Measurement:
