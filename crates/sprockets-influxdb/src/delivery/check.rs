@@ -193,12 +193,13 @@ impl Asked<'_> {
     }
 
     fn unauthenticated(&self, seen: &Seen, told: &str) -> String {
+        let said = told.find("(server: ").map_or(told, |start| &told[start..]);
         let told = match (&self.server.auth, self.server.api) {
             (Auth::None, Api::V1) => format!(
-                "the server wants credentials, and none are set: set INFLUXDB_USER and INFLUXDB_PASSWORD ({told})"
+                "the server wants credentials, and none are set: set INFLUXDB_USER and INFLUXDB_PASSWORD {said}"
             ),
             (Auth::None, _) => {
-                format!("the server wants a token, and none is set: set INFLUXDB_TOKEN ({told})")
+                format!("the server wants a token, and none is set: set INFLUXDB_TOKEN {said}")
             }
             _ => told.to_owned(),
         };

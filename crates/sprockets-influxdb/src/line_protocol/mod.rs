@@ -69,7 +69,7 @@ impl<'a> RawLine<'a> {
     }
 
     /// Whether it has an unsigned integer (`1u`), which the v1 API does not know.
-    pub(crate) fn has_unsigned(&self) -> bool {
+    pub fn has_unsigned(&self) -> bool {
         self.has_unsigned
     }
 }
