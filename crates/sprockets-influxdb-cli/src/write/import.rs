@@ -82,8 +82,12 @@ impl Import {
         let added = RawLine::parse(line.bytes, self.precision)
             .and_then(|line| self.client.add_line(database, &line));
         if let Err(problem) = added {
-            if self.counts.invalid.fetch_add(1, Ordering::Relaxed) < SHOWN {
-                self.tell(Event::Invalid(invalid(name, line, &problem)));
+            match self.counts.invalid.fetch_add(1, Ordering::Relaxed) {
+                ..SHOWN => self.tell(Event::Invalid(invalid(name, line, &problem))),
+                SHOWN => {
+                    self.tell(Event::Invalid("further ones are counted, not shown".to_owned()))
+                }
+                _ => {}
             }
         }
         self.counts.lines.fetch_add(1, Ordering::Relaxed);

@@ -227,7 +227,12 @@ impl HttpTransport {
                 configuration(format!("no TLS with {peer}: {error}"))
             }
             ureq::Error::ConnectProxyFailed(answer) => {
-                let reason = format!("no connection to {peer}: {}", clean(answer));
+                let todo = if answer.contains("responded 407") {
+                    "; put its credentials into the proxy's URL"
+                } else {
+                    "; check the proxy that the environment names"
+                };
+                let reason = format!("no connection to {peer}: {}{todo}", clean(answer));
                 // "proxy server responded 407/407"
                 if answer.contains("responded 4") { configuration(reason) } else { unknown(reason) }
             }
