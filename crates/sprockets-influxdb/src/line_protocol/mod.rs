@@ -39,8 +39,8 @@ impl<'a> RawLine<'a> {
     /// # Errors
     ///
     /// What no InfluxDB takes: a part that is missing or empty, a value that is none, a timestamp out of range. Beyond
-    /// that a name of a field with a `"` in it, a backslash that InfluxDB 1.x and 3.x read differently, and what is not
-    /// UTF-8.
+    /// that what they read differently: a name of a field with a `"` in it, backslashes before a delimiter or a line
+    /// break, an unescaped `=` in a tag, and what is not UTF-8.
     pub fn parse(line: &'a [u8], precision: Precision) -> Result<Self> {
         let line = trimmed(line);
         let Ok(text) = std::str::from_utf8(line) else {
@@ -149,6 +149,7 @@ mod tests {
             ("m,a= f=1", "the tag a has no value"),
             ("m,=b f=1", "a tag has no name"),
             ("m,a=b=c f=1", "the tag a has an unescaped ="),
+            ("m,a==b f=1", "the tag a has an unescaped ="),
             ("m,a=b, f=1", "a tag has no name"),
             ("m =1", "a field has no name"),
             ("m f", "the field f has no value"),

@@ -58,11 +58,12 @@ impl<'a> Scanner<'a> {
                         name"
                 .to_owned());
         }
-        if !self.skip(b'=') || self.name(is_delimiter)?.is_empty() {
-            return Err(format!("the tag {key} has no value: give it one, or leave the tag out"));
-        }
+        let is_valued = self.skip(b'=') && !self.name(is_delimiter)?.is_empty();
         if self.peek() == Some(b'=') {
             return Err(format!("the tag {key} has an unescaped = in its value: expected \\="));
+        }
+        if !is_valued {
+            return Err(format!("the tag {key} has no value: give it one, or leave the tag out"));
         }
         Ok(())
     }
