@@ -15,7 +15,7 @@ def command(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]
 
 
 def test_check_tells_what_would_become_of_a_write(server: testing.Server) -> None:
-    server.set_databases(["there"])
+    server.only_databases(["there"])
     done = command("check", "--url", server.url, "--database", "there", "--json")
     assert done.returncode == 0, done
     assert json.loads(done.stdout)["checks"][0]["ok"]

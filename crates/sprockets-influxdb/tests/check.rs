@@ -1,5 +1,7 @@
 //! `Client::check` tells what a server would do with a write, and stores nothing.
 
+use std::time::Duration;
+
 use Finding::{Failed, Passed, Unknown};
 use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Api, Check, Client, Config, Finding};
@@ -90,4 +92,20 @@ fn a_stranger_and_a_proxy_are_told_from_an_influxdb() {
         told.contains("none are set") && told.contains("(Server: nginx): it may be a proxy"),
         "{told}"
     );
+}
+
+#[test]
+fn no_reply_says_where_to_look() {
+    let server = Server::start();
+    for fault in [Fault::close(), Fault::black_hole()] {
+        server.inject_always(fault);
+        let found = check(&server, Config::new().timeout(Duration::from_millis(50)), Some("db"));
+        let told = says(&found.connection);
+        assert!(
+            found.connection.is_failed() && told.contains("look into the server's log"),
+            "{told}"
+        );
+        assert_eq!(says(&found.database), "there is no connection");
+        server.clear_faults();
+    }
 }

@@ -14,6 +14,9 @@ use super::import::Counts;
 /// How often a line is written where there is no terminal.
 const PLAIN: Duration = Duration::from_secs(10);
 
+/// After so long without progress the reason is shown.
+const STALLED: Duration = Duration::from_secs(2);
+
 const BAR: &str = "{bytes} of {total_bytes} [{bar:30}] {eta} left, {msg}";
 const SPINNER: &str = "{spinner} {bytes}, {msg}";
 
@@ -24,13 +27,15 @@ pub(crate) struct Progress {
     started: Instant,
     looked: Instant,
     told: Instant,
+    /// What was decided at the last look, and since when it is so much.
+    decided: (u64, Instant),
 }
 
 impl Progress {
     pub(crate) fn new(is_quiet: bool, size: Option<u64>) -> Self {
         let bar = (!is_quiet && io::stderr().is_terminal()).then(|| bar(size));
         let now = Instant::now();
-        Self { bar, is_quiet, size, started: now, looked: now, told: now }
+        Self { bar, is_quiet, size, started: now, looked: now, told: now, decided: (0, now) }
     }
 
     /// Whether it is time to look again.
@@ -44,6 +49,10 @@ impl Progress {
 
     pub(crate) fn update(&mut self, counts: &Counts, stats: &Stats) {
         let bytes = counts.bytes.load(Ordering::Relaxed);
+        let decided = stats.delivered + stats.rejected;
+        if stats.pending == 0 || decided != self.decided.0 {
+            self.decided = (decided, Instant::now());
+        }
         let state = self.state(counts, stats);
         if let Some(bar) = &self.bar {
             bar.set_position(bytes);
@@ -85,7 +94,7 @@ impl Progress {
         for (what, count) in others.into_iter().filter(|(_, count)| *count > 0) {
             state += &format!(", {} {what}", HumanCount(count));
         }
-        if let (0, Some(error)) = (rate, &stats.last_error) {
+        if let (true, Some(error)) = (self.decided.1.elapsed() >= STALLED, &stats.last_error) {
             state += &format!("; {error}");
         }
         state

@@ -78,7 +78,7 @@ impl Check {
                 let asked = Asked { server, database, peer: &peer };
                 asked.read(&seen, &attempt.verdict)
             }
-            None => Self::unconnected(peer, reason(&attempt.verdict).to_owned()),
+            None => Self::unconnected(peer, with_advice(reason(&attempt.verdict))),
         }
     }
 
@@ -234,6 +234,17 @@ impl Asked<'_> {
              a write; check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_URL{told}"
         )
     }
+}
+
+/// Not every way to fail says where to look.
+fn with_advice(reason: &str) -> String {
+    if ["INFLUXDB_", "check ", "put "].iter().any(|advice| reason.contains(advice)) {
+        return reason.to_owned();
+    }
+    format!(
+        "{reason}; look into the server's log, and check INFLUXDB_HOST, INFLUXDB_PORT, INFLUXDB_SCHEME and what is on the \
+         way there"
+    )
 }
 
 fn stranger(seen: &Seen) -> String {
