@@ -28,16 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("fuzzing", &["buffer", "delivery", "measurement"]),
     // Where a line ends is the buffer's to say, or a line would end elsewhere once it is in there.
-    (
-        "line_protocol",
-        &[
-            "buffer::known_line_end",
-            "buffer::line_end",
-            "config::Precision",
-            "error",
-            "measurement::Timestamp",
-        ],
-    ),
+    ("line_protocol", &["buffer::lines", "config::Precision", "error", "measurement::Timestamp"]),
     ("measurement", &["error"]),
     ("stats", &[]),
     ("sync", &[]),

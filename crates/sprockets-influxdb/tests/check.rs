@@ -1,7 +1,5 @@
 //! `Client::check` tells what a server would do with a write, and stores nothing.
 
-use std::time::Duration;
-
 use Finding::{Failed, Passed, Unknown};
 use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Api, Check, Client, Config, Finding};
@@ -99,7 +97,7 @@ fn no_reply_says_where_to_look() {
     let server = Server::start();
     for fault in [Fault::close(), Fault::black_hole()] {
         server.inject_always(fault);
-        let found = check(&server, Config::new().timeout(Duration::from_millis(50)), Some("db"));
+        let found = check(&server, Config::new().set("timeout", "50").unwrap(), Some("db"));
         let told = says(&found.connection);
         assert!(
             found.connection.is_failed() && told.contains("look into the server's log"),

@@ -6,7 +6,7 @@ mod scanner;
 
 pub use reader::{LineReader, SourceLine};
 
-use crate::buffer::line_end;
+use crate::buffer::lines::line_end;
 use crate::config::Precision;
 use crate::error::{Error, Result};
 use crate::measurement::Timestamp;
