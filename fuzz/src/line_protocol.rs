@@ -2,8 +2,8 @@
 //! takes, the one of InfluxDB 3.x takes as well, and reads the same.
 
 use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
-use sprockets_influxdb::fuzzing;
 use sprockets_influxdb::testing::{self, Point, Value};
+use sprockets_influxdb::{LineReader, Precision, RawLine, fuzzing};
 
 pub fn check(bytes: &[u8]) {
     let lines = fuzzing::lines(bytes);
@@ -13,6 +13,18 @@ pub fn check(bytes: &[u8]) {
         check_text(line);
     }
     check_text(bytes);
+    check_foreign(bytes);
+}
+
+/// What is taken of somebody's lines is one line each.
+fn check_foreign(bytes: &[u8]) {
+    let mut reader = LineReader::new(bytes);
+    while let Some(line) = reader.next_line().expect("memory can be read") {
+        if let Ok(line) = RawLine::parse(line.bytes, Precision::Nanoseconds) {
+            let whole = format!("{} 7\n{0} 7\n", line.text());
+            assert_eq!(fuzzing::lines(whole.as_bytes()).len(), 2, "{whole:?}");
+        }
+    }
 }
 
 fn check_text(bytes: &[u8]) {

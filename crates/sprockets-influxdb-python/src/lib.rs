@@ -1,6 +1,7 @@
 //! The Python package's native module: translation between Python and the core, no logic of its own.
 
 mod client;
+mod command;
 mod flush;
 mod items;
 mod log;
@@ -18,6 +19,8 @@ mod _native {
         add_measurement, base_tags_in_force, configure, end, flush_begin, flush_sync, install,
         record, record_at, reset, settings, shutdown_begin, shutdown_sync, stamp, stats,
     };
+    #[pymodule_export]
+    use crate::command::command;
     #[pymodule_export]
     use crate::flush::Flush;
     #[pymodule_export]

@@ -104,6 +104,11 @@
 //! # Ok::<(), sprockets_influxdb::Error>(())
 //! ```
 //!
+//! # Lines that are there already
+//!
+//! [`LineReader`] cuts files into lines, [`RawLine`] says what is wrong with one, and [`Client::add_line`] adds it, by the
+//! same way as a measurement. [`Client::check`] tells beforehand, and without a write, whether the server would take it.
+//!
 //! # Flush and shutdown
 //!
 //! [`Client::flush`] and [`Client::shutdown`] block until everything that was added before has been decided, at most for the
@@ -165,6 +170,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod line_protocol;
 mod measurement;
 mod stats;
 mod sync;
@@ -174,7 +180,9 @@ pub mod testing;
 
 pub use client::{Client, Flush, add_measurement, flush, install, installed, shutdown};
 pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting};
+pub use delivery::{Check, Finding};
 pub use error::{Error, ErrorKind, Result};
+pub use line_protocol::{LineReader, RawLine, SourceLine};
 pub use measurement::{DurationGuard, FieldValue, Measurement, Timestamp};
 pub use stats::{DropReason, Dropped, Report, Stats};
 /// For the Python package.

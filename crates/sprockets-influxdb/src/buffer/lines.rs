@@ -17,19 +17,29 @@ pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Where the first line ends, after its line feed.
 pub(crate) fn line_end(bytes: &[u8]) -> usize {
+    known_line_end(bytes).unwrap_or_else(|end| end)
+}
+
+/// As [`line_end`]; an `Err` if more bytes could change it.
+pub(crate) fn known_line_end(bytes: &[u8]) -> Result<usize, usize> {
     let mut at = match head_end(bytes) {
         Ok(fields) => fields,
-        Err(end) => return end,
+        Err(end) if bytes.get(end.wrapping_sub(1)) == Some(&b'\n') => return Ok(end),
+        Err(end) => return Err(end),
     };
     // Among the fields a quote opens a string, since a field's name has none.
+    let mut is_known = true;
     while let Some(found) = memchr2(b'"', b'\n', &bytes[at..]) {
         at += found + 1;
         if bytes[at - 1] == b'\n' {
-            return at;
+            return if is_known { Ok(at) } else { Err(at) };
         }
-        at = string_end(bytes, at);
+        at = string_end(bytes, at).unwrap_or_else(|end| {
+            is_known = false;
+            end
+        });
     }
-    bytes.len()
+    Err(bytes.len())
 }
 
 /// Where the name and tags end, or the line, if it ends before.
@@ -47,18 +57,18 @@ fn head_end(bytes: &[u8]) -> Result<usize, usize> {
     Err(bytes.len())
 }
 
-/// Where a string ends whose contents begin at `at`.
-fn string_end(bytes: &[u8], start: usize) -> usize {
+/// Where a string ends whose contents begin at `start`; if it is never closed, where it had better end.
+fn string_end(bytes: &[u8], start: usize) -> Result<usize, usize> {
     let mut at = start;
     while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
         at += found + 1;
         if bytes[at - 1] == b'"' {
-            return at;
+            return Ok(at);
         }
         at = (at + 1).min(bytes.len());
     }
-    // A string that is never closed: better one bad line than all that follow it.
-    memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |found| start + found)
+    // Better one bad line than all that follow it.
+    Err(memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |found| start + found))
 }
 
 #[cfg(test)]
@@ -79,6 +89,18 @@ mod tests {
         assert_eq!(lines(&bytes).collect::<Vec<_>>(), all);
         bytes.push(b'\n');
         assert_eq!(lines(&bytes).collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn an_end_is_known_once_nothing_can_change_it() {
+        for text in ["m f=1 7\n", "m f=\"a\nb\" 7\n", "m\n"] {
+            let bytes = text.as_bytes();
+            assert_eq!(known_line_end(bytes), Ok(bytes.len()), "{text:?}");
+            for cut in 0..bytes.len() {
+                assert!(known_line_end(&bytes[..cut]).is_err(), "{text:?} {cut}");
+            }
+        }
+        assert_eq!(known_line_end(b"m f=\"a\nm f=1\n"), Err(7));
     }
 
     #[test]

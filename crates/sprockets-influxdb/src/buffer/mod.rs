@@ -7,14 +7,12 @@
 mod amount;
 mod batch;
 mod chunk;
-mod lines;
+pub(crate) mod lines;
 mod queue;
 mod shard;
 
 pub(crate) use amount::Amount;
 pub(crate) use batch::Batch;
-#[cfg(fuzzing)]
-pub(crate) use lines::lines;
 pub(crate) use queue::{Door, Order, Outcome, Place};
 
 use std::sync::atomic::{AtomicBool, Ordering};

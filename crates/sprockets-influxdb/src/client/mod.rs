@@ -17,9 +17,10 @@ use once_cell::race::OnceBox;
 
 use crate::buffer::{Buffer, Incoming, Notes};
 use crate::config::{Config, Setting};
-use crate::delivery::{Sender, Threads};
-use crate::error::Result;
-use crate::measurement::{Clock, Measurement};
+use crate::delivery::{Check, Sender, Threads};
+use crate::error::{Error, Result};
+use crate::line_protocol::RawLine;
+use crate::measurement::{Clock, Line, Measurement, Timestamp};
 use crate::stats::{DropReason, Report, Stats};
 use crate::sync::lock;
 use crate::sys;
@@ -99,6 +100,37 @@ impl Client {
     #[inline]
     pub fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
         self.core().add_measurement(measurement)
+    }
+
+    /// Adds a line that is there already, such as one of a file, for a database. It is stored as it stands, without the
+    /// base tags; one without a timestamp is stamped now, so that equal lines do not overwrite each other. Otherwise as
+    /// [`add_measurement`](Self::add_measurement).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use sprockets_influxdb::{Client, Config, Precision, RawLine};
+    /// # let server = sprockets_influxdb::testing::Server::start();
+    /// # let client = Client::new(Config::new().url(&server.url())?)?;
+    /// let line = RawLine::parse(b"cpu,host=a load=0.5 1700000000", Precision::Seconds)?;
+    /// client.add_line("example", &line)?;
+    /// # assert!(client.flush(Duration::from_secs(30)).is_complete());
+    /// # assert_eq!(server.points("example")[0].timestamp, 1_700_000_000_000_000_000);
+    /// # Ok::<(), sprockets_influxdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An empty name of a database, and an unsigned integer over the v1 API, which has no type for it. The line is
+    /// counted as dropped ([`DropReason::Invalid`]).
+    pub fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
+        self.core().add_line(database, line)
+    }
+
+    /// Asks the server whether it would take measurements for that database, or for any: one request, by the way that
+    /// deliveries take, that stores nothing. Blocks for [`Config::timeout`] at most, and touches neither buffer nor books.
+    pub fn check(&self, database: Option<&str>) -> Check {
+        let active = self.core().active.load();
+        Check::make(&active.settings.server, active.settings.precision, database)
     }
 
     /// Submits what is buffered, and waits until everything that was added before the call has been decided
@@ -270,8 +302,34 @@ impl Core {
             return Ok(());
         }
         let line = measurement.line(&active.base_tags, active.divisor);
+        self.push(&active, measurement.database_bytes(), &line, notes);
+        Ok(())
+    }
+
+    fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
+        let active = self.active.load();
+        let problem = if !active.settings.enabled {
+            self.drop_added(DropReason::Disabled, Notes::default());
+            return Ok(());
+        } else if database.is_empty() {
+            "the line has no database: name one"
+        } else if line.has_unsigned() && !active.has_unsigned {
+            "it has an unsigned integer, which the v1 API does not know: write 1i"
+        } else {
+            let timestamp = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
+            let timestamp = timestamp.div_euclid(active.divisor);
+            let line = Line::of_text(line.text().as_bytes(), timestamp);
+            self.push(&active, database.as_bytes(), &line, Notes::default());
+            return Ok(());
+        };
+        self.drop_added(DropReason::Invalid, Notes::default());
+        Err(Error::measurement(problem))
+    }
+
+    #[inline]
+    fn push(&self, active: &Active, database: &[u8], line: &Line<'_>, notes: Notes) {
         let incoming = Incoming {
-            database: measurement.database_bytes(),
+            database,
             precision: active.settings.precision,
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
@@ -279,7 +337,6 @@ impl Core {
         if self.buffer.push(incoming, notes) {
             self.threads.ensure_listener();
         }
-        Ok(())
     }
 
     #[cold]

@@ -9,7 +9,7 @@ use super::choice::{Api, Precision};
 use super::secret::Secret;
 use super::setting::Origin;
 use super::url::{Scheme, is_loopback, masked_query};
-use super::value::{self, Asked};
+use super::value::{self, Asked, Source};
 use crate::error::{Error, Result};
 
 /// A server, and how to speak to it.
@@ -39,14 +39,14 @@ pub(crate) enum Auth {
     Token(Secret),
 }
 
-/// The parts of a URL and of credentials that are in force, each with its origin.
+/// The parts of a URL and of credentials that are in force, each with its source.
 pub(super) struct Address {
-    pub(super) scheme: (Scheme, Origin),
-    pub(super) host: (String, Origin),
+    pub(super) scheme: (Scheme, Source),
+    pub(super) host: (String, Source),
     /// `None`: the scheme's own.
-    pub(super) port: (Option<u16>, Origin),
-    pub(super) user: (Option<String>, Origin),
-    pub(super) password: (Option<Secret>, Origin),
+    pub(super) port: (Option<u16>, Source),
+    pub(super) user: (Option<String>, Source),
+    pub(super) password: (Option<Secret>, Source),
 }
 
 impl Address {
@@ -54,8 +54,8 @@ impl Address {
     /// if it was.
     pub(super) fn resolve(config: &Config) -> Result<Self> {
         let url = config.url.value()?;
-        let from_url = config.url.origin();
-        let over = |part: Origin| url.filter(|_| from_url >= part);
+        let from_url = config.url.from();
+        let over = |part: Origin| url.filter(|_| from_url.origin >= part);
         // Asked all at once, so that what a URL overrides is refused as well when it cannot be read.
         let (scheme, host, port) =
             (config.scheme.value()?, config.host.value()?, config.port.value()?);
@@ -63,25 +63,27 @@ impl Address {
 
         let host = match over(config.host.origin()) {
             Some(url) => (url.host.clone(), from_url),
-            None => (host.map_or("localhost", String::as_str).to_owned(), config.host.origin()),
+            None => (host.map_or("localhost", String::as_str).to_owned(), config.host.from()),
         };
         let scheme = match (over(config.scheme.origin()), scheme) {
             (Some(url), _) => (url.scheme, from_url),
-            (None, Some(scheme)) => (*scheme, config.scheme.origin()),
-            (None, None) if is_loopback(&host.0) => (Scheme::Http, Origin::Default),
-            (None, None) => (Scheme::Https, Origin::Default),
+            (None, Some(scheme)) => (*scheme, config.scheme.from()),
+            (None, None) if is_loopback(&host.0) => (Scheme::Http, Source::DEFAULT),
+            (None, None) => (Scheme::Https, Source::DEFAULT),
         };
         let port = match over(config.port.origin()) {
             Some(url) => (url.port, from_url),
-            None => (Some(port.copied().unwrap_or(8086)), config.port.origin()),
+            None => (Some(port.copied().unwrap_or(8086)), config.port.from()),
         };
         let user = match url.and_then(|url| url.user.as_ref()) {
-            Some(user) if from_url > config.user.origin() => (Some(user), from_url),
-            _ => (user, config.user.origin()),
+            Some(user) if from_url.origin > config.user.origin() => (Some(user), from_url),
+            _ => (user, config.user.from()),
         };
         let password = match url.and_then(|url| url.password.as_ref()) {
-            Some(password) if from_url > config.password.origin() => (Some(password), from_url),
-            _ => (password, config.password.origin()),
+            Some(password) if from_url.origin > config.password.origin() => {
+                (Some(password), from_url)
+            }
+            _ => (password, config.password.from()),
         };
         let (user, password) = ((user.0.cloned(), user.1), (password.0.cloned(), password.1));
         Ok(Self { scheme, host, port, user, password })

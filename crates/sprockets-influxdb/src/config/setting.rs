@@ -3,13 +3,14 @@
 use std::fmt;
 
 use super::table::Row;
+use super::value::Source;
 
 /// One setting: what it is, its value in force, and where that came from.
 #[derive(Clone)]
 pub struct Setting {
     pub(super) row: &'static Row,
     pub(super) value: String,
-    pub(super) origin: Origin,
+    pub(super) source: Source,
 }
 
 /// Where a value in force came from; a later one wins over an earlier one.
@@ -52,12 +53,18 @@ impl Setting {
 
     /// Where the value came from.
     pub fn origin(&self) -> Origin {
-        self.origin
+        self.source.origin
+    }
+
+    /// The variable, or the setter's argument, that the value came from: another's than its own where a URL stands for
+    /// its parts, or the other way round. `None` for a default.
+    pub fn source(&self) -> Option<&'static str> {
+        Some(self.source.name).filter(|name| !name.is_empty())
     }
 }
 
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?} ({:?})", self.name(), self.value, self.origin)
+        write!(f, "{}: {:?} ({:?})", self.name(), self.value, self.origin())
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::server::{Address, Auth};
-use super::setting::{Origin, Setting};
+use super::setting::Setting;
 use super::settings::Settings;
 use super::url::{self, WriteUrl};
 use super::value::{self, Source};
@@ -52,8 +52,8 @@ pub(super) fn set(config: &mut Config, name: &str, text: &str) -> Result<()> {
 pub(super) fn show(config: &Config, settings: &Settings, address: &Address) -> Vec<Setting> {
     let now = InForce { config, settings, address };
     let shown = ROWS.iter().map(|row| {
-        let (value, origin) = (row.show)(&now);
-        Setting { row, value, origin }
+        let (value, source) = (row.show)(&now);
+        Setting { row, value, source }
     });
     shown.collect()
 }
@@ -70,8 +70,8 @@ pub(super) struct Row {
     pub(super) default: &'static str,
     /// Takes the variable's text, or the argument's.
     read: fn(&mut Config, Source, &str) -> Result<()>,
-    /// The value in force, never a secret, and its origin.
-    show: fn(&InForce<'_>) -> (String, Origin),
+    /// The value in force, never a secret, and where it came from.
+    show: fn(&InForce<'_>) -> (String, Source),
 }
 
 /// All that there is to show.
@@ -90,10 +90,9 @@ impl InForce<'_> {
         }
     }
 
-    fn url_origin(&self) -> Origin {
+    fn url_source(&self) -> Source {
         let address = self.address;
-        let parts = address.scheme.1.max(address.host.1).max(address.port.1);
-        parts.max(self.config.url.origin())
+        nearest([self.config.url.from(), address.host.1, address.port.1, address.scheme.1])
     }
 
     fn port(&self) -> u16 {
@@ -122,13 +121,19 @@ impl InForce<'_> {
         }
     }
 
-    fn base_tags_origin(&self) -> Origin {
+    fn base_tags_source(&self) -> Source {
         if self.config.base_tags.is_empty() {
-            self.config.tag_hostname.origin().max(self.config.environment.origin())
+            nearest([self.config.tag_hostname.from(), self.config.environment.from()])
         } else {
-            Origin::Argument
+            Source::argument("base_tags")
         }
     }
+}
+
+/// The source that wins; the first of equals.
+fn nearest<const N: usize>(sources: [Source; N]) -> Source {
+    let nearer = |one: Source, other: Source| if other.origin > one.origin { other } else { one };
+    sources.into_iter().reduce(nearer).unwrap_or(Source::DEFAULT)
 }
 
 fn shown(value: Option<impl fmt::Display>) -> String {
@@ -155,7 +160,7 @@ static ROWS: &[Row] = &[
         about: "the whole URL, instead of scheme, host and port",
         default: "",
         read: |config, source, text| config.url.set(source, WriteUrl::parse(text)),
-        show: |now| (now.url(), now.url_origin()),
+        show: |now| (now.url(), now.url_source()),
     },
     Row {
         name: "scheme",
@@ -203,7 +208,7 @@ static ROWS: &[Row] = &[
         about: "whether anything is recorded at all",
         default: "true",
         read: |config, source, text| config.enabled.set(source, value::BOOLEAN.read(text)),
-        show: |now| (now.settings.enabled.to_string(), now.config.enabled.origin()),
+        show: |now| (now.settings.enabled.to_string(), now.config.enabled.from()),
     },
     Row {
         name: "submission_interval",
@@ -214,10 +219,7 @@ static ROWS: &[Row] = &[
             config.submission_interval.set(source, value::INTERVAL.read(text))
         },
         show: |now| {
-            (
-                milliseconds(now.settings.submission_interval),
-                now.config.submission_interval.origin(),
-            )
+            (milliseconds(now.settings.submission_interval), now.config.submission_interval.from())
         },
     },
     Row {
@@ -226,7 +228,7 @@ static ROWS: &[Row] = &[
         about: "most measurements in one batch",
         default: "10000",
         read: |config, source, text| config.max_batch_size.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.max_batch_size.to_string(), now.config.max_batch_size.origin()),
+        show: |now| (now.settings.max_batch_size.to_string(), now.config.max_batch_size.from()),
     },
     Row {
         name: "max_batch_bytes",
@@ -234,7 +236,7 @@ static ROWS: &[Row] = &[
         about: "most bytes of lines in one batch, before compression",
         default: "4194304",
         read: |config, source, text| config.max_batch_bytes.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.max_batch_bytes.to_string(), now.config.max_batch_bytes.origin()),
+        show: |now| (now.settings.max_batch_bytes.to_string(), now.config.max_batch_bytes.from()),
     },
     Row {
         name: "max_buffer_size",
@@ -242,7 +244,7 @@ static ROWS: &[Row] = &[
         about: "measurements in the buffer before the overflow policy decides",
         default: "25000",
         read: |config, source, text| config.max_buffer_size.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.max_buffer_size.to_string(), now.config.max_buffer_size.origin()),
+        show: |now| (now.settings.max_buffer_size.to_string(), now.config.max_buffer_size.from()),
     },
     Row {
         name: "max_buffer_bytes",
@@ -250,9 +252,7 @@ static ROWS: &[Row] = &[
         about: "bytes of lines in the buffer before the overflow policy decides",
         default: "67108864",
         read: |config, source, text| config.max_buffer_bytes.set(source, value::SIZE.read(text)),
-        show: |now| {
-            (now.settings.max_buffer_bytes.to_string(), now.config.max_buffer_bytes.origin())
-        },
+        show: |now| (now.settings.max_buffer_bytes.to_string(), now.config.max_buffer_bytes.from()),
     },
     Row {
         name: "trigger_size",
@@ -260,7 +260,7 @@ static ROWS: &[Row] = &[
         about: "measurements in the buffer that trigger a submission",
         default: "5000",
         read: |config, source, text| config.trigger_size.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.trigger_size.to_string(), now.config.trigger_size.origin()),
+        show: |now| (now.settings.trigger_size.to_string(), now.config.trigger_size.from()),
     },
     Row {
         name: "overflow",
@@ -268,7 +268,7 @@ static ROWS: &[Row] = &[
         about: "what a full buffer does: `newest` or `oldest` is dropped, or `block`",
         default: "newest",
         read: |config, source, text| config.overflow.set(source, choice::OVERFLOW.read(text)),
-        show: |now| (now.settings.overflow.to_string(), now.config.overflow.origin()),
+        show: |now| (now.settings.overflow.to_string(), now.config.overflow.from()),
     },
     Row {
         name: "block_timeout",
@@ -276,7 +276,7 @@ static ROWS: &[Row] = &[
         about: "milliseconds that `block` may hold the caller up",
         default: "5000",
         read: |config, source, text| config.block_timeout.set(source, value::WAIT.read(text)),
-        show: |now| (milliseconds(now.settings.block_timeout), now.config.block_timeout.origin()),
+        show: |now| (milliseconds(now.settings.block_timeout), now.config.block_timeout.from()),
     },
     Row {
         name: "sample_probability",
@@ -287,10 +287,7 @@ static ROWS: &[Row] = &[
             config.sample_probability.set(source, value::PROBABILITY.read(text))
         },
         show: |now| {
-            (
-                format!("{:?}", now.settings.sample_probability),
-                now.config.sample_probability.origin(),
-            )
+            (format!("{:?}", now.settings.sample_probability), now.config.sample_probability.from())
         },
     },
     Row {
@@ -299,7 +296,7 @@ static ROWS: &[Row] = &[
         about: "most requests at a time",
         default: "10",
         read: |config, source, text| config.max_clients.set(source, value::CLIENTS.read(text)),
-        show: |now| (now.settings.max_clients.to_string(), now.config.max_clients.origin()),
+        show: |now| (now.settings.max_clients.to_string(), now.config.max_clients.from()),
     },
     Row {
         name: "api",
@@ -307,7 +304,7 @@ static ROWS: &[Row] = &[
         about: "the write API: `v1`, `v2` or `v3`",
         default: "v2 when an org is set; v3 when only a token is; else v1",
         read: |config, source, text| config.api.set(source, choice::API.read(text)),
-        show: |now| (now.settings.server.api.to_string(), now.config.api.origin()),
+        show: |now| (now.settings.server.api.to_string(), now.config.api.from()),
     },
     Row {
         name: "token",
@@ -315,7 +312,7 @@ static ROWS: &[Row] = &[
         about: "token, for v2 and v3",
         default: "",
         read: |config, source, text| config.token.set(source, value::token(Secret::new(text))),
-        show: |now| (shown(now.token()), now.config.token.origin()),
+        show: |now| (shown(now.token()), now.config.token.from()),
     },
     Row {
         name: "org",
@@ -323,7 +320,7 @@ static ROWS: &[Row] = &[
         about: "organisation, for v2",
         default: "",
         read: |config, source, text| config.org.set(source, Ok(text.into())),
-        show: |now| (shown(now.settings.server.org.as_ref()), now.config.org.origin()),
+        show: |now| (shown(now.settings.server.org.as_ref()), now.config.org.from()),
     },
     Row {
         name: "retention_policy",
@@ -334,7 +331,7 @@ static ROWS: &[Row] = &[
         show: |now| {
             (
                 shown(now.settings.server.retention_policy.as_ref()),
-                now.config.retention_policy.origin(),
+                now.config.retention_policy.from(),
             )
         },
     },
@@ -344,7 +341,7 @@ static ROWS: &[Row] = &[
         about: "precision of timestamps on the wire: `ns`, `us`, `ms` or `s`",
         default: "ns",
         read: |config, source, text| config.precision.set(source, choice::PRECISION.read(text)),
-        show: |now| (now.settings.precision.to_string(), now.config.precision.origin()),
+        show: |now| (now.settings.precision.to_string(), now.config.precision.from()),
     },
     Row {
         name: "gzip",
@@ -352,7 +349,7 @@ static ROWS: &[Row] = &[
         about: "whether bodies are compressed",
         default: "true; false to a loopback host",
         read: |config, source, text| config.gzip.set(source, value::BOOLEAN.read(text)),
-        show: |now| (now.settings.server.gzip.to_string(), now.config.gzip.origin()),
+        show: |now| (now.settings.server.gzip.to_string(), now.config.gzip.from()),
     },
     Row {
         name: "timeout",
@@ -360,7 +357,7 @@ static ROWS: &[Row] = &[
         about: "milliseconds for one request, from connect to the last byte of the reply",
         default: "10000",
         read: |config, source, text| config.timeout.set(source, value::TIMEOUT.read(text)),
-        show: |now| (milliseconds(now.settings.server.timeout), now.config.timeout.origin()),
+        show: |now| (milliseconds(now.settings.server.timeout), now.config.timeout.from()),
     },
     Row {
         name: "shutdown_timeout",
@@ -369,7 +366,7 @@ static ROWS: &[Row] = &[
         default: "5000",
         read: |config, source, text| config.shutdown_timeout.set(source, value::WAIT.read(text)),
         show: |now| {
-            (milliseconds(now.settings.shutdown_timeout), now.config.shutdown_timeout.origin())
+            (milliseconds(now.settings.shutdown_timeout), now.config.shutdown_timeout.from())
         },
     },
     Row {
@@ -381,7 +378,7 @@ static ROWS: &[Row] = &[
         show: |now| {
             (
                 shown(now.settings.server.ca_file.as_deref().map(Path::display)),
-                now.config.ca_file.origin(),
+                now.config.ca_file.from(),
             )
         },
     },
@@ -394,7 +391,7 @@ static ROWS: &[Row] = &[
         show: |now| {
             (
                 now.config.tag_hostname.valid().unwrap_or(&true).to_string(),
-                now.config.tag_hostname.origin(),
+                now.config.tag_hostname.from(),
             )
         },
     },
@@ -404,7 +401,7 @@ static ROWS: &[Row] = &[
         about: "the tag `environment`; unset: none",
         default: "",
         read: |config, source, text| config.environment.set(source, Ok(text.into())),
-        show: |now| (shown(now.config.environment.valid()), now.config.environment.origin()),
+        show: |now| (shown(now.config.environment.valid()), now.config.environment.from()),
     },
     Row {
         name: "base_tags",
@@ -414,7 +411,7 @@ static ROWS: &[Row] = &[
         read: |_, source, _| {
             Err(source.error("a text cannot be read as tags: expected names with values"))
         },
-        show: |now| (tags(&now.settings.base_tags), now.base_tags_origin()),
+        show: |now| (tags(&now.settings.base_tags), now.base_tags_source()),
     },
 ];
 
@@ -422,6 +419,7 @@ static ROWS: &[Row] = &[
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use super::super::setting::Origin;
     use super::super::tests::environment;
     use super::*;
 
@@ -678,6 +676,25 @@ mod tests {
             shown(&config, "INFLUXDB_URL"),
             ("https://db:2/write".to_owned(), Origin::Argument)
         );
+    }
+
+    #[test]
+    fn a_value_names_what_decided_it() {
+        let source = |config: &Config, name: &str| {
+            let settings = config.settings().unwrap();
+            settings.iter().find(|setting| setting.name() == name).unwrap().source()
+        };
+        let config =
+            environment(&[("INFLUXDB_URL", "https://me@db"), ("INFLUXDB_PORT", "1")]).unwrap();
+        for name in ["url", "scheme", "host", "port", "user"] {
+            assert_eq!(source(&config, name), Some("INFLUXDB_URL"), "{name}");
+        }
+        assert_eq!(source(&config, "timeout"), None);
+        let config = config.port(2);
+        assert_eq!((source(&config, "port"), source(&config, "url")), (Some("port"), Some("port")));
+        let config = environment(&[("INFLUXDB_HOST", "db"), ("ENVIRONMENT", "e")]).unwrap();
+        assert_eq!(source(&config, "url"), Some("INFLUXDB_HOST"));
+        assert_eq!(source(&config, "base_tags"), Some("ENVIRONMENT"));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) struct Source {
 }
 
 impl Source {
+    pub(super) const DEFAULT: Self = Self { origin: Origin::Default, name: "" };
+
     pub(super) fn argument(name: &'static str) -> Self {
         let origin = Origin::Argument;
         Self { origin, name }
@@ -75,8 +77,13 @@ impl<T> Asked<T> {
         self.0.as_ref().map(|(_, source)| *source)
     }
 
+    /// As [`Asked::source`], with one for the default.
+    pub(super) fn from(&self) -> Source {
+        self.source().unwrap_or(Source::DEFAULT)
+    }
+
     pub(super) fn origin(&self) -> Origin {
-        self.source().map_or(Origin::Default, |source| source.origin)
+        self.from().origin
     }
 }
 

@@ -66,6 +66,11 @@ impl HttpTransport {
         Way::new(server).map(|way| Self::along(Arc::new(way)))
     }
 
+    /// What connections are made to, for a person.
+    pub(super) fn shown(&self) -> String {
+        self.way.shown()
+    }
+
     fn along(way: Arc<Way>) -> Self {
         let (pooled, announces) = (AtomicBool::new(false), AtomicBool::new(true));
         Self { way, agent: OnceLock::new(), pooled, announces }
@@ -103,7 +108,8 @@ impl HttpTransport {
         Ok(self.agent.get_or_init(make))
     }
 
-    /// One request, and what came of it. `timeout` is what the first of two has left to the second.
+    /// One request, and what came of it. `timeout` is what the first of two has left to the second. `look` sees the reply's
+    /// head.
     fn exchange(
         &self,
         agent: &Agent,
@@ -111,6 +117,7 @@ impl HttpTransport {
         batch: &Batch,
         body: &Body,
         timeout: Option<Duration>,
+        look: &mut dyn FnMut(&Response<ureq::Body>),
     ) -> Exchange {
         let mut request = self.way.request(url, body);
         if body.length() > ANNOUNCED && self.announces.load(Ordering::Relaxed) {
@@ -129,7 +136,10 @@ impl HttpTransport {
         let bytes_sent = reader.taken();
         let whole = bytes_sent == body.length();
         let (again, verdict) = match result {
-            Ok(reply) => (self.is_unannounceable(&reply), self.read(reply, batch, whole)),
+            Ok(reply) => {
+                look(&reply);
+                (self.is_unannounceable(&reply), self.read(reply, batch, whole))
+            }
             Err(error) => (self.is_passing(&error), self.lost(&error, whole)),
         };
         Exchange { again, attempt: Attempt { verdict, bytes_sent } }
@@ -200,12 +210,14 @@ impl HttpTransport {
             ureq::Error::Timeout(_) => {
                 unknown(format!("no reply from {peer} within {:?}", self.way.timeout))
             }
-            ureq::Error::HostNotFound => unknown(format!("no address for {peer}")),
+            ureq::Error::HostNotFound => {
+                unknown(format!("no address for {peer}: check INFLUXDB_HOST"))
+            }
             ureq::Error::Io(error) => match (tls::refusal(error, &self.way.peer), error.kind()) {
                 (Some(todo), _) => configuration(todo),
-                (None, io::ErrorKind::ConnectionRefused) => {
-                    unknown(format!("no server at {peer}: connection refused"))
-                }
+                (None, io::ErrorKind::ConnectionRefused) => unknown(format!(
+                    "no server at {peer}: connection refused; start it, or check INFLUXDB_HOST and INFLUXDB_PORT"
+                )),
                 (None, kind) if is_disconnect(kind) => {
                     unknown(format!("{peer} closed the connection before it replied"))
                 }
@@ -215,7 +227,12 @@ impl HttpTransport {
                 configuration(format!("no TLS with {peer}: {error}"))
             }
             ureq::Error::ConnectProxyFailed(answer) => {
-                let reason = format!("no connection to {peer}: {}", clean(answer));
+                let todo = if answer.contains("responded 407") {
+                    "; put its credentials into the proxy's URL"
+                } else {
+                    "; check the proxy that the environment names"
+                };
+                let reason = format!("no connection to {peer}: {}{todo}", clean(answer));
                 // "proxy server responded 407/407"
                 if answer.contains("responded 4") { configuration(reason) } else { unknown(reason) }
             }
@@ -238,10 +255,13 @@ impl HttpTransport {
             _ => unknown(format!("no request to {peer} could be made")),
         }
     }
-}
 
-impl Transport for HttpTransport {
-    fn send(&self, batch: &Batch) -> Attempt {
+    /// As [`Transport::send`]; `look` sees the head of each reply.
+    pub(super) fn send_and_look(
+        &self,
+        batch: &Batch,
+        look: &mut dyn FnMut(&Response<ureq::Body>),
+    ) -> Attempt {
         let Some(url) = self.way.url(batch) else {
             let reason =
                 clean(&format!("no URL can hold the name of database {:?}", batch.database()));
@@ -253,13 +273,19 @@ impl Transport for HttpTransport {
         };
         let body = Body::of(batch, self.way.gzip);
         let started = Instant::now();
-        let first = self.exchange(agent, &url, batch, &body, None);
+        let first = self.exchange(agent, &url, batch, &body, None, look);
         let left = self.way.timeout.saturating_sub(started.elapsed());
         if !first.again || left.is_zero() {
             return first.attempt;
         }
-        let second = self.exchange(agent, &url, batch, &body, Some(left)).attempt;
+        let second = self.exchange(agent, &url, batch, &body, Some(left), look).attempt;
         Attempt { bytes_sent: first.attempt.bytes_sent + second.bytes_sent, ..second }
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, batch: &Batch) -> Attempt {
+        self.send_and_look(batch, &mut |_| {})
     }
 
     fn afresh(&self) -> Arc<dyn Transport> {
@@ -723,10 +749,8 @@ mod tests {
     fn no_server_is_an_unknown_cause() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (cause, reason) = waits(send(&server(address), &Batch::of("db", &["m f=1"])).verdict);
-        assert_eq!(
-            (cause, reason),
-            (Cause::Unknown, format!("no server at {address}: connection refused"))
-        );
+        let told = format!("no server at {address}: connection refused; start it, or check ");
+        assert!(cause == Cause::Unknown && reason.starts_with(&told), "{reason}");
 
         let unknown =
             Server { url: "http://no-such-host.invalid:1/write".to_owned(), ..server(address) };

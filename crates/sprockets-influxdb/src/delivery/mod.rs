@@ -3,6 +3,7 @@
 
 mod backoff;
 mod body;
+mod check;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod http;
@@ -18,6 +19,7 @@ mod verdict;
 mod way;
 mod words;
 
+pub use check::{Check, Finding};
 pub(crate) use http::HttpTransport;
 pub(crate) use threads::Threads;
 pub(crate) use transport::Transport;

@@ -54,7 +54,12 @@ impl<R: Resolver> Resolver for Remembering<R> {
                 return Ok(resolved);
             }
         }
-        let resolved = self.resolver.resolve(uri, config, timeout)?;
+        let resolved =
+            self.resolver.resolve(uri, config, timeout).map_err(|error| match error {
+                // There is no connection yet: it is the platform's resolver that fails, in words of its own.
+                Error::Io(_) => Error::HostNotFound,
+                other => other,
+            })?;
         *lock(&self.last) = Some(Answer {
             host: uri.host().unwrap_or_default().to_owned(),
             port: uri.port_u16(),

@@ -55,6 +55,11 @@ impl<'a> Line<'a> {
         Self { name, base_tags: &[], overridden: false, tags, fields, timestamp }
     }
 
+    /// A line that is written already, but for its time.
+    pub(crate) fn of_text(text: &'a [u8], timestamp: i64) -> Self {
+        Self::new(text, &[], &[], timestamp)
+    }
+
     #[inline]
     pub(super) fn with_base_tags(mut self, base_tags: &'a BaseTags, keys: &Keys) -> Self {
         self.base_tags = base_tags.text.as_bytes();

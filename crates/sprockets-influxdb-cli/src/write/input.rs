@@ -1,0 +1,109 @@
+//! Where lines come from: files one after the other, or the standard input, unpacked if they are compressed.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::Problem;
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// `None`: the standard input.
+    files: Vec<Option<PathBuf>>,
+    /// Bytes of them all, if that is known.
+    size: Option<u64>,
+    /// Bytes read, before they are unpacked.
+    read: Arc<AtomicU64>,
+}
+
+pub(crate) struct Input {
+    /// As errors name it.
+    pub(crate) name: String,
+    pub(crate) reader: Box<dyn Read + Send>,
+}
+
+impl Inputs {
+    /// Opens each file, so that one that cannot be read is told of before anything is written.
+    pub(crate) fn new(files: &[PathBuf]) -> Result<Self, Problem> {
+        let stdin = [PathBuf::from("-")];
+        let files = if files.is_empty() { &stdin } else { files };
+        let files: Vec<_> = files
+            .iter()
+            .map(|file| Some(file.clone()).filter(|file| file != Path::new("-")))
+            .collect();
+        let mut size = Some(0);
+        for file in &files {
+            let length = match file {
+                Some(file) => length(file)
+                    .map_err(|error| format!("{} cannot be read: {error}", file.display()))?,
+                None => None,
+            };
+            size = size.zip(length).map(|(sum, length)| sum + length);
+        }
+        Ok(Self { files, size, read: Arc::default() })
+    }
+
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Counts the bytes that are read.
+    pub(crate) fn counter(&self) -> Arc<AtomicU64> {
+        self.read.clone()
+    }
+
+    /// Each input with its name, opened when it is its turn.
+    pub(crate) fn open(self) -> impl Iterator<Item = (String, io::Result<Input>)> {
+        let read = self.read;
+        self.files.into_iter().map(move |file| {
+            let name = file.as_deref().map_or("-".to_owned(), |file| file.display().to_string());
+            (name.clone(), open(file.as_deref(), name, read.clone()))
+        })
+    }
+}
+
+/// `None` for what is no plain file.
+fn length(file: &Path) -> io::Result<Option<u64>> {
+    let metadata = std::fs::metadata(file)?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+    }
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    File::open(file)?;
+    Ok(Some(metadata.len()))
+}
+
+fn open(file: Option<&Path>, name: String, count: Arc<AtomicU64>) -> io::Result<Input> {
+    let mut reader: Box<dyn Read + Send> = match file {
+        Some(file) => Box::new(Counted { reader: File::open(file)?, count }),
+        None => Box::new(Counted { reader: io::stdin(), count }),
+    };
+    let mut start = Vec::new();
+    reader.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
+    let is_gzip = start == GZIP;
+    let whole = Cursor::new(start).chain(reader);
+    let reader: Box<dyn Read + Send> =
+        if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
+    Ok(Input { name, reader })
+}
+
+struct Counted<R> {
+    reader: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

@@ -1,0 +1,228 @@
+//! `check` tells what is wrong, and stores nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use rcgen::{CertificateParams, KeyPair};
+use sprockets_influxdb::testing::{Fault, Server};
+
+use super::server::Influxd;
+use super::{file, run};
+
+#[test]
+fn credentials_databases_and_permissions_are_told_apart() {
+    let Some(influxd) = Influxd::start_with(&[("INFLUXDB_HTTP_AUTH_ENABLED", "true")]) else {
+        return;
+    };
+    influxd.query("", "CREATE USER admin WITH PASSWORD 'admin' WITH ALL PRIVILEGES");
+    influxd.create("there");
+    influxd.query("", "CREATE USER writer WITH PASSWORD 'hunter2'");
+    influxd.query("", "GRANT WRITE ON there TO writer");
+    influxd.query("", "CREATE USER reader WITH PASSWORD 'hunter2'");
+    influxd.query("", "GRANT READ ON there TO reader");
+    let url = influxd.url();
+    let check = |user: &str, password: &str, arguments: &[&str]| {
+        let variables = [
+            ("INFLUXDB_URL", url.as_str()),
+            ("INFLUXDB_USER", user),
+            ("INFLUXDB_PASSWORD", password),
+        ];
+        let done = run(&[&["check"], arguments].concat(), &variables);
+        assert!(!format!("{done:?}").contains("hunter2"), "{done:?}");
+        done
+    };
+
+    let done = check("writer", "hunter2", &["--database", "there"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.out.contains("InfluxDB 1."), "{done:?}");
+    for line in
+        ["ok          connection", "ok          authentication", "ok          database \"there\""]
+    {
+        assert!(done.out.contains(line), "{done:?}");
+    }
+    let done = check("writer", "hunter2", &[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.out.contains("not checked database: no database was named"), "{done:?}");
+
+    for (user, password, database, failed) in [
+        (
+            "writer",
+            "wrong",
+            "there",
+            "authentication: the server refused the credentials: check INFLUXDB_USER",
+        ),
+        (
+            "",
+            "",
+            "there",
+            "authentication: the server wants credentials, and none are set: set INFLUXDB_USER",
+        ),
+        (
+            "admin",
+            "admin",
+            "missing",
+            "database \"missing\": database \"missing\" does not exist: create it",
+        ),
+        (
+            "reader",
+            "hunter2",
+            "there",
+            "database \"there\": no permission to write to database \"there\": grant",
+        ),
+    ] {
+        let done = check(user, password, &["--database", database]);
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.out.contains(&format!("failed      {failed}")), "{failed}: {done:?}");
+        assert!(done.out.contains("ok          connection"), "{done:?}");
+    }
+    let done = check("admin", "admin", &["--database", "there", "--set", "retention_policy=none"]);
+    assert!(done.out.contains("has no retention policy \"none\": create it"), "{done:?}");
+
+    // One failure among several databases is enough.
+    let done = check("admin", "admin", &["--database", "missing", "--database", "there", "--json"]);
+    let json = done.json();
+    assert_eq!(done.code, Some(1));
+    assert_eq!(json["checks"][0]["write"]["result"], "failed");
+    assert_eq!(json["checks"][1]["ok"], true);
+    assert_eq!(json["settings"]["password"]["value"], "***");
+    assert_eq!(json["settings"]["host"]["source"], "INFLUXDB_URL");
+    assert_eq!(json["settings"]["timeout"]["origin"], "default");
+
+    let stored = influxd.query("there", "SHOW SERIES");
+    assert!(stored["results"][0]["series"].is_null(), "{stored}");
+    let databases = influxd.query("", "SHOW DATABASES").to_string();
+    assert!(!databases.contains("missing"), "{databases}");
+}
+
+#[test]
+fn each_value_says_where_it_came_from() {
+    let server = Server::start();
+    let variables =
+        [("INFLUXDB_TIMEOUT", "7000"), ("INFLUXDB_TOKEN", "hunter2"), ("INFLUXDB_ENABLED", "no")];
+    let done = run(&["check", "--url", &server.url(), "--set", "max_batch_size=77"], &variables);
+    let row = |name: &str| {
+        let line = done.out.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row("timeout"), "timeout 7000 (environment INFLUXDB_TIMEOUT)");
+    assert_eq!(row("max_batch_size"), "max_batch_size 77 (argument max_batch_size)");
+    assert_eq!(row("token"), "token *** (environment INFLUXDB_TOKEN)");
+    assert_eq!(row("host"), "host 127.0.0.1 (argument url)");
+    assert_eq!(row("gzip"), "gzip false (default)");
+    assert!(done.out.contains("applications record nothing"), "{done:?}");
+    assert!(!done.out.contains('\x1b'), "{done:?}");
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let server = Server::start();
+    server.require_basic("me", "hunter2");
+    let password = file("hunter2\n");
+    let password = password.to_str().unwrap();
+    let url = server.url();
+    let done = run(&["check", "--url", &url, "--user", "me", "--password-file", password], &[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    server.require_token("hunter2");
+    let done = run(&["check", "--url", &url, "--token-file", password, "--database", "db"], &[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(
+        done.out.contains("not checked database \"db\": InfluxDB 3 tells only when"),
+        "{done:?}"
+    );
+    server.inject(Fault::error(403, "forbidden"));
+    let arguments =
+        ["check", "--url", &url, "--token-file", password, "--org", "o", "--database", "db"];
+    let done = run(&arguments, &[]);
+    assert!(done.out.contains("no permission to write to bucket \"db\": grant it"), "{done:?}");
+}
+
+#[test]
+fn an_address_that_is_wrong_is_told_with_what_to_change() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let stranger_url =
+        stranger("HTTP/1.1 200 OK\r\nServer: nginx/1.2\r\nContent-Length: 2\r\n\r\nhi");
+    let proxy = stranger("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+    let through = [("http_proxy", proxy.as_str())];
+    for (url, variables, says) in [
+        (
+            format!("http://{closed}"),
+            &[][..],
+            "connection refused; start it, or check INFLUXDB_HOST",
+        ),
+        (
+            "http://no-such-host.invalid".to_owned(),
+            &[],
+            "no address for no-such-host.invalid:80: check INFLUXDB_HOST",
+        ),
+        (
+            stranger_url,
+            &[],
+            "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)",
+        ),
+        (
+            "http://db.invalid:8086".to_owned(),
+            &through,
+            "responded 407/407; put its credentials into the proxy's URL",
+        ),
+    ] {
+        let done = run(&["check", "--url", &url, "--database", "db"], variables);
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(
+            done.out.contains("failed      connection: ") && done.out.contains(says),
+            "{says}: {done:?}"
+        );
+        assert!(done.out.contains("not checked authentication: "), "{done:?}");
+    }
+}
+
+/// Answers every request alike; its URL.
+fn stranger(reply: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut byte = [0];
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0)
+            {
+                head.extend(byte);
+            }
+            let _ = stream.write_all(reply.as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn the_scheme_and_the_certificate_are_told() {
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (shown, both) = (file(certificate.pem()), file(certificate.pem() + &key.serialize_pem()));
+    let path: &'static str = both.to_str().unwrap().to_owned().leak();
+    let Some(tls) = Influxd::start_with(&[
+        ("INFLUXDB_HTTP_HTTPS_ENABLED", "true"),
+        ("INFLUXDB_HTTP_HTTPS_CERTIFICATE", path),
+    ]) else {
+        return;
+    };
+    let plain = Influxd::start().unwrap();
+    let secure = tls.url().replace("http:", "https:");
+    let trusted = shown.to_str().unwrap();
+    for (url, arguments, says) in [
+        (
+            plain.url().replace("http:", "https:"),
+            &[][..],
+            "does not speak TLS: set INFLUXDB_SCHEME=http",
+        ),
+        (tls.url(), &[], "INFLUXDB_SCHEME"),
+        (secure.clone(), &[], "INFLUXDB_CA_FILE"),
+        (secure, &["--ca-file", trusted], "database \"db\" does not exist: create it"),
+    ] {
+        let fixed = ["check", "--url", &url, "--database", "db"];
+        let done = run(&[&fixed, arguments].concat(), &[]);
+        assert!(done.code == Some(1) && done.out.contains(says), "{says}: {done:?}");
+    }
+}

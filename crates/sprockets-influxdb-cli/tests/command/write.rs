@@ -1,0 +1,261 @@
+//! `write`: what is in a file is in the database, and what is not is accounted for.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use sprockets_influxdb::testing::{Fault, Server};
+
+use super::server::Influxd;
+use super::{file, run, run_with};
+
+/// The summary, which is the only thing on standard output.
+fn summary(done: &super::Done, keys: &[&str]) -> Vec<u64> {
+    let json = done.json();
+    keys.iter().map(|key| json[key].as_u64().unwrap_or_else(|| panic!("{key}: {done:?}"))).collect()
+}
+
+const BOOKS: [&str; 6] = ["lines", "delivered", "rejected", "invalid", "dropped", "pending"];
+
+#[test]
+fn files_of_every_form_are_in_the_database_line_by_line() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("db");
+    let lines: String = (0..30_000).map(|n| format!("plain,t=a n={n}i {n}\n")).collect();
+    let untimed = "# equal lines\n\nsame,t=a f=1\nsame,t=a f=1\r\nsame,t=a f=1";
+    let strings = "text s=\"two\nlines, \\\"quoted\\\"\n# no comment\" 7000000000\n";
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(b"packed f=1 1\npacked f=2 2\n").unwrap();
+    let files = [file(lines), file(untimed), file(strings), file(gzip.finish().unwrap())];
+    let paths = files.iter().map(|file| file.to_str().unwrap());
+    let url = influxd.url();
+    let arguments: Vec<&str> =
+        ["write", "--url", &url, "--database", "db", "--json"].into_iter().chain(paths).collect();
+    let done = run(&arguments, &[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(summary(&done, &BOOKS), [30_006, 30_006, 0, 0, 0, 0]);
+    assert!(done.errors.is_empty(), "{done:?}");
+    for (measurement, field, count) in
+        [("plain", "n", 30_000), ("same", "f", 3), ("text", "s", 1), ("packed", "f", 2)]
+    {
+        assert_eq!(influxd.count("db", measurement, field), count, "{measurement}");
+    }
+    let text = influxd.query("db", "SELECT s FROM text");
+    let row = json!([7_000_000_000_i64, "two\nlines, \"quoted\"\n# no comment"]);
+    assert_eq!(text["results"][0]["series"][0]["values"][0], row);
+}
+
+#[test]
+fn bad_lines_are_reported_with_their_place_and_the_rest_is_stored() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("db");
+    let url = influxd.url();
+    let write = ["write", "--url", &url, "--database", "db", "--precision", "s"];
+    assert_eq!(run_with(&write, &[], b"m f=1 1\n").code, Some(0));
+    let text = "m f=2 2\n\nm,t= f=1 3\nm f=\"a\nb\" later\nm f=\"conflict\" 4\nm f=3u 5\nm f=6 6\n";
+    let done = run_with(&write, &[], text.as_bytes());
+    assert_eq!(done.code, Some(1), "{done:?}");
+    for told in [
+        "-:3: the tag t has no value: give it one, or leave the tag out: m,t= f=1 3\n",
+        "-:4-5: \"later\" is not a timestamp",
+        "-:7: it has an unsigned integer, which the v1 API does not know",
+    ] {
+        assert!(done.errors.contains(told), "{told}: {done:?}");
+    }
+    for told in [
+        "6 lines read",
+        "2 delivered",
+        "1 rejected",
+        "3 invalid",
+        "field type conflict",
+        "conflict\\\" 4",
+    ] {
+        assert!(done.out.contains(told), "{told}: {done:?}");
+    }
+    let rows = influxd.query("db", "SELECT f FROM m")["results"][0]["series"][0]["values"].clone();
+    assert_eq!(rows, json!([[1_000_000_000, 1], [2_000_000_000, 2], [6_000_000_000_i64, 6]]));
+}
+
+#[test]
+fn an_import_file_names_its_databases() {
+    let server = Server::start();
+    let text = "# DDL\nCREATE DATABASE one\n\n# DML\n# CONTEXT-DATABASE: one\nm f=1 1\n# CONTEXT-DATABASE: two\nm f=2 2\n";
+    let url = server.url();
+    let done = run_with(&["write", "--url", &url, "--json"], &[], text.as_bytes());
+    assert_eq!((done.code, summary(&done, &BOOKS)), (Some(0), vec![2, 2, 0, 0, 0, 0]), "{done:?}");
+    assert_eq!((server.count("one"), server.count("two")), (1, 1));
+    let done = run_with(&["write", "--url", &url, "--database", "three"], &[], text.as_bytes());
+    assert_eq!((done.code, server.count("three")), (Some(0), 2));
+    let done = run_with(&["write", "--url", &url], &[], b"m f=1 1\n");
+    assert!(done.code == Some(2) && done.errors.contains("no database for -, line 1"), "{done:?}");
+}
+
+#[test]
+fn failures_are_repeated_halved_and_counted_as_by_any_client() {
+    let server = Server::start();
+    let lines: String = (0..5_000).map(|n| format!("m n={n}i {n}\n")).collect();
+    let url = server.url();
+    let write = ["write", "--url", &url, "--database", "db", "--json", "--max-batch-size", "1000"];
+    server.max_body_size(10_000);
+    server.inject(Fault::error(503, "overloaded").when_body_contains("n="));
+    let done = run_with(&write, &[], lines.as_bytes());
+    assert_eq!(
+        (done.code, summary(&done, &BOOKS)),
+        (Some(0), vec![5_000, 5_000, 0, 0, 0, 0]),
+        "{done:?}"
+    );
+    assert_eq!(server.count("db"), 5_000);
+    assert!(summary(&done, &["retries", "requests"])[0] > 0);
+    // What is for applications does not make a file's lines fewer.
+    let variables = [
+        ("INFLUXDB_ENABLED", "false"),
+        ("INFLUXDB_SAMPLE_PROBABILITY", "0"),
+        ("INFLUXDB_OVERFLOW", "newest"),
+        ("INFLUXDB_MAX_BUFFER_SIZE", "10"),
+    ];
+    let done = run_with(&write, &variables, lines.as_bytes());
+    assert_eq!(
+        (done.code, summary(&done, &BOOKS)),
+        (Some(0), vec![5_000, 5_000, 0, 0, 0, 0]),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn a_server_that_takes_nothing_is_given_up() {
+    let server = Server::start();
+    let url = server.url();
+    server.stop();
+    let write = ["write", "--url", &url, "--database", "db", "--give-up-after", "1"];
+    // More than the buffer holds: the reading waits for room as well.
+    let lines: String = (0..100).map(|n| format!("m n={n}i {n}\n")).collect();
+    let done = run_with(&write, &[("INFLUXDB_MAX_BUFFER_SIZE", "10")], lines.as_bytes());
+    assert_eq!(done.code, Some(1), "{done:?}");
+    for told in ["10 not delivered", "1 given up", "connection refused", "ended early: gave up"] {
+        assert!(done.out.contains(told), "{told}: {done:?}");
+    }
+}
+
+#[test]
+fn what_an_operator_has_to_change_is_told_before_anything_is_sent() {
+    let server = Server::start();
+    server.only_databases(["there"]);
+    let url = server.url();
+    let done = run_with(&["write", "--url", &url, "--database", "missing"], &[], b"m f=1 1\n");
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(
+        done.out.contains("ended early: database \"missing\" does not exist: create it"),
+        "{done:?}"
+    );
+    assert!(server.writes().iter().all(|write| write.body().is_empty()));
+}
+
+#[test]
+fn a_dry_run_prints_what_could_be_written_and_writes_nothing() {
+    let server = Server::start();
+    let url = server.url();
+    let text = "m s=\"two\nlines\" 1\nbad\n# CONTEXT-DATABASE: other\n  n f=1\r\n";
+    let dry = ["write", "--url", &url, "--dry-run", "--database", "db"];
+    let done = run_with(&dry, &[], text.as_bytes());
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(
+        done.out.starts_with("# CONTEXT-DATABASE: db\nm s=\"two\nlines\" 1\nn f=1 "),
+        "{done:?}"
+    );
+    assert!(
+        done.errors.contains("-:3: it has no field") && done.errors.contains("2 lines would"),
+        "{done:?}"
+    );
+    assert!(server.requests().is_empty());
+    let written = run_with(&["write", "--url", &url, "--quiet"], &[], done.out.as_bytes());
+    assert_eq!((written.code, &*written.out, server.count("db")), (Some(0), "", 2), "{written:?}");
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::Child;
+    use std::time::Duration;
+
+    use super::super::{command, signal};
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Begins to write one line; its standard input stays open.
+    fn begin(server: &Server, settings: &[&str]) -> Child {
+        let url = server.url();
+        let fixed = ["write", "--url", &url, "--database", "db"];
+        let mut process = command(&[&fixed, settings].concat(), &[]).spawn().unwrap();
+        process.stdin.as_mut().unwrap().write_all(b"m f=1 1\n").unwrap();
+        process
+    }
+
+    #[test]
+    fn the_first_signal_delivers_what_was_read() {
+        for name in ["INT", "TERM"] {
+            let server = Server::start();
+            let mut process = begin(&server, &["--json"]);
+            assert!(server.wait_for_points("db", 1, LONG));
+            let stdin = process.stdin.take();
+            signal(&process, name);
+            let done: super::super::Done = process.wait_with_output().unwrap().into();
+            drop(stdin);
+            assert_eq!(
+                (done.code, summary(&done, &BOOKS)),
+                (Some(1), vec![1, 1, 0, 0, 0, 0]),
+                "{done:?}"
+            );
+            assert_eq!(done.json()["problem"], "interrupted");
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_within_the_shutdown_timeout_is_told_of() {
+        let server = Server::start();
+        server.inject_always(Fault::black_hole().when_body_contains("m"));
+        let mut process = begin(&server, &["--json", "--set", "shutdown_timeout=0"]);
+        assert!(server.wait_for_requests(1, LONG));
+        let stdin = process.stdin.take();
+        // The line is on its way once its request is there, beside that of the check.
+        server.wait_until(LONG, |server| server.requests().len() > 1);
+        signal(&process, "INT");
+        let done: super::super::Done = process.wait_with_output().unwrap().into();
+        drop(stdin);
+        assert_eq!(
+            (done.code, summary(&done, &BOOKS)),
+            (Some(1), vec![1, 0, 0, 0, 0, 1]),
+            "{done:?}"
+        );
+    }
+
+    #[test]
+    fn the_second_signal_ends_at_once() {
+        let server = Server::start();
+        server.inject_always(Fault::black_hole().when_body_contains("m"));
+        let mut process =
+            begin(&server, &["--set", "shutdown_timeout=600000", "--set", "timeout=600000"]);
+        server.wait_until(LONG, |server| server.requests().len() > 1);
+        signal(&process, "INT");
+        let mut errors = BufReader::new(process.stderr.take().unwrap());
+        let mut told = String::new();
+        errors.read_line(&mut told).unwrap();
+        assert_eq!(told, "interrupted: delivering what was read\n");
+        signal(&process, "INT");
+        assert_eq!(process.wait().unwrap().code(), Some(130));
+        let mut out = String::new();
+        process.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        assert_eq!(out, "");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_line_protocol_does_not_fill_the_memory() {
+    let server = Server::start();
+    let junk = file(vec![b'x'; 20 << 20]);
+    let arguments = ["write", "--url", &server.url(), "--database", "db", junk.to_str().unwrap()];
+    let done = run(&arguments, &[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.out.contains("cannot be read on: line 1 has no end in 16 MiB"), "{done:?}");
+}

@@ -1,0 +1,45 @@
+//! Lines that others wrote: whatever they are, those that are taken stay one line each, and what the strictest reader
+//! takes is taken.
+
+use proptest::prelude::*;
+use sprockets_influxdb::testing::parse;
+use sprockets_influxdb::{LineReader, Precision, RawLine};
+
+/// Little else than what has a meaning.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "m", ",", " ", "=", "\"", "\\", "\n", "#", ",t=v", " f=1", "i", "u", "-", ".", "e", "1",
+        "true", "ü", "\r",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("m{}", pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_taken_is_one_line(text in text()) {
+        let Ok(line) = RawLine::parse(text.as_bytes(), Precision::Nanoseconds) else { return Ok(()) };
+        let whole = format!("{} 7\nm f=1 1\n", line.text());
+        let mut reader = LineReader::new(whole.as_bytes());
+        let first = reader.next_line().unwrap().map(|first| first.bytes.to_vec());
+        prop_assert_eq!(first, Some(format!("{} 7", line.text()).into_bytes()));
+        let second = reader.next_line().unwrap().map(|second| second.bytes.to_vec());
+        prop_assert_eq!(second, Some(b"m f=1 1".to_vec()));
+        let again = RawLine::parse(line.text().as_bytes(), Precision::Nanoseconds).unwrap();
+        prop_assert_eq!(again.text(), line.text());
+    }
+
+    #[test]
+    fn what_the_strictest_takes_is_taken(text in text()) {
+        let Ok(points) = parse(&text) else { return Ok(()) };
+        let mut reader = LineReader::new(text.as_bytes());
+        let mut taken = 0;
+        while let Some(line) = reader.next_line().unwrap().filter(|line| !line.is_comment()) {
+            let parsed = RawLine::parse(line.bytes, Precision::Nanoseconds);
+            prop_assert!(parsed.is_ok(), "{:?}: {:?}", text, parsed);
+            taken += 1;
+        }
+        prop_assert_eq!(taken, points.len(), "{:?}", text);
+    }
+}
