@@ -33,6 +33,9 @@ proptest! {
     #[test]
     fn what_the_strictest_takes_is_taken(text in text()) {
         let Ok(points) = parse(&text) else { return Ok(()) };
+        // The one thing that it takes and we do not: other servers read it differently.
+        let mut names = points.iter().flat_map(|point| &point.fields).map(|(name, _)| name);
+        prop_assume!(!names.any(|name| name.contains('"')));
         let mut reader = LineReader::new(text.as_bytes());
         let mut taken = 0;
         while let Some(line) = reader.next_line().unwrap().filter(|line| !line.is_comment()) {
