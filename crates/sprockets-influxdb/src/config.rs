@@ -3,6 +3,7 @@
 
 mod choice;
 mod rejected;
+mod rows;
 mod secret;
 mod server;
 mod setting;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::choice::{Api, Overflow, Precision};
+pub use self::choice::{Api, Overflow, Precision, SpoolSync};
 use self::rejected::Hook;
 pub use self::rejected::Rejected;
 pub(crate) use self::secret::Secret;
@@ -73,6 +74,9 @@ pub struct Config {
     timeout: Asked<Duration>,
     shutdown_timeout: Asked<Duration>,
     ca_file: Asked<PathBuf>,
+    spool: Asked<PathBuf>,
+    spool_sync: Asked<SpoolSync>,
+    spool_max_bytes: Asked<usize>,
     tag_hostname: Asked<bool>,
     environment: Asked<String>,
     base_tags: Vec<(String, String)>,
@@ -387,6 +391,33 @@ impl Config {
         let path = path.into();
         let checked = value::ca_file(&path).map(|()| path);
         self.ca_file.set(Source::argument("ca_file"), checked)?;
+        Ok(self)
+    }
+
+    /// The directory of the spool, which is made if it is not there: what waits is on disk, and outlives the process.
+    /// Several processes may have the same one. Empty: none. It cannot be changed while the client lives. Default: none,
+    /// what waits is in memory only.
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.spool.put(Source::argument("spool"), Ok(directory.into()));
+        self
+    }
+
+    /// What the spool survives. It cannot be changed while the client lives. Default: [`SpoolSync::Process`].
+    pub fn spool_sync(mut self, sync: SpoolSync) -> Self {
+        self.spool_sync.put(Source::argument("spool_sync"), Ok(sync));
+        self
+    }
+
+    /// The most bytes in the spool's directory; with a spool this, and not the two limits of the buffer, bounds what
+    /// waits; beyond it the overflow policy decides. What other processes write counts as well, as of the last look, which
+    /// is a few seconds ago. Default: 1 GiB.
+    ///
+    /// # Errors
+    ///
+    /// Zero.
+    pub fn spool_max_bytes(mut self, bytes: usize) -> Result<Self> {
+        let source = Source::argument("spool_max_bytes");
+        self.spool_max_bytes.set(source, value::SIZE.check(bytes))?;
         Ok(self)
     }
 

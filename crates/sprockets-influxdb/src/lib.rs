@@ -172,6 +172,7 @@ mod error;
 pub mod fuzzing;
 mod line_protocol;
 mod measurement;
+mod spool;
 mod stats;
 mod sync;
 mod sys;
@@ -179,7 +180,7 @@ mod sys;
 pub mod testing;
 
 pub use client::{Client, Flush, add_measurement, flush, install, installed, shutdown};
-pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting};
+pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting, SpoolSync};
 pub use delivery::{Check, Finding};
 pub use error::{Error, ErrorKind, Result};
 pub use line_protocol::{LineReader, RawLine, SourceLine};

@@ -10,8 +10,10 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Measurements handed to `add_measurement`, whatever came of it.
+    /// Measurements handed to `add_measurement`, whatever came of it; and those [`recovered`](Self::recovered).
     pub added: u64,
+    /// Of those added, the ones that were found in the spool, as processes that are no more had left them.
+    pub recovered: u64,
     /// Stored by the server, as it said.
     pub delivered: u64,
     /// Refused by the server for good. The log and the hook [`Config::on_rejected`](crate::Config::on_rejected) say why.
@@ -22,7 +24,7 @@ pub struct Stats {
     pub dropped: Dropped,
     /// Waiting: in the buffer, or on the way.
     pub pending: u64,
-    /// Of those pending, how many are on disk. Always 0 without a spool.
+    /// Of those pending, how many are in the spool, so that they outlive the process. Always 0 without a spool.
     pub spooled: u64,
     /// Requests made to write a batch, repeated ones included.
     pub batches: u64,
@@ -68,11 +70,13 @@ pub enum DropReason {
     Oldest,
     /// The buffer stayed full for as long as its caller was willing to wait (overflow policy `block`).
     BlockTimeout,
+    /// Its file in the spool was damaged.
+    Damaged,
 }
 
 impl DropReason {
     /// All reasons, in the order of [`Dropped::iter`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Closed,
         Self::Disabled,
         Self::Invalid,
@@ -80,6 +84,7 @@ impl DropReason {
         Self::Newest,
         Self::Oldest,
         Self::BlockTimeout,
+        Self::Damaged,
     ];
 
     /// The reason as a word for logs and dashboards.
@@ -92,6 +97,7 @@ impl DropReason {
             Self::Newest => "newest",
             Self::Oldest => "oldest",
             Self::BlockTimeout => "block_timeout",
+            Self::Damaged => "damaged",
         }
     }
 }

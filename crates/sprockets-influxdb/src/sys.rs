@@ -1,10 +1,20 @@
 //! What the operating system offers only by calls that Rust cannot check: the one module with `unsafe`.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::io;
 use std::sync::Once;
+#[cfg(unix)]
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use memmap2::MmapMut;
+
 static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// The file descriptors of locks that this process holds; 0 for none, which no file of ours has.
+#[cfg(unix)]
+static LOCKS: [AtomicI32; 256] = [const { AtomicI32::new(0) }; 256];
 
 /// A number that differs between a process and one forked from it, once there was a client. Costs a load; the process's
 /// id costs a system call.
@@ -19,10 +29,19 @@ pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
+        for lock in &LOCKS {
+            let descriptor = lock.swap(0, Ordering::Relaxed);
+            if descriptor != 0 {
+                // SAFETY: it is this process's copy of a descriptor that a `FileLock` of the parent owns, which in the
+                // child never closes it. A lock is held as long as any copy of its descriptor is open.
+                unsafe { libc::close(descriptor) };
+            }
+        }
     }
     WATCH.call_once(|| {
-        // SAFETY: the handler lives as long as the process, and does nothing but an atomic addition, which is allowed in
-        // the child of a process with several threads. An error (no memory) leaves forks unnoticed, nothing worse.
+        // SAFETY: the handler lives as long as the process, and does nothing but atomic operations and `close`, which
+        // are allowed in the child of a process with several threads. An error (no memory) leaves forks unnoticed,
+        // nothing worse.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
@@ -32,6 +51,70 @@ pub(crate) fn watch_forks() {
 pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {});
+}
+
+/// A file's bytes in memory.
+pub(crate) fn map(file: &File) -> io::Result<MmapMut> {
+    // SAFETY: the bytes change under us only if somebody else writes to the file, which is one that this process made
+    // anew, under a name of its own in a directory that it has locked, and does not read: it only writes there, and takes
+    // nothing from it for granted. Whoever cuts the file short has the process killed by a signal.
+    unsafe { MmapMut::map_mut(file) }
+}
+
+/// An advisory lock on a whole file. It ends with the process that took it, not with the processes forked from it.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    file: Option<File>,
+    generation: u64,
+}
+
+impl FileLock {
+    /// Takes the lock, unless another has it.
+    #[cfg(unix)]
+    pub(crate) fn try_on(file: File) -> io::Result<Option<Self>> {
+        use std::os::fd::AsRawFd;
+        let descriptor = file.as_raw_fd();
+        let free = |lock: &AtomicI32| {
+            lock.compare_exchange(0, descriptor, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if !LOCKS.iter().any(free) {
+            return Err(io::Error::other("this process holds as many locks as it may"));
+        }
+        let lock = Self { file: Some(file), generation: generation() };
+        // SAFETY: a descriptor that is open.
+        if unsafe { libc::flock(descriptor, libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(Some(lock));
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            error => Err(error),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn try_on(_file: File) -> io::Result<Option<Self>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "there is no spool on this system"))
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        if self.generation != generation() {
+            // It was closed when the process was forked; the number may be that of another file now.
+            std::mem::forget(file);
+            return;
+        }
+        #[cfg(unix)]
+        {
+            use std::os::fd::AsRawFd;
+            let descriptor = file.as_raw_fd();
+            let own = |lock: &&AtomicI32| lock.load(Ordering::Relaxed) == descriptor;
+            if let Some(lock) = LOCKS.iter().find(own) {
+                lock.store(0, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 #[cfg(all(test, unix))]

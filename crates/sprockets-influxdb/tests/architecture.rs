@@ -8,7 +8,18 @@ use std::path::{Path, PathBuf};
 /// The modules of the crate, each with what it may use: a module, or only that item of it.
 const MAY_USE: &[(&str, &[&str])] = &[
     // Bytes, never a measurement.
-    ("buffer", &["config::Overflow", "config::Precision", "measurement::Clock", "stats", "sync"]),
+    (
+        "buffer",
+        &[
+            "config::Overflow",
+            "config::Precision",
+            "config::SpoolSync",
+            "measurement::Clock",
+            "spool",
+            "stats",
+            "sync",
+        ],
+    ),
     (
         "client",
         &[
@@ -18,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "line_protocol",
             "measurement",
+            "spool::Spool",
             "stats",
             "sync",
             "sys",
@@ -30,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Where a line ends is the buffer's to say, or a line would end elsewhere once it is in there.
     ("line_protocol", &["buffer::lines", "config::Precision", "error", "measurement::Timestamp"]),
     ("measurement", &["error"]),
+    ("spool", &["config::Precision", "config::SpoolSync", "sync", "sys"]),
     ("stats", &[]),
     ("sync", &[]),
     ("sys", &[]),

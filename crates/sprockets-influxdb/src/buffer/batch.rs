@@ -1,23 +1,62 @@
 //! The lines of one request, for one database.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::chunk::Chunk;
-use super::lines::lines;
+use super::lines::{lines, lines_with_ends};
 use super::{Amount, Order};
 use crate::config::Precision;
+use crate::spool::{Stored, Twin};
 
 /// Whole lines for one database, in pieces, and how its delivery went so far.
 #[derive(Debug)]
 pub(crate) struct Batch {
     database: Arc<str>,
     precision: Precision,
+    /// None while its lines are on disk only.
     chunks: Vec<Chunk>,
     amount: Amount,
+    /// What has its lines on disk beside the twins of its chunks.
+    held: Option<Arc<Held>>,
+    /// Whether there is a file that has exactly its lines.
+    is_stored: bool,
+    /// Leave to be on its way, for one that waited on disk.
+    pub(super) turn: Option<Turn>,
     /// When it was sealed, among all batches. The parts of a batch keep its place.
     pub(super) order: Order,
     pub(crate) trials: Trials,
+}
+
+/// Files with the lines of a batch, or of a batch that it is a part of: not done with before all parts are.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) twins: Vec<Twin>,
+    pub(super) stored: Option<Stored>,
+    pub(super) above: Option<Arc<Held>>,
+}
+
+/// Counts the batches from disk that are on their way.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<AtomicUsize>);
+
+impl Turn {
+    pub(super) fn new(turns: &Arc<AtomicUsize>) -> Self {
+        turns.fetch_add(1, Ordering::Relaxed);
+        Self(turns.clone())
+    }
+}
+
+impl Clone for Turn {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What the sender has to remember of a batch between two tries.
@@ -53,9 +92,20 @@ impl Batch {
             precision,
             chunks,
             amount: Amount::default(),
+            held: None,
+            is_stored: false,
+            turn: None,
             order: Order::default(),
             trials: Trials::default(),
         }
+    }
+
+    /// A batch whose lines are in a file.
+    pub(super) fn of_stored(stored: Stored) -> Self {
+        let mut batch = Self::new(stored.database.as_str().into(), stored.precision);
+        batch.amount = Amount { lines: stored.lines, bytes: stored.bytes };
+        batch.set_stored(stored);
+        batch
     }
 
     pub(crate) fn database(&self) -> &str {
@@ -90,12 +140,56 @@ impl Batch {
         self.chunks().flat_map(lines)
     }
 
+    /// The lines, each with its line feed.
+    pub(super) fn iter_whole_lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunks().flat_map(lines_with_ends)
+    }
+
+    /// Whether its lines are on disk only.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.chunks.is_empty() && self.amount.lines > 0
+    }
+
+    /// Whether its lines are on disk, too.
+    pub(super) fn is_spooled(&self) -> bool {
+        self.held.is_some() || self.chunks.iter().all(Chunk::has_twin)
+    }
+
+    /// Whether it takes in the lines of others: one that has files of its own does not.
+    pub(super) fn takes_in(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// The file that has exactly its lines.
+    pub(super) fn stored(&self) -> Option<&Stored> {
+        self.held.as_ref()?.stored.as_ref().filter(|_| self.is_stored)
+    }
+
+    /// Has its lines in memory, too.
+    pub(super) fn set_lines(&mut self, bytes: Vec<u8>, lines: usize) {
+        self.is_stored &= lines == self.amount.lines;
+        self.amount = Amount { lines, bytes: bytes.len() };
+        self.chunks = vec![Chunk::of(bytes, lines)];
+    }
+
+    /// Has its lines on disk only, in a file that has just been written. Returns what it had them in before.
+    pub(super) fn set_stored(&mut self, stored: Stored) -> (Vec<Chunk>, Option<Arc<Held>>) {
+        let held = Held { stored: Some(stored), ..Held::default() };
+        self.is_stored = true;
+        (std::mem::take(&mut self.chunks), self.held.replace(Arc::new(held)))
+    }
+
+    /// Has its lines on disk only, if they are there. Returns what it had them in before.
+    pub(super) fn unload(&mut self) -> Vec<Chunk> {
+        if self.stored().is_some() { std::mem::take(&mut self.chunks) } else { Vec::new() }
+    }
+
     /// Takes in a chunk. Where it fits into the last one, it is copied there and given back empty.
     pub(super) fn push_chunk(&mut self, mut chunk: Chunk) -> Option<Chunk> {
-        let (bytes, lines) = (chunk.bytes(), chunk.lines());
-        self.amount += Amount { lines, bytes: bytes.len() };
-        if let Some(last) = self.chunks.last_mut().filter(|last| last.room() >= bytes.len()) {
-            last.append(bytes, lines);
+        let lines = chunk.lines();
+        self.amount += Amount { lines, bytes: chunk.bytes().len() };
+        if let Some(last) = self.chunks.last_mut().filter(|last| last.takes_in(&chunk)) {
+            last.append(chunk.bytes(), lines);
             chunk.clear();
             return Some(chunk);
         }
@@ -116,8 +210,8 @@ impl Batch {
     }
 
     /// The storage, for use by others.
-    pub(super) fn into_chunks(self) -> Vec<Chunk> {
-        self.chunks
+    pub(super) fn into_storage(self) -> (Vec<Chunk>, Option<Arc<Held>>) {
+        (self.chunks, self.held)
     }
 
     /// In two, about half of the bytes each; the second is `None` where there is only one line.
@@ -162,7 +256,7 @@ impl Batch {
     }
 
     /// The lines that `chosen` is true for, and the others.
-    pub(crate) fn partition(&self, mut chosen: impl FnMut(&[u8]) -> bool) -> (Self, Self) {
+    pub(crate) fn partition(mut self, mut chosen: impl FnMut(&[u8]) -> bool) -> (Self, Self) {
         let mut parts = [(Vec::new(), 0), (Vec::new(), 0)];
         for line in self.iter_lines() {
             let (bytes, lines) = &mut parts[usize::from(!chosen(line))];
@@ -170,13 +264,20 @@ impl Batch {
             bytes.push(b'\n');
             *lines += 1;
         }
+        let twins: Vec<_> = self.chunks.iter_mut().filter_map(Chunk::take_twin).collect();
+        if !twins.is_empty() {
+            let above = self.held.take();
+            self.held = Some(Arc::new(Held { twins, stored: None, above }));
+        }
         let [chosen, others] = parts.map(|(bytes, lines)| {
-            let mut chunk = Chunk::with_capacity(bytes.len());
-            chunk.append(&bytes, lines);
             let mut part = Self::new(self.database.clone(), self.precision);
-            part.order = self.order;
-            part.trials = self.trials.clone();
-            part.push_chunk(chunk);
+            if lines > 0 {
+                part.order = self.order;
+                part.turn = self.turn.clone();
+                part.held = self.held.clone();
+                part.trials = self.trials.clone();
+                part.push_chunk(Chunk::of(bytes, lines));
+            }
             part
         });
         (chosen, others)

@@ -4,6 +4,11 @@ use memchr::{memchr, memchr2, memchr3};
 
 /// The lines of `bytes`, each without its line feed. A last line without one counts.
 pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines_with_ends(bytes).map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+}
+
+/// The lines of `bytes`, each with its line feed.
+pub(super) fn lines_with_ends(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -11,7 +16,7 @@ pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         }
         let (line, after) = rest.split_at(line_end(rest));
         rest = after;
-        Some(line.strip_suffix(b"\n").unwrap_or(line))
+        Some(line)
     })
 }
 

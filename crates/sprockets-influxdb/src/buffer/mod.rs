@@ -7,25 +7,33 @@
 mod amount;
 mod batch;
 mod chunk;
+mod flush;
+mod keeper;
 pub(crate) mod lines;
 mod queue;
 mod shard;
+mod stock;
+mod waiting;
 
 pub(crate) use amount::Amount;
 pub(crate) use batch::Batch;
-pub(crate) use queue::{Door, Order, Outcome, Place};
+pub(crate) use keeper::Keeper;
+pub(crate) use queue::{Door, Order, Outcome};
+pub(crate) use waiting::Place;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use crate::config::{Overflow, Precision};
 use crate::measurement::Clock;
-use crate::stats::{DropReason, Report, Stats};
+use crate::spool::Spool;
+use crate::stats::{DropReason, Stats};
 use crate::sync::{lock, wait};
-use queue::{CHUNK_BYTES, Queue};
+use queue::Queue;
 use shard::Shard;
+use stock::CHUNK_BYTES;
 
 /// How many databases of a shard get chunks of full size, and keep them.
 const WARM_DATABASES: usize = 4;
@@ -52,6 +60,8 @@ pub(crate) struct Limits {
     pub(crate) overflow: Overflow,
     /// How long an add may wait for room, with [`Overflow::Block`].
     pub(crate) block_timeout: Duration,
+    /// The most in the spool, which counts instead of `buffer` where there is one that works.
+    pub(crate) spool_bytes: usize,
 }
 
 pub(crate) struct Buffer {
@@ -65,6 +75,9 @@ pub(crate) struct Buffer {
     work: Condvar,
     /// Tells those who wait for room or for a flush that something was decided.
     decided: Condvar,
+    /// Tells the keeper of the spool that there is something to do.
+    kept: Condvar,
+    spool: Option<Arc<Spool>>,
     clock: Clock,
 }
 
@@ -93,17 +106,19 @@ pub(crate) struct Notes {
 }
 
 impl Buffer {
-    pub(crate) fn new(limits: Limits, door: Door, clock: Clock) -> Self {
+    pub(crate) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>, clock: Clock) -> Self {
         let cores = thread::available_parallelism().map_or(4, usize::from);
         let shards: Box<[Shard]> =
             (0..(4 * cores).next_power_of_two().clamp(4, 64)).map(|_| Shard::default()).collect();
         let buffer = Self {
             shards,
-            queue: Mutex::new(Queue::new(limits, door)),
+            queue: Mutex::new(Queue::new(limits, door, spool.clone())),
             full: AtomicBool::new(false),
             has_drops: AtomicBool::new(false),
             work: Condvar::new(),
             decided: Condvar::new(),
+            kept: Condvar::new(),
+            spool,
             clock,
         };
         buffer.tell_shards(&lock(&buffer.queue));
@@ -233,13 +248,19 @@ impl Buffer {
         }
         if !open.has_chunk(line) {
             let is_warm = open.databases() < WARM_DATABASES;
-            let chunk =
-                queue.fresh_chunk(if is_warm { CHUNK_BYTES } else { COLD_CHUNK_BYTES }, line.len);
+            let capacity = if is_warm { CHUNK_BYTES } else { COLD_CHUNK_BYTES };
             let database = queue.database(line.database);
+            let chunk = queue.stock.chunk(capacity, line.len, &database, line.precision);
             if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
-                let emptied = queue.gather(&database, line.precision, full);
-                queue.recycle(emptied);
+                let is_empty = full.lines() == 0;
+                let emptied = if is_empty {
+                    Some(full)
+                } else {
+                    queue.gather(&database, line.precision, full)
+                };
+                queue.stock.recycle(emptied);
             }
+            self.call_keeper(queue);
         }
         let pushed = open.push(line);
         drop(open);
@@ -288,13 +309,17 @@ impl Buffer {
     /// Gathers what is open in the shards and seals it into batches.
     fn seal(&self, queue: &mut Queue) {
         for shard in &self.shards {
-            lock(&shard.0).collect(WARM_DATABASES, |database, precision, chunk| {
-                queue.gather(database, precision, chunk)
+            let released = lock(&shard.0).collect(WARM_DATABASES, |database, precision, chunk| {
+                let mut emptied = queue.gather(database, precision, chunk)?;
+                queue.stock.leftovers.twins.extend(emptied.begin(database, precision));
+                Some(emptied)
             });
+            queue.stock.recycle(released);
         }
         if queue.seal() {
             self.tell(queue);
         }
+        self.call_keeper(queue);
         self.signal(queue);
     }
 
@@ -349,7 +374,8 @@ impl Buffer {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
         let mut queue = lock(&self.queue);
         queue.settle(batch.order, batch.amount(), outcome);
-        queue.recycle_batch(batch);
+        queue.stock.recycle_batch(batch);
+        self.call_keeper(&mut queue);
         self.tell(&queue);
     }
 
@@ -411,49 +437,6 @@ impl Buffer {
 
 /// For the client.
 impl Buffer {
-    /// Seals all that was added before the call, and returns a handle to wait for what becomes of it.
-    pub(crate) fn begin_flush(&self) -> u64 {
-        self.seal_for_flush(&mut lock(&self.queue))
-    }
-
-    /// Takes no more measurements, and flushes.
-    pub(crate) fn begin_shutdown(&self) -> u64 {
-        let mut queue = lock(&self.queue);
-        queue.door = Door::Closed;
-        let flush = self.seal_for_flush(&mut queue);
-        self.decided.notify_all();
-        flush
-    }
-
-    fn seal_for_flush(&self, queue: &mut Queue) -> u64 {
-        let before = queue.books.sampled_out;
-        self.seal(queue);
-        let sampled_out = queue.books.sampled_out - before;
-        queue.begin_flush(sampled_out)
-    }
-
-    /// Whether everything that the flush covers is decided.
-    pub(crate) fn is_flushed(&self, id: u64) -> bool {
-        lock(&self.queue).is_flushed(id)
-    }
-
-    /// Waits until everything that the flush covers is decided, or until a time. Returns whether it is.
-    pub(crate) fn await_flush(&self, id: u64, until: Duration) -> bool {
-        let mut queue = lock(&self.queue);
-        loop {
-            let left = until.saturating_sub(self.clock.now());
-            if queue.is_flushed(id) || left.is_zero() {
-                return queue.is_flushed(id);
-            }
-            queue = wait(&self.decided, queue, Some(left));
-        }
-    }
-
-    /// Forgets a flush, and tells what became of what it covers.
-    pub(crate) fn end_flush(&self, id: u64) -> Report {
-        lock(&self.queue).end_flush(id)
-    }
-
     /// Changes the limits, for what waits as well. What is open stays so, unless the new ones make it due.
     pub(crate) fn set_limits(&self, limits: Limits, door: Door) {
         let mut queue = lock(&self.queue);
@@ -478,6 +461,8 @@ impl Buffer {
             self.shards.iter().map(|shard| lock(&shard.0)).collect();
         let books = &queue.books;
         let mut stats = Stats {
+            added: books.recovered,
+            recovered: books.recovered,
             delivered: books.delivered,
             rejected: books.rejected,
             sampled_out: books.sampled_out,
@@ -489,14 +474,20 @@ impl Buffer {
             ..Stats::default()
         };
         let mut unused = Amount::default();
+        let mut unspooled = queue.waiting.unspooled();
         for open in shards {
+            unspooled += open.unspooled();
             stats.added += open.tally.added;
             stats.dropped.add_all(&open.tally.dropped);
             stats.non_finite += open.tally.non_finite;
             stats.repaired += open.tally.repaired;
             unused += open.grant;
         }
-        stats.pending = (queue.granted - unused + queue.sealed).lines as u64;
+        let pending = (queue.granted - unused + queue.sealed).lines;
+        stats.pending = pending as u64;
+        if self.spool.is_some() {
+            stats.spooled = pending.saturating_sub(unspooled) as u64;
+        }
         stats
     }
 }

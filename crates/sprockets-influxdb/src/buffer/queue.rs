@@ -1,27 +1,25 @@
 //! What is shared by all threads: batches that are gathered, due, or on their way, the bounds, and the books.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::chunk::Chunk;
+use super::stock::{CHUNK_BYTES, Stock};
+use super::waiting::{Place, Waiting};
 use super::{Amount, Batch, Limits};
 use crate::config::Precision;
+use crate::spool::{OVERHEAD, Spool};
 use crate::stats::{DropReason, Dropped, Report};
-
-/// Chunks of this size are used again. It is a compromise: small enough that many databases and threads cost little,
-/// large enough that asking for the next one is rare.
-pub(super) const CHUNK_BYTES: usize = 64 * 1024;
-
-/// Unused chunks that are kept: at most 4 MiB.
-const SPARE_CHUNKS: usize = 64;
-
-/// Unused lists of chunks that are kept.
-const SPARE_LISTS: usize = 8;
 
 /// The place of a batch among all that were sealed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Order(u64);
+
+impl Order {
+    /// That of what other processes recorded: no flush of this one waits for it.
+    const OTHERS: Self = Self(u64::MAX);
+}
 
 /// Whether measurements are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +38,8 @@ pub(crate) struct Outcome {
 
 #[derive(Default)]
 pub(super) struct Books {
+    /// Taken over from processes that are no more.
+    pub(super) recovered: u64,
     pub(super) delivered: u64,
     pub(super) rejected: u64,
     pub(super) sampled_out: u64,
@@ -77,10 +77,10 @@ pub(super) struct Queue {
     /// What is open is due now, whatever its age.
     pub(super) submit: bool,
     gathering: HashMap<Arc<str>, Vec<Batch>>,
-    due: VecDeque<Batch>,
-    spare: Vec<Chunk>,
-    /// Empty lists of chunks, so that a new batch need not allocate one.
-    spare_lists: Vec<Vec<Chunk>>,
+    pub(super) waiting: Waiting,
+    pub(super) stock: Stock,
+    /// Set while there is something to do for who may wait for the disk, and not yet said.
+    pub(super) wants_keeper: bool,
     newest: Order,
     undecided: BTreeMap<Order, usize>,
     flushes: Vec<Flush>,
@@ -88,7 +88,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits, door: Door) -> Self {
+    pub(super) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>) -> Self {
         Self {
             limits,
             door,
@@ -102,9 +102,9 @@ impl Queue {
             first_open: None,
             submit: false,
             gathering: HashMap::new(),
-            due: VecDeque::new(),
-            spare: Vec::new(),
-            spare_lists: Vec::new(),
+            waiting: Waiting::default(),
+            stock: Stock::new(spool),
+            wants_keeper: false,
             newest: Order::default(),
             undecided: BTreeMap::new(),
             flushes: Vec::new(),
@@ -112,9 +112,20 @@ impl Queue {
         }
     }
 
-    /// What the buffer's bounds still allow.
+    /// What the bounds still allow: those of the spool, or while there is none that works those of the buffer.
     pub(super) fn room(&self) -> Amount {
-        self.limits.buffer - self.granted - self.sealed
+        let used = self.granted + self.sealed;
+        match &self.stock.spool {
+            Some(spool) if !spool.is_failing() => {
+                let most = self.limits.spool_bytes as u64;
+                let others = spool.used_by_others().min(most);
+                let own = used.bytes + OVERHEAD * used.lines;
+                let bytes = ((most - others) as usize).saturating_sub(own);
+                Amount { lines: bytes / OVERHEAD, bytes }
+            }
+            Some(_) => self.limits.buffer - (used - self.waiting.on_disk()),
+            None => self.limits.buffer - used,
+        }
     }
 
     /// What to grant a shard that needs `needed`: a part of what is left before the bounds or the trigger, so that
@@ -148,34 +159,6 @@ impl Queue {
         self.first_open.map(|first| first.saturating_add(self.limits.submission_interval))
     }
 
-    /// A chunk of that capacity, or of the one `needed` if that is more.
-    pub(super) fn fresh_chunk(&mut self, capacity: usize, needed: usize) -> Chunk {
-        let capacity = capacity.max(needed);
-        let spare = if capacity == CHUNK_BYTES { self.spare.pop() } else { None };
-        spare.unwrap_or_else(|| Chunk::with_capacity(capacity))
-    }
-
-    pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
-        for mut chunk in chunks {
-            if chunk.capacity() == CHUNK_BYTES && self.spare.len() < SPARE_CHUNKS {
-                chunk.clear();
-                self.spare.push(chunk);
-            }
-        }
-    }
-
-    /// Keeps the storage of a batch that is done with.
-    pub(super) fn recycle_batch(&mut self, batch: Batch) {
-        self.recycle_list(batch.into_chunks());
-    }
-
-    fn recycle_list(&mut self, mut chunks: Vec<Chunk>) {
-        self.recycle(chunks.drain(..));
-        if chunks.capacity() >= SPARE_CHUNKS && self.spare_lists.len() < SPARE_LISTS {
-            self.spare_lists.push(chunks);
-        }
-    }
-
     /// The name of a database as it is shared by all that refer to it.
     pub(super) fn database(&mut self, name: &[u8]) -> Arc<str> {
         let name = String::from_utf8_lossy(name);
@@ -202,9 +185,7 @@ impl Queue {
                 last.push_chunk(chunk)
             }
             _ => {
-                let spare = self.spare_lists.pop();
-                let chunks = spare.unwrap_or_else(|| Vec::with_capacity(SPARE_CHUNKS));
-                let mut batch = Batch::with_storage(database.clone(), precision, chunks);
+                let mut batch = Batch::with_storage(database.clone(), precision, self.stock.list());
                 let back = batch.push_chunk(chunk);
                 batches.push(batch);
                 back
@@ -228,7 +209,7 @@ impl Queue {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.books.sampled_out += lines as u64;
-                self.recycle_batch(batch);
+                self.stock.recycle_batch(batch);
                 continue;
             }
             self.sealed += batch.amount();
@@ -236,7 +217,7 @@ impl Queue {
                 self.newest = Order(self.newest.0 + 1);
                 self.undecided.insert(self.newest, lines);
                 batch.order = self.newest;
-                self.due.push_back(batch);
+                self.waiting.due.push_back(batch);
             }
         }
         self.granted = Amount::default();
@@ -250,16 +231,17 @@ impl Queue {
     fn merge(&mut self, batch: Batch) -> Option<Batch> {
         let limit = self.limits.batch;
         let flushed = self.flushes.iter().map(|flush| flush.last).max();
-        let waiting = self.due.iter_mut().rev().take(16).find(|waiting| {
+        let waiting = self.waiting.due.iter_mut().rev().take(16).find(|waiting| {
             waiting.database() == batch.database()
                 && waiting.precision() == batch.precision()
                 && waiting.trials.requests == 0
+                && waiting.takes_in()
                 && flushed.is_none_or(|flushed| waiting.order > flushed)
                 && limit.covers(waiting.amount() + batch.amount())
         });
         let Some(waiting) = waiting else { return Some(batch) };
         *self.undecided.entry(waiting.order).or_default() += batch.lines();
-        let mut chunks = batch.into_chunks();
+        let (mut chunks, _) = batch.into_storage();
         let mut kept = 0;
         for index in 0..chunks.len() {
             if let Some(emptied) = waiting.push_chunk(std::mem::take(&mut chunks[index])) {
@@ -268,7 +250,7 @@ impl Queue {
             }
         }
         chunks.truncate(kept);
-        self.recycle_list(chunks);
+        self.stock.recycle_list(chunks);
         None
     }
 
@@ -278,21 +260,43 @@ impl Queue {
         most_bytes: usize,
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
-        let index = self.due.iter().position(|batch| is_open(batch.database()))?;
-        let batch = self.due.remove(index)?;
-        let bytes = self.limits.batch.bytes.min(most_bytes);
-        let mut parts = batch.split_to(Amount { bytes, ..self.limits.batch }).into_iter();
-        let first = parts.next();
-        for (place, part) in parts.enumerate() {
-            self.due.insert(index + place, part);
-        }
-        first
+        let batch = self.waiting.take(is_open)?;
+        if batch.is_on_disk() { Some(batch) } else { self.cut(batch, most_bytes) }
     }
 
-    pub(super) fn put_back(&mut self, batch: Batch, place: Place) {
-        match place {
-            Place::Front => self.due.push_front(batch),
-            Place::Back => self.due.push_back(batch),
+    /// The first part of a batch that the limits allow; the others wait again.
+    pub(super) fn cut(&mut self, batch: Batch, most_bytes: usize) -> Option<Batch> {
+        let bytes = self.limits.batch.bytes.min(most_bytes);
+        let mut parts = batch.split_to(Amount { bytes, ..self.limits.batch });
+        let rest = parts.split_off(1.min(parts.len()));
+        for part in rest.into_iter().rev() {
+            self.waiting.put_back(part, Place::Front);
+        }
+        parts.pop()
+    }
+
+    /// Puts back a batch, or a part of one. What can wait on disk does.
+    pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
+        let chunks = batch.unload();
+        self.stock.recycle(chunks);
+        self.waiting.put_back(batch, place);
+    }
+
+    /// Enters in the books what a process that is no more has left.
+    pub(super) fn recover(&mut self, mut batch: Batch) {
+        batch.order = Order::OTHERS;
+        self.books.recovered += batch.lines() as u64;
+        self.sealed += batch.amount();
+        self.waiting.put_back(batch, Place::Back);
+    }
+
+    /// Enters in the books that a batch from disk has other lines than its file had.
+    pub(super) fn correct(&mut self, order: Order, was: Amount, is: Amount) {
+        self.sealed = self.sealed + is - was;
+        let lost = was.lines.saturating_sub(is.lines);
+        if lost > 0 {
+            self.books.dropped.add(DropReason::Damaged, lost as u64);
+            self.decide(order, lost, |report| report.dropped += lost as u64);
         }
     }
 
@@ -307,23 +311,34 @@ impl Queue {
         });
     }
 
-    /// Drops the oldest lines that wait until `needed` fits. Returns false if that cannot be.
+    /// Drops the oldest lines that wait until `needed` fits: of what is on disk a batch at a time. Returns false if that
+    /// cannot be.
     pub(super) fn drop_oldest(&mut self, needed: Amount) -> bool {
         while !self.room().covers(needed) {
-            let Some(oldest) = self.due.front_mut() else { return false };
+            if let Some(oldest) = self.waiting.take_oldest_on_disk() {
+                let (order, amount) = (oldest.order, oldest.amount());
+                self.stock.recycle_batch(oldest);
+                self.dropped(order, amount);
+                continue;
+            }
+            let Some(oldest) = self.waiting.oldest() else { return false };
             let order = oldest.order;
             let (dropped, emptied) = oldest.drop_first_line();
             if oldest.lines() == 0 {
-                if let Some(emptied) = self.due.pop_front() {
-                    self.recycle_batch(emptied);
+                if let Some(emptied) = self.waiting.due.pop_front() {
+                    self.stock.recycle_batch(emptied);
                 }
             }
-            self.recycle(emptied);
-            self.sealed -= dropped;
-            self.books.dropped.add(DropReason::Oldest, dropped.lines as u64);
-            self.decide(order, dropped.lines, |report| report.dropped += dropped.lines as u64);
+            self.stock.recycle(emptied);
+            self.dropped(order, dropped);
         }
         true
+    }
+
+    fn dropped(&mut self, order: Order, amount: Amount) {
+        self.sealed -= amount;
+        self.books.dropped.add(DropReason::Oldest, amount.lines as u64);
+        self.decide(order, amount.lines, |report| report.dropped += amount.lines as u64);
     }
 
     fn decide(&mut self, order: Order, lines: usize, note: impl Fn(&mut Report)) {
@@ -367,11 +382,4 @@ impl Queue {
         flush.report.pending = pending as u64;
         flush.report
     }
-}
-
-/// Where a batch goes that waits again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    Front,
-    Back,
 }

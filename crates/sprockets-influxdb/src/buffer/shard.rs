@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::chunk::Chunk;
 use super::{Amount, Incoming};
 use crate::config::Precision;
+use crate::spool::Twin;
 use crate::stats::{DropReason, Dropped};
 
 /// A lock of its own in cache lines of its own.
@@ -80,7 +81,7 @@ impl Open {
         let within_batch = chunk.lines() == 0
             || chunk.lines() < self.batch_limit.lines
                 && chunk.bytes().len() + len <= self.batch_limit.bytes;
-        within_batch && chunk.room() >= len
+        within_batch && chunk.fits(1, len)
     }
 
     #[inline]
@@ -109,25 +110,36 @@ impl Open {
         }
     }
 
+    /// Lines here that are in memory only.
+    pub(super) fn unspooled(&self) -> usize {
+        let chunks = self.chunks.iter().map(|open| &open.chunk);
+        chunks.filter(|chunk| !chunk.has_twin()).map(Chunk::lines).sum()
+    }
+
+    /// Takes what is open away from its files, which are done with: nothing more is to be written.
+    pub(super) fn take_twins(&mut self) -> Vec<Twin> {
+        self.chunks.iter_mut().filter_map(|open| open.chunk.take_twin()).collect()
+    }
+
     /// How many databases have a chunk here.
     pub(super) fn databases(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Hands every chunk to `gather`, which may give it back empty. Chunks of more databases than `kept` are let go.
+    /// Hands every chunk to `gather`, which may give it back empty. Chunks of more databases than `kept` are returned.
     pub(super) fn collect(
         &mut self,
         kept: usize,
         mut gather: impl FnMut(&Arc<str>, Precision, Chunk) -> Option<Chunk>,
-    ) {
+    ) -> Vec<Chunk> {
         for open in &mut self.chunks {
             if open.chunk.lines() > 0 {
                 let chunk = std::mem::take(&mut open.chunk);
                 open.chunk = gather(&open.database, open.precision, chunk).unwrap_or_default();
             }
         }
-        self.chunks.truncate(kept);
         self.grant = Amount::default();
+        self.chunks.drain(kept.min(self.chunks.len())..).map(|open| open.chunk).collect()
     }
 }
 

@@ -14,12 +14,13 @@ fn limits() -> Limits {
         submission_interval: Duration::from_secs(60),
         sample_probability: 1.0,
         overflow: Overflow::Newest,
+        spool_bytes: 1 << 30,
         block_timeout: Duration::from_secs(5),
     }
 }
 
 fn buffer(limits: Limits) -> Buffer {
-    Buffer::new(limits, Door::Open, Clock::simulated())
+    Buffer::new(limits, Door::Open, None, Clock::simulated())
 }
 
 fn add(buffer: &Buffer, database: &str, line: &str) {
@@ -72,7 +73,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 #[test]
 fn nothing_is_due_before_the_trigger_or_the_interval() {
     let clock = Clock::simulated();
-    let buffer = Buffer::new(limits(), Door::Open, clock.clone());
+    let buffer = Buffer::new(limits(), Door::Open, None, clock.clone());
     clock.advance_to(Duration::from_secs(100));
     add_numbers(&buffer, "db", 0..4_999);
     assert!(take_all(&buffer).is_empty());
@@ -225,7 +226,7 @@ fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
         overflow: Overflow::Oldest,
         ..limits()
     };
-    let buffer = Buffer::new(limits, Door::Open, Clock::monotonic());
+    let buffer = Buffer::new(limits, Door::Open, None, Clock::monotonic());
     add_numbers(&buffer, "db", 0..100);
     let flush = buffer.begin_flush();
     thread::scope(|scope| {
@@ -250,7 +251,7 @@ fn a_blocked_add_goes_on_when_there_is_room_and_ends_at_its_deadline() {
         block_timeout: Duration::from_secs(600),
         ..limits()
     };
-    let buffer = Buffer::new(limits.clone(), Door::Open, Clock::monotonic());
+    let buffer = Buffer::new(limits.clone(), Door::Open, None, Clock::monotonic());
     thread::scope(|scope| {
         let adding = scope.spawn(|| add_numbers(&buffer, "db", 0..1_000));
         while !adding.is_finished() {
@@ -316,7 +317,7 @@ fn what_is_sampled_out_makes_room() {
 
     let block_timeout = Duration::from_secs(600);
     let limits = Limits { overflow: Overflow::Block, block_timeout, ..limits };
-    let blocking = Buffer::new(limits, Door::Open, Clock::monotonic());
+    let blocking = Buffer::new(limits, Door::Open, None, Clock::monotonic());
     thread::scope(|scope| {
         scope.spawn(|| add_numbers(&blocking, "db", 0..100));
         while blocking.stats().added < 100 {

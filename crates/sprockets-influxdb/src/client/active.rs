@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::buffer::{Amount, Door, Limits};
 use crate::config::{Api, Config, Settings};
 use crate::delivery::{HttpTransport, Route, Transport};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
 
 /// The configuration in force, and what is prepared of it.
@@ -46,6 +46,11 @@ impl Active {
     pub(super) fn changed(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<Self> {
         let config = change(self.config.clone())?;
         let settings = config.resolve()?;
+        if settings.spool != self.settings.spool {
+            let problem =
+                "the spool cannot be changed while the client lives: make another client for it";
+            return Err(Error::configuration(problem));
+        }
         if settings.server == self.settings.server {
             return Ok(Self::with_transport(config, settings, self.transport.clone()));
         }
@@ -68,6 +73,7 @@ impl Active {
             sample_probability: settings.sample_probability,
             overflow: settings.overflow,
             block_timeout: settings.block_timeout,
+            spool_bytes: settings.spool_max_bytes,
         }
     }
 

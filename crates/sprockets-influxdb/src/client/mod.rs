@@ -21,6 +21,7 @@ use crate::delivery::{Check, Sender, Threads};
 use crate::error::{Error, Result};
 use crate::line_protocol::RawLine;
 use crate::measurement::{Clock, Line, Measurement, Timestamp};
+use crate::spool::Spool;
 use crate::stats::{DropReason, Report, Stats};
 use crate::sync::lock;
 use crate::sys;
@@ -254,7 +255,11 @@ impl Drop for Process {
             let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
             let report = self.core.shutdown(timeout);
             self.core.threads.stop();
-            if !report.is_complete() {
+            self.core.buffer.stow();
+            let spooled = self.core.buffer.stats().spooled;
+            if spooled > 0 {
+                tracing::warn!("{spooled} measurements wait in the spool for the next process");
+            } else if !report.is_complete() {
                 let pending = report.pending;
                 tracing::error!(
                     "{pending} measurements are lost: not delivered when the client ended"
@@ -266,7 +271,10 @@ impl Drop for Process {
 
 impl Core {
     fn new(active: Active, clock: Clock) -> Self {
-        let buffer = Arc::new(Buffer::new(active.limits(), active.door(), clock.clone()));
+        let spool = active.settings.spool.as_ref().filter(|_| active.settings.enabled);
+        let spool = spool.map(|spool| Arc::new(Spool::new(&spool.directory, spool.sync)));
+        let buffer = Buffer::new(active.limits(), active.door(), spool, clock.clone());
+        let buffer = Arc::new(buffer);
         let sender = Arc::new(Sender::new(buffer.clone(), active.route(), clock.clone()));
         let most = active.settings.max_clients;
         let threads = Threads::new(sender.clone(), buffer.clone(), clock.clone(), most);
@@ -376,8 +384,7 @@ impl Core {
     }
 
     fn end_flush(&self, flush: u64, timeout: Duration) -> Report {
-        self.buffer.await_flush(flush, self.clock.now().saturating_add(timeout));
-        self.buffer.end_flush(flush)
+        self.end_flush_unless(flush, timeout, || false)
     }
 
     fn end_flush_unless(
@@ -387,13 +394,19 @@ impl Core {
         mut is_interrupted: impl FnMut() -> bool,
     ) -> Report {
         let until = self.clock.now().saturating_add(timeout);
+        self.buffer.sync();
         loop {
             let now = self.clock.now();
             let is_flushed = self.buffer.await_flush(flush, until.min(now + INTERRUPTIBLE));
             if is_flushed || now >= until || is_interrupted() {
-                return self.buffer.end_flush(flush);
+                break;
             }
         }
+        let report = self.buffer.end_flush(flush);
+        if self.is_shut_down.load(Ordering::Relaxed) {
+            self.buffer.stow();
+        }
+        report
     }
 
     fn reconfigure(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<()> {

@@ -50,6 +50,20 @@ pub enum Overflow {
     Block,
 }
 
+/// What the spool survives. Its text forms are `process`, `interval` and `always`, in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpoolSync {
+    /// The end of the process, whichever way it comes, at any moment. A loss of power may cost what the operating
+    /// system had not written out, which is mostly the last half minute.
+    #[default]
+    Process,
+    /// A loss of power too, but for what was added in the last second.
+    Interval,
+    /// As `interval`; and what was submitted, or flushed before `flush` returned, survives in any case.
+    Always,
+}
+
 impl Api {
     /// The path of its write endpoint.
     pub(crate) fn path(self) -> &'static str {
@@ -130,6 +144,11 @@ choice!(
 choice!(
     Overflow, OVERFLOW, "an overflow policy", "newest, oldest or block",
     "newest" => Newest, "oldest" => Oldest, "block" => Block
+);
+
+choice!(
+    SpoolSync, SPOOL_SYNC, "a durability of the spool", "process, interval or always",
+    "process" => Process, "interval" => Interval, "always" => Always
 );
 
 #[cfg(test)]

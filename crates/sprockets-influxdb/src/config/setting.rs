@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::table::Row;
+use super::rows::Row;
 use super::value::Source;
 
 /// One setting: what it is, its value in force, and where that came from.

@@ -1,10 +1,11 @@
 //! The configuration in force: every setting present, valid, and fitting the others.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
-use super::choice::{Overflow, Precision};
+use super::choice::{Overflow, Precision, SpoolSync};
 use super::rejected::OnRejected;
 use super::server::{Address, Server};
 use super::setting::Setting;
@@ -31,12 +32,21 @@ pub(crate) struct Settings {
     pub(crate) overflow: Overflow,
     pub(crate) block_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) spool: Option<SpoolSettings>,
+    pub(crate) spool_max_bytes: usize,
     /// Hostname, environment, then the user's, each name once.
     pub(crate) base_tags: Vec<(String, String)>,
     pub(crate) on_rejected: Option<OnRejected>,
     /// What is odd but can be used: for the log, when the client starts.
     pub(crate) warnings: Vec<String>,
     table: Vec<Setting>,
+}
+
+/// Where the spool is, and what it survives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpoolSettings {
+    pub(crate) directory: PathBuf,
+    pub(crate) sync: SpoolSync,
 }
 
 impl Config {
@@ -71,6 +81,8 @@ impl Config {
             overflow: self.overflow.or(Overflow::default())?,
             block_timeout: self.block_timeout.or(Duration::from_secs(5))?,
             shutdown_timeout: self.shutdown_timeout.or(Duration::from_secs(5))?,
+            spool: self.resolve_spool()?,
+            spool_max_bytes: self.spool_max_bytes.or(1 << 30)?,
             base_tags: self.resolve_base_tags()?,
             on_rejected: self.on_rejected.as_ref().map(|hook| hook.0.clone()),
             warnings,
@@ -78,6 +90,16 @@ impl Config {
         };
         settings.table = table::show(self, &settings, &address);
         Ok(settings)
+    }
+
+    fn resolve_spool(&self) -> Result<Option<SpoolSettings>> {
+        let sync = self.spool_sync.or(SpoolSync::default())?;
+        let directory = self.spool.value()?.filter(|directory| !directory.as_os_str().is_empty());
+        if let (false, Some(_), Some(source)) = (cfg!(unix), directory, self.spool.source()) {
+            let problem = "there is no spool on this system yet: expected the setting to be unset";
+            return Err(source.error(problem));
+        }
+        Ok(directory.map(|directory| SpoolSettings { directory: directory.clone(), sync }))
     }
 
     fn resolve_base_tags(&self) -> Result<Vec<(String, String)>> {

@@ -2,16 +2,13 @@
 //! and shown. [`Config::from_env`] and [`Config::settings`] are loops over it.
 
 use std::ffi::OsString;
-use std::fmt;
-use std::path::Path;
-use std::time::Duration;
 
-use super::server::{Address, Auth};
+use super::Config;
+use super::rows::{InForce, ROWS};
+use super::server::Address;
 use super::setting::Setting;
 use super::settings::Settings;
-use super::url::{self, WriteUrl};
-use super::value::{self, Source};
-use super::{Config, Secret, choice};
+use super::value::Source;
 use crate::error::{Error, Result};
 
 /// Reads every variable that is set and not empty.
@@ -25,13 +22,6 @@ pub(super) fn read(config: &mut Config, lookup: impl Fn(&str) -> Option<OsString
             source.error("the value (not shown) is not UTF-8: expected text in UTF-8")
         })?;
         (row.read)(config, source, text)?;
-    }
-    // Whoever sets one of these relies on a promise that this version does not make.
-    for variable in ["INFLUXDB_SPOOL", "INFLUXDB_SPOOL_SYNC", "INFLUXDB_SPOOL_MAX_BYTES"] {
-        if lookup(variable).is_some() {
-            let problem = "this version has no spool yet and buffers in memory only: expected the variable to be unset";
-            return Err(Source::environment(variable).error(problem));
-        }
     }
     Ok(())
 }
@@ -57,363 +47,6 @@ pub(super) fn show(config: &Config, settings: &Settings, address: &Address) -> V
     });
     shown.collect()
 }
-
-/// One setting.
-pub(super) struct Row {
-    /// The setter's argument.
-    pub(super) name: &'static str,
-    /// The environment variable, where it has one.
-    pub(super) variable: Option<&'static str>,
-    /// One line, with the unit.
-    pub(super) about: &'static str,
-    /// In words; empty for none.
-    pub(super) default: &'static str,
-    /// Takes the variable's text, or the argument's.
-    read: fn(&mut Config, Source, &str) -> Result<()>,
-    /// The value in force, never a secret, and where it came from.
-    show: fn(&InForce<'_>) -> (String, Source),
-}
-
-/// All that there is to show.
-struct InForce<'a> {
-    config: &'a Config,
-    settings: &'a Settings,
-    address: &'a Address,
-}
-
-impl InForce<'_> {
-    fn url(&self) -> String {
-        let server = &self.settings.server;
-        match &server.query {
-            Some(query) => format!("{}?{}", server.url, url::masked_query(query)),
-            None => server.url.clone(),
-        }
-    }
-
-    fn url_source(&self) -> Source {
-        let address = self.address;
-        nearest([self.config.url.from(), address.host.1, address.port.1, address.scheme.1])
-    }
-
-    fn port(&self) -> u16 {
-        let scheme = self.address.scheme.0;
-        self.address.port.0.unwrap_or_else(|| scheme.port())
-    }
-
-    fn user(&self) -> Option<&String> {
-        match &self.settings.server.auth {
-            Auth::Basic { user, .. } => Some(user),
-            Auth::None | Auth::Token(_) => None,
-        }
-    }
-
-    fn password(&self) -> Option<&Secret> {
-        match &self.settings.server.auth {
-            Auth::Basic { password, .. } => Some(password),
-            Auth::None | Auth::Token(_) => None,
-        }
-    }
-
-    fn token(&self) -> Option<&Secret> {
-        match &self.settings.server.auth {
-            Auth::Token(token) => Some(token),
-            Auth::None | Auth::Basic { .. } => None,
-        }
-    }
-
-    fn base_tags_source(&self) -> Source {
-        if self.config.base_tags.is_empty() {
-            nearest([self.config.tag_hostname.from(), self.config.environment.from()])
-        } else {
-            Source::argument("base_tags")
-        }
-    }
-}
-
-/// The source that wins; the first of equals.
-fn nearest<const N: usize>(sources: [Source; N]) -> Source {
-    let nearer = |one: Source, other: Source| if other.origin > one.origin { other } else { one };
-    sources.into_iter().reduce(nearer).unwrap_or(Source::DEFAULT)
-}
-
-fn shown(value: Option<impl fmt::Display>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
-}
-
-fn milliseconds(duration: Duration) -> String {
-    if duration.subsec_nanos() % 1_000_000 == 0 {
-        duration.as_millis().to_string()
-    } else {
-        (duration.as_secs_f64() * 1e3).to_string()
-    }
-}
-
-fn tags(tags: &[(String, String)]) -> String {
-    let pairs = tags.iter().map(|(name, value)| format!("{name}={value}"));
-    pairs.collect::<Vec<_>>().join(",")
-}
-
-static ROWS: &[Row] = &[
-    Row {
-        name: "url",
-        variable: Some("INFLUXDB_URL"),
-        about: "the whole URL, instead of scheme, host and port",
-        default: "",
-        read: |config, source, text| config.url.set(source, WriteUrl::parse(text)),
-        show: |now| (now.url(), now.url_source()),
-    },
-    Row {
-        name: "scheme",
-        variable: Some("INFLUXDB_SCHEME"),
-        about: "`http` or `https`",
-        default: "https; http to a loopback host",
-        read: |config, source, text| config.scheme.set(source, value::SCHEME.read(text)),
-        show: |now| (now.address.scheme.0.to_string(), now.address.scheme.1),
-    },
-    Row {
-        name: "host",
-        variable: Some("INFLUXDB_HOST"),
-        about: "the server's host name or IP address",
-        default: "localhost",
-        read: |config, source, text| config.host.set(source, value::HOST.read(text)),
-        show: |now| (now.address.host.0.clone(), now.address.host.1),
-    },
-    Row {
-        name: "port",
-        variable: Some("INFLUXDB_PORT"),
-        about: "the server's port",
-        default: "8086",
-        read: |config, source, text| config.port.set(source, value::PORT.read(text)),
-        show: |now| (now.port().to_string(), now.address.port.1),
-    },
-    Row {
-        name: "user",
-        variable: Some("INFLUXDB_USER"),
-        about: "user name",
-        default: "",
-        read: |config, source, text| config.user.set(source, value::user(text.into())),
-        show: |now| (shown(now.user()), now.address.user.1),
-    },
-    Row {
-        name: "password",
-        variable: Some("INFLUXDB_PASSWORD"),
-        about: "password",
-        default: "",
-        read: |config, source, text| config.password.set(source, Ok(Secret::new(text))),
-        show: |now| (shown(now.password()), now.address.password.1),
-    },
-    Row {
-        name: "enabled",
-        variable: Some("INFLUXDB_ENABLED"),
-        about: "whether anything is recorded at all",
-        default: "true",
-        read: |config, source, text| config.enabled.set(source, value::BOOLEAN.read(text)),
-        show: |now| (now.settings.enabled.to_string(), now.config.enabled.from()),
-    },
-    Row {
-        name: "submission_interval",
-        variable: Some("INFLUXDB_INTERVAL"),
-        about: "milliseconds to wait before submitting when there are fewer than the trigger size",
-        default: "60000",
-        read: |config, source, text| {
-            config.submission_interval.set(source, value::INTERVAL.read(text))
-        },
-        show: |now| {
-            (milliseconds(now.settings.submission_interval), now.config.submission_interval.from())
-        },
-    },
-    Row {
-        name: "max_batch_size",
-        variable: Some("INFLUXDB_MAX_BATCH_SIZE"),
-        about: "most measurements in one batch",
-        default: "10000",
-        read: |config, source, text| config.max_batch_size.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.max_batch_size.to_string(), now.config.max_batch_size.from()),
-    },
-    Row {
-        name: "max_batch_bytes",
-        variable: Some("INFLUXDB_MAX_BATCH_BYTES"),
-        about: "most bytes of lines in one batch, before compression",
-        default: "4194304",
-        read: |config, source, text| config.max_batch_bytes.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.max_batch_bytes.to_string(), now.config.max_batch_bytes.from()),
-    },
-    Row {
-        name: "max_buffer_size",
-        variable: Some("INFLUXDB_MAX_BUFFER_SIZE"),
-        about: "measurements in the buffer before the overflow policy decides",
-        default: "25000",
-        read: |config, source, text| config.max_buffer_size.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.max_buffer_size.to_string(), now.config.max_buffer_size.from()),
-    },
-    Row {
-        name: "max_buffer_bytes",
-        variable: Some("INFLUXDB_MAX_BUFFER_BYTES"),
-        about: "bytes of lines in the buffer before the overflow policy decides",
-        default: "67108864",
-        read: |config, source, text| config.max_buffer_bytes.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.max_buffer_bytes.to_string(), now.config.max_buffer_bytes.from()),
-    },
-    Row {
-        name: "trigger_size",
-        variable: Some("INFLUXDB_TRIGGER_SIZE"),
-        about: "measurements in the buffer that trigger a submission",
-        default: "5000",
-        read: |config, source, text| config.trigger_size.set(source, value::SIZE.read(text)),
-        show: |now| (now.settings.trigger_size.to_string(), now.config.trigger_size.from()),
-    },
-    Row {
-        name: "overflow",
-        variable: Some("INFLUXDB_OVERFLOW"),
-        about: "what a full buffer does: `newest` or `oldest` is dropped, or `block`",
-        default: "newest",
-        read: |config, source, text| config.overflow.set(source, choice::OVERFLOW.read(text)),
-        show: |now| (now.settings.overflow.to_string(), now.config.overflow.from()),
-    },
-    Row {
-        name: "block_timeout",
-        variable: Some("INFLUXDB_BLOCK_TIMEOUT"),
-        about: "milliseconds that `block` may hold the caller up",
-        default: "5000",
-        read: |config, source, text| config.block_timeout.set(source, value::WAIT.read(text)),
-        show: |now| (milliseconds(now.settings.block_timeout), now.config.block_timeout.from()),
-    },
-    Row {
-        name: "sample_probability",
-        variable: Some("INFLUXDB_SAMPLE_PROBABILITY"),
-        about: "0..1: the probability that a batch is submitted rather than dropped",
-        default: "1.0",
-        read: |config, source, text| {
-            config.sample_probability.set(source, value::PROBABILITY.read(text))
-        },
-        show: |now| {
-            (format!("{:?}", now.settings.sample_probability), now.config.sample_probability.from())
-        },
-    },
-    Row {
-        name: "max_clients",
-        variable: None,
-        about: "most requests at a time",
-        default: "10",
-        read: |config, source, text| config.max_clients.set(source, value::CLIENTS.read(text)),
-        show: |now| (now.settings.max_clients.to_string(), now.config.max_clients.from()),
-    },
-    Row {
-        name: "api",
-        variable: Some("INFLUXDB_API"),
-        about: "the write API: `v1`, `v2` or `v3`",
-        default: "v2 when an org is set; v3 when only a token is; else v1",
-        read: |config, source, text| config.api.set(source, choice::API.read(text)),
-        show: |now| (now.settings.server.api.to_string(), now.config.api.from()),
-    },
-    Row {
-        name: "token",
-        variable: Some("INFLUXDB_TOKEN"),
-        about: "token, for v2 and v3",
-        default: "",
-        read: |config, source, text| config.token.set(source, value::token(Secret::new(text))),
-        show: |now| (shown(now.token()), now.config.token.from()),
-    },
-    Row {
-        name: "org",
-        variable: Some("INFLUXDB_ORG"),
-        about: "organisation, for v2",
-        default: "",
-        read: |config, source, text| config.org.set(source, Ok(text.into())),
-        show: |now| (shown(now.settings.server.org.as_ref()), now.config.org.from()),
-    },
-    Row {
-        name: "retention_policy",
-        variable: Some("INFLUXDB_RETENTION_POLICY"),
-        about: "retention policy, for v1",
-        default: "",
-        read: |config, source, text| config.retention_policy.set(source, Ok(text.into())),
-        show: |now| {
-            (
-                shown(now.settings.server.retention_policy.as_ref()),
-                now.config.retention_policy.from(),
-            )
-        },
-    },
-    Row {
-        name: "precision",
-        variable: Some("INFLUXDB_PRECISION"),
-        about: "precision of timestamps on the wire: `ns`, `us`, `ms` or `s`",
-        default: "ns",
-        read: |config, source, text| config.precision.set(source, choice::PRECISION.read(text)),
-        show: |now| (now.settings.precision.to_string(), now.config.precision.from()),
-    },
-    Row {
-        name: "gzip",
-        variable: Some("INFLUXDB_GZIP"),
-        about: "whether bodies are compressed",
-        default: "true; false to a loopback host",
-        read: |config, source, text| config.gzip.set(source, value::BOOLEAN.read(text)),
-        show: |now| (now.settings.server.gzip.to_string(), now.config.gzip.from()),
-    },
-    Row {
-        name: "timeout",
-        variable: Some("INFLUXDB_TIMEOUT"),
-        about: "milliseconds for one request, from connect to the last byte of the reply",
-        default: "10000",
-        read: |config, source, text| config.timeout.set(source, value::TIMEOUT.read(text)),
-        show: |now| (milliseconds(now.settings.server.timeout), now.config.timeout.from()),
-    },
-    Row {
-        name: "shutdown_timeout",
-        variable: Some("INFLUXDB_SHUTDOWN_TIMEOUT"),
-        about: "milliseconds for flush and shutdown when they are not told, and at exit",
-        default: "5000",
-        read: |config, source, text| config.shutdown_timeout.set(source, value::WAIT.read(text)),
-        show: |now| {
-            (milliseconds(now.settings.shutdown_timeout), now.config.shutdown_timeout.from())
-        },
-    },
-    Row {
-        name: "ca_file",
-        variable: Some("INFLUXDB_CA_FILE"),
-        about: "PEM file of certificates to trust beside the platform's",
-        default: "",
-        read: |config, source, text| config.ca_file.set(source, Ok(text.into())),
-        show: |now| {
-            (
-                shown(now.settings.server.ca_file.as_deref().map(Path::display)),
-                now.config.ca_file.from(),
-            )
-        },
-    },
-    Row {
-        name: "tag_hostname",
-        variable: Some("INFLUXDB_TAG_HOSTNAME"),
-        about: "whether to add the tag `hostname`",
-        default: "true",
-        read: |config, source, text| config.tag_hostname.set(source, value::BOOLEAN.read(text)),
-        show: |now| {
-            (
-                now.config.tag_hostname.valid().unwrap_or(&true).to_string(),
-                now.config.tag_hostname.from(),
-            )
-        },
-    },
-    Row {
-        name: "environment",
-        variable: Some("ENVIRONMENT"),
-        about: "the tag `environment`; unset: none",
-        default: "",
-        read: |config, source, text| config.environment.set(source, Ok(text.into())),
-        show: |now| (shown(now.config.environment.valid()), now.config.environment.from()),
-    },
-    Row {
-        name: "base_tags",
-        variable: None,
-        about: "the tags of every measurement",
-        default: "hostname and environment, where they apply",
-        read: |_, source, _| {
-            Err(source.error("a text cannot be read as tags: expected names with values"))
-        },
-        show: |now| (tags(&now.settings.base_tags), now.base_tags_source()),
-    },
-];
 
 #[cfg(test)]
 mod tests {
@@ -447,6 +80,9 @@ mod tests {
         ("INFLUXDB_SAMPLE_PROBABILITY", "0.25", "0.25", &[]),
         ("INFLUXDB_SCHEME", "HTTPS", "https", &[]),
         ("INFLUXDB_SHUTDOWN_TIMEOUT", "0", "0", &[]),
+        ("INFLUXDB_SPOOL", "/var/spool/influxdb", "/var/spool/influxdb", &[]),
+        ("INFLUXDB_SPOOL_MAX_BYTES", "100", "100", &[]),
+        ("INFLUXDB_SPOOL_SYNC", "Always", "always", &[]),
         ("INFLUXDB_TAG_HOSTNAME", "0", "false", &[]),
         ("INFLUXDB_TIMEOUT", "250", "250", &[]),
         ("INFLUXDB_TOKEN", "hunter2", "***", &[]),
@@ -531,8 +167,7 @@ mod tests {
         for name in words.filter(|word| word.starts_with("INFLUXDB_")) {
             let is_a_setting =
                 ROWS.iter().any(|row| row.variable == Some(name)) || in_python.contains(&name);
-            // Those of the spool are none, but refused when they are set; others would be ignored.
-            assert!(is_a_setting || environment(&[(name, "x")]).is_err(), "there is no {name}");
+            assert!(is_a_setting, "there is no {name}");
         }
     }
 
@@ -561,6 +196,7 @@ mod tests {
             "INFLUXDB_MAX_BATCH_SIZE",
             "INFLUXDB_MAX_BUFFER_BYTES",
             "INFLUXDB_MAX_BUFFER_SIZE",
+            "INFLUXDB_SPOOL_MAX_BYTES",
             "INFLUXDB_TRIGGER_SIZE",
         ];
         let periods = [
@@ -587,6 +223,7 @@ mod tests {
             ("INFLUXDB_SAMPLE_PROBABILITY", "half"),
             ("INFLUXDB_SAMPLE_PROBABILITY", "inf"),
             ("INFLUXDB_SCHEME", "ftp"),
+            ("INFLUXDB_SPOOL_SYNC", "sometimes"),
             ("INFLUXDB_TIMEOUT", "0"),
             ("INFLUXDB_URL", "ftp://db"),
             ("INFLUXDB_URL", "localhost:8086"),
@@ -652,15 +289,6 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_is_refused_rather_than_ignored() {
-        for variable in ["INFLUXDB_SPOOL", "INFLUXDB_SPOOL_SYNC", "INFLUXDB_SPOOL_MAX_BYTES"] {
-            let told = environment(&[(variable, "/var/spool/influxdb")]).unwrap_err().to_string();
-            assert!(told.starts_with(&format!("{variable}: this version has no spool")), "{told}");
-            assert!(environment(&[(variable, "")]).is_ok());
-        }
-    }
-
-    #[test]
     fn parts_of_an_address_have_the_origin_of_what_decided_them() {
         let config =
             environment(&[("INFLUXDB_URL", "https://me@db"), ("INFLUXDB_PORT", "1")]).unwrap();
@@ -695,11 +323,5 @@ mod tests {
         let config = environment(&[("INFLUXDB_HOST", "db"), ("ENVIRONMENT", "e")]).unwrap();
         assert_eq!(source(&config, "url"), Some("INFLUXDB_HOST"));
         assert_eq!(source(&config, "base_tags"), Some("ENVIRONMENT"));
-    }
-
-    #[test]
-    fn durations_are_shown_in_milliseconds() {
-        assert_eq!(milliseconds(Duration::from_secs(60)), "60000");
-        assert_eq!(milliseconds(Duration::from_micros(1500)), "1.5");
     }
 }

@@ -98,6 +98,8 @@ impl Sender {
             return Step::Idle { until };
         };
         before_sending();
+        let most_bytes = lock(&self.schedule).most_bytes;
+        let Some(batch) = self.buffer.load(batch, most_bytes) else { return Step::Worked };
         let route = lock(&self.route).clone();
         let is_retry = batch.trials.requests > 0;
         // A panic here would be a bug of ours or of a dependency's; it must not cost the batch.
@@ -316,13 +318,19 @@ impl Sender {
     /// Tells the hook and the log of lines that the server refused.
     fn tell_rejected<'r>(
         &self,
-        lines: &Batch,
+        lines: &'r Batch,
         reasons: impl Iterator<Item = &'r str> + Clone,
         route: &Route,
     ) {
         let first = reasons.clone().next().unwrap_or_default();
         lock(&self.news).rejected(lines.lines(), lines.database(), first, self.clock.now());
         self.buffer.note_error(first.to_owned());
+        if let Some(spool) = self.buffer.spool() {
+            let kept = lines.iter_lines().zip(reasons.clone());
+            if let Err(error) = spool.quarantine.keep(lines.database(), lines.precision(), kept) {
+                lock(&self.news).unkept(lines.lines(), &error, self.clock.now());
+            }
+        }
         let Some(hook) = &route.on_rejected else { return };
         for (line, reason) in lines.iter_lines().zip(reasons) {
             let line = String::from_utf8_lossy(line);

@@ -12,6 +12,7 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(super) struct News {
     rejected: Limit,
     failing: Limit,
+    unkept: Limit,
     drops_next: Duration,
     dropped: Dropped,
     /// What the gates that are closed are closed for; told again only when it is another reason.
@@ -76,6 +77,12 @@ impl News {
             tracing::error!(
                 "{lines} measurements for database {database:?} were rejected: {reason}"
             );
+        }
+    }
+
+    pub(super) fn unkept(&mut self, lines: usize, error: &std::io::Error, now: Duration) {
+        if let Some(lines) = self.unkept.admit(lines, now) {
+            tracing::error!("{lines} rejected lines cannot be kept in the quarantine: {error}");
         }
     }
 

@@ -71,9 +71,10 @@ impl World {
             submission_interval: Duration::from_secs(60),
             sample_probability: 1.0,
             overflow: Overflow::Newest,
+            spool_bytes: 1 << 30,
             block_timeout: Duration::ZERO,
         };
-        let buffer = Arc::new(Buffer::new(limits, Door::Open, clock.clone()));
+        let buffer = Arc::new(Buffer::new(limits, Door::Open, None, clock.clone()));
         let server = Arc::new(Server {
             clock: clock.clone(),
             answer: Mutex::new(Box::new(answer)),

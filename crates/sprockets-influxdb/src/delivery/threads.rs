@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Sender, Step};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Keeper};
 use crate::measurement::Clock;
 use crate::sync::{lock, wait};
 
@@ -28,6 +28,8 @@ struct State {
     resting: usize,
     listener: Listener,
     most: usize,
+    /// Whether there is a thread that keeps the spool.
+    has_keeper: bool,
     stopped: bool,
 }
 
@@ -50,13 +52,20 @@ impl Threads {
         most: usize,
     ) -> Arc<Self> {
         let (running, resting, listener) = (0, 0, Listener::None);
-        let state = Mutex::new(State { running, resting, listener, most, stopped: false });
+        let (has_keeper, stopped) = (false, false);
+        let state = Mutex::new(State { running, resting, listener, most, has_keeper, stopped });
         Arc::new(Self { sender, buffer, clock, state, called: Condvar::new() })
     }
 
     /// Sees to it that a thread listens, unless all that there may be are at work.
     pub(crate) fn ensure_listener(self: &Arc<Self>) {
         let mut state = lock(&self.state);
+        if self.buffer.has_spool() && !state.has_keeper && !state.stopped {
+            let threads = self.clone();
+            let name = "influxdb-spool".to_owned();
+            let spawned = thread::Builder::new().name(name).spawn(move || threads.keep());
+            state.has_keeper = spawned.is_ok();
+        }
         if state.listener != Listener::None {
             return;
         }
@@ -108,7 +117,16 @@ impl Threads {
 
     fn wake(&self) {
         self.buffer.wake();
+        self.buffer.wake_keeper();
         self.called.notify_all();
+    }
+
+    fn keep(self: Arc<Self>) {
+        let mut keeper = Keeper::default();
+        while !lock(&self.state).stopped {
+            let next = keeper.step(&self.buffer);
+            self.buffer.await_keeping(next);
+        }
     }
 
     fn run(self: Arc<Self>) {

@@ -1,0 +1,230 @@
+//! What the spool asks for that has to wait for the disk: done by a thread of its own, never by those that add or send,
+//! and never under a lock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::queue::Queue;
+use super::stock::CHUNK_BYTES;
+use super::{Amount, Batch, Buffer, Place};
+use crate::config::SpoolSync;
+use crate::spool::{Adopted, Spool};
+use crate::sync::{lock, wait};
+
+/// Sealed batches that are kept in memory beside the disk: what a server that answers takes soon.
+const IN_MEMORY: usize = 16 << 20;
+/// How often what was written is synced, where it is to survive a loss of power.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How often a disk that fails is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(5);
+/// How often slots are looked for whose processes are no more, and how much others use.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Files of such slots that are looked at before there is time for something else.
+const FILES_AT_ONCE: usize = 16;
+
+/// Keeps the spool of one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper {
+    next_sync: Duration,
+    next_retry: Duration,
+    next_look: Duration,
+    adopted: Option<Adopted>,
+}
+
+impl Keeper {
+    /// Does what there is to do. Returns when to come again, if not called before.
+    pub(crate) fn step(&mut self, buffer: &Buffer) -> Duration {
+        let Some(spool) = &buffer.spool else { return Duration::MAX };
+        let now = buffer.clock.now();
+        if let Some(failure) = spool.take_failure() {
+            tracing::warn!("{failure}; measurements wait in memory only, until it works again");
+            self.next_retry = now + RETRY_EVERY;
+        }
+        buffer.remove_leftovers(spool);
+        if spool.is_failing() {
+            self.retry(buffer, spool, now);
+        } else {
+            buffer.prepare_chunks(spool);
+            while buffer.seal_to_disk(spool, IN_MEMORY) {}
+        }
+        let is_synced = spool.sync_level() != SpoolSync::Process;
+        if is_synced && now >= self.next_sync {
+            spool.sync();
+            self.next_sync = now + SYNC_EVERY;
+        }
+        let has_more = self.adopt(buffer, spool, now);
+        let mut next = self.next_look;
+        if is_synced {
+            next = next.min(self.next_sync);
+        }
+        if spool.is_failing() {
+            next = next.min(self.next_retry);
+        }
+        if has_more { now } else { next }
+    }
+
+    fn retry(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) {
+        if now < self.next_retry {
+            return;
+        }
+        self.next_retry = now + RETRY_EVERY;
+        if let Some(twin) = spool.retry(CHUNK_BYTES) {
+            tracing::info!("the spool works again");
+            let mut queue = lock(&buffer.queue);
+            queue.stock.leftovers.twins.push(twin);
+            buffer.tell(&queue);
+        } else {
+            // It has been told, and goes on.
+            let _ = spool.take_failure();
+        }
+    }
+
+    /// Takes over what processes have left that are no more. Returns whether there is more of it.
+    fn adopt(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) -> bool {
+        if self.adopted.is_none() && now >= self.next_look {
+            spool.measure();
+            buffer.tell(&lock(&buffer.queue));
+            self.adopted = spool.adopt();
+            if self.adopted.is_none() {
+                self.next_look = now + LOOK_EVERY;
+            }
+        }
+        let Some(adopted) = &mut self.adopted else { return false };
+        for _ in 0..FILES_AT_ONCE {
+            match spool.next(adopted) {
+                Some(Ok(stored)) => {
+                    let mut queue = lock(&buffer.queue);
+                    queue.recover(Batch::of_stored(stored));
+                    buffer.signal(&mut queue);
+                }
+                Some(Err(problem)) => tracing::warn!("{problem}"),
+                None => {
+                    self.adopted = None;
+                    break;
+                }
+            }
+        }
+        true
+    }
+}
+
+impl Buffer {
+    pub(crate) fn has_spool(&self) -> bool {
+        self.spool.is_some()
+    }
+
+    /// Waits until there is something to do for the keeper, or until a time.
+    pub(crate) fn await_keeping(&self, until: Duration) {
+        let mut queue = lock(&self.queue);
+        while !std::mem::take(&mut queue.wants_keeper) {
+            let left = until.saturating_sub(self.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            queue = wait(&self.kept, queue, Some(left));
+        }
+    }
+
+    /// Wakes the keeper, whether or not there is something to do.
+    pub(crate) fn wake_keeper(&self) {
+        lock(&self.queue).wants_keeper = true;
+        self.kept.notify_all();
+    }
+
+    /// Calls the keeper if there is something to do.
+    pub(super) fn call_keeper(&self, queue: &mut Queue) {
+        if self.spool.is_none() || queue.wants_keeper {
+            return;
+        }
+        let stock = &queue.stock;
+        if !stock.leftovers.is_empty() || stock.missing() > 0 || queue.waiting.has_beyond(IN_MEMORY)
+        {
+            queue.wants_keeper = true;
+            self.kept.notify_all();
+        }
+    }
+
+    fn remove_leftovers(&self, spool: &Spool) {
+        let leftovers = std::mem::take(&mut lock(&self.queue).stock.leftovers);
+        for twin in leftovers.twins {
+            spool.discard_twin(twin);
+        }
+        for stored in leftovers.stored {
+            if let Some(told) = spool.discard(&stored) {
+                tracing::error!("{told}");
+            }
+        }
+    }
+
+    fn prepare_chunks(&self, spool: &Spool) {
+        while lock(&self.queue).stock.missing() > 0 {
+            let Some(chunk) = super::stock::ready_chunk(spool) else { return };
+            lock(&self.queue).stock.recycle([chunk]);
+        }
+    }
+
+    /// Writes the oldest batch to a file of its own, if there is more in memory than so many bytes.
+    fn seal_to_disk(&self, spool: &Spool, beyond: usize) -> bool {
+        let Some(mut batch) = lock(&self.queue).waiting.take_beyond(beyond) else { return false };
+        let lines = batch.iter_whole_lines();
+        let stored = spool.seal(batch.database(), batch.precision(), lines);
+        let mut queue = lock(&self.queue);
+        let Some(stored) = stored else {
+            queue.waiting.due.push_front(batch);
+            return false;
+        };
+        let (chunks, held) = batch.set_stored(stored);
+        queue.stock.recycle_list(chunks);
+        queue.stock.release(held);
+        queue.waiting.put_back(batch, Place::Back);
+        self.signal(&mut queue);
+        true
+    }
+
+    /// Reads the lines of a batch that has them on disk only. `None` if none of them is there any more.
+    pub(crate) fn load(&self, mut batch: Batch, most_bytes: usize) -> Option<Batch> {
+        let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
+        let loaded = batch.stored().map(|stored| spool.load(stored))?;
+        let was = batch.amount();
+        batch.set_lines(loaded.bytes, loaded.lines);
+        let mut queue = lock(&self.queue);
+        queue.correct(batch.order, was, batch.amount());
+        if batch.amount() == Amount::default() {
+            queue.stock.recycle_batch(batch);
+            self.call_keeper(&mut queue);
+            self.tell(&queue);
+            return None;
+        }
+        queue.cut(batch, most_bytes)
+    }
+
+    /// Has all that waits on disk, for the end of the process; what is recorded from here on is not.
+    pub(crate) fn stow(&self) {
+        let Some(spool) = &self.spool else { return };
+        while self.seal_to_disk(spool, 0) {}
+        {
+            let mut queue = lock(&self.queue);
+            for shard in &self.shards {
+                let twins = lock(&shard.0).take_twins();
+                queue.stock.leftovers.twins.extend(twins);
+            }
+            queue.stock.clear();
+        }
+        self.remove_leftovers(spool);
+        if spool.sync_level() != SpoolSync::Process {
+            spool.sync();
+        }
+        spool.leave();
+    }
+
+    /// Has what was added so far survive a loss of power, where it is to.
+    pub(crate) fn sync(&self) {
+        if let Some(spool) = self.spool.as_ref().filter(|s| s.sync_level() == SpoolSync::Always) {
+            spool.sync();
+        }
+    }
+
+    pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
+        self.spool.as_ref()
+    }
+}

@@ -1,0 +1,149 @@
+//! Storage that is not in use: chunks to be used again, with a spool each with the mapped file that is its twin; and files
+//! that are done with, until somebody who may wait for the disk removes them.
+
+use std::sync::Arc;
+
+use super::batch::{Batch, Held};
+use super::chunk::Chunk;
+use crate::config::Precision;
+use crate::spool::{Spool, Stored, Twin};
+
+/// Chunks of this size are used again. It is a compromise: small enough that many databases and threads cost little,
+/// large enough that asking for the next one is rare.
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Unused chunks that are kept: at most 4 MiB, and as much on disk.
+pub(super) const SPARE_CHUNKS: usize = 64;
+
+/// Unused lists of chunks that are kept.
+const SPARE_LISTS: usize = 8;
+
+/// Chunks that are made before they are needed, at first.
+const READY: usize = 4;
+
+pub(super) struct Stock {
+    pub(super) spool: Option<Arc<Spool>>,
+    spare: Vec<Chunk>,
+    /// Empty lists of chunks, so that a new batch need not allocate one.
+    spare_lists: Vec<Vec<Chunk>>,
+    pub(super) leftovers: Leftovers,
+    /// How many chunks with twins are to be ready.
+    wanted: usize,
+    /// How many chunks are kept at all.
+    most: usize,
+}
+
+/// Files that are done with.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    pub(super) twins: Vec<Twin>,
+    pub(super) stored: Vec<Stored>,
+}
+
+impl Leftovers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.twins.is_empty() && self.stored.is_empty()
+    }
+}
+
+impl Stock {
+    pub(super) fn new(spool: Option<Arc<Spool>>) -> Self {
+        let (spare, spare_lists, leftovers) = (Vec::new(), Vec::new(), Leftovers::default());
+        Self { spool, spare, spare_lists, leftovers, wanted: READY, most: SPARE_CHUNKS }
+    }
+
+    /// A chunk of that capacity, or of the one `needed` if that is more, for lines of that kind.
+    pub(super) fn chunk(
+        &mut self,
+        capacity: usize,
+        needed: usize,
+        database: &str,
+        precision: Precision,
+    ) -> Chunk {
+        // Another size of files would not pay.
+        let capacity = if self.spool.is_some() { CHUNK_BYTES } else { capacity };
+        let capacity = capacity.max(needed);
+        let spare = if capacity == CHUNK_BYTES { self.spare.pop() } else { None };
+        let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
+        let Some(spool) = &self.spool else { return chunk };
+        if !chunk.has_twin() {
+            if capacity == CHUNK_BYTES {
+                self.wanted = (2 * self.wanted).min(SPARE_CHUNKS);
+            }
+            if let Some(twin) = spool.twin(capacity) {
+                chunk.set_twin(twin);
+            }
+        }
+        self.leftovers.twins.extend(chunk.begin(database, precision));
+        if !chunk.fits(1, needed) {
+            self.leftovers.twins.extend(chunk.take_twin());
+        }
+        chunk
+    }
+
+    /// How many chunks with twins are missing.
+    pub(super) fn missing(&self) -> usize {
+        let works = self.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        let ready = self.spare.iter().filter(|chunk| chunk.has_twin()).count();
+        if works { self.wanted.saturating_sub(ready) } else { 0 }
+    }
+
+    pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
+        for mut chunk in chunks {
+            chunk.clear();
+            let is_kept = chunk.capacity() == CHUNK_BYTES && self.spare.len() < self.most;
+            if is_kept {
+                self.spare.push(chunk);
+            } else {
+                self.leftovers.twins.extend(chunk.take_twin());
+            }
+        }
+    }
+
+    /// Keeps the storage of a batch that is done with.
+    pub(super) fn recycle_batch(&mut self, batch: Batch) {
+        let (chunks, held) = batch.into_storage();
+        self.recycle_list(chunks);
+        self.release(held);
+    }
+
+    pub(super) fn recycle_list(&mut self, mut chunks: Vec<Chunk>) {
+        self.recycle(chunks.drain(..));
+        if chunks.capacity() >= SPARE_CHUNKS && self.spare_lists.len() < SPARE_LISTS {
+            self.spare_lists.push(chunks);
+        }
+    }
+
+    /// Lets go of files, which are done with when no other part of their batch needs them.
+    pub(super) fn release(&mut self, held: Option<Arc<Held>>) {
+        let mut next = held;
+        while let Some(held) = next.take().and_then(Arc::into_inner) {
+            for mut twin in held.twins {
+                twin.clear();
+                self.leftovers.twins.push(twin);
+            }
+            self.leftovers.stored.extend(held.stored);
+            next = held.above;
+        }
+    }
+
+    /// An empty list for the chunks of a batch.
+    pub(super) fn list(&mut self) -> Vec<Chunk> {
+        self.spare_lists.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_CHUNKS))
+    }
+
+    /// Gives up what is kept for later, as there is no later.
+    pub(super) fn clear(&mut self) {
+        (self.wanted, self.most) = (0, 0);
+        for mut chunk in self.spare.drain(..) {
+            self.leftovers.twins.extend(chunk.take_twin());
+        }
+    }
+}
+
+/// A chunk with a twin, made before it is needed.
+pub(super) fn ready_chunk(spool: &Spool) -> Option<Chunk> {
+    let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
+    chunk.set_twin(spool.twin(CHUNK_BYTES)?);
+    Some(chunk)
+}

@@ -1,0 +1,98 @@
+//! Sealed batches that wait to be sent: those in memory, and behind them the backlog, which is on disk. What was just
+//! recorded goes first, but the backlog has every second turn, the oldest first, and few at a time: a server that comes
+//! back is not flooded with what it missed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Amount;
+use super::batch::{Batch, Turn};
+
+/// Batches of the backlog that may be on their way at once.
+const BACKLOG_AT_ONCE: usize = 2;
+
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) due: VecDeque<Batch>,
+    pub(super) backlog: VecDeque<Batch>,
+    /// What the backlog has, all of it on disk.
+    on_disk: Amount,
+    turns: Arc<AtomicUsize>,
+    is_backlogs_turn: bool,
+}
+
+/// Where a batch goes that waits again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Front,
+    Back,
+}
+
+impl Waiting {
+    /// Takes the first batch of a database that `is_open`.
+    pub(super) fn take(&mut self, is_open: impl Fn(&str) -> bool) -> Option<Batch> {
+        let has_turn =
+            !self.backlog.is_empty() && self.turns.load(Ordering::Relaxed) < BACKLOG_AT_ONCE;
+        let find =
+            |batches: &VecDeque<Batch>| batches.iter().position(|batch| is_open(batch.database()));
+        let due = find(&self.due);
+        if has_turn && (self.is_backlogs_turn || due.is_none()) {
+            if let Some(index) = find(&self.backlog) {
+                self.is_backlogs_turn = false;
+                let mut batch = self.backlog.remove(index)?;
+                self.on_disk -= batch.amount();
+                batch.turn = Some(Turn::new(&self.turns));
+                return Some(batch);
+            }
+        }
+        self.is_backlogs_turn = true;
+        self.due.remove(due?)
+    }
+
+    /// Puts a batch where it waits again: in memory, or on disk, if its lines are there only.
+    pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
+        batch.turn = None;
+        let batches = if batch.is_on_disk() {
+            self.on_disk += batch.amount();
+            &mut self.backlog
+        } else {
+            &mut self.due
+        };
+        match place {
+            Place::Front => batches.push_front(batch),
+            Place::Back => batches.push_back(batch),
+        }
+    }
+
+    /// Takes the oldest batch that is in memory, if there are more than so many bytes of them.
+    pub(super) fn take_beyond(&mut self, bytes: usize) -> Option<Batch> {
+        if self.has_beyond(bytes) { self.due.pop_front() } else { None }
+    }
+
+    pub(super) fn has_beyond(&self, bytes: usize) -> bool {
+        self.due.iter().map(Batch::len).sum::<usize>() > bytes
+    }
+
+    /// The oldest batch whose lines may be dropped.
+    pub(super) fn oldest(&mut self) -> Option<&mut Batch> {
+        self.due.front_mut()
+    }
+
+    /// Takes the oldest batch on disk, to be dropped.
+    pub(super) fn take_oldest_on_disk(&mut self) -> Option<Batch> {
+        let batch = self.backlog.pop_front()?;
+        self.on_disk -= batch.amount();
+        Some(batch)
+    }
+
+    /// Lines that wait in memory only.
+    pub(super) fn unspooled(&self) -> usize {
+        self.due.iter().filter(|batch| !batch.is_spooled()).map(Batch::lines).sum()
+    }
+
+    /// Lines that wait on disk only.
+    pub(super) fn on_disk(&self) -> Amount {
+        self.on_disk
+    }
+}

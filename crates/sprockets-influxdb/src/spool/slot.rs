@@ -1,0 +1,143 @@
+//! A process's own part of the spool: a directory that it has locked, so that nobody takes its files for those of a process
+//! that is no more.
+//!
+//! ```text
+//! <spool>/slots/<process>-<random>/lock
+//!                                  00000001.open        mapped, being written
+//!                                  00000002-310.lp      sealed: 310 lines, whole
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::disk::{Disk, EntryKind, Lock};
+use crate::sys;
+
+const LOCK: &str = "lock";
+const OPEN: &str = ".open";
+const SEALED: &str = ".lp";
+/// A sealed file while it is written: worth nothing, as what is in it is elsewhere as well.
+const UNFINISHED: &str = ".unfinished";
+
+/// What a file's name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Written to until its process ended.
+    Open,
+    /// Of so many lines.
+    Sealed(usize),
+    Unfinished,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    lock: Option<Box<dyn Lock>>,
+    next: AtomicU64,
+    generation: u64,
+}
+
+impl Slot {
+    /// A new one for this process.
+    pub(super) fn new(disk: &Arc<dyn Disk>, slots: &Path) -> io::Result<Arc<Self>> {
+        let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
+        let directory = slots.join(name);
+        disk.create_dir(&directory)?;
+        match Self::take(disk, directory)? {
+            Some(slot) => Ok(slot),
+            None => Err(io::Error::other("the lock of a new directory is held by another process")),
+        }
+    }
+
+    /// That of a process that is no more, unless another has it.
+    pub(super) fn adopt(disk: &Arc<dyn Disk>, directory: PathBuf) -> io::Result<Option<Arc<Self>>> {
+        Self::take(disk, directory)
+    }
+
+    fn take(disk: &Arc<dyn Disk>, directory: PathBuf) -> io::Result<Option<Arc<Self>>> {
+        let Some(lock) = disk.lock(&directory.join(LOCK))? else { return Ok(None) };
+        let lock = Some(lock);
+        let (disk, generation) = (disk.clone(), sys::generation());
+        let slot = Self { disk, directory, lock, next: AtomicU64::new(1), generation };
+        // Who had it may have removed it between our look and our lock, which is then on a file that is no more.
+        let is_there = slot.disk.list(&slot.directory)?.iter().any(|entry| entry.name == LOCK);
+        Ok(is_there.then(|| Arc::new(slot)))
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn open_path(&self) -> PathBuf {
+        self.directory.join(format!("{:08}{OPEN}", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Where to write a sealed file, and its name when it is whole.
+    pub(super) fn sealed_paths(&self, lines: usize) -> (PathBuf, PathBuf) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = |end: &str| self.directory.join(format!("{number:08}-{lines}{end}"));
+        (path(UNFINISHED), path(SEALED))
+    }
+
+    /// Its files, oldest first, and what there is that is none of ours.
+    pub(super) fn files(&self) -> io::Result<(Vec<Found>, Vec<PathBuf>)> {
+        let mut files = Vec::new();
+        let mut strays = Vec::new();
+        for entry in self.disk.list(&self.directory)? {
+            let path = self.directory.join(&entry.name);
+            match form(&entry.name) {
+                Some((number, form)) if entry.kind == EntryKind::File => {
+                    files.push((number, Found { path, form, bytes: entry.bytes }));
+                }
+                _ if entry.name == LOCK => {}
+                _ => strays.push(path),
+            }
+        }
+        files.sort_by_key(|(number, _)| *number);
+        Ok((files.into_iter().map(|(_, found)| found).collect(), strays))
+    }
+}
+
+/// A file of a slot.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) form: Form,
+    pub(super) bytes: u64,
+}
+
+impl Drop for Slot {
+    /// Leaves nothing behind of a slot in which nothing is left.
+    fn drop(&mut self) {
+        if self.generation != sys::generation() {
+            return;
+        }
+        let is_lock = |entry: &super::disk::Entry| entry.name == LOCK;
+        if self.disk.list(&self.directory).is_ok_and(|entries| entries.iter().all(is_lock)) {
+            // Whoever locks it from here on finds it gone.
+            let _ = self.disk.remove(&self.directory.join(LOCK));
+            let _ = self.disk.remove_dir(&self.directory);
+        }
+        drop(self.lock.take());
+    }
+}
+
+/// The number and the form of a file of ours.
+fn form(name: &str) -> Option<(u64, Form)> {
+    let (number, rest) = name.split_at_checked(8)?;
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = number.parse().ok()?;
+    if rest == OPEN {
+        return Some((number, Form::Open));
+    }
+    let rest = rest.strip_prefix('-')?;
+    if rest.ends_with(UNFINISHED) {
+        return Some((number, Form::Unfinished));
+    }
+    Some((number, Form::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
+}

@@ -1,0 +1,49 @@
+//! What waits on disk outlives the client, and the process.
+
+use std::time::Duration;
+
+use sprockets_influxdb::testing::Server;
+use sprockets_influxdb::{Client, Config, Measurement};
+
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+fn config(url: &str, spool: &std::path::Path) -> Config {
+    Config::new().url(url).unwrap().tag_hostname(false).spool(spool)
+}
+
+fn add(client: &Client, numbers: std::ops::Range<i64>) {
+    for number in numbers {
+        let measurement = Measurement::new("db", "m").tag("t", "v").field("n", number);
+        client.add_measurement(&measurement).unwrap();
+    }
+}
+
+/// Waits until something is so, which has no signal.
+fn wait(is_so: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_client_could_not_deliver_the_next_one_does() {
+    let spool = tempfile::tempdir().unwrap();
+    let client = Client::new(config(NOWHERE, spool.path())).unwrap();
+    add(&client, 0..10_000);
+    assert_eq!((client.stats().pending, client.stats().spooled), (10_000, 10_000));
+    let report = client.shutdown(Duration::ZERO);
+    assert_eq!(report.pending, 10_000);
+    drop(client);
+    let server = Server::start();
+    let client = Client::new(config(&server.url(), spool.path())).unwrap();
+    add(&client, 10_000..10_001);
+    client.flush(Duration::from_secs(30));
+    wait(|| client.stats().delivered == 10_001);
+    let stats = client.stats();
+    assert_eq!((stats.added, stats.recovered, stats.delivered), (10_001, 10_000, 10_001));
+    assert!(stats.is_balanced());
+    drop(client);
+    assert_eq!(std::fs::read_dir(spool.path().join("slots")).unwrap().count(), 0);
+}
