@@ -7,6 +7,8 @@ mod encoding;
 mod memory;
 mod rounds;
 mod sample;
+mod sink;
+mod spool;
 mod table;
 
 use std::process::{Command, ExitCode};
@@ -14,13 +16,14 @@ use std::process::{Command, ExitCode};
 /// A section's name, and what prints it.
 type Section = (&'static str, fn());
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     ("encoding", encoding::run),
     ("adding", adding::run),
     ("threads", adding::run_threads),
     ("latency", adding::run_latency),
     ("memory", memory::run),
     ("delivering", delivering::run),
+    ("spool", spool::run),
 ];
 
 fn main() -> ExitCode {
@@ -28,6 +31,10 @@ fn main() -> ExitCode {
     match asked.as_slice() {
         [child, arguments @ ..] if child == delivering::CHILD => {
             delivering::run_child(arguments);
+            ExitCode::SUCCESS
+        }
+        [child, arguments @ ..] if child == spool::CHILD => {
+            spool::run_child(arguments);
             ExitCode::SUCCESS
         }
         [section] => run(section),

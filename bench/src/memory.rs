@@ -40,10 +40,20 @@ fn mebibytes(bytes: usize) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// What the process has in memory, as Linux tells it.
+/// What the process has in memory.
 fn resident_bytes() -> usize {
+    status_bytes("VmRSS:")
+}
+
+/// The most that the process had in memory, ever.
+pub fn peak_bytes() -> usize {
+    status_bytes("VmHWM:")
+}
+
+/// A figure of the process, as Linux tells it.
+fn status_bytes(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("a figure");
     let kibibytes = line.split_whitespace().nth(1).expect("a number");
     kibibytes.parse::<usize>().expect("a number") * 1024
 }

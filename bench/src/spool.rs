@@ -1,0 +1,184 @@
+//! What the spool costs: adding, delivering what waited on disk, and coming back to a gibibyte of it.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+
+use crate::delivering::Influxd;
+use crate::memory::peak_bytes;
+use crate::rounds::compare;
+use crate::sample::{self, DATABASE, NAME};
+use crate::sink;
+use crate::table::{Asked, figure, nanoseconds, ratio, section};
+
+const NOWHERE: &str = "http://127.0.0.1:1";
+/// The first argument of a process that comes back to what another has left.
+pub const CHILD: &str = "recover";
+
+fn config(url: &str) -> Config {
+    Config::new().url(url).expect("a URL").tag_hostname(false)
+}
+
+/// A client that takes measurements, gathers and seals them as ever, and then samples every batch out.
+fn client_that_sends_nothing(spool: Option<&Path>) -> Client {
+    let config = config(NOWHERE).sample_probability(0.0).expect("a probability");
+    let config = config.max_buffer_size(1_000_000).expect("a size");
+    Client::new(match spool {
+        Some(spool) => config.spool(spool),
+        None => config,
+    })
+    .expect("a client")
+}
+
+pub fn run() {
+    let directory = tempfile::tempdir().expect("a directory");
+    adding(directory.path());
+    delivering(directory.path());
+    recovering(directory.path());
+}
+
+fn adding(directory: &Path) {
+    let in_memory = client_that_sends_nothing(None);
+    let spooled = client_that_sends_nothing(Some(&directory.join("adding")));
+    let add = |client: &Client, measurement: &Measurement, calls: usize| {
+        for _ in 0..calls {
+            client.add_measurement(black_box(measurement)).expect("added");
+        }
+    };
+    let build = |measurement: &mut Measurement| {
+        measurement.restart(black_box(DATABASE), black_box(NAME));
+        sample::fill(measurement);
+    };
+    let measurement = sample::measurement();
+    let mut built = [Measurement::new(DATABASE, NAME), Measurement::new(DATABASE, NAME)];
+    let [first, second] = &mut built;
+    let [memory, spool, memory_all, spool_all] = compare(
+        5_000,
+        [
+            &mut |calls| add(&in_memory, &measurement, calls),
+            &mut |calls| add(&spooled, &measurement, calls),
+            &mut |calls| {
+                for _ in 0..calls {
+                    build(first);
+                    add(&in_memory, first, 1);
+                }
+            },
+            &mut |calls| {
+                for _ in 0..calls {
+                    build(second);
+                    add(&spooled, second, 1);
+                }
+            },
+        ],
+    );
+    section(
+        "Adding a measurement of 7 tags and 2 fields, with a spool (level process) and without",
+    );
+    nanoseconds("add_measurement, in memory", memory);
+    nanoseconds("add_measurement, with a spool", spool);
+    ratio("with a spool / in memory", spool / memory, Asked::AtMost(1.25));
+    nanoseconds("from strings and added, in memory", memory_all);
+    nanoseconds("from strings and added, with a spool", spool_all);
+    ratio("with a spool / in memory", spool_all / memory_all, Asked::AtMost(1.25));
+}
+
+const COUNT: usize = 1_000_000;
+
+/// A million that waited, in memory or on disk, into influxd.
+fn delivering(directory: &Path) {
+    let Some(influxd) = Influxd::start() else { return };
+    const ROUNDS: usize = 3;
+    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|round| {
+            let spool = directory.join(format!("delivering-{round}"));
+            (deliver(&influxd, None), deliver(&influxd, Some(&spool)))
+        })
+        .collect();
+    rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+    let (memory, spool) = rounds[ROUNDS / 2];
+    section(&format!("Delivering {COUNT} measurements that waited for influxd"));
+    figure("from memory", &format!("{:.2} s", memory));
+    figure("from the spool", &format!("{:.2} s", spool));
+    ratio("throughput from the spool / from memory", memory / spool, Asked::AtLeast(0.9));
+}
+
+fn deliver(influxd: &Influxd, spool: Option<&Path>) -> f64 {
+    let config = config(NOWHERE).overflow(Overflow::Block).shutdown_timeout(Duration::ZERO);
+    let config = config.max_buffer_size(COUNT).and_then(|c| c.max_buffer_bytes(1 << 30));
+    let config = config.expect("sizes");
+    let config = match spool {
+        Some(spool) => config.spool(spool),
+        None => config,
+    };
+    let client = Client::new(config).expect("a client");
+    let mut measurement = Measurement::new(DATABASE, NAME);
+    for _ in 0..COUNT {
+        measurement.restart(DATABASE, NAME);
+        sample::fill(&mut measurement);
+        client.add_measurement(&measurement).expect("added");
+    }
+    influxd.create(DATABASE);
+    let start = Instant::now();
+    client.reconfigure(|config| config.url(&influxd.url())).expect("a URL");
+    let report = client.flush(Duration::from_secs(600));
+    let taken = start.elapsed().as_secs_f64();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(influxd.count(DATABASE, NAME, sample::BYTES.0), COUNT as u64);
+    influxd.query("", &format!("DROP DATABASE \"{DATABASE}\""));
+    taken
+}
+
+/// A gibibyte that a process has left.
+fn recovering(directory: &Path) {
+    let spool = directory.join("recovering");
+    let config = config(NOWHERE).spool(&spool).overflow(Overflow::Block);
+    let config = config.spool_max_bytes(4 << 30).expect("a size").shutdown_timeout(Duration::ZERO);
+    let client = Client::new(config).expect("a client");
+    let mut measurement = sample::measurement();
+    let line = measurement.marshall().len() + 1;
+    for _ in 0..(1 << 30) / line {
+        measurement.restart(DATABASE, NAME);
+        sample::fill(&mut measurement);
+        client.add_measurement(&measurement).expect("added");
+    }
+    client.shutdown(Duration::ZERO);
+    drop(client);
+    let url = sink::start();
+    let program = std::env::current_exe().expect("this program's path");
+    let child = Command::new(program)
+        .args([CHILD, &url, &spool.to_string_lossy()])
+        .output()
+        .expect("a process");
+    let text = String::from_utf8(child.stdout).expect("text");
+    let figures: Vec<f64> =
+        text.split_whitespace().map(|figure| figure.parse().expect("a number")).collect();
+    let [first, all, peak, delivered] = figures[..] else {
+        panic!("{text:?} is not four numbers: {}", String::from_utf8_lossy(&child.stderr))
+    };
+    section("Coming back to a gibibyte of lines");
+    figure("lines delivered to a server that keeps none", &format!("{delivered:.0}"));
+    figure("all of them", &format!("{all:.1} s"));
+    figure("the first request", &format!("{:.0} ms", first * 1e3));
+    ratio("the first request / 200 ms", first / 0.2, Asked::AtMost(1.0));
+    figure("peak memory of the process", &format!("{:.0} MiB", peak / f64::from(1 << 20)));
+    ratio("peak memory / 64 MiB", peak / f64::from(64 << 20), Asked::AtMost(1.0));
+}
+
+pub fn run_child(arguments: &[String]) {
+    let [url, spool] = arguments else { panic!("expected: URL, spool") };
+    let start = Instant::now();
+    let client = Client::new(config(url).spool(spool)).expect("a client");
+    client.add_measurement(&sample::measurement()).expect("added");
+    let until = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        start.elapsed().as_secs_f64()
+    };
+    let first = until(&|| client.stats().batches > 0);
+    let all = until(&|| client.stats().recovered > 0 && client.stats().pending <= 1);
+    println!("{first} {all} {} {}", peak_bytes(), client.stats().delivered);
+}
