@@ -143,15 +143,12 @@ impl Proxy {
     /// Waits for something to happen.
     #[track_caller]
     pub(crate) fn await_seen(&self, is_enough: impl Fn(&Seen) -> bool) {
-        assert!(self.has_seen(LONG, is_enough), "{:?}", self.seen());
-    }
-
-    /// Waits for something to happen, but no longer than that. Tells whether it has.
-    pub(crate) fn has_seen(&self, timeout: Duration, is_enough: impl Fn(&Seen) -> bool) -> bool {
         let waits = |state: &mut State| !is_enough(&state.seen);
-        let changed = &self.shared.changed;
-        let (state, _) = changed.wait_timeout_while(self.shared.lock(), timeout, waits).unwrap();
-        is_enough(&state.seen)
+        let (state, _) =
+            self.shared.changed.wait_timeout_while(self.shared.lock(), LONG, waits).unwrap();
+        let seen = state.seen;
+        drop(state);
+        assert!(is_enough(&seen), "{seen:?}");
     }
 }
 

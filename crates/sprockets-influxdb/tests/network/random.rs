@@ -1,14 +1,13 @@
 //! Any faults in any order, under load.
 
 use std::thread;
-use std::time::Duration;
 
 use fastrand::Rng;
 use sprockets_influxdb::Overflow;
 
-use super::proxy::Fault;
+use super::proxy::{Fault, Seen};
 use super::scene::Scene;
-use super::{LONG, TIMEOUT};
+use super::{LONG, SHORT, TIMEOUT};
 
 const THREADS: usize = 4;
 const EACH: usize = 10_000;
@@ -67,21 +66,26 @@ fn whatever_goes_wrong_everything_taken_is_there_once() {
             3..6 => scene.proxy.play_next((0..4).map(|_| any(&mut random))),
             _ => scene.proxy.play(any(&mut random)),
         }
-        // Until it has shown, if it does.
-        let before = scene.proxy.seen();
+        // Until it has shown, if it does. Flushes hurry what waits for better times.
         let few = random.usize(1..6);
-        let is_shown = |spoilt: usize, replies: usize| {
-            spoilt >= before.spoilt + few || replies >= before.replies + few
-        };
-        scene
-            .proxy
-            .has_seen(Duration::from_millis(100), |seen| is_shown(seen.spoilt, seen.replies));
+        let before = scene.proxy.seen();
+        flush_while(&scene, 5, |seen| {
+            seen.spoilt < before.spoilt + few && seen.replies < before.replies + few
+        });
         if random.u8(0..3) == 0 {
             scene.proxy.lift();
-            scene.proxy.has_seen(TIMEOUT, |seen| seen.replies >= before.replies + 3);
+            flush_while(&scene, 5, |seen| seen.replies < before.replies + 2 * few);
         }
     }
     scene.proxy.lift();
+    flush_while(&scene, usize::MAX, |_| threads.iter().any(|thread| !thread.is_finished()));
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(scene.recovers().added, (THREADS * EACH) as u64);
+}
+
+/// Flushes, so many times at most.
+fn flush_while(scene: &Scene, times: usize, goes_on: impl Fn(Seen) -> bool) {
+    for _ in (0..times).take_while(|_| goes_on(scene.proxy.seen())) {
+        scene.client.flush(SHORT);
+    }
 }

@@ -57,6 +57,15 @@ fn what_is_no_reply_costs_no_point_and_doubles_none() {
     ] {
         spoil(&scene, Fault::Garble(garbage), "does not speak HTTP");
     }
+    // HTTP, but for a byte: twice is no sign yet that a line of the batch is in it.
+    let damaged = Fault::Garble(b"HTTP/1.1 204 No Content\r\nX-Influxdb-Version: 1.\0\r\n\r\n");
+    scene.proxy.refuse();
+    scene.proxy.lift();
+    scene.proxy.play_next([damaged.clone(), damaged]);
+    scene.add(100);
+    let stats = scene.flush_until(|stats| stats.pending == 0);
+    assert!(stats.last_error.is_some_and(|error| error.contains("cannot be read")));
+    scene.recovers();
 }
 
 #[test]
