@@ -24,6 +24,8 @@ pub(crate) struct Link {
     /// The client is to see a reset: no end in order. A socket that is closed while there is something in it that nobody
     /// has read resets.
     is_reset: AtomicBool,
+    /// The server has ended it, or somebody here has.
+    is_over: AtomicBool,
 }
 
 impl Link {
@@ -35,8 +37,8 @@ impl Link {
     ) -> io::Result<Self> {
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
-        let (is_answered, is_forgotten, is_reset) = Default::default();
-        Ok(Self { client, server, shared, own, is_answered, is_forgotten, is_reset })
+        let (is_answered, is_forgotten, is_reset, is_over) = Default::default();
+        Ok(Self { client, server, shared, own, is_answered, is_forgotten, is_reset, is_over })
     }
 
     pub(crate) fn carry(self: Arc<Self>) {
@@ -55,6 +57,7 @@ impl Link {
     }
 
     pub(crate) fn close(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
         if !self.is_reset.load(Ordering::SeqCst) {
             let _ = self.client.shutdown(Shutdown::Both);
         }
@@ -107,15 +110,17 @@ impl Link {
             match fault {
                 Fault::Forget(_) => self.is_forgotten.store(true, Ordering::SeqCst),
                 Fault::Stall(_) => return Ok(()),
-                _ => return Ok(self.reset()),
+                _ => break,
             }
         }
+        self.reset();
+        Ok(())
     }
 
     /// Passes on a request, but leaves it unread, so that the client sees a reset when the server has answered.
     fn leave_unread(&self, piece: &mut [u8]) -> io::Result<()> {
         let mut passed = 0;
-        while !self.is_reset.load(Ordering::SeqCst) {
+        while !self.is_over.load(Ordering::SeqCst) {
             let there = self.client.peek(piece)?;
             if there > passed {
                 self.pass_on(&piece[passed..there])?;
@@ -143,6 +148,7 @@ impl Link {
             let there = (&self.server).read(&mut piece)?;
             let Some(fault) = self.shared.fault(self.own.as_ref()) else { return Ok(()) };
             if there == 0 {
+                self.is_over.store(true, Ordering::SeqCst);
                 let says_so = !self.is_forgotten.load(Ordering::SeqCst)
                     && !self.is_reset.load(Ordering::SeqCst);
                 return if says_so { self.client.shutdown(Shutdown::Write) } else { Ok(()) };
@@ -163,10 +169,11 @@ impl Link {
                 self.shared.see(|seen| seen.spoilt += 1);
             }
             match fault {
-                Fault::ResetReply => return Ok(self.reset()),
+                Fault::ResetReply => break,
                 Fault::CutReply(after) => {
                     (&self.client).write_all(&reply[..there.min(after)])?;
-                    return Ok(self.close());
+                    self.close();
+                    return Ok(());
                 }
                 Fault::DripReply(time) => self.drip(reply, time)?,
                 Fault::Garble(instead) => (&self.client).write_all(instead)?,
@@ -178,6 +185,8 @@ impl Link {
                 _ => (&self.client).write_all(reply)?,
             }
         }
+        self.reset();
+        Ok(())
     }
 
     fn drip(&self, reply: &[u8], time: Duration) -> io::Result<()> {
