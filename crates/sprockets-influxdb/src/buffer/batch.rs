@@ -68,6 +68,8 @@ pub(crate) struct Trials {
     pub(crate) resent: bool,
     /// Replies that were not HTTP.
     pub(crate) unparsable: u32,
+    /// The deliveries of others when the first of these came.
+    pub(crate) unparsable_since: Option<u64>,
     /// Failures since which other batches were delivered.
     pub(crate) suspicion: u32,
     /// The deliveries that the sender had seen at the last failure.

@@ -45,8 +45,6 @@ pub(crate) type RejectedHook = Arc<dyn Fn(&Rejected<'_>) + Send + Sync>;
 const SEARCH_REQUESTS: u32 = 16;
 /// Replies that are not HTTP, to one batch, before it is searched for the line that causes them.
 const UNPARSABLE_REPLIES: u32 = 3;
-/// Failures of a batch, each with deliveries of others in between, before the batch itself is suspected.
-const SUSPICIOUS_FAILURES: u32 = 5;
 
 /// Takes batches from the buffer to the server. Shared by all sender threads; has no thread of its own.
 pub(crate) struct Sender {
@@ -145,15 +143,9 @@ impl Sender {
                 self.fail(batch, pass, Failure { cause, scope, after, reason }, route);
             }
             Verdict::Unparsable { reason } => {
-                batch.trials.unparsable += 1;
-                if batch.trials.unparsable < UNPARSABLE_REPLIES {
-                    let (cause, scope) = (Cause::Unknown, Scope::Server);
-                    self.fail(batch, pass, Failure { cause, scope, after: None, reason }, route);
-                } else {
-                    self.answered(&batch, route);
-                    let which = Which::Unknown { count: None };
-                    self.reject(batch, which, false, reason, route);
-                }
+                let (cause, scope) = (Cause::Unknown, Scope::Server);
+                let failure = Failure { cause, scope, after: None, reason };
+                self.fail_unparsable(batch, pass, failure, route);
             }
             Verdict::Delivered => {
                 self.answered(&batch, route);
@@ -189,23 +181,49 @@ impl Sender {
         }
     }
 
+    /// What came was no reply. If it was a line of the batch that made it so, others are answered; if it was something
+    /// between us and the server, nobody is, and nothing is given up.
+    fn fail_unparsable(&self, mut batch: Batch, pass: Pass, failure: Failure, route: &Route) {
+        batch.trials.unparsable += 1;
+        let deliveries = lock(&self.schedule).deliveries;
+        let seen = *batch.trials.unparsable_since.get_or_insert(deliveries);
+        if batch.trials.unparsable < UNPARSABLE_REPLIES {
+            self.fail(batch, pass, failure, route);
+        } else if deliveries > seen {
+            let reason = failure.reason.clone();
+            self.note_failure(&batch, pass, failure, route);
+            self.reject(batch, Which::Unknown { count: None }, false, reason, route);
+        } else if batch.lines() > 1 && self.spend(&mut batch, 2) {
+            self.note_failure(&batch, pass, failure, route);
+            self.put_back_halves(batch);
+        } else {
+            self.fail(batch, pass, failure, route);
+        }
+    }
+
+    /// Has everything wait that has to.
+    fn note_failure(&self, batch: &Batch, pass: Pass, failure: Failure, route: &Route) {
+        let now = self.clock.now();
+        let change = lock(&self.schedule).failed(batch.database(), pass, &failure, now);
+        let pending = self.buffer.stats().pending;
+        let reason = failure.reason;
+        lock(&self.news).failed(&change, &route.address, batch.database(), &reason, pending, now);
+        self.buffer.note_error(reason);
+    }
+
     /// The batch has to wait; or, if others do not have to, it is searched for what is wrong with it.
     fn fail(&self, mut batch: Batch, pass: Pass, failure: Failure, route: &Route) {
-        let now = self.clock.now();
-        let mut schedule = lock(&self.schedule);
-        let change = schedule.failed(batch.database(), pass, &failure, now);
-        let deliveries = schedule.deliveries;
-        drop(schedule);
-        let Failure { cause, reason, .. } = failure;
-        let pending = self.buffer.stats().pending;
-        lock(&self.news).failed(&change, &route.address, batch.database(), &reason, pending, now);
-        self.buffer.note_error(reason.clone());
-
+        let Failure { cause, reason, .. } = failure.clone();
+        self.note_failure(&batch, pass, failure, route);
+        let (deliveries, suspicious) = {
+            let schedule = lock(&self.schedule);
+            (schedule.deliveries, schedule.suspicious_failures())
+        };
         if cause == Cause::Unknown {
             let others_passed = deliveries > batch.trials.deliveries_seen;
             batch.trials.suspicion += u32::from(others_passed && batch.trials.requests > 1);
             batch.trials.deliveries_seen = deliveries;
-            if batch.trials.suspicion >= SUSPICIOUS_FAILURES {
+            if batch.trials.suspicion >= suspicious {
                 // Its halves are suspect from the start, but are tried again as well.
                 batch.trials.suspicion -= 2;
                 self.reject(batch, Which::Unknown { count: None }, false, reason, route);

@@ -10,6 +10,9 @@ use super::transport::{Cause, Scope};
 /// No limit below this is learnt: what refuses less does not mean the size, and every batch would pay for it.
 const LEAST_LIMIT: usize = 16 * 1024;
 
+/// Failures of a batch, each with deliveries of others in between, before the batch itself is suspected: at least.
+const LEAST_SUSPICIOUS: u32 = 5;
+
 #[derive(Debug)]
 pub(super) struct Schedule {
     server: Gate,
@@ -18,6 +21,8 @@ pub(super) struct Schedule {
     pub(super) most_bytes: usize,
     /// Requests that the server did not fail, ever.
     pub(super) deliveries: u64,
+    /// How many of the last hundred requests or so failed without a word, as a part of them.
+    unknown_failures: f64,
 }
 
 /// Leave to send one batch.
@@ -67,7 +72,22 @@ impl Schedule {
             databases: HashMap::new(),
             most_bytes: usize::MAX,
             deliveries: 0,
+            unknown_failures: 0.0,
         }
+    }
+
+    /// After how many failures among deliveries of others a batch is suspected: so many that chance alone, as on a line
+    /// that loses every second connection, is not believed.
+    pub(super) fn suspicious_failures(&self) -> u32 {
+        const CHANCE: f64 = 1e-6;
+        let needed = CHANCE.ln() / self.unknown_failures.clamp(0.01, 0.99).ln();
+        (needed.ceil() as u32).max(LEAST_SUSPICIOUS)
+    }
+
+    fn note_outcome(&mut self, is_unknown_failure: bool) {
+        const WEIGHT: f64 = 0.02;
+        let outcome = f64::from(u8::from(is_unknown_failure));
+        self.unknown_failures += WEIGHT * (outcome - self.unknown_failures);
     }
 
     /// Learns that a body of so many bytes is too large. Returns the new limit, if it changes.
@@ -107,6 +127,7 @@ impl Schedule {
     /// The server answered, other than by a failure.
     pub(super) fn answered(&mut self, database: &str, now: Duration) -> Change {
         self.deliveries += 1;
+        self.note_outcome(false);
         let of_server = self.server.open(now);
         let of_database = self.databases.remove(database).map(|mut gate| gate.open(now));
         match of_server {
@@ -123,6 +144,9 @@ impl Schedule {
         failure: &Failure,
         now: Duration,
     ) -> Change {
+        if failure.cause == Cause::Unknown {
+            self.note_outcome(true);
+        }
         // Whatever is wrong with the one, the other gate's probe is over.
         let (gate, probes) = match failure.scope {
             Scope::Server => {

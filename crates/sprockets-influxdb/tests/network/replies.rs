@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sprockets_influxdb::Config;
+
 use super::TIMEOUT;
 use super::proxy::Fault;
 use super::scene::Scene;
@@ -65,6 +67,38 @@ fn what_is_no_reply_costs_no_point_and_doubles_none() {
     scene.add(100);
     let stats = scene.flush_until(|stats| stats.pending == 0);
     assert!(stats.last_error.is_some_and(|error| error.contains("cannot be read")));
+    scene.recovers();
+}
+
+#[test]
+fn replies_that_are_always_damaged_have_nothing_rejected() {
+    let Some(scene) = Scene::start(|config| config) else { return };
+    scene.proxy.play(Fault::Garble(b"HTTP/1.1 204 No Content\r\nContent-Type: a\0b\r\n\r\n"));
+    scene.add(100);
+    // More than it takes to search the batch for a line that may have done that.
+    while scene.client.stats().batches < 300 {
+        scene.flush_in_vain();
+    }
+    assert_eq!(scene.client.stats().rejected, 0);
+    scene.recovers();
+}
+
+#[test]
+fn a_line_that_loses_every_second_request_has_nothing_rejected() {
+    let each = |config: Config| {
+        let config = config.trigger_size(1).and_then(|config| config.max_batch_size(1));
+        config.and_then(|config| config.max_clients(4)).unwrap()
+    };
+    let Some(scene) = Scene::start(each) else { return };
+    let mut random = fastrand::Rng::with_seed(7);
+    let faults = std::iter::repeat_with(|| match random.bool() {
+        true => Fault::ResetRequest(0),
+        false => Fault::CutReply(100_000),
+    });
+    scene.proxy.play_next(faults.take(50_000));
+    scene.add(200);
+    let stats = scene.flush_until(|stats| stats.pending == 0);
+    assert_eq!(stats.rejected, 0);
     scene.recovers();
 }
 
