@@ -1053,6 +1053,23 @@ class Handler(logging.Handler):
         ).end()
         assert receiver.arrived() == {"m": 10}
 
+    def test_its_thread_leaves_signals_to_those_of_the_application(self, receiver: Receiver, start: Start) -> None:
+        # Also from its very beginning: only then does the system deliver to it what the main thread could have.
+        self.start(
+            start,
+            """
+            def blocked(thread):
+                [mask] = [line for line in open(f"/proc/self/task/{thread}/status") if line.startswith("SigBlk:")]
+                return {number for number in signal.valid_signals() if int(mask.split()[1], 16) >> number - 1 & 1}
+            add("m")
+            [writer] = [thread for thread in threading.enumerate() if thread.name == "influxdb-log"]
+            assert blocked(writer.native_id) >= {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
+            assert not blocked(writer.native_id) & {signal.SIGSEGV, signal.SIGBUS}
+            assert not blocked(os.getpid())
+            """,
+        ).end()
+        assert receiver.arrived() == {"m": 1}
+
     def test_what_there_is_to_say_of_the_configuration_is_said_at_once(self, receiver: Receiver, start: Start) -> None:
         self.start(
             start,

@@ -11,6 +11,7 @@ import logging
 import multiprocessing.process
 import multiprocessing.util
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -25,6 +26,10 @@ _LAST = -100
 
 #: How many seconds the end of the process waits for a logging handler that is slow.
 _WRITER_TIMEOUT = 1
+
+#: What the writer leaves to the application's threads: all but what a thread's own fault raises. A server's handler may
+#: end the process on whichever thread it runs, as uWSGI's does, and the end waits for the writer.
+_SIGNALS = signal.valid_signals() - {signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP}
 
 #: What tells that there is something to log, and who listens to it.
 _bell: int | None = None
@@ -75,11 +80,15 @@ def start_writer() -> None:
         _write_with_gevent(_bell)
         return
     _writer = threading.Thread(target=_write, args=(_bell,), name="influxdb-log", daemon=True)
+    # A thread begins with the mask of the one that starts it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         _writer.start()
     except RuntimeError:
         # There are no new threads any more at the end of the interpreter, which writes the log itself.
         _writer = None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def write_log() -> None:
