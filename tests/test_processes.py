@@ -1053,7 +1053,9 @@ class Handler(logging.Handler):
         ).end()
         assert receiver.arrived() == {"m": 10}
 
-    def test_its_thread_leaves_signals_to_those_of_the_application(self, receiver: Receiver, start: Start) -> None:
+    def test_no_thread_takes_signals_from_those_of_the_application(
+        self, receiver: Receiver, start: Start, tmp_path: pathlib.Path
+    ) -> None:
         # Also from its very beginning: only then does the system deliver to it what the main thread could have.
         self.start(
             start,
@@ -1062,11 +1064,15 @@ class Handler(logging.Handler):
                 [mask] = [line for line in open(f"/proc/self/task/{thread}/status") if line.startswith("SigBlk:")]
                 return {number for number in signal.valid_signals() if int(mask.split()[1], 16) >> number - 1 & 1}
             add("m")
-            [writer] = [thread for thread in threading.enumerate() if thread.name == "influxdb-log"]
-            assert blocked(writer.native_id) >= {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
-            assert not blocked(writer.native_id) & {signal.SIGSEGV, signal.SIGBUS}
+            ours = [int(thread) for thread in os.listdir("/proc/self/task") if int(thread) != os.getpid()]
+            # The log's, the sender's, and that of the spool.
+            assert len(ours) == 3
+            for thread in ours:
+                assert blocked(thread) >= {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
+                assert not blocked(thread) & {signal.SIGSEGV, signal.SIGBUS}
             assert not blocked(os.getpid())
             """,
+            INFLUXDB_SPOOL=str(tmp_path),
         ).end()
         assert receiver.arrived() == {"m": 1}
 
@@ -1202,3 +1208,72 @@ class Handler(logging.Handler):
         assert "cannot write to database" in stderr
         assert "hunter" not in stdout + stderr
         assert stdout.splitlines()[-1] == "X" * len("hunter4")
+
+
+class TestSpool:
+    """With a spool, what was added outlives the process, however that ends."""
+
+    AWAIT = """
+import time
+def wait_for(delivered):
+    end = time.monotonic() + 20
+    while influxdb.stats()["delivered"] < delivered:
+        assert time.monotonic() < end, influxdb.stats()
+        influxdb.flush_sync(0.1)
+"""
+
+    def test_what_a_killed_process_added_the_next_one_delivers(
+        self, receiver: Receiver, start: Start, tmp_path: pathlib.Path
+    ) -> None:
+        killed = start(
+            """
+            add("killed", 10_000)
+            assert influxdb.stats()["spooled"] == 10_000
+            os.kill(os.getpid(), 9)
+        """,
+            INFLUXDB_URL="http://127.0.0.1:1",
+            INFLUXDB_SPOOL=str(tmp_path),
+        )
+        killed.end(-signal.SIGKILL)
+        _, stderr = start(
+            self.AWAIT
+            + textwrap.dedent("""
+            add("next", 1)
+            wait_for(10_001)
+            assert influxdb.stats()["recovered"] == 10_000
+        """),
+            INFLUXDB_SPOOL=str(tmp_path),
+        ).end()
+        assert (receiver.arrived(), stderr) == ({"killed": 10_000, "next": 1}, "")
+
+    def test_a_process_that_ends_while_the_server_is_down_leaves_nothing_lost(
+        self, receiver: Receiver, start: Start, tmp_path: pathlib.Path
+    ) -> None:
+        variables = {"INFLUXDB_SPOOL": str(tmp_path), "INFLUXDB_SHUTDOWN_TIMEOUT": "100"}
+        _, stderr = start("add('first', 100)", INFLUXDB_URL="http://127.0.0.1:1", **variables).end()
+        assert "100 measurements wait in the spool for the next process" in stderr
+        start(self.AWAIT + "add('second', 1)\nwait_for(101)", **variables).end()
+        assert receiver.arrived() == {"first": 100, "second": 1}
+        assert list((tmp_path / "slots").iterdir()) == []
+
+    def test_a_forked_child_has_a_part_of_the_spool_of_its_own(
+        self, receiver: Receiver, start: Start, tmp_path: pathlib.Path
+    ) -> None:
+        start(
+            """
+            add("parent", 100)
+            child = os.fork()
+            add("child" if child == 0 else "parent", 50)
+            if child == 0:
+                os.kill(os.getpid(), 9)
+            os.waitpid(child, 0)
+            assert influxdb.stats()["spooled"] == 150
+            os.kill(os.getpid(), 9)
+        """,
+            "-W",
+            "ignore",
+            INFLUXDB_URL="http://127.0.0.1:1",
+            INFLUXDB_SPOOL=str(tmp_path),
+        ).end(-signal.SIGKILL)
+        start(self.AWAIT + "add('next', 1)\nwait_for(201)", INFLUXDB_SPOOL=str(tmp_path)).end()
+        assert receiver.arrived() == {"parent": 150, "child": 50, "next": 1}

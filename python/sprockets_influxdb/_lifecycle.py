@@ -62,8 +62,12 @@ def end() -> None:
     if _has_ended:
         return
     _has_ended = True
-    lost = _native.end()["pending"]
+    pending = _native.end()["pending"]
     write_log()
+    spooled = min(pending, _native.stats()["spooled"])
+    if spooled:
+        _log(logging.WARNING, f"{spooled} measurements wait in the spool for the next process")
+    lost = pending - spooled
     if lost:
         _log(logging.ERROR, f"{lost} measurements are lost: not delivered when the client ended")
     _native.close_log()

@@ -100,6 +100,7 @@ class _Stats(TypedDict):
     dropped: dict[str, int]
     pending: int
     spooled: int
+    recovered: int
     batches: int
     retries: int
     bytes_sent: int

@@ -385,7 +385,8 @@ fn wait(
 /// The books, in one piece: ``added`` is at every moment the sum of ``delivered``, ``rejected``, ``sampled_out``, all of
 /// ``dropped``, and ``pending``.
 ///
-/// Beside these, counted in measurements: ``spooled`` (of those pending, the ones on disk), ``batches`` (requests, of
+/// Beside these, counted in measurements: ``recovered`` (of those added, the ones that were found in the spool),
+/// ``spooled`` (of those pending, the ones that are in the spool, so that they outlive the process), ``batches`` (requests, of
 /// which ``retries`` were repeated), ``bytes_sent`` (of bodies, compressed), ``non_finite`` (fields left out as NaN or
 /// infinite), ``repaired`` (measurements whose names or tags no server stores as they were), and ``last_error``, the
 /// newest failure in words, or ``None``. ``dropped`` is a dict of its own: counts by reason. All are 0 before there is
@@ -401,12 +402,13 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     }
     let dict = PyDict::new(py);
     dict.set_item("added", stats.added)?;
+    dict.set_item("recovered", stats.recovered)?;
     dict.set_item("delivered", stats.delivered)?;
     dict.set_item("rejected", stats.rejected)?;
     dict.set_item("sampled_out", stats.sampled_out)?;
     dict.set_item("dropped", dropped)?;
     dict.set_item("pending", stats.pending)?;
-    dict.set_item("spooled", 0)?;
+    dict.set_item("spooled", stats.spooled)?;
     dict.set_item("batches", stats.batches)?;
     dict.set_item("retries", stats.retries)?;
     dict.set_item("bytes_sent", stats.bytes_sent)?;

@@ -7,6 +7,7 @@ use std::sync::Once;
 #[cfg(unix)]
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use memmap2::MmapMut;
 
@@ -51,6 +52,37 @@ pub(crate) fn watch_forks() {
 pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {});
+}
+
+/// Starts a thread that takes no signal: whatever the application's handlers do, as to end the process, they do it on its
+/// own threads, not on one that the end waits for. Signals that a thread's own fault raises are left alone.
+#[cfg(unix)]
+pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    const FAULTS: [libc::c_int; 5] =
+        [libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGTRAP];
+    // SAFETY: the sets are ours, and a set of zeros is one that can be filled. A new thread begins with the mask of the
+    // one that starts it, which gets its own back.
+    unsafe {
+        let mut signals: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut signals);
+        for fault in FAULTS {
+            libc::sigdelset(&raw mut signals, fault);
+        }
+        let is_masked =
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, &raw mut before) == 0;
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+        if is_masked {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        }
+        spawned.map(drop)
+    }
+}
+
+/// There are no signals here.
+#[cfg(not(unix))]
+pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
 /// A file's bytes in memory.

@@ -36,7 +36,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["error"]),
-    ("delivery", &["buffer", "config", "error", "measurement::Clock", "stats", "sync"]),
+    (
+        "delivery",
+        &["buffer", "config", "error", "measurement::Clock", "stats", "sync", "sys::spawn"],
+    ),
     ("error", &[]),
     ("fuzzing", &["buffer", "delivery", "measurement"]),
     // Where a line ends is the buffer's to say, or a line would end elsewhere once it is in there.

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
 use super::Client;
 use crate::stats::Report;
 use crate::sync::lock;
+use crate::sys;
 
 /// The [`Report`] of a flush or shutdown under way. The work goes on whether or not this is polled, or dropped.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Flush {
             return Self { shared };
         }
         let (result, own) = (shared.clone(), client.clone());
-        let spawned = thread::Builder::new().name("influxdb-flush".to_owned()).spawn(move || {
+        let spawned = sys::spawn("influxdb-flush", move || {
             let core = own.core();
             let report = core.end_flush(flush, core.shutdown_timeout());
             let waker = {

@@ -3,13 +3,13 @@
 //! however many rest.
 
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use super::{Sender, Step};
 use crate::buffer::{Buffer, Keeper};
 use crate::measurement::Clock;
 use crate::sync::{lock, wait};
+use crate::sys;
 
 /// A thread that was not called for so long ends.
 const REST: Duration = Duration::from_secs(10);
@@ -62,9 +62,7 @@ impl Threads {
         let mut state = lock(&self.state);
         if self.buffer.has_spool() && !state.has_keeper && !state.stopped {
             let threads = self.clone();
-            let name = "influxdb-spool".to_owned();
-            let spawned = thread::Builder::new().name(name).spawn(move || threads.keep());
-            state.has_keeper = spawned.is_ok();
+            state.has_keeper = sys::spawn("influxdb-spool", move || threads.keep()).is_ok();
         }
         if state.listener != Listener::None {
             return;
@@ -81,8 +79,7 @@ impl Threads {
         state.listener = Listener::Starting;
         let name = format!("influxdb-sender-{}", state.running);
         let threads = self.clone();
-        let spawned = thread::Builder::new().name(name).spawn(move || threads.run());
-        if let Err(error) = spawned {
+        if let Err(error) = sys::spawn(&name, move || threads.run()) {
             state.running -= 1;
             state.listener = Listener::None;
             drop(state);
