@@ -12,8 +12,12 @@ use crate::spool::{Spool, Stored, Twin};
 /// large enough that asking for the next one is rare.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Unused chunks that are kept: at most 4 MiB, and as much on disk.
+/// Unused chunks that are kept: at most 4 MiB.
 pub(super) const SPARE_CHUNKS: usize = 64;
+
+/// As many with a spool: making a file takes hundreds of times as long as using one again. At most 16 MiB in memory, and
+/// as much on disk.
+const SPARE_CHUNKS_WITH_TWINS: usize = 256;
 
 /// Unused lists of chunks that are kept.
 const SPARE_LISTS: usize = 8;
@@ -48,8 +52,9 @@ impl Leftovers {
 
 impl Stock {
     pub(super) fn new(spool: Option<Arc<Spool>>) -> Self {
+        let most = if spool.is_some() { SPARE_CHUNKS_WITH_TWINS } else { SPARE_CHUNKS };
         let (spare, spare_lists, leftovers) = (Vec::new(), Vec::new(), Leftovers::default());
-        Self { spool, spare, spare_lists, leftovers, wanted: READY, most: SPARE_CHUNKS }
+        Self { spool, spare, spare_lists, leftovers, wanted: READY, most }
     }
 
     /// A chunk of that capacity, or of the one `needed` if that is more, for lines of that kind.

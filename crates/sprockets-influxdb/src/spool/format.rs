@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The header stands there twice, as a damaged one would cost every line. The comment before a line has the line's length
-//! with its line feed in six hexadecimal digits, and its checksum in eight: the CRC-32C of the header's salt and the line.
+//! with its line feed in six hexadecimal digits, and its checksum in eight: of the line's
+//! rapidhash (v3) and of the header's salt each half with the other, and both of these, combined by exclusive or.
 //! The salt differs for each use of a file, so that a line of an earlier use is not taken for one of this. Zeros, or what
 //! does not pass for a line, end a file that was being written; the end comment, with the number of lines, one that is
 //! whole.
@@ -20,6 +21,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use rapidhash::v3::rapidhash_v3;
 
 use crate::config::Precision;
 
@@ -36,30 +38,28 @@ const VERSION: u32 = 1;
 const END: &str = "# end ";
 /// With its number, its checksum and its line feed.
 const END_BYTES: usize = END.len() + 8 + 1 + 8 + 1;
-const HEX: &[u8; 16] = b"0123456789abcdef";
 /// What a database's name may not have in a header.
 const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// Checks the lines of one file.
+/// Checks the lines of one file, by its salt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal(u32);
 
 impl Seal {
     pub(crate) fn new(salt: u64) -> Self {
-        Self(crc32c::crc32c(&salt.to_le_bytes()))
+        Self(folded(salt))
     }
 
     /// The comment before a line; `line` has its line feed, and no more than [`MOST_BYTES`].
     #[inline]
     pub(crate) fn mark(self, line: &[u8]) -> [u8; MARK] {
-        let sum = crc32c::crc32c_append(self.0, line);
         let mut mark = [b'#'; MARK];
-        let mut digits = (line.len() as u64) << 32 | u64::from(sum);
-        for byte in mark[1..MARK - 1].iter_mut().rev() {
-            *byte = HEX[(digits & 0xf) as usize];
-            digits >>= 4;
-        }
-        mark[MARK - 1] = b'\n';
+        // The length's first two digits are 0, and make room for the number sign.
+        mark[..8].copy_from_slice(&digits(line.len() as u32));
+        mark.copy_within(2..8, 1);
+        mark[0] = b'#';
+        mark[7..15].copy_from_slice(&digits(checksum(line) ^ self.0));
+        mark[15] = b'\n';
         mark
     }
 
@@ -81,7 +81,7 @@ pub(crate) fn header(database: &str, precision: Precision, salt: u64) -> String 
     let mut header =
         format!("{TITLE}{VERSION} salt={salt:016x} precision={precision} database={database} sum=");
     // Writing to a string does not fail.
-    let _ = writeln!(header, "{:08x}", crc32c::crc32c(header.as_bytes()));
+    let _ = writeln!(header, "{:08x}", checksum(header.as_bytes()));
     header.repeat(2)
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn encoded(database: &str) -> String {
 /// What ends a file of so many lines.
 pub(crate) fn end(lines: usize) -> String {
     let mut end = format!("{END}{lines:08x} ");
-    let _ = writeln!(end, "{:08x}", crc32c::crc32c(end.as_bytes()));
+    let _ = writeln!(end, "{:08x}", checksum(end.as_bytes()));
     end
 }
 
@@ -205,7 +205,7 @@ fn read_header(bytes: &[u8]) -> Option<(Header, usize)> {
     let len = memchr::memchr(b'\n', bytes)? + 1;
     let line = std::str::from_utf8(&bytes[..len - 1]).ok()?;
     let (summed, sum) = line.split_at(line.rfind('=')? + 1);
-    if hexadecimal(sum.as_bytes())? != u64::from(crc32c::crc32c(summed.as_bytes())) {
+    if hexadecimal(sum.as_bytes())? != u64::from(checksum(summed.as_bytes())) {
         return None;
     }
     let fields = line.strip_prefix(TITLE)?.strip_prefix("1 ")?;
@@ -244,6 +244,30 @@ fn find_line(bytes: &[u8], seal: Seal) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+/// Rapidhash v3, folded: as good as a CRC-32 at telling what changed, at a third of its time for what is as short as a
+/// line.
+#[inline]
+fn checksum(bytes: &[u8]) -> u32 {
+    folded(rapidhash_v3(bytes))
+}
+
+#[inline]
+fn folded(number: u64) -> u32 {
+    (number ^ number >> 32) as u32
+}
+
+/// A number in hexadecimal, all digits at once.
+#[inline]
+fn digits(number: u32) -> [u8; 8] {
+    let spread = u64::from(number);
+    let spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
+    let spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
+    let are_letters = (nibbles + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    const LETTERS: u64 = (b'a' - b'0' - 10) as u64;
+    (nibbles + 0x3030_3030_3030_3030 + are_letters * LETTERS).to_be_bytes()
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
@@ -340,6 +364,13 @@ mod tests {
                     assert!(read(&damaged).unwrap().damage.is_some(), "bit {bit}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_hexadecimal() {
+        for number in [0, 9, 10, 15, 16, 0x2a, 0x1234_5678, 0x9abc_def0, 0x0f0f_f0f0, u32::MAX] {
+            assert_eq!(digits(number), format!("{number:08x}").as_bytes());
         }
     }
 

@@ -64,9 +64,12 @@ impl Twin {
         let start = self.at;
         let end = start + MARK + line.len();
         let Some(place) = self.map.bytes().get_mut(start..end + MARK) else { return };
-        place[..MARK].copy_from_slice(&mark);
-        place[MARK..MARK + line.len()].copy_from_slice(line);
-        place[MARK + line.len()..].fill(0);
+        // In pieces of known sizes, which cost a store each.
+        let Some((before, place)) = place.split_first_chunk_mut::<MARK>() else { return };
+        let Some((place, after)) = place.split_last_chunk_mut::<MARK>() else { return };
+        *before = mark;
+        place.copy_from_slice(line);
+        *after = [0; MARK];
         self.map.written(start..end + MARK);
         self.at = end;
     }
