@@ -192,7 +192,8 @@ fn find_header(bytes: &[u8]) -> Result<(Header, usize), Unreadable> {
     if let Some(version) = version(bytes).filter(|version| *version > VERSION) {
         return Err(Unreadable::Newer(version));
     }
-    let looks_like_ours = memmem::find(bytes, b"sprockets-influxdb").is_some();
+    let looks_like_ours =
+        memmem::find(bytes, b"sprockets-influxdb").is_some() || TITLE.as_bytes().starts_with(bytes);
     Err(if looks_like_ours { Unreadable::Damaged } else { Unreadable::Foreign })
 }
 

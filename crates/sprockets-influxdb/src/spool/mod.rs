@@ -415,3 +415,6 @@ impl Spool {
         lock(&self.own).slot = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,7 +192,7 @@ fn whatever_fails_and_for_however_long_the_living_process_loses_nothing() {
         for (level, length) in
             [(LEVELS[0], 1), (LEVELS[1], 1), (LEVELS[0], 40), (LEVELS[2], 40), (LEVELS[1], 9_999)]
         {
-            for first in (1..).step_by(3) {
+            for first in (1..).step_by(7) {
                 let mut world = World::new(Simulated::default(), level, small());
                 let operations = first..first + length;
                 world.disk.fail(Some(Fault { operations, error, is_full }));
