@@ -1,5 +1,7 @@
 use super::*;
 
+type Make = Box<dyn FnOnce(&Path)>;
+
 /// A slot with one file of that name, made by `make`.
 fn slot_with(name: &str, make: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
@@ -19,7 +21,7 @@ fn what_is_not_ours_is_left_alone_and_told_of() {
     };
     let link = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
     let newer = "# sprockets-influxdb spool 2 x=y\n";
-    let cases: [(&str, Box<dyn FnOnce(&Path)>); 12] = [
+    let cases: [(&str, Make); 12] = [
         ("notes.txt", Box::new(text("a note"))),
         ("00000001.open", Box::new(text("\x7fELF"))),
         ("00000001.open", Box::new(text(newer))),
