@@ -3,6 +3,7 @@
 pub mod line_protocol;
 pub mod measurement;
 pub mod reply;
+pub mod spool;
 
 mod hostile;
 /// Shared with the property tests, so that the rule of repair is written twice and not three times.

@@ -1,6 +1,7 @@
 //! The inside, as far as the fuzz targets (`fuzz/`) need it. In no other build.
 
 pub use crate::delivery::fuzzing::refused;
+pub use crate::spool::fuzzing::{spool_file, spooled};
 
 use crate::Measurement;
 use crate::measurement::BaseTags;

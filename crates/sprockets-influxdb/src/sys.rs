@@ -141,6 +141,9 @@ impl Drop for FileLock {
         {
             use std::os::fd::AsRawFd;
             let descriptor = file.as_raw_fd();
+            // A process forked right now may have a copy of the descriptor, which would keep the lock.
+            // SAFETY: a descriptor that is open.
+            unsafe { libc::flock(descriptor, libc::LOCK_UN) };
             let own = |lock: &&AtomicI32| lock.load(Ordering::Relaxed) == descriptor;
             if let Some(lock) = LOCKS.iter().find(own) {
                 lock.store(0, Ordering::Relaxed);

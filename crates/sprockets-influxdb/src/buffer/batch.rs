@@ -21,6 +21,8 @@ pub(crate) struct Batch {
     held: Option<Arc<Held>>,
     /// Whether there is a file that has exactly its lines.
     is_stored: bool,
+    /// No file takes its lines.
+    pub(super) stays: bool,
     /// Leave to be on its way, for one that waited on disk.
     pub(super) turn: Option<Turn>,
     /// When it was sealed, among all batches. The parts of a batch keep its place.
@@ -96,6 +98,7 @@ impl Batch {
             amount: Amount::default(),
             held: None,
             is_stored: false,
+            stays: false,
             turn: None,
             order: Order::default(),
             trials: Trials::default(),
@@ -186,13 +189,12 @@ impl Batch {
         if self.stored().is_some() { std::mem::take(&mut self.chunks) } else { Vec::new() }
     }
 
-    /// Takes in a chunk. Where it fits into the last one, it is copied there and given back empty.
-    pub(super) fn push_chunk(&mut self, mut chunk: Chunk) -> Option<Chunk> {
+    /// Takes in a chunk. Where it fits into the last one, it is copied there and given back, to be cleared.
+    pub(super) fn push_chunk(&mut self, chunk: Chunk) -> Option<Chunk> {
         let lines = chunk.lines();
         self.amount += Amount { lines, bytes: chunk.bytes().len() };
         if let Some(last) = self.chunks.last_mut().filter(|last| last.takes_in(&chunk)) {
             last.append(chunk.bytes(), lines);
-            chunk.clear();
             return Some(chunk);
         }
         self.chunks.push(chunk);

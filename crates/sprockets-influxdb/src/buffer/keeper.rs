@@ -8,7 +8,7 @@ use super::queue::Queue;
 use super::stock::CHUNK_BYTES;
 use super::{Amount, Batch, Buffer, Place};
 use crate::config::SpoolSync;
-use crate::spool::{Adopted, Spool};
+use crate::spool::{Adopted, Sealed, Spool};
 use crate::sync::{lock, wait};
 
 /// Sealed batches that are kept in memory beside the disk: what a server that answers takes soon.
@@ -47,9 +47,9 @@ impl Keeper {
             buffer.prepare_chunks(spool);
             while buffer.seal_to_disk(spool, IN_MEMORY) {}
         }
-        let is_synced = spool.sync_level() != SpoolSync::Process;
+        let is_synced = spool.is_synced();
         if is_synced && now >= self.next_sync {
-            spool.sync();
+            buffer.sync_and_reuse(spool);
             self.next_sync = now + SYNC_EVERY;
         }
         let has_more = self.adopt(buffer, spool, now);
@@ -68,14 +68,16 @@ impl Keeper {
             return;
         }
         self.next_retry = now + RETRY_EVERY;
-        if let Some(twin) = spool.retry(CHUNK_BYTES) {
+        // The very thing that failed is tried again, if there is still a need for it.
+        let has_more = lock(&buffer.queue).waiting.has_beyond(IN_MEMORY);
+        let works = !has_more || buffer.seal_to_disk(spool, IN_MEMORY);
+        let twin = if works { spool.retry(CHUNK_BYTES) } else { None };
+        if let Some(twin) = twin {
             tracing::info!("the spool works again");
             let mut queue = lock(&buffer.queue);
             queue.stock.leftovers.twins.push(twin);
             buffer.tell(&queue);
-        } else {
-            // It has been told, and goes on.
-            let _ = spool.take_failure();
+            buffer.signal(&mut queue);
         }
     }
 
@@ -158,20 +160,25 @@ impl Buffer {
 
     fn prepare_chunks(&self, spool: &Spool) {
         while lock(&self.queue).stock.missing() > 0 {
-            let Some(chunk) = super::stock::ready_chunk(spool) else { return };
-            lock(&self.queue).stock.recycle([chunk]);
+            let Some(twin) = spool.twin(CHUNK_BYTES) else { return };
+            lock(&self.queue).stock.equip(twin);
         }
     }
 
     /// Writes the oldest batch to a file of its own, if there is more in memory than so many bytes.
-    fn seal_to_disk(&self, spool: &Spool, beyond: usize) -> bool {
+    pub(super) fn seal_to_disk(&self, spool: &Spool, beyond: usize) -> bool {
         let Some(mut batch) = lock(&self.queue).waiting.take_beyond(beyond) else { return false };
         let lines = batch.iter_whole_lines();
         let stored = spool.seal(batch.database(), batch.precision(), lines);
         let mut queue = lock(&self.queue);
-        let Some(stored) = stored else {
-            queue.waiting.due.push_front(batch);
-            return false;
+        let stored = match stored {
+            Sealed::Stored(stored) => stored,
+            Sealed::TooLong | Sealed::Failed => {
+                batch.stays = matches!(stored, Sealed::TooLong);
+                let has_more = batch.stays;
+                queue.waiting.due.push_front(batch);
+                return has_more;
+            }
         };
         let (chunks, held) = batch.set_stored(stored);
         queue.stock.recycle_list(chunks);
@@ -181,10 +188,15 @@ impl Buffer {
         true
     }
 
-    /// Reads the lines of a batch that has them on disk only. `None` if none of them is there any more.
+    /// Reads the lines of a batch that has them on disk only. `None` if none of them is there any more, or if it waits again
+    /// until the disk works.
     pub(crate) fn load(&self, mut batch: Batch, most_bytes: usize) -> Option<Batch> {
         let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
-        let loaded = batch.stored().map(|stored| spool.load(stored))?;
+        let Some(loaded) = spool.load(batch.stored()?) else {
+            lock(&self.queue).waiting.put_back(batch, Place::Back);
+            self.wake_keeper();
+            return None;
+        };
         let was = batch.amount();
         batch.set_lines(loaded.bytes, loaded.lines);
         let mut queue = lock(&self.queue);
@@ -210,11 +222,23 @@ impl Buffer {
             }
             queue.stock.clear();
         }
-        self.remove_leftovers(spool);
-        if spool.sync_level() != SpoolSync::Process {
-            spool.sync();
+        if spool.is_synced() {
+            self.sync_and_reuse(spool);
         }
+        self.remove_leftovers(spool);
         spool.leave();
+    }
+
+    /// Has all that was written survive a loss of power; then files are used again whose lines were copied to others.
+    fn sync_and_reuse(&self, spool: &Spool) {
+        let retired = std::mem::take(&mut lock(&self.queue).stock.retired);
+        let is_synced = spool.sync();
+        let stock = &mut lock(&self.queue).stock;
+        if is_synced {
+            stock.reuse(retired);
+        } else {
+            stock.retired.extend(retired);
+        }
     }
 
     /// Has what was added so far survive a loss of power, where it is to.

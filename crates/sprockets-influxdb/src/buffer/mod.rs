@@ -253,11 +253,12 @@ impl Buffer {
             let chunk = queue.stock.chunk(capacity, line.len, &database, line.precision);
             if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
                 let is_empty = full.lines() == 0;
-                let emptied = if is_empty {
+                let mut emptied = if is_empty {
                     Some(full)
                 } else {
                     queue.gather(&database, line.precision, full)
                 };
+                emptied.iter_mut().for_each(|chunk| queue.stock.retire(chunk));
                 queue.stock.recycle(emptied);
             }
             self.call_keeper(queue);
@@ -310,9 +311,9 @@ impl Buffer {
     fn seal(&self, queue: &mut Queue) {
         for shard in &self.shards {
             let released = lock(&shard.0).collect(WARM_DATABASES, |database, precision, chunk| {
-                let mut emptied = queue.gather(database, precision, chunk)?;
-                queue.stock.leftovers.twins.extend(emptied.begin(database, precision));
-                Some(emptied)
+                let mut copied = queue.gather(database, precision, chunk)?;
+                queue.stock.renew(&mut copied, database, precision);
+                Some(copied)
             });
             queue.stock.recycle(released);
         }

@@ -170,7 +170,7 @@ impl Queue {
         name
     }
 
-    /// Takes in a shard's chunk. It is given back empty where it could be copied.
+    /// Takes in a shard's chunk. It is given back, to be cleared, where it could be copied.
     pub(super) fn gather(
         &mut self,
         database: &Arc<str>,
@@ -244,8 +244,9 @@ impl Queue {
         let (mut chunks, _) = batch.into_storage();
         let mut kept = 0;
         for index in 0..chunks.len() {
-            if let Some(emptied) = waiting.push_chunk(std::mem::take(&mut chunks[index])) {
-                chunks[kept] = emptied;
+            if let Some(mut copied) = waiting.push_chunk(std::mem::take(&mut chunks[index])) {
+                self.stock.retire(&mut copied);
+                chunks[kept] = copied;
                 kept += 1;
             }
         }
@@ -260,7 +261,8 @@ impl Queue {
         most_bytes: usize,
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
-        let batch = self.waiting.take(is_open)?;
+        let is_readable = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        let batch = self.waiting.take(is_readable, is_open)?;
         if batch.is_on_disk() { Some(batch) } else { self.cut(batch, most_bytes) }
     }
 
@@ -293,6 +295,8 @@ impl Queue {
     /// Enters in the books that a batch from disk has other lines than its file had.
     pub(super) fn correct(&mut self, order: Order, was: Amount, is: Amount) {
         self.sealed = self.sealed + is - was;
+        // A name that tells less than its file has.
+        self.books.recovered += is.lines.saturating_sub(was.lines) as u64;
         let lost = was.lines.saturating_sub(is.lines);
         if lost > 0 {
             self.books.dropped.add(DropReason::Damaged, lost as u64);

@@ -31,6 +31,8 @@ pub(super) struct Stock {
     /// Empty lists of chunks, so that a new batch need not allocate one.
     spare_lists: Vec<Vec<Chunk>>,
     pub(super) leftovers: Leftovers,
+    /// Files whose lines were copied to others that are not synced yet.
+    pub(super) retired: Vec<Twin>,
     /// How many chunks with twins are to be ready.
     wanted: usize,
     /// How many chunks are kept at all.
@@ -54,7 +56,8 @@ impl Stock {
     pub(super) fn new(spool: Option<Arc<Spool>>) -> Self {
         let most = if spool.is_some() { SPARE_CHUNKS_WITH_TWINS } else { SPARE_CHUNKS };
         let (spare, spare_lists, leftovers) = (Vec::new(), Vec::new(), Leftovers::default());
-        Self { spool, spare, spare_lists, leftovers, wanted: READY, most }
+        let (retired, wanted) = (Vec::new(), READY);
+        Self { spool, spare, spare_lists, leftovers, retired, wanted, most }
     }
 
     /// A chunk of that capacity, or of the one `needed` if that is more, for lines of that kind.
@@ -68,7 +71,7 @@ impl Stock {
         // Another size of files would not pay.
         let capacity = if self.spool.is_some() { CHUNK_BYTES } else { capacity };
         let capacity = capacity.max(needed);
-        let spare = if capacity == CHUNK_BYTES { self.spare.pop() } else { None };
+        let spare = if capacity == CHUNK_BYTES { self.take_spare() } else { None };
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
         let Some(spool) = &self.spool else { return chunk };
         if !chunk.has_twin() {
@@ -84,6 +87,57 @@ impl Stock {
             self.leftovers.twins.extend(chunk.take_twin());
         }
         chunk
+    }
+
+    /// One with a twin, if there is any.
+    fn take_spare(&mut self) -> Option<Chunk> {
+        if self.spool.is_none() {
+            return self.spare.pop();
+        }
+        let index = self.spare.iter().rposition(Chunk::has_twin);
+        index.or(self.spare.len().checked_sub(1)).map(|index| self.spare.swap_remove(index))
+    }
+
+    /// Where twins survive a loss of power, keeps that of a chunk whose lines were copied as it is, until the copy does,
+    /// too.
+    pub(super) fn retire(&mut self, chunk: &mut Chunk) {
+        if self.spool.as_ref().is_some_and(|spool| spool.is_synced()) {
+            self.retired.extend(chunk.take_twin());
+        }
+    }
+
+    /// Uses twins again that were retired, after a sync.
+    pub(super) fn reuse(&mut self, twins: Vec<Twin>) {
+        for mut twin in twins {
+            twin.clear();
+            self.equip(twin);
+        }
+    }
+
+    /// Has a twin ready, in a chunk that has none, if there is one: there are only so many.
+    pub(super) fn equip(&mut self, twin: Twin) {
+        if let Some(chunk) = self.spare.iter_mut().find(|chunk| !chunk.has_twin()) {
+            chunk.set_twin(twin);
+        } else if self.spare.len() < self.most {
+            let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
+            chunk.set_twin(twin);
+            self.spare.push(chunk);
+        } else {
+            self.leftovers.twins.push(twin);
+        }
+    }
+
+    /// Empties a chunk whose lines were copied, for others of their kind; with a twin, if there is one.
+    pub(super) fn renew(&mut self, chunk: &mut Chunk, database: &str, precision: Precision) {
+        let had_twin = chunk.has_twin();
+        self.retire(chunk);
+        if had_twin && !chunk.has_twin() {
+            let spare = self.take_spare();
+            let copied = std::mem::replace(chunk, spare.unwrap_or_default());
+            self.recycle([copied]);
+        }
+        chunk.clear();
+        self.leftovers.twins.extend(chunk.begin(database, precision));
     }
 
     /// How many chunks with twins are missing.
@@ -144,11 +198,4 @@ impl Stock {
             self.leftovers.twins.extend(chunk.take_twin());
         }
     }
-}
-
-/// A chunk with a twin, made before it is needed.
-pub(super) fn ready_chunk(spool: &Spool) -> Option<Chunk> {
-    let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
-    chunk.set_twin(spool.twin(CHUNK_BYTES)?);
-    Some(chunk)
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::*;
 
+mod crashes;
+mod spooled;
+
 fn limits() -> Limits {
     Limits {
         buffer: Amount { lines: 25_000, bytes: 64 << 20 },

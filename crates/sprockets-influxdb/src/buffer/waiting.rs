@@ -31,9 +31,14 @@ pub(crate) enum Place {
 
 impl Waiting {
     /// Takes the first batch of a database that `is_open`.
-    pub(super) fn take(&mut self, is_open: impl Fn(&str) -> bool) -> Option<Batch> {
-        let has_turn =
-            !self.backlog.is_empty() && self.turns.load(Ordering::Relaxed) < BACKLOG_AT_ONCE;
+    pub(super) fn take(
+        &mut self,
+        is_readable: bool,
+        is_open: impl Fn(&str) -> bool,
+    ) -> Option<Batch> {
+        let has_turn = is_readable
+            && !self.backlog.is_empty()
+            && self.turns.load(Ordering::Relaxed) < BACKLOG_AT_ONCE;
         let find =
             |batches: &VecDeque<Batch>| batches.iter().position(|batch| is_open(batch.database()));
         let due = find(&self.due);
@@ -67,11 +72,12 @@ impl Waiting {
 
     /// Takes the oldest batch that is in memory, if there are more than so many bytes of them.
     pub(super) fn take_beyond(&mut self, bytes: usize) -> Option<Batch> {
-        if self.has_beyond(bytes) { self.due.pop_front() } else { None }
+        let index = self.due.iter().position(|batch| !batch.stays)?;
+        if self.has_beyond(bytes) { self.due.remove(index) } else { None }
     }
 
     pub(super) fn has_beyond(&self, bytes: usize) -> bool {
-        self.due.iter().map(Batch::len).sum::<usize>() > bytes
+        self.due.iter().filter(|batch| !batch.stays).map(Batch::len).sum::<usize>() > bytes
     }
 
     /// The oldest batch whose lines may be dropped.

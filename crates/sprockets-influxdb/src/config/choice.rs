@@ -60,7 +60,7 @@ pub enum SpoolSync {
     Process,
     /// A loss of power too, but for what was added in the last second.
     Interval,
-    /// As `interval`; and what was submitted, or flushed before `flush` returned, survives in any case.
+    /// As `interval`; and what was added before a call of `flush` or `shutdown` survives in any case once that returned.
     Always,
 }
 

@@ -123,7 +123,7 @@ pub(crate) enum Unreadable {
 
 /// Reads a file, whatever it is, in time proportional to its length.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
-    if bytes.starts_with(UNUSED.as_bytes()) || bytes.iter().all(|byte| *byte == 0) {
+    if bytes.starts_with(UNUSED.as_bytes()) || is_zero(bytes) {
         return Err(Unreadable::Empty);
     }
     let (header, mut at) = find_header(bytes)?;
@@ -134,6 +134,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
         damage: header.damage,
     };
     let mut damaged = 0;
+    // What looks like a comment is summed up: bounded, as a file can be made of what looks so.
+    let mut to_sum = 64 * bytes.len();
     loop {
         while let Some(len) = header.seal.check(&bytes[at..]) {
             contents.lines.push(at + MARK..at + MARK + len);
@@ -146,11 +148,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
             break;
         }
         let rest = &bytes[at..];
-        if rest.iter().take(MARK).all(|byte| *byte == 0) {
-            break;
-        }
-        // A line that was being written when its process died ends here as well: it was never said to be accepted.
-        let next = find_line(rest, header.seal).or_else(|| find_end(rest));
+        // A line that was being written when its process died ends here as well: it was never said to be accepted. Zeros
+        // may stand before the rest of a file, or before what is left of an earlier use, or be a sector that was lost.
+        let next = if is_zero(rest) { None } else { find_line(rest, header.seal, &mut to_sum) };
+        let next = next.or_else(|| find_end(rest));
         let Some(next) = next else { break };
         damaged += 1;
         at += next;
@@ -191,7 +192,8 @@ fn find_header(bytes: &[u8]) -> Result<(Header, usize), Unreadable> {
     if let Some(version) = version(bytes).filter(|version| *version > VERSION) {
         return Err(Unreadable::Newer(version));
     }
-    let looks_like_ours = memmem::find(bytes, b"sprockets-influxdb").is_some();
+    let looks_like_ours =
+        memmem::find(bytes, b"sprockets-influxdb").is_some() || TITLE.as_bytes().starts_with(bytes);
     Err(if looks_like_ours { Unreadable::Damaged } else { Unreadable::Foreign })
 }
 
@@ -230,17 +232,15 @@ fn find_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where the next intact line begins, if there is one.
-fn find_line(bytes: &[u8], seal: Seal) -> Option<usize> {
+fn find_line(bytes: &[u8], seal: Seal, to_sum: &mut usize) -> Option<usize> {
     let mut at = 1;
-    // What looks like a comment is summed up: bounded, as a file can be made of what looks so.
-    let mut to_sum = 64 * bytes.len();
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'#', rest)) {
         at += found;
         if seal.check(&bytes[at..]).is_some() {
             return Some(at);
         }
         let len = bytes.get(at + 1..at + 7).and_then(hexadecimal).unwrap_or(0);
-        to_sum = to_sum.checked_sub(len.min(bytes.len() as u64) as usize)?;
+        *to_sum = to_sum.checked_sub(len.min(bytes.len() as u64) as usize)?;
         at += 1;
     }
     None
@@ -268,6 +268,11 @@ fn digits(number: u32) -> [u8; 8] {
     let are_letters = (nibbles + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
     const LETTERS: u64 = (b'a' - b'0' - 10) as u64;
     (nibbles + 0x3030_3030_3030_3030 + are_letters * LETTERS).to_be_bytes()
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()])
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {

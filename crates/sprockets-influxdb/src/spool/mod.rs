@@ -13,20 +13,25 @@
 
 mod disk;
 mod format;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod quarantine;
+mod recovery;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod slot;
 mod twin;
 
+pub(crate) use recovery::Adopted;
 pub(crate) use twin::Twin;
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use disk::{Disk, EntryKind, Files};
-use format::{Contents, MARK, MOST_BYTES, Seal, Unreadable};
+use disk::{Disk, Files};
+use format::{Contents, MARK, MOST_BYTES, Seal};
 use quarantine::Quarantine;
 use slot::{Form, Found, Slot};
 
@@ -39,6 +44,8 @@ pub(crate) const OVERHEAD: usize = MARK;
 const QUARANTINE_BYTES: u64 = 64 << 20;
 /// As long as the header of a usual database's name is at most.
 const MOST_HEADER_BYTES: usize = 256;
+/// A file that could not be read so often is given up.
+const READS: u32 = 3;
 /// No file of ours is longer: what is, is not read.
 const MOST_FILE_BYTES: usize = 64 << 20;
 
@@ -50,6 +57,8 @@ pub(crate) struct Spool {
     root: PathBuf,
     sync: SpoolSync,
     own: Mutex<Own>,
+    /// One sync at a time: each returns when all before it is on disk, also what another was about.
+    syncing: Mutex<()>,
     /// Set while the disk does not do what it is asked to: then it is not asked by the application's threads.
     is_failing: AtomicBool,
     /// Names that have to be synced before they survive a loss of power.
@@ -66,6 +75,16 @@ struct Own {
     seen: Vec<PathBuf>,
 }
 
+/// What became of lines that were to be sealed.
+#[derive(Debug)]
+pub(crate) enum Sealed {
+    Stored(Stored),
+    /// No file takes them.
+    TooLong,
+    /// The disk does not work; why, [`Spool::take_failure`] tells.
+    Failed,
+}
+
 /// A file with lines that wait.
 #[derive(Debug)]
 pub(crate) struct Stored {
@@ -79,6 +98,21 @@ pub(crate) struct Stored {
     pub(crate) bytes: usize,
     /// What was wrong with it when it was read: then it is set aside when its lines are decided.
     damage: Mutex<Option<String>>,
+    /// How often it could not be read.
+    failures: AtomicU32,
+}
+
+impl Stored {
+    fn new(
+        path: PathBuf,
+        slot: Arc<Slot>,
+        (database, precision): (String, Precision),
+        lines: usize,
+        bytes: usize,
+    ) -> Self {
+        let (damage, failures) = (Mutex::default(), AtomicU32::new(0));
+        Self { path, _slot: slot, database, precision, lines, bytes, damage, failures }
+    }
 }
 
 /// The lines of a file.
@@ -86,14 +120,6 @@ pub(crate) struct Stored {
 pub(crate) struct Loaded {
     pub(crate) bytes: Vec<u8>,
     pub(crate) lines: usize,
-}
-
-/// A slot that was taken over, whose files are looked at one by one.
-#[derive(Debug)]
-pub(crate) struct Adopted {
-    slot: Arc<Slot>,
-    files: VecDeque<Found>,
-    strays: Vec<PathBuf>,
 }
 
 impl Spool {
@@ -108,6 +134,7 @@ impl Spool {
             root: root.to_owned(),
             sync,
             own: Mutex::default(),
+            syncing: Mutex::default(),
             is_failing: AtomicBool::new(false),
             has_new_names: AtomicBool::new(false),
             used_by_others: AtomicU64::new(0),
@@ -156,24 +183,14 @@ impl Spool {
         database: &str,
         precision: Precision,
         lines: impl Iterator<Item = &'a [u8]>,
-    ) -> Option<Stored> {
-        let sealed = self.try_seal(database, precision, lines);
-        sealed.map_err(|error| self.fail("be written to", &error)).ok()
-    }
-
-    fn try_seal<'a>(
-        &self,
-        database: &str,
-        precision: Precision,
-        lines: impl Iterator<Item = &'a [u8]>,
-    ) -> io::Result<Stored> {
+    ) -> Sealed {
         let salt = fastrand::u64(..);
         let (seal, mut file) =
             (Seal::new(salt), format::header(database, precision, salt).into_bytes());
         let (mut count, mut bytes) = (0, 0);
         for line in lines {
             if line.len() > MOST_BYTES || file.len() + line.len() + 2 * MARK > MOST_FILE_BYTES {
-                return Err(io::Error::other("there are more bytes than one file takes"));
+                return Sealed::TooLong;
             }
             file.extend_from_slice(&seal.mark(line));
             file.extend_from_slice(line);
@@ -181,33 +198,76 @@ impl Spool {
             bytes += line.len();
         }
         file.extend_from_slice(format::end(count).as_bytes());
+        match self.write_sealed(count, &file) {
+            Ok((slot, path)) => {
+                let kind = (database.to_owned(), precision);
+                Sealed::Stored(Stored::new(path, slot, kind, count, bytes))
+            }
+            Err(error) => {
+                self.fail("be written to", &error);
+                Sealed::Failed
+            }
+        }
+    }
+
+    fn write_sealed(&self, lines: usize, file: &[u8]) -> io::Result<(Arc<Slot>, PathBuf)> {
         let slot = self.slot()?;
-        let (unfinished, path) = slot.sealed_paths(count);
-        let is_synced = self.sync != SpoolSync::Process;
-        let written = self.disk.write_new(&unfinished, &file).and_then(|()| {
-            if is_synced {
+        let (unfinished, path) = slot.sealed_paths(lines);
+        let written = self.disk.write_new(&unfinished, file).and_then(|()| {
+            if self.is_synced() {
                 self.disk.sync(&unfinished)?;
             }
             self.disk.rename(&unfinished, &path)?;
-            if is_synced { self.disk.sync_dir(slot.directory()) } else { Ok(()) }
+            if self.is_synced() { self.sync_names(&slot) } else { Ok(()) }
         });
         if let Err(error) = written {
             let _ = self.disk.remove(&unfinished);
             let _ = self.disk.remove(&path);
             return Err(error);
         }
-        let (database, damage) = (database.to_owned(), Mutex::default());
-        Ok(Stored { path, _slot: slot, database, precision, lines: count, bytes, damage })
+        Ok((slot, path))
     }
 
-    /// Reads the lines of a file; fewer than it had, if it is damaged.
-    pub(crate) fn load(&self, stored: &Stored) -> Loaded {
+    /// Whether what is written is to survive a loss of power.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.sync != SpoolSync::Process
+    }
+
+    /// Has a slot's names survive a loss of power, and its own: with those of the directories above, which may be new.
+    fn sync_names(&self, slot: &Slot) -> io::Result<()> {
+        self.disk.sync_dir(slot.directory())?;
+        if slot.is_found.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for directory in slot.directory().ancestors().skip(1) {
+            let is_none = directory.as_os_str().is_empty();
+            let synced = self.disk.sync_dir(if is_none { Path::new(".") } else { directory });
+            let is_ours = directory.starts_with(&self.root);
+            match synced.map_err(|error| (error.kind(), error)) {
+                // One in which we may not look was there before us.
+                Err((io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput, _))
+                    if !is_ours => {}
+                synced => synced.map_err(|(_, error)| error)?,
+            }
+        }
+        slot.is_found.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reads the lines of a file; fewer than it had, if it is damaged. `None` while the disk does not work.
+    pub(crate) fn load(&self, stored: &Stored) -> Option<Loaded> {
         let read = self.disk.read(&stored.path, MOST_FILE_BYTES as u64);
         let file = match read {
             Ok(file) => file,
             Err(error) => {
-                *lock(&stored.damage) = Some(format!("cannot be read: {error}"));
-                return Loaded { bytes: Vec::new(), lines: 0 };
+                use io::ErrorKind::{InvalidData, InvalidInput, NotFound};
+                let is_for_good = matches!(error.kind(), NotFound | InvalidData | InvalidInput);
+                if !is_for_good && stored.failures.fetch_add(1, Ordering::Relaxed) + 1 < READS {
+                    self.fail("be read", &error);
+                    return None;
+                }
+                *lock(&stored.damage) = Some(format!("not to be read: {error}"));
+                return Some(Loaded { bytes: Vec::new(), lines: 0 });
             }
         };
         let (lines, damage) = match format::read(&file) {
@@ -224,7 +284,7 @@ impl Spool {
         for line in &lines {
             bytes.extend_from_slice(&file[line.clone()]);
         }
-        Loaded { bytes, lines: lines.len() }
+        Some(Loaded { bytes, lines: lines.len() })
     }
 
     /// Removes a file whose lines are decided; one that was damaged is set aside. Returns what there is to say of it.
@@ -276,40 +336,53 @@ impl Spool {
         }
     }
 
-    /// Has all that was written survive a loss of power.
-    pub(crate) fn sync(&self) {
-        let Some(slot) = lock(&self.own).slot.clone() else { return };
-        let synced = slot.files().and_then(|(files, _)| {
-            for Found { path, form, .. } in files {
-                if form == Form::Open {
-                    match self.disk.sync(&path) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                        _ => {}
-                    }
-                }
-            }
-            if self.has_new_names.swap(false, Ordering::Relaxed) {
-                self.disk.sync_dir(slot.directory())?;
-            }
-            Ok(())
-        });
-        if let Err(error) = synced {
-            self.has_new_names.store(true, Ordering::Relaxed);
-            self.fail("be synced", &error);
-        }
+    /// Has all that was written survive a loss of power. Returns whether it does.
+    pub(crate) fn sync(&self) -> bool {
+        self.try_sync().map_err(|error| self.fail("be synced", &error)).is_ok()
     }
 
-    /// Tries whether a disk that was failing works again.
+    fn try_sync(&self) -> io::Result<()> {
+        let _one_at_a_time = lock(&self.syncing);
+        let Some(slot) = lock(&self.own).slot.clone() else { return Ok(()) };
+        for Found { path, form, .. } in slot.files()?.0 {
+            if form == Form::Open {
+                match self.disk.sync(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        if self.has_new_names.swap(false, Ordering::Relaxed) {
+            self.sync_names(&slot)
+                .inspect_err(|_| self.has_new_names.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
+
+    /// Tries whether a disk that was failing does again all that is asked of it.
     pub(crate) fn retry(&self, bytes: usize) -> Option<Twin> {
-        match self.new_twin(bytes) {
-            Ok(twin) => {
-                self.is_failing.store(false, Ordering::Relaxed);
-                Some(twin)
+        self.forget_gone_slot();
+        let works = self.new_twin(bytes).and_then(|twin| {
+            let synced = if self.is_synced() { self.try_sync() } else { Ok(()) };
+            if let Err(error) = synced {
+                self.discard_twin(twin);
+                return Err(error);
             }
-            Err(error) => {
-                self.fail("be written to", &error);
-                None
-            }
+            Ok(twin)
+        });
+        self.is_failing.store(works.is_err(), Ordering::Relaxed);
+        works.ok()
+    }
+
+    /// Has a new slot made where somebody removed this process's.
+    fn forget_gone_slot(&self) {
+        let mut own = lock(&self.own);
+        let is_gone = own.slot.as_ref().is_some_and(|slot| {
+            let listed = self.disk.list(slot.directory());
+            listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        });
+        if is_gone {
+            own.slot = None;
         }
     }
 
@@ -341,118 +414,7 @@ impl Spool {
     pub(crate) fn leave(&self) {
         lock(&self.own).slot = None;
     }
-
-    /// Takes over a slot whose process is no more, if there is one.
-    pub(crate) fn adopt(&self) -> Option<Adopted> {
-        let slots = self.root.join("slots");
-        for entry in self.disk.list(&slots).ok()? {
-            let directory = slots.join(&entry.name);
-            if entry.kind != EntryKind::Directory || self.is_known(&directory) {
-                continue;
-            }
-            // One of another user's is not for us, and says so each time.
-            if let Ok(Some(slot)) = Slot::adopt(&self.disk, directory.clone()) {
-                lock(&self.own).seen.push(directory);
-                let (files, strays) = slot.files().unwrap_or_default();
-                return Some(Adopted { slot, files: files.into(), strays });
-            }
-        }
-        None
-    }
-
-    fn is_known(&self, directory: &Path) -> bool {
-        let own = lock(&self.own);
-        let is_own = own.slot.as_ref().is_some_and(|slot| slot.directory() == directory);
-        is_own || own.seen.iter().any(|seen| seen == directory)
-    }
-
-    /// The next file of a slot that was taken over, and what there is to say of files that are passed over. `None` at
-    /// the end.
-    pub(crate) fn next(&self, adopted: &mut Adopted) -> Option<Result<Stored, String>> {
-        loop {
-            if let Some(stray) = adopted.strays.pop() {
-                let stray = stray.display();
-                return Some(Err(format!("{stray} is no file of the spool: it is left alone")));
-            }
-            let Found { path, form, bytes } = adopted.files.pop_front()?;
-            let shown = path.display();
-            let problem = match form {
-                Form::Unfinished => {
-                    let _ = self.disk.remove(&path);
-                    continue;
-                }
-                Form::Open | Form::Sealed(_) => {
-                    match self.look(&path, form, bytes, &adopted.slot) {
-                        Ok(Some(stored)) => return Some(Ok(stored)),
-                        Ok(None) => {
-                            let _ = self.disk.remove(&path);
-                            continue;
-                        }
-                        Err(problem) => problem,
-                    }
-                }
-            };
-            return Some(Err(format!("{shown} of the spool is left alone: {problem}")));
-        }
-    }
-
-    /// What waits in a file; `None` if nothing does.
-    fn look(
-        &self,
-        path: &Path,
-        form: Form,
-        file_bytes: u64,
-        slot: &Arc<Slot>,
-    ) -> Result<Option<Stored>, String> {
-        let stored = |database: String, precision, lines, bytes| {
-            let (path, slot, damage) = (path.to_owned(), slot.clone(), Mutex::default());
-            Some(Stored { path, _slot: slot, database, precision, lines, bytes, damage })
-        };
-        if let Form::Sealed(lines) = form {
-            let start = self.disk.read_start(path, 8192).map_err(|error| error.to_string())?;
-            if let Some((database, precision, header)) = format::read_start(&start) {
-                let bytes = (file_bytes as usize).saturating_sub(header + lines * MARK);
-                return Ok(stored(database, precision, lines, bytes));
-            }
-        }
-        let file =
-            self.disk.read(path, MOST_FILE_BYTES as u64).map_err(|error| error.to_string())?;
-        match format::read(&file) {
-            Ok(Contents { lines, .. }) if lines.is_empty() && form == Form::Open => Ok(None),
-            Ok(Contents { lines, database, precision, .. }) => {
-                let bytes = lines.iter().map(ExactSizeIterator::len).sum();
-                let count = if let Form::Sealed(count) = form { count } else { lines.len() };
-                Ok(stored(database, precision, count.max(lines.len()), bytes))
-            }
-            Err(Unreadable::Empty) if form == Form::Open => Ok(None),
-            Err(Unreadable::Newer(version)) => {
-                Err(format!("a later release wrote it, in version {version} of the format"))
-            }
-            Err(Unreadable::Foreign) => Err("it is not a file of a spool".to_owned()),
-            Err(Unreadable::Empty | Unreadable::Damaged) => {
-                Err(self.set_aside(path, "damaged beyond repair"))
-            }
-        }
-    }
-
-    /// Looks how much of the directory others use.
-    pub(crate) fn measure(&self) {
-        let sum = |directory: &Path| -> u64 {
-            let entries = self.disk.list(directory).unwrap_or_default();
-            entries
-                .iter()
-                .filter(|entry| entry.kind == EntryKind::File)
-                .map(|entry| entry.bytes)
-                .sum()
-        };
-        let mut used = sum(&self.root.join("damaged")) + sum(&self.root.join("quarantine"));
-        let slots = self.root.join("slots");
-        for entry in self.disk.list(&slots).unwrap_or_default() {
-            let directory = slots.join(&entry.name);
-            if !self.is_known(&directory) {
-                used += sum(&directory);
-            }
-        }
-        self.used_by_others.store(used, Ordering::Relaxed);
-    }
 }
+
+#[cfg(test)]
+mod tests;

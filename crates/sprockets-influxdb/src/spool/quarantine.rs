@@ -65,21 +65,22 @@ impl Quarantine {
     }
 
     fn write(&self, text: &[u8]) -> io::Result<()> {
-        let mut current = lock(&self.current);
+        let mut current_file = lock(&self.current);
         let bytes = text.len() as u64;
         let is_full = |current: &Current| current.bytes > 0 && current.bytes + bytes > FILE_BYTES;
-        if current.as_ref().is_none_or(is_full) {
+        if current_file.as_ref().is_none_or(is_full) {
             self.disk.create_dir(&self.directory)?;
             self.make_room(bytes)?;
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             // In the order of time, and of no other process's.
             let name = format!("{:016}-{}.lp", now.as_micros(), std::process::id());
-            *current = Some(Current { path: self.directory.join(name), bytes: 0 });
+            *current_file = Some(Current { path: self.directory.join(name), bytes: 0 });
         }
-        let Some(current) = current.as_mut() else { return Ok(()) };
-        self.disk.append(&current.path, text)?;
+        let Some(current) = current_file.as_mut() else { return Ok(()) };
+        let path = current.path.clone();
         current.bytes += bytes;
-        Ok(())
+        // After half of a line nothing can be appended.
+        self.disk.append(&path, text).inspect_err(|_| *current_file = None)
     }
 
     /// Removes the oldest files until a new one fits.
@@ -92,7 +93,11 @@ impl Quarantine {
                 break;
             }
             used -= entry.bytes;
-            self.disk.remove(&self.directory.join(&entry.name))?;
+            match self.disk.remove(&self.directory.join(&entry.name)) {
+                // Another process makes room, too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                removed => removed?,
+            }
             tracing::warn!("the quarantine is full: its oldest file, {}, is removed", entry.name);
         }
         Ok(())

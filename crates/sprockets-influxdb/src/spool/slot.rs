@@ -10,11 +10,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::disk::{Disk, EntryKind, Lock};
 use crate::sys;
 
+/// How often a directory is made that others are quicker to lock.
+const TRIES: usize = 16;
 const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";
@@ -38,18 +40,29 @@ pub(crate) struct Slot {
     lock: Option<Box<dyn Lock>>,
     next: AtomicU64,
     generation: u64,
+    /// Whether its own name survives a loss of power.
+    pub(super) is_found: AtomicBool,
 }
 
 impl Slot {
     /// A new one for this process.
     pub(super) fn new(disk: &Arc<dyn Disk>, slots: &Path) -> io::Result<Arc<Self>> {
-        let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
-        let directory = slots.join(name);
-        disk.create_dir(&directory)?;
-        match Self::take(disk, directory)? {
-            Some(slot) => Ok(slot),
-            None => Err(io::Error::other("the lock of a new directory is held by another process")),
+        // Whoever looks for slots of processes that are no more may take a new one for one, before it is locked.
+        for _ in 0..TRIES {
+            let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
+            let directory = slots.join(name);
+            disk.create_dir(&directory)?;
+            match Self::take(disk, directory.clone()) {
+                Ok(Some(slot)) => return Ok(slot),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let _ = disk.remove(&directory.join(LOCK));
+                    let _ = disk.remove_dir(&directory);
+                    return Err(error);
+                }
+                _ => {}
+            }
         }
+        Err(io::Error::other("other processes take each new directory"))
     }
 
     /// That of a process that is no more, unless another has it.
@@ -61,7 +74,8 @@ impl Slot {
         let Some(lock) = disk.lock(&directory.join(LOCK))? else { return Ok(None) };
         let lock = Some(lock);
         let (disk, generation) = (disk.clone(), sys::generation());
-        let slot = Self { disk, directory, lock, next: AtomicU64::new(1), generation };
+        let (next, is_found) = (AtomicU64::new(1), AtomicBool::new(false));
+        let slot = Self { disk, directory, lock, next, generation, is_found };
         // Who had it may have removed it between our look and our lock, which is then on a file that is no more.
         let is_there = slot.disk.list(&slot.directory)?.iter().any(|entry| entry.name == LOCK);
         Ok(is_there.then(|| Arc::new(slot)))

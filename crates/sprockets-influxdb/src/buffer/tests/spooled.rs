@@ -1,0 +1,166 @@
+//! A buffer with a spool on a simulated disk, in simulated time, and what it owes to whom.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::*;
+use crate::config::SpoolSync;
+use crate::spool::simulated::{Image, Simulated};
+
+pub(super) const ROOT: &str = "/data/app/spool";
+
+/// Lines by what was promised of them, with their databases.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Promises {
+    /// Whatever was ever added.
+    pub(super) known: BTreeSet<String>,
+    /// Added, and not yet delivered.
+    pub(super) accepted: BTreeSet<String>,
+    /// Of those, what is to survive a loss of power.
+    pub(super) synced: BTreeSet<String>,
+}
+
+/// One process: what it keeps of its promises is looked at when its disk crashes.
+pub(super) struct World {
+    pub(super) disk: Simulated,
+    pub(super) level: SpoolSync,
+    pub(super) clock: Clock,
+    pub(super) spool: Arc<Spool>,
+    pub(super) buffer: Buffer,
+    pub(super) keeper: Keeper,
+    pub(super) promises: Arc<Mutex<Promises>>,
+    pub(super) at_crash: Arc<Mutex<Promises>>,
+    added: usize,
+}
+
+impl World {
+    pub(super) fn new(disk: Simulated, level: SpoolSync, limits: Limits) -> Self {
+        let clock = Clock::simulated();
+        let spool = Arc::new(Spool::on(Arc::new(disk.clone()), Path::new(ROOT), level));
+        let buffer = Buffer::new(limits, Door::Open, Some(spool.clone()), clock.clone());
+        let (promises, at_crash) = <(Arc<Mutex<Promises>>, Arc<Mutex<Promises>>)>::default();
+        let keeper = Keeper::default();
+        Self { disk, level, clock, spool, buffer, keeper, promises, at_crash, added: 0 }
+    }
+
+    /// Has the disk crash at that operation.
+    pub(super) fn crash_at(&self, operation: usize) {
+        let (promises, at_crash) = (self.promises.clone(), self.at_crash.clone());
+        let note = move || *at_crash.lock().unwrap() = promises.lock().unwrap().clone();
+        self.disk.crash_at(operation, note);
+    }
+
+    /// What is on the disk after the crash, and what was promised by then.
+    pub(super) fn crashed(&self) -> (Image, Promises) {
+        (self.disk.crashed(), self.at_crash.lock().unwrap().clone())
+    }
+
+    pub(super) fn add(&mut self, database: &str, count: usize) {
+        for _ in 0..count {
+            self.added += 1;
+            let length = [3, 40, 200, 700][self.added % 4];
+            let line = format!("m s=\"{}\" {}", "x\n#".repeat(length / 3), self.added);
+            self.add_line(database, &line);
+        }
+    }
+
+    pub(super) fn add_line(&self, database: &str, line: &str) {
+        let named = format!("{database} {line}");
+        self.promises.lock().unwrap().known.insert(named.clone());
+        add(&self.buffer, database, line);
+        self.promises.lock().unwrap().accepted.insert(named);
+    }
+
+    /// Adds from a thread of its own, which has another shard.
+    pub(super) fn add_elsewhere(&mut self, database: &str, count: usize) {
+        thread::scope(|scope| scope.spawn(|| self.add(database, count)).join()).unwrap();
+    }
+
+    /// Makes all that was added due.
+    pub(super) fn submit(&self) {
+        let flush = self.buffer.begin_flush();
+        self.buffer.end_flush(flush);
+    }
+
+    /// A second later, which is when the keeper syncs.
+    pub(super) fn keep(&mut self) {
+        let now = self.clock.now() + Duration::from_secs(1);
+        self.clock.advance_to(now);
+        let before = self.promises.lock().unwrap().accepted.clone();
+        self.keeper.step(&self.buffer);
+        if self.level != SpoolSync::Process && !self.spool.is_failing() {
+            self.promises.lock().unwrap().synced.extend(before);
+        }
+    }
+
+    /// What a flush does before it waits.
+    pub(super) fn flush(&mut self) {
+        self.submit();
+        let before = self.promises.lock().unwrap().accepted.clone();
+        self.buffer.sync();
+        if self.level == SpoolSync::Always && !self.spool.is_failing() {
+            self.promises.lock().unwrap().synced.extend(before);
+        }
+    }
+
+    /// Takes the next batch of at most so many bytes, from disk if it is there.
+    pub(super) fn take(&self, most_bytes: usize) -> Option<Batch> {
+        let batch = self.buffer.take(most_bytes, |_| true)?;
+        self.buffer.load(batch, most_bytes)
+    }
+
+    /// Has the server store it.
+    pub(super) fn deliver(&self, batch: Batch) {
+        let mut promises = self.promises.lock().unwrap();
+        for line in named(&batch) {
+            promises.accepted.remove(&line);
+            promises.synced.remove(&line);
+        }
+        drop(promises);
+        let delivered = batch.lines();
+        self.buffer.settle(batch, Outcome { delivered, rejected: 0 });
+    }
+
+    /// The end of the process.
+    pub(super) fn end(&mut self) {
+        let flush = self.buffer.begin_shutdown();
+        self.flush();
+        self.buffer.end_flush(flush);
+        self.buffer.stow();
+    }
+
+    /// Delivers whatever there is and comes, and returns it.
+    pub(super) fn drain(&mut self) -> BTreeSet<String> {
+        let mut drained = BTreeSet::new();
+        let mut steps = 0;
+        loop {
+            let next = self.keeper.step(&self.buffer);
+            self.submit();
+            let before = drained.len();
+            while let Some(batch) = self.buffer.take(usize::MAX, |_| true) {
+                if let Some(batch) = self.buffer.load(batch, usize::MAX) {
+                    drained.extend(named(&batch));
+                    self.deliver(batch);
+                }
+            }
+            steps += 1;
+            assert!(steps < 100, "it does not end");
+            let stats = self.buffer.stats();
+            assert!(stats.is_balanced(), "{stats:?}");
+            if drained.len() == before && next > self.clock.now() && stats.pending == 0 {
+                return drained;
+            }
+        }
+    }
+}
+
+pub(super) fn named(batch: &Batch) -> Vec<String> {
+    let line = |line: &[u8]| format!("{} {}", batch.database(), String::from_utf8_lossy(line));
+    batch.iter_lines().map(line).collect()
+}
+
+/// A process that finds this disk, and delivers all that it finds.
+pub(super) fn recovered(image: Image, level: SpoolSync) -> BTreeSet<String> {
+    World::new(Simulated::of(image), level, limits()).drain()
+}

@@ -1,0 +1,171 @@
+//! What processes have left that are no more: their slots are taken over, one by one, and what waits in them is delivered
+//! by this one. What is not ours, or not to be understood, is left alone.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::disk::EntryKind;
+use super::format::{self, Contents, MARK, Unreadable};
+use super::slot::{Form, Found, Slot};
+use super::{MOST_FILE_BYTES, Spool, Stored};
+use crate::config::Precision;
+use crate::sync::lock;
+
+/// A slot that was taken over, whose files are looked at one by one.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    slot: Arc<Slot>,
+    files: VecDeque<Found>,
+    strays: Vec<PathBuf>,
+}
+
+impl Spool {
+    /// Takes over a slot whose process is no more, if there is one.
+    pub(crate) fn adopt(&self) -> Option<Adopted> {
+        let slots = self.root.join("slots");
+        let entries = self.disk.list(&slots).ok()?;
+        let is_there =
+            |seen: &PathBuf| entries.iter().any(|entry| slots.join(&entry.name) == *seen);
+        lock(&self.own).seen.retain(is_there);
+        for entry in entries {
+            let directory = slots.join(&entry.name);
+            if entry.kind != EntryKind::Directory || self.is_known(&directory) {
+                continue;
+            }
+            // One of another user's is not for us, and says so each time.
+            if let Ok(Some(slot)) = Slot::adopt(&self.disk, directory.clone()) {
+                lock(&self.own).seen.push(directory);
+                // What its process had not synced was not promised; what is counted as recovered is.
+                if let Some(error) =
+                    self.is_synced().then(|| self.sync_names(&slot).err()).flatten()
+                {
+                    self.fail("be synced", &error);
+                }
+                let (files, strays) = slot.files().unwrap_or_default();
+                return Some(Adopted { slot, files: files.into(), strays });
+            }
+        }
+        None
+    }
+
+    fn is_known(&self, directory: &Path) -> bool {
+        let own = lock(&self.own);
+        let is_own = own.slot.as_ref().is_some_and(|slot| slot.directory() == directory);
+        is_own || own.seen.iter().any(|seen| seen == directory)
+    }
+
+    /// The next file of a slot that was taken over, and what there is to say of files that are passed over. `None` at
+    /// the end.
+    pub(crate) fn next(&self, adopted: &mut Adopted) -> Option<Result<Stored, String>> {
+        loop {
+            if let Some(stray) = adopted.strays.pop() {
+                let stray = stray.display();
+                return Some(Err(format!("{stray} is no file of the spool: it is left alone")));
+            }
+            let Found { path, form, bytes } = adopted.files.pop_front()?;
+            let problem = match form {
+                Form::Unfinished => {
+                    let _ = self.disk.remove(&path);
+                    continue;
+                }
+                Form::Open | Form::Sealed(_) => {
+                    match self.look(&path, form, bytes, &adopted.slot) {
+                        Ok(Some(stored)) => {
+                            let synced =
+                                if self.is_synced() { self.disk.sync(&path) } else { Ok(()) };
+                            if let Err(error) = synced {
+                                self.fail("be synced", &error);
+                            }
+                            return Some(Ok(stored));
+                        }
+                        Ok(None) => {
+                            let _ = self.disk.remove(&path);
+                            continue;
+                        }
+                        Err(problem) => problem,
+                    }
+                }
+            };
+            return Some(Err(problem));
+        }
+    }
+
+    /// What waits in a file; `None` if nothing does.
+    fn look(
+        &self,
+        path: &Path,
+        form: Form,
+        file_bytes: u64,
+        slot: &Arc<Slot>,
+    ) -> Result<Option<Stored>, String> {
+        let stored = |database: String, precision, lines, bytes| {
+            Some(Stored::new(path.to_owned(), slot.clone(), (database, precision), lines, bytes))
+        };
+        let left = |why: &str| format!("{} of the spool is left alone: {why}", path.display());
+        let most_lines = MOST_FILE_BYTES / MARK;
+        if file_bytes > MOST_FILE_BYTES as u64 || matches!(form, Form::Sealed(n) if n > most_lines)
+        {
+            return Err(left("it has more in it than any that we write"));
+        }
+        if let Form::Sealed(lines @ 1..) = form {
+            let start =
+                self.disk.read_start(path, 8192).map_err(|error| left(&error.to_string()))?;
+            if let Some((database, precision, header)) = format::read_start(&start) {
+                let bytes = (file_bytes as usize).saturating_sub(header + lines * MARK);
+                return Ok(stored(database, precision, lines, bytes));
+            }
+        }
+        let file = self
+            .disk
+            .read(path, MOST_FILE_BYTES as u64)
+            .map_err(|error| left(&error.to_string()))?;
+        match format::read(&file) {
+            Ok(Contents { lines, .. })
+                if lines.is_empty() && matches!(form, Form::Open | Form::Sealed(0)) =>
+            {
+                Ok(None)
+            }
+            Ok(Contents { lines, database, precision, .. }) => {
+                let bytes = lines.iter().map(ExactSizeIterator::len).sum();
+                let count = if let Form::Sealed(count) = form { count } else { lines.len() };
+                Ok(stored(database, precision, count.max(lines.len()), bytes))
+            }
+            Err(Unreadable::Empty) if form == Form::Open => Ok(None),
+            Err(Unreadable::Newer(version)) => {
+                let why = format!("a later release wrote it, in version {version} of the format");
+                Err(left(&why))
+            }
+            Err(Unreadable::Foreign) => Err(left("it is not a file of a spool")),
+            Err(Unreadable::Empty | Unreadable::Damaged) => match form {
+                // Its lines are found to be lost when they are to be read: then it is set aside.
+                Form::Sealed(lines @ 1..) => {
+                    Ok(stored(String::new(), Precision::default(), lines, file.len()))
+                }
+                _ => Err(self.set_aside(path, "damaged beyond repair")),
+            },
+        }
+    }
+
+    /// Looks how much of the directory others use.
+    pub(crate) fn measure(&self) {
+        let sum = |directory: &Path| -> u64 {
+            let entries = self.disk.list(directory).unwrap_or_default();
+            entries
+                .iter()
+                .filter(|entry| entry.kind == EntryKind::File)
+                .map(|entry| entry.bytes)
+                .sum()
+        };
+        let mut used = sum(&self.root.join("damaged")) + sum(&self.root.join("quarantine"));
+        let slots = self.root.join("slots");
+        for entry in self.disk.list(&slots).unwrap_or_default() {
+            let directory = slots.join(&entry.name);
+            if !self.is_known(&directory) {
+                used += sum(&directory);
+            }
+        }
+        self.used_by_others.store(used, Ordering::Relaxed);
+    }
+}

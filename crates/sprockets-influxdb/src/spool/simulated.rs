@@ -1,0 +1,364 @@
+//! A disk in memory, for tests: it fails when it is told to, and a crash costs what was not synced, sector by sector and
+//! name by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::disk::{Disk, Entry, EntryKind, Lock, Map};
+use crate::sync::lock;
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+#[derive(Clone, Default)]
+pub(crate) struct Simulated(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    contents: Image,
+    locked: BTreeSet<usize>,
+    operations: usize,
+    crash: Option<(usize, Box<dyn FnMut() + Send>)>,
+    crashed: Option<Image>,
+    fault: Option<Fault>,
+}
+
+/// What is on the disk, and what would be there after a loss of power.
+#[derive(Clone, Default)]
+pub(crate) struct Image {
+    names: BTreeMap<PathBuf, Node>,
+    synced_names: BTreeMap<PathBuf, Node>,
+    files: Vec<Arc<File>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Node {
+    Directory,
+    File(usize),
+}
+
+#[derive(Clone, Default)]
+struct File {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
+    /// What was written since, sector by sector: any of it may be there after a loss of power.
+    unsynced: Vec<(usize, Vec<u8>)>,
+}
+
+/// What fails: operations of these numbers.
+#[derive(Clone)]
+pub(crate) struct Fault {
+    pub(crate) operations: Range<usize>,
+    pub(crate) error: i32,
+    /// Only what takes room.
+    pub(crate) is_full: bool,
+}
+
+impl fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Simulated")
+    }
+}
+
+impl Simulated {
+    pub(crate) fn of(contents: Image) -> Self {
+        Self(Arc::new(Mutex::new(State { contents, ..State::default() })))
+    }
+
+    /// How many operations there were, writes to mapped files among them.
+    pub(crate) fn operations(&self) -> usize {
+        lock(&self.0).operations
+    }
+
+    /// Keeps what is there right before that operation, and says that it did.
+    pub(crate) fn crash_at(&self, operation: usize, told: impl FnMut() + Send + 'static) {
+        lock(&self.0).crash = Some((operation, Box::new(told)));
+    }
+
+    /// What was there at the crash; what is there now, if there was none.
+    pub(crate) fn crashed(&self) -> Image {
+        let state = lock(&self.0);
+        state.crashed.clone().unwrap_or_else(|| state.contents.clone())
+    }
+
+    pub(crate) fn fail(&self, fault: Option<Fault>) {
+        lock(&self.0).fault = fault;
+    }
+
+    fn operation(&self, takes_room: bool) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = lock(&self.0);
+        state.count();
+        let number = state.operations;
+        match &state.fault {
+            Some(fault) if fault.operations.contains(&number) && (takes_room || !fault.is_full) => {
+                Err(io::Error::from_raw_os_error(fault.error))
+            }
+            _ => Ok(state),
+        }
+    }
+}
+
+impl State {
+    fn count(&mut self) {
+        self.operations += 1;
+        let number = self.operations;
+        if let Some((at, told)) = &mut self.crash {
+            if *at == number {
+                self.crashed = Some(self.contents.clone());
+                told();
+            }
+        }
+    }
+}
+
+impl Image {
+    /// After the end of the process: all that was written.
+    pub(crate) fn after_end_of_process(&self) -> Self {
+        self.clone()
+    }
+
+    /// After a loss of power: what was synced, and of the rest what `choose` takes: the number of a version, of so many,
+    /// the synced one first, the newest last.
+    pub(crate) fn after_loss_of_power(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
+        let mut names = BTreeMap::new();
+        let paths: BTreeSet<_> = self.names.keys().chain(self.synced_names.keys()).collect();
+        for path in paths {
+            let versions = [self.synced_names.get(path), self.names.get(path)];
+            let chosen = if versions[0] == versions[1] { 0 } else { choose(2) };
+            let parent = path.parent().unwrap_or(path);
+            let has_parent =
+                parent == path || parent == Path::new("/") || names.contains_key(parent);
+            if let (Some(node), true) = (versions[chosen], has_parent) {
+                names.insert(path.clone(), *node);
+            }
+        }
+        let lose = |file: &Arc<File>| Arc::new(file.after_loss_of_power(&mut choose));
+        let files = self.files.iter().map(lose).collect();
+        Self { synced_names: names.clone(), names, files }
+    }
+
+    fn node(&self, path: &Path) -> io::Result<Node> {
+        if path == Path::new("/") {
+            return Ok(Node::Directory);
+        }
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn file(&mut self, path: &Path) -> io::Result<&mut File> {
+        match self.node(path)? {
+            Node::File(number) => Ok(Arc::make_mut(&mut self.files[number])),
+            Node::Directory => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// A new file; an error if there is one.
+    fn create(&mut self, path: &Path) -> io::Result<usize> {
+        self.node(path.parent().unwrap_or(Path::new("/")))?;
+        if self.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.files.push(Arc::default());
+        self.names.insert(path.to_owned(), Node::File(self.files.len() - 1));
+        Ok(self.files.len() - 1)
+    }
+
+    fn children(&self, directory: &Path) -> BTreeMap<PathBuf, Node> {
+        children(&self.names, directory)
+    }
+}
+
+fn children(names: &BTreeMap<PathBuf, Node>, directory: &Path) -> BTreeMap<PathBuf, Node> {
+    let is_child = |(path, _): &(&PathBuf, &Node)| path.parent() == Some(directory);
+    names.iter().filter(is_child).map(|(path, node)| (path.clone(), *node)).collect()
+}
+
+impl File {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let end = at + bytes.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[at..end].copy_from_slice(bytes);
+        for sector in at / SECTOR..end.div_ceil(SECTOR) {
+            let place = sector * SECTOR..((sector + 1) * SECTOR).min(self.bytes.len());
+            self.unsynced.push((sector, self.bytes[place].to_vec()));
+        }
+    }
+
+    fn after_loss_of_power(&self, choose: &mut impl FnMut(usize) -> usize) -> Self {
+        let lengths = [self.synced.len(), self.bytes.len()];
+        let length = lengths[if lengths[0] == lengths[1] { 0 } else { choose(2) }];
+        let mut versions: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
+        for (sector, bytes) in &self.unsynced {
+            versions.entry(*sector).or_default().push(bytes);
+        }
+        let mut bytes = self.synced.clone();
+        bytes.resize(length, 0);
+        for (sector, versions) in versions {
+            let Some(version) = choose(versions.len() + 1).checked_sub(1) else { continue };
+            let start = (sector * SECTOR).min(length);
+            let end = (start + versions[version].len()).min(length);
+            bytes[start..end].copy_from_slice(&versions[version][..end - start]);
+        }
+        Self { synced: bytes.clone(), bytes, unsynced: Vec::new() }
+    }
+}
+
+impl Disk for Simulated {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.operation(true)?;
+        for directory in path.ancestors().filter(|directory| *directory != Path::new("/")) {
+            state.contents.names.entry(directory.to_owned()).or_insert(Node::Directory);
+        }
+        Ok(())
+    }
+
+    fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map> {
+        let mut state = self.operation(true)?;
+        let file = state.contents.create(path)?;
+        Arc::make_mut(&mut state.contents.files[file]).bytes = vec![0; bytes];
+        Ok(Map::Simulated(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] }))
+    }
+
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        match self.operation(true) {
+            Ok(mut state) => {
+                let file = state.contents.create(path)?;
+                Arc::make_mut(&mut state.contents.files[file]).write(0, bytes);
+                Ok(())
+            }
+            Err(error) => {
+                // As much as there was room for.
+                let mut state = lock(&self.0);
+                let file = state.contents.create(path)?;
+                Arc::make_mut(&mut state.contents.files[file]).write(0, &bytes[..bytes.len() / 2]);
+                Err(error)
+            }
+        }
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.operation(true)?;
+        let contents = &mut state.contents;
+        if contents.node(path).is_err() {
+            contents.create(path)?;
+        }
+        let file = contents.file(path)?;
+        file.write(file.bytes.len(), bytes);
+        Ok(())
+    }
+
+    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let bytes = self.operation(false)?.contents.file(path)?.bytes.clone();
+        if bytes.len() as u64 > most { Err(io::ErrorKind::InvalidData.into()) } else { Ok(bytes) }
+    }
+
+    fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut read = self.operation(false)?.contents.file(path)?.bytes.clone();
+        read.truncate(bytes);
+        Ok(read)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        let state = self.operation(false)?;
+        state.contents.node(directory)?;
+        let entry = |(path, node): (PathBuf, Node)| {
+            let (kind, bytes) = match node {
+                Node::Directory => (EntryKind::Directory, 0),
+                Node::File(file) => {
+                    (EntryKind::File, state.contents.files[file].bytes.len() as u64)
+                }
+            };
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Entry { name, kind, bytes }
+        };
+        Ok(state.contents.children(directory).into_iter().map(entry).collect())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.operation(false)?;
+        let names = &mut state.contents.names;
+        let node = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        names.insert(to.to_owned(), node);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.operation(false)?;
+        state.contents.file(path)?;
+        state.contents.names.remove(path);
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.operation(false)?;
+        if !state.contents.children(path).is_empty() {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.contents.names.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.operation(false)?;
+        let file = state.contents.file(path)?;
+        file.synced.clone_from(&file.bytes);
+        file.unsynced.clear();
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.operation(false)?;
+        let contents = &mut state.contents;
+        contents.node(path)?;
+        for gone in children(&contents.synced_names, path).into_keys() {
+            contents.synced_names.remove(&gone);
+        }
+        let names = contents.children(path);
+        contents.synced_names.extend(names);
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        let mut state = self.operation(true)?;
+        let file = match state.contents.node(path) {
+            Ok(Node::File(file)) => file,
+            Ok(Node::Directory) => return Err(io::ErrorKind::IsADirectory.into()),
+            Err(_) => state.contents.create(path)?,
+        };
+        let is_free = state.locked.insert(file);
+        Ok(is_free.then(|| Box::new(Held { disk: self.clone(), file }) as Box<dyn Lock>))
+    }
+}
+
+/// A file of such a disk in memory.
+pub(crate) struct Mapped {
+    disk: Simulated,
+    file: usize,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Mapped {
+    pub(super) fn written(&mut self, range: Range<usize>) {
+        let mut state = lock(&self.disk.0);
+        state.count();
+        Arc::make_mut(&mut state.contents.files[self.file]).write(range.start, &self.bytes[range]);
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    disk: Simulated,
+    file: usize,
+}
+
+impl Lock for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&self.disk.0).locked.remove(&self.file);
+    }
+}

@@ -1,0 +1,111 @@
+use super::*;
+
+/// A slot as a process leaves it: each file's name, its bytes, and its lines.
+fn golden() -> Vec<(String, Vec<u8>, Vec<String>)> {
+    let root = tempfile::tempdir().unwrap();
+    let spool = spool(root.path());
+    let text = |names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("{name} f=1i 1")).collect()
+    };
+    let used = text(&["open1", "open2", "open3"]);
+    let again = text(&["again1", "again2"]);
+    let stored = text(&["sealed1", "sealed2", "sealed3"]);
+    let (mut open, mut recycled) = (spool.twin(1_000).unwrap(), spool.twin(1_000).unwrap());
+    assert!(open.begin("db", Precision::Seconds) && recycled.begin("db", Precision::Seconds));
+    used.iter().for_each(|line| open.append(format!("{line}\n").as_bytes()));
+    for n in 0..20 {
+        recycled.append(format!("stale f={n}i 1\n").as_bytes());
+    }
+    recycled.clear();
+    assert!(recycled.begin("db", Precision::Seconds));
+    again.iter().for_each(|line| recycled.append(format!("{line}\n").as_bytes()));
+    let lines: Vec<_> = stored.iter().map(String::as_str).collect();
+    let file = sealed(&spool, &lines);
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let bytes = |path: &Path| fs::read(path).unwrap();
+    let unfinished = bytes(&file.path)[..150].to_vec();
+    vec![
+        (name(open.path()), bytes(open.path()), used),
+        (name(recycled.path()), bytes(recycled.path()), again),
+        (name(&file.path), bytes(&file.path), stored),
+        ("00000009-3.unfinished".to_owned(), unfinished, Vec::new()),
+    ]
+}
+
+/// What is found of it when the bytes of one file are these, with what is left on disk.
+fn found(
+    golden: &[(String, Vec<u8>, Vec<String>)],
+    changed: usize,
+    bytes: &[u8],
+) -> (Found, BTreeSet<String>) {
+    let root = tempfile::tempdir().unwrap();
+    let slot = root.path().join("slots/1-00000000");
+    fs::create_dir_all(&slot).unwrap();
+    for (index, (name, own, _)) in golden.iter().enumerate() {
+        fs::write(slot.join(name), if index == changed { bytes } else { own }).unwrap();
+    }
+    let found = recover(root.path());
+    assert_eq!(names(&root.path().join("slots")), BTreeSet::new(), "{found:?}");
+    (found, names(&root.path().join("damaged")))
+}
+
+/// That nothing is invented, and nothing lost of the other files. Returns how many of the file's lines are missing.
+fn missing(golden: &[(String, Vec<u8>, Vec<String>)], changed: usize, found: &Found) -> usize {
+    let known: Vec<_> = golden.iter().flat_map(|(_, _, lines)| lines).collect();
+    assert!(found.lines.iter().all(|line| known.contains(&line)), "{found:?}");
+    let is_missing = |line: &&String| !found.lines.contains(line);
+    for (index, (_, _, lines)) in golden.iter().enumerate() {
+        assert!(index == changed || !lines.iter().any(|line| is_missing(&line)), "{found:?}");
+    }
+    golden[changed].2.iter().filter(is_missing).count()
+}
+
+#[test]
+fn a_flipped_bit_costs_one_line_at_most_and_a_sealed_file_tells_of_it() {
+    let golden = golden();
+    for changed in 0..golden.len() {
+        let bytes = &golden[changed].1;
+        // All bits of what is in use; of the rest, some.
+        for at in (0..bytes.len()).filter(|at| *at < 400 || at % 37 == 0) {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1 << (at % 8);
+            let (found, damaged) = found(&golden, changed, &bytes);
+            let missing = missing(&golden, changed, &found);
+            assert!(missing <= 1, "{changed} at {at}: {found:?}");
+            if changed == 2 && missing > 0 {
+                assert_eq!(
+                    (found.expected, found.lines.len(), damaged.len()),
+                    (8, 7, 2),
+                    "{found:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_file_costs_only_the_lines_that_were_cut_off() {
+    let golden = golden();
+    for changed in 0..golden.len() {
+        let (_, bytes, lines) = &golden[changed];
+        for len in (0..bytes.len()).filter(|len| *len < 400 || len % 37 == 0) {
+            let (found, damaged) = found(&golden, changed, &bytes[..len]);
+            let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
+            let whole = lines.iter().filter(|line| text.contains(&format!("{line}\n"))).count();
+            let is_headless = text.matches("sum=").count() == 0 || text.matches('\n').count() == 0;
+            let expected = if is_headless { lines.len() } else { lines.len() - whole };
+            assert_eq!(
+                missing(&golden, changed, &found),
+                expected,
+                "{changed} cut at {len}: {found:?}"
+            );
+            if changed == 2 {
+                // All that its name tells is accounted for.
+                assert_eq!(
+                    (found.expected, damaged.len()),
+                    (8, if whole < 3 { 2 } else { damaged.len() })
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::thread;
+
+use super::*;
+
+#[test]
+fn each_slot_is_taken_over_once_although_several_try() {
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..40 {
+        let spool = spool(root.path());
+        sealed(&spool, &[&format!("m f={n} 1")]);
+    }
+    let taken: Vec<_> = thread::scope(|scope| {
+        let recovering: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| recover(root.path()).lines)).collect();
+        recovering.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let once: BTreeSet<_> = taken.iter().collect();
+    assert_eq!((taken.len(), once.len()), (40, 40));
+    assert_eq!(names(&root.path().join("slots")), BTreeSet::new());
+}
+
+#[test]
+fn a_new_slot_is_had_although_others_look_for_slots_to_take_over() {
+    let root = tempfile::tempdir().unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(recover(root.path()).lines.is_empty());
+                }
+            });
+        }
+        for _ in 0..300 {
+            let spool = spool(root.path());
+            let twin = spool.twin(1_000);
+            let failure = spool.take_failure();
+            let path = twin.as_ref().map(|twin| twin.path().clone());
+            is_over.fetch_or(path.is_none_or(|path| !path.exists()), Ordering::Relaxed);
+            assert!(!is_over.load(Ordering::Relaxed), "{failure:?}");
+            twin.into_iter().for_each(|twin| spool.discard_twin(twin));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_child_does_not_hold_what_its_parent_had_locked() {
+    crate::sys::watch_forks();
+    let root = tempfile::tempdir().unwrap();
+    let parent = spool(root.path());
+    let stored = sealed(&parent, &["m f=1 1"]);
+    assert!(recover(root.path()).lines.is_empty());
+    // The child lives until it is told.
+    let go = root.path().join("go");
+    let child = crate::sys::Forked::run(|| {
+        while !go.exists() {
+            thread::yield_now();
+        }
+        true
+    });
+    drop((stored, parent));
+    assert_eq!(recover(root.path()).lines, ["m f=1 1"]);
+    fs::write(&go, "").unwrap();
+    assert!(child.passed());
+}
+
+#[test]
+fn the_quarantine_is_bounded_and_a_new_file_follows_a_half_written_one() {
+    let root = tempfile::tempdir().unwrap();
+    let most = 4 << 20;
+    let quarantine = Quarantine::new(Arc::new(Files), root.path().to_owned(), most);
+    let line = "x".repeat(1 << 18);
+    for _ in 0..64 {
+        let lines = [(line.as_bytes(), "refused")];
+        quarantine.keep("db", Precision::Seconds, lines.into_iter()).unwrap();
+        let used: u64 = names(root.path())
+            .iter()
+            .map(|name| fs::metadata(root.path().join(name)).unwrap().len())
+            .sum();
+        assert!(used > 0 && used <= most, "{used}");
+    }
+}
