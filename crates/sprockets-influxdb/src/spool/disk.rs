@@ -188,12 +188,26 @@ impl Disk for Files {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         let file = private().read(true).create(true).truncate(false).open(path)?;
-        let lock = sys::FileLock::try_on(file)?;
-        Ok(lock.map(|lock| Box::new(lock) as Box<dyn Lock>))
+        let opened = file.metadata()?;
+        let Some(lock) = sys::FileLock::try_on(file)? else { return Ok(None) };
+        // Who had it may have removed it meanwhile, and another made it anew.
+        let is_there = fs::metadata(path).is_ok_and(|metadata| is_same(&metadata, &opened));
+        Ok(is_there.then(|| Box::new(lock) as Box<dyn Lock>))
     }
 }
 
 impl Lock for sys::FileLock {}
+
+#[cfg(unix)]
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_one: &fs::Metadata, _other: &fs::Metadata) -> bool {
+    true
+}
 
 /// To read a file, and nothing that is none: opening a pipe waits for its other end.
 fn open(path: &Path) -> io::Result<File> {

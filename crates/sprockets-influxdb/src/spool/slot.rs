@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::disk::{Disk, EntryKind, Lock};
 use crate::sys;
 
+/// How often a directory is made that others are quicker to lock.
+const TRIES: usize = 16;
 const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";
@@ -43,13 +45,22 @@ pub(crate) struct Slot {
 impl Slot {
     /// A new one for this process.
     pub(super) fn new(disk: &Arc<dyn Disk>, slots: &Path) -> io::Result<Arc<Self>> {
-        let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
-        let directory = slots.join(name);
-        disk.create_dir(&directory)?;
-        match Self::take(disk, directory)? {
-            Some(slot) => Ok(slot),
-            None => Err(io::Error::other("the lock of a new directory is held by another process")),
+        // Whoever looks for slots of processes that are no more may take a new one for one, before it is locked.
+        for _ in 0..TRIES {
+            let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
+            let directory = slots.join(name);
+            disk.create_dir(&directory)?;
+            match Self::take(disk, directory.clone()) {
+                Ok(Some(slot)) => return Ok(slot),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let _ = disk.remove(&directory.join(LOCK));
+                    let _ = disk.remove_dir(&directory);
+                    return Err(error);
+                }
+                _ => {}
+            }
         }
+        Err(io::Error::other("other processes take each new directory"))
     }
 
     /// That of a process that is no more, unless another has it.
@@ -140,4 +151,44 @@ fn form(name: &str) -> Option<(u64, Form)> {
         return Some((number, Form::Unfinished));
     }
     Some((number, Form::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::super::disk::Files;
+    use super::*;
+
+    #[test]
+    fn a_new_slot_is_had_although_others_look_for_what_nobody_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(Files);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        for entry in disk.list(directory.path()).unwrap() {
+                            // It may be gone again, or somebody's.
+                            let _ = Slot::adopt(&disk, directory.path().join(entry.name));
+                        }
+                    }
+                });
+            }
+            let made: Vec<_> = (0..2_000)
+                .map(|_| {
+                    let slot = Slot::new(&disk, directory.path())?;
+                    fs::write(slot.open_path(), "its own")?;
+                    let found = slot.files()?.0.len();
+                    slot.files()?.0.iter().try_for_each(|file| fs::remove_file(&file.path))?;
+                    Ok::<_, io::Error>(found)
+                })
+                .collect();
+            is_over.store(true, Ordering::Relaxed);
+            assert!(made.iter().all(|found| matches!(found, Ok(1))), "{made:?}");
+        });
+    }
 }
