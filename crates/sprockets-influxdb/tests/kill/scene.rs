@@ -15,7 +15,7 @@ use super::victim::{DATABASES, Mark, Plan, Then, slots};
 
 const LONG: Duration = Duration::from_secs(150);
 /// A moment that does not come by then does not come: a process is killed all the same.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) struct Scene {
     pub(crate) random: fastrand::Rng,
@@ -200,7 +200,7 @@ impl Scene {
             Phase::Adding => first.awaits(Mark::Added, SOON),
             Phase::Forked => first.awaits(Mark::Added, SOON),
             // Where nothing was left, nothing is recovered.
-            Phase::Recovering => first.awaits(Mark::Recovered, SOON / 10),
+            Phase::Recovering => first.awaits(Mark::Recovered, SOON / 5),
             Phase::Ending => first.awaits(Mark::Ending, SOON),
             Phase::Sealing => self.awaits_a_sealed_file(first),
             Phase::Sending | Phase::Stored | Phase::Replied => {
