@@ -153,7 +153,8 @@ fn form(name: &str) -> Option<(u64, Form)> {
     Some((number, Form::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::sync::atomic::AtomicBool;
