@@ -3,7 +3,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz lint matrix policy python python-docs python-lint python-test rust-test test
+.PHONY: bench bench-python bench-rust demo docs fuzz kill-harness lint matrix policy python python-docs python-lint python-test rust-test soak test
 
 ## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
 test: lint docs rust-test python
@@ -84,3 +84,15 @@ bench-python: $(VENV)/built
 	$(VENV)/bin/pip install --quiet questdb
 	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 sprockets-influxdb==2.2.1
 	SEED=target/2.2.1 $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
+
+## Processes killed at any instant, and what InfluxDB has of what they were told is accepted: KILLS (1000), SEED.
+kill-harness:
+	@scripts/ensure-influxd
+	KILLS=$${KILLS:-1000} REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --all-features --test kill -- \
+	  --nocapture what_was_accepted
+
+## The same with servers, networks and disks that fail as well, for SOAK_MINUTES (20), SEED.
+soak:
+	@scripts/ensure-influxd
+	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --all-features --test kill -- \
+	  --nocapture --ignored --exact soak

@@ -47,3 +47,22 @@ fn what_a_client_could_not_deliver_the_next_one_does() {
     drop(client);
     assert_eq!(std::fs::read_dir(spool.path().join("slots")).unwrap().count(), 0);
 }
+
+#[test]
+fn small_batches_that_wait_take_little_room() {
+    let spool = tempfile::tempdir().unwrap();
+    let client = Client::new(config(NOWHERE, spool.path()).max_batch_size(7).unwrap()).unwrap();
+    add(&client, 0..20_000);
+    assert_eq!(client.flush(Duration::ZERO).pending, 20_000);
+    // A mapped file for each batch would be 220 MB.
+    wait(|| bytes_in(&spool.path().join("slots")) < 32 << 20);
+    assert_eq!(client.stats().spooled, 20_000);
+    client.shutdown(Duration::ZERO);
+}
+
+/// What the files in a directory's directories take.
+fn bytes_in(directory: &std::path::Path) -> u64 {
+    let entries = |path: &std::path::Path| std::fs::read_dir(path).unwrap().flatten();
+    let files = entries(directory).flat_map(|slot| entries(&slot.path()));
+    files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum()
+}

@@ -131,6 +131,11 @@ impl Batch {
         self.amount.bytes
     }
 
+    /// How many bytes of memory its lines take up.
+    pub(super) fn capacity(&self) -> usize {
+        self.chunks.iter().map(Chunk::capacity).sum()
+    }
+
     pub(crate) fn amount(&self) -> Amount {
         self.amount
     }

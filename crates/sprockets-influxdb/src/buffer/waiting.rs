@@ -70,14 +70,15 @@ impl Waiting {
         }
     }
 
-    /// Takes the oldest batch that is in memory, if there are more than so many bytes of them.
+    /// Takes the oldest batch that is in memory, if they take up more than so many bytes.
     pub(super) fn take_beyond(&mut self, bytes: usize) -> Option<Batch> {
         let index = self.due.iter().position(|batch| !batch.stays)?;
         if self.has_beyond(bytes) { self.due.remove(index) } else { None }
     }
 
+    /// Whether batches take up more than so many bytes of memory, which the lines of small ones are the least part of.
     pub(super) fn has_beyond(&self, bytes: usize) -> bool {
-        self.due.iter().filter(|batch| !batch.stays).map(Batch::len).sum::<usize>() > bytes
+        self.due.iter().filter(|batch| !batch.stays).map(Batch::capacity).sum::<usize>() > bytes
     }
 
     /// The oldest batch whose lines may be dropped.
