@@ -66,3 +66,22 @@ fn bytes_in(directory: &std::path::Path) -> u64 {
     let files = entries(directory).flat_map(|slot| entries(&slot.path()));
     files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum()
 }
+
+#[test]
+fn the_directory_stays_within_its_bound_however_many_databases_there_are() {
+    const BOUND: usize = 16 << 20;
+    let spool = tempfile::tempdir().unwrap();
+    let config = config(NOWHERE, spool.path()).spool_max_bytes(BOUND).unwrap();
+    let client = Client::new(config).unwrap();
+    for number in 0..100_000 {
+        let database = format!("db{}", number % 400);
+        let measurement = Measurement::new(&database, "m").tag("t", "v").field("n", number);
+        client.add_measurement(&measurement.field("text", "x".repeat(300))).unwrap();
+    }
+    client.flush(Duration::ZERO);
+    let stats = client.stats();
+    assert!(stats.is_balanced() && stats.dropped.total() > 0, "{stats:?}");
+    wait(|| bytes_in(&spool.path().join("slots")) < (BOUND + BOUND / 4) as u64);
+    client.shutdown(Duration::ZERO);
+    assert!(bytes_in(&spool.path().join("slots")) < BOUND as u64);
+}

@@ -45,7 +45,9 @@ impl Keeper {
             self.retry(buffer, spool, now);
         } else {
             buffer.prepare_chunks(spool);
-            while buffer.seal_to_disk(spool, IN_MEMORY) {}
+            while buffer.seal_to_disk(spool, IN_MEMORY) {
+                buffer.remove_leftovers(spool);
+            }
         }
         let is_synced = spool.is_synced();
         if is_synced && now >= self.next_sync {

@@ -33,13 +33,10 @@ use crate::stats::{DropReason, Stats};
 use crate::sync::{lock, wait};
 use queue::Queue;
 use shard::Shard;
-use stock::CHUNK_BYTES;
+use stock::{CHUNK_BYTES, COLD_CHUNK_BYTES};
 
 /// How many databases of a shard get chunks of full size, and keep them.
 const WARM_DATABASES: usize = 4;
-
-/// The size of the chunks of the other databases.
-const COLD_CHUNK_BYTES: usize = 4 * 1024;
 
 /// A sender with nothing to do does not look more often than this.
 const LEAST_WAIT: Duration = Duration::from_secs(1);

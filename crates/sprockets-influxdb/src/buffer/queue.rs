@@ -89,6 +89,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>) -> Self {
+        let spool_bytes = limits.spool_bytes;
         Self {
             limits,
             door,
@@ -103,7 +104,7 @@ impl Queue {
             submit: false,
             gathering: HashMap::new(),
             waiting: Waiting::default(),
-            stock: Stock::new(spool),
+            stock: Stock::new(spool, spool_bytes),
             wants_keeper: false,
             newest: Order::default(),
             undecided: BTreeMap::new(),
@@ -119,7 +120,8 @@ impl Queue {
             Some(spool) if !spool.is_failing() => {
                 let most = self.limits.spool_bytes as u64;
                 let others = spool.used_by_others().min(most);
-                let own = used.bytes + OVERHEAD * used.lines;
+                let on_disk = self.waiting.on_disk();
+                let own = spool.twin_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines;
                 let bytes = ((most - others) as usize).saturating_sub(own);
                 Amount { lines: bytes / OVERHEAD, bytes }
             }

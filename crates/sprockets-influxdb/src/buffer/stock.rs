@@ -12,12 +12,15 @@ use crate::spool::{Spool, Stored, Twin};
 /// large enough that asking for the next one is rare.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
+/// The size of the chunks of databases that are one of many.
+pub(super) const COLD_CHUNK_BYTES: usize = 4 * 1024;
+
 /// Unused chunks that are kept: at most 4 MiB.
 pub(super) const SPARE_CHUNKS: usize = 64;
 
-/// As many with a spool: making a file takes hundreds of times as long as using one again. At most 16 MiB in memory, and
-/// as much on disk.
-const SPARE_CHUNKS_WITH_TWINS: usize = 256;
+/// As many of each size with a spool: making a file takes hundreds of times as long as using one again. At most 8 MiB in
+/// memory, and as much on disk; less where the spool may have little.
+const SPARE_CHUNKS_WITH_TWINS: usize = 128;
 
 /// Unused lists of chunks that are kept.
 const SPARE_LISTS: usize = 8;
@@ -28,6 +31,8 @@ const READY: usize = 4;
 pub(super) struct Stock {
     pub(super) spool: Option<Arc<Spool>>,
     spare: Vec<Chunk>,
+    /// Small ones, with a spool.
+    spare_cold: Vec<Chunk>,
     /// Empty lists of chunks, so that a new batch need not allocate one.
     spare_lists: Vec<Vec<Chunk>>,
     pub(super) leftovers: Leftovers,
@@ -53,11 +58,22 @@ impl Leftovers {
 }
 
 impl Stock {
-    pub(super) fn new(spool: Option<Arc<Spool>>) -> Self {
-        let most = if spool.is_some() { SPARE_CHUNKS_WITH_TWINS } else { SPARE_CHUNKS };
-        let (spare, spare_lists, leftovers) = (Vec::new(), Vec::new(), Leftovers::default());
-        let (retired, wanted) = (Vec::new(), READY);
-        Self { spool, spare, spare_lists, leftovers, retired, wanted, most }
+    /// `spool_bytes` is the most that the spool may have on disk.
+    pub(super) fn new(spool: Option<Arc<Spool>>, spool_bytes: usize) -> Self {
+        let most = match spool {
+            Some(_) => (spool_bytes / CHUNK_BYTES / 8).clamp(READY, SPARE_CHUNKS_WITH_TWINS),
+            None => SPARE_CHUNKS,
+        };
+        Self {
+            spool,
+            spare: Vec::new(),
+            spare_cold: Vec::new(),
+            spare_lists: Vec::new(),
+            leftovers: Leftovers::default(),
+            retired: Vec::new(),
+            wanted: READY,
+            most,
+        }
     }
 
     /// A chunk of that capacity, or of the one `needed` if that is more, for lines of that kind.
@@ -68,15 +84,17 @@ impl Stock {
         database: &str,
         precision: Precision,
     ) -> Chunk {
-        // Another size of files would not pay.
-        let capacity = if self.spool.is_some() { CHUNK_BYTES } else { capacity };
         let capacity = capacity.max(needed);
-        let spare = if capacity == CHUNK_BYTES { self.take_spare() } else { None };
+        let spare = match capacity {
+            CHUNK_BYTES => self.take_spare(),
+            COLD_CHUNK_BYTES => self.spare_cold.pop(),
+            _ => None,
+        };
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
         let Some(spool) = &self.spool else { return chunk };
         if !chunk.has_twin() {
             if capacity == CHUNK_BYTES {
-                self.wanted = (2 * self.wanted).min(SPARE_CHUNKS);
+                self.wanted = (2 * self.wanted).min(SPARE_CHUNKS).min(self.most);
             }
             if let Some(twin) = spool.twin(capacity) {
                 chunk.set_twin(twin);
@@ -150,9 +168,16 @@ impl Stock {
     pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
         for mut chunk in chunks {
             chunk.clear();
-            let is_kept = chunk.capacity() == CHUNK_BYTES && self.spare.len() < self.most;
-            if is_kept {
-                self.spare.push(chunk);
+            let spare = match chunk.capacity() {
+                CHUNK_BYTES => &mut self.spare,
+                COLD_CHUNK_BYTES if chunk.has_twin() => &mut self.spare_cold,
+                _ => {
+                    self.leftovers.twins.extend(chunk.take_twin());
+                    continue;
+                }
+            };
+            if spare.len() < self.most {
+                spare.push(chunk);
             } else {
                 self.leftovers.twins.extend(chunk.take_twin());
             }
@@ -194,7 +219,7 @@ impl Stock {
     /// Gives up what is kept for later, as there is no later.
     pub(super) fn clear(&mut self) {
         (self.wanted, self.most) = (0, 0);
-        for mut chunk in self.spare.drain(..) {
+        for mut chunk in self.spare.drain(..).chain(self.spare_cold.drain(..)) {
             self.leftovers.twins.extend(chunk.take_twin());
         }
     }

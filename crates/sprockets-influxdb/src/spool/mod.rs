@@ -27,7 +27,7 @@ pub(crate) use twin::Twin;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use disk::{Disk, Files};
@@ -64,6 +64,7 @@ pub(crate) struct Spool {
     /// Names that have to be synced before they survive a loss of power.
     has_new_names: AtomicBool,
     used_by_others: AtomicU64,
+    twin_bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +139,7 @@ impl Spool {
             is_failing: AtomicBool::new(false),
             has_new_names: AtomicBool::new(false),
             used_by_others: AtomicU64::new(0),
+            twin_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -167,6 +169,7 @@ impl Spool {
         let slot = self.slot()?;
         let path = slot.open_path();
         let map = self.disk.map_new(&path, capacity)?;
+        self.twin_bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
         Ok(Twin::new(map, path, slot))
     }
@@ -175,6 +178,12 @@ impl Spool {
     pub(crate) fn discard_twin(&self, twin: Twin) {
         // One that stays is found by the next process, which delivers what is in it once more: that harms nobody.
         let _ = self.disk.remove(twin.path());
+        self.twin_bytes.fetch_sub(twin.capacity(), Ordering::Relaxed);
+    }
+
+    /// What the files of twins take, whether or not there are lines in them.
+    pub(crate) fn twin_bytes(&self) -> usize {
+        self.twin_bytes.load(Ordering::Relaxed)
     }
 
     /// Writes lines to a file, sealed. Each line has its line feed.

@@ -32,6 +32,10 @@ impl Twin {
         &self.path
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Makes it ready for lines of that kind, which nothing that was in it can be taken for. False if there is no room
     /// for any: the database's name is too long.
     pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> bool {
