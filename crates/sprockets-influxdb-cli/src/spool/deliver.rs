@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     drop(client);
 
     let mut outcome =
-        Outcome { alive, elapsed: started.elapsed(), stop, stats, waiting: 0, left: Vec::new() };
+        Outcome { alive, elapsed: started.elapsed(), stop, waiting: 0, stats, left: Vec::new() };
     outcome.look(&directory, &set_aside)?;
     if options.json {
         print_json(&outcome.json())?;
@@ -118,6 +118,8 @@ impl Outcome {
                 }
             }
         }
+        // A request that is under way still has its lines.
+        self.waiting = self.waiting.max(self.stats.pending);
         Ok(())
     }
 
