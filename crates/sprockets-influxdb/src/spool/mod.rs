@@ -1,7 +1,7 @@
 //! The spool: what waits for the server, on disk, so that it outlives the process.
 //!
-//! Lines that are in memory have twins (`twin`) in mapped files, at the cost of a copy. What waits for long is
-//! sealed (`format`) into files of its own, and out of memory. Each process writes to a slot (`slot`) of its own, and takes over
+//! Lines that are in memory have twins (`twin`) in mapped files, at the cost of a copy. What waits for long is sealed
+//! (`format`) into files of its own, and out of memory. Each process writes to a slot (`slot`) of its own, and takes over
 //! those of processes that are no more. Whatever the disk does, nothing here fails for the application: without a disk
 //! that works there are no twins, and lines wait in memory only.
 //!
