@@ -1,11 +1,18 @@
-//! The command `sprockets-influxdb`, for operators: checks a configuration against its server, and writes line protocol.
+//! The command `sprockets-influxdb`, for operators: checks a configuration against its server, writes line protocol, and looks
+//! after what waits in a spool and what its quarantine holds.
 //! A library, so that `python -m sprockets_influxdb` is the same command. It uses the core's public interface only; each
 //! command is one module.
 
 mod check;
 mod options;
+mod patience;
+mod progress;
+mod quarantine;
+mod signals;
+mod spool;
 mod terminal;
 mod warnings;
+mod words;
 mod write;
 
 use std::ffi::OsString;
@@ -16,7 +23,7 @@ use clap::{Parser, Subcommand};
 /// What a command says to the shell.
 pub(crate) mod exit {
     pub(crate) const OK: u8 = 0;
-    /// A check failed; a line was not delivered.
+    /// A check failed; a line was not delivered; a file is damaged.
     pub(crate) const FAILED: u8 = 1;
     /// An argument, a setting or a file that cannot be used.
     pub(crate) const USAGE: u8 = 2;
@@ -37,18 +44,24 @@ struct Arguments {
 enum Command {
     Check(check::Options),
     Write(write::Options),
+    #[command(subcommand)]
+    Spool(spool::Command),
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
 }
 
 /// Runs a command, given its arguments without its own name, and returns what the process is to end with: 0 when all
-/// went well, 1 when a check failed or a line was not delivered, 2 when an argument, a setting or a file cannot be used.
+/// went well, 1 when a check failed, a line was not delivered or a file is damaged, 2 when an argument, a setting or a file cannot be used.
 ///
-/// Takes over SIGINT, SIGTERM and SIGHUP while lines are written.
+/// Takes over SIGINT, SIGTERM and SIGHUP while lines are delivered.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let name = OsString::from("sprockets-influxdb");
     let parsed = Arguments::try_parse_from(std::iter::once(name).chain(arguments));
     let done = match parsed {
         Ok(Arguments { command: Command::Check(options) }) => check::run(&options),
         Ok(Arguments { command: Command::Write(options) }) => write::run(options),
+        Ok(Arguments { command: Command::Spool(command) }) => spool::run(command),
+        Ok(Arguments { command: Command::Quarantine(command) }) => quarantine::run(command),
         Err(error) => {
             // A closed pipe is nothing to tell anybody.
             let _ = error.print();

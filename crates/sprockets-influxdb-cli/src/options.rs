@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sprockets_influxdb::spool::Directory;
 use sprockets_influxdb::{Config, Origin, Setting};
 
 use crate::Problem;
@@ -68,6 +69,27 @@ impl Server {
             }
         }
         Ok(config)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Spool {
+    /// The spool's directory (INFLUXDB_SPOOL)
+    #[arg(long = "spool", value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+}
+
+impl Spool {
+    pub(crate) fn directory(&self) -> Result<Directory, Problem> {
+        let of_environment = || std::env::var_os("INFLUXDB_SPOOL").map(PathBuf::from);
+        let directory = self.directory.clone().or_else(of_environment);
+        let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
+        let directory =
+            directory.ok_or("no spool: name its directory by --spool or INFLUXDB_SPOOL")?;
+        let shown = directory.display();
+        // One that is not there has nothing in it, which is not to be told of one that was misspelt.
+        fs::read_dir(&directory).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        Ok(Directory::new(directory))
     }
 }
 

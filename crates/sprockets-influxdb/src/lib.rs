@@ -172,7 +172,8 @@ mod error;
 pub mod fuzzing;
 mod line_protocol;
 mod measurement;
-mod spool;
+/// The spool seen from outside, for operators: [`Directory`](spool::Directory).
+pub mod spool;
 mod stats;
 mod sync;
 mod sys;

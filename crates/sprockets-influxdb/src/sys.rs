@@ -93,6 +93,28 @@ pub(crate) fn map(file: &File) -> io::Result<MmapMut> {
     unsafe { MmapMut::map_mut(file) }
 }
 
+/// Whether somebody has a file locked. While it asks, it has a lock itself, which keeps nobody from asking.
+#[cfg(unix)]
+pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: a descriptor that is open.
+    let flock = |operation| unsafe { libc::flock(file.as_raw_fd(), operation) };
+    if flock(libc::LOCK_SH | libc::LOCK_NB) == 0 {
+        // Not with the descriptor's end: a process forked meanwhile has it too.
+        flock(libc::LOCK_UN);
+        return Ok(false);
+    }
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        error => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// An advisory lock on a whole file. It ends with the process that took it, not with the processes forked from it.
 #[derive(Debug)]
 pub(crate) struct FileLock {

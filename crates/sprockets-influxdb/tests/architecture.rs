@@ -42,7 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Where a line ends is the buffer's to say, or a line would end elsewhere once it is in there.
     ("line_protocol", &["buffer::lines", "config::Precision", "error", "measurement::Timestamp"]),
     ("measurement", &["error"]),
-    ("spool", &["config::Precision", "config::SpoolSync", "sync", "sys"]),
+    ("spool", &["buffer::lines", "config::Precision", "config::SpoolSync", "sync", "sys"]),
     ("stats", &[]),
     ("sync", &[]),
     ("sys", &[]),

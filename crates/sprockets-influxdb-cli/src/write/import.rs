@@ -7,9 +7,10 @@ use std::sync::mpsc::Sender;
 
 use sprockets_influxdb::{Client, Finding, LineReader, Precision, RawLine, SourceLine};
 
+use super::Event;
 use super::gate::Gate;
 use super::input::Inputs;
-use super::{Event, PATIENCE};
+use crate::patience::PATIENCE;
 
 /// So many bad lines are shown one by one.
 const SHOWN: u64 = 20;

@@ -6,8 +6,6 @@ mod dry_run;
 mod gate;
 mod import;
 mod input;
-mod progress;
-mod signals;
 mod summary;
 
 use std::path::PathBuf;
@@ -18,29 +16,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use sprockets_influxdb::{Client, Config, Overflow, Precision};
+use sprockets_influxdb::{Client, Config, Precision};
 
 use self::gate::Gate;
 use self::import::{Counts, Ended, Import};
 use self::input::Inputs;
-use self::progress::Progress;
 use self::summary::{Refusals, Summary};
-use crate::{Problem, exit, options, warnings};
-
-/// What is about an application's measurements, and would lose some of a file's.
-const NOT_FOR_FILES: [&str; 5] = [
-    "INFLUXDB_BLOCK_TIMEOUT",
-    "INFLUXDB_ENABLED",
-    "INFLUXDB_INTERVAL",
-    "INFLUXDB_OVERFLOW",
-    "INFLUXDB_SAMPLE_PROBABILITY",
-];
-
-/// The longest that a setting can say: the summary, and not the buffer, is to tell of a server that takes nothing.
-const PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// How often progress is looked at.
-const TICK: Duration = Duration::from_millis(200);
+use crate::patience::{self, NOT_FOR_FILES, Stall, Stop, TICK, shutdown_timeout};
+use crate::progress::{Done, Progress, Size};
+use crate::{Problem, exit, options, signals, warnings};
 
 /// Write line protocol from files, or from the standard input, into InfluxDB
 ///
@@ -96,13 +80,6 @@ pub(crate) enum Event {
     Interrupted,
 }
 
-/// Why the command stopped before all was delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Interrupted,
-    GaveUp,
-}
-
 pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let refusals = Arc::new(Refusals::default());
     let config = options.config(refusals.clone())?;
@@ -116,12 +93,15 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
 
     let (client, told) = warnings::collect(|| Client::new(config));
     let client = client?;
-    let mut progress = Progress::new(options.quiet, inputs.size());
+    let mut progress =
+        Progress::new(options.quiet, inputs.size().map_or(Size::Unknown, Size::Bytes));
     for warning in told {
         progress.say(&format!("warning: {warning}"));
     }
     let (events, inbox) = channel();
-    signals::tell(events.clone());
+    let interrupted = events.clone();
+    // Nobody listens once the command is over.
+    signals::tell(move || drop(interrupted.send(Event::Interrupted)));
     let (gate, counts) = (Arc::new(Gate::default()), Arc::new(Counts::new(inputs.counter())));
     let import = Import {
         client: client.clone(),
@@ -151,11 +131,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
 
 impl Options {
     fn config(&self, refusals: Arc<Refusals>) -> Result<Config, Problem> {
-        let base = Config::new()
-            .overflow(Overflow::Block)
-            .block_timeout(PATIENCE)
-            .submission_interval(Duration::from_secs(1))
-            .on_rejected(move |rejected| refusals.note(rejected));
+        let base = patience::config().on_rejected(move |rejected| refusals.note(rejected));
         let config = self.server.config(base, &NOT_FOR_FILES)?;
         Ok(match self.max_batch_size {
             Some(size) => config.max_batch_size(size)?,
@@ -194,14 +170,19 @@ impl Watch<'_> {
                 continue;
             }
             let stats = self.client.stats();
-            progress.update(self.counts, &stats);
+            progress.update(&Done {
+                count: self.counts.bytes.load(Ordering::Relaxed),
+                lines: self.counts.lines.load(Ordering::Relaxed),
+                invalid: self.counts.invalid.load(Ordering::Relaxed),
+                stats: &stats,
+            });
             if stall.is_too_long(stats.pending, stats.delivered + stats.rejected) {
                 break Some(Stop::GaveUp);
             }
         };
         if let Some(stop) = stop {
             let is_hopeless = stop == Stop::GaveUp;
-            let timeout = if is_hopeless { Duration::ZERO } else { self.shutdown_timeout() };
+            let timeout = if is_hopeless { Duration::ZERO } else { shutdown_timeout(self.client) };
             if !is_hopeless {
                 progress.say("interrupted: delivering what was read");
             }
@@ -219,34 +200,5 @@ impl Watch<'_> {
             }
         }
         (stop, ended)
-    }
-
-    fn shutdown_timeout(&self) -> Duration {
-        let settings = self.client.settings();
-        let setting = settings.iter().find(|setting| setting.name() == "shutdown_timeout");
-        let milliseconds = setting.and_then(|setting| setting.value().parse::<f64>().ok());
-        Duration::from_secs_f64(milliseconds.unwrap_or_default() / 1e3)
-    }
-}
-
-/// For how long the server has taken nothing.
-struct Stall {
-    limit: Option<Duration>,
-    since: Instant,
-    decided: u64,
-}
-
-impl Stall {
-    fn new(seconds: u64) -> Self {
-        let limit = (seconds > 0).then(|| Duration::from_secs(seconds));
-        Self { limit, since: Instant::now(), decided: 0 }
-    }
-
-    fn is_too_long(&mut self, pending: u64, decided: u64) -> bool {
-        if pending == 0 || decided != self.decided {
-            self.decided = decided;
-            self.since = Instant::now();
-        }
-        self.limit.is_some_and(|limit| self.since.elapsed() >= limit)
     }
 }

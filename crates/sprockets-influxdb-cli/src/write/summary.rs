@@ -9,8 +9,8 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 use sprockets_influxdb::{DropReason, Rejected, Stats};
 
-use super::Stop;
 use super::import::{Counts, Ended};
+use crate::patience::Stop;
 use crate::terminal;
 
 /// So many refused lines are shown.
@@ -74,11 +74,7 @@ impl Summary {
     ) -> Self {
         let problem = match (stop, ended) {
             (_, Some(Ended::Broken(problem) | Ended::Unusable(problem))) => Some(problem.clone()),
-            (Some(Stop::Interrupted), _) => Some("interrupted".to_owned()),
-            (Some(Stop::GaveUp), _) => {
-                Some("gave up: the server has taken nothing for --give-up-after seconds".to_owned())
-            }
-            _ => None,
+            (stop, _) => stop.map(Stop::told),
         };
         Self {
             lines: counts.lines.load(Ordering::Relaxed),

@@ -4,9 +4,11 @@ mod check;
 #[allow(dead_code)]
 #[path = "../../../sprockets-influxdb/tests/influxd/process.rs"]
 mod process;
+mod quarantine;
 #[allow(dead_code)]
 #[path = "../../../sprockets-influxdb/tests/influxd/server.rs"]
 mod server;
+mod spool;
 mod write;
 
 use std::io::Write;

@@ -91,6 +91,7 @@ impl Keeper {
             self.adopted = spool.adopt();
             if self.adopted.is_none() {
                 self.next_look = now + LOOK_EVERY;
+                spool.note_searched();
             }
         }
         let Some(adopted) = &mut self.adopted else { return false };

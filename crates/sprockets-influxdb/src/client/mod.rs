@@ -175,6 +175,16 @@ impl Client {
         Flush::start(self, self.core().begin_shutdown())
     }
 
+    /// Takes over what processes that are no more have left in the spool: otherwise the first measurement begins with that.
+    /// Waits until all of it is in the books ([`Stats::recovered`]), though not until it is delivered, at most for `timeout`.
+    /// Returns whether it is; without a spool there is nothing to wait for.
+    pub fn recover(&self, timeout: Duration) -> bool {
+        let core = self.core();
+        let Some(spool) = core.buffer.spool() else { return true };
+        core.threads.ensure_listener();
+        spool.await_search(timeout)
+    }
+
     /// The books, in one piece: they balance at every moment.
     pub fn stats(&self) -> Stats {
         self.core().buffer.stats()

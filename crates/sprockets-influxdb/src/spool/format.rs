@@ -157,8 +157,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
         at += next;
     }
     if damaged > 0 {
-        let places = if damaged == 1 { "a place" } else { "places" };
-        contents.damage = Some(format!("damaged in {damaged} {places} within its lines"));
+        let places = if damaged == 1 { "a place".into() } else { format!("{damaged} places") };
+        contents.damage = Some(format!("damaged in {places} within its lines"));
     }
     Ok(contents)
 }

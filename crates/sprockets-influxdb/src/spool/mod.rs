@@ -1,7 +1,7 @@
 //! The spool: what waits for the server, on disk, so that it outlives the process.
 //!
-//! Lines that are in memory have [twins](twin) in mapped files, at the cost of a copy. What waits for long is
-//! [sealed](format) into files of its own, and out of memory. Each process writes to a [slot] of its own, and takes over
+//! Lines that are in memory have twins (`twin`) in mapped files, at the cost of a copy. What waits for long is sealed
+//! (`format`) into files of its own, and out of memory. Each process writes to a slot (`slot`) of its own, and takes over
 //! those of processes that are no more. Whatever the disk does, nothing here fails for the application: without a disk
 //! that works there are no twins, and lines wait in memory only.
 //!
@@ -15,14 +15,18 @@ mod disk;
 mod format;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod inspect;
 mod quarantine;
 mod recovery;
+mod refused;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod slot;
 mod twin;
 
+pub use inspect::{Content, Directory, FileInfo, FileKind, SlotInfo};
 pub(crate) use recovery::Adopted;
+pub use refused::{QuarantineEntry, QuarantineFile, QuarantineTaken};
 pub(crate) use twin::Twin;
 
 use std::io;
@@ -65,6 +69,7 @@ pub(crate) struct Spool {
     has_new_names: AtomicBool,
     used_by_others: AtomicU64,
     twin_bytes: AtomicUsize,
+    search: recovery::Search,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +145,7 @@ impl Spool {
             has_new_names: AtomicBool::new(false),
             used_by_others: AtomicU64::new(0),
             twin_bytes: AtomicUsize::new(0),
+            search: recovery::Search::default(),
         }
     }
 

@@ -48,18 +48,9 @@ impl Quarantine {
         lines: impl Iterator<Item = (&'a [u8], &'a str)>,
     ) -> io::Result<()> {
         let now = humantime(SystemTime::now());
-        let database = super::format::encoded(database);
         let mut text = Vec::new();
         for (line, reason) in lines {
-            let reason: String = reason
-                .chars()
-                .take(REASON_CHARACTERS)
-                .map(|character| if character.is_control() { ' ' } else { character })
-                .collect();
-            let head = format!("# {now} precision={precision} database={database}\n# {reason}\n");
-            text.extend_from_slice(head.as_bytes());
-            text.extend_from_slice(line);
-            text.push(b'\n');
+            write_entry(&mut text, &now, database, precision, line, reason);
         }
         self.write(&text)
     }
@@ -104,8 +95,29 @@ impl Quarantine {
     }
 }
 
+/// Writes a line with what there is to say of it.
+pub(super) fn write_entry(
+    text: &mut Vec<u8>,
+    time: &str,
+    database: &str,
+    precision: Precision,
+    line: &[u8],
+    reason: &str,
+) {
+    let database = super::format::encoded(database);
+    let reason: String = reason
+        .chars()
+        .take(REASON_CHARACTERS)
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect();
+    let head = format!("# {time} precision={precision} database={database}\n# {reason}\n");
+    text.extend_from_slice(head.as_bytes());
+    text.extend_from_slice(line);
+    text.push(b'\n');
+}
+
 /// A time as RFC 3339 has it, in seconds.
-fn humantime(time: SystemTime) -> String {
+pub(super) fn humantime(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Civil from days, by the calendar's eras of 400 years, which begin in March.

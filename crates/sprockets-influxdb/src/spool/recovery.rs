@@ -3,15 +3,16 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use super::disk::EntryKind;
 use super::format::{self, Contents, MARK, Unreadable};
 use super::slot::{Form, Found, Slot};
 use super::{MOST_FILE_BYTES, Spool, Stored};
 use crate::config::Precision;
-use crate::sync::lock;
+use crate::sync::{lock, wait};
 
 /// A slot that was taken over, whose files are looked at one by one.
 #[derive(Debug)]
@@ -21,7 +22,27 @@ pub(crate) struct Adopted {
     strays: Vec<PathBuf>,
 }
 
+/// Whether all that others had left was found once.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    is_over: Mutex<bool>,
+    over: Condvar,
+}
+
 impl Spool {
+    /// To be called when all that others had left was found.
+    pub(crate) fn note_searched(&self) {
+        *lock(&self.search.is_over) = true;
+        self.search.over.notify_all();
+    }
+
+    /// Waits until all that others had left was found, at most for so long. Returns whether it was.
+    pub(crate) fn await_search(&self, timeout: Duration) -> bool {
+        let Search { is_over, over } = &self.search;
+        let is_over = lock(is_over);
+        if *is_over { true } else { *wait(over, is_over, Some(timeout)) }
+    }
+
     /// Takes over a slot whose process is no more, if there is one.
     pub(crate) fn adopt(&self) -> Option<Adopted> {
         let slots = self.root.join("slots");

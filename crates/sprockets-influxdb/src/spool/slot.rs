@@ -17,7 +17,7 @@ use crate::sys;
 
 /// How often a directory is made that others are quicker to lock.
 const TRIES: usize = 16;
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";
 /// A sealed file while it is written: worth nothing, as what is in it is elsewhere as well.
@@ -140,7 +140,7 @@ impl Drop for Slot {
 }
 
 /// The number and the form of a file of ours.
-fn form(name: &str) -> Option<(u64, Form)> {
+pub(super) fn form(name: &str) -> Option<(u64, Form)> {
     let (number, rest) = name.split_at_checked(8)?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

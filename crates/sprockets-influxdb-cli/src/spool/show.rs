@@ -1,0 +1,95 @@
+//! `spool show`: the lines of files, or of a slot.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use sprockets_influxdb::spool::{Content, FileInfo};
+
+use super::kind;
+use crate::words::{self, print, print_json};
+use crate::{Problem, exit, options};
+
+/// Show the lines of files of a spool, or of all files of a slot
+///
+/// They are line protocol, with timestamps in the precision that the comment above them names. Files that are set aside
+/// as damaged are shown as far as they can be read.
+///
+/// Ends with 0, 1 if a file is damaged, or 2 if an argument or a file cannot be used.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Files, wherever they are
+    #[arg(value_name = "FILE", required_unless_present = "slot")]
+    files: Vec<PathBuf>,
+    /// All files of a slot, by the name that `list` shows
+    #[arg(long, value_name = "NAME")]
+    slot: Option<String>,
+    #[command(flatten)]
+    spool: options::Spool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
+    let mut read = Vec::new();
+    for file in options.files()? {
+        let shown = file.path.display();
+        let content = file.read().map_err(|error| format!("{shown}: {error}"))?;
+        read.extend(content.map(|content| (file, content)));
+    }
+    if options.json {
+        let files = read.iter().map(|(file, content)| {
+            let lines = content.lines().map(String::from_utf8_lossy).collect::<Vec<_>>();
+            json!({
+                "file": file.path,
+                "kind": kind(file.kind),
+                "database": content.database,
+                "precision": content.precision.to_string(),
+                "damage": content.damage,
+                "lines": lines,
+            })
+        });
+        print_json(&json!({ "files": files.collect::<Vec<_>>() }))?;
+    } else {
+        print(|out| read.iter().try_for_each(|(file, content)| write_file(out, file, content)))?;
+    }
+    let is_whole = read.iter().all(|(_, content)| content.damage.is_none());
+    Ok(if is_whole { exit::OK } else { exit::FAILED })
+}
+
+fn write_file(out: &mut dyn Write, file: &FileInfo, content: &Content) -> io::Result<()> {
+    let (count, precision) = (words::counted(content.len() as u64, "line"), content.precision);
+    writeln!(out, "# {}: {count}, precision={precision}", file.path.display())?;
+    if let Some(damage) = &content.damage {
+        writeln!(out, "# {damage}")?;
+    }
+    match words::context(&content.database) {
+        Some(context) => writeln!(out, "{context}")?,
+        None => writeln!(out, "# database={:?}", content.database)?,
+    }
+    for line in content.lines() {
+        out.write_all(line)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+impl Options {
+    fn files(&self) -> Result<Vec<FileInfo>, Problem> {
+        let mut files = Vec::new();
+        for path in &self.files {
+            let shown = path.display();
+            let file =
+                FileInfo::at(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+            files.push(file);
+        }
+        if let Some(name) = &self.slot {
+            let slots = self.spool.directory()?.slots()?;
+            let slot = slots.into_iter().find(|slot| slot.name == *name);
+            files.extend(slot.ok_or_else(|| format!("there is no slot {name:?}"))?.files);
+        }
+        Ok(files)
+    }
+}

@@ -1,0 +1,170 @@
+//! `quarantine`: what was refused is seen, sent again and removed, and no line is lost on the way.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use sprockets_influxdb::testing::{Fault, Server};
+use tempfile::TempDir;
+
+use super::server::Influxd;
+use super::spool::wait;
+use super::{command, run, run_with};
+
+const ENTRY: &str = "# 2026-11-23T15:04:05Z precision=s database=my%20db\n# 400: no\n";
+
+/// A spool whose quarantine has one file of so many lines, in seconds.
+fn quarantine(lines: usize) -> TempDir {
+    let spool = tempfile::tempdir().unwrap();
+    fs::create_dir(spool.path().join("quarantine")).unwrap();
+    let entries = (0..lines).map(|n| format!("{ENTRY}m n={n}i {n}\n"));
+    fs::write(spool.path().join("quarantine/0000000000000001-1.lp"), entries.collect::<String>())
+        .unwrap();
+    spool
+}
+
+fn listed(spool: &Path) -> Value {
+    run(&["quarantine", "list", "--json", "--spool", spool.to_str().unwrap()], &[]).json()
+}
+
+fn retry(spool: &Path, url: &str, more: &[&str]) -> super::Done {
+    let fixed = ["quarantine", "retry", "--json", "--spool", spool.to_str().unwrap(), "--url", url];
+    run(&[&fixed[..], more].concat(), &[])
+}
+
+#[test]
+fn what_a_server_refused_is_delivered_once_it_takes_it() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("db");
+    let (spool, url) = (tempfile::tempdir().unwrap(), influxd.url());
+    let setting = format!("spool={}", spool.path().display());
+    let write =
+        ["write", "--url", &url, "--database", "db", "--set", &setting, "--set", "precision=ms"];
+    assert_eq!(run_with(&write, &[], b"m f=1 1000000\n").code, Some(0));
+    assert_eq!(run_with(&write, &[], b"m f=\"two\nlines\" 2000000\nm f=3 3000000\n").code, Some(1));
+
+    let json = listed(spool.path());
+    assert_eq!((&json["lines"], &json["refused"][0]["database"]), (&1.into(), &"db".into()));
+    let reason = json["refused"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("field type conflict"), "{json}");
+    let place = spool.path().to_str().unwrap();
+    let table = run(&["quarantine", "list"], &[("INFLUXDB_SPOOL", place)]);
+    assert!(table.out.contains("1 for db: ") && table.out.contains("1 file:"), "{table:?}");
+    let shown = run(&["quarantine", "show", "--spool", place], &[]);
+    assert!(shown.out.starts_with("# CONTEXT-DATABASE: db\n# 2"), "{shown:?}");
+    assert!(shown.out.ends_with("\nm f=\"two\nlines\" 2000000\n"), "{shown:?}");
+
+    let done = retry(spool.path(), &url, &[]);
+    assert_eq!((done.code, &done.json()["rejected"]), (Some(1), &1.into()), "{done:?}");
+    assert_eq!(listed(spool.path())["lines"], 1);
+    influxd.query("db", "DROP MEASUREMENT m");
+    let done = retry(spool.path(), &url, &[]);
+    assert_eq!((done.code, &done.json()["delivered"]), (Some(0), &1.into()), "{done:?}");
+    let rows = influxd.query("db", "SELECT f FROM m");
+    assert_eq!(rows["results"][0]["series"][0]["values"], json!([[2_000_000, "two\nlines"]]));
+    assert_eq!(listed(spool.path()), json!({ "lines": 0, "refused": [], "files": [] }));
+}
+
+#[test]
+fn what_is_refused_again_stays_with_the_new_reason() {
+    let spool = quarantine(10);
+    let path = spool.path().join("quarantine/0000000000000001-1.lp");
+    let mut text = fs::read_to_string(&path).unwrap();
+    text += &format!("{ENTRY}m f= 7\n{ENTRY}m f=1\n");
+    fs::write(&path, text).unwrap();
+    let server = Server::start();
+    server.inject_always(Fault::error(400, "too old").when_body_contains("n=7i 7000000000"));
+    let done = retry(spool.path(), &server.url(), &["--set", "precision=s"]);
+    let (json, now) = (done.json(), listed(spool.path()));
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert_eq!(
+        (&json["delivered"], &json["rejected"], server.count("my db")),
+        (&9.into(), &3.into(), 9)
+    );
+    assert_eq!(now["lines"], 3);
+    let reasons: Vec<_> = now["refused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| of["reason"].as_str().unwrap())
+        .collect();
+    for told in ["too old", "the field f has no value", "it has no timestamp"] {
+        assert!(reasons.iter().any(|reason| reason.contains(told)), "{told}: {reasons:?}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_when_lines_are_not_sent() {
+    let spool = quarantine(10);
+    for settings in [
+        &["--give-up-after", "1"][..],
+        &["--set", "enabled=false"],
+        &["--set", "sample_probability=0"],
+    ] {
+        let done = retry(spool.path(), "http://127.0.0.1:1", settings);
+        assert_eq!((done.code, &done.json()["pending"]), (Some(1), &10.into()), "{done:?}");
+        assert_eq!(listed(spool.path())["lines"], 10);
+    }
+}
+
+#[test]
+fn lines_of_which_the_server_says_only_how_many_it_refused_stay() {
+    let spool = quarantine(5_000);
+    let server = Server::start();
+    let told = "partial write: points beyond retention policy dropped=1";
+    server.inject_always(Fault::error(400, told).when_body_contains(" n="));
+    let done = retry(spool.path(), &server.url(), &[]);
+    assert_eq!((done.code, &done.json()["delivered"]), (Some(1), &0.into()), "{done:?}");
+    assert!(done.json()["pending"].as_u64() > Some(0), "{done:?}");
+    assert_eq!(listed(spool.path())["lines"], 5_000);
+}
+
+#[test]
+fn a_retry_that_is_killed_loses_nothing() {
+    let spool = quarantine(12_000);
+    let server = Server::start();
+    // The first lines are taken, and the rest has no reply.
+    server.inject_always(Fault::black_hole().when_body_contains(" n=11000i"));
+    let place = spool.path().to_str().unwrap();
+    let url = server.url();
+    let arguments = ["quarantine", "retry", "--spool", place, "--url", &url];
+    let mut process = command(&arguments, &[]).spawn().unwrap();
+    assert!(server.wait_for_points("my db", 5_000, Duration::from_secs(60)));
+    wait(|| server.count("my db") >= 10_000);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(listed(spool.path())["lines"], 12_000);
+    let server = Server::start();
+    let done = retry(spool.path(), &server.url(), &[]);
+    assert_eq!((done.code, server.count("my db")), (Some(0), 12_000), "{done:?}");
+    assert_eq!(listed(spool.path())["lines"], 0);
+}
+
+#[test]
+fn lines_are_removed_when_it_is_said_so() {
+    let spool = quarantine(2);
+    let place = spool.path().to_str().unwrap();
+    let quarantine = spool.path().join("quarantine");
+    fs::write(quarantine.join("0000000000000002-1.lp"), format!("{ENTRY}n n=1i 1\n")).unwrap();
+    let old = SystemTime::now() - Duration::from_secs(3 * 24 * 3600);
+    let first = quarantine.join("0000000000000001-1.lp");
+    fs::File::options().append(true).open(first).unwrap().set_modified(old).unwrap();
+    let drop =
+        |more: &[&str]| run(&[&["quarantine", "drop", "--spool", place], more].concat(), &[]);
+    for (arguments, told) in [
+        (&[][..], "--older-than"),
+        (&["--all"], "3 lines in 2 files would be removed: say --yes"),
+        (&["--all", "--older-than", "1"], "cannot be used with"),
+        (&["--file", "no-such-file", "--yes"], "no-such-file cannot be read"),
+    ] {
+        let done = drop(arguments);
+        assert!(done.code == Some(2) && done.errors.contains(told), "{told}: {done:?}");
+    }
+    assert_eq!(listed(spool.path())["lines"], 3);
+    assert_eq!(drop(&["--older-than", "4", "--yes"]).out, "0 lines in 0 files removed\n");
+    assert_eq!(drop(&["--older-than", "2", "--yes"]).out, "2 lines in 1 file removed\n");
+    let done = drop(&["--file", "0000000000000002-1.lp", "--yes", "--json"]);
+    assert_eq!(done.json(), json!({ "files": 1, "lines": 1 }));
+    assert_eq!(listed(spool.path())["lines"], 0);
+}

@@ -1,0 +1,251 @@
+//! `spool`: what killed processes left is seen, checked, exported and delivered; what is damaged is told of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use sprockets_influxdb::testing::{Fault, Server};
+use sprockets_influxdb::{Client, Config, Measurement, Precision};
+use tempfile::TempDir;
+
+use super::server::Influxd;
+use super::{command, file, run, run_with};
+
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// Waits until something is so, which has no signal.
+pub(super) fn wait(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process that has put so many lines into a spool, and waits for a server.
+fn writer(spool: &Path, precision: &str, lines: usize) -> Child {
+    let text: String = (0..lines).map(|n| format!("m,t=a n={n}i {n}000000000\n")).collect();
+    let (input, setting) = (file(text), format!("spool={}", spool.display()));
+    let unit = format!("precision={precision}");
+    let arguments = ["write", "--url", NOWHERE, "--database", "my db", "--give-up-after", "0"];
+    let settings = ["--set", &setting, "--set", &unit, input.to_str().unwrap()];
+    let process = command(&[&arguments[..], &settings].concat(), &[]).spawn().unwrap();
+    let waiting = || {
+        let done = run(&["spool", "list", "--json", "--spool", spool.to_str().unwrap()], &[]);
+        let slots = done.json()["slots"].clone();
+        let own = |slot: &&serde_json::Value| slot["process"] == process.id();
+        slots.as_array().unwrap().iter().find(own).map_or(0, |slot| slot["lines"].as_u64().unwrap())
+    };
+    wait(|| waiting() == lines as u64);
+    process
+}
+
+/// A spool with the lines of a process that was killed.
+fn left(precision: &str, lines: usize) -> TempDir {
+    let spool = tempfile::tempdir().unwrap();
+    kill(writer(spool.path(), precision, lines));
+    spool
+}
+
+fn kill(mut process: Child) {
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// The files with lines.
+fn files(spool: &Path) -> Vec<PathBuf> {
+    let slots = fs::read_dir(spool.join("slots")).unwrap();
+    let files = slots.flat_map(|slot| fs::read_dir(slot.unwrap().path()).unwrap());
+    let paths = files.map(|file| file.unwrap().path());
+    paths
+        .filter(|path| fs::read(path).unwrap().starts_with(b"# sprockets-influxdb spool 1 s"))
+        .collect()
+}
+
+/// Changes a byte in the middle of a line.
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.windows(5).position(|bytes| bytes == b" n=5i").unwrap();
+    bytes[at + 3] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// A client with measurements that wait in a spool for a server that is not there, whose files are sealed when it goes.
+fn recorder(spool: &Path, url: &str) -> Client {
+    let config = Config::new().url(url).unwrap().tag_hostname(false).spool(spool);
+    let client = Client::new(config.precision(Precision::Milliseconds)).unwrap();
+    for number in 0..100 {
+        let measurement =
+            Measurement::new("db", "m").field("n", number).timestamp(1_000_000 * number);
+        client.add_measurement(&measurement).unwrap();
+    }
+    client
+}
+
+#[test]
+fn what_a_killed_process_left_is_delivered() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("my db");
+    let spool = left("ns", 20_000);
+    let place = spool.path().to_str().unwrap();
+    let listed = run(&["spool", "list"], &[("INFLUXDB_SPOOL", place)]);
+    assert!(listed.out.contains(" no ") && listed.out.contains(" 20,000 "), "{listed:?}");
+    let url = influxd.url();
+    let done = run(&["spool", "deliver", "--spool", place, "--url", &url, "--json"], &[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let json = done.json();
+    assert_eq!((&json["recovered"], &json["delivered"]), (&20_000.into(), &20_000.into()));
+    assert_eq!(influxd.count("my db", "m", "n"), 20_000);
+    let again = run(&["spool", "deliver", "--spool", place, "--url", &url], &[]);
+    assert!(again.code == Some(0) && again.out.starts_with("0 lines found"), "{again:?}");
+    assert!(run(&["spool", "list", "--spool", place], &[]).out.starts_with("no line waits"));
+}
+
+#[test]
+fn what_is_not_delivered_stays() {
+    let spool = left("ns", 1_000);
+    let place = spool.path().to_str().unwrap();
+    let deliver = ["spool", "deliver", "--spool", place, "--give-up-after", "1", "--url"];
+    let done = run(&[&deliver[..], &[NOWHERE]].concat(), &[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    for told in ["1,000 not delivered: they stay", "connection refused", "ended early: gave up"] {
+        assert!(done.out.contains(told), "{told}: {done:?}");
+    }
+    let done = run(&[&deliver[..], &[NOWHERE, "--set", "enabled=false"]].concat(), &[]);
+    assert!(done.code == Some(1) && done.out.contains("1,000 not delivered"), "{done:?}");
+    // Refused lines are told of, and kept.
+    let server = Server::start();
+    server.inject_always(Fault::error(400, "unable to parse").when_body_contains(" n=7i"));
+    let done = run(&[&deliver[..], &[&server.url(), "--json"]].concat(), &[]);
+    let json = done.json();
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert_eq!((&json["delivered"], &json["rejected"]), (&999.into(), &1.into()), "{done:?}");
+    assert_eq!(server.count("my db"), 999);
+    let refused = run(&["quarantine", "list", "--json", "--spool", place], &[]).json();
+    assert_eq!(refused["lines"], 1);
+}
+
+#[test]
+fn an_export_can_be_written_and_imported() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("my db");
+    influxd.create("db");
+    let spool = left("s", 300);
+    let place = spool.path().to_str().unwrap();
+    drop(recorder(spool.path(), NOWHERE));
+    let output = spool.path().join("export.lp");
+    let export = ["spool", "export", "--spool", place, "--output", output.to_str().unwrap()];
+    let done = run(&export, &[]);
+    assert!(done.code == Some(0) && done.errors.contains("400 lines of 2 files"), "{done:?}");
+    assert_eq!(run(&export, &[]).code, Some(2), "a file that is there is not written over");
+    let written = run(&["write", "--url", &influxd.url(), output.to_str().unwrap()], &[]);
+    assert_eq!(written.code, Some(0), "{written:?}");
+    assert_eq!((influxd.count("my db", "m", "n"), influxd.count("db", "m", "n")), (300, 100));
+    let rows = influxd.query("my db", "SELECT n FROM m ORDER BY time DESC LIMIT 1");
+    assert_eq!(rows["results"][0]["series"][0]["values"][0][0], 299_000_000_000_i64);
+    let out = run(&["spool", "export", "--spool", place, "--quiet"], &[]);
+    assert_eq!((out.out, &*out.errors), (fs::read_to_string(output).unwrap(), ""));
+}
+
+#[test]
+fn lines_are_shown_as_they_stand() {
+    let spool = left("s", 10);
+    let place = spool.path().to_str().unwrap();
+    let [path] = &files(spool.path())[..] else { panic!() };
+    let path = path.to_str().unwrap();
+    let shown = run(&["spool", "show", path], &[]);
+    let head =
+        format!("# {path}: 10 lines, precision=s\n# CONTEXT-DATABASE: my db\nm,t=a n=0i 0\n");
+    assert!(shown.code == Some(0) && shown.out.starts_with(&head), "{shown:?}");
+    let list = run(&["spool", "list", "--json", "--spool", place], &[]).json();
+    let slot = list["slots"][0]["slot"].as_str().unwrap().to_owned();
+    let json = run(&["spool", "show", "--json", "--spool", place, "--slot", &slot], &[]).json();
+    assert_eq!(json["files"][0]["lines"][9], "m,t=a n=9i 9");
+    assert_eq!(json["files"][0]["database"], "my db");
+}
+
+#[test]
+fn damage_is_told_file_by_file_and_costs_only_what_it_happened_to() {
+    let spool = left("ns", 10);
+    drop(recorder(spool.path(), NOWHERE));
+    let place = spool.path().to_str().unwrap();
+    let verify = ["spool", "verify", "--spool", place];
+    let whole = run(&verify, &[]);
+    assert!(whole.code == Some(0) && whole.out.contains("110 lines wait; 0 damaged"), "{whole:?}");
+    for path in files(spool.path()) {
+        damage(&path);
+    }
+    let before = files(spool.path());
+    let done = run(&verify, &[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.out.matches("damaged in a place").count() == 2, "{done:?}");
+    assert!(
+        done.out.contains("1 of 100 lines are lost") && done.out.contains("2 damaged"),
+        "{done:?}"
+    );
+    assert_eq!(files(spool.path()), before);
+    let server = Server::start();
+    let deliver = ["spool", "deliver", "--spool", place, "--url", &server.url()];
+    let done = run(&deliver, &[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.out.contains("set aside: ") && done.out.contains("lost, as"), "{done:?}");
+    assert_eq!((server.count("my db"), server.count("db")), (9, 99));
+    let json = run(&["spool", "verify", "--json", "--spool", place], &[]).json();
+    let aside = json["damaged"].as_array().unwrap();
+    assert!(aside.iter().any(|file| file["problem"].as_str().unwrap().contains("1 of 100 lines")));
+    let aside = aside[0]["file"].as_str().unwrap();
+    assert_eq!(run(&["spool", "show", aside], &[]).code, Some(1));
+}
+
+#[test]
+fn processes_that_are_alive_are_left_alone_and_read_while_they_write() {
+    let spool = tempfile::tempdir().unwrap();
+    let place = spool.path().to_str().unwrap();
+    let process = writer(spool.path(), "ns", 100);
+    let server = Server::start();
+    let deliver = ["spool", "deliver", "--spool", place, "--url", &server.url(), "--json"];
+    let done = run(&deliver, &[]);
+    let json = done.json();
+    assert_eq!((done.code, &json["recovered"], &json["alive"]), (Some(0), &0.into(), &1.into()));
+    assert_eq!(server.requests().len(), 0);
+    kill(process);
+    // One that writes all the time, and has its files delivered and used again.
+    let client = recorder(spool.path(), &server.url());
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                for _ in 0..1_000 {
+                    number += 1;
+                    let measurement = Measurement::new("db", "live").field("n", number);
+                    client.add_measurement(&measurement).unwrap();
+                }
+                client.flush(Duration::from_secs(30));
+            }
+        });
+        for _ in 0..20 {
+            let done = run(&["spool", "verify", "--spool", place], &[]);
+            assert_eq!(done.code, Some(0), "{done:?}");
+            assert_eq!(run(&["spool", "export", "--spool", place], &[]).code, Some(0));
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(client.stats().dropped.total(), 0);
+}
+
+#[test]
+fn a_spool_that_is_not_there_is_no_empty_one() {
+    for arguments in
+        [&["list"][..], &["verify"], &["export"], &["deliver"], &["show", "--slot", "1"]]
+    {
+        let arguments = [&["spool"], arguments].concat();
+        let done = run(&arguments, &[]);
+        assert!(done.code == Some(2) && done.errors.contains("INFLUXDB_SPOOL"), "{done:?}");
+        let done = run_with(&arguments, &[("INFLUXDB_SPOOL", "no-such-directory")], b"");
+        assert!(done.code == Some(2) && done.errors.contains("no-such-directory"), "{done:?}");
+    }
+    assert_eq!(run(&["spool", "show", "no-such-file"], &[]).code, Some(2));
+}
