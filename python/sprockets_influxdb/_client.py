@@ -56,8 +56,9 @@ def install(
     :param io_loop: ignored, deprecated
     :param options: any other setting by its name, as :func:`settings` lists them, times in milliseconds: ``api``,
         ``token``, ``org``, ``retention_policy``, ``precision``, ``gzip``, ``timeout``, ``shutdown_timeout``,
-        ``ca_file``, ``spool``, ``spool_sync``, ``spool_max_bytes``, ``overflow``, ``block_timeout``, ``max_buffer_bytes``, ``max_batch_bytes``, ``tag_hostname``,
-        ``environment``, ``enabled``, ``scheme``, ``host``, ``port``
+        ``ca_file``, ``spool``, ``spool_sync``, ``spool_max_bytes``, ``overflow``, ``block_timeout``,
+        ``max_buffer_bytes``, ``max_batch_bytes``, ``tag_hostname``, ``environment``, ``enabled``, ``scheme``,
+        ``host``, ``port``
     :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log) when there was one
         already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
     :raises ValueError: for an argument or a variable that cannot be used; the message names it, and what is expected
