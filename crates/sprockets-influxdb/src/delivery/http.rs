@@ -13,7 +13,7 @@ use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, ProxyProtocol, SendBody, Timeout};
 
 use super::body::Body;
-use super::resolver::Remembering;
+use super::resolver::{Ignorant, Remembering};
 use super::tls;
 use super::transport::{Attempt, Cause, Scope, Transport, Verdict, Which};
 use super::verdict::{Reply, verdict};
@@ -61,6 +61,15 @@ pub(crate) struct HttpTransport {
     announces: AtomicBool,
 }
 
+/// Has the HTTP library make now what all requests share. It is made at the first of them, under a lock: a process that is
+/// forked at that moment would wait for it for ever.
+fn make_what_is_made_once() {
+    let config = Agent::config_builder().proxy(None).build();
+    let agent = Agent::with_parts(config, DefaultConnector::default(), Ignorant);
+    // It ends where it would need an address.
+    let _ = agent.get("http://localhost/").call();
+}
+
 impl HttpTransport {
     pub(crate) fn new(server: &Server) -> Result<Self> {
         Way::new(server).map(|way| Self::along(Arc::new(way)))
@@ -72,6 +81,7 @@ impl HttpTransport {
     }
 
     fn along(way: Arc<Way>) -> Self {
+        make_what_is_made_once();
         let (pooled, announces) = (AtomicBool::new(false), AtomicBool::new(true));
         Self { way, agent: OnceLock::new(), pooled, announces }
     }

@@ -40,6 +40,16 @@ impl Answer {
     }
 }
 
+/// Knows no name.
+#[derive(Debug)]
+pub(super) struct Ignorant;
+
+impl Resolver for Ignorant {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Err(Error::HostNotFound)
+    }
+}
+
 impl<R: Resolver> Resolver for Remembering<R> {
     fn resolve(
         &self,
