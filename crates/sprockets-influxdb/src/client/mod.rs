@@ -27,9 +27,6 @@ use crate::sync::lock;
 use crate::sys;
 use active::Active;
 
-/// How often a flush that may be interrupted asks whether it is.
-const INTERRUPTIBLE: Duration = Duration::from_millis(100);
-
 /// Records measurements and gets them to InfluxDB. Clones are the same client; any thread may use any of them.
 ///
 /// When the last clone is dropped, the client shuts down within the configured shutdown timeout. In a child made by
@@ -144,7 +141,7 @@ impl Client {
     /// [`flush`](Self::flush), for a caller who may be interrupted meanwhile, as by a signal: asked ten times a second.
     pub fn flush_unless(&self, timeout: Duration, is_interrupted: impl FnMut() -> bool) -> Report {
         let core = self.core();
-        core.end_flush_unless(core.begin_flush(), timeout, is_interrupted)
+        core.end_unless(core.begin_flush(), timeout, is_interrupted)
     }
 
     /// [`flush`](Self::flush) as a future, for any executor, with the configured shutdown timeout.
@@ -167,7 +164,7 @@ impl Client {
         is_interrupted: impl FnMut() -> bool,
     ) -> Report {
         let core = self.core();
-        core.end_flush_unless(core.begin_shutdown(), timeout, is_interrupted)
+        core.end_unless(core.begin_shutdown(), timeout, is_interrupted)
     }
 
     /// [`shutdown`](Self::shutdown) as a future, for any executor, with the configured shutdown timeout.
@@ -182,7 +179,7 @@ impl Client {
         let core = self.core();
         let Some(spool) = core.buffer.spool() else { return true };
         core.threads.ensure_listener();
-        spool.await_search(timeout)
+        spool.await_search(&core.clock, timeout)
     }
 
     /// The books, in one piece: they balance at every moment.
@@ -364,59 +361,8 @@ impl Core {
         }
     }
 
-    fn flush(&self, timeout: Duration) -> Report {
-        self.end_flush(self.begin_flush(), timeout)
-    }
-
-    fn shutdown(&self, timeout: Duration) -> Report {
-        self.end_flush(self.begin_shutdown(), timeout)
-    }
-
-    fn begin_flush(&self) -> u64 {
-        self.hurried(self.buffer.begin_flush())
-    }
-
-    fn begin_shutdown(&self) -> u64 {
-        self.is_shut_down.store(true, Ordering::Relaxed);
-        self.hurried(self.buffer.begin_shutdown())
-    }
-
-    fn hurried(&self, flush: u64) -> u64 {
-        if !self.buffer.is_flushed(flush) {
-            self.sender.hurry();
-            self.threads.ensure_listener();
-        }
-        flush
-    }
-
     fn shutdown_timeout(&self) -> Duration {
         self.active.load().settings.shutdown_timeout
-    }
-
-    fn end_flush(&self, flush: u64, timeout: Duration) -> Report {
-        self.end_flush_unless(flush, timeout, || false)
-    }
-
-    fn end_flush_unless(
-        &self,
-        flush: u64,
-        timeout: Duration,
-        mut is_interrupted: impl FnMut() -> bool,
-    ) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
-        self.buffer.sync();
-        loop {
-            let now = self.clock.now();
-            let is_flushed = self.buffer.await_flush(flush, until.min(now + INTERRUPTIBLE));
-            if is_flushed || now >= until || is_interrupted() {
-                break;
-            }
-        }
-        let report = self.buffer.end_flush(flush);
-        if self.is_shut_down.load(Ordering::Relaxed) {
-            self.buffer.stow();
-        }
-        report
     }
 
     fn reconfigure(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<()> {

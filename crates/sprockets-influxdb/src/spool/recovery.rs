@@ -12,6 +12,7 @@ use super::format::{self, Contents, MARK, Unreadable};
 use super::slot::{Form, Found, Slot};
 use super::{MOST_FILE_BYTES, Spool, Stored};
 use crate::config::Precision;
+use crate::measurement::Clock;
 use crate::sync::{lock, wait};
 
 /// A slot that was taken over, whose files are looked at one by one.
@@ -37,10 +38,16 @@ impl Spool {
     }
 
     /// Waits until all that others had left was found, at most for so long. Returns whether it was.
-    pub(crate) fn await_search(&self, timeout: Duration) -> bool {
-        let Search { is_over, over } = &self.search;
-        let is_over = lock(is_over);
-        if *is_over { true } else { *wait(over, is_over, Some(timeout)) }
+    pub(crate) fn await_search(&self, clock: &Clock, timeout: Duration) -> bool {
+        let until = clock.now().saturating_add(timeout);
+        let mut is_over = lock(&self.search.is_over);
+        loop {
+            let left = until.saturating_sub(clock.now());
+            if *is_over || left.is_zero() {
+                return *is_over;
+            }
+            is_over = wait(&self.search.over, is_over, Some(left));
+        }
     }
 
     /// Takes over a slot whose process is no more, if there is one.
