@@ -78,7 +78,7 @@ impl Check {
                 let asked = Asked { server, database, peer: &peer };
                 asked.read(&seen, &attempt.verdict)
             }
-            None => Self::unconnected(peer, with_advice(reason(&attempt.verdict))),
+            None => Self::unconnected(peer, with_advice(attempt.verdict.reason())),
         }
     }
 
@@ -138,7 +138,7 @@ impl Asked<'_> {
             authentication,
             database,
         };
-        let told = reason(verdict);
+        let told = verdict.reason();
         let beyond = |connection| check(Failed(connection), refused(), refused());
         match (seen.status, verdict) {
             (401, _) => check(Passed, Failed(self.unauthenticated(seen, told)), refused()),
@@ -249,15 +249,4 @@ fn with_advice(reason: &str) -> String {
 
 fn stranger(seen: &Seen) -> String {
     if seen.stranger.is_empty() { String::new() } else { format!(" ({})", seen.stranger) }
-}
-
-fn reason(verdict: &Verdict) -> &str {
-    match verdict {
-        Verdict::Delivered => "",
-        Verdict::Rejected { reason, .. }
-        | Verdict::ResendOnce { reason }
-        | Verdict::TooLarge { reason }
-        | Verdict::Unparsable { reason }
-        | Verdict::Retry { reason, .. } => reason,
-    }
 }

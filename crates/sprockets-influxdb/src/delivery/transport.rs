@@ -64,6 +64,20 @@ pub(crate) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// What was wrong, in words; empty if nothing was.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Delivered => "",
+            Self::Rejected { reason, .. }
+            | Self::ResendOnce { reason }
+            | Self::TooLarge { reason }
+            | Self::Unparsable { reason }
+            | Self::Retry { reason, .. } => reason,
+        }
+    }
+}
+
 /// The lines that a rejection is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Which {

@@ -309,17 +309,6 @@ mod tests {
         Verdict::Retry { cause, scope, after: None, reason: String::new() }
     }
 
-    fn reason(verdict: &Verdict) -> &str {
-        match verdict {
-            Verdict::Delivered => "",
-            Verdict::Rejected { reason, .. }
-            | Verdict::ResendOnce { reason }
-            | Verdict::TooLarge { reason }
-            | Verdict::Unparsable { reason }
-            | Verdict::Retry { reason, .. } => reason,
-        }
-    }
-
     fn without_reason(mut verdict: Verdict) -> Verdict {
         match &mut verdict {
             Verdict::Delivered => {}
@@ -666,7 +655,7 @@ mod tests {
         check(Api::V1, &table);
         let reply = reply(Api::V1, 400, &table[1].1);
         assert_eq!(
-            reason(&verdict(&reply, &Batch::of("nope", &LINES))),
+            verdict(&reply, &Batch::of("nope", &LINES)).reason(),
             "400: cannot unmarshal InfluxDB line \"m f=\": missing field value"
         );
     }
@@ -771,7 +760,7 @@ mod tests {
     #[test]
     fn reasons_say_what_to_do_and_no_secrets() {
         let said =
-            |reply: &Reply<'_>| reason(&verdict(reply, &Batch::of("nope", &LINES))).to_owned();
+            |reply: &Reply<'_>| verdict(reply, &Batch::of("nope", &LINES)).reason().to_owned();
         assert_eq!(
             said(&reply(Api::V1, 404, &v1("database not found: \"nope\""))),
             "database \"nope\" does not exist: create it, or correct the name (server: 404: database not found: \"nope\")"
@@ -854,7 +843,7 @@ mod tests {
                 truncated: random.bool(),
                 ..reply(api, random.u16(..700), "")
             };
-            assert!(reason(&verdict(&reply, &batch)).chars().count() < 800);
+            assert!(verdict(&reply, &batch).reason().chars().count() < 800);
         }
         let bombs = [
             b"[".repeat(1 << 20),
