@@ -171,6 +171,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod line_protocol;
+mod lines;
 mod measurement;
 /// The spool seen from outside, for operators: [`Directory`](spool::Directory).
 pub mod spool;

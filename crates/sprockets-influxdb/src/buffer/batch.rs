@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::chunk::Chunk;
-use super::lines::{lines, lines_with_ends};
 use super::{Amount, Order};
 use crate::config::Precision;
+use crate::lines::{lines, lines_with_ends};
 use crate::spool::{Stored, Twin};
 
 /// Whole lines for one database, in pieces, and how its delivery went so far.

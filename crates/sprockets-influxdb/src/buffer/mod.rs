@@ -9,7 +9,6 @@ mod batch;
 mod chunk;
 mod flush;
 mod keeper;
-pub(crate) mod lines;
 mod queue;
 mod shard;
 mod stock;

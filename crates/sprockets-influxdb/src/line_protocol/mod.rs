@@ -6,9 +6,9 @@ mod scanner;
 
 pub use reader::{LineReader, SourceLine};
 
-use crate::buffer::lines::line_end;
 use crate::config::Precision;
 use crate::error::{Error, Result};
+use crate::lines::line_end;
 use crate::measurement::Timestamp;
 use scanner::Scanned;
 

@@ -9,12 +9,11 @@
 //! # end 00000001 8c9daebf
 //! ```
 //!
-//! The header stands there twice, as a damaged one would cost every line. The comment before a line has the line's length
-//! with its line feed in six hexadecimal digits, and its checksum in eight: of the line's
-//! rapidhash (v3) and of the header's salt each half with the other, and both of these, combined by exclusive or.
-//! The salt differs for each use of a file, so that a line of an earlier use is not taken for one of this. Zeros, or what
-//! does not pass for a line, end a file that was being written; the end comment, with the number of lines, one that is
-//! whole.
+//! The header stands there twice, as a damaged one would cost every line. The comment before a line has the line's length,
+//! line feed included, in six hexadecimal digits, and a checksum in eight: rapidhash (v3) of the line, and the header's
+//! salt, each folded to 32 bits, combined by exclusive or. The salt differs for each use of a file, so that a line of an
+//! earlier use is not taken for one of this. The end comment, with the number of lines, ends a file that is whole; one that
+//! was being written ends with zeros, or with what does not pass for a line.
 
 use std::fmt::Write as _;
 use std::ops::Range;

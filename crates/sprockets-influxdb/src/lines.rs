@@ -8,7 +8,7 @@ pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The lines of `bytes`, each with its line feed.
-pub(super) fn lines_with_ends(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines_with_ends(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {
