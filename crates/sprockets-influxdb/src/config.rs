@@ -29,6 +29,22 @@ use self::url::{Scheme, WriteUrl};
 use self::value::{Asked, Source};
 use crate::error::Result;
 
+/// A variable that is set or not, and no setting of a client. An empty one counts as unset.
+///
+/// # Errors
+///
+/// A value that is not a boolean: the error names the variable.
+pub(crate) fn flag(variable: &'static str) -> Result<bool> {
+    let source = Source::environment(variable);
+    match std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        Some(value) => {
+            let read = value::BOOLEAN.read(&value.to_string_lossy());
+            read.map_err(|problem| source.error(problem))
+        }
+        None => Ok(false),
+    }
+}
+
 /// How a client finds its server, how much it buffers, and when it submits.
 ///
 /// An argument (a call of a setter) wins over the environment, the environment over the default. What a setter cannot

@@ -173,6 +173,7 @@ pub mod fuzzing;
 mod line_protocol;
 mod lines;
 mod measurement;
+pub mod middleware;
 /// The spool seen from outside, for operators: [`Directory`](spool::Directory).
 pub mod spool;
 mod stats;
@@ -187,6 +188,7 @@ pub use delivery::{Check, Finding};
 pub use error::{Error, ErrorKind, Result};
 pub use line_protocol::{LineReader, RawLine, SourceLine};
 pub use measurement::{DurationGuard, FieldValue, Measurement, Timestamp};
+pub use middleware::RequestMeasurement;
 pub use stats::{DropReason, Dropped, Report, Stats};
 /// For the Python package.
 #[doc(hidden)]

@@ -44,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("line_protocol", &["config::Precision", "error", "lines", "measurement::Timestamp"]),
     ("lines", &[]),
     ("measurement", &["error"]),
+    ("middleware", &["client::Client", "config::flag", "error", "measurement", "sync"]),
     (
         "spool",
         &["config::Precision", "config::SpoolSync", "lines", "measurement::Clock", "sync", "sys"],

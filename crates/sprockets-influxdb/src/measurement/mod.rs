@@ -213,6 +213,28 @@ impl Measurement {
         self
     }
 
+    /// Sets a tag, unless there is one of that name.
+    pub(crate) fn default_tag(&mut self, name: &str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        let key = self.head.push_key(b',', name, Position::TagKey);
+        match self.tag_keys.insert(&self.head, self.name_end, &key) {
+            Some(_) => self.head.truncate(key.start),
+            None => self.head.push_escaped(value, Position::TagValue),
+        }
+    }
+
+    /// Sets a field to what any server stores, unless there is one of that name.
+    pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) {
+        let separator = if self.fields.is_empty() { b' ' } else { b',' };
+        let key = self.fields.push_key(separator, name, Position::FieldKey);
+        match self.field_keys.insert(&self.fields, 0, &key) {
+            Some(_) => self.fields.truncate(key.start),
+            None => self.fields.push_value(value),
+        }
+    }
+
     /// Sets the time of this measurement: nanoseconds since the Unix epoch as an `i64`, or a
     /// [`SystemTime`](std::time::SystemTime).
     pub fn set_timestamp(&mut self, timestamp: impl Into<Timestamp>) -> &mut Self {
