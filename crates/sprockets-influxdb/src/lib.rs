@@ -189,6 +189,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use line_protocol::{LineReader, RawLine, SourceLine};
 pub use measurement::{DurationGuard, FieldValue, Measurement, Timestamp};
 pub use middleware::RequestMeasurement;
+#[cfg(feature = "actix")]
+pub use middleware::actix;
+#[cfg(feature = "tower")]
+pub use middleware::tower;
 pub use stats::{DropReason, Dropped, Report, Stats};
 /// For the Python package.
 #[doc(hidden)]

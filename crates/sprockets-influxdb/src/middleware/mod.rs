@@ -18,12 +18,16 @@
 //!
 //! A request is recorded once, whatever becomes of it: what records it is a guard.
 
+#[cfg(feature = "actix")]
+pub mod actix;
 mod measurement;
 mod options;
 mod recording;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod vocabulary;
 
 pub use measurement::{RequestDuration, RequestMeasurement};
 pub use options::{RequestHead, RequestOptions};
-pub use recording::{Recorder, Recording};
+pub use recording::{Recorder, Recording, RequestBytes};
 pub use vocabulary::{CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED, Vocabulary, cut};

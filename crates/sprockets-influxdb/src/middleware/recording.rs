@@ -5,7 +5,6 @@ use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::measurement::RequestMeasurement;
@@ -161,7 +160,9 @@ impl Shared {
             }
         };
         field(Property::ContentLength, Some(progress.content_length.into()));
-        field(Property::RequestLength, progress.request_length.map(FieldValue::from));
+        let counted = progress.counted.as_ref().map(RequestBytes::so_far);
+        let request_length = progress.request_length.or(counted);
+        field(Property::RequestLength, request_length.map(FieldValue::from));
         field(Property::Duration, Some(duration.as_secs_f64().into()));
         let first_byte = progress.time_to_first_byte.map(|time| time.as_secs_f64());
         field(Property::TimeToFirstByte, first_byte.map(FieldValue::from));
@@ -205,6 +206,7 @@ pub(super) struct Progress {
     status_code: Option<u16>,
     content_length: u64,
     request_length: Option<u64>,
+    counted: Option<RequestBytes>,
     exception: Option<String>,
     grpc: Option<Grpc>,
 }
@@ -223,14 +225,30 @@ impl Progress {
             status_code: None,
             content_length: 0,
             request_length: None,
+            counted: None,
             exception: None,
             grpc: None,
         }
     }
 }
 
-/// A request under way. It is recorded once, when it is [ended](Self::end) or else when this is dropped: then without a
-/// response as one that its client gave up (499), or that panicked (500).
+/// Counts the bytes of a request's body as they are read. Made by [`Recording::count_request`].
+#[derive(Clone, Debug, Default)]
+pub struct RequestBytes(Arc<AtomicU64>);
+
+impl RequestBytes {
+    /// So many more were read.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn so_far(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A request under way. It is recorded once, when it is [ended](Self::end) or else when this is dropped; without a response
+/// as one that failed (500), or else that its client gave up (499).
 ///
 /// What the request's handler has set itself in its [measurement](Self::measurement) is kept.
 #[derive(Debug)]
@@ -272,6 +290,13 @@ impl Recording {
         self.progress.request_length = Some(bytes);
     }
 
+    /// Counts the bytes of the request's body, where no header tells how many there will be.
+    pub fn count_request(&mut self) -> RequestBytes {
+        let counted = RequestBytes::default();
+        self.progress.counted = Some(counted.clone());
+        counted
+    }
+
     /// It is a call of gRPC: once one of that path has succeeded, the path is its endpoint.
     pub fn grpc(&mut self, path: &str) {
         self.progress.grpc = Some(Grpc { path: path.into(), status: None });
@@ -305,6 +330,24 @@ impl Recording {
         self.progress.exception.get_or_insert_with(|| exception.to_string());
     }
 
+    /// Runs what handles the request, and notes if it panics.
+    pub fn watch<T>(recording: &mut Option<Self>, run: impl FnOnce() -> T) -> T {
+        struct Panicked<'r>(&'r mut Option<Recording>);
+
+        impl Drop for Panicked<'_> {
+            fn drop(&mut self) {
+                if let Some(recording) = self.0 {
+                    recording.fail("panic");
+                }
+            }
+        }
+
+        let panicked = Panicked(recording);
+        let result = run();
+        std::mem::forget(panicked);
+        result
+    }
+
     /// The request has ended.
     pub fn end(&mut self) {
         if !std::mem::replace(&mut self.is_recorded, true) {
@@ -329,11 +372,6 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        if !self.is_recorded {
-            if thread::panicking() {
-                self.fail("panic");
-            }
-            self.end();
-        }
+        self.end();
     }
 }

@@ -1,0 +1,329 @@
+//! One measurement for each request of a service made with [tower](https://docs.rs/tower): axum, tonic, hyper.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//!
+//! use axum::routing::get;
+//! use axum::{Extension, Router};
+//! use sprockets_influxdb::tower::InfluxDbLayer;
+//! use sprockets_influxdb::{Client, Config, RequestMeasurement};
+//!
+//! async fn greet(Extension(measurement): Extension<RequestMeasurement>) -> &'static str {
+//!     let _timed = measurement.set_field("rows", 3).duration("query");
+//!     "Hello, world"
+//! }
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(Config::from_env()?)?;
+//! let service = Router::new()
+//!     .route("/greetings/{name}", get(greet))
+//!     .layer(InfluxDbLayer::new(client.clone(), "example", "request"));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//! axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>()).await?;
+//! client.shutdown_async().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is recorded is [listed](crate::middleware). With the feature `axum`, the endpoint is the route that matched, for a
+//! layer given to `Router::layer` after the routes; the client's address is known to a service that is served with
+//! `into_make_service_with_connect_info`; and the length of a request is counted where no header tells it. Without it,
+//! the endpoint is what [`RequestOptions::endpoint`] says. That of gRPC is the method's path, once a call of it has
+//! succeeded: until then it may be anybody's invention.
+//!
+//! A websocket is recorded when it closes, if the function given to `on_upgrade` has the [`RequestMeasurement`]; else
+//! when the handshake is done.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Recorder, Recording, RequestHead, RequestMeasurement, RequestOptions};
+use crate::client::Client;
+
+/// Records each request of the services that it is put around.
+#[derive(Clone, Debug)]
+pub struct InfluxDbLayer {
+    recorder: Recorder,
+}
+
+impl InfluxDbLayer {
+    /// Records requests with that client in a database (a bucket, on InfluxDB 2.x), in measurements of that name. Where
+    /// one of them is empty, requests pass unrecorded, which the log says once.
+    pub fn new(
+        client: Client,
+        database: impl Into<String>,
+        measurement: impl Into<String>,
+    ) -> Self {
+        Self::with_options(client, database, measurement, RequestOptions::new())
+    }
+
+    /// As [`new`](Self::new), with other names, without some of what is recorded, or not for all requests.
+    pub fn with_options(
+        client: Client,
+        database: impl Into<String>,
+        measurement: impl Into<String>,
+        options: RequestOptions,
+    ) -> Self {
+        Self { recorder: Recorder::new(client, database, measurement, options) }
+    }
+}
+
+impl<S> Layer<S> for InfluxDbLayer {
+    type Service = InfluxDb<S>;
+
+    fn layer(&self, inner: S) -> InfluxDb<S> {
+        InfluxDb { inner, recorder: self.recorder.clone() }
+    }
+}
+
+/// A service whose requests are recorded. Made by [`InfluxDbLayer`].
+#[derive(Clone, Debug)]
+pub struct InfluxDb<S> {
+    inner: S,
+    recorder: Recorder,
+}
+
+impl<S, Q, R> Service<Request<Q>> for InfluxDb<S>
+where
+    S: Service<Request<Q>, Response = Response<R>>,
+    S::Error: Display,
+    Q: Body + 'static,
+    R: Body,
+    R::Error: Display,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        let mut recording = self.recorder.begin(&request);
+        if let Some(recording) = &mut recording {
+            describe(recording, &mut request);
+        }
+        let is_connect = request.method() == Method::CONNECT;
+        let inner = Recording::watch(&mut recording, || self.inner.call(request));
+        ResponseFuture { inner, recording, is_connect }
+    }
+}
+
+impl<B> RequestHead for Request<B> {
+    fn method(&self) -> &str {
+        self.method().as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.uri().path()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers().get(name).map(|value| value.as_bytes())
+    }
+}
+
+fn describe<Q: Body + 'static>(recording: &mut Recording, request: &mut Request<Q>) {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        recording.grpc(request.uri().path());
+    }
+    if let Some(length) = request.body().size_hint().exact() {
+        recording.request_length(length);
+    }
+    #[cfg(feature = "axum")]
+    axum::describe(recording, request);
+    request.extensions_mut().insert::<RequestMeasurement>(recording.measurement());
+}
+
+pin_project! {
+    /// The response to come of an [`InfluxDb`] service.
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        recording: Option<Recording>,
+        is_connect: bool,
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Display,
+    R: Body,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(Recording::watch(this.recording, || this.inner.poll(context)));
+        let Some(mut recording) = this.recording.take() else {
+            let unrecorded = |inner| ResponseBody { inner, recording: None };
+            return Poll::Ready(result.map(|response| response.map(unrecorded)));
+        };
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                recording.fail(&error);
+                return Poll::Ready(Err(error));
+            }
+        };
+        let status = response.status();
+        recording.respond(status.as_u16());
+        note_grpc_status(&mut recording, response.headers());
+        let is_upgrade =
+            status == StatusCode::SWITCHING_PROTOCOLS || *this.is_connect && status.is_success();
+        let recording = if is_upgrade {
+            recording.upgrade();
+            None
+        } else {
+            (!response.body().is_end_stream()).then_some(recording)
+        };
+        Poll::Ready(Ok(response.map(|inner| ResponseBody { inner, recording })))
+    }
+}
+
+fn note_grpc_status(recording: &mut Recording, headers: &HeaderMap) {
+    if recording.is_grpc() {
+        let status =
+            headers.get("grpc-status").and_then(|status| status.to_str().ok()?.parse().ok());
+        if let Some(status) = status {
+            recording.grpc_status(status);
+        }
+    }
+}
+
+pin_project! {
+    /// The body of a response, which records its request when it ends, or is dropped.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        inner: B,
+        recording: Option<Recording>,
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body,
+    B::Error: Display,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let poll = || this.inner.as_mut().poll_frame(context);
+        let frame = ready!(Recording::watch(this.recording, poll));
+        if let Some(recording) = this.recording {
+            let has_more = match &frame {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        recording.sent(data.remaining());
+                    } else if let Some(trailers) = frame.trailers_ref() {
+                        note_grpc_status(recording, trailers);
+                    }
+                    !this.inner.is_end_stream()
+                }
+                Some(Err(error)) => {
+                    recording.fail(error);
+                    false
+                }
+                None => false,
+            };
+            if !has_more {
+                *this.recording = None;
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// What axum knows of a request.
+#[cfg(feature = "axum")]
+mod axum {
+    use std::any::Any;
+    use std::net::SocketAddr;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use axum::body::Body;
+    use axum::extract::{ConnectInfo, MatchedPath};
+    use http::Request;
+    use http_body::{Body as _, Frame, SizeHint};
+
+    use crate::middleware::Recording;
+    use crate::middleware::recording::RequestBytes;
+
+    pub(super) fn describe<Q: 'static>(recording: &mut Recording, request: &mut Request<Q>) {
+        if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+            recording.remote_ip(peer.ip());
+        }
+        if let Some(route) =
+            request.extensions().get::<MatchedPath>().filter(|_| !recording.is_grpc())
+        {
+            recording.endpoint(route.as_str());
+        }
+        // Only a body of axum's own type can be put into another and still be of that type.
+        let request: &mut dyn Any = request;
+        if let Some(request) = request.downcast_mut::<Request<Body>>() {
+            if request.body().size_hint().exact().is_none() {
+                let inner = std::mem::take(request.body_mut());
+                *request.body_mut() =
+                    Body::new(CountedBody { inner, received: recording.count_request() });
+            }
+        }
+    }
+
+    /// The body of a request, whose length no header tells.
+    struct CountedBody {
+        inner: Body,
+        received: RequestBytes,
+    }
+
+    impl http_body::Body for CountedBody {
+        type Data = bytes::Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
+            let frame = Pin::new(&mut self.inner).poll_frame(context);
+            if let Poll::Ready(Some(Ok(frame))) = &frame {
+                self.received.add(frame.data_ref().map_or(0, bytes::Bytes::len));
+            }
+            frame
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.inner.is_end_stream()
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.inner.size_hint()
+        }
+    }
+}
