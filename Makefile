@@ -56,7 +56,7 @@ $(VENV)/built: $(VENV)/tools Cargo.lock $(shell find crates/*/src python -name '
 ## A small service, a few seconds of requests, and what InfluxDB has of them beside the client's books.
 demo:
 	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || scripts/ensure-influxd
-	$(CARGO) run --package sprockets-influxdb --example demo
+	$(CARGO) run --package sprockets-influxdb --features axum --example demo
 
 ## The Python package's tests on every CPython here, with the oldest and the newest Tornado 6; its installation.
 matrix: $(VENV)/built

@@ -20,13 +20,14 @@ mod summary;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use sprockets_influxdb::tower::InfluxDbLayer;
 use sprockets_influxdb::{Client, Precision};
 use tokio::runtime::{Builder, Runtime};
 
 use latch::Latch;
 use load::Load;
 use server::Server;
-use service::{Recorder, Service};
+use service::Service;
 use summary::Span;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -72,8 +73,8 @@ fn demo() -> Result<ExitCode> {
         .shutdown_timeout(Duration::ZERO);
     let client = Client::new(config)?;
 
-    let recorder = Recorder { client: client.clone(), database: server.database().to_owned() };
-    let service = Service::start(&runtime, recorder)?;
+    let requests = InfluxDbLayer::new(client.clone(), server.database(), service::MEASUREMENT);
+    let service = Service::start(&runtime, requests)?;
     println!("service   {}: {}", service.url(), service::ROUTES);
 
     let start = SystemTime::now();
