@@ -1,0 +1,143 @@
+//! The dashboard of `dashboards/`: it is what Grafana reads, and each of its queries finds what the middleware records in a
+//! real influxd.
+
+#[allow(dead_code)]
+#[path = "influxd/process.rs"]
+mod process;
+#[allow(dead_code)]
+#[path = "influxd/server.rs"]
+mod server;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use server::Influxd;
+use sprockets_influxdb::middleware::{Recorder, RequestHead, RequestOptions};
+use sprockets_influxdb::{Client, Config};
+
+/// What Grafana 12 and 13 write, and what everything before is brought to when it is loaded
+/// (`apps/dashboard/pkg/migration/schemaversion` of Grafana's sources).
+const SCHEMA_VERSION: u64 = 42;
+
+/// The types of panels that come with Grafana.
+const PANELS: [&str; 3] = ["stat", "table", "timeseries"];
+
+fn dashboard() -> Value {
+    let text = include_str!("../../../dashboards/requests.json");
+    serde_json::from_str(text).expect("JSON")
+}
+
+fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
+    value.pointer(path).and_then(Value::as_array).unwrap_or_else(|| panic!("no list {path}"))
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("no text {key} in {value}"))
+}
+
+#[test]
+fn it_is_of_the_current_schema() {
+    let dashboard = dashboard();
+    assert_eq!(dashboard["schemaVersion"], SCHEMA_VERSION);
+    assert!(dashboard.get("id").is_none(), "an id is one server's own");
+    let variables: BTreeSet<_> = list(&dashboard, "/templating/list")
+        .iter()
+        .map(|variable| text(variable, "name"))
+        .collect();
+    let mut ids = BTreeSet::new();
+    for panel in list(&dashboard, "/panels") {
+        assert!(ids.insert(panel["id"].as_u64()), "{panel}");
+        assert!(PANELS.contains(&text(panel, "type")), "{panel}");
+        for key in ["x", "y", "w", "h"] {
+            assert!(panel["gridPos"][key].is_u64(), "{panel}");
+        }
+        let right = panel["gridPos"]["x"].as_u64().zip(panel["gridPos"]["w"].as_u64());
+        assert!(right.is_some_and(|(x, w)| x + w <= 24), "{panel}");
+        assert!(panel["fieldConfig"]["defaults"].is_object(), "{panel}");
+        let mut references = BTreeSet::new();
+        for target in list(panel, "/targets") {
+            assert!(references.insert(text(target, "refId")), "{panel}");
+            assert_eq!(target["datasource"], panel["datasource"]);
+            assert_eq!(target["rawQuery"], true);
+        }
+    }
+    // No variable is used that is not there, as a Grafana would show the text itself.
+    let all = dashboard.to_string();
+    for used in all.split("${").skip(1).filter_map(|rest| rest.split_once('}')) {
+        assert!(variables.contains(used.0), "{}", used.0);
+    }
+}
+
+struct Request;
+
+impl RequestHead for Request {
+    fn method(&self) -> &str {
+        "GET"
+    }
+
+    fn path(&self) -> &str {
+        "/path"
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        (name == "correlation-id").then_some(b"7")
+    }
+}
+
+/// Requests of all kinds, as a middleware would record them.
+fn record(client: &Client) {
+    let recorder = Recorder::new(client.clone(), "example", "request", RequestOptions::new());
+    for status_code in [200, 404, 502] {
+        let mut recording = recorder.begin(&Request).expect("recorded");
+        recording.endpoint("/greetings/{name}");
+        recording.remote_ip("10.0.0.1");
+        recording.request_length(100);
+        recording.respond(status_code);
+        recording.sent(1_000);
+        if status_code == 502 {
+            recording.fail("no backend");
+        }
+    }
+    // Given up, and a call of gRPC.
+    drop(recorder.begin(&Request).expect("recorded"));
+    let mut call = recorder.begin(&Request).expect("recorded");
+    call.grpc("/greetings.Greeter/Greet");
+    call.respond(200);
+    call.grpc_status(0);
+}
+
+/// What Grafana makes of a query.
+fn interpolated(query: &str) -> String {
+    query
+        .replace("$timeFilter", "time >= now() - 1h AND time <= now() + 1m")
+        .replace("$__interval", "10s")
+        .replace("$measurement", "request")
+        .replace("$endpoint", ".*")
+        .replace("$method", ".*")
+}
+
+#[test]
+fn every_query_finds_rows() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("example");
+    let client = Client::new(Config::new().url(&influxd.url()).expect("a URL")).expect("a client");
+    record(&client);
+    assert!(client.shutdown(Duration::from_secs(60)).is_complete());
+
+    let dashboard = dashboard();
+    let variables = list(&dashboard, "/templating/list").iter();
+    let of_variables = variables.filter(|variable| variable["type"] == "query");
+    let of_panels = list(&dashboard, "/panels").iter().flat_map(|panel| list(panel, "/targets"));
+    let queries: Vec<_> =
+        of_variables.chain(of_panels).map(|of| interpolated(text(of, "query"))).collect();
+    assert!(queries.len() > 12, "{queries:#?}");
+    for query in queries {
+        assert!(!query.replace("/^.*$/", "").contains('$'), "{query}");
+        let result = influxd.query("example", &query);
+        let rows = list(&result, "/results/0/series").iter().flat_map(|one| list(one, "/values"));
+        // The first column is the time.
+        let filled = rows.filter(|row| list(row, "").iter().skip(1).all(|value| !value.is_null()));
+        assert!(filled.count() > 0, "{query}: {result}");
+    }
+}
