@@ -14,7 +14,7 @@ use crate::table::{Asked, nanoseconds, ratio, section};
 
 /// A client that takes measurements, gathers and seals them as ever, and then samples every batch out: adding is
 /// measured, sending is not.
-fn client_that_sends_nothing() -> Client {
+pub fn client_that_sends_nothing() -> Client {
     let config = Config::new().url("http://127.0.0.1:1").expect("a URL");
     let config = config.tag_hostname(false).sample_probability(0.0).expect("a probability");
     Client::new(config.max_buffer_size(1_000_000).expect("a size")).expect("a client")

@@ -5,6 +5,7 @@ mod adding;
 mod delivering;
 mod encoding;
 mod memory;
+mod requests;
 mod rounds;
 mod sample;
 mod sink;
@@ -16,7 +17,7 @@ use std::process::{Command, ExitCode};
 /// A section's name, and what prints it.
 type Section = (&'static str, fn());
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 9] = [
     ("encoding", encoding::run),
     ("adding", adding::run),
     ("threads", adding::run_threads),
@@ -24,6 +25,8 @@ const SECTIONS: [Section; 7] = [
     ("memory", memory::run),
     ("delivering", delivering::run),
     ("spool", spool::run),
+    ("axum", requests::run_axum),
+    ("actix", requests::run_actix),
 ];
 
 fn main() -> ExitCode {

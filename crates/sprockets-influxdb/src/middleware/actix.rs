@@ -27,17 +27,21 @@
 //! ```
 //!
 //! What is recorded is [listed](crate::middleware). The endpoint is the pattern of the resource that matched, the handler
-//! the resource's name, which actix-web's macros take from the function. A websocket is recorded when it closes.
+//! the resource's name, which actix-web's macros take from the function. A websocket is recorded when it closes. An error
+//! that a middleware between this and the handler returns comes without its request: its endpoint is `(unmatched)`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::error::PayloadError;
 use actix_web::http::{Method, header};
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -86,7 +90,8 @@ where
     type Future = Ready<Result<InfluxDbService<S>, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(InfluxDbService { inner, recorder: self.recorder.clone() }))
+        let (recorder, names) = (self.recorder.clone(), Names::default());
+        ready(Ok(InfluxDbService { inner, recorder, names }))
     }
 }
 
@@ -95,7 +100,11 @@ where
 pub struct InfluxDbService<S> {
     inner: S,
     recorder: Recorder,
+    names: Names,
 }
+
+/// The name of each pattern's resource, which actix-web would match the path again for.
+type Names = Rc<RefCell<HashMap<String, String>>>;
 
 impl<S, B> Service<ServiceRequest> for InfluxDbService<S>
 where
@@ -112,13 +121,13 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let mut recording = self.recorder.begin(&request);
-        let mut is_matched = false;
         if let Some(recording) = &mut recording {
-            is_matched = describe(recording, &mut request);
+            describe(recording, &mut request);
         }
         let is_head = request.method() == Method::HEAD;
         let inner = Recording::watch(&mut recording, || self.inner.call(request));
-        ResponseFuture { inner, recording, is_matched, is_head }
+        let names = self.names.clone();
+        ResponseFuture { inner, recording, names, is_head }
     }
 }
 
@@ -136,13 +145,22 @@ impl RequestHead for ServiceRequest {
     }
 }
 
-/// Returns whether a route is known to match. If not, one may after a middleware has changed the path.
-fn describe(recording: &mut Recording, request: &mut ServiceRequest) -> bool {
-    let pattern = request.match_pattern();
-    if let Some(pattern) = &pattern {
-        recording.endpoint(pattern);
-        recording.handler(request.match_name().unwrap_or_default());
+/// Once a request is routed, actix-web knows its pattern; before, it would have to match the path.
+fn note_route(recording: &Recording, request: &HttpRequest, names: &Names) {
+    let Some(pattern) = request.match_pattern() else { return };
+    recording.endpoint(&pattern);
+    let mut names = names.borrow_mut();
+    match names.get(&pattern) {
+        Some(name) => recording.handler(name),
+        None => {
+            let name = request.match_name().unwrap_or_default();
+            recording.handler(name);
+            names.insert(pattern, name.to_owned());
+        }
     }
+}
+
+fn describe(recording: &mut Recording, request: &mut ServiceRequest) {
     if let Some(peer) = request.peer_addr() {
         recording.remote_ip(peer.ip());
     }
@@ -158,7 +176,6 @@ fn describe(recording: &mut Recording, request: &mut ServiceRequest) -> bool {
         },
     }
     request.extensions_mut().insert(recording.measurement());
-    pattern.is_some()
 }
 
 /// The body of a request, whose length no header tells.
@@ -188,7 +205,7 @@ pin_project! {
         #[pin]
         inner: F,
         recording: Option<Recording>,
-        is_matched: bool,
+        names: Names,
         is_head: bool,
     }
 }
@@ -207,13 +224,7 @@ where
         if let Some(recording) = &mut recording {
             match &result {
                 Ok(response) => {
-                    let request = response.request();
-                    if let Some(pattern) =
-                        (!*this.is_matched).then(|| request.match_pattern()).flatten()
-                    {
-                        recording.endpoint(&pattern);
-                        recording.handler(request.match_name().unwrap_or_default());
-                    }
+                    note_route(recording, response.request(), this.names);
                     recording.respond(response.status().as_u16());
                     if let Some(error) = response.response().error() {
                         recording.fail(error);

@@ -1,0 +1,111 @@
+//! What it costs to record a request, beside other middleware: hello world, without a socket, on one thread.
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+use actix_web::{App, web};
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::http::Request;
+use axum::routing::get;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
+use sprockets_influxdb::actix::InfluxDb;
+use sprockets_influxdb::tower::InfluxDbLayer;
+use tokio::runtime::{Builder, Runtime};
+use tower_service::Service;
+
+use crate::adding::client_that_sends_nothing;
+use crate::rounds::compare;
+use crate::sample::DATABASE;
+use crate::table::{Asked, nanoseconds, ratio, section};
+
+const PATH: &str = "/users/7";
+const ROUTE: &str = "/users/{id}";
+const CALLS: usize = 2_000;
+/// Nanoseconds that a request may cost more.
+const MOST: f64 = 1_000.0;
+
+pub fn run_axum() {
+    let routes = || Router::new().route(ROUTE, get(async || "Hello, world"));
+    let requests = InfluxDbLayer::new(client_that_sends_nothing(), DATABASE, "request");
+    // It starts a task, which here nobody runs.
+    let idle = runtime();
+    let prometheus = {
+        let _entered = idle.enter();
+        axum_prometheus::PrometheusMetricLayer::pair().0
+    };
+    let provider = SdkMeterProvider::builder().with_reader(ManualReader::builder().build()).build();
+    let otel = tower_otel::metrics::HttpLayer::server(&provider.meter("bench"));
+
+    let mut bare = ask_axum(routes());
+    let mut ours = ask_axum(routes().layer(requests));
+    let mut prometheus = ask_axum(routes().layer(prometheus));
+    let mut otel = ask_axum(routes().layer(otel));
+    let taken = compare(CALLS, [&mut bare, &mut ours, &mut prometheus, &mut otel]);
+    print("axum", taken[0], taken[1], &[("axum-prometheus", taken[2]), ("tower-otel", taken[3])]);
+}
+
+/// Sends requests to a service, and reads the answers.
+fn ask_axum(routes: Router) -> impl FnMut(usize) {
+    let mut service = routes.into_service::<Body>();
+    let runtime = runtime();
+    move |calls| {
+        runtime.block_on(async {
+            for _ in 0..calls {
+                let request = Request::get(PATH).body(Body::empty()).expect("a request");
+                let response = service.call(request).await.expect("a response");
+                let mut body = pin!(response.into_body());
+                while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+                    frame.expect("a frame");
+                }
+            }
+        });
+    }
+}
+
+pub fn run_actix() {
+    /// Sends requests to an application, whose type has no name, and reads the answers.
+    macro_rules! ask {
+        ($app:expr) => {{
+            let runtime = runtime();
+            let app = $app.route(ROUTE, web::get().to(async || "Hello, world"));
+            let service = runtime.block_on(actix_web::test::init_service(app));
+            move |calls: usize| {
+                runtime.block_on(async {
+                    for _ in 0..calls {
+                        let request = actix_web::test::TestRequest::get().uri(PATH).to_request();
+                        let response = actix_web::test::call_service(&service, request).await;
+                        actix_web::test::read_body(response).await;
+                    }
+                });
+            }
+        }};
+    }
+    let requests = InfluxDb::new(client_that_sends_nothing(), DATABASE, "request");
+    let prometheus = actix_web_prom::PrometheusMetricsBuilder::new("bench").build();
+
+    let mut bare = ask!(App::new());
+    let mut ours = ask!(App::new().wrap(requests));
+    let mut prometheus = ask!(App::new().wrap(prometheus.expect("metrics")));
+    let taken = compare(CALLS, [&mut bare, &mut ours, &mut prometheus]);
+    print("actix-web", taken[0], taken[1], &[("actix-web-prom", taken[2])]);
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().expect("a runtime")
+}
+
+fn print(framework: &str, bare: f64, ours: f64, peers: &[(&str, f64)]) {
+    section(&format!("A request to {framework}, \"Hello, world\" without a socket"));
+    nanoseconds("bare", bare);
+    nanoseconds("recorded, that is more", ours - bare);
+    for (peer, taken) in peers {
+        nanoseconds(&format!("with {peer}, that is more"), taken - bare);
+    }
+    ratio("recorded, of a microsecond more", (ours - bare) / MOST, Asked::AtMost(1.0));
+    for (peer, taken) in peers {
+        let what = format!("more with {peer} / more with ours");
+        ratio(&what, (taken - bare) / (ours - bare), Asked::Nothing);
+    }
+}
