@@ -104,6 +104,11 @@
 //! # Ok::<(), sprockets_influxdb::Error>(())
 //! ```
 //!
+//! # Requests of web services
+//!
+//! The features `tower`, `axum` and `actix` have middleware that makes one measurement of each request; [`middleware`] says
+//! what is recorded, and is what others are made of.
+//!
 //! # Lines that are there already
 //!
 //! [`LineReader`] cuts files into lines, [`RawLine`] says what is wrong with one, and [`Client::add_line`] adds it, by the
@@ -160,7 +165,7 @@
 //! # Ok::<(), sprockets_influxdb::Error>(())
 //! ```
 // The README's examples are compiled, and run, with these.
-#![cfg_attr(doctest, doc = include_str!("../../../README.md"))]
+#![cfg_attr(all(doctest, feature = "actix", feature = "axum"), doc = include_str!("../../../README.md"))]
 
 mod buffer;
 mod client;
