@@ -29,3 +29,71 @@ fn recording_and_adding_allocates_nothing_once_warm() {
     assert!(client.shutdown(LONG).is_complete());
     assert_eq!(server.count("db"), 34_000);
 }
+
+/// Requests to a service that does nothing, by themselves and in flight together.
+#[cfg(feature = "tower")]
+mod requests {
+    use std::convert::Infallible;
+    use std::future::{Future, Ready, ready};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use http::{Request, Response};
+    use sprockets_influxdb::tower::InfluxDbLayer;
+    use sprockets_influxdb::{Client, Config};
+    use tower_layer::Layer;
+    use tower_service::Service;
+
+    struct Nothing;
+
+    impl Service<Request<String>> for Nothing {
+        type Response = Response<String>;
+        type Error = Infallible;
+        type Future = Ready<Result<Response<String>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<String>) -> Self::Future {
+            ready(Ok(Response::new(String::new())))
+        }
+    }
+
+    /// The measurement that the handler shares, and what `http` needs for an extension: a map, its table, a box.
+    const OWN: u64 = 4;
+
+    #[test]
+    fn a_recorded_request_allocates_its_handle_and_no_more() {
+        let mut service = service();
+        let mut call = || {
+            let mut response = pin!(service.call(Request::new(String::new())));
+            assert!(response.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        };
+        (0..100).for_each(|_| call());
+        let counted = allocation_counter::measure(|| (0..1_000).for_each(|_| call()));
+        // Now and then the buffer needs a chunk.
+        assert_eq!(counted.count_total / 1_000, OWN, "{counted:?}");
+    }
+
+    #[test]
+    fn requests_in_flight_together_allocate_what_each_needs() {
+        const COUNT: usize = 10_000;
+        let mut service = service();
+        let mut together = |count: usize| {
+            let calls = (0..count).map(|_| service.call(Request::new(String::new())));
+            drop(calls.collect::<Vec<_>>());
+        };
+        together(100);
+        let many = allocation_counter::measure(|| together(COUNT));
+        // With the two texts of a measurement that no request before has left.
+        assert!(many.count_total <= (OWN + 2) * COUNT as u64, "{many:?}");
+        assert!(many.count_current < 100, "{many:?}");
+    }
+
+    fn service() -> impl Service<Request<String>, Response = Response<impl Sized>> {
+        let config = Config::new().sample_probability(0.0).unwrap();
+        let client = Client::new(config).unwrap();
+        InfluxDbLayer::new(client, "db", "request").layer(Nothing)
+    }
+}

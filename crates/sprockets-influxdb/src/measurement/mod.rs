@@ -335,6 +335,11 @@ impl Measurement {
         self.left_out.iter().filter(|left_out| left_out.integer.is_none()).count()
     }
 
+    /// Bytes of memory that its texts have.
+    pub(crate) fn memory(&self) -> usize {
+        self.head.capacity() + self.fields.capacity()
+    }
+
     /// Whether the rule for what cannot be stored changed a name or a tag.
     pub(crate) fn is_repaired(&self) -> bool {
         self.head.is_repaired() || self.fields.is_repaired()

@@ -36,6 +36,10 @@ impl Text {
         self.len
     }
 
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

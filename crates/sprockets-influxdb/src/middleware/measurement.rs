@@ -18,21 +18,21 @@ pub struct RequestMeasurement(Arc<Inner>);
 
 struct Inner {
     recorder: Arc<Shared>,
-    open: Mutex<Measurement>,
+    /// `None` once it is recorded.
+    open: Mutex<Option<Measurement>>,
     /// What is left to be recorded when nobody has this any more.
     upgraded: Mutex<Option<Progress>>,
 }
 
 impl RequestMeasurement {
     pub(super) fn new(recorder: Arc<Shared>, measurement: Measurement) -> Self {
-        let (open, upgraded) = (Mutex::new(measurement), Mutex::default());
+        let (open, upgraded) = (Mutex::new(Some(measurement)), Mutex::default());
         Self(Arc::new(Inner { recorder, open, upgraded }))
     }
 
     /// Sets a tag; one of that name is replaced. An empty value removes it.
     pub fn set_tag(&self, name: impl AsRef<str>, value: impl AsRef<str>) -> &Self {
-        lock(&self.0.open).set_tag(name, value);
-        self
+        self.change(|measurement| _ = measurement.set_tag(name, value))
     }
 
     /// Sets several tags.
@@ -41,16 +41,12 @@ impl RequestMeasurement {
         N: AsRef<str>,
         V: AsRef<str>,
     {
-        for (name, value) in tags {
-            self.set_tag(name, value);
-        }
-        self
+        self.change(|measurement| _ = measurement.set_tags(tags))
     }
 
     /// Sets a field; one of that name is replaced. See [`FieldValue`] for what each type becomes.
     pub fn set_field<'v>(&self, name: impl AsRef<str>, value: impl Into<FieldValue<'v>>) -> &Self {
-        lock(&self.0.open).set_field(name, value);
-        self
+        self.change(|measurement| _ = measurement.set_field(name, value))
     }
 
     /// Times what happens until the guard is dropped, also by a panic or as the request is given up, and records it in a
@@ -64,12 +60,18 @@ impl RequestMeasurement {
         &self.0.recorder
     }
 
-    pub(super) fn open(&self) -> &Mutex<Measurement> {
-        &self.0.open
+    pub(super) fn change(&self, change: impl FnOnce(&mut Measurement)) -> &Self {
+        if let Some(measurement) = &mut *lock(&self.0.open) {
+            change(measurement);
+        }
+        self
     }
 
     pub(super) fn record(&self, progress: &Progress) {
-        self.0.recorder.record(&mut lock(&self.0.open), progress);
+        let open = lock(&self.0.open).take();
+        if let Some(measurement) = open {
+            self.0.recorder.record(measurement, progress);
+        }
     }
 
     pub(super) fn record_when_dropped(&self, progress: Progress) {
@@ -80,9 +82,9 @@ impl RequestMeasurement {
 impl Drop for Inner {
     fn drop(&mut self) {
         let upgraded = self.upgraded.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(progress) = upgraded.take() {
-            let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
-            self.recorder.record(open, &progress);
+        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((progress, measurement)) = upgraded.take().zip(open.take()) {
+            self.recorder.record(measurement, &progress);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A request under way, and the guard that records it.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
@@ -12,13 +13,37 @@ use super::options::{RequestHead, RequestOptions};
 use super::vocabulary::{CLIENT_CLOSED_REQUEST, Property, UNMATCHED, Vocabulary};
 use crate::client::Client;
 use crate::measurement::{FieldValue, Measurement};
-use crate::sync::lock;
 
 /// So many gRPC methods have an endpoint of their own.
 const MOST_GRPC_METHODS: usize = 1_000;
 
 /// Between two warnings.
 const QUIET: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// Measurements whose memory is used again.
+    static SPARE: RefCell<Vec<Measurement>> = const { RefCell::new(Vec::new()) };
+}
+
+/// So many are kept for each thread.
+const MOST_SPARE: usize = 16;
+
+fn take_spare() -> Measurement {
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+    spare.unwrap_or_else(|| Measurement::new("", ""))
+}
+
+fn keep_spare(measurement: Measurement) {
+    // One with a large text is not worth its memory.
+    let is_kept = measurement.memory() <= 4 * 1024;
+    // The thread may be at its end.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if is_kept && spare.len() < MOST_SPARE {
+            spare.push(measurement);
+        }
+    });
+}
 
 /// Makes a measurement of each request: what the middleware for a framework is made of. Clones are the same recorder.
 ///
@@ -79,7 +104,8 @@ impl Recorder {
             return None;
         }
         let started = Instant::now();
-        let mut measurement = Measurement::new(&shared.database, &shared.name);
+        let mut measurement = take_spare();
+        measurement.restart(&shared.database, &shared.name);
         shared.describe(&mut measurement, request);
         let recording = Recording {
             progress: Progress::new(started),
@@ -137,7 +163,15 @@ impl Shared {
     }
 
     /// Adds what became of the request, and the whole to the client's buffer.
-    pub(super) fn record(&self, measurement: &mut Measurement, progress: &Progress) {
+    pub(super) fn record(&self, mut measurement: Measurement, progress: &Progress) {
+        self.complete(&mut measurement, progress);
+        if let Err(error) = self.client.add_measurement(&measurement) {
+            self.warn(&error);
+        }
+        keep_spare(measurement);
+    }
+
+    fn complete(&self, measurement: &mut Measurement, progress: &Progress) {
         let duration = progress.started.elapsed();
         if let Some(Grpc { path, status }) = &progress.grpc {
             if self.is_grpc_method(path, *status == Some(0)) {
@@ -168,9 +202,6 @@ impl Shared {
         field(Property::TimeToFirstByte, first_byte.map(FieldValue::from));
         if let Some(exception) = &progress.exception {
             self.set(measurement, Property::Exception, exception);
-        }
-        if let Err(error) = self.client.add_measurement(measurement) {
-            self.warn(&error);
         }
     }
 
@@ -366,7 +397,7 @@ impl Recording {
 
     fn set(&self, property: Property, text: &str) {
         let recorder = self.measurement.recorder();
-        recorder.set(&mut lock(self.measurement.open()), property, text);
+        self.measurement.change(|measurement| recorder.set(measurement, property, text));
     }
 }
 
