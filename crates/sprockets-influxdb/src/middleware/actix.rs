@@ -27,10 +27,9 @@
 //! ```
 //!
 //! What is recorded is [listed](crate::middleware). The endpoint is the pattern of the resource that matched, the handler
-//! the resource's name, which actix-web's macros take from the function. A websocket is recorded when it closes. An error
-//! that a middleware between this and the handler returns comes without its request: its endpoint is `(unmatched)`.
+//! the resource's name, which actix-web's macros take from the function. A websocket is recorded when it closes.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -38,9 +37,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::dev::{Payload, ResourceMap, Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::error::PayloadError;
-use actix_web::http::{Method, header};
+use actix_web::http::{Method, Uri, header};
 use actix_web::{Error, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -90,8 +89,8 @@ where
     type Future = Ready<Result<InfluxDbService<S>, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        let (recorder, names) = (self.recorder.clone(), Names::default());
-        ready(Ok(InfluxDbService { inner, recorder, names }))
+        let (recorder, routes) = (self.recorder.clone(), Rc::default());
+        ready(Ok(InfluxDbService { inner, recorder, routes }))
     }
 }
 
@@ -100,11 +99,8 @@ where
 pub struct InfluxDbService<S> {
     inner: S,
     recorder: Recorder,
-    names: Names,
+    routes: Rc<Routes>,
 }
-
-/// The name of each pattern's resource, which actix-web would match the path again for.
-type Names = Rc<RefCell<HashMap<String, String>>>;
 
 impl<S, B> Service<ServiceRequest> for InfluxDbService<S>
 where
@@ -125,9 +121,9 @@ where
             describe(recording, &mut request);
         }
         let is_head = request.method() == Method::HEAD;
-        let inner = Recording::watch(&mut recording, || self.inner.call(request));
-        let names = self.names.clone();
-        ResponseFuture { inner, recording, names, is_head }
+        let mut unanswered = Unanswered::new(recording, &request, &self.routes);
+        let inner = Recording::watch(&mut unanswered.recording, || self.inner.call(request));
+        ResponseFuture { inner, unanswered, is_head }
     }
 }
 
@@ -145,17 +141,56 @@ impl RequestHead for ServiceRequest {
     }
 }
 
-/// Once a request is routed, actix-web knows its pattern; before, it would have to match the path.
-fn note_route(recording: &Recording, request: &HttpRequest, names: &Names) {
-    let Some(pattern) = request.match_pattern() else { return };
-    recording.endpoint(&pattern);
-    let mut names = names.borrow_mut();
-    match names.get(&pattern) {
-        Some(name) => recording.handler(name),
-        None => {
-            let name = request.match_name().unwrap_or_default();
-            recording.handler(name);
-            names.insert(pattern, name.to_owned());
+/// The application's routes.
+#[derive(Debug, Default)]
+struct Routes {
+    map: OnceCell<ResourceMap>,
+    /// The name of each pattern's resource, for which actix-web would match the path again.
+    names: RefCell<HashMap<String, String>>,
+}
+
+impl Routes {
+    fn note(&self, recording: &Recording, pattern: String, name: impl FnOnce() -> Option<String>) {
+        recording.endpoint(&pattern);
+        let mut names = self.names.borrow_mut();
+        recording.handler(names.entry(pattern).or_insert_with(|| name().unwrap_or_default()));
+    }
+}
+
+/// A request that is being handled. Nobody but actix-web may have it meanwhile; when there is a response, actix-web knows
+/// its route, and if there never is one, the path has to be matched for it.
+#[derive(Debug)]
+struct Unanswered {
+    recording: Option<Recording>,
+    uri: Uri,
+    routes: Rc<Routes>,
+}
+
+impl Unanswered {
+    fn new(recording: Option<Recording>, request: &ServiceRequest, routes: &Rc<Routes>) -> Self {
+        routes.map.get_or_init(|| request.resource_map().clone());
+        Self { recording, uri: request.uri().clone(), routes: routes.clone() }
+    }
+
+    fn answered(&mut self, request: &HttpRequest) -> Option<Recording> {
+        let recording = self.recording.take()?;
+        if let Some(pattern) = request.match_pattern() {
+            let name = || request.match_name().map(str::to_owned);
+            self.routes.note(&recording, pattern, name);
+        }
+        Some(recording)
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        let Some((recording, map)) = self.recording.take().zip(self.routes.map.get()) else {
+            return;
+        };
+        let path = self.uri.path();
+        if let Some(pattern) = map.match_pattern(path) {
+            let name = || map.match_name(path).map(str::to_owned);
+            self.routes.note(&recording, pattern, name);
         }
     }
 }
@@ -204,8 +239,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        recording: Option<Recording>,
-        names: Names,
+        unanswered: Unanswered,
         is_head: bool,
     }
 }
@@ -219,23 +253,27 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(Recording::watch(this.recording, || this.inner.poll(context)));
-        let mut recording = this.recording.take();
-        if let Some(recording) = &mut recording {
-            match &result {
-                Ok(response) => {
-                    note_route(recording, response.request(), this.names);
+        let poll = || this.inner.poll(context);
+        let result = ready!(Recording::watch(&mut this.unanswered.recording, poll));
+        let recording = match &result {
+            Ok(response) => {
+                let mut recording = this.unanswered.answered(response.request());
+                if let Some(recording) = &mut recording {
                     recording.respond(response.status().as_u16());
                     if let Some(error) = response.response().error() {
                         recording.fail(error);
                     }
                 }
-                Err(error) => {
+                recording
+            }
+            Err(error) => {
+                if let Some(recording) = &mut this.unanswered.recording {
                     recording.respond(error.as_response_error().status_code().as_u16());
                     recording.fail(error);
                 }
+                None
             }
-        }
+        };
         let is_head = *this.is_head;
         let recorded = |response: ServiceResponse<B>| {
             response.map_body(|_, inner| {

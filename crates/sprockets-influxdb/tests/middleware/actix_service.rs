@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, get, post, rt, web,
@@ -14,11 +16,12 @@ use actix_web::{
 use sprockets_influxdb::actix::InfluxDb;
 use sprockets_influxdb::{Client, RequestMeasurement};
 
-use super::entered;
+use super::exchange::get as ask;
+use super::{Recorded, Service, entered};
 
 pub(crate) struct Actix;
 
-impl super::Service for Actix {
+impl Service for Actix {
     fn start(client: Client, database: &str) -> SocketAddr {
         let requests = InfluxDb::new(client, database, "request");
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -130,4 +133,37 @@ impl MessageBody for Panics {
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         panic!("as asked");
     }
+}
+
+#[test]
+fn an_error_of_a_handler_is_recorded() {
+    let recorded = Recorded::new();
+    let service = Actix::start(recorded.client.clone(), "example");
+    assert!(ask(service, "/fail").starts_with("HTTP/1.1 502 "));
+    let point = recorded.point();
+    assert_eq!(point.tag("endpoint"), Some("/fail"));
+    assert_eq!(point.tag("handler"), Some("fails"));
+    assert_eq!(point.tag("status_code"), Some("502"));
+    assert_eq!(point.field("exception"), Some(&"the backend is away".into()));
+}
+
+#[test]
+fn an_error_of_a_middleware_further_inside_is_recorded() {
+    let recorded = Recorded::new();
+    let requests = InfluxDb::new(recorded.client.clone(), "example", "request");
+    let refuse = async |_: ServiceRequest, _: Next<BoxBody>| {
+        Err::<ServiceResponse, Error>(actix_web::error::ErrorUnauthorized("who are you?"))
+    };
+    rt::System::new().block_on(async {
+        let app = App::new().wrap(from_fn(refuse)).wrap(requests).configure(routes);
+        let app = actix_web::test::init_service(app).await;
+        let request = actix_web::test::TestRequest::get().uri("/users/7").to_request();
+        let error = actix_web::test::try_call_service(&app, request).await.expect_err("refused");
+        assert_eq!(error.to_string(), "who are you?");
+    });
+    let point = recorded.point();
+    assert_eq!(point.tag("endpoint"), Some("/users/{id}"));
+    assert_eq!(point.tag("handler"), Some("show_user"));
+    assert_eq!(point.tag("status_code"), Some("401"));
+    assert_eq!(point.field("exception"), Some(&"who are you?".into()));
 }
