@@ -10,18 +10,19 @@ use axum::body::{Body, Bytes};
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Path};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{self, post};
 use axum::{Extension, Router};
 use http_body::Frame;
 use sprockets_influxdb::tower::InfluxDbLayer;
 use sprockets_influxdb::{Client, RequestMeasurement};
 use tokio::net::TcpListener;
 
-use super::entered;
+use super::exchange::{get, websocket};
+use super::{LONG, Recorded, Service, entered};
 
 pub(crate) struct Axum;
 
-impl super::Service for Axum {
+impl Service for Axum {
     fn start(client: Client, database: &str) -> SocketAddr {
         serve(routes().layer(InfluxDbLayer::new(client, database, "request")))
     }
@@ -38,16 +39,16 @@ pub(crate) fn serve(routes: Router) -> SocketAddr {
 
 pub(crate) fn routes() -> Router {
     Router::new()
-        .route("/", get(async || "Hello, world"))
-        .route("/users/{id}", get(show_user))
+        .route("/", routing::get(async || "Hello, world"))
+        .route("/users/{id}", routing::get(show_user))
         .route("/upload", post(async |body: Bytes| body.len().to_string()))
-        .route("/stream", get(async || Body::new(Chunks { left: 3 })))
-        .route("/endless", get(async || Body::new(Chunks { left: usize::MAX })))
-        .route("/never", get(never))
-        .route("/panic", get(panics))
-        .route("/panic-in-body", get(async || Body::new(Panics)))
-        .route("/websocket", get(upgrade))
-        .route("/websocket-unheld", get(upgrade_unheld))
+        .route("/stream", routing::get(async || Body::new(Chunks { left: 3 })))
+        .route("/endless", routing::get(async || Body::new(Chunks { left: usize::MAX })))
+        .route("/never", routing::get(never))
+        .route("/panic", routing::get(panics))
+        .route("/panic-in-body", routing::get(async || Body::new(Panics)))
+        .route("/websocket", routing::get(upgrade))
+        .route("/websocket-unheld", routing::get(upgrade_unheld))
 }
 
 async fn show_user(
@@ -116,4 +117,27 @@ impl http_body::Body for Panics {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         panic!("as asked");
     }
+}
+
+#[test]
+fn a_websocket_that_nobody_measures_is_recorded_when_it_is_there() {
+    let recorded = Recorded::new();
+    let service = Axum::start(recorded.client.clone(), "example");
+    let open = websocket(service, "/websocket-unheld");
+    assert_eq!(recorded.point().tag("status_code"), Some("101"));
+    drop(open);
+    assert!(recorded.client.flush(LONG).is_complete());
+    assert_eq!(recorded.client.stats().added, 1);
+}
+
+#[test]
+fn the_routes_of_nested_routers_are_whole() {
+    let recorded = Recorded::new();
+    let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
+    let api = Router::new().nest("/v1", routes()).fallback(async || "none");
+    let service = serve(Router::new().nest("/api", api).layer(layer));
+    assert!(get(service, "/api/v1/users/7").ends_with("user 7"));
+    assert_eq!(recorded.point().tag("endpoint"), Some("/api/v1/users/{id}"));
+    assert!(get(service, "/api/v2/users/7").ends_with("none"));
+    assert_eq!(recorded.point().tag("endpoint"), Some("(unmatched)"));
 }
