@@ -70,14 +70,17 @@ impl Keeper {
             return;
         }
         self.next_retry = now + RETRY_EVERY;
+        // Our own files may be what fills the disk.
+        let wanted = lock(&buffer.queue).stock.give_up_twins();
+        buffer.remove_leftovers(spool);
         // The very thing that failed is tried again, if there is still a need for it.
         let has_more = lock(&buffer.queue).waiting.has_beyond(IN_MEMORY);
         let works = !has_more || buffer.seal_to_disk(spool, IN_MEMORY);
-        let twin = if works { spool.retry(CHUNK_BYTES) } else { None };
-        if let Some(twin) = twin {
+        let twins = if works { spool.retry(CHUNK_BYTES, wanted) } else { None };
+        if let Some(twins) = twins {
             tracing::info!("the spool works again");
             let mut queue = lock(&buffer.queue);
-            queue.stock.leftovers.twins.push(twin);
+            twins.into_iter().for_each(|twin| queue.stock.equip(twin));
             buffer.tell(&queue);
             buffer.signal(&mut queue);
         }
@@ -88,10 +91,16 @@ impl Keeper {
         if self.adopted.is_none() && now >= self.next_look {
             spool.measure();
             buffer.tell(&lock(&buffer.queue));
-            self.adopted = spool.adopt();
-            if self.adopted.is_none() {
-                self.next_look = now + LOOK_EVERY;
-                spool.note_searched();
+            match spool.adopt() {
+                Some(Ok(adopted)) => self.adopted = Some(adopted),
+                Some(Err(problem)) => {
+                    tracing::warn!("{problem}");
+                    return true;
+                }
+                None => {
+                    self.next_look = now + LOOK_EVERY;
+                    spool.note_searched();
+                }
             }
         }
         let Some(adopted) = &mut self.adopted else { return false };

@@ -263,7 +263,7 @@ impl Queue {
         most_bytes: usize,
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
-        let is_readable = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        let is_readable = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
         let batch = self.waiting.take(is_readable, is_open)?;
         if batch.is_on_disk() { Some(batch) } else { self.cut(batch, most_bytes) }
     }

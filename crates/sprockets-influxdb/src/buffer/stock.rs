@@ -158,6 +158,14 @@ impl Stock {
         self.leftovers.twins.extend(chunk.begin(database, precision));
     }
 
+    /// Gives up twins that are not in use. Returns how many are to be ready from here on.
+    pub(super) fn give_up_twins(&mut self) -> usize {
+        let spare = self.spare.iter_mut().chain(&mut self.spare_cold);
+        self.leftovers.twins.extend(spare.filter_map(Chunk::take_twin));
+        self.wanted = self.wanted.min(READY);
+        self.wanted
+    }
+
     /// How many chunks with twins are missing.
     pub(super) fn missing(&self) -> usize {
         let works = self.spool.as_ref().is_some_and(|spool| !spool.is_failing());

@@ -1,6 +1,8 @@
 //! Faults of the network between the client and a real influxd, and of that influxd: whatever was taken is there once
 //! when the fault is over, no flush waits for the fault's end, and the books balance at every look.
 
+#[path = "../common/apart.rs"]
+mod apart;
 mod bounds;
 mod cuts;
 mod link;

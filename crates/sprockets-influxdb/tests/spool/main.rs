@@ -1,9 +1,20 @@
-//! What waits on disk outlives the client, and the process.
+//! What waits on disk outlives the client, and the process; whatever the disk does, nothing is lost silently.
+
+#![cfg(unix)]
+
+#[path = "../common/apart.rs"]
+mod apart;
+mod disks;
+mod log;
+mod users;
 
 use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
-use sprockets_influxdb::{Client, Config, Measurement};
+use sprockets_influxdb::{Client, Config, Measurement, Stats};
+
+/// Longer than anything here takes where nothing is wrong.
+const LONG: Duration = Duration::from_secs(60);
 
 const NOWHERE: &str = "http://127.0.0.1:1";
 
@@ -16,6 +27,13 @@ fn add(client: &Client, numbers: std::ops::Range<i64>) {
         let measurement = Measurement::new("db", "m").tag("t", "v").field("n", number);
         client.add_measurement(&measurement).unwrap();
     }
+}
+
+#[track_caller]
+fn balanced(client: &Client) -> Stats {
+    let stats = client.stats();
+    assert!(stats.is_balanced(), "{stats:?}");
+    stats
 }
 
 /// Waits until something is so, which has no signal.
