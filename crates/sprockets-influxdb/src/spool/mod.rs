@@ -180,13 +180,23 @@ impl Spool {
     }
 
     fn new_twin(&self, bytes: usize) -> io::Result<Twin> {
-        let capacity = (bytes + bytes / 8 + 2 * MOST_HEADER_BYTES).next_multiple_of(4096);
+        let capacity = Self::twin_capacity(bytes);
         let slot = self.slot()?;
         let path = slot.open_path();
         let map = self.disk.map_new(&path, capacity)?;
         self.twin_bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
         Ok(Twin::new(map, path, slot))
+    }
+
+    /// What the file takes that has so many bytes of lines in memory.
+    pub(crate) fn twin_capacity(bytes: usize) -> usize {
+        (bytes + bytes / 8 + 2 * MOST_HEADER_BYTES).next_multiple_of(4096)
+    }
+
+    /// What a sealed file takes at most.
+    pub(crate) fn sealed_capacity(lines: usize, bytes: usize) -> usize {
+        bytes + lines * MARK + 4 * MOST_HEADER_BYTES
     }
 
     /// Removes the file of a twin that is not used again.
