@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+use sprockets_influxdb::{Client, Config, Measurement, Overflow, SpoolSync};
 
 use crate::delivering::Influxd;
 use crate::memory::peak_bytes;
@@ -23,11 +23,11 @@ fn config(url: &str) -> Config {
 }
 
 /// A client that takes measurements, gathers and seals them as ever, and then samples every batch out.
-fn client_that_sends_nothing(spool: Option<&Path>) -> Client {
+fn client_that_sends_nothing(spool: Option<(&Path, SpoolSync)>) -> Client {
     let config = config(NOWHERE).sample_probability(0.0).expect("a probability");
     let config = config.max_buffer_size(1_000_000).expect("a size");
     Client::new(match spool {
-        Some(spool) => config.spool(spool),
+        Some((spool, sync)) => config.spool(spool).spool_sync(sync),
         None => config,
     })
     .expect("a client")
@@ -36,18 +36,20 @@ fn client_that_sends_nothing(spool: Option<&Path>) -> Client {
 pub fn run() {
     let directory = tempfile::tempdir().expect("a directory");
     adding(directory.path());
+    levels(directory.path());
     delivering(directory.path());
     recovering(directory.path());
 }
 
+fn add(client: &Client, measurement: &Measurement, calls: usize) {
+    for _ in 0..calls {
+        client.add_measurement(black_box(measurement)).expect("added");
+    }
+}
+
 fn adding(directory: &Path) {
     let in_memory = client_that_sends_nothing(None);
-    let spooled = client_that_sends_nothing(Some(&directory.join("adding")));
-    let add = |client: &Client, measurement: &Measurement, calls: usize| {
-        for _ in 0..calls {
-            client.add_measurement(black_box(measurement)).expect("added");
-        }
-    };
+    let spooled = client_that_sends_nothing(Some((&directory.join("adding"), SpoolSync::Process)));
     let build = |measurement: &mut Measurement| {
         measurement.restart(black_box(DATABASE), black_box(NAME));
         sample::fill(measurement);
@@ -83,6 +85,45 @@ fn adding(directory: &Path) {
     nanoseconds("from strings and added, in memory", memory_all);
     nanoseconds("from strings and added, with a spool", spool_all);
     ratio("with a spool / in memory", spool_all / memory_all, Asked::AtMost(1.25));
+}
+
+/// What the levels of durability cost: who adds, and who flushes, which with `always` waits for the disk.
+fn levels(directory: &Path) {
+    const LEVELS: [SpoolSync; 3] = [SpoolSync::Process, SpoolSync::Interval, SpoolSync::Always];
+    let measurement = sample::measurement();
+    let in_memory = client_that_sends_nothing(None);
+    let [process, interval, always] = LEVELS.map(|level| {
+        let spool = directory.join(format!("level-{level}"));
+        client_that_sends_nothing(Some((&spool, level)))
+    });
+    let taken = compare(
+        5_000,
+        [
+            &mut |calls| add(&in_memory, &measurement, calls),
+            &mut |calls| add(&process, &measurement, calls),
+            &mut |calls| add(&interval, &measurement, calls),
+            &mut |calls| add(&always, &measurement, calls),
+        ],
+    );
+    section("The levels of durability: add_measurement, and a flush of 1,000 that goes no further");
+    for (level, nanoseconds) in LEVELS.iter().zip(&taken[1..]) {
+        let what = format!("add_measurement with {level} / in memory");
+        ratio(&what, nanoseconds / taken[0], Asked::Nothing);
+    }
+    for (level, client) in LEVELS.iter().zip([&process, &interval, &always]) {
+        let mut rounds: Vec<Duration> = (0..201)
+            .map(|_| {
+                add(client, &measurement, 1_000);
+                let start = Instant::now();
+                assert!(client.flush(Duration::from_secs(60)).is_complete());
+                start.elapsed()
+            })
+            .collect();
+        rounds.sort();
+        let milliseconds = |index: usize| rounds[index].as_secs_f64() * 1e3;
+        let figures = format!("{:.2} / {:.2} ms", milliseconds(100), milliseconds(198));
+        figure(&format!("flush with {level}: median / 99th percentile"), &figures);
+    }
 }
 
 const COUNT: usize = 1_000_000;

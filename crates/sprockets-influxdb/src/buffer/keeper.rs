@@ -47,22 +47,28 @@ impl Keeper {
             buffer.prepare_chunks(spool);
             while buffer.seal_to_disk(spool, IN_MEMORY) {
                 buffer.remove_leftovers(spool);
+                // However much there is to move, what was added meanwhile is not kept waiting.
+                self.sync(buffer, spool);
             }
         }
-        let is_synced = spool.is_synced();
-        if is_synced && now >= self.next_sync {
-            buffer.sync_and_reuse(spool);
-            self.next_sync = now + SYNC_EVERY;
-        }
+        self.sync(buffer, spool);
         let has_more = self.adopt(buffer, spool, now);
         let mut next = self.next_look;
-        if is_synced {
+        if spool.is_synced() {
             next = next.min(self.next_sync);
         }
         if spool.is_failing() {
             next = next.min(self.next_retry);
         }
         if has_more { now } else { next }
+    }
+
+    fn sync(&mut self, buffer: &Buffer, spool: &Spool) {
+        let now = buffer.clock.now();
+        if spool.is_synced() && now >= self.next_sync {
+            buffer.sync_and_reuse(spool);
+            self.next_sync = now + SYNC_EVERY;
+        }
     }
 
     fn retry(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) {

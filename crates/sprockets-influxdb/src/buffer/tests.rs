@@ -8,6 +8,7 @@ use super::*;
 
 mod crashes;
 mod spooled;
+mod windows;
 
 fn limits() -> Limits {
     Limits {
