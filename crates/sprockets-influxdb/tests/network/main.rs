@@ -8,7 +8,6 @@ mod cuts;
 mod link;
 mod namespace;
 mod outages;
-#[allow(dead_code)]
 #[path = "../influxd/process.rs"]
 mod process;
 mod proxy;
@@ -16,7 +15,6 @@ mod random;
 mod replies;
 mod requests;
 mod scene;
-#[allow(dead_code)]
 #[path = "../influxd/server.rs"]
 mod server;
 
