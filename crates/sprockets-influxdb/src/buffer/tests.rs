@@ -8,6 +8,7 @@ use super::*;
 
 mod crashes;
 mod spooled;
+mod turns;
 mod windows;
 
 fn limits() -> Limits {

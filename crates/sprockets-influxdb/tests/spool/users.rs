@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use sprockets_influxdb::Client;
 use sprockets_influxdb::testing::Server;
+use sprockets_influxdb::{Client, Measurement};
 
 use super::apart::{is_inside, play};
 use super::disks::comes_through;
@@ -183,4 +183,33 @@ fn with_a_slot_of_another_users_to_take() {
     let left = slots(&directory()).into_iter().flat_map(|slot| fs::read_dir(slot).unwrap());
     assert_eq!(left.count(), 0);
     assert!(log.complaints().is_empty(), "{:?}", log.complaints());
+}
+
+#[test]
+fn nobody_but_the_user_can_read_what_is_there() {
+    let root = tempfile::tempdir().unwrap();
+    let spool = root.path().join("spool");
+    let server = Server::start();
+    let client = Client::new(config(&server.url(), &spool)).unwrap();
+    add(&client, 0..1);
+    client.flush(LONG);
+    client.add_measurement(&Measurement::new("db", "m").field("n", "of another type")).unwrap();
+    assert_eq!(client.flush(LONG).rejected, 1);
+    client.reconfigure(|config| config.url(NOWHERE)).unwrap();
+    add(&client, 1..100);
+    client.shutdown(Duration::ZERO);
+    let (mut files, mut directories) = (0, vec![spool]);
+    while let Some(directory) = directories.pop() {
+        assert_eq!(directory.metadata().unwrap().mode() & 0o777, 0o700, "{}", directory.display());
+        for entry in fs::read_dir(&directory).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                directories.push(entry.path());
+            } else {
+                files += 1;
+                assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600, "{entry:?}");
+            }
+        }
+    }
+    // A lock, lines that wait, and some that were refused.
+    assert!(files >= 3);
 }
