@@ -1,6 +1,8 @@
 //! What the spool costs: adding, delivering what waited on disk, and coming back to a gibibyte of it.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -111,19 +113,29 @@ fn levels(directory: &Path) {
         ratio(&what, nanoseconds / taken[0], Asked::Nothing);
     }
     for (level, client) in LEVELS.iter().zip([&process, &interval, &always]) {
-        let mut rounds: Vec<Duration> = (0..201)
-            .map(|_| {
-                add(client, &measurement, 1_000);
-                let start = Instant::now();
-                assert!(client.flush(Duration::from_secs(60)).is_complete());
-                start.elapsed()
-            })
-            .collect();
-        rounds.sort();
-        let milliseconds = |index: usize| rounds[index].as_secs_f64() * 1e3;
-        let figures = format!("{:.2} / {:.2} ms", milliseconds(100), milliseconds(198));
-        figure(&format!("flush with {level}: median / 99th percentile"), &figures);
+        waits(&format!("flush with {level}"), || {
+            add(client, &measurement, 1_000);
+            let start = Instant::now();
+            assert!(client.flush(Duration::from_secs(60)).is_complete());
+            start.elapsed()
+        });
     }
+    let lines = sample::measurement().marshall().repeat(1_000);
+    let mut file = File::create(directory.join("synced")).expect("a file");
+    waits("for comparison, fsync of a file after as many bytes", || {
+        file.write_all(lines.as_ref()).expect("room");
+        let start = Instant::now();
+        file.sync_all().expect("synced");
+        start.elapsed()
+    });
+}
+
+fn waits(what: &str, wait: impl FnMut() -> Duration) {
+    let mut waits: Vec<Duration> = std::iter::repeat_with(wait).take(201).collect();
+    waits.sort();
+    let milliseconds = |index: usize| waits[index].as_secs_f64() * 1e3;
+    let figures = format!("{:.2} / {:.2} ms", milliseconds(100), milliseconds(198));
+    figure(&format!("{what}: median / 99th percentile"), &figures);
 }
 
 const COUNT: usize = 1_000_000;
