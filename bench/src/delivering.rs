@@ -15,6 +15,7 @@ use crate::table::{Asked, figure, ratio, section};
 #[path = "../../crates/sprockets-influxdb/tests/influxd"]
 #[allow(dead_code)]
 mod influxd {
+    mod count;
     mod process;
     mod server;
 

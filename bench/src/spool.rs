@@ -1,11 +1,13 @@
 //! What the spool costs: adding, delivering what waited on disk, and coming back to a gibibyte of it.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+use sprockets_influxdb::{Client, Config, Measurement, Overflow, SpoolSync};
 
 use crate::delivering::Influxd;
 use crate::memory::peak_bytes;
@@ -23,11 +25,11 @@ fn config(url: &str) -> Config {
 }
 
 /// A client that takes measurements, gathers and seals them as ever, and then samples every batch out.
-fn client_that_sends_nothing(spool: Option<&Path>) -> Client {
+fn client_that_sends_nothing(spool: Option<(&Path, SpoolSync)>) -> Client {
     let config = config(NOWHERE).sample_probability(0.0).expect("a probability");
     let config = config.max_buffer_size(1_000_000).expect("a size");
     Client::new(match spool {
-        Some(spool) => config.spool(spool),
+        Some((spool, sync)) => config.spool(spool).spool_sync(sync),
         None => config,
     })
     .expect("a client")
@@ -36,18 +38,20 @@ fn client_that_sends_nothing(spool: Option<&Path>) -> Client {
 pub fn run() {
     let directory = tempfile::tempdir().expect("a directory");
     adding(directory.path());
+    levels(directory.path());
     delivering(directory.path());
     recovering(directory.path());
 }
 
+fn add(client: &Client, measurement: &Measurement, calls: usize) {
+    for _ in 0..calls {
+        client.add_measurement(black_box(measurement)).expect("added");
+    }
+}
+
 fn adding(directory: &Path) {
     let in_memory = client_that_sends_nothing(None);
-    let spooled = client_that_sends_nothing(Some(&directory.join("adding")));
-    let add = |client: &Client, measurement: &Measurement, calls: usize| {
-        for _ in 0..calls {
-            client.add_measurement(black_box(measurement)).expect("added");
-        }
-    };
+    let spooled = client_that_sends_nothing(Some((&directory.join("adding"), SpoolSync::Process)));
     let build = |measurement: &mut Measurement| {
         measurement.restart(black_box(DATABASE), black_box(NAME));
         sample::fill(measurement);
@@ -83,6 +87,55 @@ fn adding(directory: &Path) {
     nanoseconds("from strings and added, in memory", memory_all);
     nanoseconds("from strings and added, with a spool", spool_all);
     ratio("with a spool / in memory", spool_all / memory_all, Asked::AtMost(1.25));
+}
+
+/// What the levels of durability cost: who adds, and who flushes, which with `always` waits for the disk.
+fn levels(directory: &Path) {
+    const LEVELS: [SpoolSync; 3] = [SpoolSync::Process, SpoolSync::Interval, SpoolSync::Always];
+    let measurement = sample::measurement();
+    let in_memory = client_that_sends_nothing(None);
+    let [process, interval, always] = LEVELS.map(|level| {
+        let spool = directory.join(format!("level-{level}"));
+        client_that_sends_nothing(Some((&spool, level)))
+    });
+    let taken = compare(
+        5_000,
+        [
+            &mut |calls| add(&in_memory, &measurement, calls),
+            &mut |calls| add(&process, &measurement, calls),
+            &mut |calls| add(&interval, &measurement, calls),
+            &mut |calls| add(&always, &measurement, calls),
+        ],
+    );
+    section("The levels of durability: add_measurement, and a flush of 1,000 that goes no further");
+    for (level, nanoseconds) in LEVELS.iter().zip(&taken[1..]) {
+        let what = format!("add_measurement with {level} / in memory");
+        ratio(&what, nanoseconds / taken[0], Asked::Nothing);
+    }
+    for (level, client) in LEVELS.iter().zip([&process, &interval, &always]) {
+        waits(&format!("flush with {level}"), || {
+            add(client, &measurement, 1_000);
+            let start = Instant::now();
+            assert!(client.flush(Duration::from_secs(60)).is_complete());
+            start.elapsed()
+        });
+    }
+    let lines = sample::measurement().marshall().repeat(1_000);
+    let mut file = File::create(directory.join("synced")).expect("a file");
+    waits("for comparison, fsync of a file after as many bytes", || {
+        file.write_all(lines.as_ref()).expect("room");
+        let start = Instant::now();
+        file.sync_all().expect("synced");
+        start.elapsed()
+    });
+}
+
+fn waits(what: &str, wait: impl FnMut() -> Duration) {
+    let mut waits: Vec<Duration> = std::iter::repeat_with(wait).take(201).collect();
+    waits.sort();
+    let milliseconds = |index: usize| waits[index].as_secs_f64() * 1e3;
+    let figures = format!("{:.2} / {:.2} ms", milliseconds(100), milliseconds(198));
+    figure(&format!("{what}: median / 99th percentile"), &figures);
 }
 
 const COUNT: usize = 1_000_000;

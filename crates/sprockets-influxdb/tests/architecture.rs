@@ -1,5 +1,5 @@
-//! Which module may use which, where `unsafe` may stand, and how long a file may be: what the compiler does not say.
-//! Unit tests are free to use what they like.
+//! Which module may use which, where `unsafe` may stand, how long a file may be, and that the README's tests are there: what
+//! the compiler does not say. Unit tests are free to use what they like.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -96,6 +96,21 @@ fn no_file_is_longer_than_a_reader_likes() {
 }
 
 #[test]
+fn the_tests_that_the_readme_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("../../README.md")).expect("the README");
+    let promises = readme.split("Each promise has its test").nth(1).expect("its promises");
+    let promises = promises.split("\n## ").next().unwrap_or_default();
+    let names: Vec<_> =
+        promises.split('`').filter(|name| name.contains('_') && !name.contains(' ')).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let texts = texts(root.join("src")) + &texts(root.join("tests"));
+    for name in names {
+        assert!(texts.contains(&format!("\nfn {name}() {{")), "there is no test {name}");
+    }
+}
+
+#[test]
 fn the_scanner_sees_every_form_of_use() {
     let exports = exports("pub use client::{Client, flush};\npub use error::Error;");
     let used = |name: &str, code: &str| {
@@ -111,6 +126,16 @@ fn the_scanner_sees_every_form_of_use() {
         "client::Client::new client::flush error::Error"
     );
     assert_eq!(used("a.rs", "pub(crate) fn f(); pub(in crate::b) x; pub(super) y"), "b");
+}
+
+/// All that is written in a folder.
+fn texts(folder: PathBuf) -> String {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let text = |path: PathBuf| match path.is_dir() {
+        true => texts(path),
+        false => fs::read_to_string(path).expect("a text"),
+    };
+    entries.map(|entry| text(entry.path())).collect()
 }
 
 struct File {

@@ -1,7 +1,8 @@
 //! The command as an operator meets it: its output, what it ends with, and what the server has afterwards.
 
 mod check;
-#[allow(dead_code)]
+#[path = "../../../sprockets-influxdb/tests/influxd/count.rs"]
+mod count;
 #[path = "../../../sprockets-influxdb/tests/influxd/process.rs"]
 mod process;
 mod quarantine;

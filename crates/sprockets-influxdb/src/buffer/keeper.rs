@@ -12,7 +12,7 @@ use crate::spool::{Adopted, Sealed, Spool};
 use crate::sync::{lock, wait};
 
 /// Sealed batches that are kept in memory beside the disk: what a server that answers takes soon.
-const IN_MEMORY: usize = 16 << 20;
+pub(super) const IN_MEMORY: usize = 16 << 20;
 /// How often what was written is synced, where it is to survive a loss of power.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How often a disk that fails is tried again.
@@ -47,16 +47,14 @@ impl Keeper {
             buffer.prepare_chunks(spool);
             while buffer.seal_to_disk(spool, IN_MEMORY) {
                 buffer.remove_leftovers(spool);
+                // However much there is to move, what was added meanwhile is not kept waiting.
+                self.sync(buffer, spool);
             }
         }
-        let is_synced = spool.is_synced();
-        if is_synced && now >= self.next_sync {
-            buffer.sync_and_reuse(spool);
-            self.next_sync = now + SYNC_EVERY;
-        }
+        self.sync(buffer, spool);
         let has_more = self.adopt(buffer, spool, now);
         let mut next = self.next_look;
-        if is_synced {
+        if spool.is_synced() {
             next = next.min(self.next_sync);
         }
         if spool.is_failing() {
@@ -65,19 +63,30 @@ impl Keeper {
         if has_more { now } else { next }
     }
 
+    fn sync(&mut self, buffer: &Buffer, spool: &Spool) {
+        let now = buffer.clock.now();
+        if spool.is_synced() && now >= self.next_sync {
+            buffer.sync_and_reuse(spool);
+            self.next_sync = now + SYNC_EVERY;
+        }
+    }
+
     fn retry(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) {
         if now < self.next_retry {
             return;
         }
         self.next_retry = now + RETRY_EVERY;
+        // Our own files may be what fills the disk.
+        let wanted = lock(&buffer.queue).stock.give_up_twins();
+        buffer.remove_leftovers(spool);
         // The very thing that failed is tried again, if there is still a need for it.
-        let has_more = lock(&buffer.queue).waiting.has_beyond(IN_MEMORY);
+        let has_more = lock(&buffer.queue).find_to_seal(IN_MEMORY).is_some();
         let works = !has_more || buffer.seal_to_disk(spool, IN_MEMORY);
-        let twin = if works { spool.retry(CHUNK_BYTES) } else { None };
-        if let Some(twin) = twin {
+        let twins = if works { spool.retry(CHUNK_BYTES, wanted) } else { None };
+        if let Some(twins) = twins {
             tracing::info!("the spool works again");
             let mut queue = lock(&buffer.queue);
-            queue.stock.leftovers.twins.push(twin);
+            twins.into_iter().for_each(|twin| queue.stock.equip(twin));
             buffer.tell(&queue);
             buffer.signal(&mut queue);
         }
@@ -88,10 +97,16 @@ impl Keeper {
         if self.adopted.is_none() && now >= self.next_look {
             spool.measure();
             buffer.tell(&lock(&buffer.queue));
-            self.adopted = spool.adopt();
-            if self.adopted.is_none() {
-                self.next_look = now + LOOK_EVERY;
-                spool.note_searched();
+            match spool.adopt() {
+                Some(Ok(adopted)) => self.adopted = Some(adopted),
+                Some(Err(problem)) => {
+                    tracing::warn!("{problem}");
+                    return true;
+                }
+                None => {
+                    self.next_look = now + LOOK_EVERY;
+                    spool.note_searched();
+                }
             }
         }
         let Some(adopted) = &mut self.adopted else { return false };
@@ -138,12 +153,10 @@ impl Buffer {
 
     /// Calls the keeper if there is something to do.
     pub(super) fn call_keeper(&self, queue: &mut Queue) {
-        if self.spool.is_none() || queue.wants_keeper {
-            return;
-        }
-        let stock = &queue.stock;
-        if !stock.leftovers.is_empty() || stock.missing() > 0 || queue.waiting.has_beyond(IN_MEMORY)
-        {
+        let Some(spool) = self.spool.as_ref().filter(|_| !queue.wants_keeper) else { return };
+        let lacks_chunks = queue.stock.missing() > 0 && queue.room_for_files(spool) > 0;
+        let has_more = || queue.find_to_seal(IN_MEMORY).is_some();
+        if !queue.stock.leftovers.is_empty() || lacks_chunks || has_more() {
             queue.wants_keeper = true;
             self.kept.notify_all();
         }
@@ -151,8 +164,12 @@ impl Buffer {
 
     fn remove_leftovers(&self, spool: &Spool) {
         let leftovers = std::mem::take(&mut lock(&self.queue).stock.leftovers);
+        let makes_room = !leftovers.twins.is_empty();
         for twin in leftovers.twins {
             spool.discard_twin(twin);
+        }
+        if makes_room {
+            self.tell(&lock(&self.queue));
         }
         for stored in leftovers.stored {
             if let Some(told) = spool.discard(&stored) {
@@ -162,18 +179,25 @@ impl Buffer {
     }
 
     fn prepare_chunks(&self, spool: &Spool) {
-        while lock(&self.queue).stock.missing() > 0 {
+        loop {
+            let queue = lock(&self.queue);
+            if queue.stock.missing() == 0 || queue.room_for_files(spool) == 0 {
+                return;
+            }
+            drop(queue);
             let Some(twin) = spool.twin(CHUNK_BYTES) else { return };
             lock(&self.queue).stock.equip(twin);
         }
     }
 
-    /// Writes the oldest batch to a file of its own, if there is more in memory than so many bytes.
+    /// Writes a batch to a file of its own, if there is more in memory than so many bytes.
     pub(super) fn seal_to_disk(&self, spool: &Spool, beyond: usize) -> bool {
-        let Some(mut batch) = lock(&self.queue).waiting.take_beyond(beyond) else { return false };
+        let taken = lock(&self.queue).take_to_seal(beyond);
+        let Some((mut batch, file)) = taken else { return false };
         let lines = batch.iter_whole_lines();
         let stored = spool.seal(batch.database(), batch.precision(), lines);
         let mut queue = lock(&self.queue);
+        queue.sealing -= file;
         let stored = match stored {
             Sealed::Stored(stored) => stored,
             Sealed::TooLong | Sealed::Failed => {
@@ -216,7 +240,11 @@ impl Buffer {
     /// Has all that waits on disk, for the end of the process; what is recorded from here on is not.
     pub(crate) fn stow(&self) {
         let Some(spool) = &self.spool else { return };
-        while self.seal_to_disk(spool, 0) {}
+        // Each file that goes makes room for the next.
+        lock(&self.queue).stock.clear();
+        while self.seal_to_disk(spool, 0) {
+            self.remove_leftovers(spool);
+        }
         {
             let mut queue = lock(&self.queue);
             for shard in &self.shards {

@@ -32,7 +32,6 @@ use crate::stats::{DropReason, Stats};
 use crate::sync::{lock, wait};
 use queue::Queue;
 use shard::Shard;
-use stock::{CHUNK_BYTES, COLD_CHUNK_BYTES};
 
 /// How many databases of a shard get chunks of full size, and keep them.
 const WARM_DATABASES: usize = 4;
@@ -243,8 +242,11 @@ impl Buffer {
             }
         }
         if !open.has_chunk(line) {
-            let is_warm = open.databases() < WARM_DATABASES;
-            let capacity = if is_warm { CHUNK_BYTES } else { COLD_CHUNK_BYTES };
+            // Others may have made files since this was granted.
+            if queue.lacks_file(needed) {
+                return false;
+            }
+            let capacity = queue.chunk_capacity(open.databases() < WARM_DATABASES);
             let database = queue.database(line.database);
             let chunk = queue.stock.chunk(capacity, line.len, &database, line.precision);
             if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chunk::Chunk;
-use super::stock::{CHUNK_BYTES, Stock};
+use super::keeper::IN_MEMORY;
+use super::stock::{CHUNK_BYTES, COLD_CHUNK_BYTES, Stock};
 use super::waiting::{Place, Waiting};
 use super::{Amount, Batch, Limits};
 use crate::config::Precision;
@@ -78,6 +79,8 @@ pub(super) struct Queue {
     pub(super) submit: bool,
     gathering: HashMap<Arc<str>, Vec<Batch>>,
     pub(super) waiting: Waiting,
+    /// What files take that are being written for batches.
+    pub(super) sealing: usize,
     pub(super) stock: Stock,
     /// Set while there is something to do for who may wait for the disk, and not yet said.
     pub(super) wants_keeper: bool,
@@ -104,6 +107,7 @@ impl Queue {
             submit: false,
             gathering: HashMap::new(),
             waiting: Waiting::default(),
+            sealing: 0,
             stock: Stock::new(spool, spool_bytes),
             wants_keeper: false,
             newest: Order::default(),
@@ -118,16 +122,76 @@ impl Queue {
         let used = self.granted + self.sealed;
         match &self.stock.spool {
             Some(spool) if !spool.is_failing() => {
-                let most = self.limits.spool_bytes as u64;
-                let others = spool.used_by_others().min(most);
-                let on_disk = self.waiting.on_disk();
-                let own = spool.twin_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines;
-                let bytes = ((most - others) as usize).saturating_sub(own);
+                let bytes = self.room_for_files(spool) + self.stock.ready() * CHUNK_BYTES;
                 Amount { lines: bytes / OVERHEAD, bytes }
             }
             Some(_) => self.limits.buffer - (used - self.waiting.on_disk()),
             None => self.limits.buffer - used,
         }
+    }
+
+    /// What files may take that are made for lines to come.
+    pub(super) fn room_for_files(&self, spool: &Spool) -> usize {
+        let batch = self.limits.batch;
+        // Who adds and the keeper may each be about to make one.
+        let mut kept_free = 2 * Spool::twin_capacity(CHUNK_BYTES);
+        // Where batches move to files of their own, each is there twice for a moment.
+        if self.limits.spool_bytes > IN_MEMORY {
+            let file = Spool::sealed_capacity(batch.lines, batch.bytes);
+            kept_free += file.min(self.limits.spool_bytes / 4);
+        }
+        self.room_on_disk(spool).saturating_sub(kept_free)
+    }
+
+    /// What files may take at all.
+    fn room_on_disk(&self, spool: &Spool) -> usize {
+        let most = self.limits.spool_bytes as u64;
+        let others = spool.used_by_others().min(most);
+        let on_disk = self.waiting.on_disk();
+        let own = spool.twin_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines + self.sealing;
+        ((most - others) as usize).saturating_sub(own)
+    }
+
+    /// Whether a line is within the bounds that goes into another chunk.
+    pub(super) fn takes(&self, needed: Amount) -> bool {
+        match &self.stock.spool {
+            Some(spool) if !spool.is_failing() => {
+                needed.bytes <= CHUNK_BYTES && self.stock.ready() > 0
+                    || self.room_for_files(spool) >= needed.bytes.max(OVERHEAD)
+            }
+            _ => self.room().covers(needed),
+        }
+    }
+
+    /// Whether the spool's bound has no room for another chunk's file.
+    pub(super) fn lacks_file(&self, needed: Amount) -> bool {
+        let has_disk = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        has_disk && !self.takes(needed)
+    }
+
+    /// The capacity of another chunk: small for a database that is one of many, if there is room for its file.
+    pub(super) fn chunk_capacity(&self, is_warm: bool) -> usize {
+        let has_file = self.stock.spool.as_ref().is_none_or(|spool| {
+            self.stock.has_cold() || self.room_for_files(spool) > 0 || spool.is_failing()
+        });
+        if is_warm || !has_file { CHUNK_BYTES } else { COLD_CHUNK_BYTES }
+    }
+
+    /// Where the oldest batch is that is to be written to disk, if there is more in memory than so many bytes. What has
+    /// files of its own already may stay there, if the bound leaves no room for another.
+    pub(super) fn find_to_seal(&self, beyond: usize) -> Option<usize> {
+        let room = self.room_on_disk(self.stock.spool.as_ref()?);
+        let has_room = |batch: &Batch| Spool::sealed_capacity(batch.lines(), batch.len()) <= room;
+        self.waiting.find_beyond(beyond, |batch| !batch.is_spooled() || has_room(batch))
+    }
+
+    /// Takes that batch; with what its file takes, which counts as [`sealing`](Self::sealing) from here on.
+    pub(super) fn take_to_seal(&mut self, beyond: usize) -> Option<(Batch, usize)> {
+        let index = self.find_to_seal(beyond)?;
+        let batch = self.waiting.due.remove(index)?;
+        let file = Spool::sealed_capacity(batch.lines(), batch.len());
+        self.sealing += file;
+        Some((batch, file))
     }
 
     /// What to grant a shard that needs `needed`: a part of what is left before the bounds or the trigger, so that
@@ -138,7 +202,7 @@ impl Queue {
         if !self.submit {
             lines = lines.min(self.limits.trigger_size.saturating_sub(self.granted.lines));
         }
-        if lines < needed.lines || room.bytes < needed.bytes {
+        if lines < needed.lines || !self.takes(needed) {
             return None;
         }
         let lines = (lines / 8).clamp(lines.min(16), 256);
@@ -263,7 +327,7 @@ impl Queue {
         most_bytes: usize,
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
-        let is_readable = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        let is_readable = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
         let batch = self.waiting.take(is_readable, is_open)?;
         if batch.is_on_disk() { Some(batch) } else { self.cut(batch, most_bytes) }
     }
@@ -320,7 +384,7 @@ impl Queue {
     /// Drops the oldest lines that wait until `needed` fits: of what is on disk a batch at a time. Returns false if that
     /// cannot be.
     pub(super) fn drop_oldest(&mut self, needed: Amount) -> bool {
-        while !self.room().covers(needed) {
+        while !self.takes(needed) {
             if let Some(oldest) = self.waiting.take_oldest_on_disk() {
                 let (order, amount) = (oldest.order, oldest.amount());
                 self.stock.recycle_batch(oldest);

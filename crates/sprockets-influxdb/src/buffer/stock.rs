@@ -158,28 +158,41 @@ impl Stock {
         self.leftovers.twins.extend(chunk.begin(database, precision));
     }
 
+    /// Gives up twins that are not in use. Returns how many are to be ready from here on.
+    pub(super) fn give_up_twins(&mut self) -> usize {
+        let cold = self.spare_cold.drain(..).filter_map(|mut chunk| chunk.take_twin());
+        self.leftovers.twins.extend(cold);
+        self.leftovers.twins.extend(self.spare.iter_mut().filter_map(Chunk::take_twin));
+        self.wanted = self.wanted.min(READY);
+        self.wanted
+    }
+
+    /// How many chunks with twins are there.
+    pub(super) fn ready(&self) -> usize {
+        self.spare.iter().filter(|chunk| chunk.has_twin()).count()
+    }
+
+    pub(super) fn has_cold(&self) -> bool {
+        !self.spare_cold.is_empty()
+    }
+
     /// How many chunks with twins are missing.
     pub(super) fn missing(&self) -> usize {
         let works = self.spool.as_ref().is_some_and(|spool| !spool.is_failing());
-        let ready = self.spare.iter().filter(|chunk| chunk.has_twin()).count();
-        if works { self.wanted.saturating_sub(ready) } else { 0 }
+        if works { self.wanted.saturating_sub(self.ready()) } else { 0 }
     }
 
     pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
         for mut chunk in chunks {
             chunk.clear();
-            let spare = match chunk.capacity() {
-                CHUNK_BYTES => &mut self.spare,
-                COLD_CHUNK_BYTES if chunk.has_twin() => &mut self.spare_cold,
-                _ => {
-                    self.leftovers.twins.extend(chunk.take_twin());
-                    continue;
+            let has_twin = chunk.has_twin();
+            match chunk.capacity() {
+                CHUNK_BYTES if self.spare.len() < self.most => self.spare.push(chunk),
+                CHUNK_BYTES => chunk.take_twin().into_iter().for_each(|twin| self.equip(twin)),
+                COLD_CHUNK_BYTES if has_twin && self.spare_cold.len() < self.most => {
+                    self.spare_cold.push(chunk);
                 }
-            };
-            if spare.len() < self.most {
-                spare.push(chunk);
-            } else {
-                self.leftovers.twins.extend(chunk.take_twin());
+                _ => self.leftovers.twins.extend(chunk.take_twin()),
             }
         }
     }

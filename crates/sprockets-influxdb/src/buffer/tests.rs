@@ -8,6 +8,8 @@ use super::*;
 
 mod crashes;
 mod spooled;
+mod turns;
+mod windows;
 
 fn limits() -> Limits {
     Limits {

@@ -70,15 +70,17 @@ impl Waiting {
         }
     }
 
-    /// Takes the oldest batch that is in memory, if they take up more than so many bytes.
-    pub(super) fn take_beyond(&mut self, bytes: usize) -> Option<Batch> {
-        let index = self.due.iter().position(|batch| !batch.stays)?;
-        if self.has_beyond(bytes) { self.due.remove(index) } else { None }
-    }
-
-    /// Whether batches take up more than so many bytes of memory, which the lines of small ones are the least part of.
-    pub(super) fn has_beyond(&self, bytes: usize) -> bool {
-        self.due.iter().filter(|batch| !batch.stays).map(Batch::capacity).sum::<usize>() > bytes
+    /// Where the oldest batch is that is in memory and `chosen`, if all of them take up more than so many bytes of it, which
+    /// the lines of small ones are the least part of.
+    pub(super) fn find_beyond(
+        &self,
+        bytes: usize,
+        chosen: impl Fn(&Batch) -> bool,
+    ) -> Option<usize> {
+        let may_leave = |batch: &&Batch| !batch.stays;
+        let used = self.due.iter().filter(may_leave).map(Batch::capacity).sum::<usize>();
+        let is_it = |batch: &Batch| !batch.stays && chosen(batch);
+        if used > bytes { self.due.iter().position(is_it) } else { None }
     }
 
     /// The oldest batch whose lines may be dropped.

@@ -193,19 +193,10 @@ fn slot_info(slots: &Path, name: &str) -> io::Result<SlotInfo> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(error),
     };
-    let (mut files, mut strays) = (Vec::new(), Vec::new());
-    for entry in Files.list(&directory)? {
-        let path = directory.join(&entry.name);
-        match slot::form(&entry.name) {
-            Some((number, form)) if entry.kind == EntryKind::File => {
-                files.push((number, FileInfo::new(path, form.into(), entry.bytes, is_alive)));
-            }
-            _ if entry.name == LOCK => {}
-            _ => strays.push(path),
-        }
-    }
-    files.sort_by_key(|(number, _)| *number);
-    let files = files.into_iter().map(|(_, file)| file).collect();
+    let (found, strays) = slot::files(&Files, &directory)?;
+    let files = found.into_iter();
+    let files = files.map(|file| FileInfo::new(file.path, file.form.into(), file.bytes, is_alive));
+    let files = files.collect();
     let process = name.split('-').next().and_then(|process| process.parse().ok());
     Ok(SlotInfo { name: name.to_owned(), process, is_alive, files, strays })
 }

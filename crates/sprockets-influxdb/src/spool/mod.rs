@@ -65,6 +65,8 @@ pub(crate) struct Spool {
     syncing: Mutex<()>,
     /// Set while the disk does not do what it is asked to: then it is not asked by the application's threads.
     is_failing: AtomicBool,
+    /// Set while it does not even read: a full disk does, and it is what is read and delivered that makes room there.
+    is_unreadable: AtomicBool,
     /// Names that have to be synced before they survive a loss of power.
     has_new_names: AtomicBool,
     used_by_others: AtomicU64,
@@ -77,8 +79,10 @@ struct Own {
     slot: Option<Arc<Slot>>,
     /// Why it is failing, until it was told.
     failure: Option<String>,
-    /// Slots whose processes are no more, by their directories: those that are ours now, or that cannot be.
+    /// Slots whose processes are no more, by their directories: those that are ours now.
     seen: Vec<PathBuf>,
+    /// Slots that are not for us, of which that was told.
+    told: Vec<PathBuf>,
 }
 
 /// What became of lines that were to be sealed.
@@ -142,6 +146,7 @@ impl Spool {
             own: Mutex::default(),
             syncing: Mutex::default(),
             is_failing: AtomicBool::new(false),
+            is_unreadable: AtomicBool::new(false),
             has_new_names: AtomicBool::new(false),
             used_by_others: AtomicU64::new(0),
             twin_bytes: AtomicUsize::new(0),
@@ -155,6 +160,10 @@ impl Spool {
 
     pub(crate) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable.load(Ordering::Relaxed)
     }
 
     /// Bytes in the directory that are not this process's.
@@ -171,13 +180,23 @@ impl Spool {
     }
 
     fn new_twin(&self, bytes: usize) -> io::Result<Twin> {
-        let capacity = (bytes + bytes / 8 + 2 * MOST_HEADER_BYTES).next_multiple_of(4096);
+        let capacity = Self::twin_capacity(bytes);
         let slot = self.slot()?;
         let path = slot.open_path();
         let map = self.disk.map_new(&path, capacity)?;
         self.twin_bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
         Ok(Twin::new(map, path, slot))
+    }
+
+    /// What the file takes that has so many bytes of lines in memory.
+    pub(crate) fn twin_capacity(bytes: usize) -> usize {
+        (bytes + bytes / 8 + 2 * MOST_HEADER_BYTES).next_multiple_of(4096)
+    }
+
+    /// What a sealed file takes at most.
+    pub(crate) fn sealed_capacity(lines: usize, bytes: usize) -> usize {
+        bytes + lines * MARK + 4 * MOST_HEADER_BYTES
     }
 
     /// Removes the file of a twin that is not used again.
@@ -278,6 +297,7 @@ impl Spool {
                 use io::ErrorKind::{InvalidData, InvalidInput, NotFound};
                 let is_for_good = matches!(error.kind(), NotFound | InvalidData | InvalidInput);
                 if !is_for_good && stored.failures.fetch_add(1, Ordering::Relaxed) + 1 < READS {
+                    self.is_unreadable.store(true, Ordering::Relaxed);
                     self.fail("be read", &error);
                     return None;
                 }
@@ -374,19 +394,23 @@ impl Spool {
         Ok(())
     }
 
-    /// Tries whether a disk that was failing does again all that is asked of it.
-    pub(crate) fn retry(&self, bytes: usize) -> Option<Twin> {
+    /// Tries whether a disk that was failing does again all that is asked of it. Returns so many twins if it does.
+    pub(crate) fn retry(&self, bytes: usize, count: usize) -> Option<Vec<Twin>> {
         self.forget_gone_slot();
-        let works = self.new_twin(bytes).and_then(|twin| {
-            let synced = if self.is_synced() { self.try_sync() } else { Ok(()) };
-            if let Err(error) = synced {
-                self.discard_twin(twin);
-                return Err(error);
-            }
-            Ok(twin)
-        });
+        self.is_unreadable.store(false, Ordering::Relaxed);
+        let mut twins = Vec::new();
+        let mut works = Ok(());
+        while works.is_ok() && twins.len() < count {
+            works = self.new_twin(bytes).map(|twin| twins.push(twin));
+        }
+        if works.is_ok() && self.is_synced() {
+            works = self.try_sync();
+        }
         self.is_failing.store(works.is_err(), Ordering::Relaxed);
-        works.ok()
+        if works.is_err() {
+            twins.drain(..).for_each(|twin| self.discard_twin(twin));
+        }
+        works.is_ok().then_some(twins)
     }
 
     /// Has a new slot made where somebody removed this process's.

@@ -2,6 +2,7 @@
 //! by this one. What is not ours, or not to be understood, is left alone.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
@@ -50,32 +51,50 @@ impl Spool {
         }
     }
 
-    /// Takes over a slot whose process is no more, if there is one.
-    pub(crate) fn adopt(&self) -> Option<Adopted> {
+    /// Takes over a slot whose process is no more, if there is one, or says why one is not for us.
+    pub(crate) fn adopt(&self) -> Option<Result<Adopted, String>> {
         let slots = self.root.join("slots");
         let entries = self.disk.list(&slots).ok()?;
         let is_there =
             |seen: &PathBuf| entries.iter().any(|entry| slots.join(&entry.name) == *seen);
-        lock(&self.own).seen.retain(is_there);
+        {
+            let mut own = lock(&self.own);
+            own.seen.retain(is_there);
+            own.told.retain(is_there);
+        }
         for entry in entries {
             let directory = slots.join(&entry.name);
             if entry.kind != EntryKind::Directory || self.is_known(&directory) {
                 continue;
             }
-            // One of another user's is not for us, and says so each time.
-            if let Ok(Some(slot)) = Slot::adopt(&self.disk, directory.clone()) {
-                lock(&self.own).seen.push(directory);
-                // What its process had not synced was not promised; what is counted as recovered is.
-                if let Some(error) =
-                    self.is_synced().then(|| self.sync_names(&slot).err()).flatten()
-                {
-                    self.fail("be synced", &error);
+            match Slot::adopt(&self.disk, directory.clone()) {
+                Ok(Some(slot)) => {
+                    lock(&self.own).seen.push(directory);
+                    return Some(Ok(self.adopted(slot)));
                 }
-                let (files, strays) = slot.files().unwrap_or_default();
-                return Some(Adopted { slot, files: files.into(), strays });
+                // One of another user's, who may have permitted it at the next look.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let told = &mut lock(&self.own).told;
+                    if !told.contains(&directory) {
+                        let slot = directory.display();
+                        let problem = format!("{slot} of the spool is left alone: {error}");
+                        told.push(directory);
+                        return Some(Err(problem));
+                    }
+                }
+                _ => {}
             }
         }
         None
+    }
+
+    fn adopted(&self, slot: Arc<Slot>) -> Adopted {
+        // What its process had not synced was not promised; what is counted as recovered is.
+        if let Some(error) = self.is_synced().then(|| self.sync_names(&slot).err()).flatten() {
+            self.fail("be synced", &error);
+        }
+        let (files, strays) = slot.files().unwrap_or_default();
+        Adopted { slot, files: files.into(), strays }
     }
 
     fn is_known(&self, directory: &Path) -> bool {

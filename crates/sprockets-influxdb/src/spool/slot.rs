@@ -98,21 +98,26 @@ impl Slot {
 
     /// Its files, oldest first, and what there is that is none of ours.
     pub(super) fn files(&self) -> io::Result<(Vec<Found>, Vec<PathBuf>)> {
-        let mut files = Vec::new();
-        let mut strays = Vec::new();
-        for entry in self.disk.list(&self.directory)? {
-            let path = self.directory.join(&entry.name);
-            match form(&entry.name) {
-                Some((number, form)) if entry.kind == EntryKind::File => {
-                    files.push((number, Found { path, form, bytes: entry.bytes }));
-                }
-                _ if entry.name == LOCK => {}
-                _ => strays.push(path),
-            }
-        }
-        files.sort_by_key(|(number, _)| *number);
-        Ok((files.into_iter().map(|(_, found)| found).collect(), strays))
+        files(&*self.disk, &self.directory)
     }
+}
+
+/// The files of a slot, oldest first, and what there is that is none of ours.
+pub(super) fn files(disk: &dyn Disk, directory: &Path) -> io::Result<(Vec<Found>, Vec<PathBuf>)> {
+    let mut files = Vec::new();
+    let mut strays = Vec::new();
+    for entry in disk.list(directory)? {
+        let path = directory.join(&entry.name);
+        match form(&entry.name) {
+            Some((number, form)) if entry.kind == EntryKind::File => {
+                files.push((number, Found { path, form, bytes: entry.bytes }));
+            }
+            _ if entry.name == LOCK => {}
+            _ => strays.push(path),
+        }
+    }
+    files.sort_by_key(|(number, _)| *number);
+    Ok((files.into_iter().map(|(_, found)| found).collect(), strays))
 }
 
 /// A file of a slot.

@@ -1,5 +1,6 @@
 //! What is recorded is what a real influxd returns.
 
+mod count;
 mod model;
 mod process;
 mod property;

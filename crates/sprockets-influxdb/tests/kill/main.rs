@@ -9,7 +9,6 @@ mod child;
 mod damage;
 mod figures;
 #[path = "../influxd/server.rs"]
-#[allow(dead_code)]
 mod influxd;
 mod journal;
 #[path = "../influxd/process.rs"]

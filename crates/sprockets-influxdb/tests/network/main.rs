@@ -1,12 +1,13 @@
 //! Faults of the network between the client and a real influxd, and of that influxd: whatever was taken is there once
 //! when the fault is over, no flush waits for the fault's end, and the books balance at every look.
 
+#[path = "../common/apart.rs"]
+mod apart;
 mod bounds;
 mod cuts;
 mod link;
 mod namespace;
 mod outages;
-#[allow(dead_code)]
 #[path = "../influxd/process.rs"]
 mod process;
 mod proxy;
@@ -14,7 +15,6 @@ mod random;
 mod replies;
 mod requests;
 mod scene;
-#[allow(dead_code)]
 #[path = "../influxd/server.rs"]
 mod server;
 

@@ -1,44 +1,8 @@
-//! What only the kernel can do to a network or to a disk, where nobody else sees it: in a namespace, in a process of its
-//! own. Skipped where there are none, or where they are not for us.
-
-use std::process::Command;
+//! What only the kernel can do to a network.
 
 use super::TIMEOUT;
+use super::apart::{enter, is_inside, run};
 use super::scene::Scene;
-
-const INSIDE: &str = "NETWORK_IN_A_NAMESPACE";
-
-/// Whether this process is one that [`enter`] started: outside, it is not to touch interfaces and mounts.
-pub(crate) fn is_inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
-}
-
-/// Runs a test of this binary in namespaces of these kinds, as the options of `unshare` name them.
-#[allow(clippy::print_stdout)]
-pub(crate) fn enter(kinds: &[&str], test: &str) {
-    let as_root = [kinds, &["--map-root-user"]].concat();
-    let Some(kinds) = [kinds, &as_root]
-        .into_iter()
-        .find(|kinds| run("unshare", &[kinds, &["true"][..]].concat()))
-    else {
-        println!("skipped: no namespace can be made here");
-        return;
-    };
-    let binary = std::env::current_exe().unwrap();
-    let mut process = Command::new("unshare");
-    process.env(INSIDE, "1");
-    process.args(kinds).arg(binary).args(["--exact", test, "--ignored", "--nocapture"]);
-    let output = process.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    told.lines().filter(|line| line.contains("skipped: ")).for_each(|line| println!("{line}"));
-    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("1 passed"), "{told}");
-}
-
-/// Runs a command. Tells whether there is one, and it succeeds.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
-}
 
 #[test]
 fn an_interface_that_goes_down_costs_no_point() {

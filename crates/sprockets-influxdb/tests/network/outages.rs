@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 
-use super::namespace::{enter, is_inside, run};
+use super::apart::{enter, is_inside, run};
 use super::scene::Scene;
 use super::server::Influxd;
 

@@ -26,7 +26,8 @@ fn spool(root: &Path) -> Spool {
 fn recover(root: &Path) -> Found {
     let spool = spool(root);
     let mut found = Found::default();
-    while let Some(mut adopted) = spool.adopt() {
+    while let Some(adopted) = spool.adopt() {
+        let Ok(mut adopted) = adopted.map_err(|told| found.told.push(told)) else { continue };
         while let Some(next) = spool.next(&mut adopted) {
             let stored = match next {
                 Ok(stored) => stored,

@@ -1,0 +1,88 @@
+//! How much each level can lose, under a steady load that crashes at any moment, in simulated time.
+
+use super::spooled::*;
+use super::*;
+use crate::config::SpoolSync;
+use crate::spool::simulated::Simulated;
+
+/// Between two measurements.
+const PACE: Duration = Duration::from_millis(10);
+const LOAD: usize = 600;
+const FLUSH_EVERY: usize = 250;
+const CRASHES: usize = 60;
+const LEVELS: [SpoolSync; 3] = [SpoolSync::Process, SpoolSync::Interval, SpoolSync::Always];
+
+/// What one crash cost.
+#[derive(Debug, Default)]
+struct Lost {
+    lines: usize,
+    /// How long before the crash the first of them was added.
+    age: Duration,
+    /// Of them, how many a flush had come after.
+    flushed: usize,
+}
+
+/// A process that records all the time, and whose server is not there.
+fn run(world: &mut World) {
+    let mut next = Duration::ZERO;
+    for number in 1..=LOAD {
+        world.clock.advance_to(number as u32 * PACE);
+        world.add_line("db", &format!("m f=1 {number}"));
+        if world.clock.now() >= next {
+            next = world.keeper.step(&world.buffer);
+        }
+        if number % FLUSH_EVERY == 0 {
+            world.flush();
+        }
+    }
+}
+
+/// What is lost when the machine loses power, or only the process ends, at an operation of the disk.
+fn crash(level: SpoolSync, operation: usize, is_machine: bool) -> Lost {
+    let mut world = World::new(Simulated::default(), level, limits());
+    world.crash_at(operation);
+    run(&mut world);
+    let (image, promises) = world.crashed();
+    // The worst: the system had written nothing out by itself.
+    let image = if is_machine { image.after_loss_of_power(|_| 0) } else { image };
+    let found = recovered(image, level);
+    assert!(found.is_subset(&promises.known), "invented: {found:?}");
+    let number = |line: &String| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap();
+    let lost: Vec<_> = promises.accepted.difference(&found).map(number).collect();
+    let now = promises.accepted.iter().map(number).max().unwrap_or_default();
+    let age = lost.iter().map(|number| (now - number) * PACE).max().unwrap_or_default();
+    let flushed = promises.synced.difference(&found).count();
+    Lost { lines: lost.len(), age, flushed }
+}
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn what_each_level_can_lose_is_no_more_than_it_says() {
+    let mut random = fastrand::Rng::with_seed(0);
+    for level in LEVELS {
+        let mut world = World::new(Simulated::default(), level, limits());
+        run(&mut world);
+        let operations = world.disk.operations();
+        for (is_machine, what) in [(false, "SIGKILL"), (true, "loss of power")] {
+            let mut worst = Lost::default();
+            for _ in 0..CRASHES {
+                let lost = crash(level, random.usize(1..operations), is_machine);
+                assert_eq!(lost.flushed, 0, "{level}, {what}: {lost:?}");
+                worst.lines = worst.lines.max(lost.lines);
+                worst.age = worst.age.max(lost.age);
+            }
+            println!("{level}, {what}: {} lines of the last {:?}", worst.lines, worst.age);
+            let most = match (level, is_machine) {
+                (_, false) => Duration::ZERO,
+                // What the system has not written out, here all: nothing is promised.
+                (SpoolSync::Process, true) => LOAD as u32 * PACE,
+                _ => Duration::from_secs(1),
+            };
+            assert!(worst.age <= most, "{level}, {what}: {worst:?}");
+            let lines = usize::from(is_machine) * (most.as_millis() / PACE.as_millis()) as usize;
+            assert!(worst.lines <= lines, "{level}, {what}: {worst:?}");
+            // That there is a window, or this would hold nothing.
+            assert!(worst.age >= most / 2, "{level}, {what}: {worst:?}");
+        }
+    }
+}
