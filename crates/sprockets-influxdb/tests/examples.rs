@@ -1,5 +1,7 @@
 //! The services of `examples/`, started as anybody would, against a real influxd.
 
+#[path = "influxd/count.rs"]
+mod count;
 #[allow(dead_code)]
 #[path = "influxd/process.rs"]
 mod process;

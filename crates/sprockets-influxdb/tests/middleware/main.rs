@@ -2,6 +2,8 @@
 
 mod actix_service;
 mod axum_service;
+#[path = "../influxd/count.rs"]
+mod count;
 mod entered;
 mod exchange;
 mod grpc;

@@ -58,13 +58,13 @@ pub(crate) fn comes_through(spool: &Path, reason: &str, mend: impl FnOnce()) {
     let stats = balanced(&client);
     assert_eq!((stats.added, stats.pending, stats.dropped.total()), (6_000, 6_000, 0), "{stats:?}");
     assert!(stats.spooled < 6_000, "{stats:?}");
-    let before = stats.spooled;
     mend();
     log.await_entry("the spool works again");
     client.flush(Duration::ZERO);
     add(&client, 6_000..6_100);
     let stats = balanced(&client);
-    assert!(stats.pending == 6_100 && stats.spooled >= before + 100, "{stats:?}");
+    // A batch counts as spooled if all its lines are, so that of the older ones more or fewer may be.
+    assert!(stats.pending == 6_100 && stats.spooled >= 100, "{stats:?}");
     let server = Server::start();
     client.reconfigure(|config| config.url(&server.url())).unwrap();
     assert!(client.flush(LONG).is_complete());
