@@ -29,6 +29,7 @@ pub(crate) use recovery::Adopted;
 pub use refused::{QuarantineEntry, QuarantineFile, QuarantineTaken};
 pub(crate) use twin::Twin;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -63,6 +64,8 @@ pub(crate) struct Spool {
     own: Mutex<Own>,
     /// One sync at a time: each returns when all before it is on disk, also what another was about.
     syncing: Mutex<()>,
+    /// Of each twin, whether it was written to since it was synced.
+    written: Mutex<HashMap<PathBuf, Arc<AtomicBool>>>,
     /// Set while the disk does not do what it is asked to: then it is not asked by the application's threads.
     is_failing: AtomicBool,
     /// Set while it does not even read: a full disk does, and it is what is read and delivered that makes room there.
@@ -145,6 +148,7 @@ impl Spool {
             sync,
             own: Mutex::default(),
             syncing: Mutex::default(),
+            written: Mutex::default(),
             is_failing: AtomicBool::new(false),
             is_unreadable: AtomicBool::new(false),
             has_new_names: AtomicBool::new(false),
@@ -186,7 +190,9 @@ impl Spool {
         let map = self.disk.map_new(&path, capacity)?;
         self.twin_bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
-        Ok(Twin::new(map, path, slot))
+        let twin = Twin::new(map, path.clone(), slot);
+        lock(&self.written).insert(path, twin.is_written().clone());
+        Ok(twin)
     }
 
     /// What the file takes that has so many bytes of lines in memory.
@@ -202,6 +208,7 @@ impl Spool {
     /// Removes the file of a twin that is not used again.
     pub(crate) fn discard_twin(&self, twin: Twin) {
         // One that stays is found by the next process, which delivers what is in it once more: that harms nobody.
+        lock(&self.written).remove(twin.path());
         let _ = self.disk.remove(twin.path());
         self.twin_bytes.fetch_sub(twin.capacity(), Ordering::Relaxed);
     }
@@ -380,11 +387,17 @@ impl Spool {
         let _one_at_a_time = lock(&self.syncing);
         let Some(slot) = lock(&self.own).slot.clone() else { return Ok(()) };
         for Found { path, form, .. } in slot.files()?.0 {
-            if form == Form::Open {
-                match self.disk.sync(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
+            let is_written = lock(&self.written).get(&path).cloned();
+            let is_synced = |flag: &Arc<AtomicBool>| !flag.swap(false, Ordering::Acquire);
+            if form != Form::Open || is_written.as_ref().is_some_and(is_synced) {
+                continue;
+            }
+            match self.disk.sync(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    is_written.inspect(|flag| flag.store(true, Ordering::Relaxed));
+                    return Err(error);
                 }
+                _ => {}
             }
         }
         if self.has_new_names.swap(false, Ordering::Relaxed) {

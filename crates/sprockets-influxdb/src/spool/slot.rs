@@ -16,7 +16,7 @@ use super::disk::{Disk, EntryKind, Lock};
 use crate::sys;
 
 /// How often a directory is made that others are quicker to lock.
-const TRIES: usize = 16;
+const TRIES: usize = 256;
 pub(super) const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";

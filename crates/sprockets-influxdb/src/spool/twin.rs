@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::Map;
 use super::format::{MARK, MOST_BYTES, Seal, UNUSED, header};
@@ -20,12 +21,19 @@ pub(crate) struct Twin {
     seal: Seal,
     /// Where the next line goes.
     at: usize,
+    /// Set by each write, and cleared by what syncs the file.
+    is_written: Arc<AtomicBool>,
 }
 
 impl Twin {
     pub(super) fn new(mut map: Map, path: PathBuf, slot: Arc<Slot>) -> Self {
         let capacity = map.bytes().len();
-        Self { map, path, _slot: slot, capacity, seal: Seal::new(0), at: 0 }
+        let is_written = Arc::new(AtomicBool::new(true));
+        Self { map, path, _slot: slot, capacity, seal: Seal::new(0), at: 0, is_written }
+    }
+
+    pub(super) fn is_written(&self) -> &Arc<AtomicBool> {
+        &self.is_written
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -75,6 +83,7 @@ impl Twin {
         place.copy_from_slice(line);
         *after = [0; MARK];
         self.map.written(start..end + MARK);
+        self.is_written.store(true, Ordering::Release);
         self.at = end;
     }
 
@@ -87,5 +96,6 @@ impl Twin {
     fn write(&mut self, at: usize, bytes: &[u8]) {
         self.map.bytes()[at..at + bytes.len()].copy_from_slice(bytes);
         self.map.written(at..at + bytes.len());
+        self.is_written.store(true, Ordering::Release);
     }
 }
