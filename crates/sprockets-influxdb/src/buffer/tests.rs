@@ -372,6 +372,16 @@ fn a_closed_door_lets_nothing_in_and_keeps_what_is_there() {
 }
 
 #[test]
+fn what_comes_after_the_end_came_too_late_also_if_there_was_no_room() {
+    let buffer = buffer(Limits { buffer: Amount { lines: 1, ..limits().buffer }, ..limits() });
+    add_numbers(&buffer, "db", 0..3);
+    buffer.begin_shutdown();
+    add_numbers(&buffer, "db", 0..4);
+    let dropped = buffer.stats().dropped;
+    assert_eq!((dropped.count(DropReason::Newest), dropped.count(DropReason::Closed)), (2, 4));
+}
+
+#[test]
 fn a_trickle_during_an_outage_becomes_full_batches() {
     let buffer = buffer(Limits { trigger_size: 1, ..limits() });
     for number in 0..20_000 {
