@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::*;
 
 mod crashes;
+#[cfg(loom)]
+mod models;
 mod spooled;
 
 fn limits() -> Limits {

@@ -31,8 +31,8 @@ pub(crate) use twin::Twin;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use disk::{Disk, Files};
 use format::{Contents, MARK, MOST_BYTES, Seal};
@@ -40,7 +40,7 @@ use quarantine::Quarantine;
 use slot::{Form, Found, Slot};
 
 use crate::config::{Precision, SpoolSync};
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// What a line costs on disk beside its bytes.
 pub(crate) const OVERHEAD: usize = MARK;
