@@ -3,15 +3,20 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz kill-harness lint matrix policy python python-docs python-lint python-test rust-test soak test
+.PHONY: bench bench-python bench-rust demo docs fuzz kill-harness lint matrix models policy python python-docs python-lint python-test rust-test soak test
 
 ## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
-test: lint docs rust-test python
+test: lint docs rust-test models python
 
 rust-test:
 	@scripts/ensure-influxd
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	$(CARGO) test --workspace --all-features
+
+## The buffer in every order that its threads may run in, by loom.
+models:
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/models \
+	  $(CARGO) test --profile models --package sprockets-influxdb --lib -- buffer::tests::models
 
 lint:
 	$(CARGO) fmt --all --check

@@ -1,13 +1,13 @@
 //! The lines of one request, for one database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::chunk::Chunk;
 use super::{Amount, Order};
 use crate::config::Precision;
 use crate::lines::{lines, lines_with_ends};
 use crate::spool::{Stored, Twin};
+use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Whole lines for one database, in pieces, and how its delivery went so far.
 #[derive(Debug)]

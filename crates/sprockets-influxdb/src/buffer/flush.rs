@@ -18,7 +18,8 @@ impl Buffer {
         let mut queue = lock(&self.queue);
         queue.door = Door::Closed;
         let flush = self.seal_for_flush(&mut queue);
-        self.decided.notify_all();
+        // Also those who found it full, and would not ask again.
+        self.tell(&queue);
         flush
     }
 

@@ -20,16 +20,15 @@ pub(crate) use keeper::Keeper;
 pub(crate) use queue::{Door, Order, Outcome};
 pub(crate) use waiting::Place;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Overflow, Precision};
 use crate::measurement::Clock;
 use crate::spool::Spool;
 use crate::stats::{DropReason, Stats};
-use crate::sync::{lock, wait};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 use queue::Queue;
 use shard::Shard;
 
@@ -102,9 +101,7 @@ pub(crate) struct Notes {
 
 impl Buffer {
     pub(crate) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>, clock: Clock) -> Self {
-        let cores = thread::available_parallelism().map_or(4, usize::from);
-        let shards: Box<[Shard]> =
-            (0..(4 * cores).next_power_of_two().clamp(4, 64)).map(|_| Shard::default()).collect();
+        let shards: Box<[Shard]> = (0..shard::count()).map(|_| Shard::default()).collect();
         let buffer = Self {
             shards,
             queue: Mutex::new(Queue::new(limits, door, spool.clone())),

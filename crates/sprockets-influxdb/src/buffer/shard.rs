@@ -2,14 +2,16 @@
 //! for each other; what a shard may take without asking is granted to it beforehand.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::thread;
 
 use super::chunk::Chunk;
 use super::{Amount, Incoming};
 use crate::config::Precision;
 use crate::spool::Twin;
 use crate::stats::{DropReason, Dropped};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, per_process, per_thread};
 
 /// A lock of its own in cache lines of its own.
 #[repr(align(128))]
@@ -143,12 +145,23 @@ impl Open {
     }
 }
 
+/// How many shards there are: a power of two, and in a model so few that threads have to share them.
+pub(super) fn count() -> usize {
+    if cfg!(all(loom, test)) {
+        return 2;
+    }
+    let cores = thread::available_parallelism().map_or(4, usize::from);
+    (4 * cores).next_power_of_two().clamp(4, 64)
+}
+
 /// Which of so many shards is this thread's. `count` is a power of two.
 #[inline]
 pub(super) fn index_for_this_thread(count: usize) -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
+    per_process! {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+    }
+    per_thread! {
+        static INDEX: Cell<Option<usize>> = Cell::new(None);
     }
     INDEX.with(|index| {
         let mine = index.get().unwrap_or_else(|| {

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::*;
 
 mod crashes;
+#[cfg(loom)]
+mod models;
 mod spooled;
 mod turns;
 mod windows;
@@ -371,6 +372,16 @@ fn a_closed_door_lets_nothing_in_and_keeps_what_is_there() {
     add_numbers(&buffer, "db", 0..1);
     assert_eq!(buffer.stats().dropped.count(DropReason::Closed), 6, "closed for good");
     assert_eq!(take_all(&buffer).len(), 1);
+}
+
+#[test]
+fn what_comes_after_the_end_came_too_late_also_if_there_was_no_room() {
+    let buffer = buffer(Limits { buffer: Amount { lines: 1, ..limits().buffer }, ..limits() });
+    add_numbers(&buffer, "db", 0..3);
+    buffer.begin_shutdown();
+    add_numbers(&buffer, "db", 0..4);
+    let dropped = buffer.stats().dropped;
+    assert_eq!((dropped.count(DropReason::Newest), dropped.count(DropReason::Closed)), (2, 4));
 }
 
 #[test]

@@ -4,10 +4,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Amount;
 use super::batch::{Batch, Turn};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Batches of the backlog that may be on their way at once.
 const BACKLOG_AT_ONCE: usize = 2;

@@ -2,14 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::{Client, Core};
 use crate::stats::Report;
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 use crate::sys;
 
 /// How often a flush that may be interrupted asks whether it is.

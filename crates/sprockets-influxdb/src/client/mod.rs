@@ -8,8 +8,8 @@ pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,7 +23,7 @@ use crate::line_protocol::RawLine;
 use crate::measurement::{Clock, Line, Measurement, Timestamp};
 use crate::spool::Spool;
 use crate::stats::{DropReason, Report, Stats};
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 use crate::sys;
 use active::Active;
 

@@ -25,14 +25,14 @@ pub(crate) use threads::Threads;
 pub(crate) use transport::Transport;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buffer::{Batch, Buffer, Outcome, Place};
 use crate::config::Rejected;
 use crate::measurement::Clock;
-use crate::sync::lock;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Mutex, lock};
 use news::News;
 use schedule::{Failure, Pass, Schedule};
 use transport::{Attempt, Cause, Scope, Verdict, Which};
@@ -375,5 +375,5 @@ impl Sender {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

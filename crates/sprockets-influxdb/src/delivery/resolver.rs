@@ -2,7 +2,6 @@
 //! and its own resolver starts a thread for each: a third of the cost of a request.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use ureq::Error;
@@ -11,7 +10,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// As long as a resolver's answer is used again: far below the time to live that names of servers usually have.
 const REMEMBERED: Duration = Duration::from_secs(10);

@@ -2,13 +2,13 @@
 //! to the buffer; before it sends, it calls another to listen: one that rests, or a new one. So a signal wakes one thread,
 //! however many rest.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Sender, Step};
 use crate::buffer::{Buffer, Keeper};
 use crate::measurement::Clock;
-use crate::sync::{lock, wait};
+use crate::sync::{Condvar, Mutex, lock, wait};
 use crate::sys;
 
 /// A thread that was not called for so long ends.

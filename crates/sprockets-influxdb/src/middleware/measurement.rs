@@ -1,12 +1,12 @@
 //! The measurement of a request, as its handler has it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::recording::{Progress, Shared};
 use crate::measurement::{FieldValue, Measurement};
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// The measurement of the request that is being handled, for tags, fields and timings of the handler's own. What it sets
 /// wins over what the middleware would record by the same name. Clones are the same measurement; what is set after the

@@ -32,8 +32,8 @@ pub(crate) use twin::Twin;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use disk::{Disk, Files};
 use format::{Contents, MARK, MOST_BYTES, Seal};
@@ -41,7 +41,7 @@ use quarantine::Quarantine;
 use slot::{Form, Found, Slot};
 
 use crate::config::{Precision, SpoolSync};
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// What a line costs on disk beside its bytes.
 pub(crate) const OVERHEAD: usize = MARK;

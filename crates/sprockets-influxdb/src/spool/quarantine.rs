@@ -9,12 +9,12 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::disk::{Disk, EntryKind};
 use crate::config::Precision;
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// A file of the quarantine is not written to any more when it has so many bytes.
 const FILE_BYTES: u64 = 1 << 20;

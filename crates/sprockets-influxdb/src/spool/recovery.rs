@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::disk::EntryKind;
@@ -14,7 +14,7 @@ use super::slot::{Form, Found, Slot};
 use super::{MOST_FILE_BYTES, Spool, Stored};
 use crate::config::Precision;
 use crate::measurement::Clock;
-use crate::sync::{lock, wait};
+use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// A slot that was taken over, whose files are looked at one by one.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use super::disk::{Disk, Entry, EntryKind, Lock, Map};
-use crate::sync::lock;
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
