@@ -1,4 +1,4 @@
-//! An actix-web service whose requests are recorded in InfluxDB: `cargo run --example actix-web --features actix`.
+//! An actix-web service whose requests are recorded in InfluxDB: `cargo run --bin actix-web`.
 //!
 //! The `INFLUXDB_*` variables say where; the database is `example`. `PORT` is the service's (8000).
 

@@ -1,4 +1,4 @@
-//! An axum service whose requests are recorded in InfluxDB: `cargo run --example axum --features axum`.
+//! An axum service whose requests are recorded in InfluxDB: `cargo run --bin axum`.
 //!
 //! The `INFLUXDB_*` variables say where; the database is `example`. `PORT` is the service's (8000).
 

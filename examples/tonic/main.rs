@@ -1,4 +1,4 @@
-//! A gRPC service whose calls are recorded in InfluxDB: `cargo run --example tonic --features tower`.
+//! A gRPC service whose calls are recorded in InfluxDB: `cargo run --bin tonic`.
 //!
 //! The `INFLUXDB_*` variables say where; the database is `example`. `PORT` is the service's (8000). The service is the
 //! health check that every client of gRPC knows, so that nothing has to be generated.

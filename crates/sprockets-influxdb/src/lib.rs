@@ -164,8 +164,6 @@
 //! assert_eq!(error.to_string(), r#"measurement "empty" has no field: set at least one"#);
 //! # Ok::<(), sprockets_influxdb::Error>(())
 //! ```
-// The README's examples are compiled, and run, with these.
-#![cfg_attr(all(doctest, feature = "actix", feature = "axum"), doc = include_str!("../../../README.md"))]
 
 mod buffer;
 mod client;

@@ -1,29 +1,25 @@
 //! One measurement for each request of an [actix-web](https://docs.rs/actix-web) application.
 //!
 //! ```no_run
-//! use actix_web::{App, HttpMessage, HttpRequest, HttpServer, Responder, get};
+//! use actix_web::{App, HttpMessage, HttpRequest, HttpServer, web};
 //! use sprockets_influxdb::actix::InfluxDb;
 //! use sprockets_influxdb::{Client, Config, RequestMeasurement};
 //!
-//! #[get("/greetings/{name}")]
-//! async fn greet(request: HttpRequest) -> impl Responder {
+//! async fn greet(request: HttpRequest) -> &'static str {
 //!     if let Some(measurement) = request.extensions().get::<RequestMeasurement>() {
 //!         measurement.set_field("rows", 3);
 //!     }
 //!     "Hello, world"
 //! }
 //!
-//! #[actix_web::main]
-//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let client = Client::new(Config::from_env()?)?;
-//!     let requests = InfluxDb::new(client.clone(), "example", "request");
-//!     HttpServer::new(move || App::new().wrap(requests.clone()).service(greet))
-//!         .bind("127.0.0.1:8000")?
-//!         .run()
-//!         .await?;
-//!     client.shutdown_async().await;
-//!     Ok(())
-//! }
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(Config::from_env()?)?;
+//! let requests = InfluxDb::new(client.clone(), "example", "request");
+//! let service = move || App::new().wrap(requests.clone()).route("/greetings/{name}", web::get().to(greet));
+//! HttpServer::new(service).bind("127.0.0.1:8000")?.run().await?;
+//! client.shutdown_async().await;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! What is recorded is [listed](crate::middleware). The endpoint is the pattern of the resource that matched, the handler

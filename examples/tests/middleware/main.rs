@@ -2,19 +2,19 @@
 
 mod actix_service;
 mod axum_service;
-#[path = "../influxd/count.rs"]
+#[path = "../../../crates/sprockets-influxdb/tests/influxd/count.rs"]
 mod count;
 mod entered;
 mod exchange;
 mod grpc;
 mod guards;
 #[allow(dead_code)]
-#[path = "../influxd/process.rs"]
+#[path = "../../../crates/sprockets-influxdb/tests/influxd/process.rs"]
 mod process;
 mod promises;
 mod scanner;
 #[allow(dead_code)]
-#[path = "../influxd/server.rs"]
+#[path = "../../../crates/sprockets-influxdb/tests/influxd/server.rs"]
 mod server;
 
 use std::net::SocketAddr;

@@ -1,16 +1,15 @@
 //! The services of `examples/`, started as anybody would, against a real influxd.
 
-#[path = "influxd/count.rs"]
+#[path = "../../crates/sprockets-influxdb/tests/influxd/count.rs"]
 mod count;
 #[allow(dead_code)]
-#[path = "influxd/process.rs"]
+#[path = "../../crates/sprockets-influxdb/tests/influxd/process.rs"]
 mod process;
 #[allow(dead_code)]
-#[path = "influxd/server.rs"]
+#[path = "../../crates/sprockets-influxdb/tests/influxd/server.rs"]
 mod server;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use server::Influxd;
@@ -26,15 +25,13 @@ struct Service {
 }
 
 impl Service {
-    fn start(example: &str, influxd: &Influxd) -> Self {
-        let mut process = Command::new(binary(example))
+    fn start(program: &str, influxd: &Influxd) -> Self {
+        let mut process = Command::new(program)
             .env("INFLUXDB_URL", influxd.url())
             .env("PORT", "0")
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{example}: {error}: `cargo build --examples` makes it")
-            });
+            .expect("started");
         let mut output = BufReader::new(process.stdout.take().expect("piped"));
         let mut url = String::new();
         output.read_line(&mut url).expect("a URL");
@@ -65,13 +62,6 @@ impl Drop for Service {
     }
 }
 
-/// Where cargo puts an example, seen from where it puts a test.
-fn binary(example: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this program");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
-    profile.join("examples").join(example)
-}
-
 /// What there is once: endpoint and status of each point.
 fn recorded(influxd: &Influxd, measurement: &str, endpoint: &str, status: &str) -> u64 {
     let query = format!(
@@ -81,10 +71,10 @@ fn recorded(influxd: &Influxd, measurement: &str, endpoint: &str, status: &str) 
     result["results"][0]["series"][0]["values"][0][1].as_u64().unwrap_or_default()
 }
 
-fn an_http_service(example: &str) {
+fn an_http_service(program: &str) {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("example");
-    let service = Service::start(example, &influxd);
+    let service = Service::start(program, &influxd);
     assert_eq!(service.get("/"), 200);
     assert_eq!(service.get("/greetings/you"), 200);
     assert_eq!(service.get("/greetings/me"), 200);
@@ -99,19 +89,19 @@ fn an_http_service(example: &str) {
 
 #[test]
 fn axum() {
-    an_http_service("axum");
+    an_http_service(env!("CARGO_BIN_EXE_axum"));
 }
 
 #[test]
 fn actix_web() {
-    an_http_service("actix-web");
+    an_http_service(env!("CARGO_BIN_EXE_actix-web"));
 }
 
 #[test]
 fn tonic() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("example");
-    let service = Service::start("tonic", &influxd);
+    let service = Service::start(env!("CARGO_BIN_EXE_tonic"), &influxd);
     let url = service.url.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
