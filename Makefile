@@ -3,7 +3,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz kill-harness lint matrix models policy python python-docs python-lint python-test rust-test soak test
+.PHONY: bench bench-python bench-rust demo docs fuzz kill-harness lint matrix miri models policy python python-docs python-lint python-test rust-test sanitize soak test
 
 ## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -76,6 +76,14 @@ fuzz:
 ## Licences and sources of the dependencies, each feature by itself, the oldest Rust.
 policy:
 	@scripts/policy
+
+## What only computes, in Miri.
+miri:
+	@scripts/miri
+
+## Buffer and spool under AddressSanitizer and ThreadSanitizer; SANITIZERS names one of them.
+sanitize:
+	@scripts/sanitize
 
 ## This project beside its peers, as ratios in one run; `make bench SECTIONS="encoding adding"` for some of Rust's.
 bench: bench-rust bench-python

@@ -393,9 +393,9 @@ mod tests {
 
     #[test]
     fn a_byte_is_plain_exactly_if_it_may_stand_anywhere() {
-        for byte in 0..=u8::MAX {
+        for byte in (0..=u8::MAX).step_by(if cfg!(miri) { 31 } else { 1 }) {
             let special = matches!(byte, 0..=b' ' | b'!' | b'"' | b',' | b'=' | b'\\' | 0x7f);
-            for len in 1..40 {
+            for len in (1..40).step_by(if cfg!(miri) { 13 } else { 1 }) {
                 for at in 0..len {
                     let mut bytes = vec![b'x'; len];
                     bytes[at] = byte;
@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_special_byte_is_found_wherever_it_stands() {
-        for len in 1..50 {
+        for len in (1..50).step_by(if cfg!(miri) { 13 } else { 1 }) {
             for at in 0..len {
                 for (special, expected) in [(" ", "\\ "), (",", "\\,"), ("=", "\\="), ("\0", "\\ ")]
                 {
