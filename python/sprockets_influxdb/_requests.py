@@ -89,10 +89,10 @@ class Requests(Generic[_Subject]):
     def is_recording(self) -> bool:
         return self._recorder is not None
 
-    def asgi(self, scope: dict[str, Any], subject: _Subject) -> "_native.Request | None":
+    def asgi(self, scope: Any) -> "_native.Request | None":
         """Begins with a request that ASGI describes; ``None`` if it is not to be recorded."""
         recorder = self._recorder
-        if recorder is None or (self._skip is not None and self._skips(subject)):
+        if recorder is None or (self._skip is not None and self._skips(scope)):
             return None
         try:
             return recorder.asgi(scope)
@@ -131,7 +131,8 @@ def warn(error: BaseException) -> None:
         LOGGER.warning("a request is not recorded as it should be: %s: %s", kind, error)
 
 
-def handler_name(handler: object) -> str:
+@functools.lru_cache(maxsize=1_000)
+def handler_name(handler: Any) -> str:
     """``module.qualname`` of a function or a class, or of the class of what is neither."""
     while isinstance(handler, functools.partial):
         handler = handler.func

@@ -5,7 +5,7 @@ route, but not where it is mounted or included, so the routes are gone through o
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from sprockets_influxdb._requests import handler_name
 
@@ -14,12 +14,14 @@ _MOST = 1_000
 
 
 class Route(NamedTuple):
-    """A way to an endpoint."""
+    """What leads to an endpoint."""
 
     template: str
     handler: str | None
-    #: What the whole path matches.
-    pattern: "re.Pattern[str]"
+
+
+#: A route, and what the whole path matches.
+_Way: TypeAlias = tuple[Route, "re.Pattern[str]"]
 
 
 class Routes:
@@ -27,8 +29,10 @@ class Routes:
 
     def __init__(self) -> None:
         self._router: object = None
+        #: What can be reached in one way only, by its identity.
+        self.plain: dict[int, Route] = {}
         #: The ways to a route, or to an endpoint, by its identity; it is kept, so that this stays its own.
-        self._known: dict[int, tuple[object, list[Route]]] = {}
+        self._known: dict[int, tuple[object, list[_Way]]] = {}
 
     def of(self, scope: dict[str, Any]) -> Route | None:
         """The route that a request took; ``None`` if no route matched."""
@@ -44,14 +48,12 @@ class Routes:
                 continue
             known = self._known.get(id(target)) or self._late(target)
             ways = known[1]
-            if len(ways) == 1:
-                return ways[0]
-            for way in ways:
-                if way.pattern.fullmatch(_path(scope)):
-                    return way
+            for route, pattern in ways:
+                if len(ways) == 1 or pattern.fullmatch(_path(scope)):
+                    return route
         return None
 
-    def _late(self, target: object) -> tuple[object, list[Route]]:
+    def _late(self, target: object) -> tuple[object, list[_Way]]:
         """Routes can be added while the application runs."""
         self._look()
         return self._known.setdefault(id(target), (target, []))
@@ -62,8 +64,9 @@ class Routes:
         for targets, way in _ways(getattr(self._router, "routes", ()), ""):
             for target in targets:
                 ways = self._known.setdefault(id(target), (target, []))[1]
-                if all(way.template != known.template for known in ways):
+                if way[0] not in [route for route, _ in ways]:
                     ways.append(way)
+        self.plain = {key: ways[0][0] for key, (_, ways) in self._known.items() if len(ways) == 1}
 
 
 def _path(scope: dict[str, Any]) -> str:
@@ -72,7 +75,7 @@ def _path(scope: dict[str, Any]) -> str:
     return path.removeprefix(root) if root else path
 
 
-def _ways(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[object], Route]]:
+def _ways(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[object], _Way]]:
     """What leads to an endpoint, each with what tells that it was taken."""
     for route in _with_included(routes):
         original = getattr(route, "original_route", route)
@@ -86,8 +89,8 @@ def _ways(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[object], Ro
             # A path that none of these matches is not matched.
             yield from _ways(inner, template)
             continue
-        handler = None if endpoint is None else handler_name(endpoint)
-        way = Route(template or "/", handler, _pattern(template, is_mount=not hasattr(original, "endpoint")))
+        handler = None if endpoint is None else handler_name.__wrapped__(endpoint)
+        way = Route(template or "/", handler), _pattern(template, is_mount=not hasattr(original, "endpoint"))
         yield [target for target in (original, endpoint) if target is not None], way
 
 

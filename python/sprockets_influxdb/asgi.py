@@ -1,6 +1,7 @@
 """One measurement for each request of an ASGI application, as of Starlette and FastAPI."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -15,6 +16,8 @@ _Message: TypeAlias = MutableMapping[str, Any]
 _Receive: TypeAlias = Callable[[], Awaitable[_Message]]
 _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 _App: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
+
+_clock = time.perf_counter
 
 
 class InfluxDBMiddleware:
@@ -65,24 +68,44 @@ class InfluxDBMiddleware:
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         kind = scope["type"]
-        if kind == "lifespan" and self._requests.is_recording:
-            return await self.app(scope, receive, _flushing(send))
-        request = None
-        if kind in ("http", "websocket") and isinstance(scope, dict):
-            request = self._requests.asgi(scope, scope)
+        if kind != "http" and kind != "websocket":
+            if kind == "lifespan" and self._requests.is_recording:
+                send = _flushing(send)
+            return await self.app(scope, receive, send)
+        request = self._requests.asgi(scope)
         if request is None:
             return await self.app(scope, receive, send)
+        # Of most responses these are all there is to know. They are kept here, as the interpreter's code is in the
+        # processor's caches, and the native module's is not.
+        started, status, began, ended, length, is_gone = _clock(), None, 0.0, None, 0, False
 
         async def received() -> _Message:
+            nonlocal is_gone
             message = await receive()
             request.received(message)
+            is_gone = is_gone or (status is None and message["type"] == "http.disconnect")
             return message
 
         async def sent(message: _Message) -> None:
-            request.sends(message)
+            nonlocal status, began, ended, length
+            sending = message["type"]
+            if is_gone:
+                pass
+            elif sending == "http.response.body":
+                length += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    ended = _clock() - started
+            elif sending == "http.response.start":
+                status, began = message["status"], _clock() - started
+            else:
+                request.sends(message)
             try:
                 await send(message)
             except OSError:
+                if sending == "http.response.start":
+                    status = None
+                elif sending == "http.response.body":
+                    length -= len(message.get("body", b""))
                 request.refused(message)
                 raise
 
@@ -97,9 +120,11 @@ class InfluxDBMiddleware:
             raise
         finally:
             try:
-                route = self._routes.of(scope)
+                if status is not None:
+                    request.responded(status, began, ended, length)
+                route = self._routes.plain.get(id(scope.get("route"))) or self._routes.of(scope)
                 if route is not None:
-                    request.route(route.template, route.handler)
+                    request.route(*route)
             except Exception as error:
                 warn(error)
             request.end()

@@ -8,7 +8,7 @@ from typing import Any
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 
-from sprockets_influxdb._native import MEASUREMENT, Request
+from sprockets_influxdb._native import Request
 from sprockets_influxdb._requests import handler_name, warn
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
 
@@ -54,15 +54,16 @@ class _Middleware(InfluxDBMiddleware):
 
 def _routed() -> None:
     """Flask has routed the request, and not called the view."""
-    request: Request | None = flask.request.environ.get(_REQUEST)
-    if request is None:
+    request = flask.request._get_current_object()  # type: ignore[attr-defined]
+    recorded: Request | None = request.environ.get(_REQUEST)
+    if recorded is None:
         return
     try:
-        flask.g.influxdb = flask.request.environ[MEASUREMENT]
-        rule = flask.request.url_rule or _rule_of_other_methods()
+        flask.g.influxdb = recorded.measurement
+        rule = request.url_rule or _rule_of_other_methods()
         if rule is not None:
             view: Any = flask.current_app.view_functions.get(rule.endpoint)
-            request.route(rule.rule, handler_name(getattr(view, "view_class", view)))
+            recorded.route(rule.rule, handler_name(getattr(view, "view_class", view)))
     except Exception as error:
         warn(error)
 

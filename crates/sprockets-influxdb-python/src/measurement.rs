@@ -232,7 +232,7 @@ impl Measurement {
             database: database.clone_ref(py).into_any(),
             name: name.clone_ref(py).into_any(),
             tags: Items::of_base_tags_where(py, is_free),
-            fields: Items::none(),
+            fields: Items::List(Vec::new()),
             stamp: Stamp::now(),
         }
     }

@@ -200,6 +200,9 @@ fn with_header<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> T) -> Opt
         return Some(take(&String::from_utf8_lossy(bytes.as_bytes())));
     }
     let text = text(value.cast::<PyString>().ok()?).ok()?;
+    if text.is_ascii() {
+        return Some(take(&text));
+    }
     let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
     match bytes.as_deref().map(String::from_utf8_lossy) {
         Some(text) => Some(take(&text)),
@@ -236,7 +239,6 @@ struct Progress {
     content_length: u64,
     request_length: Option<u64>,
     received: u64,
-    has_trailers: bool,
     is_given_up: bool,
     exception: Option<String>,
 }
@@ -256,67 +258,65 @@ impl Progress {
 
 #[pymethods]
 impl Request {
-    /// The route that matched, and who handles it; `None` for what is not known.
+    /// The template of the route that matched, and who handles it.
     #[pyo3(signature = (endpoint, handler))]
-    fn route(&mut self, endpoint: Option<Py<PyString>>, handler: Option<Py<PyString>>) {
-        (self.endpoint, self.handler) = (endpoint, handler);
+    fn route(&mut self, endpoint: Py<PyString>, handler: Option<Py<PyString>>) {
+        (self.endpoint, self.handler) = (Some(endpoint), handler);
     }
 
-    /// An application sends this message of ASGI.
-    fn sends(&mut self, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some((message, kind)) = Message::of(message) else { return Ok(()) };
+    /// The application sends this message of ASGI.
+    fn sends(&mut self, message: &Bound<'_, PyAny>) {
+        let Some(message) = Message::of(message) else { return };
         // What is sent to a client that was gone before is not sent.
         if self.progress.is_given_up && self.progress.began.is_none() {
-            return Ok(());
+            return;
         }
-        match kind.to_str()? {
-            "http.response.start" | "websocket.http.response.start" => {
-                self.begin(message.number("status").unwrap_or(500));
-                self.progress.has_trailers = message.flag("trailers");
-            }
-            "websocket.accept" => self.begin(101),
-            "websocket.close" if self.progress.began.is_none() => self.begin(403),
-            "http.response.trailers" if !message.flag("more_trailers") => self.end_body(),
-            _ => {
+        match message.kind.to_str().unwrap_or_default() {
+            "http.response.body" | "http.response.zerocopysend" | "http.response.pathsend" => {
                 self.progress.content_length += message.length();
-                let is_last = matches!(
-                    kind.to_str()?,
-                    "http.response.body" | "http.response.zerocopysend" | "http.response.pathsend"
-                );
-                if is_last && !self.progress.has_trailers && !message.flag("more_body") {
+                if !message.flag(intern!(message.dict.py(), "more_body")) {
                     self.end_body();
                 }
             }
+            "http.response.start" | "websocket.http.response.start" => {
+                self.begin(message.number(intern!(message.dict.py(), "status")).unwrap_or(500));
+            }
+            "http.response.trailers" => self.end_body(),
+            "websocket.accept" => self.begin(101),
+            "websocket.close" if self.progress.began.is_none() => self.begin(403),
+            "websocket.send" | "websocket.http.response.body" => {
+                self.progress.content_length += message.length();
+            }
+            _ => {}
         }
-        Ok(())
     }
 
     /// The server could not send that message, as the client is gone.
-    fn refused(&mut self, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some((message, kind)) = Message::of(message) else { return Ok(()) };
+    fn refused(&mut self, message: &Bound<'_, PyAny>) {
+        let Some(message) = Message::of(message) else { return };
+        let kind = message.kind.to_str().unwrap_or_default();
         if matches!(
-            kind.to_str()?,
+            kind,
             "http.response.start" | "websocket.http.response.start" | "websocket.accept"
         ) {
             self.progress.began = None;
             self.give_up();
-        } else if self.progress.began.is_some() {
+        } else {
             self.progress.content_length =
                 self.progress.content_length.saturating_sub(message.length());
         }
-        Ok(())
     }
 
     /// The application has got this message of ASGI.
     fn received(&mut self, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some((message, kind)) = Message::of(message) else { return Ok(()) };
-        match kind.to_str()? {
+        let Some(message) = Message::of(message) else { return Ok(()) };
+        match message.kind.to_str()? {
             "http.disconnect" | "websocket.disconnect" if self.progress.began.is_none() => {
                 self.give_up()
             }
             "http.request" => {
                 self.progress.received += message.length();
-                if !message.flag("more_body") {
+                if !message.flag(intern!(message.dict.py(), "more_body")) {
                     self.progress.request_length.get_or_insert(self.progress.received);
                 }
             }
@@ -370,6 +370,24 @@ impl Request {
         if self.progress.exception.is_none() {
             self.progress.is_given_up = true;
         }
+    }
+
+    /// As [`sends`](Self::sends), of a response whose messages were looked at already: when it began and ended, in seconds
+    /// since the request did, and the bytes of its body.
+    #[pyo3(signature = (status, began, ended, content_length))]
+    fn responded(
+        &mut self,
+        status: &Bound<'_, PyAny>,
+        began: f64,
+        ended: Option<f64>,
+        content_length: u64,
+    ) {
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let progress = &mut self.progress;
+        progress.status_code = Some(status.extract().unwrap_or(500));
+        progress.began = Some(seconds(began));
+        progress.ended = progress.ended.or(ended.map(seconds));
+        progress.content_length += content_length;
     }
 
     /// The request has ended. Never raises.
@@ -470,45 +488,48 @@ impl Drop for Request {
 }
 
 /// A message of ASGI.
-struct Message<'a, 'py>(&'a Bound<'py, PyDict>);
+struct Message<'a, 'py> {
+    dict: &'a Bound<'py, PyDict>,
+    kind: Bound<'py, PyString>,
+}
 
 impl<'a, 'py> Message<'a, 'py> {
-    fn of(message: &'a Bound<'py, PyAny>) -> Option<(Self, Bound<'py, PyString>)> {
-        let message = message.cast::<PyDict>().ok()?;
-        let kind = message.get_item(intern!(message.py(), "type")).ok()??;
-        Some((Self(message), kind.cast_into().ok()?))
+    fn of(message: &'a Bound<'py, PyAny>) -> Option<Self> {
+        let dict = message.cast::<PyDict>().ok()?;
+        let kind = dict.get_item(intern!(dict.py(), "type")).ok()??;
+        Some(Self { dict, kind: kind.cast_into().ok()? })
     }
 
-    fn get(&self, name: &str) -> Option<Bound<'py, PyAny>> {
-        self.0.get_item(name).ok()?
+    fn get(&self, name: &Bound<'py, PyString>) -> Option<Bound<'py, PyAny>> {
+        self.dict.get_item(name).ok()?.filter(|value| !value.is_none())
     }
 
-    fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| value.is_truthy().unwrap_or_default())
+    fn flag(&self, name: &Bound<'py, PyString>) -> bool {
+        let value = self.get(name);
+        value.is_some_and(|value| value.is_truthy().unwrap_or_default())
     }
 
-    fn number(&self, name: &str) -> Option<u16> {
+    fn number(&self, name: &Bound<'py, PyString>) -> Option<u16> {
         self.get(name)?.extract().ok()
     }
 
-    /// Bytes of a body, a websocket's message or a file that it carries.
+    /// Bytes of the body, the websocket's message or the file that it carries.
     fn length(&self) -> u64 {
-        let py = self.0.py();
-        let item = |name: &Bound<'py, PyString>| self.0.get_item(name).ok()?;
-        if let Some(body) = item(intern!(py, "body")).or_else(|| item(intern!(py, "bytes"))) {
-            if !body.is_none() {
-                return body.len().unwrap_or_default() as u64;
-            }
+        let py = self.dict.py();
+        if let Some(bytes) =
+            self.get(intern!(py, "body")).or_else(|| self.get(intern!(py, "bytes")))
+        {
+            return bytes.len().unwrap_or_default() as u64;
         }
-        if let Some(text) = item(intern!(py, "text")) {
+        if let Some(text) = self.get(intern!(py, "text")) {
             let text = text.cast::<PyString>().ok();
             return text.and_then(|text| Some(text.to_str().ok()?.len())).unwrap_or_default()
                 as u64;
         }
-        if let Some(count) = item(intern!(py, "count")) {
+        if let Some(count) = self.get(intern!(py, "count")) {
             return count.extract().unwrap_or_default();
         }
-        let path = item(intern!(py, "path")).and_then(|path| path.extract::<String>().ok());
+        let path = self.get(intern!(py, "path")).and_then(|path| path.extract::<String>().ok());
         path.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len())
     }
 }
