@@ -81,7 +81,7 @@ bench-rust:
 
 bench-python: $(VENV)/built
 	@scripts/ensure-influxd
-	$(VENV)/bin/pip install --quiet questdb
+	$(VENV)/bin/pip install --quiet --group bench
 	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 sprockets-influxdb==2.2.1
 	SEED=target/2.2.1 $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
 

@@ -51,11 +51,13 @@ class TestWhatIsRecorded:
         assert point.tags == {
             "http.route": "(unmatched)", "http.request.method": "_OTHER", "http.response.status_code": "200"
         }  # fmt: skip
-        assert sorted(point.fields) == ["client.address", "http.server.request.duration", "http.server.response.body.size"]
+        assert sorted(point.fields) == [
+            "client.address",
+            "http.server.request.duration",
+            "http.server.response.body.size",
+        ]
 
-    def test_many_valued_ones_are_tags_if_so_asked(
-        self, recording: Recording, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_many_valued_ones_are_tags_if_so_asked(self, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", "true")
         monkeypatch.setenv("INFLUXDB_TAG_CORRELATION_ID", "on")
         point = recorded(recording, hello, headers=[(b"correlation-id", b"42")])
@@ -190,7 +192,9 @@ class TestEnds:
         async def receive() -> Any:
             await asyncio.sleep(0)
 
-        coroutine = InfluxDBMiddleware(waiting, database="db")(web.scope(), receive, receive)
+        async def send(message: Any) -> None: ...
+
+        coroutine = InfluxDBMiddleware(waiting, database="db")(web.scope(), receive, send)
         coroutine.send(None)
         coroutine.close()
         assert status_and_length(recording.point()) == ("499", 0)

@@ -11,9 +11,9 @@ from sprockets_influxdb import testing
 
 pytest.importorskip("django")
 
-from django.test import override_settings  # noqa: E402
+from django.test import override_settings
 
-import web_django  # noqa: E402
+import web_django
 
 INTERFACES = pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 
@@ -89,7 +89,7 @@ def test_a_body_that_is_abandoned(recording: Recording) -> None:
 
 
 def test_a_client_gone_before_the_response(recording: Recording) -> None:
-    received = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+    received: list[web.Message] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
     web.asgi(web_django.asgi(), *received, path="/waiting")
     point = recording.point()
     assert (point.tags["endpoint"], point.tags["status_code"]) == ("/waiting", "499")

@@ -9,11 +9,12 @@ import web
 from serving import Recording
 from sprockets_influxdb import testing
 
-flask = pytest.importorskip("flask")
+pytest.importorskip("flask")
 
-from flask.views import MethodView  # noqa: E402
+import flask
+from flask.views import MethodView
 
-from sprockets_influxdb.flask import InfluxDB, init_app  # noqa: E402
+from sprockets_influxdb.flask import InfluxDB, init_app
 
 
 @pytest.fixture

@@ -165,7 +165,9 @@ class Scanner:
         return bytes(self.random.choices(range(256), k=self.random.choice([1, 10, 300, 10_000])))
 
     def options(self) -> dict[str, Any]:
-        headers = [(name, self.header()) for name in (b"correlation-id", b"content-length", b"x-real-ip", self.header())]
+        headers = [
+            (name, self.header()) for name in (b"correlation-id", b"content-length", b"x-real-ip", self.header())
+        ]
         method = self.random.choice(["GET", "get", "PROPFIND", self.text()])
         return {"path": f"/{self.text()}", "method": method, "headers": headers}
 

@@ -48,7 +48,7 @@ def is_one(recording: Recording, status_code: str, content_length: int) -> None:
 class TestWhatIsRecorded:
     def test_of_a_request(self, recording: Recording) -> None:
         variables = {"HTTP_CORRELATION_ID": "42", "CONTENT_LENGTH": "7"}
-        web.wsgi(middleware(answering([b"Hello"])), web.environ(method="POST", **variables))
+        web.wsgi(middleware(answering([b"Hello"])), web.environ("/", "POST", **variables))
         point = recording.point()
         assert point.tags == {"endpoint": "(unmatched)", "method": "POST", "status_code": "200"}
         assert (point.fields["correlation_id"], point.fields["remote_ip"]) == ("42", "192.0.2.1")
@@ -92,7 +92,7 @@ class TestEnds:
 
     @pytest.mark.parametrize("body", [[b"Hello"], parts])
     def test_of_head_has_no_body(self, recording: Recording, body: Any) -> None:
-        web.wsgi(middleware(answering(body)), web.environ(method="HEAD"), parts=0)
+        web.wsgi(middleware(answering(body)), web.environ("/", "HEAD"), parts=0)
         is_one(recording, "200", 0)
 
     def test_written_by_the_callable(self, recording: Recording) -> None:
@@ -166,7 +166,7 @@ class TestEnds:
 
     def test_the_length_of_a_body_is_still_told(self) -> None:
         class Body(list[bytes]):
-            pass
+            def close(self) -> None: ...
 
         body: Any = middleware(answering(Body([b"Hello"])))(web.environ(), lambda *_: None)
         assert len(body) == 1
@@ -204,5 +204,5 @@ class TestFiles:
             start_response("200 OK", [])
             return environ["wsgi.file_wrapper"](file)
 
-        environment = web.environ(**{"wsgi.file_wrapper": wsgiref.util.FileWrapper})
+        environment = web.environ("/", "GET", **{"wsgi.file_wrapper": wsgiref.util.FileWrapper})
         return middleware(application)(environment, lambda *_: None)

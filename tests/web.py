@@ -72,7 +72,7 @@ def asgi(
     return sent
 
 
-def environ(path: str = "/", method: str = "GET", **more: Any) -> dict[str, Any]:
+def environ(path: str = "/", method: str = "GET", /, **more: Any) -> dict[str, Any]:
     variables: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "REMOTE_ADDR": "192.0.2.1", **more}
     wsgiref.util.setup_testing_defaults(variables)
     return variables

@@ -85,7 +85,7 @@ def breaking(request: Any) -> StreamingHttpResponse:
 
 
 def file(request: Any) -> FileResponse:
-    return FileResponse(open(__file__, "rb"))  # noqa: SIM115
+    return FileResponse(open(__file__, "rb"))
 
 
 class Page(View):

@@ -97,7 +97,8 @@ class Requests(Generic[_Subject]):
         try:
             return recorder.asgi(scope)
         except Exception as error:
-            return self._give_up(error)
+            self._give_up(error)
+            return None
 
     def wsgi(self, environ: dict[str, Any], subject: _Subject) -> "_native.Request | None":
         """Begins with a request that WSGI describes; ``None`` if it is not to be recorded."""
@@ -107,7 +108,8 @@ class Requests(Generic[_Subject]):
         try:
             return recorder.wsgi(environ)
         except Exception as error:
-            return self._give_up(error)
+            self._give_up(error)
+            return None
 
     def _skips(self, subject: _Subject) -> bool:
         assert self._skip is not None

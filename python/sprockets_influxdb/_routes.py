@@ -4,7 +4,7 @@ route, but not where it is mounted or included, so the routes are gone through o
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
 from sprockets_influxdb._requests import handler_name
@@ -34,7 +34,7 @@ class Routes:
         #: The ways to a route, or to an endpoint, by its identity; it is kept, so that this stays its own.
         self._known: dict[int, tuple[object, list[_Way]]] = {}
 
-    def of(self, scope: dict[str, Any]) -> Route | None:
+    def of(self, scope: MutableMapping[str, Any]) -> Route | None:
         """The route that a request took; ``None`` if no route matched."""
         router = scope.get("router")
         if router is None:
@@ -69,7 +69,7 @@ class Routes:
         self.plain = {key: ways[0][0] for key, (_, ways) in self._known.items() if len(ways) == 1}
 
 
-def _path(scope: dict[str, Any]) -> str:
+def _path(scope: MutableMapping[str, Any]) -> str:
     """The path as it was before anything was mounted; servers have the root path in it or not."""
     path, root = str(scope.get("path", "")), str(scope.get("app_root_path", scope.get("root_path", "")))
     return path.removeprefix(root) if root else path

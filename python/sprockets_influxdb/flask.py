@@ -1,5 +1,5 @@
-"""One measurement for each request of a Flask application. This module needs Flask; the rest of the package does not load
-it.
+"""One measurement for each request of a Flask application. This module needs Flask; the rest of the package does not
+load it.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,9 +24,9 @@ class InfluxDB:
         app = Flask(__name__)
         influxdb = InfluxDB(app, database="example")
 
-    or, with a factory, ``influxdb = InfluxDB(database="example")`` and later ``influxdb.init_app(app)``. The options are
-    those of :class:`sprockets_influxdb.wsgi.InfluxDBMiddleware`. ``endpoint`` is the rule, ``/users/<int:user>``, and
-    ``handler`` the view. Views find the measurement at ``flask.g.influxdb``.
+    or, with a factory, ``influxdb = InfluxDB(database="example")`` and later ``influxdb.init_app(app)``. The options
+    are those of :class:`sprockets_influxdb.wsgi.InfluxDBMiddleware`. ``endpoint`` is the rule, ``/users/<int:user>``,
+    and ``handler`` the view. Views find the measurement at ``flask.g.influxdb``.
     """
 
     def __init__(self, app: flask.Flask | None = None, **options: Any) -> None:

@@ -14,12 +14,14 @@ _App: TypeAlias = Callable[..., Iterable[bytes]]
 
 
 class InfluxDBMiddleware:
-    """Records each request of a WSGI application: ``application = InfluxDBMiddleware(application, database="example")``.
+    """Records each request of a WSGI application::
+
+        application = InfluxDBMiddleware(application, database="example")
 
     The handler finds the measurement at ``environ["sprockets_influxdb.measurement"]``, for tags, fields and timings of
     its own, which win. WSGI knows no routes: ``endpoint`` is ``(unmatched)`` unless the handler sets it; for Flask see
-    :mod:`sprockets_influxdb.flask`, for Django :mod:`sprockets_influxdb.django`. What is recorded when the server closes
-    the response.
+    :class:`sprockets_influxdb.flask.InfluxDB`, for Django :class:`sprockets_influxdb.django.InfluxDBMiddleware`. A
+    request is recorded when the server closes the response.
 
     :param app: the application
     :param database: the database (bucket) of the measurements
@@ -83,7 +85,7 @@ class InfluxDBMiddleware:
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             return _watched_file(request, body)
-        if type(body) in (list, tuple):
+        if isinstance(body, list | tuple) and not hasattr(body, "close"):
             # There is nothing between this and the server's writing it, nor does the server tell of its end.
             for data in body:
                 request.sent(data)
@@ -141,7 +143,7 @@ class _SizedBody(_Body):
         return len(self._body)
 
 
-def _watched_file(request: Request, body: Any) -> Any:
+def _watched_file(request: Request, body: Any) -> Iterable[bytes]:
     """A file that the server sends by a way of its own: it stays what the server knows it by, and is recorded when the
     server closes it. How much was sent is told by where the file is then.
     """
@@ -165,7 +167,7 @@ def _watched_file(request: Request, body: Any) -> Any:
         request.sent_length(_left(file, start))
         request.complete()
         request.end()
-    return body
+    return body  # type: ignore[no-any-return]
 
 
 def _position(file: Any) -> int:
