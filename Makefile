@@ -28,7 +28,7 @@ python-lint: $(VENV)/built
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/stubtest --allowlist tests/stubtest-allowlist sprockets_influxdb
+	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist sprockets_influxdb
 
 python-test: $(VENV)/built
 	@scripts/ensure-influxd

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import sprockets_influxdb as influxdb
+import test_processes
 import web
 from sprockets_influxdb.asgi import InfluxDBMiddleware
 
@@ -213,6 +214,32 @@ def test_a_scanner_of_10000_requests_makes_no_series(influxd: Any, database: str
     assert series(influxd, database) == before == 4
 
 
+class Receiver(test_processes.Receiver):
+    """Hands on to influxd what it is sent, and tells when it was enough."""
+
+    def __init__(self, influxd: Any, database: str) -> None:
+        self.has_more = threading.Condition()
+        super().__init__(influxd, database)
+
+    def receive(self, path: str, body: bytes) -> int:
+        status = super().receive(path, body)
+        with self.has_more:
+            self.has_more.notify_all()
+        return status
+
+    def wait_for(self, count: int) -> None:
+        with self.has_more:
+            assert self.has_more.wait_for(lambda: self.lines["request"] >= count, test_processes.DEADLINE)
+
+    def __enter__(self) -> "Receiver":
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
 class Example:
     """An example of the repository's, as a process."""
 
@@ -221,6 +248,7 @@ class Example:
             listener.bind(("127.0.0.1", 0))
             self.port: int = listener.getsockname()[1]
         variables = {"DATABASE": database, "INFLUXDB_URL": url, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        variables["INFLUXDB_TRIGGER_SIZE"] = "1"
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "examples" / name / "app.py")],
             env={**os.environ, **variables},
@@ -262,16 +290,16 @@ class Example:
     ],
 )
 def test_an_example_records_its_requests(influxd: Any, database: str, name: str, endpoint: str) -> None:
-    with Example(name, influxd.url, database) as example:
+    with Receiver(influxd, database) as receiver, Example(name, receiver.url, database) as example:
         for path in ("/users/17", "/stream", "/fail", "/nowhere"):
             web.get(example.port, path)
-        # The development servers of Flask and Django end without those that are not done.
-        if name in ("fastapi", "tornado"):
-            web.hang_up(example.port, "/stream")
+        web.hang_up(example.port, "/stream")
+        # Development servers end without the requests that are not done.
+        receiver.wait_for(5)
     found = points(influxd, database)
     assert {key: len(rows) for key, rows in found.items()} == {
         (endpoint, "200"): 1,
-        ("/stream", "200"): 2 if name in ("fastapi", "tornado") else 1,
+        ("/stream", "200"): 2,
         ("/fail", "500"): 1,
         ("(unmatched)", "404"): 1,
     }, "".join(example.output)

@@ -133,9 +133,17 @@ def warn(error: BaseException) -> None:
         LOGGER.warning("a request is not recorded as it should be: %s: %s", kind, error)
 
 
-@functools.lru_cache(maxsize=1_000)
-def handler_name(handler: Any) -> str:
+def handler_name(handler: object) -> str:
     """``module.qualname`` of a function or a class, or of the class of what is neither."""
+    try:
+        return _handler_name(handler)
+    except TypeError:
+        # One that has no hash.
+        return _handler_name.__wrapped__(handler)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _handler_name(handler: Any) -> str:
     while isinstance(handler, functools.partial):
         handler = handler.func
     handler = inspect.unwrap(handler) if callable(handler) else handler

@@ -89,7 +89,7 @@ def _ways(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[object], _W
             # A path that none of these matches is not matched.
             yield from _ways(inner, template)
             continue
-        handler = None if endpoint is None else handler_name.__wrapped__(endpoint)
+        handler = None if endpoint is None else handler_name(endpoint)
         way = Route(template or "/", handler), _pattern(template, is_mount=not hasattr(original, "endpoint"))
         yield [target for target in (original, endpoint) if target is not None], way
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.conf import settings
+from django import conf
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.signals import got_request_exception
 
@@ -36,7 +36,7 @@ class InfluxDBMiddleware:
     async_capable = True
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
-        options = getattr(settings, "INFLUXDB_REQUESTS", {})
+        options = getattr(conf.settings, "INFLUXDB_REQUESTS", {})
         if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
             options = {"INFLUXDB_REQUESTS that are no dict": options}
         self._requests: Requests[Any] = Requests(**options)
