@@ -119,15 +119,12 @@ class InfluxDBMiddleware:
             request.give_up()
             raise
         finally:
+            route = None
             try:
-                if status is not None:
-                    request.responded(status, began, ended, length)
                 route = self._routes.plain.get(id(scope.get("route"))) or self._routes.of(scope)
-                if route is not None:
-                    request.route(*route)
             except Exception as error:
                 warn(error)
-            request.end()
+            request.end_with(status, began, ended, length, route)
 
 
 def _flushing(send: _Send) -> _Send:

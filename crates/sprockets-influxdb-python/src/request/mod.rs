@@ -1,214 +1,27 @@
 //! Requests under way, as the middlewares for ASGI, WSGI and Django tell of them. What is recorded, and by which names, is
 //! the core's `middleware::Vocabulary`; what the handler sets itself in the measurement wins.
 
-use std::fs;
+mod headers;
+mod message;
+mod recorder;
+
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::PyString;
 use sprockets_influxdb as core;
-use sprockets_influxdb::middleware::{
-    CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED, Vocabulary, cut,
-};
+use sprockets_influxdb::middleware::{CLIENT_CLOSED_REQUEST, Property, UNMATCHED, Vocabulary, cut};
 
-use crate::client::{add, is_enabled};
+use crate::client::add;
 use crate::measurement::Measurement;
 use crate::value::text;
+use headers::with_header;
+use message::Message;
+pub(crate) use recorder::Recorder;
 
 /// Where a request's handler finds its measurement: in an ASGI scope, or a WSGI environment.
 pub(crate) const MEASUREMENT: &str = "sprockets_influxdb.measurement";
-
-/// Begins with requests: what a middleware is told once.
-#[pyclass(frozen, module = "sprockets_influxdb._native")]
-pub(crate) struct Recorder {
-    database: Py<PyString>,
-    name: Py<PyString>,
-    vocabulary: Vocabulary,
-    correlation_id: Header,
-    remote_ip: Option<Header>,
-}
-
-/// The name of a header, as ASGI and WSGI have it.
-struct Header {
-    name: String,
-    variable: Py<PyString>,
-}
-
-impl Header {
-    fn new(py: Python<'_>, name: &str) -> Self {
-        let variable = format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
-        Self { name: name.to_ascii_lowercase(), variable: PyString::new(py, &variable).unbind() }
-    }
-}
-
-#[pymethods]
-impl Recorder {
-    #[new]
-    #[pyo3(signature = (database, measurement, names, leave_out, tags, correlation_id_header, remote_ip_header))]
-    fn new(
-        database: &Bound<'_, PyString>,
-        measurement: &Bound<'_, PyString>,
-        names: &str,
-        leave_out: Vec<String>,
-        tags: Vec<String>,
-        correlation_id_header: &str,
-        remote_ip_header: Option<&str>,
-    ) -> PyResult<Self> {
-        let py = database.py();
-        let names = match names {
-            "sprockets" => Names::Sprockets,
-            "opentelemetry" => Names::OpenTelemetry,
-            _ => {
-                let message =
-                    format!("names is {names:?}: expected \"sprockets\" or \"opentelemetry\"");
-                return Err(PyValueError::new_err(message));
-            }
-        };
-        let mut vocabulary = Vocabulary::new(names);
-        for name in leave_out {
-            vocabulary.leave_out(property("leave_out", &name)?);
-        }
-        for name in tags {
-            vocabulary.make_tag(property("tags", &name)?);
-        }
-        Ok(Self {
-            database: database.clone().unbind(),
-            name: measurement.clone().unbind(),
-            vocabulary,
-            correlation_id: Header::new(py, correlation_id_header),
-            remote_ip: remote_ip_header.map(|name| Header::new(py, name)),
-        })
-    }
-
-    /// Begins with a request that ASGI describes; `None` if it is not to be recorded.
-    fn asgi(this: &Bound<'_, Self>, scope: &Bound<'_, PyDict>) -> PyResult<Option<Request>> {
-        let py = this.py();
-        let Some(mut request) = Self::begin(this, scope)? else { return Ok(None) };
-        let own = this.get();
-        let method = scope.get_item(intern!(py, "method"))?;
-        request.method(&own.vocabulary, method.as_ref());
-        if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
-            let headers = Headers::of(&headers);
-            request.correlation_id = headers.value(&own.correlation_id);
-            request.remote_ip = own.remote_ip.as_ref().and_then(|name| headers.value(name));
-            request.progress.request_length = headers.length();
-        }
-        if request.remote_ip.is_none() {
-            let client = scope.get_item(intern!(py, "client"))?;
-            let host = client.and_then(|client| client.get_item(0).ok());
-            request.remote_ip = host.map(Bound::unbind);
-        }
-        Ok(Some(request))
-    }
-
-    /// Begins with a request that WSGI describes; `None` if it is not to be recorded.
-    fn wsgi(this: &Bound<'_, Self>, environ: &Bound<'_, PyDict>) -> PyResult<Option<Request>> {
-        let py = this.py();
-        let Some(mut request) = Self::begin(this, environ)? else { return Ok(None) };
-        let own = this.get();
-        let method = environ.get_item(intern!(py, "REQUEST_METHOD"))?;
-        request.method(&own.vocabulary, method.as_ref());
-        request.correlation_id = environ.get_item(&own.correlation_id.variable)?.map(Bound::unbind);
-        let remote_ip = match &own.remote_ip {
-            Some(header) => environ.get_item(&header.variable)?,
-            None => None,
-        };
-        let remote_ip = match remote_ip {
-            Some(addresses) => Some(addresses),
-            None => environ.get_item(intern!(py, "REMOTE_ADDR"))?,
-        };
-        request.remote_ip = remote_ip.map(Bound::unbind);
-        if let Some(length) = environ.get_item(intern!(py, "CONTENT_LENGTH"))? {
-            request.progress.request_length =
-                with_header(&length, |text| text.trim().parse().ok()).flatten();
-        }
-        Ok(Some(request))
-    }
-}
-
-impl Recorder {
-    fn begin(this: &Bound<'_, Self>, place: &Bound<'_, PyDict>) -> PyResult<Option<Request>> {
-        let (py, own) = (this.py(), this.get());
-        // Who comes first records it, where there are two of these middlewares.
-        if !is_enabled(py)? || place.contains(intern!(py, MEASUREMENT))? {
-            return Ok(None);
-        }
-        let is_free = |name: &str| {
-            Property::named(name).and_then(|property| own.vocabulary.name(property)) != Some(name)
-        };
-        let measurement = Measurement::of_request(py, &own.database, &own.name, is_free);
-        let measurement = Bound::new(py, measurement)?;
-        place.set_item(intern!(py, MEASUREMENT), &measurement)?;
-        Ok(Some(Request {
-            recorder: this.clone().unbind(),
-            measurement: measurement.unbind(),
-            method: None,
-            is_head: false,
-            correlation_id: None,
-            remote_ip: None,
-            endpoint: None,
-            handler: None,
-            progress: Progress::default(),
-            started: Instant::now(),
-            is_recorded: false,
-        }))
-    }
-}
-
-fn property(option: &str, name: &str) -> PyResult<Property> {
-    Property::named(name).ok_or_else(|| {
-        let names: Vec<_> = Property::names().collect();
-        PyValueError::new_err(format!(
-            "{option} has {name:?}: expected some of {}",
-            names.join(", ")
-        ))
-    })
-}
-
-/// The headers of an ASGI scope: pairs of bytes, the names in lower case.
-struct Headers<'a, 'py>(Option<&'a Bound<'py, PyList>>);
-
-impl<'a, 'py> Headers<'a, 'py> {
-    fn of(headers: &'a Bound<'py, PyAny>) -> Self {
-        Self(headers.cast::<PyList>().ok())
-    }
-
-    fn find(&self, wanted: &[u8]) -> Option<Bound<'py, PyAny>> {
-        self.0?.iter().find_map(|header| {
-            let (name, value) = match header.cast::<PyTuple>() {
-                Ok(pair) => (pair.get_item(0).ok()?, pair.get_item(1).ok()?),
-                Err(_) => (header.get_item(0).ok()?, header.get_item(1).ok()?),
-            };
-            (name.cast::<PyBytes>().ok()?.as_bytes() == wanted).then_some(value)
-        })
-    }
-
-    fn value(&self, header: &Header) -> Option<Py<PyAny>> {
-        self.find(header.name.as_bytes()).map(Bound::unbind)
-    }
-
-    fn length(&self) -> Option<u64> {
-        with_header(&self.find(b"content-length")?, |text| text.trim().parse().ok()).flatten()
-    }
-}
-
-/// Calls `take` with a header's text. ASGI has bytes, WSGI the same bytes as characters.
-fn with_header<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> T) -> Option<T> {
-    if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Some(take(&String::from_utf8_lossy(bytes.as_bytes())));
-    }
-    let text = text(value.cast::<PyString>().ok()?).ok()?;
-    if text.is_ascii() {
-        return Some(take(&text));
-    }
-    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    match bytes.as_deref().map(String::from_utf8_lossy) {
-        Some(text) => Some(take(&text)),
-        None => Some(take(&text)),
-    }
-}
 
 /// A request under way. It is recorded once, when it is ended, or else when nobody has it any more.
 #[pyclass(module = "sprockets_influxdb._native")]
@@ -373,21 +186,29 @@ impl Request {
     }
 
     /// As [`sends`](Self::sends), of a response whose messages were looked at already: when it began and ended, in seconds
-    /// since the request did, and the bytes of its body.
-    #[pyo3(signature = (status, began, ended, content_length))]
-    fn responded(
-        &mut self,
+    /// since the request did, and the bytes of its body; and the [`end`](Self::end).
+    #[pyo3(signature = (status, began, ended, content_length, route))]
+    fn end_with(
+        this: &Bound<'_, Self>,
         status: &Bound<'_, PyAny>,
         began: f64,
         ended: Option<f64>,
         content_length: u64,
+        route: Option<(Py<PyString>, Option<Py<PyString>>)>,
     ) {
+        let Ok(mut request) = this.try_borrow_mut() else { return };
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        let progress = &mut self.progress;
-        progress.status_code = Some(status.extract().unwrap_or(500));
-        progress.began = Some(seconds(began));
-        progress.ended = progress.ended.or(ended.map(seconds));
-        progress.content_length += content_length;
+        if !status.is_none() {
+            let progress = &mut request.progress;
+            progress.status_code = Some(status.extract().unwrap_or(500));
+            progress.began = Some(seconds(began));
+            progress.ended = progress.ended.or(ended.map(seconds));
+            progress.content_length += content_length;
+        }
+        if let Some((endpoint, handler)) = route {
+            (request.endpoint, request.handler) = (Some(endpoint), handler);
+        }
+        request.record(this.py());
     }
 
     /// The request has ended. Never raises.
@@ -398,6 +219,22 @@ impl Request {
 }
 
 impl Request {
+    fn new(recorder: &Bound<'_, Recorder>, measurement: Bound<'_, Measurement>) -> Self {
+        Self {
+            recorder: recorder.clone().unbind(),
+            measurement: measurement.unbind(),
+            method: None,
+            is_head: false,
+            correlation_id: None,
+            remote_ip: None,
+            endpoint: None,
+            handler: None,
+            progress: Progress::default(),
+            started: Instant::now(),
+            is_recorded: false,
+        }
+    }
+
     fn method(&mut self, vocabulary: &Vocabulary, method: Option<&Bound<'_, PyAny>>) {
         let method = method.and_then(|method| method.cast::<PyString>().ok());
         // A websocket's scope has none: it begins with this one.
@@ -484,53 +321,6 @@ impl Drop for Request {
                 }
             });
         }
-    }
-}
-
-/// A message of ASGI.
-struct Message<'a, 'py> {
-    dict: &'a Bound<'py, PyDict>,
-    kind: Bound<'py, PyString>,
-}
-
-impl<'a, 'py> Message<'a, 'py> {
-    fn of(message: &'a Bound<'py, PyAny>) -> Option<Self> {
-        let dict = message.cast::<PyDict>().ok()?;
-        let kind = dict.get_item(intern!(dict.py(), "type")).ok()??;
-        Some(Self { dict, kind: kind.cast_into().ok()? })
-    }
-
-    fn get(&self, name: &Bound<'py, PyString>) -> Option<Bound<'py, PyAny>> {
-        self.dict.get_item(name).ok()?.filter(|value| !value.is_none())
-    }
-
-    fn flag(&self, name: &Bound<'py, PyString>) -> bool {
-        let value = self.get(name);
-        value.is_some_and(|value| value.is_truthy().unwrap_or_default())
-    }
-
-    fn number(&self, name: &Bound<'py, PyString>) -> Option<u16> {
-        self.get(name)?.extract().ok()
-    }
-
-    /// Bytes of the body, the websocket's message or the file that it carries.
-    fn length(&self) -> u64 {
-        let py = self.dict.py();
-        if let Some(bytes) =
-            self.get(intern!(py, "body")).or_else(|| self.get(intern!(py, "bytes")))
-        {
-            return bytes.len().unwrap_or_default() as u64;
-        }
-        if let Some(text) = self.get(intern!(py, "text")) {
-            let text = text.cast::<PyString>().ok();
-            return text.and_then(|text| Some(text.to_str().ok()?.len())).unwrap_or_default()
-                as u64;
-        }
-        if let Some(count) = self.get(intern!(py, "count")) {
-            return count.extract().unwrap_or_default();
-        }
-        let path = self.get(intern!(py, "path")).and_then(|path| path.extract::<String>().ok());
-        path.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len())
     }
 }
 
