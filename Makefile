@@ -33,7 +33,7 @@ python-lint: $(VENV)/built
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/stubtest --allowlist tests/stubtest-allowlist sprockets_influxdb
+	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist sprockets_influxdb
 
 python-test: $(VENV)/built
 	@scripts/ensure-influxd
@@ -94,7 +94,7 @@ bench-rust:
 
 bench-python: $(VENV)/built
 	@scripts/ensure-influxd
-	$(VENV)/bin/pip install --quiet questdb
+	$(VENV)/bin/pip install --quiet --group bench
 	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 sprockets-influxdb==2.2.1
 	SEED=target/2.2.1 $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
 

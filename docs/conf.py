@@ -14,7 +14,7 @@ nitpick_ignore_regex = [
     # Sphinx knows nothing of these, as they are types of the stubs alone.
     ("py:class", r".*\b(_Report|_Stats|_Field|_Stage)"),
     # Not looked up, so that no network is needed.
-    ("py:.*", r"(_?asyncio|collections|contextlib|tornado|types)\..*"),
+    ("py:.*", r"(_?asyncio|collections|contextlib|flask|tornado|types)\..*"),
 ]
 
 autodoc_member_order = "bysource"

@@ -83,6 +83,24 @@ def mixin() -> None:
     figure("2.2.1's adds", (seed["us"] / seed["plain_us"] - 1) * 100, "%")
 
 
+def asgi() -> None:
+    (ours,) = rounds(5, lambda: measured("asgi"))
+    section("Processor time of a Starlette hello-world request under uvicorn, the client's left out")
+    figure("plain", ours["plain_us"], "us")
+    figure("with the middleware", ours["us"], "us")
+    figure("with prometheus-fastapi-instrumentator", ours["theirs_us"], "us")
+    at_most("the middleware adds", (ours["us"] / ours["plain_us"] - 1) * 100, 4, "%")
+    figure("prometheus-fastapi-instrumentator adds", (ours["theirs_us"] / ours["plain_us"] - 1) * 100, "%")
+
+
+def wsgi() -> None:
+    (ours,) = rounds(3, lambda: measured("wsgi"))
+    section("Processor time of a call of a Flask hello-world application, without a server")
+    figure("plain", ours["plain_us"], "us")
+    figure("with the middleware", ours["us"], "us")
+    figure("the middleware adds", (ours["us"] / ours["plain_us"] - 1) * 100, "%")
+
+
 def loop(url: str) -> None:
     ours, seed = rounds(7, lambda: measured("ours_loop", url), lambda: measured("seed_loop", url))
     section("The event loop, while 10,000 go to a server that takes them unseen")
@@ -111,7 +129,7 @@ def memory() -> None:
 
 
 def main() -> None:
-    sections = sys.argv[1:] or ["recording", "mixin", "loop", "delivering", "memory"]
+    sections = sys.argv[1:] or ["recording", "mixin", "asgi", "wsgi", "loop", "delivering", "memory"]
     for name in sections:
         if name == "loop":
             with sink.running() as url:

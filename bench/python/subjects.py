@@ -198,6 +198,131 @@ def seed_requests():
     return requests(influxdb.InfluxDBMixin)
 
 
+#: The same on several connections at a time, which keeps a server busy.
+BUSY_CLIENT = """
+import socket, sys
+port = int(sys.argv[1])
+connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+for line in sys.stdin:
+    for _ in range(int(line) // len(connections)):
+        for connection in connections:
+            connection.sendall(b"GET /hello/world HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+        for connection in connections:
+            reply = b""
+            while not reply.endswith(b"Hello, world"):
+                reply += connection.recv(65536)
+    print("done", flush=True)
+"""
+
+
+def starlette(*middleware):
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def hello(request):
+        return PlainTextResponse(f"Hello, {request.path_params['name']}")
+
+    application = Starlette(routes=[Route("/hello/{name}", hello)])
+    for add in middleware:
+        add(application)
+    return application
+
+
+def flask(*middleware):
+    from flask import Flask
+
+    application = Flask("bench")
+
+    @application.get("/hello/<name>")
+    def hello(name):
+        return f"Hello, {name}"
+
+    for add in middleware:
+        add(application)
+    return application
+
+
+def asgi():
+    """The processor time of this process, in microseconds, for a request of uvicorn's, by the applications that take
+    turns: of many short turns the fastest quarter's slowest.
+    """
+    import uvicorn
+    from prometheus_fastapi_instrumentator import Instrumentator
+
+    from sprockets_influxdb.asgi import InfluxDBMiddleware
+
+    sampled_out()
+    applications = {
+        "plain_us": starlette(),
+        "us": starlette(lambda application: application.add_middleware(InfluxDBMiddleware, database="bench")),
+        "theirs_us": starlette(lambda application: Instrumentator().instrument(application)),
+    }
+    current = None
+
+    def application(scope, receive, send):
+        return current(scope, receive, send)
+
+    count, turns = 400, 100
+
+    async def serve():
+        nonlocal current
+        options = {"access_log": False, "http": "httptools", "lifespan": "off", "log_level": "warning"}
+        config = uvicorn.Config(application, port=0, interface="asgi3", **options)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+        client = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY_CLIENT, str(port), **pipes)
+        taken = {name: [] for name in applications}
+        gc.collect()
+        for turn in range(turns):
+            for name in sorted(applications, reverse=bool(turn % 2)):
+                current = applications[name]
+                start = time.process_time()
+                client.stdin.write(b"%d\n" % count)
+                await client.stdout.readline()
+                if turn >= 4:
+                    taken[name].append((time.process_time() - start) / count * 1e6)
+        client.stdin.close()
+        await client.wait()
+        server.should_exit = True
+        await serving
+        return {name: statistics.quantiles(each)[0] for name, each in taken.items()}
+
+    return asyncio.run(serve())
+
+
+def wsgi():
+    """The same for calls of a Flask application, without a server."""
+    from sprockets_influxdb.flask import InfluxDB
+
+    sampled_out()
+    applications = {
+        "plain_us": flask(),
+        "us": flask(lambda application: InfluxDB(application, database="bench")),
+    }
+    from werkzeug.test import EnvironBuilder
+
+    environ = EnvironBuilder("/hello/world").get_environ()
+
+    def call(application):
+        body = application(dict(environ), lambda *_: None)
+        assert b"".join(body) == b"Hello, world"
+        getattr(body, "close", lambda: None)()
+
+    taken = {name: [] for name in applications}
+    for _ in range(40):
+        for name, application in applications.items():
+            start = time.process_time()
+            for _ in range(200):
+                call(application)
+            taken[name].append((time.process_time() - start) / 200 * 1e6)
+    return {name: statistics.quantiles(each)[0] for name, each in taken.items()}
+
+
 def create(url):
     body = urllib.parse.urlencode({"q": "CREATE DATABASE bench"}).encode()
     urllib.request.urlopen(f"{url}/query", body).read()

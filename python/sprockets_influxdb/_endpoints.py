@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from tornado import httputil, routing, web
 
+from sprockets_influxdb import _native
+
 #: The endpoint of requests that no rule matched.
-UNMATCHED = "(unmatched)"
+UNMATCHED = _native.UNMATCHED
 #: The endpoint of requests that were routed by rules without a pattern for the path, and without a name.
 ANY_PATH = "(any)"
 

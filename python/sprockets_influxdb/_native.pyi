@@ -8,11 +8,16 @@ from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeAlias, TypedD
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "CLIENT_CLOSED_REQUEST",
+    "MEASUREMENT",
+    "UNMATCHED",
     "VERSION",
     "Duration",
     "Fault",
     "Flush",
     "Measurement",
+    "Recorder",
+    "Request",
     "Server",
     "add_measurement",
     "base_tags",
@@ -44,6 +49,9 @@ _Request: TypeAlias = tuple[
     str, str, list[tuple[str, str]], list[tuple[str, str]], str | None, bytes, int, int, int | None
 ]
 
+CLIENT_CLOSED_REQUEST: int
+MEASUREMENT: str
+UNMATCHED: str
 VERSION: str
 
 @disjoint_base
@@ -126,6 +134,45 @@ def stats() -> _Stats: ...
 class Flush:
     def fileno(self) -> int: ...
     def report(self) -> _Report | None: ...
+
+@final
+class Recorder:
+    def __new__(
+        cls,
+        database: str,
+        measurement: str,
+        names: str,
+        leave_out: list[str],
+        tags: list[str],
+        correlation_id_header: str,
+        remote_ip_header: str | None,
+    ) -> Recorder: ...
+    def asgi(self, scope: dict[str, Any]) -> Request | None: ...
+    def wsgi(self, environ: dict[str, Any]) -> Request | None: ...
+
+@final
+class Request:
+    @property
+    def measurement(self) -> Measurement: ...
+    def route(self, endpoint: str, handler: str | None) -> None: ...
+    def sends(self, message: Any) -> None: ...
+    def refused(self, message: Any) -> None: ...
+    def received(self, message: Any) -> None: ...
+    def end_with(
+        self,
+        status: Any,
+        began: float,
+        ended: float | None,
+        content_length: int,
+        route: tuple[str, str | None] | None,
+    ) -> None: ...
+    def respond(self, status: int | str) -> None: ...
+    def sent(self, data: Any) -> None: ...
+    def sent_length(self, length: int) -> None: ...
+    def complete(self) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+    def give_up(self) -> None: ...
+    def end(self) -> None: ...
 
 def install(options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None) -> bool | None: ...
 def stamp() -> int | None: ...

@@ -33,7 +33,7 @@ LOGGER = logging.getLogger("sprockets_influxdb")
 #: The tag ``method`` of requests with a method that their handler does not know.
 UNKNOWN_METHOD = "(unknown)"
 #: The tag ``status_code`` of requests whose client hung up before there was a response, as nginx has it.
-CLIENT_CLOSED_REQUEST = 499
+CLIENT_CLOSED_REQUEST = _native.CLIENT_CLOSED_REQUEST
 
 #: Seconds between two warnings of the same kind.
 _QUIET = 60.0

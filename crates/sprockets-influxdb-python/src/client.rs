@@ -213,7 +213,12 @@ pub(crate) fn reset(py: Python<'_>) {
     }
 }
 
-fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
+/// Whether measurements are recorded; without a client by one that the environment describes.
+pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
+    Ok(client(py)?.as_ref().is_some_and(|client| client.is_enabled()))
+}
+
+pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     let client = client(py)?;
     let Some(client) = client.as_deref() else { return Ok(()) };
     log::ensure_writer(py);

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use crate::client::base_tags;
 use crate::value::Plain;
@@ -29,6 +29,17 @@ impl Items {
         let mut list = Vec::with_capacity(8);
         if let Some(tags) = base_tags(py) {
             list.extend(tags.iter().map(|(name, value)| (name.unbind(), value.unbind())));
+        }
+        Self::List(list)
+    }
+
+    /// A copy of the base tags of these names.
+    pub(crate) fn of_base_tags_where(py: Python<'_>, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let mut list = Vec::new();
+        for (name, value) in base_tags(py).iter().flatten() {
+            if name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(&is_wanted)) {
+                list.push((name.unbind(), value.unbind()));
+            }
         }
         Self::List(list)
     }

@@ -6,6 +6,7 @@ mod flush;
 mod items;
 mod log;
 mod measurement;
+mod request;
 mod testing;
 mod value;
 
@@ -28,8 +29,16 @@ mod _native {
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement, measurement_at};
     #[pymodule_export]
+    use crate::request::{Recorder, Request};
+    #[pymodule_export]
     use crate::testing::{Fault, Server, parse};
 
+    #[pymodule_export]
+    const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;
+    #[pymodule_export]
+    const MEASUREMENT: &str = crate::request::MEASUREMENT;
+    #[pymodule_export]
+    const UNMATCHED: &str = sprockets_influxdb::middleware::UNMATCHED;
     /// The release, as the workspace has it.
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyString, PyTuple};
 use sprockets_influxdb as core;
 
 use crate::client::base_tags;
@@ -158,7 +158,7 @@ impl Measurement {
     /// :raises ValueError: for a field that can never be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
         let mut line = core::Measurement::new("", "");
-        Self::write(this, |stamp| stamp.nanoseconds, &mut line)?;
+        Self::write(this, |stamp| stamp.nanoseconds, |_| (), &mut line)?;
         Ok(line.marshall())
     }
 
@@ -221,13 +221,38 @@ impl<'py> Parts<'py> {
 }
 
 impl Measurement {
+    /// A measurement stamped now, with the base tags whose names are free.
+    pub(crate) fn of_request(
+        py: Python<'_>,
+        database: &Py<PyString>,
+        name: &Py<PyString>,
+        is_free: impl Fn(&str) -> bool,
+    ) -> Self {
+        Self {
+            database: database.clone_ref(py).into_any(),
+            name: name.clone_ref(py).into_any(),
+            tags: Items::of_base_tags_where(py, is_free),
+            fields: Items::List(Vec::new()),
+            stamp: Stamp::now(),
+        }
+    }
+
     /// Calls `add` with the measurement as the core has it, stamped to be added.
     pub(crate) fn with_line<T>(
         this: &Bound<'_, Self>,
         add: impl FnOnce(&core::Measurement) -> PyResult<T>,
     ) -> PyResult<T> {
+        Self::with_line_on(this, |_| (), add)
+    }
+
+    /// As [`with_line`](Self::with_line), with what `ground` sets and the measurement does not.
+    pub(crate) fn with_line_on<T>(
+        this: &Bound<'_, Self>,
+        ground: impl FnOnce(&mut core::Measurement),
+        add: impl FnOnce(&core::Measurement) -> PyResult<T>,
+    ) -> PyResult<T> {
         with_spare(|line| {
-            Self::write(this, Stamp::take, line)?;
+            Self::write(this, Stamp::take, ground, line)?;
             add(line)
         })
     }
@@ -235,6 +260,7 @@ impl Measurement {
     fn write(
         this: &Bound<'_, Self>,
         stamp: impl FnOnce(&mut Stamp) -> i64,
+        ground: impl FnOnce(&mut core::Measurement),
         line: &mut core::Measurement,
     ) -> PyResult<()> {
         let py = this.py();
@@ -244,14 +270,15 @@ impl Measurement {
             &*own
         else {
             drop(own);
-            return Self::write_parts(this, nanoseconds, line);
+            return Self::write_parts(this, nanoseconds, ground, line);
         };
         let (database, name) = (database.bind(py), name.bind(py));
         if Plain::of(database).is_none() || Plain::of(name).is_none() {
             drop(own);
-            return Self::write_parts(this, nanoseconds, line);
+            return Self::write_parts(this, nanoseconds, ground, line);
         }
         restart(line, database, name, nanoseconds)?;
+        ground(line);
         for (name, value) in tags {
             write_tag(line, name.bind(py), value.bind(py))?;
         }
@@ -265,10 +292,12 @@ impl Measurement {
     fn write_parts(
         this: &Bound<'_, Self>,
         nanoseconds: i64,
+        ground: impl FnOnce(&mut core::Measurement),
         line: &mut core::Measurement,
     ) -> PyResult<()> {
         let Parts { database, name, tags, fields } = Parts::of(this)?;
         restart(line, &database, &name, nanoseconds)?;
+        ground(line);
         each_of(&tags, |name, value| write_tag(line, name, value))?;
         each_of(&fields, |name, value| write_field(line, name, value))
     }

@@ -9,6 +9,9 @@ pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// As much of a header, or of an exception's text, as is recorded: 256 characters. It comes from anybody.
 pub fn cut(text: &str) -> &str {
+    if text.len() <= 256 {
+        return text;
+    }
     match text.char_indices().nth(256) {
         Some((end, _)) => &text[..end],
         None => text,

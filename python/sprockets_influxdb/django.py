@@ -1,0 +1,178 @@
+"""One measurement for each request of a Django project, under WSGI and ASGI. This module needs Django; the rest of the
+package does not load it.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django import conf
+from django.core.exceptions import MiddlewareNotUsed
+from django.core.signals import got_request_exception
+
+from sprockets_influxdb._native import MEASUREMENT, Request
+from sprockets_influxdb._requests import Requests, handler_name, warn
+
+__all__ = ["InfluxDBMiddleware"]
+
+#: Where a request of Django's has ours.
+_REQUEST = "_influxdb_request"
+
+
+class InfluxDBMiddleware:
+    """Records each request of a Django project. It comes first in the settings::
+
+        MIDDLEWARE = ["sprockets_influxdb.django.InfluxDBMiddleware", ...]
+        INFLUXDB_REQUESTS = {"database": "example"}
+
+    The options in ``INFLUXDB_REQUESTS`` are those of :class:`sprockets_influxdb.wsgi.InfluxDBMiddleware`; ``skip`` is
+    called with Django's request. ``endpoint`` is the route with a slash before it, ``/users/<int:user>/``, and
+    ``handler`` the view. Views find the measurement at ``request.influxdb``. It is recorded when Django closes the
+    response: after its last byte, or when the client is gone.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        options = getattr(conf.settings, "INFLUXDB_REQUESTS", {})
+        if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
+            options = {"INFLUXDB_REQUESTS that are no dict": options}
+        self._requests: Requests[Any] = Requests(**options)
+        if not self._requests.is_recording:
+            raise MiddlewareNotUsed
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+        got_request_exception.connect(_failed, dispatch_uid="sprockets_influxdb")
+
+    def __call__(self, request: Any) -> Any:
+        if self._is_async:
+            return self._respond(request)
+        recorded = self._begin(request)
+        if recorded is None:
+            return self._get_response(request)
+        try:
+            response = self._get_response(request)
+        except BaseException as error:
+            recorded.fail(error)
+            _end(recorded, request)
+            raise
+        return _followed(recorded, request, response)
+
+    async def _respond(self, request: Any) -> Any:
+        response: Awaitable[Any] = self._get_response(request)
+        recorded = self._begin(request)
+        if recorded is None:
+            return await response
+        try:
+            return _followed(recorded, request, await response)
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            recorded.fail(error)
+            _end(recorded, request)
+            raise
+        except BaseException:
+            # Cancelled, as the client is gone.
+            recorded.give_up()
+            _end(recorded, request)
+            raise
+
+    def _begin(self, request: Any) -> Request | None:
+        if MEASUREMENT in getattr(request, "scope", ()):
+            # A middleware around the application does it.
+            return None
+        recorded = self._requests.wsgi(request.META, request)
+        if recorded is not None:
+            request.influxdb = recorded.measurement
+            setattr(request, _REQUEST, recorded)
+        return recorded
+
+
+def _followed(recorded: Request, request: Any, response: Any) -> Any:
+    """The response, told of until it is closed."""
+    try:
+        recorded.respond(response.status_code)
+        if hasattr(request, "scope"):
+            # Under ASGI the head of a response is sent at once, else with the first part of its body.
+            recorded.sent_length(0)
+        if not response.streaming:
+            recorded.sent(response.content)
+            recorded.complete()
+        elif getattr(response, "file_to_stream", None) is not None:
+            return _followed_file(recorded, request, response)
+        elif response.is_async:
+            response.streaming_content = _counted_async(recorded, response.streaming_content)
+        else:
+            response.streaming_content = _counted(recorded, response.streaming_content)
+        response._resource_closers.append(lambda: _close(recorded, request))
+    except Exception as error:
+        warn(error)
+        _end(recorded, request)
+    return response
+
+
+def _followed_file(recorded: Request, request: Any, response: Any) -> Any:
+    """The server may send a file by a way of its own: how much was sent is told by where the file is then."""
+    file, length = response.file_to_stream, int(response.headers.get("Content-Length") or 0)
+    start = file.tell() if hasattr(file, "tell") else 0
+
+    def closing() -> None:
+        try:
+            sent = file.tell() - start
+        except Exception:
+            sent = 0
+        recorded.sent_length(sent if sent > 0 else length)
+        recorded.complete()
+        _end(recorded, request)
+
+    # Before the file is closed.
+    response._resource_closers.insert(0, closing)
+    return response
+
+
+def _counted(recorded: Request, parts: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        for part in parts:
+            recorded.sent(part)
+            yield part
+    except Exception as error:
+        recorded.fail(error)
+        raise
+    recorded.complete()
+
+
+async def _counted_async(recorded: Request, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for part in parts:
+            recorded.sent(part)
+            yield part
+    except Exception as error:
+        recorded.fail(error)
+        raise
+    recorded.complete()
+
+
+def _close(recorded: Request, request: Any) -> None:
+    recorded.give_up()
+    _end(recorded, request)
+
+
+def _end(recorded: Request, request: Any) -> None:
+    try:
+        match = request.resolver_match
+        if match is not None:
+            route = match.route if match.route.startswith("^") else f"/{match.route}"
+            recorded.route(route, handler_name(getattr(match.func, "view_class", match.func)))
+    except Exception as error:
+        warn(error)
+    recorded.end()
+
+
+def _failed(sender: object, request: Any = None, **_more: object) -> None:
+    """Django answers an exception by a page."""
+    recorded: Request | None = getattr(request, _REQUEST, None)
+    error = sys.exc_info()[1]
+    if recorded is not None and error is not None:
+        recorded.fail(error)

@@ -1,0 +1,124 @@
+"""Django: the route and the view of each request, under WSGI and ASGI."""
+
+import wsgiref.util
+from typing import Any
+
+import pytest
+
+import web
+from serving import Recording
+from sprockets_influxdb import testing
+
+pytest.importorskip("django")
+
+from django.test import override_settings
+
+import web_django
+
+INTERFACES = pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+
+
+def answer(interface: str, path: str, method: str = "GET") -> None:
+    if interface == "wsgi":
+        web.wsgi(web_django.wsgi(), web.environ(path, method))
+    else:
+        web.asgi(web_django.asgi(), {"type": "http.request", "body": b""}, path=path, method=method)
+
+
+def one(recording: Recording, interface: str, path: str, method: str = "GET") -> testing.Point:
+    answer(interface, path, method)
+    return recording.point()
+
+
+@INTERFACES
+@pytest.mark.parametrize(
+    ("path", "endpoint", "handler", "status_code", "length"),
+    [
+        ("/", "/", "web_django.finished", "200", 5),
+        ("/users/7/", "/users/<int:user>/", "web_django.user", "200", 5),
+        ("/page", "/page", "web_django.Page", "200", 5),
+        ("/articles/2026", "^articles/(?P<year>[0-9]{4})$", "web_django.<lambda>", "200", 4),
+        ("/streamed", "/streamed", "web_django.streamed", "200", 50),
+        ("/failed", "/failed", "web_django.failing", "500", None),
+        ("/missing", "/missing", "web_django.missing", "404", None),
+        ("/nowhere", "(unmatched)", None, "404", None),
+    ],
+)
+def test_route_and_view(
+    recording: Recording,
+    interface: str,
+    path: str,
+    endpoint: str,
+    handler: str | None,
+    status_code: str,
+    length: int | None,
+) -> None:
+    point = one(recording, interface, path)
+    assert (point.tags["endpoint"], point.tags.get("handler")) == (endpoint, handler)
+    assert point.tags["status_code"] == status_code
+    assert length is None or point.fields["content_length"] == length
+    assert point.fields["remote_ip"] == "192.0.2.1"
+
+
+@INTERFACES
+def test_the_view_has_the_measurement(recording: Recording, interface: str) -> None:
+    assert one(recording, interface, "/users/7/").fields["rows"] == 7
+
+
+@INTERFACES
+def test_of_head_has_no_body(recording: Recording, interface: str) -> None:
+    assert one(recording, interface, "/", "HEAD").fields["content_length"] == 0
+
+
+@INTERFACES
+def test_an_exception_that_became_a_page_is_told(recording: Recording, interface: str) -> None:
+    assert one(recording, interface, "/failed").fields["exception"] == "ValueError: no such row"
+
+
+def test_a_body_that_breaks(recording: Recording) -> None:
+    with pytest.raises(ValueError, match="no such row"):
+        answer("wsgi", "/breaking")
+    point = recording.point()
+    assert (point.tags["status_code"], point.fields["content_length"]) == ("200", 5)
+    assert point.fields["exception"] == "ValueError: no such row"
+
+
+def test_a_body_that_is_abandoned(recording: Recording) -> None:
+    web.wsgi(web_django.wsgi(), web.environ("/endless"), parts=3)
+    assert recording.point().fields["content_length"] == 30_000
+
+
+def test_a_client_gone_before_the_response(recording: Recording) -> None:
+    received: list[web.Message] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+    web.asgi(web_django.asgi(), *received, path="/waiting")
+    point = recording.point()
+    assert (point.tags["endpoint"], point.tags["status_code"]) == ("/waiting", "499")
+
+
+@pytest.mark.parametrize("wrapper", [None, wsgiref.util.FileWrapper])
+def test_a_file(recording: Recording, wrapper: Any) -> None:
+    body = web.wsgi(web_django.wsgi(), web.environ("/file", **{"wsgi.file_wrapper": wrapper}))
+    assert recording.point().fields["content_length"] == len(body) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({}, "database is missing"), ({"database": "db", "colour": "red"}, "'colour'"), (5, "no dict")],
+)
+def test_a_wrong_setting_is_one_warning(
+    recording: Recording, caplog: pytest.LogCaptureFixture, options: Any, words: str
+) -> None:
+    with override_settings(INFLUXDB_REQUESTS=options):
+        application = web_django.wsgi()
+        for _ in range(3):
+            assert web.wsgi(application, web.environ("/")) == b"Hello"
+    (record,) = caplog.records
+    assert words in record.getMessage()
+    assert recording.points() == []
+
+
+def test_once_where_the_application_is_wrapped_as_well(recording: Recording) -> None:
+    from sprockets_influxdb.asgi import InfluxDBMiddleware
+
+    web.asgi(InfluxDBMiddleware(web_django.asgi(), database="db"), {"type": "http.request"}, path="/")
+    recording.point()

@@ -1,0 +1,109 @@
+"""Flask: the rule and the view of each request."""
+
+import logging
+from typing import Any
+
+import pytest
+
+import web
+from serving import Recording
+from sprockets_influxdb import testing
+
+pytest.importorskip("flask")
+
+import flask
+from flask.views import MethodView
+
+from sprockets_influxdb.flask import InfluxDB, init_app
+
+
+@pytest.fixture
+def application() -> Any:
+    application = flask.Flask("tests")
+    application.logger.setLevel(logging.CRITICAL)
+    users = flask.Blueprint("users", __name__, url_prefix="/users")
+
+    @users.get("/<int:user>")
+    def user(user: int) -> str:
+        flask.g.influxdb.set_field("rows", user)
+        return "Hello"
+
+    @application.get("/failing")
+    def failing() -> str:
+        raise ValueError("no such row")
+
+    @application.get("/streamed")
+    def streamed() -> Any:
+        return flask.Response(b"Hello" for _ in range(10))
+
+    @application.get("/file")
+    def file() -> Any:
+        return flask.send_file(__file__)
+
+    class View(MethodView):
+        def get(self) -> str:
+            return "view"
+
+    application.add_url_rule("/view", view_func=View.as_view("view"))
+    application.register_blueprint(users)
+    InfluxDB(application, database="db")
+    return application
+
+
+def one(recording: Recording, application: Any, path: str, method: str = "GET") -> testing.Point:
+    web.wsgi(application, web.environ(path, method))
+    return recording.point()
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "endpoint", "handler", "status_code"),
+    [
+        ("/users/7", "GET", "/users/<int:user>", "test_flask.application.<locals>.user", "200"),
+        ("/users/7", "DELETE", "/users/<int:user>", "test_flask.application.<locals>.user", "405"),
+        ("/users/x", "GET", "(unmatched)", None, "404"),
+        ("/view", "GET", "/view", "test_flask.application.<locals>.View", "200"),
+        ("/streamed", "GET", "/streamed", "test_flask.application.<locals>.streamed", "200"),
+        ("/file", "GET", "/file", "test_flask.application.<locals>.file", "200"),
+        ("/failing", "GET", "/failing", "test_flask.application.<locals>.failing", "500"),
+    ],
+)
+def test_rule_and_view(
+    recording: Recording,
+    application: Any,
+    path: str,
+    method: str,
+    endpoint: str,
+    handler: str | None,
+    status_code: str,
+) -> None:
+    point = one(recording, application, path, method)
+    assert (point.tags["endpoint"], point.tags.get("handler")) == (endpoint, handler)
+    assert point.tags["status_code"] == status_code
+
+
+def test_the_view_has_the_measurement(recording: Recording, application: Any) -> None:
+    assert one(recording, application, "/users/7").fields["rows"] == 7
+
+
+def test_an_exception_that_became_a_page_is_told(recording: Recording, application: Any) -> None:
+    assert one(recording, application, "/failing").fields["exception"] == "ValueError: no such row"
+
+
+def test_what_is_streamed_is_counted(recording: Recording, application: Any) -> None:
+    assert one(recording, application, "/streamed").fields["content_length"] == 50
+
+
+def test_a_factory(recording: Recording) -> None:
+    application = flask.Flask("tests")
+    InfluxDB(database="none").init_app(application, database="db")
+    one(recording, application, "/")
+
+
+def test_a_missing_database_is_one_warning(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    application = flask.Flask("tests")
+    init_app(application)
+    for _ in range(3):
+        web.wsgi(application, web.environ("/"))
+    (record,) = caplog.records
+    assert "database is missing" in record.getMessage()
+    assert recording.points() == []
