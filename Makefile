@@ -101,11 +101,11 @@ bench-python: $(VENV)/built
 ## Processes killed at any instant, and what InfluxDB has of what they were told is accepted: KILLS (1000), SEED.
 kill-harness:
 	@scripts/ensure-influxd
-	KILLS=$${KILLS:-1000} REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --all-features --test kill -- \
+	KILLS=$${KILLS:-1000} REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --test kill -- \
 	  --nocapture what_was_accepted
 
 ## The same with servers, networks and disks that fail as well, for SOAK_MINUTES (20), SEED.
 soak:
 	@scripts/ensure-influxd
-	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --all-features --test kill -- \
+	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --test kill -- \
 	  --nocapture --ignored --exact soak
