@@ -79,7 +79,7 @@ def _ways(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[object], _W
     """What leads to an endpoint, each with what tells that it was taken."""
     for route in _with_included(routes):
         original = getattr(route, "original_route", route)
-        template = prefix + str(getattr(route, "path", ""))
+        template = prefix + (getattr(route, "path", None) or "")
         inner = getattr(route, "routes", None)
         endpoint = getattr(route, "endpoint", None)
         if endpoint is None:
