@@ -46,17 +46,16 @@ class Routes:
             target = scope.get(key)
             if target is None:
                 continue
-            known = self._known.get(id(target)) or self._late(target)
-            ways = known[1]
-            for route, pattern in ways:
-                if len(ways) == 1 or pattern.fullmatch(_path(scope)):
-                    return route
+            known = self._known.get(id(target))
+            route = None if known is None else _taken(known[1], scope)
+            if route is None and (known is None or known[1]):
+                # Routes can be added while the application runs.
+                self._look()
+                known = self._known.setdefault(id(target), (target, []))
+                route = _taken(known[1], scope)
+            if route is not None:
+                return route
         return None
-
-    def _late(self, target: object) -> tuple[object, list[_Way]]:
-        """Routes can be added while the application runs."""
-        self._look()
-        return self._known.setdefault(id(target), (target, []))
 
     def _look(self) -> None:
         misses = [(target, ways) for target, ways in self._known.values() if not ways]
@@ -69,6 +68,13 @@ class Routes:
         self.plain = {key: ways[0][0] for key, (_, ways) in self._known.items() if len(ways) == 1}
 
 
+def _taken(ways: list[_Way], scope: MutableMapping[str, Any]) -> Route | None:
+    for route, pattern in ways:
+        if len(ways) == 1 or pattern.fullmatch(_path(scope)):
+            return route
+    return None
+
+
 def _path(scope: MutableMapping[str, Any]) -> str:
     """The path as it was before anything was mounted; servers have the root path in it or not."""
     path, root = str(scope.get("path", "")), str(scope.get("app_root_path", scope.get("root_path", "")))
@@ -79,7 +85,7 @@ def _ways(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[object], _W
     """What leads to an endpoint, each with what tells that it was taken."""
     for route in _with_included(routes):
         original = getattr(route, "original_route", route)
-        template = prefix + str(getattr(route, "path", ""))
+        template = prefix + (getattr(route, "path", None) or "")
         inner = getattr(route, "routes", None)
         endpoint = getattr(route, "endpoint", None)
         if endpoint is None:
