@@ -35,6 +35,7 @@ impl Keeper {
     /// Does what there is to do. Returns when to come again, if not called before.
     pub(crate) fn step(&mut self, buffer: &Buffer) -> Duration {
         let Some(spool) = &buffer.spool else { return Duration::MAX };
+        let _not_at_the_end = lock(&buffer.keeping);
         let now = buffer.clock.now();
         if let Some(failure) = spool.take_failure() {
             tracing::warn!("{failure}; measurements wait in memory only, until it works again");
@@ -240,6 +241,7 @@ impl Buffer {
     /// Has all that waits on disk, for the end of the process; what is recorded from here on is not.
     pub(crate) fn stow(&self) {
         let Some(spool) = &self.spool else { return };
+        let _nothing_is_made = lock(&self.keeping);
         // Each file that goes makes room for the next.
         lock(&self.queue).stock.clear();
         while self.seal_to_disk(spool, 0) {

@@ -71,6 +71,8 @@ pub(crate) struct Buffer {
     decided: Condvar,
     /// Tells the keeper of the spool that there is something to do.
     kept: Condvar,
+    /// Held by the keeper while it does something, and at the end of all: what it makes then, nobody would remove.
+    keeping: Mutex<()>,
     spool: Option<Arc<Spool>>,
     clock: Clock,
 }
@@ -110,6 +112,7 @@ impl Buffer {
             work: Condvar::new(),
             decided: Condvar::new(),
             kept: Condvar::new(),
+            keeping: Mutex::new(()),
             spool,
             clock,
         };

@@ -86,3 +86,19 @@ fn bytes_in(spool: &std::path::Path) -> u64 {
     let files = entries(&spool.join("slots")).flat_map(|slot| entries(&slot.path()));
     files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum()
 }
+
+#[test]
+fn a_client_that_has_delivered_all_leaves_nothing() {
+    let spool = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    for number in 0..300 {
+        let client = Client::new(config(&server.url(), spool.path())).unwrap();
+        add(&client, number..number + 1);
+        assert!(client.flush(LONG).is_complete());
+        client.shutdown(LONG);
+        drop(client);
+        let slots = std::fs::read_dir(spool.path().join("slots")).unwrap();
+        let left: Vec<_> = slots.map(|slot| slot.unwrap().path()).collect();
+        assert!(left.is_empty(), "{number}: {left:?}");
+    }
+}
