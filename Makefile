@@ -3,7 +3,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz kill-harness lint matrix miri models policy python python-docs python-lint python-test rust-test sanitize soak test
+.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix miri models policy python python-docs python-lint python-test rust-test sanitize soak test
 
 ## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -109,3 +109,8 @@ soak:
 	@scripts/ensure-influxd
 	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --test kill -- \
 	  --nocapture --ignored --exact soak
+
+## The command writes a gibibyte of lines into an influxd.
+gibibyte:
+	@scripts/ensure-influxd
+	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb-cli --test command -- --nocapture --ignored gibibyte

@@ -259,3 +259,50 @@ fn a_file_that_is_no_line_protocol_does_not_fill_the_memory() {
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.out.contains("cannot be read on: line 1 has no end in 16 MiB"), "{done:?}");
 }
+
+/// `make gibibyte`. Takes a minute, and 2 GiB of disk.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "slow"]
+#[allow(clippy::print_stdout)]
+fn a_gibibyte_is_in_the_database_line_by_line_and_was_never_in_memory() {
+    const LINES: u64 = 10_000_000;
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("db");
+    let mut content = std::io::BufWriter::new(tempfile::NamedTempFile::new().unwrap());
+    for n in 0..LINES {
+        let time = 1_700_000_000_000_000_000 + n;
+        let text = "a text that makes the line as long as lines are";
+        writeln!(content, "lines,host=web-{},region=eu number={n}i,text=\"{text}\" {time}", n % 10)
+            .unwrap();
+    }
+    let content = content.into_inner().unwrap();
+    let bytes = content.as_file().metadata().unwrap().len();
+    assert!(bytes > 1 << 30, "{bytes}");
+
+    let begun = std::time::Instant::now();
+    let url = influxd.url();
+    let path = content.path().to_str().unwrap();
+    let arguments = ["write", "--url", &url, "--database", "db", "--json", path];
+    let process = super::command(&arguments, &[]).spawn().unwrap();
+    let status = format!("/proc/{}/status", process.id());
+    let watching = std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Ok(status) = std::fs::read_to_string(&status) {
+            let line = status.lines().find(|line| line.starts_with("VmHWM"));
+            // A process that has ended has no memory.
+            let Some(line) = line else { break };
+            peak = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(peak);
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        peak
+    });
+    let done: super::Done = process.wait_with_output().unwrap().into();
+    let took = begun.elapsed();
+    let peak: u64 = watching.join().unwrap();
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(summary(&done, &BOOKS), [LINES, LINES, 0, 0, 0, 0]);
+    assert_eq!(influxd.count("db", "lines", "number"), LINES);
+    println!("{bytes} bytes, {LINES} lines in {took:.1?}, at most {} MiB of memory", peak >> 10);
+    assert!((1..64 << 10).contains(&peak), "{peak} KiB");
+}
