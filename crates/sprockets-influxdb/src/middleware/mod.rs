@@ -22,6 +22,7 @@
 pub mod actix;
 mod measurement;
 mod options;
+mod recorder;
 mod recording;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -29,5 +30,6 @@ mod vocabulary;
 
 pub use measurement::{RequestDuration, RequestMeasurement};
 pub use options::{RequestHead, RequestOptions};
-pub use recording::{Recorder, Recording, RequestBytes};
+pub use recorder::Recorder;
+pub use recording::{Recording, RequestBytes};
 pub use vocabulary::{CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED, Vocabulary, cut};

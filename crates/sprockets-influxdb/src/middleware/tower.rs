@@ -274,8 +274,7 @@ mod axum {
     use http::Request;
     use http_body::{Body as _, Frame, SizeHint};
 
-    use crate::middleware::Recording;
-    use crate::middleware::recording::RequestBytes;
+    use crate::middleware::{Recording, RequestBytes};
 
     pub(super) fn describe<Q: 'static>(recording: &mut Recording, request: &mut Request<Q>) {
         if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
