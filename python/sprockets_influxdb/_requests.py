@@ -125,12 +125,12 @@ class Requests(Generic[_Subject]):
         LOGGER.warning("the requests of this application are not recorded: %s", error)
 
 
-def warn(error: BaseException) -> None:
+def warn(error: BaseException, what: str = "a request is not recorded as it should be") -> None:
     """Has the log tell what went wrong with a request: once a minute, whatever is of one kind."""
     now, kind = time.monotonic(), type(error).__name__
     if now - _warned.get(kind, -_QUIET) >= _QUIET:
         _warned[kind] = now
-        LOGGER.warning("a request is not recorded as it should be: %s: %s", kind, error)
+        LOGGER.warning("%s: %s: %s", what, kind, error)
 
 
 def handler_name(handler: object) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from tornado import httputil, web
@@ -14,7 +13,7 @@ from tornado import httputil, web
 from sprockets_influxdb import _client, _native
 from sprockets_influxdb._endpoints import ANY_PATH, UNMATCHED, Endpoints
 from sprockets_influxdb._native import Measurement, add_measurement
-from sprockets_influxdb._requests import REQUEST_DATABASE, RequestTags, request_tags
+from sprockets_influxdb._requests import REQUEST_DATABASE, RequestTags, request_tags, warn
 
 __all__ = [
     "ANY_PATH",
@@ -34,11 +33,6 @@ LOGGER = logging.getLogger("sprockets_influxdb")
 UNKNOWN_METHOD = "(unknown)"
 #: The tag ``status_code`` of requests whose client hung up before there was a response, as nginx has it.
 CLIENT_CLOSED_REQUEST = _native.CLIENT_CLOSED_REQUEST
-
-#: Seconds between two warnings of the same kind.
-_QUIET = 60.0
-
-_warned: dict[str, float] = {}
 
 if TYPE_CHECKING:
     _Base = web.RequestHandler
@@ -357,8 +351,4 @@ def on_shutdown(application: object = None) -> "asyncio.Future[bool]":
 
 
 def _warn(handler_class: type, error: Exception) -> None:
-    now, kind = time.monotonic(), type(error).__name__
-    if now - _warned.get(kind, -_QUIET) >= _QUIET:
-        _warned[kind] = now
-        handler = f"{handler_class.__module__}.{handler_class.__name__}"
-        LOGGER.warning("a request of %s is not recorded: %s: %s", handler, kind, error)
+    warn(error, f"a request of {handler_class.__module__}.{handler_class.__name__} is not recorded")
