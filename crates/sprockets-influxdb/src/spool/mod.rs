@@ -64,7 +64,7 @@ pub(crate) struct Spool {
     own: Mutex<Own>,
     /// One sync at a time: each returns when all before it is on disk, also what another was about.
     syncing: Mutex<()>,
-    /// Of each twin, whether it was written to since it was synced.
+    /// Of each twin, whether it was written to since it was synced, where that is done.
     written: Mutex<HashMap<PathBuf, Arc<AtomicBool>>>,
     /// Set while the disk does not do what it is asked to: then it is not asked by the application's threads.
     is_failing: AtomicBool,
@@ -190,9 +190,11 @@ impl Spool {
         let map = self.disk.map_new(&path, capacity)?;
         self.twin_bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
-        let twin = Twin::new(map, path.clone(), slot);
-        lock(&self.written).insert(path, twin.is_written().clone());
-        Ok(twin)
+        let is_written = self.is_synced().then(|| Arc::new(AtomicBool::new(true)));
+        if let Some(is_written) = &is_written {
+            lock(&self.written).insert(path.clone(), is_written.clone());
+        }
+        Ok(Twin::new(map, path, slot, is_written))
     }
 
     /// What the file takes that has so many bytes of lines in memory.

@@ -21,19 +21,19 @@ pub(crate) struct Twin {
     seal: Seal,
     /// Where the next line goes.
     at: usize,
-    /// Set by each write, and cleared by what syncs the file.
-    is_written: Arc<AtomicBool>,
+    /// Set by each write, and cleared by what syncs the file, if anything does.
+    is_written: Option<Arc<AtomicBool>>,
 }
 
 impl Twin {
-    pub(super) fn new(mut map: Map, path: PathBuf, slot: Arc<Slot>) -> Self {
+    pub(super) fn new(
+        mut map: Map,
+        path: PathBuf,
+        slot: Arc<Slot>,
+        is_written: Option<Arc<AtomicBool>>,
+    ) -> Self {
         let capacity = map.bytes().len();
-        let is_written = Arc::new(AtomicBool::new(true));
         Self { map, path, _slot: slot, capacity, seal: Seal::new(0), at: 0, is_written }
-    }
-
-    pub(super) fn is_written(&self) -> &Arc<AtomicBool> {
-        &self.is_written
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -83,7 +83,7 @@ impl Twin {
         place.copy_from_slice(line);
         *after = [0; MARK];
         self.map.written(start..end + MARK);
-        self.is_written.store(true, Ordering::Release);
+        self.note_written();
         self.at = end;
     }
 
@@ -96,6 +96,13 @@ impl Twin {
     fn write(&mut self, at: usize, bytes: &[u8]) {
         self.map.bytes()[at..at + bytes.len()].copy_from_slice(bytes);
         self.map.written(at..at + bytes.len());
-        self.is_written.store(true, Ordering::Release);
+        self.note_written();
+    }
+
+    #[inline]
+    fn note_written(&self) {
+        if let Some(is_written) = &self.is_written {
+            is_written.store(true, Ordering::Release);
+        }
     }
 }
