@@ -1,6 +1,7 @@
 //! `INFLUXDB_SPOOL_MAX_BYTES`: the directory stays within it, and what is dropped for that is in the books, by the reason of
 //! the overflow policy.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, DropReason, Measurement, Overflow};
 
-use super::{LONG, NOWHERE, balanced, bytes_in, config, wait};
+use super::{LONG, NOWHERE, balanced, bytes_in, config, files_in, wait};
 
 /// Where all lines are in the files that are written first.
 const SMALL: usize = 4 << 20;
@@ -29,10 +30,15 @@ impl Watch {
         let spool = spool.to_owned();
         let (goes_on, is_over) = channel::<()>();
         let thread = thread::spawn(move || {
-            let mut most = 0;
+            let (mut most, mut last) = (0, BTreeMap::new());
             let goes_on = || is_over.recv_timeout(Duration::from_micros(200));
             while goes_on() == Err(RecvTimeoutError::Timeout) {
-                most = most.max(bytes_in(&spool));
+                // Two looks that see the same have seen what was there at one moment.
+                let files = files_in(&spool);
+                if files == last {
+                    most = most.max(files.values().sum());
+                }
+                last = files;
             }
             most
         });
@@ -92,6 +98,7 @@ fn is_bounded(bound: usize, overflow: Overflow, reason: DropReason) {
     client.shutdown(Duration::ZERO);
     drop(client);
     let most = watch.end();
+    assert!(most > bound as u64 / 4, "{most} of {bound}: nothing was seen");
     if overflow != Overflow::Oldest {
         assert!(most <= bound as u64, "{most} of {bound}");
     }

@@ -9,6 +9,9 @@ mod disks;
 mod log;
 mod users;
 
+use std::collections::BTreeMap;
+use std::fs::DirEntry;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
@@ -81,10 +84,16 @@ fn small_batches_that_wait_take_little_room() {
 
 /// What the files of a spool take.
 fn bytes_in(spool: &std::path::Path) -> u64 {
+    files_in(spool).values().sum()
+}
+
+/// The files of a spool, and what each takes. A file that is renamed, removed or made meanwhile may be there twice, or not.
+fn files_in(spool: &std::path::Path) -> BTreeMap<PathBuf, u64> {
     // Slots and files may go meanwhile.
     let entries = |path: &std::path::Path| std::fs::read_dir(path).into_iter().flatten().flatten();
     let files = entries(&spool.join("slots")).flat_map(|slot| entries(&slot.path()));
-    files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum()
+    let bytes = |file: &DirEntry| file.metadata().map_or(0, |metadata| metadata.len());
+    files.map(|file| (file.path(), bytes(&file))).collect()
 }
 
 #[test]
