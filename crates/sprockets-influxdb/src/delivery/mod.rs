@@ -2,21 +2,16 @@
 //! its own, never on the application's; blocks as it likes.
 
 mod backoff;
-mod body;
 mod check;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod http;
 mod named_lines;
 mod news;
-mod proxy;
-mod resolver;
 mod schedule;
 mod threads;
-mod tls;
 mod transport;
 mod verdict;
-mod way;
 mod words;
 
 pub use check::{Check, Finding};

@@ -1,6 +1,12 @@
 //! Carries batches to an InfluxDB over HTTP/1.1: one pool of connections, blocking, each request within its timeout
 //! whatever the server does. What a reply means is `verdict`'s to say; what the lack of one means is said here.
 
+mod body;
+mod dns_cache;
+mod endpoint;
+mod proxy;
+mod tls;
+
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,16 +18,15 @@ use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, ProxyProtocol, SendBody, Timeout};
 
-use super::body::Body;
-use super::resolver::{Ignorant, Remembering};
-use super::tls;
 use super::transport::{Attempt, Cause, Scope, Transport, Verdict, Which};
 use super::verdict::{Reply, verdict};
-use super::way::Way;
 use super::words::clean;
 use crate::buffer::Batch;
 use crate::config::Server;
 use crate::error::Result;
+use body::Body;
+use dns_cache::{Caching, NoResolve};
+use endpoint::Endpoint;
 
 const USER_AGENT: &str = concat!("sprockets-influxdb/v", env!("CARGO_PKG_VERSION"));
 
@@ -51,7 +56,7 @@ const BUFFER: usize = 128 * 1024;
 
 /// Sends batches to one server.
 pub(crate) struct HttpTransport {
-    way: Arc<Way>,
+    endpoint: Arc<Endpoint>,
     /// Made at the first batch: to read the platform's roots takes milliseconds, and the application may be waiting for
     /// `new`.
     agent: OnceLock<Agent>,
@@ -63,27 +68,27 @@ pub(crate) struct HttpTransport {
 
 /// Has the HTTP library make now what all requests share. It is made at the first of them, under a lock: a process that is
 /// forked at that moment would wait for it for ever.
-fn make_what_is_made_once() {
+fn init_ureq_statics() {
     let config = Agent::config_builder().proxy(None).build();
-    let agent = Agent::with_parts(config, DefaultConnector::default(), Ignorant);
+    let agent = Agent::with_parts(config, DefaultConnector::default(), NoResolve);
     // It ends where it would need an address.
     let _ = agent.get("http://localhost/").call();
 }
 
 impl HttpTransport {
     pub(crate) fn new(server: &Server) -> Result<Self> {
-        Way::new(server).map(|way| Self::along(Arc::new(way)))
+        Endpoint::new(server).map(|endpoint| Self::with_endpoint(Arc::new(endpoint)))
     }
 
     /// What connections are made to, for a person.
     pub(super) fn shown(&self) -> String {
-        self.way.shown()
+        self.endpoint.shown()
     }
 
-    fn along(way: Arc<Way>) -> Self {
-        make_what_is_made_once();
+    fn with_endpoint(endpoint: Arc<Endpoint>) -> Self {
+        init_ureq_statics();
         let (pooled, announces) = (AtomicBool::new(false), AtomicBool::new(true));
-        Self { way, agent: OnceLock::new(), pooled, announces }
+        Self { endpoint, agent: OnceLock::new(), pooled, announces }
     }
 
     /// The connections, made when they are first needed.
@@ -101,20 +106,20 @@ impl HttpTransport {
             .max_redirects(0)
             .max_response_header_size(HEADER_LIMIT)
             .output_buffer_size(BUFFER)
-            .proxy(self.way.proxy.clone())
+            .proxy(self.endpoint.proxy.clone())
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(self.way.timeout))
+            .timeout_global(Some(self.endpoint.timeout))
             .timeout_resolve(Some(CONNECT_TIMEOUT))
             .user_agent(USER_AGENT);
-        if self.way.https
-            || self.way.proxy.as_ref().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https)
+        if self.endpoint.https
+            || self.endpoint.proxy.as_ref().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https)
         {
-            let roots = tls::roots(&self.way.authorities)
+            let roots = tls::roots(&self.endpoint.authorities)
                 .map_err(|todo| retry(Cause::Configuration, todo))?;
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
         let connector = DefaultConnector::default();
-        let make = || Agent::with_parts(config.build(), connector, <Remembering>::default());
+        let make = || Agent::with_parts(config.build(), connector, <Caching>::default());
         Ok(self.agent.get_or_init(make))
     }
 
@@ -129,7 +134,7 @@ impl HttpTransport {
         timeout: Option<Duration>,
         look: &mut dyn FnMut(&Response<ureq::Body>),
     ) -> Exchange {
-        let mut request = self.way.request(url, body);
+        let mut request = self.endpoint.request(url, body);
         if body.length() > ANNOUNCED && self.announces.load(Ordering::Relaxed) {
             request = request.header(EXPECT, "100-continue");
         }
@@ -166,12 +171,12 @@ impl HttpTransport {
         if head.status.is_success() && !whole {
             return retry(
                 Cause::Unknown,
-                format!("{} said {status} before it had the batch", self.way.peer),
+                format!("{} said {status} before it had the batch", self.endpoint.peer),
             );
         }
         let header = |name| head.headers.get::<HeaderName>(name);
         let reply = Reply {
-            api: self.way.api,
+            api: self.endpoint.api,
             status,
             retry_after: header(RETRY_AFTER).and_then(|value| value.to_str().ok()),
             location: header(LOCATION).and_then(|value| value.to_str().ok()),
@@ -206,10 +211,10 @@ impl HttpTransport {
 
     /// What it means that no reply came. `whole` says whether all of the body was sent.
     fn lost(&self, error: &ureq::Error, whole: bool) -> Verdict {
-        let peer = self.way.shown();
+        let peer = self.endpoint.shown();
         let unknown = |reason| retry(Cause::Unknown, reason);
         let configuration = |todo| retry(Cause::Configuration, todo);
-        let connect_timeout = CONNECT_TIMEOUT.min(self.way.timeout);
+        let connect_timeout = CONNECT_TIMEOUT.min(self.endpoint.timeout);
         match error {
             ureq::Error::Timeout(Timeout::Resolve) => {
                 unknown(format!("no address for {peer} within {connect_timeout:?}"))
@@ -218,12 +223,12 @@ impl HttpTransport {
                 unknown(format!("no connection to {peer} within {connect_timeout:?}"))
             }
             ureq::Error::Timeout(_) => {
-                unknown(format!("no reply from {peer} within {:?}", self.way.timeout))
+                unknown(format!("no reply from {peer} within {:?}", self.endpoint.timeout))
             }
             ureq::Error::HostNotFound => {
                 unknown(format!("no address for {peer}: check INFLUXDB_HOST"))
             }
-            ureq::Error::Io(error) => match (tls::refusal(error, &self.way.peer), error.kind()) {
+            ureq::Error::Io(error) => match (tls::refusal(error, &self.endpoint.peer), error.kind()) {
                 (Some(todo), _) => configuration(todo),
                 (None, io::ErrorKind::ConnectionRefused) => unknown(format!(
                     "no server at {peer}: connection refused; start it, or check INFLUXDB_HOST and INFLUXDB_PORT"
@@ -272,7 +277,7 @@ impl HttpTransport {
         batch: &Batch,
         look: &mut dyn FnMut(&Response<ureq::Body>),
     ) -> Attempt {
-        let Some(url) = self.way.url(batch) else {
+        let Some(url) = self.endpoint.url(batch) else {
             let reason =
                 clean(&format!("no URL can hold the name of database {:?}", batch.database()));
             return unsent(Verdict::Rejected { which: Which::All, rest_stored: false, reason });
@@ -281,10 +286,10 @@ impl HttpTransport {
             Ok(agent) => agent,
             Err(verdict) => return unsent(verdict),
         };
-        let body = Body::of(batch, self.way.gzip);
+        let body = Body::of(batch, self.endpoint.gzip);
         let started = Instant::now();
         let first = self.exchange(agent, &url, batch, &body, None, look);
-        let left = self.way.timeout.saturating_sub(started.elapsed());
+        let left = self.endpoint.timeout.saturating_sub(started.elapsed());
         if !first.again || left.is_zero() {
             return first.attempt;
         }
@@ -299,7 +304,7 @@ impl Transport for HttpTransport {
     }
 
     fn afresh(&self) -> Arc<dyn Transport> {
-        Arc::new(Self::along(self.way.clone()))
+        Arc::new(Self::with_endpoint(self.endpoint.clone()))
     }
 }
 
@@ -433,9 +438,9 @@ mod tests {
 
     /// The transport with this proxy, whatever the environment names.
     fn through(proxy: Option<&str>, server: &Server) -> HttpTransport {
-        let mut way = Way::new(server).unwrap();
-        way.proxy = proxy.map(|proxy| Proxy::new(proxy).unwrap());
-        HttpTransport::along(Arc::new(way))
+        let mut endpoint = Endpoint::new(server).unwrap();
+        endpoint.proxy = proxy.map(|proxy| Proxy::new(proxy).unwrap());
+        HttpTransport::with_endpoint(Arc::new(endpoint))
     }
 
     fn send(server: &Server, batch: &Batch) -> Attempt {

@@ -13,11 +13,11 @@ use ureq::unversioned::transport::NextTimeout;
 use crate::sync::{Mutex, lock};
 
 /// As long as a resolver's answer is used again: far below the time to live that names of servers usually have.
-const REMEMBERED: Duration = Duration::from_secs(10);
+const CACHED_FOR: Duration = Duration::from_secs(10);
 
 /// Remembers the last answer.
 #[derive(Debug, Default)]
-pub(super) struct Remembering<R = DefaultResolver> {
+pub(super) struct Caching<R = DefaultResolver> {
     resolver: R,
     last: Mutex<Option<Answer>>,
 }
@@ -41,15 +41,15 @@ impl Answer {
 
 /// Knows no name.
 #[derive(Debug)]
-pub(super) struct Ignorant;
+pub(super) struct NoResolve;
 
-impl Resolver for Ignorant {
+impl Resolver for NoResolve {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         Err(Error::HostNotFound)
     }
 }
 
-impl<R: Resolver> Resolver for Remembering<R> {
+impl<R: Resolver> Resolver for Caching<R> {
     fn resolve(
         &self,
         uri: &Uri,
@@ -57,7 +57,7 @@ impl<R: Resolver> Resolver for Remembering<R> {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         if let Some(answer) = &*lock(&self.last) {
-            if answer.is_for(uri) && answer.given.elapsed() < REMEMBERED {
+            if answer.is_for(uri) && answer.given.elapsed() < CACHED_FOR {
                 let mut resolved = self.empty();
                 answer.addresses.iter().for_each(|address| resolved.push(*address));
                 return Ok(resolved);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_last_answer_is_used_again_for_the_same_server_only() {
-        let resolver = Remembering { resolver: Counting::default(), last: Mutex::default() };
+        let resolver = Caching { resolver: Counting::default(), last: Mutex::default() };
         let config = Agent::config_builder().build();
         let port = |uri: &'static str| {
             let timeout = NextTimeout {

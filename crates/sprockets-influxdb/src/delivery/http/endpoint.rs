@@ -25,7 +25,7 @@ const URL_LIMIT: usize = 32 * 1024;
 /// What need not be encoded in a query: RFC 3986, unreserved.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-pub(super) struct Way {
+pub(super) struct Endpoint {
     pub(super) api: Api,
     pub(super) gzip: bool,
     pub(super) timeout: Duration,
@@ -41,7 +41,7 @@ pub(super) struct Way {
     authorization: Option<HeaderValue>,
 }
 
-impl Way {
+impl Endpoint {
     pub(super) fn new(server: &Server) -> Result<Self> {
         let unusable = || {
             Error::configuration(
