@@ -4,9 +4,9 @@
 use ureq::http::Response;
 use ureq::http::header::{SERVER, VIA};
 
+use super::disposition::{Cause, Disposition, Scope};
 use super::http::HttpTransport;
-use super::transport::{Cause, Scope, Verdict};
-use super::words::clean;
+use super::sanitize::sanitize;
 use crate::buffer::Batch;
 use crate::config::{Api, Auth, Precision, Server};
 
@@ -76,9 +76,9 @@ impl Check {
         match seen {
             Some(seen) => {
                 let asked = Asked { server, database, peer: &peer };
-                asked.read(&seen, &attempt.verdict)
+                asked.read(&seen, &attempt.disposition)
             }
-            None => Self::unconnected(peer, with_advice(attempt.verdict.reason())),
+            None => Self::unconnected(peer, with_advice(attempt.disposition.reason())),
         }
     }
 
@@ -102,7 +102,7 @@ impl Seen {
     fn of(reply: &Response<ureq::Body>, api: Api) -> Self {
         let header = |name: &str| {
             let value = reply.headers().get(name)?;
-            Some(clean(&String::from_utf8_lossy(value.as_bytes())))
+            Some(sanitize(&String::from_utf8_lossy(value.as_bytes())))
         };
         let named = [("Server", SERVER), ("Via", VIA)].into_iter().filter_map(|(shown, name)| {
             header(name.as_str()).map(|value| format!("{shown}: {value}"))
@@ -129,7 +129,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn read(&self, seen: &Seen, verdict: &Verdict) -> Check {
+    fn read(&self, seen: &Seen, disposition: &Disposition) -> Check {
         use Finding::{Failed, Passed, Unknown};
         let refused = || Unknown("the server refused the request before".to_owned());
         let check = |connection, authentication, database| Check {
@@ -138,33 +138,33 @@ impl Asked<'_> {
             authentication,
             database,
         };
-        let told = verdict.reason();
+        let told = disposition.reason();
         let beyond = |connection| check(Failed(connection), refused(), refused());
-        match (seen.status, verdict) {
+        match (seen.status, disposition) {
             (401, _) => check(Passed, Failed(self.unauthenticated(seen, told)), refused()),
             (403, _) if self.database.is_none() => check(Passed, Passed, self.unasked()),
             (403, _) => check(Passed, Passed, Failed(self.doubted(seen, told))),
-            (_, Verdict::Retry { cause: Cause::Configuration, scope: Scope::Database, .. })
+            (_, Disposition::Retry { cause: Cause::Configuration, scope: Scope::Database, .. })
                 if seen.is_influxdb =>
             {
                 let database =
                     self.database.map_or_else(|| self.unasked(), |_| Failed(told.to_owned()));
                 check(Passed, Passed, database)
             }
-            (_, Verdict::Retry { cause: Cause::Configuration, .. }) => {
+            (_, Disposition::Retry { cause: Cause::Configuration, .. }) => {
                 beyond(self.doubted(seen, told))
             }
             _ if !seen.is_influxdb => beyond(self.no_influxdb(seen, told)),
-            (_, Verdict::Delivered) => check(Passed, Passed, Passed),
-            (_, Verdict::Rejected { .. })
+            (_, Disposition::Delivered) => check(Passed, Passed, Passed),
+            (_, Disposition::Rejected { .. })
                 if NOTHING_IN_IT.iter().any(|text| told.contains(text)) =>
             {
                 check(Passed, Passed, self.found())
             }
-            (_, Verdict::Rejected { .. }) if self.database.is_none() => {
+            (_, Disposition::Rejected { .. }) if self.database.is_none() => {
                 check(Passed, Passed, self.unasked())
             }
-            (_, Verdict::Rejected { .. }) => check(Passed, Passed, Failed(self.refused(told))),
+            (_, Disposition::Rejected { .. }) => check(Passed, Passed, Failed(self.refused(told))),
             _ => beyond(format!("the server does not take writes now; look into its log ({told})")),
         }
     }

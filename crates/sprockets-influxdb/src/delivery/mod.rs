@@ -1,18 +1,18 @@
-//! How batches get to the server: the one loop that takes them, sends them, and acts on the verdict. Runs on threads of
+//! How batches get to the server: the one loop that takes them, sends them, and acts on the disposition. Runs on threads of
 //! its own, never on the application's; blocks as it likes.
 
 mod backoff;
 mod check;
+mod disposition;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod http;
-mod named_lines;
 mod news;
+mod response;
+mod sanitize;
 mod schedule;
 mod threads;
 mod transport;
-mod verdict;
-mod words;
 
 pub use check::{Check, Finding};
 pub(crate) use http::HttpTransport;
@@ -28,9 +28,10 @@ use crate::config::Rejected;
 use crate::measurement::Clock;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
+use disposition::{Cause, Disposition, RejectedLines, Scope};
 use news::News;
 use schedule::{Failure, Pass, Schedule};
-use transport::{Attempt, Cause, Scope, Verdict, Which};
+use transport::Attempt;
 
 /// Called with each line that the server refused.
 pub(crate) type RejectedHook = Arc<dyn Fn(&Rejected<'_>) + Send + Sync>;
@@ -99,7 +100,7 @@ impl Sender {
         let attempt = catch_unwind(AssertUnwindSafe(|| route.transport.send(&batch)))
             .unwrap_or_else(|_| Attempt::failed_by_bug());
         self.buffer.count_request(attempt.bytes_sent, is_retry);
-        self.act(batch, pass, attempt.verdict, &route);
+        self.act(batch, pass, attempt.disposition, &route);
         Step::Worked
     }
 
@@ -130,41 +131,41 @@ impl Sender {
         Some((batch, pass))
     }
 
-    /// The one place where a verdict is acted on.
-    fn act(&self, mut batch: Batch, pass: Pass, verdict: Verdict, route: &Route) {
+    /// The one place where a disposition is acted on.
+    fn act(&self, mut batch: Batch, pass: Pass, disposition: Disposition, route: &Route) {
         batch.trials.requests += 1;
-        match verdict {
-            Verdict::Retry { cause, scope, after, reason } => {
+        match disposition {
+            Disposition::Retry { cause, scope, after, reason } => {
                 self.fail(batch, pass, Failure { cause, scope, after, reason }, route);
             }
-            Verdict::Unparsable { reason } => {
+            Disposition::MalformedReply { reason } => {
                 let (cause, scope) = (Cause::Unknown, Scope::Server);
                 let failure = Failure { cause, scope, after: None, reason };
                 self.fail_unparsable(batch, pass, failure, route);
             }
-            Verdict::Delivered => {
+            Disposition::Delivered => {
                 self.answered(&batch, route);
                 let delivered = batch.lines();
                 self.buffer.settle(batch, Outcome { delivered, rejected: 0 });
             }
-            Verdict::Rejected { which, rest_stored, reason } => {
+            Disposition::Rejected { which, rest_stored, reason } => {
                 self.answered(&batch, route);
                 self.reject(batch, which, rest_stored, reason, route);
             }
-            Verdict::ResendOnce { reason } => {
+            Disposition::ResendOnce { reason } => {
                 self.answered(&batch, route);
                 if batch.trials.resent {
-                    let which = Which::Unknown { count: None };
+                    let which = RejectedLines::Unnamed { count: None };
                     self.reject(batch, which, false, reason, route);
                 } else {
                     batch.trials.resent = true;
                     self.buffer.put_back(batch, Place::Front);
                 }
             }
-            Verdict::TooLarge { reason } => {
+            Disposition::TooLarge { reason } => {
                 self.answered(&batch, route);
                 if batch.lines() == 1 {
-                    self.reject(batch, Which::All, false, reason, route);
+                    self.reject(batch, RejectedLines::All, false, reason, route);
                 } else {
                     if let Some(most) = lock(&self.schedule).learn_limit(batch.len()) {
                         lock(&self.news).limited(&route.address, batch.len(), most);
@@ -187,7 +188,7 @@ impl Sender {
         } else if deliveries > seen {
             let reason = failure.reason.clone();
             self.note_failure(&batch, pass, failure, route);
-            self.reject(batch, Which::Unknown { count: None }, false, reason, route);
+            self.reject(batch, RejectedLines::Unnamed { count: None }, false, reason, route);
         } else if batch.lines() > 1 && self.spend(&mut batch, 2) {
             self.note_failure(&batch, pass, failure, route);
             self.put_back_halves(batch);
@@ -221,7 +222,7 @@ impl Sender {
             if batch.trials.suspicion >= suspicious {
                 // Its halves are suspect from the start, but are tried again as well.
                 batch.trials.suspicion -= 2;
-                self.reject(batch, Which::Unknown { count: None }, false, reason, route);
+                self.reject(batch, RejectedLines::Unnamed { count: None }, false, reason, route);
                 return;
             }
         }
@@ -231,11 +232,18 @@ impl Sender {
     }
 
     /// The server refused lines. Those that it named are settled; those that it did not are looked for by halves.
-    fn reject(&self, batch: Batch, which: Which, rest_stored: bool, reason: String, route: &Route) {
+    fn reject(
+        &self,
+        batch: Batch,
+        which: RejectedLines,
+        rest_stored: bool,
+        reason: String,
+        route: &Route,
+    ) {
         let named = match which {
-            Which::Lines(lines) => lines,
-            Which::All => return self.reject_all(batch, &reason, route),
-            Which::Unknown { count } => {
+            RejectedLines::Named(lines) => lines,
+            RejectedLines::All => return self.reject_all(batch, &reason, route),
+            RejectedLines::Unnamed { count } => {
                 let all = rest_stored && count == Some(batch.lines());
                 if all || batch.lines() == 1 {
                     return self.reject_all(batch, &reason, route);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::transport::{Cause, Scope};
+use super::disposition::{Cause, Scope};
 
 /// No limit below this is learnt: what refuses less does not mean the size, and every batch would pay for it.
 const LEAST_LIMIT: usize = 16 * 1024;

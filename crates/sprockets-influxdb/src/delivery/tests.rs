@@ -9,7 +9,7 @@ use crate::buffer::{Amount, Door, Incoming, Limits, Notes};
 use crate::config::{Overflow, Precision};
 use crate::stats::Stats;
 
-type Answer = dyn Fn(&Batch, Duration) -> Verdict + Send + Sync;
+type Answer = dyn Fn(&Batch, Duration) -> Disposition + Send + Sync;
 
 /// A server, what it stored, and when it was asked for what.
 struct Server {
@@ -23,13 +23,17 @@ impl Transport for Server {
     fn send(&self, batch: &Batch) -> Attempt {
         let now = self.clock.now();
         self.requests.lock().unwrap().push((now, batch.lines()));
-        let verdict = self.answer.lock().unwrap()(batch, now);
-        let refused: HashSet<usize> = match &verdict {
-            Verdict::Delivered => HashSet::new(),
-            Verdict::Rejected { which: Which::Lines(lines), rest_stored: true, .. } => {
-                lines.iter().map(|(index, _)| *index).collect()
-            }
-            Verdict::Rejected { which: Which::Unknown { .. }, rest_stored: true, .. } => batch
+        let disposition = self.answer.lock().unwrap()(batch, now);
+        let refused: HashSet<usize> = match &disposition {
+            Disposition::Delivered => HashSet::new(),
+            Disposition::Rejected {
+                which: RejectedLines::Named(lines), rest_stored: true, ..
+            } => lines.iter().map(|(index, _)| *index).collect(),
+            Disposition::Rejected {
+                which: RejectedLines::Unnamed { .. },
+                rest_stored: true,
+                ..
+            } => batch
                 .iter_lines()
                 .enumerate()
                 .filter(|(_, line)| line.starts_with(b"bad"))
@@ -43,7 +47,7 @@ impl Transport for Server {
                 *self.stored.lock().unwrap().entry(line).or_default() += 1;
             }
         }
-        Attempt { verdict, bytes_sent: batch.len() as u64 }
+        Attempt { disposition, bytes_sent: batch.len() as u64 }
     }
 
     fn afresh(&self) -> Arc<dyn Transport> {
@@ -61,7 +65,7 @@ struct World {
 }
 
 impl World {
-    fn new(answer: impl Fn(&Batch, Duration) -> Verdict + Send + Sync + 'static) -> Self {
+    fn new(answer: impl Fn(&Batch, Duration) -> Disposition + Send + Sync + 'static) -> Self {
         let clock = Clock::simulated();
         let limits = Limits {
             buffer: Amount { lines: 1_000_000, bytes: 1 << 30 },
@@ -144,13 +148,13 @@ impl World {
     }
 }
 
-fn retry(cause: Cause, scope: Scope, after: Option<u64>) -> Verdict {
+fn retry(cause: Cause, scope: Scope, after: Option<u64>) -> Disposition {
     let after = after.map(Duration::from_secs);
-    Verdict::Retry { cause, scope, after, reason: "not now".to_owned() }
+    Disposition::Retry { cause, scope, after, reason: "not now".to_owned() }
 }
 
-fn refuse(which: Which, rest_stored: bool) -> Verdict {
-    Verdict::Rejected { which, rest_stored, reason: "bad line".to_owned() }
+fn refuse(which: RejectedLines, rest_stored: bool) -> Disposition {
+    Disposition::Rejected { which, rest_stored, reason: "bad line".to_owned() }
 }
 
 fn has_bad(batch: &Batch) -> bool {
@@ -188,7 +192,7 @@ fn an_hour_of_outage_loses_nothing_and_costs_few_probes() {
         if now < Duration::from_secs(3_600) {
             retry(Cause::Unknown, Scope::Server, None)
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     for minute in 0..60 {
@@ -215,7 +219,7 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
         if now < Duration::from_secs(120) {
             retry(Cause::Busy, Scope::Server, Some(120))
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     world.add("a", "m n=1i");
@@ -236,7 +240,7 @@ fn a_missing_database_keeps_its_data_and_stops_no_other() {
         if batch.database() == "missing" && now < Duration::from_secs(600) {
             retry(Cause::Configuration, Scope::Database, None)
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     for second in 0..10 {
@@ -260,7 +264,7 @@ fn a_flush_cuts_a_wait_short() {
         if now < Duration::from_secs(100) {
             retry(Cause::Configuration, Scope::Server, None)
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     world.add("db", "m n=1i");
@@ -277,8 +281,8 @@ fn a_flush_cuts_a_wait_short() {
 fn bad_lines_that_the_server_names_are_rejected_and_no_others() {
     for rest_stored in [true, false] {
         let world = World::new(move |batch, _| match bad_indices(batch) {
-            bad if bad.is_empty() => Verdict::Delivered,
-            bad => refuse(Which::Lines(bad), rest_stored),
+            bad if bad.is_empty() => Disposition::Delivered,
+            bad => refuse(RejectedLines::Named(bad), rest_stored),
         });
         deliver_with_bad_lines(&world, 5_000, &[0, 1, 17, 2_500, 4_999]);
         assert_eq!(world.requests(), if rest_stored { 1 } else { 2 });
@@ -293,9 +297,9 @@ fn a_bad_line_that_nobody_names_is_found_in_a_logarithmic_number_of_requests() {
         for bad in [0, 1, 2_047, 2_048, 5_000, 9_999] {
             let world = World::new(move |batch, _| {
                 if has_bad(batch) {
-                    refuse(Which::Unknown { count: None }, rest_stored)
+                    refuse(RejectedLines::Unnamed { count: None }, rest_stored)
                 } else {
-                    Verdict::Delivered
+                    Disposition::Delivered
                 }
             });
             deliver_with_bad_lines(&world, 10_000, &[bad]);
@@ -307,8 +311,8 @@ fn a_bad_line_that_nobody_names_is_found_in_a_logarithmic_number_of_requests() {
 #[test]
 fn many_bad_lines_that_stand_together_are_found_too() {
     let world = World::new(|batch, _| match bad_indices(batch).len() {
-        0 => Verdict::Delivered,
-        count => refuse(Which::Unknown { count: Some(count) }, true),
+        0 => Disposition::Delivered,
+        count => refuse(RejectedLines::Unnamed { count: Some(count) }, true),
     });
     let bad: Vec<usize> = (1_234..4_321).collect();
     deliver_with_bad_lines(&world, 10_000, &bad);
@@ -319,9 +323,9 @@ fn many_bad_lines_that_stand_together_are_found_too() {
 fn a_search_that_costs_too_much_ends() {
     let world = World::new(|batch, _| {
         if has_bad(batch) {
-            refuse(Which::Unknown { count: None }, false)
+            refuse(RejectedLines::Unnamed { count: None }, false)
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     for number in 0..10_000 {
@@ -341,11 +345,11 @@ fn a_conflict_within_a_batch_is_resent_once_and_then_searched() {
     let first = Mutex::new(true);
     let world = World::new(move |batch, _| {
         if std::mem::take(&mut *first.lock().unwrap()) {
-            return Verdict::ResendOnce { reason: "field type conflict".to_owned() };
+            return Disposition::ResendOnce { reason: "field type conflict".to_owned() };
         }
         match bad_indices(batch) {
-            bad if bad.is_empty() => Verdict::Delivered,
-            bad => refuse(Which::Lines(bad), true),
+            bad if bad.is_empty() => Disposition::Delivered,
+            bad => refuse(RejectedLines::Named(bad), true),
         }
     });
     deliver_with_bad_lines(&world, 100, &[7]);
@@ -353,9 +357,9 @@ fn a_conflict_within_a_batch_is_resent_once_and_then_searched() {
 
     let world = World::new(|batch, _| {
         if has_bad(batch) {
-            Verdict::ResendOnce { reason: "field type conflict".to_owned() }
+            Disposition::ResendOnce { reason: "field type conflict".to_owned() }
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     deliver_with_bad_lines(&world, 100, &[7]);
@@ -365,9 +369,9 @@ fn a_conflict_within_a_batch_is_resent_once_and_then_searched() {
 fn a_batch_that_is_too_large_is_halved_and_the_limit_is_learnt() {
     let world = World::new(|batch, _| {
         if batch.len() > 20_000 {
-            Verdict::TooLarge { reason: "too large".to_owned() }
+            Disposition::TooLarge { reason: "too large".to_owned() }
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     for round in 0..3 {
@@ -395,9 +399,9 @@ fn a_small_batch_that_is_called_too_large_is_halved_and_nothing_is_learnt_from_i
     let refused = AtomicUsize::new(0);
     let world = World::new(move |_, _| {
         if refused.fetch_add(1, Ordering::Relaxed) < 3 {
-            Verdict::TooLarge { reason: "too large".to_owned() }
+            Disposition::TooLarge { reason: "too large".to_owned() }
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     for number in 0..100 {
@@ -418,9 +422,9 @@ fn a_small_batch_that_is_called_too_large_is_halved_and_nothing_is_learnt_from_i
 fn a_reply_that_cannot_be_parsed_does_not_make_a_batch_go_round_for_ever() {
     let world = World::new(|batch, _| {
         if has_bad(batch) {
-            Verdict::Unparsable { reason: "the reply is not HTTP".to_owned() }
+            Disposition::MalformedReply { reason: "the reply is not HTTP".to_owned() }
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     deliver_with_bad_lines(&world, 5_000, &[4_321]);
@@ -430,7 +434,11 @@ fn a_reply_that_cannot_be_parsed_does_not_make_a_batch_go_round_for_ever() {
 #[test]
 fn a_batch_that_breaks_the_server_is_found_while_others_pass() {
     let world = World::new(|batch, _| {
-        if has_bad(batch) { retry(Cause::Unknown, Scope::Server, None) } else { Verdict::Delivered }
+        if has_bad(batch) {
+            retry(Cause::Unknown, Scope::Server, None)
+        } else {
+            Disposition::Delivered
+        }
     });
     for second in 0..2_000 {
         let kind = if second == 5 { "bad" } else { "good" };
@@ -451,7 +459,7 @@ fn while_nothing_passes_nothing_is_suspected() {
         if now < Duration::from_secs(86_400) {
             retry(Cause::Unknown, Scope::Server, None)
         } else {
-            Verdict::Delivered
+            Disposition::Delivered
         }
     });
     for number in 0..10 {
@@ -466,7 +474,7 @@ fn while_nothing_passes_nothing_is_suspected() {
 
 #[test]
 fn everything_can_be_refused() {
-    let world = World::new(|_, _| refuse(Which::All, false));
+    let world = World::new(|_, _| refuse(RejectedLines::All, false));
     for number in 0..100 {
         world.add("db", &format!("bad n={number}i"));
     }
@@ -484,7 +492,7 @@ fn a_panic_in_the_transport_or_in_the_hook_costs_nothing() {
         if is_first {
             std::panic::resume_unwind(Box::new(()));
         }
-        refuse(Which::All, false)
+        refuse(RejectedLines::All, false)
     });
     let route = lock(&world.sender.route).clone();
     let on_rejected: RejectedHook = Arc::new(|_| std::panic::resume_unwind(Box::new(())));
@@ -510,7 +518,7 @@ fn the_limits_of_time_do_not_stop_the_books() {
 
 #[test]
 fn the_first_drop_is_told_of_at_once_and_others_within_a_minute() {
-    let world = World::new(|_, _| Verdict::Delivered);
+    let world = World::new(|_, _| Disposition::Delivered);
     world.buffer.begin_shutdown();
     let told = |at: u64| {
         world.add("db", "m n=1i");

@@ -1,5 +1,5 @@
 //! Carries batches to an InfluxDB over HTTP/1.1: one pool of connections, blocking, each request within its timeout
-//! whatever the server does. What a reply means is `verdict`'s to say; what the lack of one means is said here.
+//! whatever the server does. What a reply means is `disposition`'s to say; what the lack of one means is said here.
 
 mod body;
 mod dns_cache;
@@ -18,9 +18,10 @@ use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, ProxyProtocol, SendBody, Timeout};
 
-use super::transport::{Attempt, Cause, Scope, Transport, Verdict, Which};
-use super::verdict::{Reply, verdict};
-use super::words::clean;
+use super::disposition::{Cause, Disposition, RejectedLines, Scope};
+use super::response::{Reply, classify};
+use super::sanitize::sanitize;
+use super::transport::{Attempt, Transport};
 use crate::buffer::Batch;
 use crate::config::Server;
 use crate::error::Result;
@@ -92,7 +93,7 @@ impl HttpTransport {
     }
 
     /// The connections, made when they are first needed.
-    fn agent(&self) -> Result<&Agent, Verdict> {
+    fn agent(&self) -> Result<&Agent, Disposition> {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
         }
@@ -112,7 +113,11 @@ impl HttpTransport {
             .timeout_resolve(Some(CONNECT_TIMEOUT))
             .user_agent(USER_AGENT);
         if self.endpoint.https
-            || self.endpoint.proxy.as_ref().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https)
+            || self
+                .endpoint
+                .proxy
+                .as_ref()
+                .is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https)
         {
             let roots = tls::roots(&self.endpoint.authorities)
                 .map_err(|todo| retry(Cause::Configuration, todo))?;
@@ -150,18 +155,18 @@ impl HttpTransport {
         };
         let bytes_sent = reader.taken();
         let whole = bytes_sent == body.length();
-        let (again, verdict) = match result {
+        let (again, disposition) = match result {
             Ok(reply) => {
                 look(&reply);
                 (self.is_unannounceable(&reply), self.read(reply, batch, whole))
             }
             Err(error) => (self.is_passing(&error), self.lost(&error, whole)),
         };
-        Exchange { again, attempt: Attempt { verdict, bytes_sent } }
+        Exchange { again, attempt: Attempt { disposition, bytes_sent } }
     }
 
     /// What a reply means, of which the status and the headers are here and the text is still to come.
-    fn read(&self, reply: Response<ureq::Body>, batch: &Batch, whole: bool) -> Verdict {
+    fn read(&self, reply: Response<ureq::Body>, batch: &Batch, whole: bool) -> Disposition {
         let (head, body) = reply.into_parts();
         let (text, truncated) = read_text(body.into_reader());
         // A connection whose reply was read to its end goes back to the pool.
@@ -185,7 +190,7 @@ impl HttpTransport {
             truncated,
             now: SystemTime::now(),
         };
-        verdict(&reply, batch)
+        classify(&reply, batch)
     }
 
     /// Whether a server or a proxy could not be asked for its consent, which it will not be again.
@@ -210,7 +215,7 @@ impl HttpTransport {
     }
 
     /// What it means that no reply came. `whole` says whether all of the body was sent.
-    fn lost(&self, error: &ureq::Error, whole: bool) -> Verdict {
+    fn lost(&self, error: &ureq::Error, whole: bool) -> Disposition {
         let peer = self.endpoint.shown();
         let unknown = |reason| retry(Cause::Unknown, reason);
         let configuration = |todo| retry(Cause::Configuration, todo);
@@ -228,16 +233,18 @@ impl HttpTransport {
             ureq::Error::HostNotFound => {
                 unknown(format!("no address for {peer}: check INFLUXDB_HOST"))
             }
-            ureq::Error::Io(error) => match (tls::refusal(error, &self.endpoint.peer), error.kind()) {
-                (Some(todo), _) => configuration(todo),
-                (None, io::ErrorKind::ConnectionRefused) => unknown(format!(
-                    "no server at {peer}: connection refused; start it, or check INFLUXDB_HOST and INFLUXDB_PORT"
-                )),
-                (None, kind) if is_disconnect(kind) => {
-                    unknown(format!("{peer} closed the connection before it replied"))
+            ureq::Error::Io(error) => {
+                match (tls::refusal(error, &self.endpoint.peer), error.kind()) {
+                    (Some(todo), _) => configuration(todo),
+                    (None, io::ErrorKind::ConnectionRefused) => unknown(format!(
+                        "no server at {peer}: connection refused; start it, or check INFLUXDB_HOST and INFLUXDB_PORT"
+                    )),
+                    (None, kind) if is_disconnect(kind) => {
+                        unknown(format!("{peer} closed the connection before it replied"))
+                    }
+                    (None, _) => unknown(format!("no connection to {peer}: {error}")),
                 }
-                (None, _) => unknown(format!("no connection to {peer}: {error}")),
-            },
+            }
             ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
                 configuration(format!("no TLS with {peer}: {error}"))
             }
@@ -247,7 +254,7 @@ impl HttpTransport {
                 } else {
                     "; check the proxy that the environment names"
                 };
-                let reason = format!("no connection to {peer}: {}{todo}", clean(answer));
+                let reason = format!("no connection to {peer}: {}{todo}", sanitize(answer));
                 // "proxy server responded 407/407"
                 if answer.contains("responded 4") { configuration(reason) } else { unknown(reason) }
             }
@@ -258,7 +265,7 @@ impl HttpTransport {
                 Some("invalid HTTP version" | "invalid response status") => configuration(format!(
                     "what answers at {peer} does not speak HTTP: check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_SCHEME"
                 )),
-                Some(fault) if whole => Verdict::Unparsable {
+                Some(fault) if whole => Disposition::MalformedReply {
                     reason: format!("the reply of {peer} cannot be read: {fault}"),
                 },
                 _ => unknown(format!("the reply of {peer} cannot be read: {error}")),
@@ -279,12 +286,16 @@ impl HttpTransport {
     ) -> Attempt {
         let Some(url) = self.endpoint.url(batch) else {
             let reason =
-                clean(&format!("no URL can hold the name of database {:?}", batch.database()));
-            return unsent(Verdict::Rejected { which: Which::All, rest_stored: false, reason });
+                sanitize(&format!("no URL can hold the name of database {:?}", batch.database()));
+            return unsent(Disposition::Rejected {
+                which: RejectedLines::All,
+                rest_stored: false,
+                reason,
+            });
         };
         let agent = match self.agent() {
             Ok(agent) => agent,
-            Err(verdict) => return unsent(verdict),
+            Err(disposition) => return unsent(disposition),
         };
         let body = Body::of(batch, self.endpoint.gzip);
         let started = Instant::now();
@@ -314,12 +325,12 @@ struct Exchange {
     again: bool,
 }
 
-fn unsent(verdict: Verdict) -> Attempt {
-    Attempt { verdict, bytes_sent: 0 }
+fn unsent(disposition: Disposition) -> Attempt {
+    Attempt { disposition, bytes_sent: 0 }
 }
 
-fn retry(cause: Cause, reason: String) -> Verdict {
-    Verdict::Retry { cause, scope: Scope::Server, after: None, reason }
+fn retry(cause: Cause, reason: String) -> Disposition {
+    Disposition::Retry { cause, scope: Scope::Server, after: None, reason }
 }
 
 fn is_disconnect(kind: io::ErrorKind) -> bool {
@@ -447,16 +458,16 @@ mod tests {
         HttpTransport::new(server).unwrap().send(batch)
     }
 
-    /// The verdict on a batch of one line that is answered so.
-    fn verdict_of(reply: &'static str) -> Verdict {
-        send(&server(answer(reply).0), &Batch::of("db", &["m f=1"])).verdict
+    /// The disposition on a batch of one line that is answered so.
+    fn disposition_of(reply: &'static str) -> Disposition {
+        send(&server(answer(reply).0), &Batch::of("db", &["m f=1"])).disposition
     }
 
-    /// Its cause and its reason, of a verdict that is to wait for the whole server.
+    /// Its cause and its reason, of a disposition that is to wait for the whole server.
     #[track_caller]
-    fn waits(verdict: Verdict) -> (Cause, String) {
-        match verdict {
-            Verdict::Retry { cause, scope: Scope::Server, reason, .. } => (cause, reason),
+    fn waits(disposition: Disposition) -> (Cause, String) {
+        match disposition {
+            Disposition::Retry { cause, scope: Scope::Server, reason, .. } => (cause, reason),
             other => panic!("{other:?}"),
         }
     }
@@ -518,7 +529,7 @@ mod tests {
         ];
         for (server, url, authorization) in table {
             let attempt = send(&server, &lines);
-            assert_eq!((attempt.verdict, attempt.bytes_sent), (Verdict::Delivered, 16));
+            assert_eq!((attempt.disposition, attempt.bytes_sent), (Disposition::Delivered, 16));
             let authorization: Vec<_> = authorization.map(str::to_owned).into_iter().collect();
             let (head, body) = requests.recv().unwrap();
             let mut headers: Vec<_> = head.lines().map(str::to_owned).collect();
@@ -535,7 +546,7 @@ mod tests {
         let (address, requests) = answer(NO_CONTENT);
         let lines = ["m,tag=value f=1 1"; 100];
         let attempt = send(&Server { gzip: true, ..server(address) }, &Batch::of("db", &lines));
-        assert_eq!(attempt.verdict, Verdict::Delivered);
+        assert_eq!(attempt.disposition, Disposition::Delivered);
         let (head, body) = requests.recv().unwrap();
         assert!(head.contains("\r\ncontent-encoding: gzip\r\n"), "{head}");
         assert_eq!(attempt.bytes_sent, body.len() as u64);
@@ -556,8 +567,8 @@ mod tests {
         let transport = HttpTransport::new(&server(address)).unwrap();
         for _ in 0..3 {
             assert!(matches!(
-                transport.send(&Batch::of("db", &["m f=1"])).verdict,
-                Verdict::Rejected { .. }
+                transport.send(&Batch::of("db", &["m f=1"])).disposition,
+                Disposition::Rejected { .. }
             ));
         }
         assert_eq!(told.try_iter().count(), 1);
@@ -573,8 +584,8 @@ mod tests {
         });
         let transport = HttpTransport::new(&server(address)).unwrap();
         let lines = Batch::of("db", &["m f=1"]);
-        assert_eq!(transport.send(&lines).verdict, Verdict::Delivered);
-        assert_eq!(transport.afresh().send(&lines).verdict, Verdict::Delivered);
+        assert_eq!(transport.send(&lines).disposition, Disposition::Delivered);
+        assert_eq!(transport.afresh().send(&lines).disposition, Disposition::Delivered);
         assert_eq!(told.try_iter().count(), 2);
     }
 
@@ -594,9 +605,9 @@ mod tests {
         });
         let transport = HttpTransport::new(&server(address)).unwrap();
         let lines = Batch::of("db", &["m f=1"]);
-        assert_eq!(transport.send(&lines).verdict, Verdict::Delivered);
+        assert_eq!(transport.send(&lines).disposition, Disposition::Delivered);
         let attempt = transport.send(&lines);
-        assert_eq!((attempt.verdict, attempt.bytes_sent), (Verdict::Delivered, 12));
+        assert_eq!((attempt.disposition, attempt.bytes_sent), (Disposition::Delivered, 12));
         assert_eq!(told.try_iter().last(), Some(3));
     }
 
@@ -607,7 +618,8 @@ mod tests {
             peer.request();
             tell.send(()).unwrap();
         });
-        let (cause, reason) = waits(send(&server(address), &Batch::of("db", &["m f=1"])).verdict);
+        let (cause, reason) =
+            waits(send(&server(address), &Batch::of("db", &["m f=1"])).disposition);
         assert_eq!(
             (cause, reason),
             (Cause::Unknown, format!("{address} closed the connection before it replied"))
@@ -622,7 +634,7 @@ mod tests {
             peer.reply("HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge");
         });
         let attempt = send(&server(address), &large_batch(5_000_000));
-        assert_eq!(attempt.verdict, Verdict::TooLarge { reason: "413: large".to_owned() });
+        assert_eq!(attempt.disposition, Disposition::TooLarge { reason: "413: large".to_owned() });
         assert_eq!(attempt.bytes_sent, 0);
     }
 
@@ -631,7 +643,10 @@ mod tests {
         let (address, requests) = answer(NO_CONTENT);
         let lines = large_batch(5_000_000);
         let attempt = send(&server(address), &lines);
-        assert_eq!((attempt.verdict, attempt.bytes_sent), (Verdict::Delivered, lines.len() as u64));
+        assert_eq!(
+            (attempt.disposition, attempt.bytes_sent),
+            (Disposition::Delivered, lines.len() as u64)
+        );
         let (head, body) = requests.recv().unwrap();
         assert!(head.contains("\r\nexpect: 100-continue\r\n"), "{head}");
         assert!(lines.chunks().flatten().eq(&body));
@@ -662,8 +677,8 @@ mod tests {
             let transport = HttpTransport::new(&server(address)).unwrap();
             for _ in 0..2 {
                 assert_eq!(
-                    transport.send(&large_batch(300_000)).verdict,
-                    Verdict::Delivered,
+                    transport.send(&large_batch(300_000)).disposition,
+                    Disposition::Delivered,
                     "{refusal}"
                 );
             }
@@ -677,7 +692,7 @@ mod tests {
             peer.head();
             peer.reply(NO_CONTENT);
         });
-        let (cause, reason) = waits(send(&server(address), &large_batch(300_000)).verdict);
+        let (cause, reason) = waits(send(&server(address), &large_batch(300_000)).disposition);
         assert_eq!(
             (cause, reason),
             (Cause::Unknown, format!("{address} said 204 before it had the batch"))
@@ -689,7 +704,7 @@ mod tests {
         for byte in ["\u{1}", "\0", "\u{7f}"] {
             let reply: &str =
                 format!("HTTP/1.1 400 Bad Request\r\nX-Influxdb-Error: a{byte}b\r\n\r\n").leak();
-            assert!(matches!(verdict_of(reply), Verdict::Unparsable { .. }));
+            assert!(matches!(disposition_of(reply), Disposition::MalformedReply { .. }));
         }
     }
 
@@ -700,7 +715,7 @@ mod tests {
             "\u{15}\u{3}\u{1}\0\u{2}\u{2}\n",
             "-ERR unknown command\r\n",
         ] {
-            let (cause, reason) = waits(verdict_of(reply));
+            let (cause, reason) = waits(disposition_of(reply));
             assert_eq!(cause, Cause::Configuration);
             assert!(reason.contains("does not speak HTTP: check INFLUXDB_HOST"), "{reason}");
         }
@@ -719,10 +734,10 @@ mod tests {
             ));
             tell.send(peer.0.get_mut().write_all(text.as_bytes()).is_err()).unwrap();
         });
-        let found = send(&server(address), &Batch::of("db", &["m f=1"])).verdict;
-        let which = Which::Unknown { count: None };
+        let found = send(&server(address), &Batch::of("db", &["m f=1"])).disposition;
+        let which = RejectedLines::Unnamed { count: None };
         assert!(
-            matches!(&found, Verdict::Rejected { which: w, rest_stored: true, .. } if *w == which),
+            matches!(&found, Disposition::Rejected { which: w, rest_stored: true, .. } if *w == which),
             "{found:?}"
         );
         assert!(told.recv().unwrap(), "the connection is closed");
@@ -736,12 +751,12 @@ mod tests {
                 "HTTP/1.1 503 Unavailable\r\nContent-Length: 99\r\nRetry-After: 3\r\n\r\nbus",
             );
         });
-        let found = send(&server(address), &Batch::of("db", &["m f=1"])).verdict;
+        let found = send(&server(address), &Batch::of("db", &["m f=1"])).disposition;
         let after = Some(Duration::from_secs(3));
         let reason = "503: bus".to_owned();
         assert_eq!(
             found,
-            Verdict::Retry { cause: Cause::Busy, scope: Scope::Server, after, reason }
+            Disposition::Retry { cause: Cause::Busy, scope: Scope::Server, after, reason }
         );
     }
 
@@ -752,7 +767,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         for lines in [Batch::of("db", &["m f=1"]), large_batch(20_000_000)] {
             let server = Server { timeout: Duration::from_millis(50), ..server(address) };
-            let (cause, reason) = waits(send(&server, &lines).verdict);
+            let (cause, reason) = waits(send(&server, &lines).disposition);
             assert_eq!(
                 (cause, reason),
                 (Cause::Unknown, format!("no reply from {address} within 50ms"))
@@ -763,21 +778,22 @@ mod tests {
     #[test]
     fn no_server_is_an_unknown_cause() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (cause, reason) = waits(send(&server(address), &Batch::of("db", &["m f=1"])).verdict);
+        let (cause, reason) =
+            waits(send(&server(address), &Batch::of("db", &["m f=1"])).disposition);
         let told = format!("no server at {address}: connection refused; start it, or check ");
         assert!(cause == Cause::Unknown && reason.starts_with(&told), "{reason}");
 
         let unknown =
             Server { url: "http://no-such-host.invalid:1/write".to_owned(), ..server(address) };
         let transport = through(None, &unknown);
-        let (cause, reason) = waits(transport.send(&Batch::of("db", &["m f=1"])).verdict);
+        let (cause, reason) = waits(transport.send(&Batch::of("db", &["m f=1"])).disposition);
         assert_eq!(cause, Cause::Unknown);
         assert!(reason.contains("no-such-host.invalid:1"), "{reason}");
     }
 
     #[test]
     fn redirects_are_not_followed() {
-        let (cause, reason) = waits(verdict_of(
+        let (cause, reason) = waits(disposition_of(
             "HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:1/x?p=secret\r\nContent-Length: 0\r\n\r\n",
         ));
         assert_eq!(cause, Cause::Configuration);
@@ -802,7 +818,7 @@ mod tests {
             ca_file: Some(file.clone()),
             ..server(address)
         };
-        let found = send(&tls, &Batch::of("db", &["m f=1"])).verdict;
+        let found = send(&tls, &Batch::of("db", &["m f=1"])).disposition;
         std::fs::remove_file(&file).unwrap();
         let reason =
             format!("the server at {address} does not speak TLS: set INFLUXDB_SCHEME=http");
@@ -821,7 +837,10 @@ mod tests {
         });
         let server = Server { url: "http://db.invalid:8086/write".to_owned(), ..server(address) };
         let transport = through(Some(&format!("http://me:secret@{address}")), &server);
-        assert_eq!(transport.send(&Batch::of("db", &["m f=1"])).verdict, Verdict::Delivered);
+        assert_eq!(
+            transport.send(&Batch::of("db", &["m f=1"])).disposition,
+            Disposition::Delivered
+        );
         assert!(told.recv().unwrap().starts_with("CONNECT db.invalid:8086 HTTP/1.1\r\n"));
     }
 
@@ -833,7 +852,7 @@ mod tests {
         });
         let server = Server { url: "http://db.invalid:8086/write".to_owned(), ..server(address) };
         let transport = through(Some(&format!("http://me:secret@{address}")), &server);
-        let (cause, reason) = waits(transport.send(&Batch::of("db", &["m f=1"])).verdict);
+        let (cause, reason) = waits(transport.send(&Batch::of("db", &["m f=1"])).disposition);
         assert_eq!(cause, Cause::Configuration);
         assert!(
             reason.contains(&format!("db.invalid:8086 through the proxy {address}")),
@@ -847,8 +866,8 @@ mod tests {
         let (address, _requests) = answer(NO_CONTENT);
         let attempt = send(&server(address), &Batch::of(&"ü".repeat(20_000), &["m f=1"]));
         assert!(matches!(
-            attempt.verdict,
-            Verdict::Rejected { which: Which::All, rest_stored: false, .. }
+            attempt.disposition,
+            Disposition::Rejected { which: RejectedLines::All, rest_stored: false, .. }
         ));
     }
 

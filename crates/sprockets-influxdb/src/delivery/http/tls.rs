@@ -1,4 +1,4 @@
-//! Which certificate authorities are trusted, and what a failed handshake says about the configuration.
+//! RejectedLines certificate authorities are trusted, and what a failed handshake says about the configuration.
 
 use std::io;
 use std::path::Path;

@@ -5,14 +5,12 @@ use std::str::Chars;
 
 use serde_json::Value;
 
-use super::verdict::Reply;
-
-/// As much of a server's text as a reason shows: it repeats what users sent.
-const MOST_SHOWN: usize = 500;
+use super::reply::Reply;
+use crate::delivery::sanitize::sanitize;
 
 /// What a server said.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(super) struct ErrorBody {
     status: u16,
     message: String,
     complete: bool,
@@ -27,9 +25,9 @@ pub(super) struct Numbered {
     pub(super) rest_stored: bool,
 }
 
-impl Words {
+impl ErrorBody {
     pub(super) fn of(reply: &Reply<'_>) -> Self {
-        let words = |message, complete, numbered| Self {
+        let error_body = |message, complete, numbered| Self {
             status: reply.status,
             message,
             complete,
@@ -39,7 +37,7 @@ impl Words {
             if let Some(message) =
                 [&json["error"], &json["message"]].into_iter().find_map(Value::as_str)
             {
-                return words(
+                return error_body(
                     message.trim_end().to_owned(),
                     !reply.truncated,
                     Numbered::read(&json, message),
@@ -49,11 +47,13 @@ impl Words {
         let body = String::from_utf8_lossy(reply.body);
         let body = body.trim();
         if let Some((message, closed)) = broken_json(body) {
-            return words(message, closed && !reply.truncated, None);
+            return error_body(message, closed && !reply.truncated, None);
         }
         match (body, reply.error_header) {
-            ("", Some(header)) => words(String::from_utf8_lossy(header).into_owned(), false, None),
-            _ => words(without_request(body).to_owned(), !reply.truncated, None),
+            ("", Some(header)) => {
+                error_body(String::from_utf8_lossy(header).into_owned(), false, None)
+            }
+            _ => error_body(without_request(body).to_owned(), !reply.truncated, None),
         }
     }
 
@@ -73,7 +73,7 @@ impl Words {
 
     /// The status and the message, for a person.
     pub(super) fn reason(&self) -> String {
-        match clean(&self.message).as_str() {
+        match sanitize(&self.message).as_str() {
             "" => format!("{} without a text", self.status),
             message => format!("{}: {message}", self.status),
         }
@@ -104,11 +104,11 @@ impl Numbered {
                     .trim_start()
                     .strip_prefix("error parsing line ")?
                     .split_once(" (1-based): ")?;
-                Some((number.parse().ok()?, clean(reason)))
+                Some((number.parse().ok()?, sanitize(reason)))
             })
             .collect();
         if lines.iter().all(|(number, _)| *number != first) {
-            lines.push((first, clean(message)));
+            lines.push((first, sanitize(message)));
         }
         Some(Self { lines, rest_stored: before_quote(message).contains("partial write") })
     }
@@ -117,7 +117,7 @@ impl Numbered {
 fn entry(json: &Value) -> (u64, String) {
     // There is no line 0: an entry without a number names nothing.
     let number = json["line_number"].as_u64().unwrap_or(0);
-    (number, clean(json["error_message"].as_str().unwrap_or("no reason given")))
+    (number, sanitize(json["error_message"].as_str().unwrap_or("no reason given")))
 }
 
 fn before_quote(message: &str) -> &str {
@@ -169,18 +169,4 @@ fn without_request(text: &str) -> &str {
         Some((_, rest)) => rest.split_once("; ").map_or("", |(_, words)| words),
         None => text,
     }
-}
-
-/// A text for a log: one line, not too long.
-pub(super) fn clean(text: &str) -> String {
-    let mut characters = text.trim().chars();
-    let mut clean: String = characters
-        .by_ref()
-        .take(MOST_SHOWN)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if characters.next().is_some() {
-        clean.push('…');
-    }
-    clean
 }

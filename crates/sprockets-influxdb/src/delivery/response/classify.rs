@@ -1,14 +1,17 @@
 //! What a server's reply means for the batch that it answers: the one place that decides, by status and text. Pure: no
-//! I/O, no clock. A reply is a stranger's, and its text may repeat the batch's own lines, so only the words before its
+//! I/O, no clock. A reply is a stranger's, and its text may repeat the batch's own lines, so only the body before its
 //! first quote decide.
 
 use std::time::{Duration, SystemTime};
 
-use super::named_lines::{self, TypeConflict, UNPARSABLE};
-use super::transport::{Cause, Scope, Verdict, Which};
-use super::words::{Words, clean};
+use super::error_body::ErrorBody;
+use super::rejected_lines::{self, TypeConflict, UNPARSABLE};
+use super::reply::Reply;
+
 use crate::buffer::Batch;
 use crate::config::Api;
+use crate::delivery::disposition::{Cause, Disposition, RejectedLines, Scope};
+use crate::delivery::sanitize::sanitize;
 
 /// The longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -31,184 +34,174 @@ const NOT_TLS: [&str; 2] =
 
 const NO_SUCH_API: &str = "the server does not have this API: check INFLUXDB_API and INFLUXDB_URL";
 
-/// A reply, as far as it was read.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply<'a> {
-    pub(crate) api: Api,
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<&'a str>,
-    pub(crate) location: Option<&'a str>,
-    /// `X-Influxdb-Error`: the first 1,024 bytes of the text.
-    pub(crate) error_header: Option<&'a [u8]>,
-    pub(crate) body: &'a [u8],
-    /// Whether the body goes on after what was read of it.
-    pub(crate) truncated: bool,
-    /// When it came: what a date in `Retry-After` is compared with.
-    pub(crate) now: SystemTime,
-}
-
 /// What `reply` means for `batch`. A status that no InfluxDB gives keeps the batch: nothing is lost because a stranger
 /// answered.
-pub(crate) fn verdict(reply: &Reply<'_>, batch: &Batch) -> Verdict {
-    let words = Words::of(reply);
+pub(crate) fn classify(reply: &Reply<'_>, batch: &Batch) -> Disposition {
+    let body = ErrorBody::of(reply);
     match reply.status {
-        200..=299 => Verdict::Delivered,
+        200..=299 => Disposition::Delivered,
         300..=399 => redirect(reply),
         401 => {
             let todo = "the server refused the credentials: check INFLUXDB_USER and INFLUXDB_PASSWORD, or INFLUXDB_TOKEN";
-            configuration(Scope::Server, todo, &words)
+            configuration(Scope::Server, todo, &body)
         }
         403 => {
             let todo = format!(
                 "no permission to write to {}: grant it to the user or token",
                 place(reply.api, batch)
             );
-            configuration(Scope::Database, &todo, &words)
+            configuration(Scope::Database, &todo, &body)
         }
-        404 => not_found(reply.api, &words, batch),
-        413 => Verdict::TooLarge { reason: words.reason() },
-        _ => by_words(reply, &words, batch).unwrap_or_else(|| by_status(reply, &words)),
+        404 => not_found(reply.api, &body, batch),
+        413 => Disposition::TooLarge { reason: body.reason() },
+        _ => by_text(reply, &body, batch).unwrap_or_else(|| by_status(reply, &body)),
     }
 }
 
 /// The replies whose text says more than their status.
-fn by_words(reply: &Reply<'_>, words: &Words, batch: &Batch) -> Option<Verdict> {
-    let head = words.head();
+fn by_text(reply: &Reply<'_>, body: &ErrorBody, batch: &Batch) -> Option<Disposition> {
+    let head = body.head();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| head.contains(phrase));
     let rejected =
-        |which, rest_stored| Verdict::Rejected { which, rest_stored, reason: words.reason() };
+        |which, rest_stored| Disposition::Rejected { which, rest_stored, reason: body.reason() };
 
-    let verdict = if reply.status >= 500 && says(&["hinted handoff queue not empty"]) {
+    let disposition = if reply.status >= 500 && says(&["hinted handoff queue not empty"]) {
         // InfluxDB Enterprise: the points wait for another node, and sent again they only make that queue longer.
-        Verdict::Delivered
-    } else if let Some(numbered) = &words.numbered {
+        Disposition::Delivered
+    } else if let Some(numbered) = &body.numbered {
         let count = Some(numbered.lines.len().min(batch.lines()));
-        let lines = named_lines::by_number(numbered.lines.iter().cloned(), batch);
-        rejected(lines.map_or(Which::Unknown { count }, Which::Lines), numbered.rest_stored)
+        let lines = rejected_lines::by_number(numbered.lines.iter().cloned(), batch);
+        rejected(
+            lines.map_or(RejectedLines::Unnamed { count }, RejectedLines::Named),
+            numbered.rest_stored,
+        )
     } else if says(&["partial write"]) {
-        rejected(dropped(words, batch), true)
+        rejected(dropped(body, batch), true)
     } else if head.ends_with(UNPARSABLE) {
         // influxd 1.x says this when it parsed no line, 2.x when there is one that it did not.
-        rejected(unparsable(words.message(), words, batch), false)
+        rejected(unparsable(body.message(), body, batch), false)
     } else if says(&["metric parse error"]) && reply.api == Api::V1 && reply.error_header.is_some()
     {
         // Telegraf's influxdb_listener has passed on the other lines; its other listeners take all or none.
         rejected(
-            Which::Unknown { count: Some(telegraf_count(words.message()).min(batch.lines())) },
+            RejectedLines::Unnamed {
+                count: Some(telegraf_count(body.message()).min(batch.lines())),
+            },
             true,
         )
     } else if head.ends_with("field type conflict") {
         // Lines of this batch disagree about a new field: the first of them has now given it its type.
-        Verdict::ResendOnce { reason: words.reason() }
+        Disposition::ResendOnce { reason: body.reason() }
     } else if matches!(reply.status, 400 | 422 | 500)
         && (says(&WHOLE_REQUEST) || head == "unexpected EOF")
     {
-        rejected(Which::All, false)
-    } else if words.message().ends_with("invalid UTF-8") || says(&["not valid utf8"]) {
-        rejected(Which::Unknown { count: None }, false)
+        rejected(RejectedLines::All, false)
+    } else if body.message().ends_with("invalid UTF-8") || says(&["not valid utf8"]) {
+        rejected(RejectedLines::Unnamed { count: None }, false)
     } else if says(&["cache-max-memory-size exceeded"]) {
-        retry(Cause::Busy, reply, words)
+        retry(Cause::Busy, reply, body)
     } else if says(&NOT_TLS) {
-        configuration(Scope::Server, "the server speaks TLS: set INFLUXDB_SCHEME=https", words)
+        configuration(Scope::Server, "the server speaks TLS: set INFLUXDB_SCHEME=https", body)
     } else if says(&["unsupported path"]) {
-        configuration(Scope::Server, NO_SUCH_API, words)
+        configuration(Scope::Server, NO_SUCH_API, body)
     } else {
         return None;
     };
-    Some(verdict)
+    Some(disposition)
 }
 
-fn by_status(reply: &Reply<'_>, words: &Words) -> Verdict {
-    let rejected = |which| Verdict::Rejected { which, rest_stored: false, reason: words.reason() };
+fn by_status(reply: &Reply<'_>, body: &ErrorBody) -> Disposition {
+    let rejected =
+        |which| Disposition::Rejected { which, rest_stored: false, reason: body.reason() };
     match reply.status {
-        400 | 422 => rejected(Which::Unknown { count: None }),
-        405 | 501 => rejected(Which::All),
-        408 | 425 | 429 | 502 | 503 | 504 => retry(Cause::Busy, reply, words),
+        400 | 422 => rejected(RejectedLines::Unnamed { count: None }),
+        405 | 501 => rejected(RejectedLines::All),
+        408 | 425 | 429 | 502 | 503 | 504 => retry(Cause::Busy, reply, body),
         // nginx and influxd 2.x, about a client that went away.
-        499 => retry(Cause::Unknown, reply, words),
-        402 => configuration(Scope::Server, "the account's limit is reached", words),
-        407 => configuration(
-            Scope::Server,
-            "the proxy wants credentials: put them into its URL",
-            words,
-        ),
+        499 => retry(Cause::Unknown, reply, body),
+        402 => configuration(Scope::Server, "the account's limit is reached", body),
+        407 => {
+            configuration(Scope::Server, "the proxy wants credentials: put them into its URL", body)
+        }
         415 => configuration(
             Scope::Server,
             "the server does not take this encoding: set INFLUXDB_GZIP=false",
-            words,
+            body,
         ),
         406..=499 => {
             let todo = "an answer that no InfluxDB gives: check INFLUXDB_URL, and any proxy before the server";
-            configuration(Scope::Database, todo, words)
+            configuration(Scope::Database, todo, body)
         }
-        _ => retry(Cause::Unknown, reply, words),
+        _ => retry(Cause::Unknown, reply, body),
     }
 }
 
-fn redirect(reply: &Reply<'_>) -> Verdict {
+fn redirect(reply: &Reply<'_>) -> Disposition {
     let reason = match reply.location {
         Some(location) => format!(
             "the server redirects to {}, and redirects are not followed: set INFLUXDB_URL",
-            clean(&without_secrets(location))
+            sanitize(&without_secrets(location))
         ),
         None => {
             format!("the server redirects ({}), but not where to: check INFLUXDB_URL", reply.status)
         }
     };
-    Verdict::Retry { cause: Cause::Configuration, scope: Scope::Server, after: None, reason }
+    Disposition::Retry { cause: Cause::Configuration, scope: Scope::Server, after: None, reason }
 }
 
-fn not_found(api: Api, words: &Words, batch: &Batch) -> Verdict {
-    let head = words.head();
+fn not_found(api: Api, body: &ErrorBody, batch: &Batch) -> Disposition {
+    let head = body.head();
     let place = place(api, batch);
     if head.contains("no dbrp mapping found") {
         let todo = format!("no DBRP mapping for {place}: create one, or set INFLUXDB_API=v2");
-        configuration(Scope::Database, &todo, words)
+        configuration(Scope::Database, &todo, body)
     } else if head.starts_with("organization") {
-        configuration(Scope::Server, "the organization does not exist: check INFLUXDB_ORG", words)
+        configuration(Scope::Server, "the organization does not exist: check INFLUXDB_ORG", body)
     } else if head.starts_with("database") || head.starts_with("bucket") {
         let todo = format!("{place} does not exist: create it, or correct the name");
-        configuration(Scope::Database, &todo, words)
+        configuration(Scope::Database, &todo, body)
     } else if head.is_empty() || head.contains("page not found") {
-        configuration(Scope::Server, NO_SUCH_API, words)
+        configuration(Scope::Server, NO_SUCH_API, body)
     } else {
         let todo = format!(
             "the server does not know {place}, or not this API: check the name and INFLUXDB_API"
         );
-        configuration(Scope::Database, &todo, words)
+        configuration(Scope::Database, &todo, body)
     }
 }
 
 /// The lines of a partial write that were not stored.
-fn dropped(words: &Words, batch: &Batch) -> Which {
-    let (text, count) = split_count(words.message());
+fn dropped(body: &ErrorBody, batch: &Batch) -> RejectedLines {
+    let (text, count) = split_count(body.message());
     let count = count.map(|count| count.min(batch.lines()));
-    if words.head().ends_with(UNPARSABLE) {
-        return unparsable(text, words, batch);
+    if body.head().ends_with(UNPARSABLE) {
+        return unparsable(text, body, batch);
     }
     // The count is one shard's: only when it is that of all such lines are they the ones.
     let conflict = TypeConflict::read(text).map(|conflict| conflict.lines(batch));
     match conflict {
         Some(lines) if !lines.is_empty() && count == Some(lines.len()) => {
-            let reason = clean(text);
-            Which::Lines(lines.into_iter().map(|index| (index, reason.clone())).collect())
+            let reason = sanitize(text);
+            RejectedLines::Named(lines.into_iter().map(|index| (index, reason.clone())).collect())
         }
-        _ => Which::Unknown { count },
+        _ => RejectedLines::Unnamed { count },
     }
 }
 
 /// The lines of entries `unable to parse '<line>': <reason>`.
-fn unparsable(text: &str, words: &Words, batch: &Batch) -> Which {
+fn unparsable(text: &str, body: &ErrorBody, batch: &Batch) -> RejectedLines {
     let Some(entries) =
-        text.find(UNPARSABLE).map(|start| &text[start..]).filter(|_| words.is_complete())
+        text.find(UNPARSABLE).map(|start| &text[start..]).filter(|_| body.is_complete())
     else {
-        return Which::Unknown { count: None };
+        return RejectedLines::Unnamed { count: None };
     };
-    match named_lines::by_text(entries, batch) {
-        Some(lines) => {
-            Which::Lines(lines.into_iter().map(|(index, reason)| (index, clean(&reason))).collect())
-        }
-        None => Which::Unknown { count: Some(named_lines::entries(entries).min(batch.lines())) },
+    match rejected_lines::by_text(entries, batch) {
+        Some(lines) => RejectedLines::Named(
+            lines.into_iter().map(|(index, reason)| (index, sanitize(&reason))).collect(),
+        ),
+        None => RejectedLines::Unnamed {
+            count: Some(rejected_lines::entries(entries).min(batch.lines())),
+        },
     }
 }
 
@@ -235,14 +228,14 @@ fn telegraf_count(message: &str) -> usize {
     others.and_then(|(count, _)| count.parse().ok()).unwrap_or(0_usize).saturating_add(1)
 }
 
-fn configuration(scope: Scope, todo: &str, words: &Words) -> Verdict {
-    let reason = format!("{todo} (server: {})", words.reason());
-    Verdict::Retry { cause: Cause::Configuration, scope, after: None, reason }
+fn configuration(scope: Scope, todo: &str, body: &ErrorBody) -> Disposition {
+    let reason = format!("{todo} (server: {})", body.reason());
+    Disposition::Retry { cause: Cause::Configuration, scope, after: None, reason }
 }
 
-fn retry(cause: Cause, reply: &Reply<'_>, words: &Words) -> Verdict {
+fn retry(cause: Cause, reply: &Reply<'_>, body: &ErrorBody) -> Disposition {
     let after = reply.retry_after.and_then(|value| wait(value, reply.now));
-    Verdict::Retry { cause, scope: Scope::Server, after, reason: words.reason() }
+    Disposition::Retry { cause, scope: Scope::Server, after, reason: body.reason() }
 }
 
 /// `Retry-After` in either form: seconds, or a date.
@@ -258,7 +251,7 @@ fn wait(value: &str, now: SystemTime) -> Option<Duration> {
 /// The batch's database, in the API's word for it.
 fn place(api: Api, batch: &Batch) -> String {
     let word = if api == Api::V2 { "bucket" } else { "database" };
-    clean(&format!("{word} {:?}", batch.database()))
+    sanitize(&format!("{word} {:?}", batch.database()))
 }
 
 /// A URL without its user, its query and its fragment.
@@ -297,36 +290,38 @@ mod tests {
         }
     }
 
-    fn lines(lines: &[(usize, &str)]) -> Which {
-        Which::Lines(lines.iter().map(|(index, reason)| (*index, (*reason).to_owned())).collect())
+    fn lines(lines: &[(usize, &str)]) -> RejectedLines {
+        RejectedLines::Named(
+            lines.iter().map(|(index, reason)| (*index, (*reason).to_owned())).collect(),
+        )
     }
 
-    fn rejected(which: Which, rest_stored: bool) -> Verdict {
-        Verdict::Rejected { which, rest_stored, reason: String::new() }
+    fn rejected(which: RejectedLines, rest_stored: bool) -> Disposition {
+        Disposition::Rejected { which, rest_stored, reason: String::new() }
     }
 
-    fn later(cause: Cause, scope: Scope) -> Verdict {
-        Verdict::Retry { cause, scope, after: None, reason: String::new() }
+    fn later(cause: Cause, scope: Scope) -> Disposition {
+        Disposition::Retry { cause, scope, after: None, reason: String::new() }
     }
 
-    fn without_reason(mut verdict: Verdict) -> Verdict {
-        match &mut verdict {
-            Verdict::Delivered => {}
-            Verdict::Rejected { reason, .. }
-            | Verdict::ResendOnce { reason }
-            | Verdict::TooLarge { reason }
-            | Verdict::Unparsable { reason }
-            | Verdict::Retry { reason, .. } => reason.clear(),
+    fn without_reason(mut disposition: Disposition) -> Disposition {
+        match &mut disposition {
+            Disposition::Delivered => {}
+            Disposition::Rejected { reason, .. }
+            | Disposition::ResendOnce { reason }
+            | Disposition::TooLarge { reason }
+            | Disposition::MalformedReply { reason }
+            | Disposition::Retry { reason, .. } => reason.clear(),
         }
-        verdict
+        disposition
     }
 
-    fn none() -> Which {
-        Which::Unknown { count: None }
+    fn none() -> RejectedLines {
+        RejectedLines::Unnamed { count: None }
     }
 
-    fn some(count: usize) -> Which {
-        Which::Unknown { count: Some(count) }
+    fn some(count: usize) -> RejectedLines {
+        RejectedLines::Unnamed { count: Some(count) }
     }
 
     /// The message in the JSON of influxd 1.x.
@@ -356,8 +351,8 @@ mod tests {
                           dropped=1";
         let max_series = "partial write: max-series-per-database limit exceeded: (6) dropped=3";
         let table = [
-            (204, String::new(), Verdict::Delivered),
-            (200, v1("partial write"), Verdict::Delivered),
+            (204, String::new(), Disposition::Delivered),
+            (200, v1("partial write"), Disposition::Delivered),
             (400, v1(bad), rejected(lines(&[(1, "missing field value")]), false)),
             (
                 400,
@@ -388,7 +383,7 @@ mod tests {
                 conflict("integer", "dropped=2 for database: d for retention policy: r"),
                 rejected(lines(&[(3, conflict_text), (4, conflict_text)]), true),
             ),
-            (400, v1("field type conflict"), Verdict::ResendOnce { reason: String::new() }),
+            (400, v1("field type conflict"), Disposition::ResendOnce { reason: String::new() }),
             (
                 400,
                 v1("partial write: points beyond retention policy dropped=2"),
@@ -414,9 +409,9 @@ mod tests {
                 v1("partial write: invalid tag key: input tag \"time\" on m dropped=1"),
                 rejected(some(1), true),
             ),
-            (400, v1("database is required"), rejected(Which::All, false)),
+            (400, v1("database is required"), rejected(RejectedLines::All, false)),
             (404, v1("database not found: \"nope\""), later(Configuration, Database)),
-            (500, v1("retention policy not found: nope"), rejected(Which::All, false)),
+            (500, v1("retention policy not found: nope"), rejected(RejectedLines::All, false)),
             (401, v1("unable to parse authentication credentials"), later(Configuration, Server)),
             (401, v1("authorization failed"), later(Configuration, Server)),
             (
@@ -424,20 +419,20 @@ mod tests {
                 v1("\"ro\" user is not authorized to write to database \"a1\""),
                 later(Configuration, Database),
             ),
-            (413, v1("Request Entity Too Large"), Verdict::TooLarge { reason: String::new() }),
-            (400, v1("unexpected EOF"), rejected(Which::All, false)),
-            (400, v1("gzip: invalid header"), rejected(Which::All, false)),
-            (400, v1("invalid consistency level"), rejected(Which::All, false)),
+            (413, v1("Request Entity Too Large"), Disposition::TooLarge { reason: String::new() }),
+            (400, v1("unexpected EOF"), rejected(RejectedLines::All, false)),
+            (400, v1("gzip: invalid header"), rejected(RejectedLines::All, false)),
+            (400, v1("invalid consistency level"), rejected(RejectedLines::All, false)),
             (
                 400,
                 v1("invalid precision \"us\" (use n, u, ms, s, m or h)"),
-                rejected(Which::All, false),
+                rejected(RejectedLines::All, false),
             ),
             (500, v1("timeout"), later(Unknown, Server)),
             (500, v1("engine: cache-max-memory-size exceeded: (4998/3000)"), later(Busy, Server)),
             (503, "request throttled, queue full".to_owned(), later(Busy, Server)),
             (500, v1("write failed"), later(Unknown, Server)),
-            (500, v1("hinted handoff queue not empty"), Verdict::Delivered),
+            (500, v1("hinted handoff queue not empty"), Disposition::Delivered),
             (500, v1("partial write"), rejected(none(), true)),
             (
                 500,
@@ -445,7 +440,7 @@ mod tests {
                 rejected(none(), false),
             ),
             (400, v1("max key length exceeded: 65536 > 65535"), rejected(none(), false)),
-            (405, String::new(), rejected(Which::All, false)),
+            (405, String::new(), rejected(RejectedLines::All, false)),
             (404, "404 page not found".to_owned(), later(Configuration, Server)),
         ];
         check(Api::V1, &table);
@@ -466,7 +461,7 @@ mod tests {
                        policy: autogen";
         let early = "unexpected error writing points to database: partial write: points beyond retention policy dropped=3";
         let table = [
-            (204, String::new(), Verdict::Delivered),
+            (204, String::new(), Disposition::Delivered),
             (
                 400,
                 v2("invalid", "unable to parse 'm f= 2': missing field value"),
@@ -490,18 +485,18 @@ mod tests {
                     "internal error",
                     "unexpected error writing points to database: [shard 5] field type conflict",
                 ),
-                Verdict::ResendOnce { reason: String::new() },
+                Disposition::ResendOnce { reason: String::new() },
             ),
             (422, v2("unprocessable entity", "the value is too long"), rejected(none(), false)),
             (
                 500,
                 v2("internal error", "gzipped HTTP body contains an invalid header"),
-                rejected(Which::All, false),
+                rejected(RejectedLines::All, false),
             ),
             (
                 400,
                 v2("invalid", "invalid precision; valid precision units are ns, us, ms, and s"),
-                rejected(Which::All, false),
+                rejected(RejectedLines::All, false),
             ),
             (401, v2("unauthorized", "unauthorized access"), later(Configuration, Server)),
             (
@@ -522,7 +517,7 @@ mod tests {
             (
                 413,
                 v2("request too large", "too large"),
-                Verdict::TooLarge { reason: String::new() },
+                Disposition::TooLarge { reason: String::new() },
             ),
             (
                 429,
@@ -559,7 +554,7 @@ mod tests {
             .to_string();
         let (one, four) = ((1, "No fields were provided"), (4, "No fields were provided"));
         let table = [
-            (204, String::new(), Verdict::Delivered),
+            (204, String::new(), Disposition::Delivered),
             (400, data(vec![bad(2)].into()), rejected(lines(&[one]), true)),
             (422, data(vec![bad(5), bad(2), bad(2)].into()), rejected(lines(&[one, four]), true)),
             (400, data(vec![bad(2), bad(6)].into()), rejected(some(2), true)),
@@ -581,13 +576,13 @@ mod tests {
             (
                 400,
                 "error decoding gzip stream: invalid gzip header".to_owned(),
-                rejected(Which::All, false),
+                rejected(RejectedLines::All, false),
             ),
-            (400, "incoming write was empty".to_owned(), rejected(Which::All, false)),
+            (400, "incoming write was empty".to_owned(), rejected(RejectedLines::All, false)),
             (
                 400,
                 v1("invalid character in database or rp name: must be ASCII"),
-                rejected(Which::All, false),
+                rejected(RejectedLines::All, false),
             ),
             (401, v1("the request was not authenticated"), later(Configuration, Server)),
             (403, String::new(), later(Configuration, Database)),
@@ -595,7 +590,7 @@ mod tests {
             (
                 413,
                 "max request size (10485760 bytes) exceeded".to_owned(),
-                Verdict::TooLarge { reason: String::new() },
+                Disposition::TooLarge { reason: String::new() },
             ),
             (
                 429,
@@ -633,7 +628,7 @@ mod tests {
             format!("remoteAddr: \"127.0.0.1:1\"; requestURI: /write?db=nope&p=secret; {reason}\n")
         };
         let table = [
-            (204, String::new(), Verdict::Delivered),
+            (204, String::new(), Disposition::Delivered),
             (
                 400,
                 text("cannot unmarshal InfluxDB line \"m f=\": missing field value"),
@@ -642,7 +637,7 @@ mod tests {
             (
                 400,
                 text("cannot read gzip-compressed data: unexpected EOF"),
-                rejected(Which::All, false),
+                rejected(RejectedLines::All, false),
             ),
             (
                 400,
@@ -655,7 +650,7 @@ mod tests {
         check(Api::V1, &table);
         let reply = reply(Api::V1, 400, &table[1].1);
         assert_eq!(
-            verdict(&reply, &Batch::of("nope", &LINES)).reason(),
+            classify(&reply, &Batch::of("nope", &LINES)).reason(),
             "400: cannot unmarshal InfluxDB line \"m f=\": missing field value"
         );
     }
@@ -667,29 +662,32 @@ mod tests {
         let batch = Batch::of("nope", &LINES);
         let with_header =
             |body| Reply { error_header: Some(b"metric parse error"), ..reply(Api::V1, 400, body) };
-        let verdict = |reply: &Reply<'_>| without_reason(super::verdict(reply, &batch));
-        assert_eq!(verdict(&with_header(text)), rejected(some(3), true));
-        assert_eq!(verdict(&with_header(one)), rejected(some(1), true));
+        let classify = |reply: &Reply<'_>| without_reason(super::classify(reply, &batch));
+        assert_eq!(classify(&with_header(text)), rejected(some(3), true));
+        assert_eq!(classify(&with_header(one)), rejected(some(1), true));
         assert_eq!(
-            verdict(&with_header(r#"{"error":"gzip: invalid header"}"#)),
-            rejected(Which::All, false)
+            classify(&with_header(r#"{"error":"gzip: invalid header"}"#)),
+            rejected(RejectedLines::All, false)
         );
         // influxdb_v2_listener takes all or none.
         let all_or_none = v2("invalid", "metric parse error: expected field at 2:4: \"m f= 2\"");
-        assert_eq!(verdict(&reply(Api::V2, 400, &all_or_none)), rejected(none(), false));
-        assert_eq!(verdict(&reply(Api::V2, 413, "")), Verdict::TooLarge { reason: String::new() });
-        assert_eq!(verdict(&reply(Api::V2, 429, "")), later(Cause::Busy, Scope::Server));
+        assert_eq!(classify(&reply(Api::V2, 400, &all_or_none)), rejected(none(), false));
+        assert_eq!(
+            classify(&reply(Api::V2, 413, "")),
+            Disposition::TooLarge { reason: String::new() }
+        );
+        assert_eq!(classify(&reply(Api::V2, 429, "")), later(Cause::Busy, Scope::Server));
     }
 
     #[test]
     fn every_other_status_keeps_the_batch() {
         let batch = Batch::of("nope", &LINES);
         for status in (0..1000).filter(|status| !(200..300).contains(status)) {
-            let found = without_reason(verdict(&reply(Api::V1, status, "something"), &batch));
+            let found = without_reason(classify(&reply(Api::V1, status, "something"), &batch));
             let known = match status {
                 400 | 422 => rejected(none(), false),
-                405 | 501 => rejected(Which::All, false),
-                413 => Verdict::TooLarge { reason: String::new() },
+                405 | 501 => rejected(RejectedLines::All, false),
+                413 => Disposition::TooLarge { reason: String::new() },
                 408 | 425 | 429 | 502..=504 => later(Cause::Busy, Scope::Server),
                 300..=399 | 401 | 402 | 407 | 415 => later(Cause::Configuration, Scope::Server),
                 499 => later(Cause::Unknown, Scope::Server),
@@ -706,42 +704,42 @@ mod tests {
             "m,t=partial\\ write s=\"hinted handoff queue not empty, database is required\",f=";
         let batch = Batch::of("nope", &[bad, "m f=1"]);
         let body = v1(&format!("unable to parse '{bad}': missing field value"));
-        let found = without_reason(verdict(&reply(Api::V1, 400, &body), &batch));
+        let found = without_reason(classify(&reply(Api::V1, 400, &body), &batch));
         assert_eq!(found, rejected(lines(&[(0, "missing field value")]), false));
-        assert_eq!(without_reason(verdict(&reply(Api::V1, 500, &body), &batch)), found);
+        assert_eq!(without_reason(classify(&reply(Api::V1, 500, &body), &batch)), found);
     }
 
     #[test]
     fn a_text_cut_short_names_no_lines() {
         let batch = Batch::of("nope", &LINES);
-        let verdict = |reply: &Reply<'_>| without_reason(super::verdict(reply, &batch));
+        let classify = |reply: &Reply<'_>| without_reason(super::classify(reply, &batch));
         let whole = v1(
             "partial write: unable to parse 'm f= 2': missing field value\nunable to parse 'm f=3i 4': odd",
         );
         assert_eq!(
-            verdict(&reply(Api::V1, 400, &whole)),
+            classify(&reply(Api::V1, 400, &whole)),
             rejected(lines(&[(1, "missing field value"), (3, "odd")]), true)
         );
         for end in 30..whole.len() - 1 {
             let cut = Reply { truncated: true, ..reply(Api::V1, 400, &whole[..end]) };
-            assert_eq!(verdict(&cut), rejected(none(), true), "{end}");
+            assert_eq!(classify(&cut), rejected(none(), true), "{end}");
             // The end of the connection may be all that tells.
             let closed = Reply { truncated: false, ..cut };
-            assert!(matches!(verdict(&closed), Verdict::Rejected { rest_stored: true, .. }));
+            assert!(matches!(classify(&closed), Disposition::Rejected { rest_stored: true, .. }));
         }
         let header = Some(
             b"partial write: unable to parse 'm f= 2': missing field value dropped=0".as_slice(),
         );
         let only_header = Reply { error_header: header, ..reply(Api::V1, 400, "") };
-        assert_eq!(verdict(&only_header), rejected(none(), true));
+        assert_eq!(classify(&only_header), rejected(none(), true));
     }
 
     #[test]
     fn retry_after_is_a_floor_for_the_wait() {
         let wait = |value| {
             let reply = Reply { retry_after: Some(value), ..reply(Api::V2, 429, "") };
-            match verdict(&reply, &Batch::of("nope", &LINES)) {
-                Verdict::Retry { after, .. } => after.map(|after| after.as_secs()),
+            match classify(&reply, &Batch::of("nope", &LINES)) {
+                Disposition::Retry { after, .. } => after.map(|after| after.as_secs()),
                 other => panic!("{other:?}"),
             }
         };
@@ -760,7 +758,7 @@ mod tests {
     #[test]
     fn reasons_say_what_to_do_and_no_secrets() {
         let said =
-            |reply: &Reply<'_>| verdict(reply, &Batch::of("nope", &LINES)).reason().to_owned();
+            |reply: &Reply<'_>| classify(reply, &Batch::of("nope", &LINES)).reason().to_owned();
         assert_eq!(
             said(&reply(Api::V1, 404, &v1("database not found: \"nope\""))),
             "database \"nope\" does not exist: create it, or correct the name (server: 404: database not found: \"nope\")"
@@ -843,7 +841,7 @@ mod tests {
                 truncated: random.bool(),
                 ..reply(api, random.u16(..700), "")
             };
-            assert!(verdict(&reply, &batch).reason().chars().count() < 800);
+            assert!(classify(&reply, &batch).reason().chars().count() < 800);
         }
         let bombs = [
             b"[".repeat(1 << 20),
@@ -855,15 +853,15 @@ mod tests {
             b"\"'".repeat(1 << 20),
         ];
         for bomb in &bombs {
-            verdict(&Reply { body: bomb, ..reply(Api::V1, 400, "") }, &batch);
+            classify(&Reply { body: bomb, ..reply(Api::V1, 400, "") }, &batch);
         }
     }
 
     #[track_caller]
-    fn check(api: Api, table: &[(u16, String, Verdict)]) {
+    fn check(api: Api, table: &[(u16, String, Disposition)]) {
         let batch = Batch::of("nope", &LINES);
         for (status, body, expected) in table {
-            let found = verdict(&reply(api, *status, body), &batch);
+            let found = classify(&reply(api, *status, body), &batch);
             assert_eq!(&without_reason(found), expected, "{status} {body}");
         }
     }
