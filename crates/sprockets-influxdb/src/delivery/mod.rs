@@ -2,22 +2,22 @@
 //! its own, never on the application's; blocks as it likes.
 
 mod backoff;
-mod check;
+mod circuit_breaker;
 mod disposition;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod http;
-mod news;
+mod probe;
+mod rate_limited_log;
 mod response;
 mod sanitize;
-mod schedule;
-mod threads;
 mod transport;
+mod workers;
 
-pub use check::{Check, Finding};
 pub(crate) use http::HttpTransport;
-pub(crate) use threads::Threads;
+pub use probe::{Check, Finding};
 pub(crate) use transport::Transport;
+pub(crate) use workers::Workers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,9 +28,9 @@ use crate::config::Rejected;
 use crate::measurement::Clock;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
+use circuit_breaker::{Failure, Permit, Schedule};
 use disposition::{Cause, Disposition, RejectedLines, Scope};
-use news::News;
-use schedule::{Failure, Pass, Schedule};
+use rate_limited_log::RateLimitedLog;
 use transport::Attempt;
 
 /// Called with each line that the server refused.
@@ -47,7 +47,7 @@ pub(crate) struct Sender {
     buffer: Arc<Buffer>,
     schedule: Mutex<Schedule>,
     route: Mutex<Route>,
-    news: Mutex<News>,
+    news: Mutex<RateLimitedLog>,
     clock: Clock,
 }
 
@@ -76,7 +76,7 @@ impl Sender {
             buffer,
             schedule: Mutex::new(Schedule::new()),
             route: Mutex::new(route),
-            news: Mutex::new(News::default()),
+            news: Mutex::new(RateLimitedLog::default()),
             clock,
         }
     }
@@ -105,8 +105,8 @@ impl Sender {
     }
 
     /// Tries again now what waits for a better time, as far as the server allows: somebody waits for it.
-    pub(crate) fn hurry(&self) {
-        lock(&self.schedule).hurry(self.clock.now());
+    pub(crate) fn retry_now(&self) {
+        lock(&self.schedule).retry_now(self.clock.now());
         self.buffer.wake();
     }
 
@@ -119,7 +119,7 @@ impl Sender {
         self.buffer.wake();
     }
 
-    fn take(&self, now: Duration) -> Option<(Batch, Pass)> {
+    fn take(&self, now: Duration) -> Option<(Batch, Permit)> {
         let mut schedule = lock(&self.schedule);
         if !schedule.is_open(now) {
             return None;
@@ -132,7 +132,7 @@ impl Sender {
     }
 
     /// The one place where a disposition is acted on.
-    fn act(&self, mut batch: Batch, pass: Pass, disposition: Disposition, route: &Route) {
+    fn act(&self, mut batch: Batch, pass: Permit, disposition: Disposition, route: &Route) {
         batch.trials.requests += 1;
         match disposition {
             Disposition::Retry { cause, scope, after, reason } => {
@@ -179,7 +179,7 @@ impl Sender {
 
     /// What came was no reply. If it was a line of the batch that made it so, others are answered; if it was something
     /// between us and the server, nobody is, and nothing is given up.
-    fn fail_unparsable(&self, mut batch: Batch, pass: Pass, failure: Failure, route: &Route) {
+    fn fail_unparsable(&self, mut batch: Batch, pass: Permit, failure: Failure, route: &Route) {
         batch.trials.unparsable += 1;
         let deliveries = lock(&self.schedule).deliveries;
         let seen = *batch.trials.unparsable_since.get_or_insert(deliveries);
@@ -198,7 +198,7 @@ impl Sender {
     }
 
     /// Has everything wait that has to.
-    fn note_failure(&self, batch: &Batch, pass: Pass, failure: Failure, route: &Route) {
+    fn note_failure(&self, batch: &Batch, pass: Permit, failure: Failure, route: &Route) {
         let now = self.clock.now();
         let change = lock(&self.schedule).failed(batch.database(), pass, &failure, now);
         let pending = self.buffer.stats().pending;
@@ -208,7 +208,7 @@ impl Sender {
     }
 
     /// The batch has to wait; or, if others do not have to, it is searched for what is wrong with it.
-    fn fail(&self, mut batch: Batch, pass: Pass, failure: Failure, route: &Route) {
+    fn fail(&self, mut batch: Batch, pass: Permit, failure: Failure, route: &Route) {
         let Failure { cause, reason, .. } = failure.clone();
         self.note_failure(&batch, pass, failure, route);
         let (deliveries, suspicious) = {
@@ -331,7 +331,7 @@ impl Sender {
         let now = self.clock.now();
         let change = lock(&self.schedule).answered(batch.database(), now);
         lock(&self.news).answered(&change, &route.address, now);
-        if change != schedule::Change::None {
+        if change != circuit_breaker::Change::None {
             self.buffer.wake();
         }
     }

@@ -50,7 +50,7 @@ impl Transport for Server {
         Attempt { disposition, bytes_sent: batch.len() as u64 }
     }
 
-    fn afresh(&self) -> Arc<dyn Transport> {
+    fn after_fork(&self) -> Arc<dyn Transport> {
         unreachable!("nothing forks here")
     }
 }
@@ -227,7 +227,7 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
     world.submit();
     world.run_until(119);
     assert_eq!(world.requests(), 1, "the other database waits as well");
-    world.sender.hurry();
+    world.sender.retry_now();
     world.run_until(119);
     assert_eq!(world.requests(), 1, "no flush shortens it");
     world.run_until(200);
@@ -272,7 +272,7 @@ fn a_flush_cuts_a_wait_short() {
     world.run_until(99);
     let requests = world.requests();
     world.clock.advance_to(Duration::from_secs(100));
-    world.sender.hurry();
+    world.sender.retry_now();
     world.run_until(100);
     assert_eq!((world.requests(), world.stats().delivered), (requests + 1, 1));
 }

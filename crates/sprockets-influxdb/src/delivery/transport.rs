@@ -10,7 +10,7 @@ pub(crate) trait Transport: Send + Sync {
     fn send(&self, batch: &Batch) -> Attempt;
 
     /// The same way to the server for a forked process: without a lock or a connection of this one.
-    fn afresh(&self) -> Arc<dyn Transport>;
+    fn after_fork(&self) -> Arc<dyn Transport>;
 }
 
 /// One try at a batch.

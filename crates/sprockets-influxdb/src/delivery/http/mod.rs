@@ -314,7 +314,7 @@ impl Transport for HttpTransport {
         self.send_and_look(batch, &mut |_| {})
     }
 
-    fn afresh(&self) -> Arc<dyn Transport> {
+    fn after_fork(&self) -> Arc<dyn Transport> {
         Arc::new(Self::with_endpoint(self.endpoint.clone()))
     }
 }
@@ -585,7 +585,7 @@ mod tests {
         let transport = HttpTransport::new(&server(address)).unwrap();
         let lines = Batch::of("db", &["m f=1"]);
         assert_eq!(transport.send(&lines).disposition, Disposition::Delivered);
-        assert_eq!(transport.afresh().send(&lines).disposition, Disposition::Delivered);
+        assert_eq!(transport.after_fork().send(&lines).disposition, Disposition::Delivered);
         assert_eq!(told.try_iter().count(), 2);
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Schedule {
 
 /// Leave to send one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pass {
+pub(super) struct Permit {
     probes_server: bool,
     probes_database: bool,
 }
@@ -109,8 +109,8 @@ impl Schedule {
     }
 
     /// Notes that a batch goes through both gates.
-    pub(super) fn pass(&mut self, database: &str) -> Pass {
-        Pass {
+    pub(super) fn pass(&mut self, database: &str) -> Permit {
+        Permit {
             probes_server: self.server.pass(),
             probes_database: self.databases.get_mut(database).is_some_and(Gate::pass),
         }
@@ -140,7 +140,7 @@ impl Schedule {
     pub(super) fn failed(
         &mut self,
         database: &str,
-        pass: Pass,
+        pass: Permit,
         failure: &Failure,
         now: Duration,
     ) -> Change {
@@ -165,7 +165,7 @@ impl Schedule {
     }
 
     /// Lets every closed gate try again now, or as soon as the server allows: somebody waits.
-    pub(super) fn hurry(&mut self, now: Duration) {
+    pub(super) fn retry_now(&mut self, now: Duration) {
         let closed = self.databases.values_mut().chain([&mut self.server]);
         for closed in closed.filter_map(|gate| gate.0.as_mut()) {
             closed.until = closed.until.min(now.max(closed.floor));
@@ -237,7 +237,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn fail(schedule: &mut Schedule, pass: Pass, after: Option<Duration>, now: Duration) -> Change {
+    fn fail(
+        schedule: &mut Schedule,
+        pass: Permit,
+        after: Option<Duration>,
+        now: Duration,
+    ) -> Change {
         let (cause, scope) = (Cause::Unknown, Scope::Server);
         schedule.failed("db", pass, &Failure { cause, scope, after, reason: String::new() }, now)
     }
@@ -269,11 +274,11 @@ mod tests {
         let mut schedule = Schedule::new();
         let pass = schedule.pass("db");
         fail(&mut schedule, pass, Some(SECOND * 60), SECOND);
-        schedule.hurry(SECOND * 2);
+        schedule.retry_now(SECOND * 2);
         assert_eq!(schedule.next_opening(SECOND * 2), Some(SECOND * 61));
         let pass = schedule.pass("db");
         fail(&mut schedule, pass, None, SECOND * 61);
-        schedule.hurry(SECOND * 61);
+        schedule.retry_now(SECOND * 61);
         assert!(schedule.is_open(SECOND * 61));
     }
 

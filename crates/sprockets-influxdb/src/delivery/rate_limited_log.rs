@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::schedule::Change;
+use super::circuit_breaker::Change;
 use crate::stats::{Dropped, Stats};
 
 /// How often the log hears of what goes on.
 const EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct RateLimitedLog {
     rejected: Limit,
     failing: Limit,
     unkept: Limit,
@@ -37,7 +37,7 @@ impl Limit {
     }
 }
 
-impl News {
+impl RateLimitedLog {
     pub(super) fn failed(
         &mut self,
         change: &Change,

@@ -14,7 +14,7 @@ use crate::sys;
 /// A thread that was not called for so long ends.
 const REST: Duration = Duration::from_secs(10);
 
-pub(crate) struct Threads {
+pub(crate) struct Workers {
     sender: Arc<Sender>,
     buffer: Arc<Buffer>,
     clock: Clock,
@@ -26,7 +26,7 @@ pub(crate) struct Threads {
 struct State {
     running: usize,
     resting: usize,
-    listener: Listener,
+    leader: Leader,
     most: usize,
     /// Whether there is a thread that keeps the spool.
     has_keeper: bool,
@@ -34,16 +34,16 @@ struct State {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Listener {
+enum Leader {
     None,
     /// A resting thread is to listen.
-    Called,
+    Promoted,
     /// A new thread is.
     Starting,
-    Listens,
+    Waiting,
 }
 
-impl Threads {
+impl Workers {
     /// No threads yet; at most so many.
     pub(crate) fn new(
         sender: Arc<Sender>,
@@ -51,24 +51,24 @@ impl Threads {
         clock: Clock,
         most: usize,
     ) -> Arc<Self> {
-        let (running, resting, listener) = (0, 0, Listener::None);
+        let (running, resting, leader) = (0, 0, Leader::None);
         let (has_keeper, stopped) = (false, false);
-        let state = Mutex::new(State { running, resting, listener, most, has_keeper, stopped });
+        let state = Mutex::new(State { running, resting, leader, most, has_keeper, stopped });
         Arc::new(Self { sender, buffer, clock, state, called: Condvar::new() })
     }
 
     /// Sees to it that a thread listens, unless all that there may be are at work.
-    pub(crate) fn ensure_listener(self: &Arc<Self>) {
+    pub(crate) fn ensure_leader(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         if self.buffer.has_spool() && !state.has_keeper && !state.stopped {
             let threads = self.clone();
             state.has_keeper = sys::spawn("influxdb-spool", move || threads.keep()).is_ok();
         }
-        if state.listener != Listener::None {
+        if state.leader != Leader::None {
             return;
         }
         if state.resting > 0 {
-            state.listener = Listener::Called;
+            state.leader = Leader::Promoted;
             self.called.notify_one();
             return;
         }
@@ -76,19 +76,19 @@ impl Threads {
             return;
         }
         state.running += 1;
-        state.listener = Listener::Starting;
+        state.leader = Leader::Starting;
         let name = format!("influxdb-sender-{}", state.running);
         let threads = self.clone();
         if let Err(error) = sys::spawn(&name, move || threads.run()) {
             state.running -= 1;
-            state.listener = Listener::None;
+            state.leader = Leader::None;
             drop(state);
             // The next flush or batch tries again.
             tracing::error!("cannot start a thread to send measurements: {error}");
         }
     }
 
-    pub(crate) fn set_most(self: &Arc<Self>, most: usize) {
+    pub(crate) fn set_limit(self: &Arc<Self>, most: usize) {
         let is_at_work = {
             let mut state = lock(&self.state);
             state.most = most;
@@ -97,7 +97,7 @@ impl Threads {
         self.wake();
         if is_at_work {
             // There may be room for another, and work for it.
-            self.ensure_listener();
+            self.ensure_leader();
         }
     }
 
@@ -127,13 +127,13 @@ impl Threads {
     }
 
     fn run(self: Arc<Self>) {
-        lock(&self.state).listener = Listener::None;
+        lock(&self.state).leader = Leader::None;
         while !self.leaves(State::has_too_many) {
             let seen = self.buffer.signals();
-            if let Step::Idle { until } = self.sender.step(|| self.ensure_listener()) {
-                if self.listens() {
+            if let Step::Idle { until } = self.sender.step(|| self.ensure_leader()) {
+                if self.lead() {
                     self.buffer.wait(seen, until);
-                    lock(&self.state).listener = Listener::None;
+                    lock(&self.state).leader = Leader::None;
                 } else if !self.rest() && self.leaves(|_| true) {
                     break;
                 }
@@ -150,11 +150,11 @@ impl Threads {
     }
 
     /// Makes this thread the one that listens, if there is none.
-    fn listens(&self) -> bool {
+    fn lead(&self) -> bool {
         let mut state = lock(&self.state);
-        let is_free = state.listener == Listener::None;
+        let is_free = state.leader == Leader::None;
         if is_free {
-            state.listener = Listener::Listens;
+            state.leader = Leader::Waiting;
         }
         is_free
     }
@@ -166,8 +166,8 @@ impl Threads {
         state.resting += 1;
         let is_needed = loop {
             // Without a call, the one that listened may have ended.
-            if matches!(state.listener, Listener::Called | Listener::None) {
-                state.listener = Listener::None;
+            if matches!(state.leader, Leader::Promoted | Leader::None) {
+                state.leader = Leader::None;
                 break true;
             }
             let left = until.saturating_sub(self.clock.now());
