@@ -1,301 +1,215 @@
-//! When batches may be sent: a gate for the server and one for each database. A closed gate lets one batch through when
-//! its time has come; what becomes of that one opens it or closes it for longer.
+//! Circuit breakers: one for the server, one for each database.
+//!
+//! While a circuit is closed, requests flow. A failure opens it, and requests are held back. When the
+//! backoff is over, it is half-open: one batch is sent as a probe, whose outcome closes the circuit or
+//! opens it again.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::disposition::{Cause, Scope};
+use super::disposition::{Cause, Failure, Scope};
 
-/// No limit below this is learnt: what refuses less does not mean the size, and every batch would pay for it.
-const LEAST_LIMIT: usize = 16 * 1024;
-
-/// Failures of a batch, each with deliveries of others in between, before the batch itself is suspected: at least.
-const LEAST_SUSPICIOUS: u32 = 5;
-
-#[derive(Debug)]
-pub(super) struct Schedule {
-    server: Gate,
-    databases: HashMap<String, Gate>,
-    /// The largest body that the server may take, as far as it has let us know.
-    pub(super) most_bytes: usize,
-    /// Requests that the server did not fail, ever.
-    pub(super) deliveries: u64,
-    /// How many of the last hundred requests or so failed without a word, as a part of them.
-    unknown_failures: f64,
+/// The circuit breakers on the way to one server.
+#[derive(Debug, Default)]
+pub(super) struct CircuitBreakers {
+    server: CircuitBreaker,
+    /// Databases without an entry have a closed circuit.
+    databases: HashMap<String, CircuitBreaker>,
 }
 
-/// Leave to send one batch.
+/// Permission to send one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Permit {
     probes_server: bool,
     probes_database: bool,
 }
 
+/// How an outcome changed a circuit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Transition {
+    /// It was closed and still is.
+    None,
+    Opened,
+    /// It was open or half-open, and is not closed yet.
+    StillOpen,
+    Closed {
+        /// How long it was open.
+        after: Duration,
+    },
+}
+
 #[derive(Debug, Default)]
-struct Gate(Option<Closed>);
+enum CircuitBreaker {
+    #[default]
+    Closed,
+    Open(Outage),
+    HalfOpen(Outage),
+}
 
 #[derive(Debug)]
-struct Closed {
-    until: Duration,
-    /// The server's own word on `until`: no flush shortens it.
-    floor: Duration,
+struct Outage {
     since: Duration,
+    retry_at: Duration,
+    /// The server asked for no request before this time. Not even a flush retries earlier.
+    earliest: Duration,
     backoff: Backoff,
-    /// One batch is on its way to see whether this gate can open.
-    probing: bool,
 }
 
-/// Why a batch has to wait.
-#[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) cause: Cause,
-    pub(super) scope: Scope,
-    /// The least wait, as the server wants it.
-    pub(super) after: Option<Duration>,
-    pub(super) reason: String,
-}
-
-/// What a gate did, for the log.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    Closed,
-    StillClosed,
-    Opened { after: Duration },
-    None,
-}
-
-impl Schedule {
-    pub(super) fn new() -> Self {
-        Self {
-            server: Gate::default(),
-            databases: HashMap::new(),
-            most_bytes: usize::MAX,
-            deliveries: 0,
-            unknown_failures: 0.0,
-        }
+impl CircuitBreakers {
+    /// Whether the server's circuit lets a batch pass.
+    pub(super) fn allow_server(&self, now: Duration) -> bool {
+        self.server.allows(now)
     }
 
-    /// After how many failures among deliveries of others a batch is suspected: so many that chance alone, as on a line
-    /// that loses every second connection, is not believed.
-    pub(super) fn suspicious_failures(&self) -> u32 {
-        const CHANCE: f64 = 1e-6;
-        let needed = CHANCE.ln() / self.unknown_failures.clamp(0.01, 0.99).ln();
-        (needed.ceil() as u32).max(LEAST_SUSPICIOUS)
+    /// Whether a database's circuit lets a batch pass.
+    pub(super) fn allow_database(&self, database: &str, now: Duration) -> bool {
+        self.databases.get(database).is_none_or(|circuit| circuit.allows(now))
     }
 
-    fn note_outcome(&mut self, is_unknown_failure: bool) {
-        const WEIGHT: f64 = 0.02;
-        let outcome = f64::from(u8::from(is_unknown_failure));
-        self.unknown_failures += WEIGHT * (outcome - self.unknown_failures);
-    }
-
-    /// Learns that a body of so many bytes is too large. Returns the new limit, if it changes.
-    pub(super) fn learn_limit(&mut self, too_large: usize) -> Option<usize> {
-        let most = too_large.div_ceil(2).max(LEAST_LIMIT);
-        let is_new = most < self.most_bytes;
-        self.most_bytes = self.most_bytes.min(most);
-        is_new.then_some(most)
-    }
-
-    /// Whether the server's gate lets a batch through.
-    pub(super) fn is_open(&self, now: Duration) -> bool {
-        self.server.is_open(now)
-    }
-
-    /// Whether a database's gate lets a batch through.
-    pub(super) fn is_open_for(&self, database: &str, now: Duration) -> bool {
-        self.databases.get(database).is_none_or(|gate| gate.is_open(now))
-    }
-
-    /// Notes that a batch goes through both gates.
-    pub(super) fn pass(&mut self, database: &str) -> Permit {
+    /// Admits a batch that both circuits allow. Where a circuit is not closed, the batch is its probe.
+    pub(super) fn admit(&mut self, database: &str) -> Permit {
         Permit {
-            probes_server: self.server.pass(),
-            probes_database: self.databases.get_mut(database).is_some_and(Gate::pass),
+            probes_server: self.server.admit(),
+            probes_database: self.databases.get_mut(database).is_some_and(CircuitBreaker::admit),
         }
     }
 
-    /// When the next closed gate lets a batch through.
-    pub(super) fn next_opening(&self, now: Duration) -> Option<Duration> {
-        if self.server.0.is_some() && !self.server.is_open(now) {
-            return self.server.opening();
+    /// When the next open circuit allows a probe.
+    pub(super) fn next_retry(&self, now: Duration) -> Option<Duration> {
+        if !self.server.allows(now) {
+            return self.server.retry_at();
         }
-        self.databases.values().filter(|gate| !gate.is_open(now)).filter_map(Gate::opening).min()
+        let held_back = self.databases.values().filter(|circuit| !circuit.allows(now));
+        held_back.filter_map(CircuitBreaker::retry_at).min()
     }
 
-    /// The server answered, other than by a failure.
-    pub(super) fn answered(&mut self, database: &str, now: Duration) -> Change {
-        self.deliveries += 1;
-        self.note_outcome(false);
-        let of_server = self.server.open(now);
-        let of_database = self.databases.remove(database).map(|mut gate| gate.open(now));
+    /// The server answered a batch other than by a failure: closes both circuits.
+    pub(super) fn record_answer(&mut self, database: &str, now: Duration) -> Transition {
+        let of_server = self.server.close(now);
+        let of_database = self.databases.remove(database).map(|mut circuit| circuit.close(now));
         match of_server {
-            Change::None => of_database.unwrap_or(Change::None),
-            change => change,
+            Transition::None => of_database.unwrap_or(Transition::None),
+            transition => transition,
         }
     }
 
-    /// A batch failed and has to wait.
-    pub(super) fn failed(
+    /// A batch failed: opens the circuit that the failure is about.
+    pub(super) fn record_failure(
         &mut self,
         database: &str,
-        pass: Permit,
+        permit: Permit,
         failure: &Failure,
         now: Duration,
-    ) -> Change {
-        if failure.cause == Cause::Unknown {
-            self.note_outcome(true);
-        }
-        // Whatever is wrong with the one, the other gate's probe is over.
-        let (gate, probes) = match failure.scope {
+    ) -> Transition {
+        match failure.scope {
             Scope::Server => {
-                if pass.probes_database {
+                // The database's probe told nothing about the database.
+                if permit.probes_database {
                     self.databases.entry(database.to_owned()).or_default().end_probe();
                 }
-                (&mut self.server, pass.probes_server)
+                self.server.open(permit.probes_server, failure, now)
             }
             Scope::Database => {
-                self.server.open(now);
-                let gate = self.databases.entry(database.to_owned()).or_default();
-                (gate, pass.probes_database)
+                self.server.close(now);
+                let circuit = self.databases.entry(database.to_owned()).or_default();
+                circuit.open(permit.probes_database, failure, now)
             }
-        };
-        gate.close(probes, failure, now)
+        }
     }
 
-    /// Lets every closed gate try again now, or as soon as the server allows: somebody waits.
+    /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows.
     pub(super) fn retry_now(&mut self, now: Duration) {
-        let closed = self.databases.values_mut().chain([&mut self.server]);
-        for closed in closed.filter_map(|gate| gate.0.as_mut()) {
-            closed.until = closed.until.min(now.max(closed.floor));
+        let circuits = self.databases.values_mut().chain([&mut self.server]);
+        for outage in circuits.filter_map(CircuitBreaker::outage_mut) {
+            outage.retry_at = outage.retry_at.min(now.max(outage.earliest));
         }
     }
 }
 
-impl Gate {
-    fn is_open(&self, now: Duration) -> bool {
-        self.0.as_ref().is_none_or(|closed| !closed.probing && closed.until <= now)
-    }
-
-    fn opening(&self) -> Option<Duration> {
-        self.0.as_ref().filter(|closed| !closed.probing).map(|closed| closed.until)
-    }
-
-    /// Returns whether what passes is a probe.
-    fn pass(&mut self) -> bool {
-        if let Some(closed) = &mut self.0 {
-            closed.probing = true;
+impl CircuitBreaker {
+    fn allows(&self, now: Duration) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Open(outage) => outage.retry_at <= now,
+            Self::HalfOpen(_) => false,
         }
-        self.0.is_some()
+    }
+
+    fn retry_at(&self) -> Option<Duration> {
+        match self {
+            Self::Open(outage) => Some(outage.retry_at),
+            Self::Closed | Self::HalfOpen(_) => None,
+        }
+    }
+
+    fn outage_mut(&mut self) -> Option<&mut Outage> {
+        match self {
+            Self::Closed => None,
+            Self::Open(outage) | Self::HalfOpen(outage) => Some(outage),
+        }
+    }
+
+    /// Lets one batch pass. Returns whether it is a probe.
+    fn admit(&mut self) -> bool {
+        match std::mem::take(self) {
+            Self::Closed => false,
+            Self::Open(outage) | Self::HalfOpen(outage) => {
+                *self = Self::HalfOpen(outage);
+                true
+            }
+        }
     }
 
     fn end_probe(&mut self) {
-        if let Some(closed) = &mut self.0 {
-            closed.probing = false;
+        if let Self::Open(outage) | Self::HalfOpen(outage) = std::mem::take(self) {
+            *self = Self::Open(outage);
         }
     }
 
-    fn open(&mut self, now: Duration) -> Change {
-        match self.0.take() {
-            Some(closed) => Change::Opened { after: now.saturating_sub(closed.since) },
-            None => Change::None,
+    fn close(&mut self, now: Duration) -> Transition {
+        match std::mem::take(self) {
+            Self::Closed => Transition::None,
+            Self::Open(outage) | Self::HalfOpen(outage) => {
+                Transition::Closed { after: now.saturating_sub(outage.since) }
+            }
         }
     }
 
-    fn close(&mut self, probes: bool, failure: &Failure, now: Duration) -> Change {
-        let change = if self.0.is_some() { Change::StillClosed } else { Change::Closed };
-        let first = change == Change::Closed;
-        let closed = self.0.get_or_insert_with(|| Closed {
-            until: now,
-            floor: now,
-            since: now,
-            backoff: Backoff::default(),
-            probing: false,
-        });
-        // Requests that were under way when the gate closed tell nothing new, except how long the server wants.
-        if first || probes {
-            closed.probing = false;
-            closed.floor = now;
-            closed.until = now
-                + match failure.cause {
-                    Cause::Configuration => Backoff::for_operator(fastrand::f64()),
-                    Cause::Busy | Cause::Unknown => closed.backoff.next(fastrand::f64()),
-                };
+    fn open(&mut self, is_probe: bool, failure: &Failure, now: Duration) -> Transition {
+        let (transition, mut outage, mut is_probing) = match std::mem::take(self) {
+            Self::Closed => (Transition::Opened, Outage::new(now), false),
+            Self::Open(outage) => (Transition::StillOpen, outage, false),
+            Self::HalfOpen(outage) => (Transition::StillOpen, outage, true),
+        };
+        // Requests that were under way when the circuit opened do not extend the backoff.
+        if transition == Transition::Opened || is_probe {
+            is_probing = false;
+            outage.back_off(failure.cause, now);
         }
         if let Some(after) = failure.after {
-            closed.floor = closed.floor.max(now + after);
-            closed.until = closed.until.max(closed.floor);
+            outage.earliest = outage.earliest.max(now + after);
+            outage.retry_at = outage.retry_at.max(outage.earliest);
         }
-        change
+        *self = if is_probing { Self::HalfOpen(outage) } else { Self::Open(outage) };
+        transition
+    }
+}
+
+impl Outage {
+    fn new(now: Duration) -> Self {
+        Self { since: now, retry_at: now, earliest: now, backoff: Backoff::default() }
+    }
+
+    fn back_off(&mut self, cause: Cause, now: Duration) {
+        let wait = match cause {
+            Cause::Configuration => Backoff::for_operator(fastrand::f64()),
+            Cause::Busy | Cause::Unknown => self.backoff.next(fastrand::f64()),
+        };
+        self.earliest = now;
+        self.retry_at = now + wait;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn fail(
-        schedule: &mut Schedule,
-        pass: Permit,
-        after: Option<Duration>,
-        now: Duration,
-    ) -> Change {
-        let (cause, scope) = (Cause::Unknown, Scope::Server);
-        schedule.failed("db", pass, &Failure { cause, scope, after, reason: String::new() }, now)
-    }
-
-    #[test]
-    fn while_the_server_is_down_one_probe_is_under_way_at_a_time() {
-        let mut schedule = Schedule::new();
-        let (first, second) = (schedule.pass("db"), schedule.pass("db"));
-        assert_eq!(fail(&mut schedule, first, None, SECOND), Change::Closed);
-        assert_eq!(fail(&mut schedule, second, None, SECOND), Change::StillClosed);
-        let opening = schedule.next_opening(Duration::ZERO).unwrap();
-        assert!(
-            opening <= SECOND + Duration::from_millis(250),
-            "the second failure is the first's"
-        );
-        let now = SECOND * 2;
-        assert!(schedule.is_open(now));
-        let probe = schedule.pass("db");
-        assert!(!schedule.is_open(now), "one probe is enough");
-        assert_eq!(schedule.next_opening(now), None);
-        assert_eq!(fail(&mut schedule, probe, None, now), Change::StillClosed);
-        schedule.pass("db");
-        assert_eq!(schedule.answered("db", SECOND * 5), Change::Opened { after: SECOND * 4 });
-        assert!(schedule.is_open(SECOND * 5));
-    }
-
-    #[test]
-    fn retry_after_is_a_floor_that_no_flush_shortens() {
-        let mut schedule = Schedule::new();
-        let pass = schedule.pass("db");
-        fail(&mut schedule, pass, Some(SECOND * 60), SECOND);
-        schedule.retry_now(SECOND * 2);
-        assert_eq!(schedule.next_opening(SECOND * 2), Some(SECOND * 61));
-        let pass = schedule.pass("db");
-        fail(&mut schedule, pass, None, SECOND * 61);
-        schedule.retry_now(SECOND * 61);
-        assert!(schedule.is_open(SECOND * 61));
-    }
-
-    #[test]
-    fn a_database_that_is_missing_does_not_stop_the_others() {
-        let mut schedule = Schedule::new();
-        let pass = schedule.pass("nope");
-        let failure = Failure {
-            cause: Cause::Configuration,
-            scope: Scope::Database,
-            after: None,
-            reason: String::new(),
-        };
-        assert_eq!(schedule.failed("nope", pass, &failure, SECOND), Change::Closed);
-        assert!(schedule.is_open(SECOND) && schedule.is_open_for("db", SECOND));
-        assert!(!schedule.is_open_for("nope", SECOND * 30));
-        assert!(schedule.is_open_for("nope", SECOND * 62));
-        assert!(schedule.next_opening(SECOND).is_some());
-    }
-}
+mod tests;

@@ -1,55 +1,37 @@
-//! What the outcome of a request means for its batch.
+//! What the outcome of a request means for its batch. A transport makes it, the sender acts on it.
 
 use std::time::Duration;
 
-/// What a reply, or the lack of one, means for the batch. Made in one place (`verdict.rs`), matched in one place
-/// (the sender).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Disposition {
     /// Every line is stored.
     Delivered,
-    /// The server refused lines for good.
-    Rejected {
-        which: RejectedLines,
-        /// Whether the lines that it did not refuse are stored already.
-        rest_stored: bool,
-        reason: String,
-    },
-    /// A reply that the server would not give a second time: send the batch again at once, but only once.
+    /// The server rejected lines for good.
+    Rejected(Rejection),
+    /// The server would not give this reply a second time: send the batch again at once, but only once.
     ResendOnce { reason: String },
-    /// The body is larger than the server takes.
+    /// The server takes no body of this size.
     TooLarge { reason: String },
-    /// Something answered, after the whole body was sent, that is not HTTP. Probably a rejection whose text broke the
-    /// reply's header (influxd 1.x copies the offending line there).
+    /// The reply is not HTTP, although the whole body was sent. Probably a rejection: influxd 1.x copies
+    /// the offending line into a header.
     MalformedReply { reason: String },
     /// The batch may be stored later as it is.
-    Retry {
-        cause: Cause,
-        scope: Scope,
-        /// The server's `Retry-After`: a floor for the wait.
-        after: Option<Duration>,
-        reason: String,
-    },
+    Retry(Failure),
 }
 
-impl Disposition {
-    /// What was wrong, in words; empty if nothing was.
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Self::Delivered => "",
-            Self::Rejected { reason, .. }
-            | Self::ResendOnce { reason }
-            | Self::TooLarge { reason }
-            | Self::MalformedReply { reason }
-            | Self::Retry { reason, .. } => reason,
-        }
-    }
+/// Lines that the server will never take.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rejection {
+    pub(crate) lines: RejectedLines,
+    /// Whether the lines that were not rejected are stored already.
+    pub(crate) rest_stored: bool,
+    pub(crate) reason: String,
 }
 
 /// The lines that a rejection is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum RejectedLines {
-    /// The whole batch, whatever its lines.
+    /// The whole batch, whatever its lines are.
     All,
     /// These, by index from 0 in the batch, ascending, each with the server's reason.
     Named(Vec<(usize, String)>),
@@ -58,21 +40,51 @@ pub(crate) enum RejectedLines {
 }
 
 /// Why a batch has to wait.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    pub(crate) scope: Scope,
+    /// The server's `Retry-After`: the least wait.
+    pub(crate) after: Option<Duration>,
+    pub(crate) reason: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// An operator has to change something (401, 403, 404).
     Configuration,
-    /// The server is overloaded and says so.
+    /// The server says that it is overloaded.
     Busy,
-    /// No connection, no reply, or one that does not tell.
+    /// There was no connection, no reply, or a reply without a cause.
     Unknown,
 }
 
-/// What has to wait.
+/// What a failure is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Everything: the server, or the way to it.
+    /// The server, or the connection to it: all batches wait.
     Server,
-    /// Batches for this batch's database only.
+    /// The batch's database: only its batches wait.
     Database,
+}
+
+impl Disposition {
+    /// What went wrong, for a person; empty if nothing did.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Delivered => "",
+            Self::Rejected(Rejection { reason, .. })
+            | Self::ResendOnce { reason }
+            | Self::TooLarge { reason }
+            | Self::MalformedReply { reason }
+            | Self::Retry(Failure { reason, .. }) => reason,
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of the server, or of the connection to it.
+    pub(crate) fn of_server(cause: Cause, reason: String) -> Self {
+        Self { cause, scope: Scope::Server, after: None, reason }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::disposition::{Disposition, RejectedLines};
+use super::disposition::{Disposition, Failure, RejectedLines, Rejection};
 use super::response::{Reply, classify};
 use crate::buffer::Batch;
 use crate::config::Api;
@@ -21,16 +21,16 @@ pub fn refused(
     let reply = Reply { api, status, retry_after, location, error_header, body, truncated, now };
     let batch = Batch::of("db", lines);
     assert_eq!(batch.iter_lines().count(), lines.len());
-    let (which, reason) = match classify(&reply, &batch) {
+    let (rejected, reason) = match classify(&reply, &batch) {
         Disposition::Delivered => return Vec::new(),
-        Disposition::Rejected { which, reason, .. } => (which, reason),
+        Disposition::Rejected(Rejection { lines, reason, .. }) => (lines, reason),
         Disposition::ResendOnce { reason }
         | Disposition::TooLarge { reason }
         | Disposition::MalformedReply { reason }
-        | Disposition::Retry { reason, .. } => (RejectedLines::All, reason),
+        | Disposition::Retry(Failure { reason, .. }) => (RejectedLines::All, reason),
     };
     assert!(reason.chars().count() < 800 && !reason.contains(char::is_control), "{reason:?}");
-    match which {
+    match rejected {
         RejectedLines::All | RejectedLines::Unnamed { count: None } => Vec::new(),
         RejectedLines::Unnamed { count: Some(count) } => {
             assert!(count <= lines.len());

@@ -4,7 +4,7 @@
 use ureq::http::Response;
 use ureq::http::header::{SERVER, VIA};
 
-use super::disposition::{Cause, Disposition, Scope};
+use super::disposition::{Cause, Disposition, Failure, Scope};
 use super::http::HttpTransport;
 use super::sanitize::sanitize;
 use crate::buffer::Batch;
@@ -71,8 +71,8 @@ impl Check {
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
         let mut seen = None;
         let attempt =
-            transport.send_and_look(&batch, &mut |reply| seen = Some(Seen::of(reply, server.api)));
-        let peer = transport.shown();
+            transport.send_observed(&batch, &mut |reply| seen = Some(Seen::of(reply, server.api)));
+        let peer = transport.description();
         match seen {
             Some(seen) => {
                 let asked = Asked { server, database, peer: &peer };
@@ -144,27 +144,32 @@ impl Asked<'_> {
             (401, _) => check(Passed, Failed(self.unauthenticated(seen, told)), refused()),
             (403, _) if self.database.is_none() => check(Passed, Passed, self.unasked()),
             (403, _) => check(Passed, Passed, Failed(self.doubted(seen, told))),
-            (_, Disposition::Retry { cause: Cause::Configuration, scope: Scope::Database, .. })
-                if seen.is_influxdb =>
-            {
+            (
+                _,
+                Disposition::Retry(Failure {
+                    cause: Cause::Configuration,
+                    scope: Scope::Database,
+                    ..
+                }),
+            ) if seen.is_influxdb => {
                 let database =
                     self.database.map_or_else(|| self.unasked(), |_| Failed(told.to_owned()));
                 check(Passed, Passed, database)
             }
-            (_, Disposition::Retry { cause: Cause::Configuration, .. }) => {
+            (_, Disposition::Retry(Failure { cause: Cause::Configuration, .. })) => {
                 beyond(self.doubted(seen, told))
             }
             _ if !seen.is_influxdb => beyond(self.no_influxdb(seen, told)),
             (_, Disposition::Delivered) => check(Passed, Passed, Passed),
-            (_, Disposition::Rejected { .. })
+            (_, Disposition::Rejected(_))
                 if NOTHING_IN_IT.iter().any(|text| told.contains(text)) =>
             {
                 check(Passed, Passed, self.found())
             }
-            (_, Disposition::Rejected { .. }) if self.database.is_none() => {
+            (_, Disposition::Rejected(_)) if self.database.is_none() => {
                 check(Passed, Passed, self.unasked())
             }
-            (_, Disposition::Rejected { .. }) => check(Passed, Passed, Failed(self.refused(told))),
+            (_, Disposition::Rejected(_)) => check(Passed, Passed, Failed(self.refused(told))),
             _ => beyond(format!("the server does not take writes now; look into its log ({told})")),
         }
     }

@@ -1,108 +1,173 @@
-//! What the log is told: changes, and of what goes on and on a summary once a minute. Written on sender threads only.
+//! What sender threads log: changes at once, and what goes on as a summary once a minute.
 
+use std::io;
 use std::time::Duration;
 
-use super::circuit_breaker::Change;
+use super::circuit_breaker::Transition;
+use crate::measurement::Clock;
 use crate::stats::{Dropped, Stats};
+use crate::sync::{Mutex, lock};
 
-/// How often the log hears of what goes on.
-const EVERY: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(60);
+
+pub(super) struct RateLimitedLog {
+    clock: Clock,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
-pub(super) struct RateLimitedLog {
+struct State {
     rejected: Limit,
     failing: Limit,
-    unkept: Limit,
-    drops_next: Duration,
+    quarantine: Limit,
+    next_drops: Duration,
+    /// The drops that were logged.
     dropped: Dropped,
-    /// What the gates that are closed are closed for; told again only when it is another reason.
+    /// The reason that was logged last. A new one is logged at once.
     failure: String,
 }
 
-/// Lets the first through, then one a minute, with the number of those that were held back.
+/// Admits one message a minute, and counts what it holds back.
 #[derive(Default)]
 struct Limit {
     next: Duration,
-    held_back: usize,
+    held_back: u64,
 }
 
 impl Limit {
-    fn admit(&mut self, count: usize, now: Duration) -> Option<usize> {
+    /// The count to log, with what was held back before; `None` holds this back, too.
+    fn admit(&mut self, count: u64, now: Duration) -> Option<u64> {
         self.held_back += count;
         if now < self.next {
             return None;
         }
-        self.next = now + EVERY;
+        self.next = now + INTERVAL;
         Some(std::mem::take(&mut self.held_back))
     }
 }
 
 impl RateLimitedLog {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// A batch failed. `pending` measurements are waiting.
     pub(super) fn failed(
-        &mut self,
-        change: &Change,
+        &self,
+        transition: &Transition,
         address: &str,
         database: &str,
         reason: &str,
         pending: u64,
-        now: Duration,
     ) {
-        let is_news = *change == Change::Closed || self.failure != reason;
-        let Some(_) = self.failing.admit(1, now).or(is_news.then_some(0)) else { return };
-        reason.clone_into(&mut self.failure);
-        tracing::warn!(
-            "cannot write to database {database:?} at {address}: {reason}; {pending} measurements wait"
-        );
-    }
-
-    pub(super) fn answered(&mut self, change: &Change, address: &str, now: Duration) {
-        if let Change::Opened { after } = change {
-            self.failing = Limit { next: now, held_back: 0 };
-            self.failure.clear();
-            tracing::info!(
-                "{address} takes measurements again, after {:.1} s",
-                after.as_secs_f64()
-            );
-        }
-    }
-
-    pub(super) fn limited(&mut self, address: &str, too_large: usize, most: usize) {
-        tracing::info!(
-            "{address} takes no body of {too_large} bytes: from now on they have at most {most}"
-        );
-    }
-
-    pub(super) fn rejected(&mut self, lines: usize, database: &str, reason: &str, now: Duration) {
-        if let Some(lines) = self.rejected.admit(lines, now) {
-            tracing::error!(
-                "{lines} measurements for database {database:?} were rejected: {reason}"
-            );
-        }
-    }
-
-    pub(super) fn unkept(&mut self, lines: usize, error: &std::io::Error, now: Duration) {
-        if let Some(lines) = self.unkept.admit(lines, now) {
-            tracing::error!("{lines} rejected lines cannot be kept in the quarantine: {error}");
-        }
-    }
-
-    /// When the log may hear of drops again.
-    pub(super) fn drops_next(&self) -> Duration {
-        self.drops_next
-    }
-
-    pub(super) fn dropped(&mut self, stats: &Stats, now: Duration) {
-        if stats.dropped == self.dropped {
+        let mut state = lock(&self.state);
+        let is_new = *transition == Transition::Opened || state.failure != reason;
+        let is_due = state.failing.admit(1, self.clock.now()).is_some();
+        if !is_due && !is_new {
             return;
         }
-        for (reason, count) in stats.dropped.iter() {
-            let new = count - self.dropped.count(reason);
+        reason.clone_into(&mut state.failure);
+        let waiting = waiting(pending);
+        tracing::warn!("cannot write to database {database:?} at {address}: {reason}; {waiting}");
+    }
+
+    /// A batch was answered.
+    pub(super) fn answered(&self, transition: &Transition, address: &str) {
+        let Transition::Closed { after } = transition else { return };
+        let mut state = lock(&self.state);
+        state.failing = Limit { next: self.clock.now(), held_back: 0 };
+        state.failure.clear();
+        let seconds = after.as_secs_f64();
+        tracing::info!("{address} takes measurements again, after {seconds:.1} s");
+    }
+
+    /// A body was too large, and later ones are smaller.
+    pub(super) fn limited(&self, address: &str, too_large: usize, limit: usize) {
+        tracing::info!(
+            "{address} refused a body of {too_large} bytes as too large: \
+             the next ones have at most {limit}"
+        );
+    }
+
+    /// The server rejected lines.
+    pub(super) fn rejected(&self, lines: u64, database: &str, reason: &str) {
+        if let Some(lines) = lock(&self.state).rejected.admit(lines, self.clock.now()) {
+            let (measurements, were) = (count(lines, "measurement"), were(lines));
+            tracing::error!("{measurements} for database {database:?} {were} rejected: {reason}");
+        }
+    }
+
+    /// Rejected lines could not be written to the quarantine.
+    pub(super) fn not_quarantined(&self, lines: u64, error: &io::Error) {
+        if let Some(lines) = lock(&self.state).quarantine.admit(lines, self.clock.now()) {
+            let lines = count(lines, "rejected line");
+            tracing::error!("{lines} cannot be kept in the quarantine: {error}");
+        }
+    }
+
+    /// Logs what was dropped since the last call. If it is too early for that, returns when it is due.
+    /// `stats` is called under the log's lock, so that no older counters follow newer ones.
+    pub(super) fn dropped(&self, stats: impl FnOnce() -> Stats) -> Option<Duration> {
+        let mut state = lock(&self.state);
+        let now = self.clock.now();
+        if now < state.next_drops {
+            return Some(state.next_drops);
+        }
+        let stats = stats();
+        if stats.dropped == state.dropped {
+            return None;
+        }
+        for (reason, total) in stats.dropped.iter() {
+            let new = total - state.dropped.count(reason);
             if new > 0 {
-                let pending = stats.pending;
-                tracing::warn!("{new} measurements were dropped ({reason}); {pending} wait");
+                let (measurements, were) = (count(new, "measurement"), were(new));
+                let waiting = waiting(stats.pending);
+                tracing::warn!("{measurements} {were} dropped ({reason}); {waiting}");
             }
         }
-        self.dropped = stats.dropped;
-        self.drops_next = now + EVERY;
+        state.dropped = stats.dropped;
+        state.next_drops = now + INTERVAL;
+        None
+    }
+}
+
+fn waiting(pending: u64) -> String {
+    let are = if pending == 1 { "is" } else { "are" };
+    format!("{} {are} waiting", count(pending, "measurement"))
+}
+
+fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+fn were(number: u64) -> &'static str {
+    if number == 1 { "was" } else { "were" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_admits_one_message_a_minute_with_what_it_held_back() {
+        let mut limit = Limit::default();
+        let seconds = Duration::from_secs;
+        assert_eq!(limit.admit(1, seconds(5)), Some(1));
+        assert_eq!(limit.admit(2, seconds(6)), None);
+        assert_eq!(limit.admit(3, seconds(64)), None);
+        assert_eq!(limit.admit(4, seconds(65)), Some(9));
+    }
+
+    #[test]
+    fn singular_and_plural_are_right() {
+        let said: Vec<_> = [0, 1, 2].map(waiting).into();
+        let expected = [
+            "0 measurements are waiting",
+            "1 measurement is waiting",
+            "2 measurements are waiting",
+        ];
+        assert_eq!(said, expected);
+        assert_eq!((count(1, "line"), were(1)), ("1 line".to_owned(), "was"));
     }
 }

@@ -1,19 +1,21 @@
-//! What the sender asks of a connection to a server, and what it learns from it.
+//! What the sender needs of a connection to a server.
 
 use std::sync::Arc;
 
-use super::disposition::{Cause, Disposition, Scope};
+use super::disposition::{Cause, Disposition, Failure};
 use crate::buffer::Batch;
 
-/// Something that carries a batch to a server and says what became of it. Blocks; called on sender threads only.
+/// Carries a batch to a server and reports its disposition.
 pub(crate) trait Transport: Send + Sync {
+    /// Sends one batch. Blocks; only sender threads call it.
     fn send(&self, batch: &Batch) -> Attempt;
 
-    /// The same way to the server for a forked process: without a lock or a connection of this one.
+    /// The same transport for a forked process. Shares no lock and no connection with this one, and takes
+    /// no lock.
     fn after_fork(&self) -> Arc<dyn Transport>;
 }
 
-/// One try at a batch.
+/// The outcome of sending one batch once.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) disposition: Disposition,
@@ -22,14 +24,14 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// What is left of an attempt that panicked.
-    pub(crate) fn failed_by_bug() -> Self {
-        let disposition = Disposition::Retry {
-            cause: Cause::Unknown,
-            scope: Scope::Server,
-            after: None,
-            reason: "the attempt to send panicked, which is a bug: please report it".to_owned(),
-        };
+    /// Nothing was sent.
+    pub(crate) fn unsent(disposition: Disposition) -> Self {
         Self { disposition, bytes_sent: 0 }
+    }
+
+    /// The transport panicked.
+    pub(crate) fn panicked() -> Self {
+        let reason = "the attempt to send panicked, which is a bug: please report it".to_owned();
+        Self::unsent(Disposition::Retry(Failure::of_server(Cause::Unknown, reason)))
     }
 }

@@ -1,85 +1,94 @@
-//! The sender threads: none before the first measurement; then as many as there is work for, up to a limit. One listens
-//! to the buffer; before it sends, it calls another to listen: one that rests, or a new one. So a signal wakes one thread,
-//! however many rest.
+//! The sender threads, as leader and followers. There is none before the first measurement, then as
+//! many as there is work for, up to a limit. The leader waits for the buffer's signal. Before it sends,
+//! it promotes a follower, or starts a thread, to lead. So a signal wakes one thread, however many
+//! there are.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Sender, Step};
+use super::sender::{Sender, Step};
 use crate::buffer::{Buffer, Keeper};
 use crate::measurement::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 use crate::sys;
 
-/// A thread that was not called for so long ends.
-const REST: Duration = Duration::from_secs(10);
+/// A follower that is not promoted for so long ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Workers {
     sender: Arc<Sender>,
     buffer: Arc<Buffer>,
     clock: Clock,
     state: Mutex<State>,
-    /// Tells threads that rest that one is called, or that they may have to end.
-    called: Condvar,
+    /// Wakes followers: one is promoted, or all of them have to look whether they must end.
+    promoted: Condvar,
 }
 
 struct State {
     running: usize,
-    resting: usize,
+    /// Of those that run, the ones that wait to be promoted.
+    followers: usize,
     leader: Leader,
-    most: usize,
-    /// Whether there is a thread that keeps the spool.
-    has_keeper: bool,
-    stopped: bool,
+    limit: usize,
+    has_spool_worker: bool,
+    is_stopped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leader {
     None,
-    /// A resting thread is to listen.
+    /// A follower is to become the leader.
     Promoted,
-    /// A new thread is.
+    /// A thread is being started that becomes the leader.
     Starting,
+    /// It waits for the buffer.
     Waiting,
 }
 
 impl Workers {
-    /// No threads yet; at most so many.
+    /// No threads yet, and at most `limit`.
     pub(crate) fn new(
         sender: Arc<Sender>,
         buffer: Arc<Buffer>,
         clock: Clock,
-        most: usize,
+        limit: usize,
     ) -> Arc<Self> {
-        let (running, resting, leader) = (0, 0, Leader::None);
-        let (has_keeper, stopped) = (false, false);
-        let state = Mutex::new(State { running, resting, leader, most, has_keeper, stopped });
-        Arc::new(Self { sender, buffer, clock, state, called: Condvar::new() })
+        let state = State {
+            running: 0,
+            followers: 0,
+            leader: Leader::None,
+            limit,
+            has_spool_worker: false,
+            is_stopped: false,
+        };
+        let (state, promoted) = (Mutex::new(state), Condvar::new());
+        Arc::new(Self { sender, buffer, clock, state, promoted })
     }
 
-    /// Sees to it that a thread listens, unless all that there may be are at work.
+    /// Makes sure that there is a leader, unless all threads that may run are sending.
     pub(crate) fn ensure_leader(self: &Arc<Self>) {
         let mut state = lock(&self.state);
-        if self.buffer.has_spool() && !state.has_keeper && !state.stopped {
-            let threads = self.clone();
-            state.has_keeper = sys::spawn("influxdb-spool", move || threads.keep()).is_ok();
+        if self.buffer.has_spool() && !state.has_spool_worker && !state.is_stopped {
+            let workers = self.clone();
+            state.has_spool_worker =
+                sys::spawn("influxdb-spool", move || workers.run_spool()).is_ok();
         }
         if state.leader != Leader::None {
             return;
         }
-        if state.resting > 0 {
+        if state.followers > 0 {
             state.leader = Leader::Promoted;
-            self.called.notify_one();
+            self.promoted.notify_one();
             return;
         }
-        if state.running >= state.most || state.stopped {
+        if state.running >= state.limit || state.is_stopped {
             return;
         }
         state.running += 1;
         state.leader = Leader::Starting;
         let name = format!("influxdb-sender-{}", state.running);
-        let threads = self.clone();
-        if let Err(error) = sys::spawn(&name, move || threads.run()) {
+        let workers = self.clone();
+        if let Err(error) = sys::spawn(&name, move || workers.run()) {
             state.running -= 1;
             state.leader = Leader::None;
             drop(state);
@@ -88,15 +97,16 @@ impl Workers {
         }
     }
 
-    pub(crate) fn set_limit(self: &Arc<Self>, most: usize) {
-        let is_at_work = {
+    /// Sets how many sender threads may run.
+    pub(crate) fn set_limit(self: &Arc<Self>, limit: usize) {
+        let is_running = {
             let mut state = lock(&self.state);
-            state.most = most;
+            state.limit = limit;
             state.running > 0
         };
         self.wake();
-        if is_at_work {
-            // There may be room for another, and work for it.
+        if is_running {
+            // There may be room for another thread, and work for it.
             self.ensure_leader();
         }
     }
@@ -106,51 +116,53 @@ impl Workers {
         lock(&self.state).running
     }
 
-    /// Lets every thread end as soon as the request that it is busy with is over.
+    /// Lets every thread end as soon as its request is over.
     pub(crate) fn stop(&self) {
-        lock(&self.state).stopped = true;
+        lock(&self.state).is_stopped = true;
         self.wake();
     }
 
     fn wake(&self) {
         self.buffer.wake();
         self.buffer.wake_keeper();
-        self.called.notify_all();
+        self.promoted.notify_all();
     }
 
-    fn keep(self: Arc<Self>) {
+    /// The thread that does the spool's disk work.
+    fn run_spool(self: Arc<Self>) {
         let mut keeper = Keeper::default();
-        while !lock(&self.state).stopped {
+        while !lock(&self.state).is_stopped {
             let next = keeper.step(&self.buffer);
             self.buffer.await_keeping(next);
         }
     }
 
+    /// A sender thread, which starts as the leader.
     fn run(self: Arc<Self>) {
         lock(&self.state).leader = Leader::None;
-        while !self.leaves(State::has_too_many) {
+        while !self.ends(State::has_too_many) {
             let seen = self.buffer.signals();
             if let Step::Idle { until } = self.sender.step(|| self.ensure_leader()) {
-                if self.lead() {
+                if self.becomes_leader() {
                     self.buffer.wait(seen, until);
                     lock(&self.state).leader = Leader::None;
-                } else if !self.rest() && self.leaves(|_| true) {
+                } else if !self.follow() && self.ends(|_| true) {
                     break;
                 }
             }
         }
     }
 
-    /// Counts this thread out if the state of all says so.
-    fn leaves(&self, is_over: impl FnOnce(&State) -> bool) -> bool {
+    /// Counts this thread out if the condition holds.
+    fn ends(&self, condition: impl FnOnce(&State) -> bool) -> bool {
         let mut state = lock(&self.state);
-        let is_over = is_over(&state);
-        state.running -= usize::from(is_over);
-        is_over
+        let ends = condition(&state);
+        state.running -= usize::from(ends);
+        ends
     }
 
-    /// Makes this thread the one that listens, if there is none.
-    fn lead(&self) -> bool {
+    /// Makes this thread the leader, if there is none.
+    fn becomes_leader(&self) -> bool {
         let mut state = lock(&self.state);
         let is_free = state.leader == Leader::None;
         if is_free {
@@ -159,13 +171,13 @@ impl Workers {
         is_free
     }
 
-    /// Rests until this thread is called. Returns false if it was not called for long.
-    fn rest(&self) -> bool {
+    /// Waits to be promoted. Returns false after [`IDLE_TIMEOUT`].
+    fn follow(&self) -> bool {
         let mut state = lock(&self.state);
-        let until = self.clock.now() + REST;
-        state.resting += 1;
+        let until = self.clock.now() + IDLE_TIMEOUT;
+        state.followers += 1;
         let is_needed = loop {
-            // Without a call, the one that listened may have ended.
+            // Without a promotion: the leader may have ended.
             if matches!(state.leader, Leader::Promoted | Leader::None) {
                 state.leader = Leader::None;
                 break true;
@@ -174,15 +186,15 @@ impl Workers {
             if state.has_too_many() || left.is_zero() {
                 break state.has_too_many();
             }
-            state = wait(&self.called, state, Some(left));
+            state = wait(&self.promoted, state, Some(left));
         };
-        state.resting -= 1;
+        state.followers -= 1;
         is_needed
     }
 }
 
 impl State {
     fn has_too_many(&self) -> bool {
-        self.stopped || self.running > self.most
+        self.is_stopped || self.running > self.limit
     }
 }

@@ -10,7 +10,7 @@ use super::reply::Reply;
 
 use crate::buffer::Batch;
 use crate::config::Api;
-use crate::delivery::disposition::{Cause, Disposition, RejectedLines, Scope};
+use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
 use crate::delivery::sanitize::sanitize;
 
 /// The longest wait that a server may ask for.
@@ -62,8 +62,9 @@ pub(crate) fn classify(reply: &Reply<'_>, batch: &Batch) -> Disposition {
 fn by_text(reply: &Reply<'_>, body: &ErrorBody, batch: &Batch) -> Option<Disposition> {
     let head = body.head();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| head.contains(phrase));
-    let rejected =
-        |which, rest_stored| Disposition::Rejected { which, rest_stored, reason: body.reason() };
+    let rejected = |lines, rest_stored| {
+        Disposition::Rejected(Rejection { lines, rest_stored, reason: body.reason() })
+    };
 
     let disposition = if reply.status >= 500 && says(&["hinted handoff queue not empty"]) {
         // InfluxDB Enterprise: the points wait for another node, and sent again they only make that queue longer.
@@ -111,8 +112,9 @@ fn by_text(reply: &Reply<'_>, body: &ErrorBody, batch: &Batch) -> Option<Disposi
 }
 
 fn by_status(reply: &Reply<'_>, body: &ErrorBody) -> Disposition {
-    let rejected =
-        |which| Disposition::Rejected { which, rest_stored: false, reason: body.reason() };
+    let rejected = |lines| {
+        Disposition::Rejected(Rejection { lines, rest_stored: false, reason: body.reason() })
+    };
     match reply.status {
         400 | 422 => rejected(RejectedLines::Unnamed { count: None }),
         405 | 501 => rejected(RejectedLines::All),
@@ -146,7 +148,7 @@ fn redirect(reply: &Reply<'_>) -> Disposition {
             format!("the server redirects ({}), but not where to: check INFLUXDB_URL", reply.status)
         }
     };
-    Disposition::Retry { cause: Cause::Configuration, scope: Scope::Server, after: None, reason }
+    Disposition::Retry(Failure::of_server(Cause::Configuration, reason))
 }
 
 fn not_found(api: Api, body: &ErrorBody, batch: &Batch) -> Disposition {
@@ -230,12 +232,12 @@ fn telegraf_count(message: &str) -> usize {
 
 fn configuration(scope: Scope, todo: &str, body: &ErrorBody) -> Disposition {
     let reason = format!("{todo} (server: {})", body.reason());
-    Disposition::Retry { cause: Cause::Configuration, scope, after: None, reason }
+    Disposition::Retry(Failure { cause: Cause::Configuration, scope, after: None, reason })
 }
 
 fn retry(cause: Cause, reply: &Reply<'_>, body: &ErrorBody) -> Disposition {
     let after = reply.retry_after.and_then(|value| wait(value, reply.now));
-    Disposition::Retry { cause, scope: Scope::Server, after, reason: body.reason() }
+    Disposition::Retry(Failure { cause, scope: Scope::Server, after, reason: body.reason() })
 }
 
 /// `Retry-After` in either form: seconds, or a date.
@@ -296,22 +298,22 @@ mod tests {
         )
     }
 
-    fn rejected(which: RejectedLines, rest_stored: bool) -> Disposition {
-        Disposition::Rejected { which, rest_stored, reason: String::new() }
+    fn rejected(lines: RejectedLines, rest_stored: bool) -> Disposition {
+        Disposition::Rejected(Rejection { lines, rest_stored, reason: String::new() })
     }
 
     fn later(cause: Cause, scope: Scope) -> Disposition {
-        Disposition::Retry { cause, scope, after: None, reason: String::new() }
+        Disposition::Retry(Failure { cause, scope, after: None, reason: String::new() })
     }
 
     fn without_reason(mut disposition: Disposition) -> Disposition {
         match &mut disposition {
             Disposition::Delivered => {}
-            Disposition::Rejected { reason, .. }
+            Disposition::Rejected(Rejection { reason, .. })
             | Disposition::ResendOnce { reason }
             | Disposition::TooLarge { reason }
             | Disposition::MalformedReply { reason }
-            | Disposition::Retry { reason, .. } => reason.clear(),
+            | Disposition::Retry(Failure { reason, .. }) => reason.clear(),
         }
         disposition
     }
@@ -725,7 +727,10 @@ mod tests {
             assert_eq!(classify(&cut), rejected(none(), true), "{end}");
             // The end of the connection may be all that tells.
             let closed = Reply { truncated: false, ..cut };
-            assert!(matches!(classify(&closed), Disposition::Rejected { rest_stored: true, .. }));
+            assert!(matches!(
+                classify(&closed),
+                Disposition::Rejected(Rejection { rest_stored: true, .. })
+            ));
         }
         let header = Some(
             b"partial write: unable to parse 'm f= 2': missing field value dropped=0".as_slice(),
@@ -739,7 +744,7 @@ mod tests {
         let wait = |value| {
             let reply = Reply { retry_after: Some(value), ..reply(Api::V2, 429, "") };
             match classify(&reply, &Batch::of("nope", &LINES)) {
-                Disposition::Retry { after, .. } => after.map(|after| after.as_secs()),
+                Disposition::Retry(Failure { after, .. }) => after.map(|after| after.as_secs()),
                 other => panic!("{other:?}"),
             }
         };
