@@ -1,26 +1,14 @@
-//! Whether a server would take a write, found out without one: a request to write nothing goes the way of a batch, and
-//! every InfluxDB judges the credentials and the database of it before it sees that there is nothing in it.
-
-use ureq::http::Response;
-use ureq::http::header::{SERVER, VIA};
+//! Finds out whether a server would take a write, by a write of nothing: every InfluxDB judges the
+//! credentials and the database before it sees that there is nothing to write.
 
 use super::disposition::{Cause, Disposition, Failure, Scope};
 use super::http::HttpTransport;
-use super::sanitize::sanitize;
+use super::response::ServerIdentity;
 use crate::buffer::Batch;
 use crate::config::{Api, Auth, Precision, Server};
 
-/// What each InfluxDB says to a write of nothing, where it says anything: 2.x and 3.x.
-const NOTHING_IN_IT: [&str; 2] = ["writing requires points", "incoming write was empty"];
-
-/// Headers that only an InfluxDB, or what passes for one, adds to its replies.
-const OWN_HEADERS: [&str; 5] = [
-    "x-influxdb-version",
-    "x-influxdb-build",
-    "x-influxdb-error",
-    "x-platform-error-code",
-    "cluster-uuid",
-];
+/// What InfluxDB 2.x and 3.x say to a write of nothing. 1.x says nothing.
+const EMPTY_WRITE: [&str; 2] = ["writing requires points", "incoming write was empty"];
 
 /// Whether a server would take measurements, as [`Client::check`](crate::Client::check) found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,14 +57,14 @@ impl Check {
             Err(error) => return Self::unconnected(server.url.clone(), error.to_string()),
         };
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
-        let mut seen = None;
-        let attempt =
-            transport.send_observed(&batch, &mut |reply| seen = Some(Seen::of(reply, server.api)));
+        let mut identity = None;
+        let attempt = transport.send_observed(&batch, &mut |reply| {
+            identity = Some((reply.status().as_u16(), ServerIdentity::of(reply, server.api)));
+        });
         let peer = transport.description();
-        match seen {
-            Some(seen) => {
-                let asked = Asked { server, database, peer: &peer };
-                asked.read(&seen, &attempt.disposition)
+        match identity {
+            Some((status, identity)) => {
+                Probe { server, database, peer: &peer, status, identity }.read(&attempt.disposition)
             }
             None => Self::unconnected(peer, with_advice(attempt.disposition.reason())),
         }
@@ -89,61 +77,32 @@ impl Check {
     }
 }
 
-/// What the head of a reply tells of who gave it.
-struct Seen {
-    status: u16,
-    is_influxdb: bool,
-    version: Option<String>,
-    /// What it calls itself, and what it came through.
-    stranger: String,
-}
-
-impl Seen {
-    fn of(reply: &Response<ureq::Body>, api: Api) -> Self {
-        let header = |name: &str| {
-            let value = reply.headers().get(name)?;
-            Some(sanitize(&String::from_utf8_lossy(value.as_bytes())))
-        };
-        let named = [("Server", SERVER), ("Via", VIA)].into_iter().filter_map(|(shown, name)| {
-            header(name.as_str()).map(|value| format!("{shown}: {value}"))
-        });
-        let status = reply.status().as_u16();
-        // InfluxDB 3 has no header of its own on every reply.
-        let is_like_v3 =
-            api == Api::V3 && header("content-type").is_none_or(|kind| !kind.contains("html"));
-        Self {
-            status,
-            is_influxdb: OWN_HEADERS.iter().any(|name| header(name).is_some())
-                || status == 204
-                || is_like_v3 && matches!(status, 400 | 401 | 403),
-            version: header("x-influxdb-version"),
-            stranger: named.collect::<Vec<_>>().join(", "),
-        }
-    }
-}
-
-struct Asked<'a> {
+/// A write of nothing that was answered.
+struct Probe<'a> {
     server: &'a Server,
     database: Option<&'a str>,
     peer: &'a str,
+    status: u16,
+    identity: ServerIdentity,
 }
 
-impl Asked<'_> {
-    fn read(&self, seen: &Seen, disposition: &Disposition) -> Check {
+impl Probe<'_> {
+    fn read(&self, disposition: &Disposition) -> Check {
         use Finding::{Failed, Passed, Unknown};
         let refused = || Unknown("the server refused the request before".to_owned());
         let check = |connection, authentication, database| Check {
-            server: self.who(seen),
+            server: self.who(),
             connection,
             authentication,
             database,
         };
-        let told = disposition.reason();
-        let beyond = |connection| check(Failed(connection), refused(), refused());
-        match (seen.status, disposition) {
-            (401, _) => check(Passed, Failed(self.unauthenticated(seen, told)), refused()),
-            (403, _) if self.database.is_none() => check(Passed, Passed, self.unasked()),
-            (403, _) => check(Passed, Passed, Failed(self.doubted(seen, told))),
+        let message = disposition.reason();
+        let no_connection = |problem| check(Failed(problem), refused(), refused());
+        let is_influxdb = self.identity.is_influxdb();
+        match (self.status, disposition) {
+            (401, _) => check(Passed, Failed(self.unauthenticated(message)), refused()),
+            (403, _) if self.database.is_none() => check(Passed, Passed, self.not_named()),
+            (403, _) => check(Passed, Passed, Failed(self.with_doubt(message))),
             (
                 _,
                 Disposition::Retry(Failure {
@@ -151,107 +110,115 @@ impl Asked<'_> {
                     scope: Scope::Database,
                     ..
                 }),
-            ) if seen.is_influxdb => {
-                let database =
-                    self.database.map_or_else(|| self.unasked(), |_| Failed(told.to_owned()));
-                check(Passed, Passed, database)
+            ) if is_influxdb => {
+                let failed = |_| Failed(message.to_owned());
+                check(Passed, Passed, self.database.map_or_else(|| self.not_named(), failed))
             }
             (_, Disposition::Retry(Failure { cause: Cause::Configuration, .. })) => {
-                beyond(self.doubted(seen, told))
+                no_connection(self.with_doubt(message))
             }
-            _ if !seen.is_influxdb => beyond(self.no_influxdb(seen, told)),
+            _ if !is_influxdb => no_connection(self.no_influxdb(message)),
             (_, Disposition::Delivered) => check(Passed, Passed, Passed),
             (_, Disposition::Rejected(_))
-                if NOTHING_IN_IT.iter().any(|text| told.contains(text)) =>
+                if EMPTY_WRITE.iter().any(|text| message.contains(text)) =>
             {
                 check(Passed, Passed, self.found())
             }
             (_, Disposition::Rejected(_)) if self.database.is_none() => {
-                check(Passed, Passed, self.unasked())
+                check(Passed, Passed, self.not_named())
             }
-            (_, Disposition::Rejected(_)) => check(Passed, Passed, Failed(self.refused(told))),
-            _ => beyond(format!("the server does not take writes now; look into its log ({told})")),
+            (_, Disposition::Rejected(_)) => check(Passed, Passed, Failed(self.refused(message))),
+            _ => no_connection(format!(
+                "the server does not take writes now; look into its log ({message})"
+            )),
         }
     }
 
-    fn who(&self, seen: &Seen) -> String {
+    fn who(&self) -> String {
         let peer = self.peer;
-        match &seen.version {
+        match self.identity.version() {
             Some(version) => format!("InfluxDB {version} at {peer}"),
-            None if seen.is_influxdb => format!("an InfluxDB at {peer}"),
+            None if self.identity.is_influxdb() => format!("an InfluxDB at {peer}"),
             None => peer.to_owned(),
         }
     }
 
     fn found(&self) -> Finding {
         match (self.database, self.server.api) {
-            (None, _) => self.unasked(),
+            (None, _) => self.not_named(),
             (Some(_), Api::V3) => Finding::Unknown(
-                "InfluxDB 3 tells only when something is written; it creates a database that is missing".to_owned(),
+                "InfluxDB 3 tells only when something is written; \
+                 it creates a database that is missing"
+                    .to_owned(),
             ),
             (Some(_), _) => Finding::Passed,
         }
     }
 
-    fn unasked(&self) -> Finding {
+    fn not_named(&self) -> Finding {
         Finding::Unknown("no database was named".to_owned())
     }
 
-    fn unauthenticated(&self, seen: &Seen, told: &str) -> String {
-        let said = told.find("(server: ").map_or(told, |start| &told[start..]);
-        let told = match (&self.server.auth, self.server.api) {
+    fn unauthenticated(&self, message: &str) -> String {
+        let reply = message.find("(server: ").map_or(message, |start| &message[start..]);
+        let message = match (&self.server.auth, self.server.api) {
             (Auth::None, Api::V1) => format!(
-                "the server wants credentials, and none are set: set INFLUXDB_USER and INFLUXDB_PASSWORD {said}"
+                "the server wants credentials, and none are set: \
+                 set INFLUXDB_USER and INFLUXDB_PASSWORD {reply}"
             ),
             (Auth::None, _) => {
-                format!("the server wants a token, and none is set: set INFLUXDB_TOKEN {said}")
+                format!("the server wants a token, and none is set: set INFLUXDB_TOKEN {reply}")
             }
-            _ => told.to_owned(),
+            _ => message.to_owned(),
         };
-        self.doubted(seen, &told)
+        self.with_doubt(&message)
     }
 
-    fn refused(&self, told: &str) -> String {
+    fn refused(&self, message: &str) -> String {
         match &self.server.retention_policy {
-            Some(policy) if told.contains("retention policy not found") => format!(
-                "the database has no retention policy {policy:?}: create it, or correct INFLUXDB_RETENTION_POLICY ({told})"
+            Some(policy) if message.contains("retention policy not found") => format!(
+                "the database has no retention policy {policy:?}: \
+                 create it, or correct INFLUXDB_RETENTION_POLICY ({message})"
             ),
-            _ => format!("the server refused a write for it ({told})"),
+            _ => format!("the server refused a write for it ({message})"),
         }
     }
 
-    /// What was told, and who may have said it instead of the server.
-    fn doubted(&self, seen: &Seen, told: &str) -> String {
-        if seen.is_influxdb {
-            return told.to_owned();
+    /// Adds to the message who may have said it instead of the server.
+    fn with_doubt(&self, message: &str) -> String {
+        if self.identity.is_influxdb() {
+            return message.to_owned();
         }
-        let stranger = stranger(seen);
         format!(
-            "{told}; what answered does not say that it is an InfluxDB{stranger}: it may be a proxy before it"
+            "{message}; what answered does not say that it is an InfluxDB{}: \
+             it may be a proxy before it",
+            in_parentheses(self.identity.software())
         )
     }
 
-    fn no_influxdb(&self, seen: &Seen, told: &str) -> String {
-        let (peer, status, stranger) = (self.peer, seen.status, stranger(seen));
-        let told = if told.is_empty() { String::new() } else { format!(" ({told})") };
+    fn no_influxdb(&self, message: &str) -> String {
         format!(
-            "what answers at {peer} is no InfluxDB, or a proxy that has none behind it{stranger}: it replied {status} to \
-             a write; check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_URL{told}"
+            "what answers at {} is no InfluxDB, or a proxy that has none behind it{}: \
+             it replied {} to a write; check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_URL{}",
+            self.peer,
+            in_parentheses(self.identity.software()),
+            self.status,
+            in_parentheses(message)
         )
     }
 }
 
-/// Not every way to fail says where to look.
+/// Adds where to look to a reason that does not say so.
 fn with_advice(reason: &str) -> String {
     if ["INFLUXDB_", "check ", "put "].iter().any(|advice| reason.contains(advice)) {
         return reason.to_owned();
     }
     format!(
-        "{reason}; look into the server's log, and check INFLUXDB_HOST, INFLUXDB_PORT, INFLUXDB_SCHEME and what is on the \
-         way there"
+        "{reason}; look into the server's log, and check INFLUXDB_HOST, INFLUXDB_PORT, \
+         INFLUXDB_SCHEME and what is on the way there"
     )
 }
 
-fn stranger(seen: &Seen) -> String {
-    if seen.stranger.is_empty() { String::new() } else { format!(" ({})", seen.stranger) }
+fn in_parentheses(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
 }

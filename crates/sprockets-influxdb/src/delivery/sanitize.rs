@@ -1,15 +1,15 @@
-//! Text from outside, made fit for a log.
+//! Makes text from outside fit for a log.
 
-/// As much of a text as is kept, in characters: servers repeat what users sent.
+/// The characters of a text that are kept. Servers echo what users sent.
 const LIMIT: usize = 500;
 
-/// A text for a log: one line, not too long.
+/// One line without control characters, and not too long.
 pub(super) fn sanitize(text: &str) -> String {
     let mut characters = text.trim().chars();
-    let mut clean: String =
-        characters.by_ref().take(LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let kept = characters.by_ref().take(LIMIT);
+    let mut line: String = kept.map(|c| if c.is_control() { ' ' } else { c }).collect();
     if characters.next().is_some() {
-        clean.push('…');
+        line.push('…');
     }
-    clean
+    line
 }
