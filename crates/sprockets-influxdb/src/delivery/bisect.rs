@@ -1,5 +1,6 @@
-//! What becomes of the parts of a rejected batch. Lines that the server named are rejected; lines that
-//! it did not name are found by sending the halves of the batch by themselves, within a budget.
+//! What becomes of the parts of a rejected batch. Lines that the server named are rejected; lines
+//! that it did not name are found by sending the halves of the batch by themselves, within a
+//! budget.
 
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use super::disposition::{RejectedLines, Rejection};
 use crate::buffer::Batch;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// Requests that the search in one batch may cost, for each doubling of its lines. Enough to find some
-/// ten bad lines anywhere, or any number that stand together.
+/// Requests that the search in one batch may cost, for each doubling of its lines. Enough to find
+/// some ten bad lines anywhere, or any number that stand together.
 const SEARCH_REQUESTS: u32 = 16;
 
 /// Requests to send both halves of a batch.
@@ -106,7 +107,8 @@ fn separate(
     parts
 }
 
-/// Halves the batch. When the budget is used up, the number of lines that the server gave has to do.
+/// Halves the batch. When the budget is used up, the number of lines that the server gave has to
+/// do.
 fn search(mut batch: Batch, count: Option<usize>, rest_stored: bool, reason: String) -> Vec<Part> {
     if spend(&mut batch, HALVES) {
         return halves(batch);
@@ -119,8 +121,8 @@ fn search(mut batch: Batch, count: Option<usize>, rest_stored: bool, reason: Str
     vec![Part::PartlyStored { batch, rejected, reason }]
 }
 
-/// Takes requests from the search budget, which a batch shares with all of its parts. Returns whether
-/// there were enough.
+/// Takes requests from the search budget, which a batch shares with all of its parts. Returns
+/// whether there were enough.
 fn spend(batch: &mut Batch, requests: u32) -> bool {
     let budget = SEARCH_REQUESTS * (batch.lines().ilog2() + 1);
     let left = batch.trials.search.get_or_insert_with(|| Arc::new(AtomicU32::new(budget)));

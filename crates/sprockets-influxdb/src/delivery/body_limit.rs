@@ -1,6 +1,7 @@
 //! The largest body that the server takes, learnt from its 413 replies.
 
-/// No smaller limit is learnt. A 413 to less is not about the size, and every later batch would pay.
+/// No smaller limit is learnt. A 413 to less is not about the size, and every later batch would
+/// pay.
 const MIN_LIMIT: usize = 16 * 1024;
 
 #[derive(Debug)]

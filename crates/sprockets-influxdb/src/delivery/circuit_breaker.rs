@@ -1,8 +1,8 @@
 //! Circuit breakers: one for the server, one for each database.
 //!
-//! While a circuit is closed, requests flow. A failure opens it, and requests are held back. When the
-//! backoff is over, it is half-open: one batch is sent as a probe, whose outcome closes the circuit or
-//! opens it again.
+//! While a circuit is closed, requests flow. A failure opens it, and requests are held back. When
+//! the backoff is over, it is half-open: one batch is sent as a probe, whose outcome closes the
+//! circuit or opens it again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -67,7 +67,8 @@ impl CircuitBreakers {
         self.databases.get(database).is_none_or(|circuit| circuit.allows(now))
     }
 
-    /// Admits a batch that both circuits allow. Where a circuit is not closed, the batch is its probe.
+    /// Admits a batch that both circuits allow. Where a circuit is not closed, the batch is its
+    /// probe.
     pub(super) fn admit(&mut self, database: &str) -> Permit {
         Permit {
             probes_server: self.server.admit(),

@@ -8,12 +8,13 @@ pub(crate) enum Disposition {
     Delivered,
     /// The server rejected lines for good.
     Rejected(Rejection),
-    /// The server would not give this reply a second time: send the batch again at once, but only once.
+    /// The server would not give this reply a second time: send the batch again at once, but only
+    /// once.
     ResendOnce { reason: String },
     /// The server takes no body of this size.
     TooLarge { reason: String },
-    /// The reply is not HTTP, although the whole body was sent. Probably a rejection: influxd 1.x copies
-    /// the offending line into a header.
+    /// The reply is not HTTP, although the whole body was sent. Probably a rejection: influxd 1.x
+    /// copies the offending line into a header.
     MalformedReply { reason: String },
     /// The batch may be stored later as it is.
     Retry(Failure),

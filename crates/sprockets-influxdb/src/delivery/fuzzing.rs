@@ -7,8 +7,8 @@ use super::response::{Reply, classify};
 use crate::buffer::Batch;
 use crate::config::Api;
 
-/// The lines, by index from 0, that a reply to these lines names as rejected. Panics where the disposition
-/// is not one that the sender can act on.
+/// The lines, by index from 0, that a reply to these lines names as rejected. Panics where the
+/// disposition is not one that the sender can act on.
 pub fn refused(
     (api, status): (Api, u16),
     [retry_after, location]: [Option<&str>; 2],

@@ -42,8 +42,8 @@ impl RequestHistory {
         }
     }
 
-    /// Counts a failure of this batch with an unknown cause. Returns whether the batch is poison: it
-    /// failed again and again while others were answered.
+    /// Counts a failure of this batch with an unknown cause. Returns whether the batch is poison:
+    /// it failed again and again while others were answered.
     pub(super) fn is_poison(&self, batch: &mut Batch) -> bool {
         let trials = &mut batch.trials;
         let others_passed = self.answers > trials.deliveries_seen;
@@ -57,8 +57,8 @@ impl RequestHistory {
         is_poison
     }
 
-    /// Counts a malformed reply to this batch. Some servers copy a bad line into a header, which makes
-    /// the reply malformed.
+    /// Counts a malformed reply to this batch. Some servers copy a bad line into a header, which
+    /// makes the reply malformed.
     pub(super) fn blame_for_malformed_reply(&self, batch: &mut Batch) -> Blame {
         let trials = &mut batch.trials;
         trials.unparsable += 1;

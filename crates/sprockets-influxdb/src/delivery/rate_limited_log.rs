@@ -101,12 +101,12 @@ impl RateLimitedLog {
     pub(super) fn not_quarantined(&self, lines: u64, error: &io::Error) {
         if let Some(lines) = lock(&self.state).quarantine.admit(lines, self.clock.now()) {
             let lines = count(lines, "rejected line");
-            tracing::error!("{lines} cannot be kept in the quarantine: {error}");
+            tracing::error!("cannot write {lines} to the quarantine: {error}");
         }
     }
 
-    /// Logs what was dropped since the last call. If it is too early for that, returns when it is due.
-    /// `stats` is called under the log's lock, so that no older counters follow newer ones.
+    /// Logs what was dropped since the last call. If it is too early for that, returns when it is
+    /// due. `stats` is called under the log's lock, so that no older counters follow newer ones.
     pub(super) fn dropped(&self, stats: impl FnOnce() -> Stats) -> Option<Duration> {
         let mut state = lock(&self.state);
         let now = self.clock.now();

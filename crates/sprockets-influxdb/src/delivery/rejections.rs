@@ -55,7 +55,7 @@ fn call_hook(hook: &RejectedHook, lines: &Batch, reasons: &Reasons) {
         let rejected = Rejected::new(lines.database(), &line, reasons.of(index));
         // The hook is the application's. Its panic must not cost other measurements.
         if catch_unwind(AssertUnwindSafe(|| hook(&rejected))).is_err() {
-            tracing::error!("the hook for rejected lines panicked");
+            tracing::error!("the application's on_rejected hook panicked");
         }
     }
 }

@@ -81,8 +81,8 @@ impl Sender {
         Step::Worked
     }
 
-    /// Retries at once what waits for its backoff: somebody waits for the outcome. A `Retry-After` of the
-    /// server still holds.
+    /// Retries at once what waits for its backoff: somebody waits for the outcome. A `Retry-After`
+    /// of the server still holds.
     pub(crate) fn retry_now(&self) {
         lock(&self.server).breakers.retry_now(self.clock.now());
         self.buffer.wake();
@@ -160,8 +160,8 @@ impl Sender {
         self.buffer.put_back(batch, Place::Back);
     }
 
-    /// The reply was malformed, because of a line of the batch, or because of something between us and the
-    /// server.
+    /// The reply was malformed, because of a line of the batch, or because of something between us
+    /// and the server.
     fn fail_malformed(&self, mut batch: Batch, permit: Permit, reason: String, route: &Route) {
         let failure = Failure::of_server(Cause::Unknown, reason.clone());
         let blame = lock(&self.server).history.blame_for_malformed_reply(&mut batch);

@@ -10,8 +10,8 @@ pub(crate) trait Transport: Send + Sync {
     /// Sends one batch. Blocks; only sender threads call it.
     fn send(&self, batch: &Batch) -> Attempt;
 
-    /// The same transport for a forked process. Shares no lock and no connection with this one, and takes
-    /// no lock.
+    /// The same transport for a forked process. Shares no lock and no connection with this one, and
+    /// takes no lock.
     fn after_fork(&self) -> Arc<dyn Transport>;
 }
 

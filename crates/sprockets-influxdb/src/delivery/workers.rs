@@ -1,7 +1,7 @@
 //! The sender threads, as leader and followers. There is none before the first measurement, then as
-//! many as there is work for, up to a limit. The leader waits for the buffer's signal. Before it sends,
-//! it promotes a follower, or starts a thread, to lead. So a signal wakes one thread, however many
-//! there are.
+//! many as there is work for, up to a limit. The leader waits for the buffer's signal. Before it
+//! sends, it promotes a follower, or starts a thread, to lead. So a signal wakes one thread,
+//! however many there are.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,8 +24,8 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Bytes written at once. A request line has to fit in whole, and no URL is longer than this.
 const OUTPUT_BUFFER: usize = 128 * 1024;
 
-/// Makes ureq initialize its statics now. It does that at the first request, under a lock: a process that
-/// is forked at that moment would wait for the lock for ever.
+/// Makes ureq initialize its statics now. It does that at the first request, under a lock: a
+/// process that is forked at that moment would wait for the lock for ever.
 pub(super) fn init_ureq_statics() {
     let config = Agent::config_builder().proxy(None).build();
     let agent = Agent::with_parts(config, DefaultConnector::default(), NoResolve);
@@ -33,8 +33,8 @@ pub(super) fn init_ureq_statics() {
     let _ = agent.get("http://localhost/").call();
 }
 
-/// An agent without connections. May read the platform's certificates, which takes milliseconds. `Err` is
-/// a reason.
+/// An agent without connections. May read the platform's certificates, which takes milliseconds.
+/// `Err` is a reason.
 pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
     let mut config = Agent::config_builder()
         .accept("")

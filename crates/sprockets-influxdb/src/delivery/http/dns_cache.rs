@@ -1,5 +1,5 @@
-//! Addresses of host names. The HTTP client asks for them before each request, also when a connection is there already,
-//! and its own resolver starts a thread for each: a third of the cost of a request.
+//! Caches the server's addresses. ureq resolves the host name before each request, even on an idle
+//! connection, and its own resolver starts a thread each time: a third of the cost of a request.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::sync::{Mutex, lock};
 
-/// As long as a resolver's answer is used again: far below the time to live that names of servers usually have.
+/// How long an answer is used: far less than the usual time to live of a server's name.
 const CACHED_FOR: Duration = Duration::from_secs(10);
 
-/// Remembers the last answer.
+/// A resolver that caches the last answer.
 #[derive(Debug, Default)]
 pub(super) struct Caching<R = DefaultResolver> {
     resolver: R,
@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-/// Knows no name.
+/// A resolver that knows no name.
 #[derive(Debug)]
 pub(super) struct NoResolve;
 
@@ -65,7 +65,7 @@ impl<R: Resolver> Resolver for Caching<R> {
         }
         let resolved =
             self.resolver.resolve(uri, config, timeout).map_err(|error| match error {
-                // There is no connection yet: it is the platform's resolver that fails, in words of its own.
+                // There is no connection yet: the platform's resolver failed.
                 Error::Io(_) => Error::HostNotFound,
                 other => other,
             })?;
@@ -81,47 +81,4 @@ impl<R: Resolver> Resolver for Caching<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use ureq::Agent;
-
-    use super::*;
-
-    #[derive(Debug, Default)]
-    struct Counting(AtomicUsize);
-
-    impl Resolver for Counting {
-        fn resolve(
-            &self,
-            _: &Uri,
-            _: &Config,
-            _: NextTimeout,
-        ) -> Result<ResolvedSocketAddrs, Error> {
-            let count = self.0.fetch_add(1, Ordering::Relaxed) as u16;
-            let mut resolved = self.empty();
-            resolved.push(SocketAddr::from(([127, 0, 0, 1], count)));
-            Ok(resolved)
-        }
-    }
-
-    #[test]
-    fn the_last_answer_is_used_again_for_the_same_server_only() {
-        let resolver = Caching { resolver: Counting::default(), last: Mutex::default() };
-        let config = Agent::config_builder().build();
-        let port = |uri: &'static str| {
-            let timeout = NextTimeout {
-                after: ureq::unversioned::transport::time::Duration::NotHappening,
-                reason: ureq::Timeout::Resolve,
-                per_read: None,
-                per_write: None,
-            };
-            let resolved = resolver.resolve(&Uri::from_static(uri), &config, timeout).unwrap();
-            assert_eq!(resolved.len(), 1);
-            resolved[0].port()
-        };
-        assert_eq!([port("http://a/"), port("http://a/x"), port("http://a/")], [0, 0, 0]);
-        assert_eq!([port("http://b/"), port("https://b/"), port("https://b:1/")], [1, 2, 3]);
-        assert_eq!(port("http://a/"), 4);
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! One server's write endpoint: where requests go, and what each carries. Never changes, so that a forked
-//! process can go on using it.
+//! One server's write endpoint: where requests go, and what each carries. Never changes, so that a
+//! forked process can go on using it.
 
 use std::time::Duration;
 

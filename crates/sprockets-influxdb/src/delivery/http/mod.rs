@@ -1,5 +1,5 @@
-//! Sends batches to an InfluxDB over HTTP/1.1: one pool of connections, blocking, each request within its
-//! timeout whatever the server does.
+//! Sends batches to an InfluxDB over HTTP/1.1: one pool of connections, blocking, each request
+//! within its timeout whatever the server does.
 //!
 //! `response` says what a reply means, `no_reply` what the lack of one means.
 
@@ -186,8 +186,9 @@ impl HttpTransport {
         classify(&reply, batch)
     }
 
-    /// Whether the same request may succeed at once: it went out on an idle connection that the server had
-    /// closed, or the server consented to the body in a form that ureq does not understand.
+    /// Whether the same request may succeed at once: it went out on an idle connection that the
+    /// server had closed, or the server consented to the body in a form that ureq does not
+    /// understand.
     fn is_repeatable_after(&self, error: &ureq::Error) -> bool {
         match error {
             ureq::Error::Io(error) if no_reply::is_disconnect(error.kind()) => {
@@ -221,8 +222,8 @@ fn name_too_long(database: &str) -> Disposition {
     Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
 }
 
-/// The first [`MAX_BODY_BYTES`], and whether the body goes on after that. A connection with more on it is
-/// closed when the reader is dropped: to drain it would take as long as the server likes.
+/// The first [`MAX_BODY_BYTES`], and whether the body goes on after that. A connection with more on
+/// it is closed when the reader is dropped: to drain it would take as long as the server likes.
 fn read_body(reader: impl Read) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     let is_cut = reader.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body).is_err();

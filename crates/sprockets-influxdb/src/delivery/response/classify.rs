@@ -1,7 +1,7 @@
 //! The table of replies: what each means, by its status and its text. The one place that decides.
 //!
-//! Response bodies are untrusted and may echo our own lines: match only before the first quote, which is
-//! what [`ErrorBody::head`] returns. A status that no InfluxDB gives keeps the batch.
+//! Response bodies are untrusted and may echo our own lines: match only before the first quote,
+//! which is what [`ErrorBody::head`] returns. A status that no InfluxDB gives keeps the batch.
 
 use super::error_body::ErrorBody;
 use super::rejected_lines::{self, UNABLE_TO_PARSE};
@@ -62,21 +62,25 @@ fn by_text(reply: &Reply<'_>, body: &ErrorBody, batch: &Batch) -> Option<Disposi
     let rejected = |lines, rest_stored| rejected(lines, rest_stored, body);
 
     let disposition = if reply.status >= 500 && says(&["hinted handoff queue not empty"]) {
-        // InfluxDB Enterprise: the points wait for another node. Resent points only lengthen its queue.
+        // InfluxDB Enterprise: the points wait for another node. Resent points only lengthen its
+        // queue.
         Disposition::Delivered
     } else if let Some(numbered) = body.numbered() {
         rejected(rejected_lines::numbered(numbered, batch), numbered.rest_stored)
     } else if says(&["partial write"]) {
         rejected(rejected_lines::of_partial_write(body, batch), true)
     } else if head.ends_with(UNABLE_TO_PARSE) {
-        // influxd 1.x says this when it could parse no line, 2.x when there is one that it could not.
+        // influxd 1.x says this when it could parse no line, 2.x when there is one that it could
+        // not.
         rejected(rejected_lines::unparsable(body.message(), body, batch), false)
     } else if says(&["metric parse error"]) && reply.api == Api::V1 && reply.error_header.is_some()
     {
-        // Telegraf's influxdb_listener passed on the other lines. Its other listeners take all or none.
+        // Telegraf's influxdb_listener passed on the other lines. Its other listeners take all or
+        // none.
         rejected(rejected_lines::counted_by_telegraf(body.message(), batch), true)
     } else if head.ends_with("field type conflict") {
-        // Lines of this batch disagree about a new field. The first of them has given it its type now.
+        // Lines of this batch disagree about a new field. The first of them has given it its type
+        // now.
         Disposition::ResendOnce { reason: body.reason() }
     } else if matches!(reply.status, 400 | 422 | 500)
         && (says(&WHOLE_REQUEST) || head == "unexpected EOF")

@@ -1,5 +1,6 @@
-//! The error text of a reply, from all the forms that servers put it into: JSON of InfluxDB 1.x, 2.x and
-//! 3.x, Telegraf's almost-JSON, plain text of VictoriaMetrics and of proxies, or only a header.
+//! The error text of a reply, from all the forms that servers put it into: JSON of InfluxDB 1.x,
+//! 2.x and 3.x, Telegraf's almost-JSON, plain text of VictoriaMetrics and of proxies, or only a
+//! header.
 
 use std::str::Chars;
 
@@ -89,8 +90,8 @@ impl Numbered {
         }
     }
 
-    /// InfluxDB Cloud and Clustered: `line` is the first bad line. The message lists up to a hundred, as
-    /// `error parsing line 4 (1-based): Unable to parse timestamp`.
+    /// InfluxDB Cloud and Clustered: `line` is the first bad line. The message lists up to a
+    /// hundred, as `error parsing line 4 (1-based): Unable to parse timestamp`.
     fn read_in_message(first: u64, message: &str) -> Option<Self> {
         let listed = message.lines().filter_map(|text| {
             let text = text.trim_start().strip_prefix("error parsing line ")?;

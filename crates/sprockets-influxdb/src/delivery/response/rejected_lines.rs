@@ -1,5 +1,5 @@
-//! Which lines of a batch a reply rejects: by their text, by their number, or by a field of the wrong
-//! type. Response bodies are untrusted: what does not match exactly names no line.
+//! Which lines of a batch a reply rejects: by their text, by their number, or by a field of the
+//! wrong type. Response bodies are untrusted: what does not match exactly names no line.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -28,7 +28,8 @@ pub(super) fn of_partial_write(body: &ErrorBody, batch: &Batch) -> RejectedLines
     if body.head().ends_with(UNABLE_TO_PARSE) {
         return unparsable(text, body, batch);
     }
-    // The count is that of one shard. Only when it equals the number of conflicting lines are they meant.
+    // The count is that of one shard. Only when it equals the number of conflicting lines are they
+    // meant.
     let conflict = TypeConflict::read(text).map(|conflict| conflict.lines(batch));
     match conflict {
         Some(lines) if !lines.is_empty() && count == Some(lines.len()) => {
@@ -67,9 +68,9 @@ pub(super) fn counted_by_telegraf(message: &str, batch: &Batch) -> RejectedLines
     RejectedLines::Unnamed { count: Some(count) }
 }
 
-/// Takes the count off the end of `... dropped=2` or `... dropped=2 for database: d for retention policy:
-/// r`, or reads it in `dropped 2 points ...`. influxd counts one shard only, and not what it could not
-/// parse.
+/// Takes the count off the end of `... dropped=2` or `... dropped=2 for database: d for retention
+/// policy: r`, or reads it in `dropped 2 points ...`. influxd counts one shard only, and not what
+/// it could not parse.
 fn split_count(message: &str) -> (&str, Option<usize>) {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     if let Some((text, rest)) = message.rsplit_once(" dropped=") {
@@ -84,9 +85,9 @@ fn split_count(message: &str) -> (&str, Option<usize>) {
     (message, count)
 }
 
-/// The lines of entries `unable to parse '<line>': <reason>`, separated by line feeds. A line may contain
-/// quotes and line feeds, so an entry's line ends where a line of the batch does. `None` when an entry is
-/// not exactly one line of the batch.
+/// The lines of entries `unable to parse '<line>': <reason>`, separated by line feeds. A line may
+/// contain quotes and line feeds, so an entry's line ends where a line of the batch does. `None`
+/// when an entry is not exactly one line of the batch.
 fn by_text(text: &str, batch: &Batch) -> Option<Vec<(usize, String)>> {
     // Go's JSON has a replacement character for every byte that is not UTF-8.
     let lines: Vec<Cow<'_, str>> = batch.iter_lines().map(String::from_utf8_lossy).collect();
@@ -136,7 +137,8 @@ fn count_entries(text: &str) -> usize {
     text.lines().filter(|line| line.starts_with(UNABLE_TO_PARSE)).count()
 }
 
-/// The lines with these numbers, counted from 1. `None` when there are none, or one is not in the batch.
+/// The lines with these numbers, counted from 1. `None` when there are none, or one is not in the
+/// batch.
 fn by_number(
     numbers: impl IntoIterator<Item = (u64, String)>,
     batch: &Batch,

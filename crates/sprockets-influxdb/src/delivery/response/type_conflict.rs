@@ -12,8 +12,8 @@ pub(super) struct TypeConflict<'a> {
 }
 
 impl<'a> TypeConflict<'a> {
-    /// Reads `field type conflict: input field "f" on measurement "m" is type integer, already exists as
-    /// type float`.
+    /// Reads `field type conflict: input field "f" on measurement "m" is type integer, already
+    /// exists as type float`.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let (_, rest) = text.split_once("field type conflict: input field \"")?;
         let (rest, _) = rest.rsplit_once(", already exists as type ")?;
@@ -35,8 +35,8 @@ impl<'a> TypeConflict<'a> {
     }
 }
 
-/// The measurement of a line, and its fields as key and value, all as they are written. The line may be
-/// cut short or malformed: then there are fewer fields.
+/// The measurement of a line, and its fields as key and value, all as they are written. The line
+/// may be cut short or malformed: then there are fewer fields.
 fn split(line: &[u8]) -> (&[u8], impl Iterator<Item = (&[u8], &[u8])>) {
     let (measurement, rest) = line.split_at(until(line, b", "));
     // The tags end at the first space that is not escaped.

@@ -1,5 +1,5 @@
-//! The sender in simulated time, against a server that is a closure: hours pass in milliseconds, and
-//! nothing depends on the machine's speed.
+//! The sender in simulated time, against a server that is a closure: hours pass in milliseconds,
+//! and nothing depends on the machine's speed.
 
 mod body_limit;
 mod log;

@@ -18,8 +18,8 @@ fn an_hour_of_outage_loses_nothing_and_costs_few_probes() {
         world.run_until(minute * 60 + 59);
         assert_eq!(world.stats().pending, (minute + 1) * 6_000);
     }
-    // Waits are drawn from windows of up to 30 s: a probe every 15 s, 240 in all. The bounds are nine
-    // standard deviations away.
+    // Waits are drawn from windows of up to 30 s: a probe every 15 s, 240 in all. The bounds are
+    // nine standard deviations away.
     let probes = world.requests();
     assert!((150..400).contains(&probes), "{probes} probes");
     world.run_until(3_700);

@@ -79,7 +79,10 @@ fn a_connection_closed_without_a_reply_is_not_repeated_at_once() {
 fn a_server_that_refuses_an_announced_body_is_understood() {
     let address = listen(|mut peer| {
         peer.head();
-        peer.reply("HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge");
+        peer.reply(
+            "HTTP/1.1 413 Request Entity Too Large\r\n\
+             Connection: close\r\nContent-Length: 5\r\n\r\nlarge",
+        );
     });
     let attempt = send(&server(address), &large_batch(5_000_000));
     assert_eq!(attempt.disposition, Disposition::TooLarge { reason: "413: large".to_owned() });

@@ -37,7 +37,10 @@ fn an_endless_reply_is_cut_short() {
     let found = send(&server(address), &Batch::of("db", &["m f=1"])).disposition;
     let unnamed = RejectedLines::Unnamed { count: None };
     assert!(
-        matches!(&found, Disposition::Rejected(Rejection { lines, rest_stored: true, .. }) if *lines == unnamed),
+        matches!(
+            &found,
+            Disposition::Rejected(Rejection { lines, rest_stored: true, .. }) if *lines == unnamed
+        ),
         "{found:?}"
     );
     assert!(receiver.recv().unwrap(), "the connection is closed");
@@ -91,7 +94,8 @@ fn an_unreachable_server_is_an_unknown_cause() {
 #[test]
 fn redirects_are_not_followed() {
     let (cause, reason) = waits(disposition_of(
-        "HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:1/x?p=secret\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 307 Moved\r\n\
+         Location: http://127.0.0.1:1/x?p=secret\r\nContent-Length: 0\r\n\r\n",
     ));
     assert_eq!(cause, Cause::Configuration);
     assert!(reason.starts_with("the server redirects to http://127.0.0.1:1/x, and"), "{reason}");

@@ -33,7 +33,8 @@ fn each_api_has_its_own_url_and_credentials() {
     let table = [
         (
             v1,
-            "/write?db=data%20%26%20base%2F%C3%BC&precision=ns&rp=one%20week&consistency=any&p=a%20b&x",
+            "/write?db=data%20%26%20base%2F%C3%BC&precision=ns&rp=one%20week\
+             &consistency=any&p=a%20b&x",
             Some("authorization: Basic bWU6cGFzczp3b3Jk"),
         ),
         (

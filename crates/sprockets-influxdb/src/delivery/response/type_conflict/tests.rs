@@ -26,8 +26,8 @@ fn lines_are_found_by_a_field_of_the_wrong_type() {
 
 #[test]
 fn a_type_conflict_is_read() {
-    let text = "partial write: field type conflict: input field \"a\" b\" on measurement \"m\" is type integer, already \
-                exists as type float dropped=2";
+    let text = "partial write: field type conflict: input field \"a\" b\" on measurement \"m\" is \
+        type integer, already exists as type float dropped=2";
     let conflict = TypeConflict { field: "a\" b", measurement: "m", kind: "integer" };
     assert_eq!(TypeConflict::read(text), Some(conflict));
     assert_eq!(TypeConflict::read("field type conflict"), None);

@@ -16,9 +16,8 @@ fn text_that_echoes_our_lines_decides_nothing() {
 fn a_body_cut_short_names_no_lines() {
     let batch = Batch::of("nope", &LINES);
     let classify = |reply: &Reply<'_>| without_reason(super::super::classify(reply, &batch));
-    let whole = v1(
-        "partial write: unable to parse 'm f= 2': missing field value\nunable to parse 'm f=3i 4': odd",
-    );
+    let whole = v1("partial write: unable to parse 'm f= 2': missing field value\n\
+         unable to parse 'm f=3i 4': odd");
     assert_eq!(
         classify(&reply(Api::V1, 400, &whole)),
         rejected(lines(&[(1, "missing field value"), (3, "odd")]), true)

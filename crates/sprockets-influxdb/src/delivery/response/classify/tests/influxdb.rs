@@ -7,16 +7,16 @@ fn replies_of_influxd_1() {
     use self::{Cause::*, Scope::*};
     let conflict = |kind: &str, dropped: &str| {
         v1(&format!(
-            "partial write: field type conflict: input field \"f\" on measurement \"m\" is type {kind}, already exists as \
-             type float {dropped}"
+            "partial write: field type conflict: input field \"f\" on measurement \"m\" is type \
+             {kind}, already exists as type float {dropped}"
         ))
     };
-    let conflict_text = "partial write: field type conflict: input field \"f\" on measurement \"m\" is type integer, \
-                         already exists as type float";
+    let conflict_text = "partial write: field type conflict: input field \"f\" on measurement \
+        \"m\" is type integer, already exists as type float";
     let bad = "unable to parse 'm f= 2': missing field value";
     let bad_too = "unable to parse 'n,t=\"q\" s=\"it's\nhere\",f=2 3': invalid number";
-    let max_values = "partial write: max-values-per-tag limit exceeded (5/3): measurement=\"m\" tag=\"t\" value=\"9\" \
-                      dropped=1";
+    let max_values = "partial write: max-values-per-tag limit exceeded (5/3): measurement=\"m\" \
+        tag=\"t\" value=\"9\" dropped=1";
     let max_series = "partial write: max-series-per-database limit exceeded: (6) dropped=3";
     let table = [
         (204, String::new(), Disposition::Delivered),
@@ -64,9 +64,8 @@ fn replies_of_influxd_1() {
         ),
         (
             400,
-            v1(
-                "partial write: dropped 2 points outside retention policy of duration 1h0m0s - oldest m at 1970",
-            ),
+            v1("partial write: dropped 2 points outside retention policy of duration 1h0m0s - \
+                oldest m at 1970"),
             rejected(some(2), true),
         ),
         (400, v1("partial write: dropped"), rejected(none(), true)),
@@ -120,14 +119,15 @@ fn replies_of_influxdb_2() {
     let partial = |text: &str| {
         v2("unprocessable entity", &format!("failure writing points to database: {text}"))
     };
-    let conflict = "partial write: field type conflict: input field \"f\" on measurement \"m\" is type integer, already \
-                    exists as type float";
+    let conflict = "partial write: field type conflict: input field \"f\" on measurement \"m\" is \
+        type integer, already exists as type float";
     let conflict_reason = format!("failure writing points to database: {conflict}");
-    let outside = "partial write: dropped 4 points outside retention policy of duration 24h0m0s - oldest point \
-                   home,room=Living\\ Room at 1970-01-01T00:00:01.541Z dropped because it violates a Retention Policy \
-                   Lower Bound at 2025-05-20T19:06:17.612973Z dropped=4 for database: 9f282d63c7d3a5c0 for retention \
-                   policy: autogen";
-    let early = "unexpected error writing points to database: partial write: points beyond retention policy dropped=3";
+    let outside = "partial write: dropped 4 points outside retention policy of duration 24h0m0s - \
+        oldest point home,room=Living\\ Room at 1970-01-01T00:00:01.541Z dropped because it \
+        violates a Retention Policy Lower Bound at 2025-05-20T19:06:17.612973Z dropped=4 for \
+        database: 9f282d63c7d3a5c0 for retention policy: autogen";
+    let early = "unexpected error writing points to database: partial write: points beyond \
+        retention policy dropped=3";
     let table = [
         (204, String::new(), Disposition::Delivered),
         (
@@ -197,7 +197,8 @@ fn replies_of_influxdb_2() {
             500,
             v2(
                 "internal error",
-                "unexpected error writing points to database: engine: cache-max-memory-size exceeded",
+                "unexpected error writing points to database: engine: cache-max-memory-size \
+                 exceeded",
             ),
             later(Busy, Server),
         ),
@@ -210,7 +211,13 @@ fn replies_of_influxdb_2() {
 #[test]
 fn replies_of_influxdb_3() {
     use self::{Cause::*, Scope::*};
-    let bad = |number: usize| serde_json::json!({ "error_message": "No fields were provided", "line_number": number, "original_line": "m f= 2" });
+    let bad = |number: usize| {
+        serde_json::json!({
+            "error_message": "No fields were provided",
+            "line_number": number,
+            "original_line": "m f= 2",
+        })
+    };
     let data = |data: serde_json::Value| {
         format!(r#"{{"error":"partial write of line protocol occurred","data":{data}}}"#)
     };
@@ -267,8 +274,9 @@ fn replies_of_cloud_and_clustered() {
     let text = |message: &str| {
         serde_json::json!({ "code": "invalid", "line": 2, "message": message }).to_string()
     };
-    let both = "failed to parse line protocol: errors encountered on line(s):\nerror parsing line 2 (1-based): Invalid \
-                measurement was provided\nerror parsing line 4 (1-based): Unable to parse timestamp value '12'";
+    let both = "failed to parse line protocol: errors encountered on line(s):\nerror parsing line \
+        2 (1-based): Invalid measurement was provided\nerror parsing line 4 (1-based): Unable to \
+        parse timestamp value '12'";
     let both_lines =
         [(1, "Invalid measurement was provided"), (3, "Unable to parse timestamp value '12'")];
     let one = "failed to parse line protocol: No fields were provided";

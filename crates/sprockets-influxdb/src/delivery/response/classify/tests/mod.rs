@@ -1,4 +1,5 @@
-//! The table of replies, row by row. Reasons are left out where they are not what the test is about.
+//! The table of replies, row by row. Reasons are left out where they are not what the test is
+//! about.
 
 mod hostile;
 mod influxdb;

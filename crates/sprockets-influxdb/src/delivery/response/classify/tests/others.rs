@@ -38,7 +38,10 @@ fn replies_of_victoria_metrics() {
 
 #[test]
 fn replies_of_telegraf() {
-    let text = r#"{"error":"metric parse error: expected field at 2:4: \"m f=\x00 2\" (and 2 other parse errors)"}"#;
+    let text = concat!(
+        r#"{"error":"metric parse error: expected field at 2:4: "#,
+        r#"\"m f=\x00 2\" (and 2 other parse errors)"}"#
+    );
     let one = r#"{"error":"metric parse error: expected field at 2:4"}"#;
     let batch = Batch::of("nope", &LINES);
     let with_header =
@@ -93,11 +96,13 @@ fn reasons_say_what_to_do_and_no_secrets() {
         |reply: &Reply<'_>| classify(reply, &Batch::of("nope", &LINES)).reason().to_owned();
     assert_eq!(
         reason(&reply(Api::V1, 404, &v1("database not found: \"nope\""))),
-        "database \"nope\" does not exist: create it, or correct the name (server: 404: database not found: \"nope\")"
+        "database \"nope\" does not exist: create it, or correct the name (server: 404: database \
+         not found: \"nope\")"
     );
     assert_eq!(
         reason(&reply(Api::V2, 404, "404 page not found\n")),
-        "the server does not have this API: check INFLUXDB_API and INFLUXDB_URL (server: 404: 404 page not found)"
+        "the server does not have this API: check INFLUXDB_API and INFLUXDB_URL (server: 404: 404 \
+         page not found)"
     );
     assert!(
         reason(&reply(Api::V2, 404, &v2("not found", "bucket \"nope\" not found")))
@@ -115,7 +120,8 @@ fn reasons_say_what_to_do_and_no_secrets() {
     let location = Some("https://u:secret@influx.example/write?u=a&p=secret#secret");
     assert_eq!(
         reason(&Reply { location, ..reply(Api::V1, 308, "") }),
-        "the server redirects to https://influx.example/write, and redirects are not followed: set INFLUXDB_URL"
+        "the server redirects to https://influx.example/write, and redirects are not followed: \
+         set INFLUXDB_URL"
     );
     assert_eq!(
         reason(&reply(Api::V1, 500, &format!("a\u{1}b\nc{}", "é".repeat(1000)))),
