@@ -1,6 +1,6 @@
-//! What becomes of the parts of a rejected batch. Lines that the server named are rejected; lines
-//! that it did not name are found by sending the halves of the batch by themselves, within a
-//! budget.
+//! What becomes of the parts of a rejected batch. Lines that the server named are rejected. Lines
+//! that it did not name are found by bisection: each half is sent by itself, within a budget of
+//! requests.
 
 use std::sync::Arc;
 
@@ -69,8 +69,8 @@ pub(super) fn halves(batch: Batch) -> Vec<Part> {
     tail.into_iter().chain([head]).map(Part::Resend).collect()
 }
 
-/// Takes what sending the halves costs from the batch's budget. Returns whether that is possible.
-pub(super) fn may_halve(batch: &mut Batch) -> bool {
+/// Takes the cost of sending the halves from the batch's budget. Returns whether it allows that.
+pub(super) fn spend_for_halves(batch: &mut Batch) -> bool {
     batch.lines() > 1 && spend(batch, HALVES)
 }
 
@@ -107,8 +107,7 @@ fn separate(
     parts
 }
 
-/// Halves the batch. When the budget is used up, the number of lines that the server gave has to
-/// do.
+/// Halves the batch. Without budget left, the server's count of rejected lines decides.
 fn search(mut batch: Batch, count: Option<usize>, rest_stored: bool, reason: String) -> Vec<Part> {
     if spend(&mut batch, HALVES) {
         return halves(batch);

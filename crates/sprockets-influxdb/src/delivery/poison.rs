@@ -1,5 +1,5 @@
-//! Tells a batch that the server cannot digest from a server that is down, by what becomes of the
-//! other batches: during a full outage no batch is treated as poison.
+//! Finds poison: a batch that makes the server fail. While no other batch is answered, no batch is
+//! treated as poison: the server may be down.
 
 use super::disposition::Cause;
 use crate::buffer::Batch;

@@ -215,7 +215,7 @@ fn with_advice(reason: &str) -> String {
     }
     format!(
         "{reason}; look into the server's log, and check INFLUXDB_HOST, INFLUXDB_PORT, \
-         INFLUXDB_SCHEME and what is on the way there"
+         INFLUXDB_SCHEME and any proxy or firewall between"
     )
 }
 

@@ -170,7 +170,7 @@ impl Sender {
                 self.record_failure(&batch, permit, failure, route);
                 self.reject(batch, suspected(reason), route);
             }
-            Blame::Unclear if bisect::may_halve(&mut batch) => {
+            Blame::Unclear if bisect::spend_for_halves(&mut batch) => {
                 self.record_failure(&batch, permit, failure, route);
                 self.settle_all(bisect::halves(batch), route);
             }
