@@ -92,15 +92,16 @@ impl RateLimitedLog {
     /// The server rejected lines.
     pub(super) fn rejected(&self, lines: u64, database: &str, reason: &str) {
         if let Some(lines) = lock(&self.state).rejected.admit(lines, self.clock.now()) {
-            let (measurements, were) = (count(lines, "measurement"), were(lines));
-            tracing::error!("{measurements} for database {database:?} {were} rejected: {reason}");
+            let were = if lines == 1 { "was" } else { "were" };
+            let lines = plural(lines, "measurement", "measurements");
+            tracing::error!("{lines} for database {database:?} {were} rejected: {reason}");
         }
     }
 
     /// Rejected lines could not be written to the quarantine.
     pub(super) fn not_quarantined(&self, lines: u64, error: &io::Error) {
         if let Some(lines) = lock(&self.state).quarantine.admit(lines, self.clock.now()) {
-            let lines = count(lines, "rejected line");
+            let lines = plural(lines, "rejected line", "rejected lines");
             tracing::error!("cannot write {lines} to the quarantine: {error}");
         }
     }
@@ -120,9 +121,8 @@ impl RateLimitedLog {
         for (reason, total) in stats.dropped.iter() {
             let new = total - state.dropped.count(reason);
             if new > 0 {
-                let (measurements, were) = (count(new, "measurement"), were(new));
-                let waiting = waiting(stats.pending);
-                tracing::warn!("{measurements} {were} dropped ({reason}); {waiting}");
+                let new = plural(new, "measurement was", "measurements were");
+                tracing::warn!("{new} dropped ({reason}); {}", waiting(stats.pending));
             }
         }
         state.dropped = stats.dropped;
@@ -132,17 +132,11 @@ impl RateLimitedLog {
 }
 
 fn waiting(pending: u64) -> String {
-    let are = if pending == 1 { "is" } else { "are" };
-    format!("{} {are} waiting", count(pending, "measurement"))
+    plural(pending, "measurement is waiting", "measurements are waiting")
 }
 
-fn count(number: u64, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
-}
-
-fn were(number: u64) -> &'static str {
-    if number == 1 { "was" } else { "were" }
+fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]
@@ -168,6 +162,5 @@ mod tests {
             "2 measurements are waiting",
         ];
         assert_eq!(said, expected);
-        assert_eq!((count(1, "line"), were(1)), ("1 line".to_owned(), "was"));
     }
 }

@@ -29,12 +29,8 @@ impl RejectionReporter {
         }
     }
 
-    /// Reports that some lines of a batch were rejected, of which only the number is known.
-    pub(super) fn report_unnamed(&self, count: usize, database: &str, reason: &str) {
-        self.note(count, database, reason);
-    }
-
-    fn note(&self, count: usize, database: &str, reason: &str) {
+    /// Notes rejected lines of which only the number is known.
+    pub(super) fn note(&self, count: usize, database: &str, reason: &str) {
         self.log.rejected(count as u64, database, reason);
         self.buffer.note_error(reason.to_owned());
     }

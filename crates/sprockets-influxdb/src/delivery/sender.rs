@@ -97,7 +97,7 @@ impl Sender {
         self.buffer.wake();
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn route(&self) -> Route {
         lock(&self.route).clone()
     }
@@ -212,7 +212,7 @@ impl Sender {
                 self.buffer.settle(batch, Outcome { delivered: 0, rejected });
             }
             Part::PartlyStored { batch, rejected, reason } => {
-                self.rejections.report_unnamed(rejected, batch.database(), &reason);
+                self.rejections.note(rejected, batch.database(), &reason);
                 let delivered = batch.lines() - rejected;
                 self.buffer.settle(batch, Outcome { delivered, rejected });
             }

@@ -24,6 +24,7 @@ pub(crate) struct Workers {
     promoted: Condvar,
 }
 
+#[derive(Default)]
 struct State {
     running: usize,
     /// Of those that run, the ones that wait to be promoted.
@@ -34,8 +35,9 @@ struct State {
     is_stopped: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Leader {
+    #[default]
     None,
     /// A follower is to become the leader.
     Promoted,
@@ -53,16 +55,8 @@ impl Workers {
         clock: Clock,
         limit: usize,
     ) -> Arc<Self> {
-        let state = State {
-            running: 0,
-            followers: 0,
-            leader: Leader::None,
-            limit,
-            has_spool_worker: false,
-            is_stopped: false,
-        };
-        let (state, promoted) = (Mutex::new(state), Condvar::new());
-        Arc::new(Self { sender, buffer, clock, state, promoted })
+        let state = Mutex::new(State { limit, ..State::default() });
+        Arc::new(Self { sender, buffer, clock, state, promoted: Condvar::new() })
     }
 
     /// Makes sure that there is a leader, unless all threads that may run are sending.

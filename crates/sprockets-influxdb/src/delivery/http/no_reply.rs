@@ -37,22 +37,23 @@ pub(super) fn classify(
             (Configuration, format!("no TLS with {peer}: {error}"))
         }
         ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(answer, &peer),
-        ureq::Error::Protocol(error) => match malformed(&error.to_string()) {
-            Malformed::NotHttp => (
-                Configuration,
-                format!(
-                    "what answers at {peer} does not speak HTTP: \
-                     check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_SCHEME"
+        ureq::Error::Protocol(error) => {
+            let text = error.to_string();
+            match text.strip_prefix("http parse fail: ") {
+                Some("invalid HTTP version" | "invalid response status") => (
+                    Configuration,
+                    format!(
+                        "what answers at {peer} does not speak HTTP: \
+                         check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_SCHEME"
+                    ),
                 ),
-            ),
-            Malformed::Reply(fault) if is_body_sent => {
-                let reason = format!("the reply of {peer} cannot be read: {fault}");
-                return Disposition::MalformedReply { reason };
+                Some(fault) if is_body_sent => {
+                    let reason = format!("the reply of {peer} cannot be read: {fault}");
+                    return Disposition::MalformedReply { reason };
+                }
+                _ => (Unknown, format!("the reply of {peer} cannot be read: {text}")),
             }
-            Malformed::Reply(_) | Malformed::Other => {
-                (Unknown, format!("the reply of {peer} cannot be read: {error}"))
-            }
-        },
+        }
         ureq::Error::LargeResponseHeader(..) => {
             (Unknown, format!("the reply of {peer} has headers without end"))
         }
@@ -62,7 +63,7 @@ pub(super) fn classify(
     Disposition::Retry(Failure::of_server(cause, reason))
 }
 
-/// Whether the server, or something on the way to it, closed the connection.
+/// Whether the server, or something between us and it, closed the connection.
 pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
@@ -95,20 +96,4 @@ fn proxy_refusal(answer: &str, peer: &str) -> (Cause, String) {
     let is_refusal = answer.contains("responded 4");
     let cause = if is_refusal { Cause::Configuration } else { Cause::Unknown };
     (cause, format!("no connection to {peer}: {}; {advice}", sanitize(answer)))
-}
-
-enum Malformed<'a> {
-    /// The reply does not begin as one of HTTP.
-    NotHttp,
-    /// It does, and then breaks the rules.
-    Reply(&'a str),
-    Other,
-}
-
-fn malformed(error: &str) -> Malformed<'_> {
-    match error.strip_prefix("http parse fail: ") {
-        Some("invalid HTTP version" | "invalid response status") => Malformed::NotHttp,
-        Some(fault) => Malformed::Reply(fault),
-        None => Malformed::Other,
-    }
 }
