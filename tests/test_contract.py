@@ -529,7 +529,7 @@ class TestAdding:
             logged = threading.Event()
             class Handler(logging.Handler):
                 def emit(self, record):
-                    if "1 measurements were dropped ({reason})" in record.getMessage():
+                    if "1 measurement was dropped ({reason})" in record.getMessage():
                         logged.set()
             logging.getLogger("sprockets_influxdb").addHandler(Handler())
             add = lambda: s.record("db", "m", {{}}, {{"n": 1}})

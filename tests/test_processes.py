@@ -290,7 +290,7 @@ class TestEnd:
         ).end()
         assert receiver.arrived()["main"] == 100
         # Nothing but what becomes of those that are added too late.
-        assert all("measurements were dropped (closed)" in line for line in stderr.splitlines()), stderr
+        assert all(" dropped (closed)" in line for line in stderr.splitlines()), stderr
 
     def test_with_the_server_down_the_process_ends_and_says_what_is_lost(
         self, receiver: Receiver, start: Start

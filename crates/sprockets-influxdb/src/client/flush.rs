@@ -43,8 +43,8 @@ impl Core {
 
     fn hurried(&self, begun: Begun) -> Begun {
         if !self.buffer.is_flushed(begun.flush) {
-            self.sender.hurry();
-            self.threads.ensure_listener();
+            self.sender.retry_now();
+            self.workers.ensure_leader();
         }
         begun
     }

@@ -17,7 +17,7 @@ use once_cell::race::OnceBox;
 
 use crate::buffer::{Buffer, Incoming, Notes};
 use crate::config::{Config, Setting};
-use crate::delivery::{Check, Sender, Threads};
+use crate::delivery::{Check, Sender, Workers};
 use crate::error::{Error, Result};
 use crate::line_protocol::RawLine;
 use crate::measurement::{Clock, Line, Measurement, Timestamp};
@@ -64,7 +64,7 @@ struct Core {
     changes: Mutex<()>,
     buffer: Arc<Buffer>,
     sender: Arc<Sender>,
-    threads: Arc<Threads>,
+    workers: Arc<Workers>,
     is_shut_down: AtomicBool,
     clock: Clock,
 }
@@ -178,7 +178,7 @@ impl Client {
     pub fn recover(&self, timeout: Duration) -> bool {
         let core = self.core();
         let Some(spool) = core.buffer.spool() else { return true };
-        core.threads.ensure_listener();
+        core.workers.ensure_leader();
         spool.await_search(&core.clock, timeout)
     }
 
@@ -261,7 +261,7 @@ impl Drop for Process {
             let has_waited = self.core.is_shut_down.load(Ordering::Relaxed);
             let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
             let report = self.core.shutdown(timeout);
-            self.core.threads.stop();
+            self.core.workers.stop();
             self.core.buffer.stow();
             let spooled = self.core.buffer.stats().spooled;
             if spooled > 0 {
@@ -284,17 +284,17 @@ impl Core {
         let buffer = Arc::new(buffer);
         let sender = Arc::new(Sender::new(buffer.clone(), active.route(), clock.clone()));
         let most = active.settings.max_clients;
-        let threads = Threads::new(sender.clone(), buffer.clone(), clock.clone(), most);
+        let workers = Workers::new(sender.clone(), buffer.clone(), clock.clone(), most);
         let active = ArcSwap::from_pointee(active);
         let (changes, is_shut_down) = (Mutex::new(()), AtomicBool::new(false));
-        Self { active, changes, buffer, sender, threads, is_shut_down, clock }
+        Self { active, changes, buffer, sender, workers, is_shut_down, clock }
     }
 
     /// The same client with nothing in it. Takes no lock of this one.
     fn afresh(&self) -> Self {
         let active = self.active.load();
         let (config, settings) = (active.config.clone(), active.settings.clone());
-        let transport = active.transport.afresh();
+        let transport = active.transport.after_fork();
         let active = Active::with_transport(config, settings, transport);
         Self::new(active, Clock::monotonic())
     }
@@ -350,14 +350,14 @@ impl Core {
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
         if self.buffer.push(incoming, notes) {
-            self.threads.ensure_listener();
+            self.workers.ensure_leader();
         }
     }
 
     #[cold]
     fn drop_added(&self, reason: DropReason, notes: Notes) {
         if self.buffer.drop_added(reason, notes) {
-            self.threads.ensure_listener();
+            self.workers.ensure_leader();
         }
     }
 
@@ -374,7 +374,7 @@ impl Core {
         self.active.store(Arc::new(new));
         self.buffer.set_limits(limits, door);
         self.sender.set_route(route);
-        self.threads.set_most(most);
+        self.workers.set_limit(most);
         Ok(())
     }
 }

@@ -56,12 +56,12 @@ fn no_thread_is_started_before_there_is_something_to_send() {
     client.reconfigure(|config| config.trigger_size(100)).unwrap();
     assert!(client.flush(LONG).is_complete());
     let child = Forked::run(|| {
-        let was_quiet = client.stats() == Stats::default() && client.core().threads.running() == 0;
+        let was_quiet = client.stats() == Stats::default() && client.core().workers.running() == 0;
         add(&client, "child", 1);
-        was_quiet && client.core().threads.running() == 1
+        was_quiet && client.core().workers.running() == 1
     });
     assert!(child.passed());
-    assert_eq!(client.core().threads.running(), 0);
+    assert_eq!(client.core().workers.running(), 0);
     // Nothing but the trigger calls for this delivery.
     add(&client, "parent", 100);
     assert!(server.wait_for_points("db", 100, LONG));
@@ -75,9 +75,9 @@ fn somebody_listens_also_where_there_are_only_drops_to_tell_of() {
     assert!(shut_down.shutdown(LONG).is_complete());
     let disabled = Client::new(Config::new().url(&server.url()).unwrap().enabled(false)).unwrap();
     for client in [shut_down, disabled] {
-        assert_eq!(client.core().threads.running(), 0);
+        assert_eq!(client.core().workers.running(), 0);
         add(&client, "dropped", 2);
-        assert_eq!(client.core().threads.running(), 1);
+        assert_eq!(client.core().workers.running(), 1);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Which certificate authorities are trusted, and what a failed handshake says about the configuration.
+//! Which certificate authorities are trusted, and what a failed handshake says about the
+//! configuration.
 
 use std::io;
 use std::path::Path;
@@ -36,7 +37,8 @@ pub(super) fn read_ca_file(path: &Path) -> Result<Vec<Certificate<'static>>> {
         .collect())
 }
 
-/// The platform's roots and these. Reads hundreds of files: for sender threads only. An `Err` is a reason.
+/// The platform's roots and these. Reads hundreds of files: for sender threads only. `Err` is a
+/// reason.
 pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String> {
     let found = rustls_native_certs::load_native_certs();
     let platform =
@@ -44,17 +46,18 @@ pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String>
     let roots: Vec<_> = platform.chain(extra.iter().cloned()).collect();
     if roots.is_empty() {
         let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        let todo = "this machine has no certificate authorities: install ca-certificates, or set INFLUXDB_CA_FILE";
+        let advice = "this machine has no certificate authorities: install ca-certificates, or set \
+            INFLUXDB_CA_FILE";
         return Err(if errors.is_empty() {
-            todo.to_owned()
+            advice.to_owned()
         } else {
-            format!("{todo} ({})", errors.join("; "))
+            format!("{advice} ({})", errors.join("; "))
         });
     }
     Ok(RootCerts::from(roots))
 }
 
-/// What an operator has to change, when `error` is a TLS handshake that can never succeed as things are.
+/// What an operator has to change, if `error` is a handshake that can never succeed as it is.
 pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     match error {
@@ -64,8 +67,8 @@ pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => Some(format!(
-            "the certificate of {peer} is for another name, which INFLUXDB_CA_FILE cannot mend: correct INFLUXDB_HOST, or \
-             the certificate ({error})"
+            "the certificate of {peer} is for another name, which INFLUXDB_CA_FILE cannot mend: \
+             correct INFLUXDB_HOST, or the certificate ({error})"
         )),
         rustls::Error::InvalidCertificate(
             CertificateError::Expired
@@ -73,19 +76,21 @@ pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. },
         ) => Some(format!(
-            "the certificate of {peer} is not valid today, or this machine's clock is wrong ({error})"
+            "the certificate of {peer} is not valid today, or this machine's clock is wrong \
+             ({error})"
         )),
         // What `openssl req -x509` makes, and rustls does not take. It has no variant of its own.
         rustls::Error::InvalidCertificate(CertificateError::Other(why))
             if why.to_string() == "CaUsedAsEndEntity" =>
         {
             Some(format!(
-                "the certificate of {peer} is that of an authority, which no server may show: make one with \
-                 basicConstraints=CA:FALSE ({error})"
+                "the certificate of {peer} is that of an authority, which no server may show: \
+                 make one with basicConstraints=CA:FALSE ({error})"
             ))
         }
         rustls::Error::InvalidCertificate(_) => Some(format!(
-            "the certificate of {peer} is not trusted: set INFLUXDB_CA_FILE to the authority that signed it ({error})"
+            "the certificate of {peer} is not trusted: set INFLUXDB_CA_FILE to the authority that \
+             signed it ({error})"
         )),
         rustls::Error::AlertReceived(_)
         | rustls::Error::PeerIncompatible(_)
@@ -130,9 +135,9 @@ mod tests {
                 "no TLS with db:8086",
             ),
         ];
-        for (error, todo) in rows {
+        for (error, advice) in rows {
             let reason = refusal(error);
-            assert!(reason.contains(todo) && reason.contains("db:8086"), "{reason}");
+            assert!(reason.contains(advice) && reason.contains("db:8086"), "{reason}");
         }
         assert_eq!(refusal(rustls::Error::DecryptError), "");
         assert_eq!(super::refusal(&io::ErrorKind::ConnectionReset.into(), "db:8086"), None);

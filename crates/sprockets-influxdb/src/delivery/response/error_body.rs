@@ -1,59 +1,52 @@
-//! The text of a server's reply, out of the forms that servers put it into: JSON of InfluxDB 1.x, 2.x and 3.x, Telegraf's
-//! almost-JSON, VictoriaMetrics' and the proxies' plain text, or only a header.
+//! The error text of a reply, from all the forms that servers put it into: JSON of InfluxDB 1.x,
+//! 2.x and 3.x, Telegraf's almost-JSON, plain text of VictoriaMetrics and of proxies, or only a
+//! header.
 
 use std::str::Chars;
 
 use serde_json::Value;
 
-use super::verdict::Reply;
+use super::reply::Reply;
+use crate::delivery::sanitize::sanitize;
 
-/// As much of a server's text as a reason shows: it repeats what users sent.
-const MOST_SHOWN: usize = 500;
-
-/// What a server said.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(super) struct ErrorBody {
     status: u16,
     message: String,
-    complete: bool,
-    /// The lines that it names by number.
-    pub(super) numbered: Option<Numbered>,
+    is_complete: bool,
+    numbered: Option<Numbered>,
 }
 
-/// Lines that a reply names by their number, counted from 1, each with its reason.
+/// Lines that a reply names by their number.
 #[derive(Debug, PartialEq)]
 pub(super) struct Numbered {
+    /// Each counted from 1, with its reason.
     pub(super) lines: Vec<(u64, String)>,
+    /// Whether the other lines are stored.
     pub(super) rest_stored: bool,
 }
 
-impl Words {
+impl ErrorBody {
     pub(super) fn of(reply: &Reply<'_>) -> Self {
-        let words = |message, complete, numbered| Self {
-            status: reply.status,
-            message,
-            complete,
-            numbered,
+        let new = |message, is_complete, numbered| {
+            let status = reply.status;
+            Self { status, message, is_complete, numbered }
         };
         if let Ok(json @ Value::Object(_)) = serde_json::from_slice(reply.body) {
-            if let Some(message) =
-                [&json["error"], &json["message"]].into_iter().find_map(Value::as_str)
-            {
-                return words(
-                    message.trim_end().to_owned(),
-                    !reply.truncated,
-                    Numbered::read(&json, message),
-                );
+            let message = [&json["error"], &json["message"]].into_iter().find_map(Value::as_str);
+            if let Some(message) = message {
+                let numbered = Numbered::read(&json, message);
+                return new(message.trim_end().to_owned(), !reply.truncated, numbered);
             }
         }
         let body = String::from_utf8_lossy(reply.body);
         let body = body.trim();
-        if let Some((message, closed)) = broken_json(body) {
-            return words(message, closed && !reply.truncated, None);
+        if let Some((message, is_closed)) = broken_json(body) {
+            return new(message, is_closed && !reply.truncated, None);
         }
         match (body, reply.error_header) {
-            ("", Some(header)) => words(String::from_utf8_lossy(header).into_owned(), false, None),
-            _ => words(without_request(body).to_owned(), !reply.truncated, None),
+            ("", Some(header)) => new(String::from_utf8_lossy(header).into_owned(), false, None),
+            _ => new(without_request(body).to_owned(), !reply.truncated, None),
         }
     }
 
@@ -61,19 +54,24 @@ impl Words {
         &self.message
     }
 
-    /// Whether `message` is all that the server said.
+    /// Whether [`message`](Self::message) is all that the server said.
     pub(super) fn is_complete(&self) -> bool {
-        self.complete
+        self.is_complete
     }
 
-    /// The server's own words: those up to and with the first quote, for in quotes it repeats the request's.
+    /// The lines that it names by their number.
+    pub(super) fn numbered(&self) -> Option<&Numbered> {
+        self.numbered.as_ref()
+    }
+
+    /// The message up to and including its first quote. In quotes a server echoes the request.
     pub(super) fn head(&self) -> &str {
-        before_quote(&self.message)
+        until_quote(&self.message)
     }
 
     /// The status and the message, for a person.
     pub(super) fn reason(&self) -> String {
-        match clean(&self.message).as_str() {
+        match sanitize(&self.message).as_str() {
             "" => format!("{} without a text", self.status),
             message => format!("{}: {message}", self.status),
         }
@@ -87,40 +85,34 @@ impl Numbered {
             Value::Array(entries) if !entries.is_empty() => {
                 Some(Self { lines: entries.iter().map(entry).collect(), rest_stored: true })
             }
-            entry_only @ Value::Object(_) => {
-                Some(Self { lines: vec![entry(entry_only)], rest_stored: false })
-            }
+            only @ Value::Object(_) => Some(Self { lines: vec![entry(only)], rest_stored: false }),
             _ => Self::read_in_message(json["line"].as_u64()?, message),
         }
     }
 
-    /// InfluxDB Cloud and Clustered: `line` is the first bad line, the message lists up to a hundred, as `error parsing
-    /// line 4 (1-based): Unable to parse timestamp`.
+    /// InfluxDB Cloud and Clustered: `line` is the first bad line. The message lists up to a
+    /// hundred, as `error parsing line 4 (1-based): Unable to parse timestamp`.
     fn read_in_message(first: u64, message: &str) -> Option<Self> {
-        let mut lines: Vec<_> = message
-            .lines()
-            .filter_map(|text| {
-                let (number, reason) = text
-                    .trim_start()
-                    .strip_prefix("error parsing line ")?
-                    .split_once(" (1-based): ")?;
-                Some((number.parse().ok()?, clean(reason)))
-            })
-            .collect();
+        let listed = message.lines().filter_map(|text| {
+            let text = text.trim_start().strip_prefix("error parsing line ")?;
+            let (number, reason) = text.split_once(" (1-based): ")?;
+            Some((number.parse().ok()?, sanitize(reason)))
+        });
+        let mut lines: Vec<(u64, String)> = listed.collect();
         if lines.iter().all(|(number, _)| *number != first) {
-            lines.push((first, clean(message)));
+            lines.push((first, sanitize(message)));
         }
-        Some(Self { lines, rest_stored: before_quote(message).contains("partial write") })
+        Some(Self { lines, rest_stored: until_quote(message).contains("partial write") })
     }
 }
 
 fn entry(json: &Value) -> (u64, String) {
-    // There is no line 0: an entry without a number names nothing.
+    // There is no line 0: an entry without a number names no line.
     let number = json["line_number"].as_u64().unwrap_or(0);
-    (number, clean(json["error_message"].as_str().unwrap_or("no reason given")))
+    (number, sanitize(json["error_message"].as_str().unwrap_or("no reason given")))
 }
 
-fn before_quote(message: &str) -> &str {
+fn until_quote(message: &str) -> &str {
     &message[..message.find(['\'', '"']).map_or(message.len(), |quote| quote + 1)]
 }
 
@@ -163,24 +155,10 @@ fn hexadecimal(rest: &mut Chars<'_>, digits: usize) -> char {
     number.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// VictoriaMetrics puts the request's address before its words, and with it what the query holds.
+/// Takes off what VictoriaMetrics puts before its error: the request's URI, with the secrets in it.
 fn without_request(text: &str) -> &str {
     match text.split_once("requestURI: ") {
-        Some((_, rest)) => rest.split_once("; ").map_or("", |(_, words)| words),
+        Some((_, rest)) => rest.split_once("; ").map_or("", |(_, error)| error),
         None => text,
     }
-}
-
-/// A text for a log: one line, not too long.
-pub(super) fn clean(text: &str) -> String {
-    let mut characters = text.trim().chars();
-    let mut clean: String = characters
-        .by_ref()
-        .take(MOST_SHOWN)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if characters.next().is_some() {
-        clean.push('…');
-    }
-    clean
 }
