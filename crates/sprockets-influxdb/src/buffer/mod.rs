@@ -23,8 +23,8 @@ pub(crate) use waiting::Place;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::config::{Overflow, Precision};
-use crate::measurement::Clock;
 use crate::spool::Spool;
 use crate::stats::{DropReason, Stats};
 use crate::sync::atomic::{AtomicBool, Ordering};

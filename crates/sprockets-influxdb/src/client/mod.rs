@@ -16,11 +16,12 @@ use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
 use crate::buffer::{Buffer, Incoming, Notes};
+use crate::clock::Clock;
 use crate::config::{Config, Setting};
 use crate::delivery::{Check, Sender, Threads};
 use crate::error::{Error, Result};
 use crate::line_protocol::RawLine;
-use crate::measurement::{Clock, Line, Measurement, Timestamp};
+use crate::measurement::{Line, Measurement, Timestamp};
 use crate::spool::Spool;
 use crate::stats::{DropReason, Report, Stats};
 use crate::sync::{Mutex, lock};

@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buffer::{Batch, Buffer, Outcome, Place};
+use crate::clock::Clock;
 use crate::config::Rejected;
-use crate::measurement::Clock;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
 use news::News;

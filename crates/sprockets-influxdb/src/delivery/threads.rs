@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Sender, Step};
 use crate::buffer::{Buffer, Keeper};
-use crate::measurement::Clock;
+use crate::clock::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 use crate::sys;
 

@@ -12,8 +12,8 @@ use super::disk::EntryKind;
 use super::format::{self, Contents, MARK, Unreadable};
 use super::slot::{Form, Found, Slot};
 use super::{MOST_FILE_BYTES, Spool, Stored};
+use crate::clock::Clock;
 use crate::config::Precision;
-use crate::measurement::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// A slot that was taken over, whose files are looked at one by one.
