@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chunk::Chunk;
-use super::{Amount, Order};
+use super::{Order, Size};
 use crate::config::Precision;
 use crate::lines::{lines, lines_with_ends};
 use crate::spool::{Stored, Twin};
@@ -16,7 +16,7 @@ pub(crate) struct Batch {
     precision: Precision,
     /// None while its lines are on disk only.
     chunks: Vec<Chunk>,
-    amount: Amount,
+    size: Size,
     /// What has its lines on disk beside the twins of its chunks.
     held: Option<Arc<Held>>,
     /// Whether there is a file that has exactly its lines.
@@ -95,7 +95,7 @@ impl Batch {
             database,
             precision,
             chunks,
-            amount: Amount::default(),
+            size: Size::default(),
             held: None,
             is_stored: false,
             stays: false,
@@ -108,7 +108,7 @@ impl Batch {
     /// A batch whose lines are in a file.
     pub(super) fn of_stored(stored: Stored) -> Self {
         let mut batch = Self::new(stored.database.as_str().into(), stored.precision);
-        batch.amount = Amount { lines: stored.lines, bytes: stored.bytes };
+        batch.size = Size { lines: stored.lines, bytes: stored.bytes };
         batch.set_stored(stored);
         batch
     }
@@ -123,12 +123,12 @@ impl Batch {
 
     /// How many lines.
     pub(crate) fn lines(&self) -> usize {
-        self.amount.lines
+        self.size.lines
     }
 
     /// How many bytes, line feeds included.
     pub(crate) fn len(&self) -> usize {
-        self.amount.bytes
+        self.size.bytes
     }
 
     /// How many bytes of memory its lines take up.
@@ -136,8 +136,8 @@ impl Batch {
         self.chunks.iter().map(Chunk::capacity).sum()
     }
 
-    pub(crate) fn amount(&self) -> Amount {
-        self.amount
+    pub(crate) fn size(&self) -> Size {
+        self.size
     }
 
     /// Pieces of whole lines, each line with its line feed.
@@ -157,7 +157,7 @@ impl Batch {
 
     /// Whether its lines are on disk only.
     pub(crate) fn is_on_disk(&self) -> bool {
-        self.chunks.is_empty() && self.amount.lines > 0
+        self.chunks.is_empty() && self.size.lines > 0
     }
 
     /// Whether its lines are on disk, too.
@@ -177,8 +177,8 @@ impl Batch {
 
     /// Has its lines in memory, too.
     pub(super) fn set_lines(&mut self, bytes: Vec<u8>, lines: usize) {
-        self.is_stored &= lines == self.amount.lines;
-        self.amount = Amount { lines, bytes: bytes.len() };
+        self.is_stored &= lines == self.size.lines;
+        self.size = Size { lines, bytes: bytes.len() };
         self.chunks = vec![Chunk::of(bytes, lines)];
     }
 
@@ -197,7 +197,7 @@ impl Batch {
     /// Takes in a chunk. Where it fits into the last one, it is copied there and given back, to be cleared.
     pub(super) fn push_chunk(&mut self, chunk: Chunk) -> Option<Chunk> {
         let lines = chunk.lines();
-        self.amount += Amount { lines, bytes: chunk.bytes().len() };
+        self.size += Size { lines, bytes: chunk.bytes().len() };
         if let Some(last) = self.chunks.last_mut().filter(|last| last.takes_in(&chunk)) {
             last.append(chunk.bytes(), lines);
             return Some(chunk);
@@ -207,13 +207,13 @@ impl Batch {
     }
 
     /// Forgets its first line. Returns what that makes less, and a chunk that is empty now.
-    pub(super) fn drop_first_line(&mut self) -> (Amount, Option<Chunk>) {
-        let Some(first) = self.chunks.first_mut() else { return (Amount::default(), None) };
+    pub(super) fn drop_first_line(&mut self) -> (Size, Option<Chunk>) {
+        let Some(first) = self.chunks.first_mut() else { return (Size::default(), None) };
         let dropped = match first.drop_first_line() {
-            Some(bytes) => Amount { lines: 1, bytes },
-            None => Amount::default(),
+            Some(bytes) => Size { lines: 1, bytes },
+            None => Size::default(),
         };
-        self.amount -= dropped;
+        self.size -= dropped;
         let emptied = (first.lines() == 0).then(|| self.chunks.remove(0));
         (dropped, emptied)
     }
@@ -247,7 +247,7 @@ impl Batch {
     }
 
     /// In parts of at most so many lines and bytes; a single line may be longer.
-    pub(crate) fn split_to(self, limit: Amount) -> Vec<Self> {
+    pub(crate) fn split_to(self, limit: Size) -> Vec<Self> {
         let mut whole = vec![self];
         let mut parts = Vec::new();
         while let Some(batch) = whole.pop() {
@@ -337,12 +337,12 @@ mod tests {
 
     #[test]
     fn split_to_holds_both_limits() {
-        let limit = Amount { lines: 7, bytes: 200 };
+        let limit = Size { lines: 7, bytes: 200 };
         let parts = batch(100).split_to(limit);
         assert_eq!(text(&parts), text(&[batch(100)]));
         assert!(parts.iter().all(|part| part.lines() <= 7 && part.len() <= 200));
         let single = Batch::of("db", &["m f=\"too long for any limit\" 1"]);
-        assert_eq!(single.split_to(Amount { lines: 1, bytes: 5 }).len(), 1);
+        assert_eq!(single.split_to(Size { lines: 1, bytes: 5 }).len(), 1);
     }
 
     #[test]
@@ -351,11 +351,11 @@ mod tests {
         let whole = batch.len();
         let mut dropped = 0;
         for left in (0..5).rev() {
-            let (amount, _) = batch.drop_first_line();
-            dropped += amount.bytes;
-            assert_eq!((amount.lines, batch.lines()), (1, left));
+            let (size, _) = batch.drop_first_line();
+            dropped += size.bytes;
+            assert_eq!((size.lines, batch.lines()), (1, left));
         }
         assert_eq!((dropped, batch.len()), (whole, 0));
-        assert_eq!(batch.drop_first_line().0, Amount::default());
+        assert_eq!(batch.drop_first_line().0, Size::default());
     }
 }

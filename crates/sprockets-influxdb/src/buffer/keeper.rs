@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::queue::Queue;
 use super::stock::CHUNK_BYTES;
-use super::{Amount, Batch, Buffer, Place};
+use super::{Batch, Buffer, Place, Size};
 use crate::config::SpoolSync;
 use crate::spool::{Adopted, Sealed, Spool};
 use crate::sync::{lock, wait};
@@ -225,11 +225,11 @@ impl Buffer {
             self.wake_keeper();
             return None;
         };
-        let was = batch.amount();
+        let was = batch.size();
         batch.set_lines(loaded.bytes, loaded.lines);
         let mut queue = lock(&self.queue);
-        queue.correct(batch.order, was, batch.amount());
-        if batch.amount() == Amount::default() {
+        queue.correct(batch.order, was, batch.size());
+        if batch.size() == Size::default() {
             queue.stock.recycle_batch(batch);
             self.call_keeper(&mut queue);
             self.tell(&queue);

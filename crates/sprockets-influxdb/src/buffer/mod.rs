@@ -4,20 +4,20 @@
 //! A thread that adds takes the lock of its shard only, as long as its grant and its chunk last. Everything else, a
 //! few times in a thousand lines, happens under the lock of the [`Queue`]. Locks are taken in the order queue, shard.
 
-mod amount;
 mod batch;
 mod chunk;
 mod flush;
 mod keeper;
 mod queue;
 mod shard;
+mod size;
 mod stock;
 mod waiting;
 
-pub(crate) use amount::Amount;
 pub(crate) use batch::Batch;
 pub(crate) use keeper::Keeper;
 pub(crate) use queue::{Door, Order, Outcome};
+pub(crate) use size::Size;
 pub(crate) use waiting::Place;
 
 use std::sync::Arc;
@@ -42,9 +42,9 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// The most that may wait.
-    pub(crate) buffer: Amount,
+    pub(crate) buffer: Size,
     /// The most in one batch. A single line may have more bytes.
-    pub(crate) batch: Amount,
+    pub(crate) batch: Size,
     /// So many open lines are submitted at once.
     pub(crate) trigger_size: usize,
     /// Fewer are submitted when the first of them has waited so long.
@@ -89,8 +89,8 @@ pub(crate) struct Incoming<'a, W: Fn(&mut Vec<u8>)> {
 
 impl<W: Fn(&mut Vec<u8>)> Incoming<'_, W> {
     #[inline]
-    fn amount(&self) -> Amount {
-        Amount { lines: 1, bytes: self.len }
+    fn size(&self) -> Size {
+        Size { lines: 1, bytes: self.len }
     }
 }
 
@@ -183,7 +183,7 @@ impl Buffer {
             }
             match queue.limits.overflow {
                 Overflow::Oldest => {
-                    if !self.make_room(&mut queue, line.amount()) {
+                    if !self.make_room(&mut queue, line.size()) {
                         break DropReason::Newest;
                     }
                 }
@@ -220,7 +220,7 @@ impl Buffer {
         shard: &Shard,
         line: &Incoming<'_, impl Fn(&mut Vec<u8>)>,
     ) -> bool {
-        let needed = line.amount();
+        let needed = line.size();
         let mut open = lock(&shard.0);
         if !open.grant.covers(needed) && queue.grant(needed).is_none() {
             drop(open);
@@ -273,7 +273,7 @@ impl Buffer {
     }
 
     /// Drops the oldest lines until `needed` fits. What is open can only be dropped once it is sealed.
-    fn make_room(&self, queue: &mut Queue, needed: Amount) -> bool {
+    fn make_room(&self, queue: &mut Queue, needed: Size) -> bool {
         let mut has_room = queue.drop_oldest(needed);
         if !has_room {
             self.seal(queue);
@@ -293,7 +293,7 @@ impl Buffer {
         for shard in &self.shards {
             let mut open = lock(&shard.0);
             queue.granted -= open.grant;
-            open.grant = Amount::default();
+            open.grant = Size::default();
         }
     }
 
@@ -372,7 +372,7 @@ impl Buffer {
     pub(crate) fn settle(&self, batch: Batch, outcome: Outcome) {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
         let mut queue = lock(&self.queue);
-        queue.settle(batch.order, batch.amount(), outcome);
+        queue.settle(batch.order, batch.size(), outcome);
         queue.stock.recycle_batch(batch);
         self.call_keeper(&mut queue);
         self.tell(&queue);
@@ -472,7 +472,7 @@ impl Buffer {
             last_error: books.last_error.clone(),
             ..Stats::default()
         };
-        let mut unused = Amount::default();
+        let mut unused = Size::default();
         let mut unspooled = queue.waiting.unspooled();
         for open in shards {
             unspooled += open.unspooled();

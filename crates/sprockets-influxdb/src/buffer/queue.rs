@@ -8,7 +8,7 @@ use super::chunk::Chunk;
 use super::keeper::IN_MEMORY;
 use super::stock::{CHUNK_BYTES, COLD_CHUNK_BYTES, Stock};
 use super::waiting::{Place, Waiting};
-use super::{Amount, Batch, Limits};
+use super::{Batch, Limits, Size};
 use crate::config::Precision;
 use crate::spool::{OVERHEAD, Spool};
 use crate::stats::{DropReason, Dropped, Report};
@@ -70,9 +70,9 @@ pub(super) struct Queue {
     /// Threads that wait for room.
     pub(super) blocked: usize,
     /// Open or granted to shards.
-    pub(super) granted: Amount,
+    pub(super) granted: Size,
     /// In sealed batches, whether due or on their way.
-    pub(super) sealed: Amount,
+    pub(super) sealed: Size,
     /// When the oldest open line was added.
     pub(super) first_open: Option<Duration>,
     /// What is open is due now, whatever its age.
@@ -101,8 +101,8 @@ impl Queue {
             listeners: 0,
             listens_until: Duration::MAX,
             blocked: 0,
-            granted: Amount::default(),
-            sealed: Amount::default(),
+            granted: Size::default(),
+            sealed: Size::default(),
             first_open: None,
             submit: false,
             gathering: HashMap::new(),
@@ -118,12 +118,12 @@ impl Queue {
     }
 
     /// What the bounds still allow: those of the spool, or while there is none that works those of the buffer.
-    pub(super) fn room(&self) -> Amount {
+    pub(super) fn room(&self) -> Size {
         let used = self.granted + self.sealed;
         match &self.stock.spool {
             Some(spool) if !spool.is_failing() => {
                 let bytes = self.room_for_files(spool) + self.stock.ready() * CHUNK_BYTES;
-                Amount { lines: bytes / OVERHEAD, bytes }
+                Size { lines: bytes / OVERHEAD, bytes }
             }
             Some(_) => self.limits.buffer - (used - self.waiting.on_disk()),
             None => self.limits.buffer - used,
@@ -153,7 +153,7 @@ impl Queue {
     }
 
     /// Whether a line is within the bounds that goes into another chunk.
-    pub(super) fn takes(&self, needed: Amount) -> bool {
+    pub(super) fn takes(&self, needed: Size) -> bool {
         match &self.stock.spool {
             Some(spool) if !spool.is_failing() => {
                 needed.bytes <= CHUNK_BYTES && self.stock.ready() > 0
@@ -164,7 +164,7 @@ impl Queue {
     }
 
     /// Whether the spool's bound has no room for another chunk's file.
-    pub(super) fn lacks_file(&self, needed: Amount) -> bool {
+    pub(super) fn lacks_file(&self, needed: Size) -> bool {
         let has_disk = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_failing());
         has_disk && !self.takes(needed)
     }
@@ -196,7 +196,7 @@ impl Queue {
 
     /// What to grant a shard that needs `needed`: a part of what is left before the bounds or the trigger, so that
     /// other shards get theirs.
-    pub(super) fn grant(&self, needed: Amount) -> Option<Amount> {
+    pub(super) fn grant(&self, needed: Size) -> Option<Size> {
         let room = self.room();
         let mut lines = room.lines;
         if !self.submit {
@@ -207,7 +207,7 @@ impl Queue {
         }
         let lines = (lines / 8).clamp(lines.min(16), 256);
         let bytes = (room.bytes / 8).clamp(needed.bytes, needed.bytes.max(CHUNK_BYTES));
-        Some(Amount { lines, bytes })
+        Some(Size { lines, bytes })
     }
 
     /// Whether enough is open to submit it.
@@ -244,10 +244,10 @@ impl Queue {
         chunk: Chunk,
     ) -> Option<Chunk> {
         let limit = self.limits.batch;
-        let amount = Amount { lines: chunk.lines(), bytes: chunk.bytes().len() };
+        let size = Size { lines: chunk.lines(), bytes: chunk.bytes().len() };
         let batches = self.gathering.entry(database.clone()).or_default();
         match batches.last_mut() {
-            Some(last) if last.precision() == precision && limit.covers(last.amount() + amount) => {
+            Some(last) if last.precision() == precision && limit.covers(last.size() + size) => {
                 last.push_chunk(chunk)
             }
             _ => {
@@ -278,7 +278,7 @@ impl Queue {
                 self.stock.recycle_batch(batch);
                 continue;
             }
-            self.sealed += batch.amount();
+            self.sealed += batch.size();
             if let Some(mut batch) = self.merge(batch) {
                 self.newest = Order(self.newest.0 + 1);
                 self.undecided.insert(self.newest, lines);
@@ -286,7 +286,7 @@ impl Queue {
                 self.waiting.due.push_back(batch);
             }
         }
-        self.granted = Amount::default();
+        self.granted = Size::default();
         self.first_open = None;
         self.submit = false;
         self.books.sampled_out > sampled_out
@@ -303,7 +303,7 @@ impl Queue {
                 && waiting.trials.requests == 0
                 && waiting.takes_in()
                 && flushed.is_none_or(|flushed| waiting.order > flushed)
-                && limit.covers(waiting.amount() + batch.amount())
+                && limit.covers(waiting.size() + batch.size())
         });
         let Some(waiting) = waiting else { return Some(batch) };
         *self.undecided.entry(waiting.order).or_default() += batch.lines();
@@ -335,7 +335,7 @@ impl Queue {
     /// The first part of a batch that the limits allow; the others wait again.
     pub(super) fn cut(&mut self, batch: Batch, most_bytes: usize) -> Option<Batch> {
         let bytes = self.limits.batch.bytes.min(most_bytes);
-        let mut parts = batch.split_to(Amount { bytes, ..self.limits.batch });
+        let mut parts = batch.split_to(Size { bytes, ..self.limits.batch });
         let rest = parts.split_off(1.min(parts.len()));
         for part in rest.into_iter().rev() {
             self.waiting.put_back(part, Place::Front);
@@ -354,12 +354,12 @@ impl Queue {
     pub(super) fn recover(&mut self, mut batch: Batch) {
         batch.order = Order::OTHERS;
         self.books.recovered += batch.lines() as u64;
-        self.sealed += batch.amount();
+        self.sealed += batch.size();
         self.waiting.put_back(batch, Place::Back);
     }
 
     /// Enters in the books that a batch from disk has other lines than its file had.
-    pub(super) fn correct(&mut self, order: Order, was: Amount, is: Amount) {
+    pub(super) fn correct(&mut self, order: Order, was: Size, is: Size) {
         self.sealed = self.sealed + is - was;
         // A name that tells less than its file has.
         self.books.recovered += is.lines.saturating_sub(was.lines) as u64;
@@ -371,11 +371,11 @@ impl Queue {
     }
 
     /// Enters in the books what became of so much of a batch.
-    pub(super) fn settle(&mut self, order: Order, amount: Amount, outcome: Outcome) {
-        self.sealed -= amount;
+    pub(super) fn settle(&mut self, order: Order, size: Size, outcome: Outcome) {
+        self.sealed -= size;
         self.books.delivered += outcome.delivered as u64;
         self.books.rejected += outcome.rejected as u64;
-        self.decide(order, amount.lines, |report| {
+        self.decide(order, size.lines, |report| {
             report.delivered += outcome.delivered as u64;
             report.rejected += outcome.rejected as u64;
         });
@@ -383,12 +383,12 @@ impl Queue {
 
     /// Drops the oldest lines that wait until `needed` fits: of what is on disk a batch at a time. Returns false if that
     /// cannot be.
-    pub(super) fn drop_oldest(&mut self, needed: Amount) -> bool {
+    pub(super) fn drop_oldest(&mut self, needed: Size) -> bool {
         while !self.takes(needed) {
             if let Some(oldest) = self.waiting.take_oldest_on_disk() {
-                let (order, amount) = (oldest.order, oldest.amount());
+                let (order, size) = (oldest.order, oldest.size());
                 self.stock.recycle_batch(oldest);
-                self.dropped(order, amount);
+                self.dropped(order, size);
                 continue;
             }
             let Some(oldest) = self.waiting.oldest() else { return false };
@@ -405,10 +405,10 @@ impl Queue {
         true
     }
 
-    fn dropped(&mut self, order: Order, amount: Amount) {
-        self.sealed -= amount;
-        self.books.dropped.add(DropReason::Oldest, amount.lines as u64);
-        self.decide(order, amount.lines, |report| report.dropped += amount.lines as u64);
+    fn dropped(&mut self, order: Order, size: Size) {
+        self.sealed -= size;
+        self.books.dropped.add(DropReason::Oldest, size.lines as u64);
+        self.decide(order, size.lines, |report| report.dropped += size.lines as u64);
     }
 
     fn decide(&mut self, order: Order, lines: usize, note: impl Fn(&mut Report)) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::chunk::Chunk;
-use super::{Amount, Incoming};
+use super::{Incoming, Size};
 use crate::config::Precision;
 use crate::spool::Twin;
 use crate::stats::{DropReason, Dropped};
@@ -22,9 +22,9 @@ pub(super) struct Shard(pub(super) Mutex<Open>);
 #[derive(Default)]
 pub(super) struct Open {
     /// What may still be written here before asking the queue.
-    pub(super) grant: Amount,
+    pub(super) grant: Size,
     /// The most that goes into one batch, and so into one chunk.
-    pub(super) batch_limit: Amount,
+    pub(super) batch_limit: Size,
     pub(super) tally: Tally,
     chunks: Vec<OpenChunk>,
     /// The index of the one written last.
@@ -57,7 +57,7 @@ impl Open {
     /// Writes a line, if all that it needs is at hand.
     #[inline]
     pub(super) fn push(&mut self, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
-        let needed = line.amount();
+        let needed = line.size();
         if !self.grant.covers(needed) {
             return false;
         }
@@ -140,7 +140,7 @@ impl Open {
                 open.chunk = gather(&open.database, open.precision, chunk).unwrap_or_default();
             }
         }
-        self.grant = Amount::default();
+        self.grant = Size::default();
         self.chunks.drain(kept.min(self.chunks.len())..).map(|open| open.chunk).collect()
     }
 }

@@ -14,8 +14,8 @@ mod windows;
 
 fn limits() -> Limits {
     Limits {
-        buffer: Amount { lines: 25_000, bytes: 64 << 20 },
-        batch: Amount { lines: 10_000, bytes: 4 << 20 },
+        buffer: Size { lines: 25_000, bytes: 64 << 20 },
+        batch: Size { lines: 10_000, bytes: 4 << 20 },
         trigger_size: 5_000,
         submission_interval: Duration::from_secs(60),
         sample_probability: 1.0,
@@ -108,7 +108,7 @@ fn the_trigger_makes_everything_due_at_exactly_its_number() {
 
 #[test]
 fn all_that_is_due_is_taken_in_batches_that_hold_the_limits() {
-    let batch = Amount { lines: 300, bytes: 3_000 };
+    let batch = Size { lines: 300, bytes: 3_000 };
     let buffer = buffer(Limits { batch, ..limits() });
     add_numbers(&buffer, "db", 0..10_000);
     add(&buffer, "db", &format!("m s=\"{}\"", "x".repeat(100_000)));
@@ -116,7 +116,7 @@ fn all_that_is_due_is_taken_in_batches_that_hold_the_limits() {
     let batches = take_all(&buffer);
     assert_eq!(lines(&batches)[..10_000], numbers(0..10_000));
     for taken in &batches {
-        assert!(batch.covers(taken.amount()) || taken.lines() == 1, "{:?}", taken.amount());
+        assert!(batch.covers(taken.size()) || taken.lines() == 1, "{:?}", taken.size());
     }
     deliver(&buffer, batches);
     let report = buffer.end_flush(flush);
@@ -147,7 +147,7 @@ fn the_limit_of_measurements_is_exact() {
     for most in [1, 2, 9, 255, 256, 257, 1_000, 5_001] {
         let trigger_size = most.min(50);
         let buffer = buffer(Limits {
-            buffer: Amount { lines: most, bytes: 1 << 30 },
+            buffer: Size { lines: most, bytes: 1 << 30 },
             trigger_size,
             ..limits()
         });
@@ -166,7 +166,7 @@ fn the_limit_of_measurements_is_exact() {
 
 #[test]
 fn the_limit_of_bytes_is_exact() {
-    let buffer = buffer(Limits { buffer: Amount { lines: 1_000_000, bytes: 10_000 }, ..limits() });
+    let buffer = buffer(Limits { buffer: Size { lines: 1_000_000, bytes: 10_000 }, ..limits() });
     for _ in 0..2_000 {
         add(&buffer, "db", "123456789"); // 10 bytes with its line feed
     }
@@ -191,7 +191,7 @@ fn the_limits_hold_for_threads_that_add_at_once() {
 #[test]
 fn the_oldest_are_dropped_where_that_is_the_policy() {
     let buffer = buffer(Limits {
-        buffer: Amount { lines: 1_000, bytes: 1 << 20 },
+        buffer: Size { lines: 1_000, bytes: 1 << 20 },
         trigger_size: 700,
         overflow: Overflow::Oldest,
         ..limits()
@@ -212,7 +212,7 @@ fn the_oldest_are_dropped_where_that_is_the_policy() {
 #[test]
 fn lines_dropped_as_the_oldest_are_decided_for_a_flush() {
     let buffer = buffer(Limits {
-        buffer: Amount { lines: 100, bytes: 1 << 20 },
+        buffer: Size { lines: 100, bytes: 1 << 20 },
         trigger_size: 100,
         overflow: Overflow::Oldest,
         ..limits()
@@ -227,7 +227,7 @@ fn lines_dropped_as_the_oldest_are_decided_for_a_flush() {
 #[test]
 fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
     let limits = Limits {
-        buffer: Amount { lines: 100, bytes: 1 << 20 },
+        buffer: Size { lines: 100, bytes: 1 << 20 },
         trigger_size: 100,
         overflow: Overflow::Oldest,
         ..limits()
@@ -249,7 +249,7 @@ fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
 
 #[test]
 fn a_blocked_add_goes_on_when_there_is_room_and_ends_at_its_deadline() {
-    let most = Amount { lines: 10, bytes: 1 << 20 };
+    let most = Size { lines: 10, bytes: 1 << 20 };
     let limits = Limits {
         buffer: most,
         trigger_size: 10,
@@ -292,7 +292,7 @@ fn sampling_decides_by_batch_and_is_counted() {
     assert!(report.is_complete());
     assert_eq!(never.stats().sampled_out, 12_345);
 
-    let batch = Amount { lines: 10, bytes: 1 << 20 };
+    let batch = Size { lines: 10, bytes: 1 << 20 };
     let half = buffer(Limits { sample_probability: 0.5, batch, trigger_size: 10, ..limits() });
     for round in 0..1_000 {
         add_numbers(&half, "db", round * 10..(round + 1) * 10);
@@ -309,7 +309,7 @@ fn sampling_decides_by_batch_and_is_counted() {
 #[test]
 fn what_is_sampled_out_makes_room() {
     let limits = Limits {
-        buffer: Amount { lines: 10, bytes: 1 << 20 },
+        buffer: Size { lines: 10, bytes: 1 << 20 },
         trigger_size: 10,
         sample_probability: 0.0,
         ..limits()
@@ -376,7 +376,7 @@ fn a_closed_door_lets_nothing_in_and_keeps_what_is_there() {
 
 #[test]
 fn what_comes_after_the_end_came_too_late_also_if_there_was_no_room() {
-    let buffer = buffer(Limits { buffer: Amount { lines: 1, ..limits().buffer }, ..limits() });
+    let buffer = buffer(Limits { buffer: Size { lines: 1, ..limits().buffer }, ..limits() });
     add_numbers(&buffer, "db", 0..3);
     buffer.begin_shutdown();
     add_numbers(&buffer, "db", 0..4);
@@ -400,7 +400,7 @@ fn a_trickle_during_an_outage_becomes_full_batches() {
 fn smaller_limits_apply_to_what_waits() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..4_000);
-    let batch = Amount { lines: 100, bytes: 1 << 20 };
+    let batch = Size { lines: 100, bytes: 1 << 20 };
     buffer.set_limits(Limits { batch, ..limits() }, Door::Open);
     buffer.begin_flush();
     let batches = take_all(&buffer);
@@ -412,8 +412,8 @@ fn smaller_limits_apply_to_what_waits() {
 fn new_limits_submit_only_what_they_make_due() {
     let changes = [
         (Limits { submission_interval: Duration::from_secs(3_600), ..limits() }, 0),
-        (Limits { batch: Amount { lines: 10, bytes: 1 << 20 }, ..limits() }, 0),
-        (Limits { buffer: Amount { lines: 50, bytes: 1 << 20 }, ..limits() }, 0),
+        (Limits { batch: Size { lines: 10, bytes: 1 << 20 }, ..limits() }, 0),
+        (Limits { buffer: Size { lines: 50, bytes: 1 << 20 }, ..limits() }, 0),
         (Limits { trigger_size: 101, ..limits() }, 0),
         (Limits { trigger_size: 100, ..limits() }, 100),
         (Limits { submission_interval: Duration::ZERO, ..limits() }, 100),
@@ -432,8 +432,8 @@ fn new_limits_submit_only_what_they_make_due() {
 #[test]
 fn the_books_balance_at_every_moment_while_threads_add_and_senders_settle() {
     let buffer = Arc::new(buffer(Limits {
-        buffer: Amount { lines: 500, bytes: 8_000 },
-        batch: Amount { lines: 64, bytes: 1_000 },
+        buffer: Size { lines: 500, bytes: 8_000 },
+        batch: Size { lines: 64, bytes: 1_000 },
         trigger_size: 50,
         overflow: Overflow::Oldest,
         sample_probability: 0.9,

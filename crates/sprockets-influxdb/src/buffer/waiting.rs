@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Amount;
+use super::Size;
 use super::batch::{Batch, Turn};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +17,7 @@ pub(super) struct Waiting {
     pub(super) due: VecDeque<Batch>,
     pub(super) backlog: VecDeque<Batch>,
     /// What the backlog has, all of it on disk.
-    on_disk: Amount,
+    on_disk: Size,
     turns: Arc<AtomicUsize>,
     is_backlogs_turn: bool,
 }
@@ -46,7 +46,7 @@ impl Waiting {
             if let Some(index) = find(&self.backlog) {
                 self.is_backlogs_turn = false;
                 let mut batch = self.backlog.remove(index)?;
-                self.on_disk -= batch.amount();
+                self.on_disk -= batch.size();
                 batch.turn = Some(Turn::new(&self.turns));
                 return Some(batch);
             }
@@ -59,7 +59,7 @@ impl Waiting {
     pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
         batch.turn = None;
         let batches = if batch.is_on_disk() {
-            self.on_disk += batch.amount();
+            self.on_disk += batch.size();
             &mut self.backlog
         } else {
             &mut self.due
@@ -91,7 +91,7 @@ impl Waiting {
     /// Takes the oldest batch on disk, to be dropped.
     pub(super) fn take_oldest_on_disk(&mut self) -> Option<Batch> {
         let batch = self.backlog.pop_front()?;
-        self.on_disk -= batch.amount();
+        self.on_disk -= batch.size();
         Some(batch)
     }
 
@@ -101,7 +101,7 @@ impl Waiting {
     }
 
     /// Lines that wait on disk only.
-    pub(super) fn on_disk(&self) -> Amount {
+    pub(super) fn on_disk(&self) -> Size {
         self.on_disk
     }
 }

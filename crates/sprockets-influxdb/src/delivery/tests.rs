@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::buffer::{Amount, Door, Incoming, Limits, Notes};
+use crate::buffer::{Door, Incoming, Limits, Notes, Size};
 use crate::config::{Overflow, Precision};
 use crate::stats::Stats;
 
@@ -64,8 +64,8 @@ impl World {
     fn new(answer: impl Fn(&Batch, Duration) -> Verdict + Send + Sync + 'static) -> Self {
         let clock = Clock::simulated();
         let limits = Limits {
-            buffer: Amount { lines: 1_000_000, bytes: 1 << 30 },
-            batch: Amount { lines: 10_000, bytes: 4 << 20 },
+            buffer: Size { lines: 1_000_000, bytes: 1 << 30 },
+            batch: Size { lines: 10_000, bytes: 4 << 20 },
             trigger_size: 5_000,
             submission_interval: Duration::from_secs(60),
             sample_probability: 1.0,

@@ -11,7 +11,7 @@ const LEVELS: [SpoolSync; 3] = [SpoolSync::Process, SpoolSync::Interval, SpoolSy
 const SAMPLES: usize = 4;
 
 fn small() -> Limits {
-    Limits { batch: Amount { lines: 30, bytes: 20_000 }, ..limits() }
+    Limits { batch: Size { lines: 30, bytes: 20_000 }, ..limits() }
 }
 
 /// All that a process does with its spool.

@@ -20,7 +20,7 @@ fn shared(lines: usize, overflow: Overflow) -> Arc<Buffer> {
 }
 
 fn with_trigger(trigger_size: usize, lines: usize, overflow: Overflow) -> Arc<Buffer> {
-    let bound = Amount { lines, ..limits().buffer };
+    let bound = Size { lines, ..limits().buffer };
     Arc::new(buffer(Limits { buffer: bound, trigger_size, overflow, ..limits() }))
 }
 

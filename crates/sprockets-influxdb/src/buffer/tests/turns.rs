@@ -7,7 +7,7 @@ use crate::spool::simulated::Simulated;
 
 #[test]
 fn new_goes_before_old_and_the_backlog_has_every_second_turn_and_two_at_a_time() {
-    let limits = Limits { batch: Amount { lines: 5, bytes: 20_000 }, ..limits() };
+    let limits = Limits { batch: Size { lines: 5, bytes: 20_000 }, ..limits() };
     let mut world = World::new(Simulated::default(), SpoolSync::Process, limits);
     world.add("old", 20);
     world.submit();

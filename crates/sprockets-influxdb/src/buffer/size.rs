@@ -3,12 +3,12 @@
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
+pub(crate) struct Size {
     pub(crate) lines: usize,
     pub(crate) bytes: usize,
 }
 
-impl Amount {
+impl Size {
     /// Whether `other` fits into this.
     #[inline]
     pub(crate) fn covers(self, other: Self) -> bool {
@@ -16,7 +16,7 @@ impl Amount {
     }
 }
 
-impl Add for Amount {
+impl Add for Size {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -24,7 +24,7 @@ impl Add for Amount {
     }
 }
 
-impl AddAssign for Amount {
+impl AddAssign for Size {
     #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
@@ -32,7 +32,7 @@ impl AddAssign for Amount {
 }
 
 /// Never less than nothing.
-impl Sub for Amount {
+impl Sub for Size {
     type Output = Self;
 
     #[inline]
@@ -44,7 +44,7 @@ impl Sub for Amount {
     }
 }
 
-impl SubAssign for Amount {
+impl SubAssign for Size {
     #[inline]
     fn sub_assign(&mut self, other: Self) {
         *self = *self - other;
