@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::chunk_pool::CHUNK_BYTES;
 use super::queue::Queue;
-use super::stock::CHUNK_BYTES;
 use super::{Batch, Buffer, Place, Size};
 use crate::config::SpoolSync;
 use crate::spool::{Adopted, Sealed, Spool};
@@ -78,7 +78,7 @@ impl Keeper {
         }
         self.next_retry = now + RETRY_EVERY;
         // Our own files may be what fills the disk.
-        let wanted = lock(&buffer.queue).stock.give_up_twins();
+        let wanted = lock(&buffer.queue).pool.release_unused();
         buffer.remove_leftovers(spool);
         // The very thing that failed is tried again, if there is still a need for it.
         let has_more = lock(&buffer.queue).find_to_seal(IN_MEMORY).is_some();
@@ -87,7 +87,7 @@ impl Keeper {
         if let Some(twins) = twins {
             tracing::info!("the spool works again");
             let mut queue = lock(&buffer.queue);
-            twins.into_iter().for_each(|twin| queue.stock.equip(twin));
+            twins.into_iter().for_each(|twin| queue.pool.add_segment(twin));
             buffer.tell(&queue);
             buffer.signal(&mut queue);
         }
@@ -155,16 +155,16 @@ impl Buffer {
     /// Calls the keeper if there is something to do.
     pub(super) fn call_keeper(&self, queue: &mut Queue) {
         let Some(spool) = self.spool.as_ref().filter(|_| !queue.wants_keeper) else { return };
-        let lacks_chunks = queue.stock.missing() > 0 && queue.room_for_files(spool) > 0;
+        let lacks_chunks = queue.pool.missing() > 0 && queue.room_for_files(spool) > 0;
         let has_more = || queue.find_to_seal(IN_MEMORY).is_some();
-        if !queue.stock.leftovers.is_empty() || lacks_chunks || has_more() {
+        if !queue.pool.leftovers.is_empty() || lacks_chunks || has_more() {
             queue.wants_keeper = true;
             self.kept.notify_all();
         }
     }
 
     fn remove_leftovers(&self, spool: &Spool) {
-        let leftovers = std::mem::take(&mut lock(&self.queue).stock.leftovers);
+        let leftovers = std::mem::take(&mut lock(&self.queue).pool.leftovers);
         let makes_room = !leftovers.twins.is_empty();
         for twin in leftovers.twins {
             spool.discard_twin(twin);
@@ -182,12 +182,12 @@ impl Buffer {
     fn prepare_chunks(&self, spool: &Spool) {
         loop {
             let queue = lock(&self.queue);
-            if queue.stock.missing() == 0 || queue.room_for_files(spool) == 0 {
+            if queue.pool.missing() == 0 || queue.room_for_files(spool) == 0 {
                 return;
             }
             drop(queue);
             let Some(twin) = spool.twin(CHUNK_BYTES) else { return };
-            lock(&self.queue).stock.equip(twin);
+            lock(&self.queue).pool.add_segment(twin);
         }
     }
 
@@ -209,8 +209,8 @@ impl Buffer {
             }
         };
         let (chunks, held) = batch.set_stored(stored);
-        queue.stock.recycle_list(chunks);
-        queue.stock.release(held);
+        queue.pool.recycle_list(chunks);
+        queue.pool.release(held);
         queue.waiting.put_back(batch, Place::Back);
         self.signal(&mut queue);
         true
@@ -230,7 +230,7 @@ impl Buffer {
         let mut queue = lock(&self.queue);
         queue.correct(batch.order, was, batch.size());
         if batch.size() == Size::default() {
-            queue.stock.recycle_batch(batch);
+            queue.pool.recycle_batch(batch);
             self.call_keeper(&mut queue);
             self.tell(&queue);
             return None;
@@ -243,7 +243,7 @@ impl Buffer {
         let Some(spool) = &self.spool else { return };
         let _nothing_is_made = lock(&self.keeping);
         // Each file that goes makes room for the next.
-        lock(&self.queue).stock.clear();
+        lock(&self.queue).pool.clear();
         while self.seal_to_disk(spool, 0) {
             self.remove_leftovers(spool);
         }
@@ -251,9 +251,9 @@ impl Buffer {
             let mut queue = lock(&self.queue);
             for shard in &self.shards {
                 let twins = lock(&shard.0).take_twins();
-                queue.stock.leftovers.twins.extend(twins);
+                queue.pool.leftovers.twins.extend(twins);
             }
-            queue.stock.clear();
+            queue.pool.clear();
         }
         if spool.is_synced() {
             self.sync_and_reuse(spool);
@@ -264,13 +264,13 @@ impl Buffer {
 
     /// Has all that was written survive a loss of power; then files are used again whose lines were copied to others.
     fn sync_and_reuse(&self, spool: &Spool) {
-        let retired = std::mem::take(&mut lock(&self.queue).stock.retired);
+        let retired = std::mem::take(&mut lock(&self.queue).pool.retired);
         let is_synced = spool.sync();
-        let stock = &mut lock(&self.queue).stock;
+        let pool = &mut lock(&self.queue).pool;
         if is_synced {
-            stock.reuse(retired);
+            pool.reuse(retired);
         } else {
-            stock.retired.extend(retired);
+            pool.retired.extend(retired);
         }
     }
 

@@ -6,12 +6,12 @@
 
 mod batch;
 mod chunk;
+mod chunk_pool;
 mod flush;
 mod keeper;
 mod queue;
 mod shard;
 mod size;
-mod stock;
 mod waiting;
 
 pub(crate) use batch::Batch;
@@ -33,7 +33,7 @@ use queue::Queue;
 use shard::Shard;
 
 /// How many databases of a shard get chunks of full size, and keep them.
-const WARM_DATABASES: usize = 4;
+const FULL_CHUNK_DATABASES: usize = 4;
 
 /// A sender with nothing to do does not look more often than this.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
@@ -246,9 +246,9 @@ impl Buffer {
             if queue.lacks_file(needed) {
                 return false;
             }
-            let capacity = queue.chunk_capacity(open.databases() < WARM_DATABASES);
+            let capacity = queue.chunk_capacity(open.databases() < FULL_CHUNK_DATABASES);
             let database = queue.database(line.database);
-            let chunk = queue.stock.chunk(capacity, line.len, &database, line.precision);
+            let chunk = queue.pool.chunk(capacity, line.len, &database, line.precision);
             if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
                 let is_empty = full.lines() == 0;
                 let mut emptied = if is_empty {
@@ -256,8 +256,8 @@ impl Buffer {
                 } else {
                     queue.gather(&database, line.precision, full)
                 };
-                emptied.iter_mut().for_each(|chunk| queue.stock.retire(chunk));
-                queue.stock.recycle(emptied);
+                emptied.iter_mut().for_each(|chunk| queue.pool.retire(chunk));
+                queue.pool.recycle(emptied);
             }
             self.call_keeper(queue);
         }
@@ -308,12 +308,13 @@ impl Buffer {
     /// Gathers what is open in the shards and seals it into batches.
     fn seal(&self, queue: &mut Queue) {
         for shard in &self.shards {
-            let released = lock(&shard.0).collect(WARM_DATABASES, |database, precision, chunk| {
-                let mut copied = queue.gather(database, precision, chunk)?;
-                queue.stock.renew(&mut copied, database, precision);
-                Some(copied)
-            });
-            queue.stock.recycle(released);
+            let released =
+                lock(&shard.0).collect(FULL_CHUNK_DATABASES, |database, precision, chunk| {
+                    let mut copied = queue.gather(database, precision, chunk)?;
+                    queue.pool.renew(&mut copied, database, precision);
+                    Some(copied)
+                });
+            queue.pool.recycle(released);
         }
         if queue.seal() {
             self.tell(queue);
@@ -373,7 +374,7 @@ impl Buffer {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
         let mut queue = lock(&self.queue);
         queue.settle(batch.order, batch.size(), outcome);
-        queue.stock.recycle_batch(batch);
+        queue.pool.recycle_batch(batch);
         self.call_keeper(&mut queue);
         self.tell(&queue);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chunk::Chunk;
+use super::chunk_pool::{CHUNK_BYTES, ChunkPool, SMALL_CHUNK_BYTES};
 use super::keeper::IN_MEMORY;
-use super::stock::{CHUNK_BYTES, COLD_CHUNK_BYTES, Stock};
 use super::waiting::{Place, Waiting};
 use super::{Batch, Limits, Size};
 use crate::config::Precision;
@@ -81,7 +81,7 @@ pub(super) struct Queue {
     pub(super) waiting: Waiting,
     /// What files take that are being written for batches.
     pub(super) sealing: usize,
-    pub(super) stock: Stock,
+    pub(super) stock: ChunkPool,
     /// Set while there is something to do for who may wait for the disk, and not yet said.
     pub(super) wants_keeper: bool,
     newest: Order,
@@ -108,7 +108,7 @@ impl Queue {
             gathering: HashMap::new(),
             waiting: Waiting::default(),
             sealing: 0,
-            stock: Stock::new(spool, spool_bytes),
+            stock: ChunkPool::new(spool, spool_bytes),
             wants_keeper: false,
             newest: Order::default(),
             undecided: BTreeMap::new(),
@@ -120,9 +120,9 @@ impl Queue {
     /// What the bounds still allow: those of the spool, or while there is none that works those of the buffer.
     pub(super) fn room(&self) -> Size {
         let used = self.granted + self.sealed;
-        match &self.stock.spool {
+        match &self.pool.spool {
             Some(spool) if !spool.is_failing() => {
-                let bytes = self.room_for_files(spool) + self.stock.ready() * CHUNK_BYTES;
+                let bytes = self.room_for_files(spool) + self.pool.ready() * CHUNK_BYTES;
                 Size { lines: bytes / OVERHEAD, bytes }
             }
             Some(_) => self.limits.buffer - (used - self.waiting.on_disk()),
@@ -154,9 +154,9 @@ impl Queue {
 
     /// Whether a line is within the bounds that goes into another chunk.
     pub(super) fn takes(&self, needed: Size) -> bool {
-        match &self.stock.spool {
+        match &self.pool.spool {
             Some(spool) if !spool.is_failing() => {
-                needed.bytes <= CHUNK_BYTES && self.stock.ready() > 0
+                needed.bytes <= CHUNK_BYTES && self.pool.ready() > 0
                     || self.room_for_files(spool) >= needed.bytes.max(OVERHEAD)
             }
             _ => self.room().covers(needed),
@@ -165,22 +165,22 @@ impl Queue {
 
     /// Whether the spool's bound has no room for another chunk's file.
     pub(super) fn lacks_file(&self, needed: Size) -> bool {
-        let has_disk = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        let has_disk = self.pool.spool.as_ref().is_some_and(|spool| !spool.is_failing());
         has_disk && !self.takes(needed)
     }
 
     /// The capacity of another chunk: small for a database that is one of many, if there is room for its file.
-    pub(super) fn chunk_capacity(&self, is_warm: bool) -> usize {
-        let has_file = self.stock.spool.as_ref().is_none_or(|spool| {
-            self.stock.has_cold() || self.room_for_files(spool) > 0 || spool.is_failing()
+    pub(super) fn chunk_capacity(&self, is_full_size: bool) -> usize {
+        let has_file = self.pool.spool.as_ref().is_none_or(|spool| {
+            self.pool.has_small() || self.room_for_files(spool) > 0 || spool.is_failing()
         });
-        if is_warm || !has_file { CHUNK_BYTES } else { COLD_CHUNK_BYTES }
+        if is_full_size || !has_file { CHUNK_BYTES } else { SMALL_CHUNK_BYTES }
     }
 
     /// Where the oldest batch is that is to be written to disk, if there is more in memory than so many bytes. What has
     /// files of its own already may stay there, if the bound leaves no room for another.
     pub(super) fn find_to_seal(&self, beyond: usize) -> Option<usize> {
-        let room = self.room_on_disk(self.stock.spool.as_ref()?);
+        let room = self.room_on_disk(self.pool.spool.as_ref()?);
         let has_room = |batch: &Batch| Spool::sealed_capacity(batch.lines(), batch.len()) <= room;
         self.waiting.find_beyond(beyond, |batch| !batch.is_spooled() || has_room(batch))
     }
@@ -251,7 +251,7 @@ impl Queue {
                 last.push_chunk(chunk)
             }
             _ => {
-                let mut batch = Batch::with_storage(database.clone(), precision, self.stock.list());
+                let mut batch = Batch::with_storage(database.clone(), precision, self.pool.list());
                 let back = batch.push_chunk(chunk);
                 batches.push(batch);
                 back
@@ -275,7 +275,7 @@ impl Queue {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.books.sampled_out += lines as u64;
-                self.stock.recycle_batch(batch);
+                self.pool.recycle_batch(batch);
                 continue;
             }
             self.sealed += batch.size();
@@ -311,13 +311,13 @@ impl Queue {
         let mut kept = 0;
         for index in 0..chunks.len() {
             if let Some(mut copied) = waiting.push_chunk(std::mem::take(&mut chunks[index])) {
-                self.stock.retire(&mut copied);
+                self.pool.retire(&mut copied);
                 chunks[kept] = copied;
                 kept += 1;
             }
         }
         chunks.truncate(kept);
-        self.stock.recycle_list(chunks);
+        self.pool.recycle_list(chunks);
         None
     }
 
@@ -327,7 +327,7 @@ impl Queue {
         most_bytes: usize,
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
-        let is_readable = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
+        let is_readable = self.pool.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
         let batch = self.waiting.take(is_readable, is_open)?;
         if batch.is_on_disk() { Some(batch) } else { self.cut(batch, most_bytes) }
     }
@@ -346,7 +346,7 @@ impl Queue {
     /// Puts back a batch, or a part of one. What can wait on disk does.
     pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
         let chunks = batch.unload();
-        self.stock.recycle(chunks);
+        self.pool.recycle(chunks);
         self.waiting.put_back(batch, place);
     }
 
@@ -387,7 +387,7 @@ impl Queue {
         while !self.takes(needed) {
             if let Some(oldest) = self.waiting.take_oldest_on_disk() {
                 let (order, size) = (oldest.order, oldest.size());
-                self.stock.recycle_batch(oldest);
+                self.pool.recycle_batch(oldest);
                 self.dropped(order, size);
                 continue;
             }
@@ -396,10 +396,10 @@ impl Queue {
             let (dropped, emptied) = oldest.drop_first_line();
             if oldest.lines() == 0 {
                 if let Some(emptied) = self.waiting.due.pop_front() {
-                    self.stock.recycle_batch(emptied);
+                    self.pool.recycle_batch(emptied);
                 }
             }
-            self.stock.recycle(emptied);
+            self.pool.recycle(emptied);
             self.dropped(order, dropped);
         }
         true

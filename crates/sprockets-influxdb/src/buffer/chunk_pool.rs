@@ -13,7 +13,7 @@ use crate::spool::{Spool, Stored, Twin};
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The size of the chunks of databases that are one of many.
-pub(super) const COLD_CHUNK_BYTES: usize = 4 * 1024;
+pub(super) const SMALL_CHUNK_BYTES: usize = 4 * 1024;
 
 /// Unused chunks that are kept: at most 4 MiB.
 pub(super) const SPARE_CHUNKS: usize = 64;
@@ -26,13 +26,13 @@ const SPARE_CHUNKS_WITH_TWINS: usize = 128;
 const SPARE_LISTS: usize = 8;
 
 /// Chunks that are made before they are needed, at first.
-const READY: usize = 4;
+const MIN_READY: usize = 4;
 
-pub(super) struct Stock {
+pub(super) struct ChunkPool {
     pub(super) spool: Option<Arc<Spool>>,
     spare: Vec<Chunk>,
     /// Small ones, with a spool.
-    spare_cold: Vec<Chunk>,
+    spare_small: Vec<Chunk>,
     /// Empty lists of chunks, so that a new batch need not allocate one.
     spare_lists: Vec<Vec<Chunk>>,
     pub(super) leftovers: Leftovers,
@@ -57,21 +57,21 @@ impl Leftovers {
     }
 }
 
-impl Stock {
+impl ChunkPool {
     /// `spool_bytes` is the most that the spool may have on disk.
     pub(super) fn new(spool: Option<Arc<Spool>>, spool_bytes: usize) -> Self {
         let most = match spool {
-            Some(_) => (spool_bytes / CHUNK_BYTES / 8).clamp(READY, SPARE_CHUNKS_WITH_TWINS),
+            Some(_) => (spool_bytes / CHUNK_BYTES / 8).clamp(MIN_READY, SPARE_CHUNKS_WITH_TWINS),
             None => SPARE_CHUNKS,
         };
         Self {
             spool,
             spare: Vec::new(),
-            spare_cold: Vec::new(),
+            spare_small: Vec::new(),
             spare_lists: Vec::new(),
             leftovers: Leftovers::default(),
             retired: Vec::new(),
-            wanted: READY,
+            wanted: MIN_READY,
             most,
         }
     }
@@ -87,7 +87,7 @@ impl Stock {
         let capacity = capacity.max(needed);
         let spare = match capacity {
             CHUNK_BYTES => self.take_spare(),
-            COLD_CHUNK_BYTES => self.spare_cold.pop(),
+            SMALL_CHUNK_BYTES => self.spare_small.pop(),
             _ => None,
         };
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
@@ -128,12 +128,12 @@ impl Stock {
     pub(super) fn reuse(&mut self, twins: Vec<Twin>) {
         for mut twin in twins {
             twin.clear();
-            self.equip(twin);
+            self.add_segment(twin);
         }
     }
 
     /// Has a twin ready, in a chunk that has none, if there is one: there are only so many.
-    pub(super) fn equip(&mut self, twin: Twin) {
+    pub(super) fn add_segment(&mut self, twin: Twin) {
         if let Some(chunk) = self.spare.iter_mut().find(|chunk| !chunk.has_twin()) {
             chunk.set_twin(twin);
         } else if self.spare.len() < self.most {
@@ -159,11 +159,11 @@ impl Stock {
     }
 
     /// Gives up twins that are not in use. Returns how many are to be ready from here on.
-    pub(super) fn give_up_twins(&mut self) -> usize {
-        let cold = self.spare_cold.drain(..).filter_map(|mut chunk| chunk.take_twin());
-        self.leftovers.twins.extend(cold);
+    pub(super) fn release_unused(&mut self) -> usize {
+        let small = self.spare_small.drain(..).filter_map(|mut chunk| chunk.take_twin());
+        self.leftovers.twins.extend(small);
         self.leftovers.twins.extend(self.spare.iter_mut().filter_map(Chunk::take_twin));
-        self.wanted = self.wanted.min(READY);
+        self.wanted = self.wanted.min(MIN_READY);
         self.wanted
     }
 
@@ -172,8 +172,8 @@ impl Stock {
         self.spare.iter().filter(|chunk| chunk.has_twin()).count()
     }
 
-    pub(super) fn has_cold(&self) -> bool {
-        !self.spare_cold.is_empty()
+    pub(super) fn has_small(&self) -> bool {
+        !self.spare_small.is_empty()
     }
 
     /// How many chunks with twins are missing.
@@ -188,9 +188,11 @@ impl Stock {
             let has_twin = chunk.has_twin();
             match chunk.capacity() {
                 CHUNK_BYTES if self.spare.len() < self.most => self.spare.push(chunk),
-                CHUNK_BYTES => chunk.take_twin().into_iter().for_each(|twin| self.equip(twin)),
-                COLD_CHUNK_BYTES if has_twin && self.spare_cold.len() < self.most => {
-                    self.spare_cold.push(chunk);
+                CHUNK_BYTES => {
+                    chunk.take_twin().into_iter().for_each(|twin| self.add_segment(twin))
+                }
+                SMALL_CHUNK_BYTES if has_twin && self.spare_small.len() < self.most => {
+                    self.spare_small.push(chunk);
                 }
                 _ => self.leftovers.twins.extend(chunk.take_twin()),
             }
@@ -232,7 +234,7 @@ impl Stock {
     /// Gives up what is kept for later, as there is no later.
     pub(super) fn clear(&mut self) {
         (self.wanted, self.most) = (0, 0);
-        for mut chunk in self.spare.drain(..).chain(self.spare_cold.drain(..)) {
+        for mut chunk in self.spare.drain(..).chain(self.spare_small.drain(..)) {
             self.leftovers.twins.extend(chunk.take_twin());
         }
     }
