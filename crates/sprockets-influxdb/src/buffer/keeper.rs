@@ -204,14 +204,14 @@ impl Buffer {
             Sealed::TooLong | Sealed::Failed => {
                 batch.stays = matches!(stored, Sealed::TooLong);
                 let has_more = batch.stays;
-                queue.waiting.due.push_front(batch);
+                queue.ready.due.push_front(batch);
                 return has_more;
             }
         };
         let (chunks, held) = batch.set_stored(stored);
         queue.pool.recycle_list(chunks);
         queue.pool.release(held);
-        queue.waiting.put_back(batch, Place::Back);
+        queue.ready.put_back(batch, Place::Back);
         self.signal(&mut queue);
         true
     }
@@ -221,7 +221,7 @@ impl Buffer {
     pub(crate) fn load(&self, mut batch: Batch, most_bytes: usize) -> Option<Batch> {
         let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
         let Some(loaded) = spool.load(batch.stored()?) else {
-            lock(&self.queue).waiting.put_back(batch, Place::Back);
+            lock(&self.queue).ready.put_back(batch, Place::Back);
             self.wake_keeper();
             return None;
         };

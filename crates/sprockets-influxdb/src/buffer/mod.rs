@@ -10,15 +10,15 @@ mod chunk_pool;
 mod flush;
 mod keeper;
 mod queue;
+mod ready_queue;
 mod shard;
 mod size;
-mod waiting;
 
 pub(crate) use batch::Batch;
 pub(crate) use keeper::Keeper;
 pub(crate) use queue::{Door, Order, Outcome};
+pub(crate) use ready_queue::Place;
 pub(crate) use size::Size;
-pub(crate) use waiting::Place;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -474,7 +474,7 @@ impl Buffer {
             ..Stats::default()
         };
         let mut unused = Size::default();
-        let mut unspooled = queue.waiting.unspooled();
+        let mut unspooled = queue.ready.unspooled();
         for open in shards {
             unspooled += open.unspooled();
             stats.added += open.tally.added;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::chunk::Chunk;
 use super::chunk_pool::{CHUNK_BYTES, ChunkPool, SMALL_CHUNK_BYTES};
 use super::keeper::IN_MEMORY;
-use super::waiting::{Place, Waiting};
+use super::ready_queue::{Place, ReadyQueue};
 use super::{Batch, Limits, Size};
 use crate::config::Precision;
 use crate::spool::{OVERHEAD, Spool};
@@ -78,7 +78,7 @@ pub(super) struct Queue {
     /// What is open is due now, whatever its age.
     pub(super) submit: bool,
     gathering: HashMap<Arc<str>, Vec<Batch>>,
-    pub(super) waiting: Waiting,
+    pub(super) ready: ReadyQueue,
     /// What files take that are being written for batches.
     pub(super) sealing: usize,
     pub(super) stock: ChunkPool,
@@ -106,7 +106,7 @@ impl Queue {
             first_open: None,
             submit: false,
             gathering: HashMap::new(),
-            waiting: Waiting::default(),
+            ready: ReadyQueue::default(),
             sealing: 0,
             stock: ChunkPool::new(spool, spool_bytes),
             wants_keeper: false,
@@ -125,7 +125,7 @@ impl Queue {
                 let bytes = self.room_for_files(spool) + self.pool.ready() * CHUNK_BYTES;
                 Size { lines: bytes / OVERHEAD, bytes }
             }
-            Some(_) => self.limits.buffer - (used - self.waiting.on_disk()),
+            Some(_) => self.limits.buffer - (used - self.ready.on_disk()),
             None => self.limits.buffer - used,
         }
     }
@@ -147,7 +147,7 @@ impl Queue {
     fn room_on_disk(&self, spool: &Spool) -> usize {
         let most = self.limits.spool_bytes as u64;
         let others = spool.used_by_others().min(most);
-        let on_disk = self.waiting.on_disk();
+        let on_disk = self.ready.on_disk();
         let own = spool.twin_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines + self.sealing;
         ((most - others) as usize).saturating_sub(own)
     }
@@ -182,13 +182,13 @@ impl Queue {
     pub(super) fn find_to_seal(&self, beyond: usize) -> Option<usize> {
         let room = self.room_on_disk(self.pool.spool.as_ref()?);
         let has_room = |batch: &Batch| Spool::sealed_capacity(batch.lines(), batch.len()) <= room;
-        self.waiting.find_beyond(beyond, |batch| !batch.is_spooled() || has_room(batch))
+        self.ready.find_beyond(beyond, |batch| !batch.is_spooled() || has_room(batch))
     }
 
     /// Takes that batch; with what its file takes, which counts as [`sealing`](Self::sealing) from here on.
     pub(super) fn take_to_seal(&mut self, beyond: usize) -> Option<(Batch, usize)> {
         let index = self.find_to_seal(beyond)?;
-        let batch = self.waiting.due.remove(index)?;
+        let batch = self.ready.due.remove(index)?;
         let file = Spool::sealed_capacity(batch.lines(), batch.len());
         self.sealing += file;
         Some((batch, file))
@@ -283,7 +283,7 @@ impl Queue {
                 self.newest = Order(self.newest.0 + 1);
                 self.undecided.insert(self.newest, lines);
                 batch.order = self.newest;
-                self.waiting.due.push_back(batch);
+                self.ready.due.push_back(batch);
             }
         }
         self.granted = Size::default();
@@ -297,7 +297,7 @@ impl Queue {
     fn merge(&mut self, batch: Batch) -> Option<Batch> {
         let limit = self.limits.batch;
         let flushed = self.flushes.iter().map(|flush| flush.last).max();
-        let waiting = self.waiting.due.iter_mut().rev().take(16).find(|waiting| {
+        let waiting = self.ready.due.iter_mut().rev().take(16).find(|waiting| {
             waiting.database() == batch.database()
                 && waiting.precision() == batch.precision()
                 && waiting.trials.requests == 0
@@ -328,7 +328,7 @@ impl Queue {
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
         let is_readable = self.pool.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
-        let batch = self.waiting.take(is_readable, is_open)?;
+        let batch = self.ready.take(is_readable, is_open)?;
         if batch.is_on_disk() { Some(batch) } else { self.cut(batch, most_bytes) }
     }
 
@@ -338,7 +338,7 @@ impl Queue {
         let mut parts = batch.split_to(Size { bytes, ..self.limits.batch });
         let rest = parts.split_off(1.min(parts.len()));
         for part in rest.into_iter().rev() {
-            self.waiting.put_back(part, Place::Front);
+            self.ready.put_back(part, Place::Front);
         }
         parts.pop()
     }
@@ -347,7 +347,7 @@ impl Queue {
     pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
         let chunks = batch.unload();
         self.pool.recycle(chunks);
-        self.waiting.put_back(batch, place);
+        self.ready.put_back(batch, place);
     }
 
     /// Enters in the books what a process that is no more has left.
@@ -355,7 +355,7 @@ impl Queue {
         batch.order = Order::OTHERS;
         self.books.recovered += batch.lines() as u64;
         self.sealed += batch.size();
-        self.waiting.put_back(batch, Place::Back);
+        self.ready.put_back(batch, Place::Back);
     }
 
     /// Enters in the books that a batch from disk has other lines than its file had.
@@ -385,17 +385,17 @@ impl Queue {
     /// cannot be.
     pub(super) fn drop_oldest(&mut self, needed: Size) -> bool {
         while !self.takes(needed) {
-            if let Some(oldest) = self.waiting.take_oldest_on_disk() {
+            if let Some(oldest) = self.ready.take_oldest_on_disk() {
                 let (order, size) = (oldest.order, oldest.size());
                 self.pool.recycle_batch(oldest);
                 self.dropped(order, size);
                 continue;
             }
-            let Some(oldest) = self.waiting.oldest() else { return false };
+            let Some(oldest) = self.ready.oldest() else { return false };
             let order = oldest.order;
             let (dropped, emptied) = oldest.drop_first_line();
             if oldest.lines() == 0 {
-                if let Some(emptied) = self.waiting.due.pop_front() {
+                if let Some(emptied) = self.ready.due.pop_front() {
                     self.pool.recycle_batch(emptied);
                 }
             }

@@ -13,7 +13,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 const BACKLOG_AT_ONCE: usize = 2;
 
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct ReadyQueue {
     pub(super) due: VecDeque<Batch>,
     pub(super) backlog: VecDeque<Batch>,
     /// What the backlog has, all of it on disk.
@@ -29,7 +29,7 @@ pub(crate) enum Place {
     Back,
 }
 
-impl Waiting {
+impl ReadyQueue {
     /// Takes the first batch of a database that `is_open`.
     pub(super) fn take(
         &mut self,
