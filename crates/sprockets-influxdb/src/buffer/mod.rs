@@ -8,17 +8,17 @@ mod batch;
 mod chunk;
 mod chunk_pool;
 mod flush;
-mod keeper;
 mod queue;
 mod ready_queue;
 mod shard;
 mod size;
+mod spool_worker;
 
 pub(crate) use batch::Batch;
-pub(crate) use keeper::Keeper;
 pub(crate) use queue::{Door, Order, Outcome};
 pub(crate) use ready_queue::Place;
 pub(crate) use size::Size;
+pub(crate) use spool_worker::SpoolWorker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,10 +69,10 @@ pub(crate) struct Buffer {
     work: Condvar,
     /// Tells those who wait for room or for a flush that something was decided.
     decided: Condvar,
-    /// Tells the keeper of the spool that there is something to do.
-    kept: Condvar,
-    /// Held by the keeper while it does something, and at the end of all: what it makes then, nobody would remove.
-    keeping: Mutex<()>,
+    /// Tells the spool worker of the spool that there is something to do.
+    spool_work: Condvar,
+    /// Held by the spool worker while it does something, and at the end of all: what it makes then, nobody would remove.
+    disk_work: Mutex<()>,
     spool: Option<Arc<Spool>>,
     clock: Clock,
 }
@@ -111,8 +111,8 @@ impl Buffer {
             has_drops: AtomicBool::new(false),
             work: Condvar::new(),
             decided: Condvar::new(),
-            kept: Condvar::new(),
-            keeping: Mutex::new(()),
+            spool_work: Condvar::new(),
+            disk_work: Mutex::new(()),
             spool,
             clock,
         };
@@ -259,7 +259,7 @@ impl Buffer {
                 emptied.iter_mut().for_each(|chunk| queue.pool.retire(chunk));
                 queue.pool.recycle(emptied);
             }
-            self.call_keeper(queue);
+            self.call_spool_worker(queue);
         }
         let pushed = open.push(line);
         drop(open);
@@ -319,7 +319,7 @@ impl Buffer {
         if queue.seal() {
             self.tell(queue);
         }
-        self.call_keeper(queue);
+        self.call_spool_worker(queue);
         self.signal(queue);
     }
 
@@ -375,7 +375,7 @@ impl Buffer {
         let mut queue = lock(&self.queue);
         queue.settle(batch.order, batch.size(), outcome);
         queue.pool.recycle_batch(batch);
-        self.call_keeper(&mut queue);
+        self.call_spool_worker(&mut queue);
         self.tell(&queue);
     }
 

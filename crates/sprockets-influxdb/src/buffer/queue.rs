@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::chunk::Chunk;
 use super::chunk_pool::{CHUNK_BYTES, ChunkPool, SMALL_CHUNK_BYTES};
-use super::keeper::IN_MEMORY;
 use super::ready_queue::{Place, ReadyQueue};
+use super::spool_worker::IN_MEMORY;
 use super::{Batch, Limits, Size};
 use crate::config::Precision;
 use crate::spool::{OVERHEAD, Spool};
@@ -81,9 +81,9 @@ pub(super) struct Queue {
     pub(super) ready: ReadyQueue,
     /// What files take that are being written for batches.
     pub(super) sealing: usize,
-    pub(super) stock: ChunkPool,
+    pub(super) pool: ChunkPool,
     /// Set while there is something to do for who may wait for the disk, and not yet said.
-    pub(super) wants_keeper: bool,
+    pub(super) worker_called: bool,
     newest: Order,
     undecided: BTreeMap<Order, usize>,
     flushes: Vec<Flush>,
@@ -108,8 +108,8 @@ impl Queue {
             gathering: HashMap::new(),
             ready: ReadyQueue::default(),
             sealing: 0,
-            stock: ChunkPool::new(spool, spool_bytes),
-            wants_keeper: false,
+            pool: ChunkPool::new(spool, spool_bytes),
+            worker_called: false,
             newest: Order::default(),
             undecided: BTreeMap::new(),
             flushes: Vec::new(),
@@ -133,7 +133,7 @@ impl Queue {
     /// What files may take that are made for lines to come.
     pub(super) fn room_for_files(&self, spool: &Spool) -> usize {
         let batch = self.limits.batch;
-        // Who adds and the keeper may each be about to make one.
+        // Who adds and the spool worker may each be about to make one.
         let mut kept_free = 2 * Spool::twin_capacity(CHUNK_BYTES);
         // Where batches move to files of their own, each is there twice for a moment.
         if self.limits.spool_bytes > IN_MEMORY {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Sender, Step};
-use crate::buffer::{Buffer, Keeper};
+use crate::buffer::{Buffer, SpoolWorker};
 use crate::clock::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 use crate::sys;
@@ -28,8 +28,8 @@ struct State {
     resting: usize,
     listener: Listener,
     most: usize,
-    /// Whether there is a thread that keeps the spool.
-    has_keeper: bool,
+    /// Whether there is a worker for the spool.
+    has_spool_worker: bool,
     stopped: bool,
 }
 
@@ -52,17 +52,19 @@ impl Threads {
         most: usize,
     ) -> Arc<Self> {
         let (running, resting, listener) = (0, 0, Listener::None);
-        let (has_keeper, stopped) = (false, false);
-        let state = Mutex::new(State { running, resting, listener, most, has_keeper, stopped });
+        let (has_spool_worker, stopped) = (false, false);
+        let state =
+            Mutex::new(State { running, resting, listener, most, has_spool_worker, stopped });
         Arc::new(Self { sender, buffer, clock, state, called: Condvar::new() })
     }
 
     /// Sees to it that a thread listens, unless all that there may be are at work.
     pub(crate) fn ensure_listener(self: &Arc<Self>) {
         let mut state = lock(&self.state);
-        if self.buffer.has_spool() && !state.has_keeper && !state.stopped {
+        if self.buffer.has_spool() && !state.has_spool_worker && !state.stopped {
             let threads = self.clone();
-            state.has_keeper = sys::spawn("influxdb-spool", move || threads.keep()).is_ok();
+            state.has_spool_worker =
+                sys::spawn("influxdb-spool", move || threads.run_spool_worker()).is_ok();
         }
         if state.listener != Listener::None {
             return;
@@ -114,15 +116,15 @@ impl Threads {
 
     fn wake(&self) {
         self.buffer.wake();
-        self.buffer.wake_keeper();
+        self.buffer.wake_spool_worker();
         self.called.notify_all();
     }
 
-    fn keep(self: Arc<Self>) {
-        let mut keeper = Keeper::default();
+    fn run_spool_worker(self: Arc<Self>) {
+        let mut worker = SpoolWorker::default();
         while !lock(&self.state).stopped {
-            let next = keeper.step(&self.buffer);
-            self.buffer.await_keeping(next);
+            let next = worker.step(&self.buffer);
+            self.buffer.await_spool_work(next);
         }
     }
 

@@ -165,7 +165,7 @@ fn a_recovery_that_is_ended_at_any_moment_costs_nothing() {
 fn recover_partly(world: &mut World) {
     let found = world.promises.lock().unwrap().accepted.clone();
     while world.buffer.stats().recovered < found.len() as u64 {
-        world.keeper.step(&world.buffer);
+        world.worker.step(&world.buffer);
     }
     // What was recovered is as good as what was added before.
     if world.level != SpoolSync::Process {

@@ -27,7 +27,7 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) spool: Arc<Spool>,
     pub(super) buffer: Buffer,
-    pub(super) keeper: Keeper,
+    pub(super) worker: SpoolWorker,
     pub(super) promises: Arc<Mutex<Promises>>,
     pub(super) at_crash: Arc<Mutex<Promises>>,
     added: usize,
@@ -39,8 +39,8 @@ impl World {
         let spool = Arc::new(Spool::on(Arc::new(disk.clone()), Path::new(ROOT), level));
         let buffer = Buffer::new(limits, Door::Open, Some(spool.clone()), clock.clone());
         let (promises, at_crash) = <(Arc<Mutex<Promises>>, Arc<Mutex<Promises>>)>::default();
-        let keeper = Keeper::default();
-        Self { disk, level, clock, spool, buffer, keeper, promises, at_crash, added: 0 }
+        let worker = SpoolWorker::default();
+        Self { disk, level, clock, spool, buffer, worker, promises, at_crash, added: 0 }
     }
 
     /// Has the disk crash at that operation.
@@ -82,12 +82,12 @@ impl World {
         self.buffer.end_flush(flush);
     }
 
-    /// A second later, which is when the keeper syncs.
+    /// A second later, which is when the worker syncs.
     pub(super) fn keep(&mut self) {
         let now = self.clock.now() + Duration::from_secs(1);
         self.clock.advance_to(now);
         let before = self.promises.lock().unwrap().accepted.clone();
-        self.keeper.step(&self.buffer);
+        self.worker.step(&self.buffer);
         if self.level != SpoolSync::Process && !self.spool.is_failing() {
             self.promises.lock().unwrap().synced.extend(before);
         }
@@ -134,7 +134,7 @@ impl World {
         let mut drained = BTreeSet::new();
         let mut steps = 0;
         loop {
-            let next = self.keeper.step(&self.buffer);
+            let next = self.worker.step(&self.buffer);
             self.submit();
             let before = drained.len();
             while let Some(batch) = self.buffer.take(usize::MAX, |_| true) {

@@ -29,7 +29,7 @@ fn run(world: &mut World) {
         world.clock.advance_to(number as u32 * PACE);
         world.add_line("db", &format!("m f=1 {number}"));
         if world.clock.now() >= next {
-            next = world.keeper.step(&world.buffer);
+            next = world.worker.step(&world.buffer);
         }
         if number % FLUSH_EVERY == 0 {
             world.flush();

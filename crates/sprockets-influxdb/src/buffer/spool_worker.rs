@@ -24,18 +24,18 @@ const FILES_AT_ONCE: usize = 16;
 
 /// Keeps the spool of one buffer.
 #[derive(Debug, Default)]
-pub(crate) struct Keeper {
+pub(crate) struct SpoolWorker {
     next_sync: Duration,
     next_retry: Duration,
     next_look: Duration,
     adopted: Option<Adopted>,
 }
 
-impl Keeper {
+impl SpoolWorker {
     /// Does what there is to do. Returns when to come again, if not called before.
     pub(crate) fn step(&mut self, buffer: &Buffer) -> Duration {
         let Some(spool) = &buffer.spool else { return Duration::MAX };
-        let _not_at_the_end = lock(&buffer.keeping);
+        let _not_at_the_end = lock(&buffer.disk_work);
         let now = buffer.clock.now();
         if let Some(failure) = spool.take_failure() {
             tracing::warn!("{failure}; measurements wait in memory only, until it works again");
@@ -134,32 +134,32 @@ impl Buffer {
         self.spool.is_some()
     }
 
-    /// Waits until there is something to do for the keeper, or until a time.
-    pub(crate) fn await_keeping(&self, until: Duration) {
+    /// Waits until there is something to do for the spool worker, or until a time.
+    pub(crate) fn await_spool_work(&self, until: Duration) {
         let mut queue = lock(&self.queue);
-        while !std::mem::take(&mut queue.wants_keeper) {
+        while !std::mem::take(&mut queue.worker_called) {
             let left = until.saturating_sub(self.clock.now());
             if left.is_zero() {
                 return;
             }
-            queue = wait(&self.kept, queue, Some(left));
+            queue = wait(&self.spool_work, queue, Some(left));
         }
     }
 
-    /// Wakes the keeper, whether or not there is something to do.
-    pub(crate) fn wake_keeper(&self) {
-        lock(&self.queue).wants_keeper = true;
-        self.kept.notify_all();
+    /// Wakes the spool worker, whether or not there is something to do.
+    pub(crate) fn wake_spool_worker(&self) {
+        lock(&self.queue).worker_called = true;
+        self.spool_work.notify_all();
     }
 
-    /// Calls the keeper if there is something to do.
-    pub(super) fn call_keeper(&self, queue: &mut Queue) {
-        let Some(spool) = self.spool.as_ref().filter(|_| !queue.wants_keeper) else { return };
+    /// Calls the spool worker if there is something to do.
+    pub(super) fn call_spool_worker(&self, queue: &mut Queue) {
+        let Some(spool) = self.spool.as_ref().filter(|_| !queue.worker_called) else { return };
         let lacks_chunks = queue.pool.missing() > 0 && queue.room_for_files(spool) > 0;
         let has_more = || queue.find_to_seal(IN_MEMORY).is_some();
         if !queue.pool.leftovers.is_empty() || lacks_chunks || has_more() {
-            queue.wants_keeper = true;
-            self.kept.notify_all();
+            queue.worker_called = true;
+            self.spool_work.notify_all();
         }
     }
 
@@ -222,7 +222,7 @@ impl Buffer {
         let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
         let Some(loaded) = spool.load(batch.stored()?) else {
             lock(&self.queue).ready.put_back(batch, Place::Back);
-            self.wake_keeper();
+            self.wake_spool_worker();
             return None;
         };
         let was = batch.size();
@@ -231,7 +231,7 @@ impl Buffer {
         queue.correct(batch.order, was, batch.size());
         if batch.size() == Size::default() {
             queue.pool.recycle_batch(batch);
-            self.call_keeper(&mut queue);
+            self.call_spool_worker(&mut queue);
             self.tell(&queue);
             return None;
         }
@@ -241,7 +241,7 @@ impl Buffer {
     /// Has all that waits on disk, for the end of the process; what is recorded from here on is not.
     pub(crate) fn stow(&self) {
         let Some(spool) = &self.spool else { return };
-        let _nothing_is_made = lock(&self.keeping);
+        let _nothing_is_made = lock(&self.disk_work);
         // Each file that goes makes room for the next.
         lock(&self.queue).pool.clear();
         while self.seal_to_disk(spool, 0) {
