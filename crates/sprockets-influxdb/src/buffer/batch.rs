@@ -6,7 +6,7 @@ use super::chunk::Chunk;
 use super::{Order, Size};
 use crate::config::Precision;
 use crate::lines::{lines, lines_with_ends};
-use crate::spool::{Stored, Twin};
+use crate::spool::{Segment, Stored};
 use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Whole lines for one database, in pieces, and how its delivery went so far.
@@ -17,7 +17,7 @@ pub(crate) struct Batch {
     /// None while its lines are on disk only.
     chunks: Vec<Chunk>,
     size: Size,
-    /// What has its lines on disk beside the twins of its chunks.
+    /// What has its lines on disk beside the segments of its chunks.
     held: Option<Arc<Held>>,
     /// Whether there is a file that has exactly its lines.
     is_stored: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Batch {
 /// Files with the lines of a batch, or of a batch that it is a part of: not done with before all parts are.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    pub(super) twins: Vec<Twin>,
+    pub(super) segments: Vec<Segment>,
     pub(super) stored: Option<Stored>,
     pub(super) above: Option<Arc<Held>>,
 }
@@ -162,7 +162,7 @@ impl Batch {
 
     /// Whether its lines are on disk, too.
     pub(super) fn is_spooled(&self) -> bool {
-        self.held.is_some() || self.chunks.iter().all(Chunk::has_twin)
+        self.held.is_some() || self.chunks.iter().all(Chunk::has_segment)
     }
 
     /// Whether it takes in the lines of others: one that has files of its own does not.
@@ -273,10 +273,10 @@ impl Batch {
             bytes.push(b'\n');
             *lines += 1;
         }
-        let twins: Vec<_> = self.chunks.iter_mut().filter_map(Chunk::take_twin).collect();
-        if !twins.is_empty() {
+        let segments: Vec<_> = self.chunks.iter_mut().filter_map(Chunk::take_segment).collect();
+        if !segments.is_empty() {
             let above = self.held.take();
-            self.held = Some(Arc::new(Held { twins, stored: None, above }));
+            self.held = Some(Arc::new(Held { segments, stored: None, above }));
         }
         let [chosen, others] = parts.map(|(bytes, lines)| {
             let mut part = Self::new(self.database.clone(), self.precision);

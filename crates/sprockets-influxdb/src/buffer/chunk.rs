@@ -2,7 +2,7 @@
 
 use crate::config::Precision;
 use crate::lines::{line_end, lines_with_ends};
-use crate::spool::Twin;
+use crate::spool::Segment;
 
 /// Whole lines, each with its line feed. Never grows beyond the capacity that it was made with: writing a
 /// line never moves the others.
@@ -12,7 +12,7 @@ pub(crate) struct Chunk {
     /// Where the first line starts: those before it were dropped as the oldest.
     start: usize,
     lines: usize,
-    twin: Option<Twin>,
+    segment: Option<Segment>,
 }
 
 impl Chunk {
@@ -29,7 +29,7 @@ impl Chunk {
     #[inline]
     pub(crate) fn fits(&self, lines: usize, bytes: usize) -> bool {
         self.bytes.capacity() - self.bytes.len() >= bytes
-            && self.twin.as_ref().is_none_or(|twin| twin.fits(lines, bytes))
+            && self.segment.as_ref().is_none_or(|segment| segment.fits(lines, bytes))
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -45,23 +45,24 @@ impl Chunk {
         &self.bytes[self.start..]
     }
 
-    pub(crate) fn has_twin(&self) -> bool {
-        self.twin.is_some()
+    pub(crate) fn has_segment(&self) -> bool {
+        self.segment.is_some()
     }
 
     /// Has lines written to a file as well from now on.
-    pub(crate) fn set_twin(&mut self, twin: Twin) {
-        self.twin = Some(twin);
+    pub(crate) fn set_segment(&mut self, segment: Segment) {
+        self.segment = Some(segment);
     }
 
-    pub(crate) fn take_twin(&mut self) -> Option<Twin> {
-        self.twin.take()
+    pub(crate) fn take_segment(&mut self) -> Option<Segment> {
+        self.segment.take()
     }
 
-    /// Makes an empty chunk ready for lines of that kind. Gives back a twin that cannot be.
-    pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> Option<Twin> {
-        let is_ready = self.twin.as_mut().is_none_or(|twin| twin.begin(database, precision));
-        if is_ready { None } else { self.twin.take() }
+    /// Makes an empty chunk ready for lines of that kind. Gives back a segment that cannot be.
+    pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> Option<Segment> {
+        let is_ready =
+            self.segment.as_mut().is_none_or(|segment| segment.begin(database, precision));
+        if is_ready { None } else { self.segment.take() }
     }
 
     /// Appends one line that `write` appends to the bytes. The caller has seen to the room.
@@ -70,22 +71,22 @@ impl Chunk {
         let start = self.bytes.len();
         write(&mut self.bytes);
         self.lines += 1;
-        if let Some(twin) = &mut self.twin {
-            twin.append(&self.bytes[start..]);
+        if let Some(segment) = &mut self.segment {
+            segment.append(&self.bytes[start..]);
         }
     }
 
     /// Whether it can take in all lines of another. One that is on disk is not copied to where they would not be.
     pub(crate) fn takes_in(&self, other: &Self) -> bool {
-        self.fits(other.lines, other.bytes().len()) && (self.has_twin() || !other.has_twin())
+        self.fits(other.lines, other.bytes().len()) && (self.has_segment() || !other.has_segment())
     }
 
     /// Appends a copy of whole lines. The caller has seen to the room.
     pub(crate) fn append(&mut self, bytes: &[u8], lines: usize) {
         self.bytes.extend_from_slice(bytes);
         self.lines += lines;
-        if let Some(twin) = &mut self.twin {
-            lines_with_ends(bytes).for_each(|line| twin.append(line));
+        if let Some(segment) = &mut self.segment {
+            lines_with_ends(bytes).for_each(|line| segment.append(line));
         }
     }
 
@@ -101,8 +102,8 @@ impl Chunk {
         self.bytes.clear();
         self.start = 0;
         self.lines = 0;
-        if let Some(twin) = &mut self.twin {
-            twin.clear();
+        if let Some(segment) = &mut self.segment {
+            segment.clear();
         }
     }
 }

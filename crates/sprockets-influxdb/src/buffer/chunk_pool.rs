@@ -1,4 +1,4 @@
-//! Storage that is not in use: chunks to be used again, with a spool each with the mapped file that is its twin; and files
+//! Storage that is not in use: chunks to be used again, with a spool each with the mapped file that is its segment; and files
 //! that are done with, until somebody who may wait for the disk removes them.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::batch::{Batch, Held};
 use super::chunk::Chunk;
 use crate::config::Precision;
-use crate::spool::{Spool, Stored, Twin};
+use crate::spool::{Segment, Spool, Stored};
 
 /// Chunks of this size are used again. It is a compromise: small enough that many databases and threads cost little,
 /// large enough that asking for the next one is rare.
@@ -20,7 +20,7 @@ pub(super) const SPARE_CHUNKS: usize = 64;
 
 /// As many of each size with a spool: making a file takes hundreds of times as long as using one again. At most 8 MiB in
 /// memory, and as much on disk; less where the spool may have little.
-const SPARE_CHUNKS_WITH_TWINS: usize = 128;
+const SPARE_CHUNKS_WITH_SEGMENTS: usize = 128;
 
 /// Unused lists of chunks that are kept.
 const SPARE_LISTS: usize = 8;
@@ -37,8 +37,8 @@ pub(super) struct ChunkPool {
     spare_lists: Vec<Vec<Chunk>>,
     pub(super) leftovers: Leftovers,
     /// Files whose lines were copied to others that are not synced yet.
-    pub(super) retired: Vec<Twin>,
-    /// How many chunks with twins are to be ready.
+    pub(super) retired: Vec<Segment>,
+    /// How many chunks with segments are to be ready.
     wanted: usize,
     /// How many chunks are kept at all.
     most: usize,
@@ -47,13 +47,13 @@ pub(super) struct ChunkPool {
 /// Files that are done with.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    pub(super) twins: Vec<Twin>,
+    pub(super) segments: Vec<Segment>,
     pub(super) stored: Vec<Stored>,
 }
 
 impl Leftovers {
     pub(super) fn is_empty(&self) -> bool {
-        self.twins.is_empty() && self.stored.is_empty()
+        self.segments.is_empty() && self.stored.is_empty()
     }
 }
 
@@ -61,7 +61,7 @@ impl ChunkPool {
     /// `spool_bytes` is the most that the spool may have on disk.
     pub(super) fn new(spool: Option<Arc<Spool>>, spool_bytes: usize) -> Self {
         let most = match spool {
-            Some(_) => (spool_bytes / CHUNK_BYTES / 8).clamp(MIN_READY, SPARE_CHUNKS_WITH_TWINS),
+            Some(_) => (spool_bytes / CHUNK_BYTES / 8).clamp(MIN_READY, SPARE_CHUNKS_WITH_SEGMENTS),
             None => SPARE_CHUNKS,
         };
         Self {
@@ -92,91 +92,91 @@ impl ChunkPool {
         };
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
         let Some(spool) = &self.spool else { return chunk };
-        if !chunk.has_twin() {
+        if !chunk.has_segment() {
             if capacity == CHUNK_BYTES {
                 self.wanted = (2 * self.wanted).min(SPARE_CHUNKS).min(self.most);
             }
-            if let Some(twin) = spool.twin(capacity) {
-                chunk.set_twin(twin);
+            if let Some(segment) = spool.segment(capacity) {
+                chunk.set_segment(segment);
             }
         }
-        self.leftovers.twins.extend(chunk.begin(database, precision));
+        self.leftovers.segments.extend(chunk.begin(database, precision));
         if !chunk.fits(1, needed) {
-            self.leftovers.twins.extend(chunk.take_twin());
+            self.leftovers.segments.extend(chunk.take_segment());
         }
         chunk
     }
 
-    /// One with a twin, if there is any.
+    /// One with a segment, if there is any.
     fn take_spare(&mut self) -> Option<Chunk> {
         if self.spool.is_none() {
             return self.spare.pop();
         }
-        let index = self.spare.iter().rposition(Chunk::has_twin);
+        let index = self.spare.iter().rposition(Chunk::has_segment);
         index.or(self.spare.len().checked_sub(1)).map(|index| self.spare.swap_remove(index))
     }
 
-    /// Where twins survive a loss of power, keeps that of a chunk whose lines were copied as it is, until the copy does,
+    /// Where segments survive a loss of power, keeps that of a chunk whose lines were copied as it is, until the copy does,
     /// too.
     pub(super) fn retire(&mut self, chunk: &mut Chunk) {
         if self.spool.as_ref().is_some_and(|spool| spool.is_synced()) {
-            self.retired.extend(chunk.take_twin());
+            self.retired.extend(chunk.take_segment());
         }
     }
 
-    /// Uses twins again that were retired, after a sync.
-    pub(super) fn reuse(&mut self, twins: Vec<Twin>) {
-        for mut twin in twins {
-            twin.clear();
-            self.add_segment(twin);
+    /// Uses segments again that were retired, after a sync.
+    pub(super) fn reuse(&mut self, segments: Vec<Segment>) {
+        for mut segment in segments {
+            segment.clear();
+            self.add_segment(segment);
         }
     }
 
-    /// Has a twin ready, in a chunk that has none, if there is one: there are only so many.
-    pub(super) fn add_segment(&mut self, twin: Twin) {
-        if let Some(chunk) = self.spare.iter_mut().find(|chunk| !chunk.has_twin()) {
-            chunk.set_twin(twin);
+    /// Has a segment ready, in a chunk that has none, if there is one: there are only so many.
+    pub(super) fn add_segment(&mut self, segment: Segment) {
+        if let Some(chunk) = self.spare.iter_mut().find(|chunk| !chunk.has_segment()) {
+            chunk.set_segment(segment);
         } else if self.spare.len() < self.most {
             let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
-            chunk.set_twin(twin);
+            chunk.set_segment(segment);
             self.spare.push(chunk);
         } else {
-            self.leftovers.twins.push(twin);
+            self.leftovers.segments.push(segment);
         }
     }
 
-    /// Empties a chunk whose lines were copied, for others of their kind; with a twin, if there is one.
+    /// Empties a chunk whose lines were copied, for others of their kind; with a segment, if there is one.
     pub(super) fn renew(&mut self, chunk: &mut Chunk, database: &str, precision: Precision) {
-        let had_twin = chunk.has_twin();
+        let had_segment = chunk.has_segment();
         self.retire(chunk);
-        if had_twin && !chunk.has_twin() {
+        if had_segment && !chunk.has_segment() {
             let spare = self.take_spare();
             let copied = std::mem::replace(chunk, spare.unwrap_or_default());
             self.recycle([copied]);
         }
         chunk.clear();
-        self.leftovers.twins.extend(chunk.begin(database, precision));
+        self.leftovers.segments.extend(chunk.begin(database, precision));
     }
 
-    /// Gives up twins that are not in use. Returns how many are to be ready from here on.
+    /// Gives up segments that are not in use. Returns how many are to be ready from here on.
     pub(super) fn release_unused(&mut self) -> usize {
-        let small = self.spare_small.drain(..).filter_map(|mut chunk| chunk.take_twin());
-        self.leftovers.twins.extend(small);
-        self.leftovers.twins.extend(self.spare.iter_mut().filter_map(Chunk::take_twin));
+        let small = self.spare_small.drain(..).filter_map(|mut chunk| chunk.take_segment());
+        self.leftovers.segments.extend(small);
+        self.leftovers.segments.extend(self.spare.iter_mut().filter_map(Chunk::take_segment));
         self.wanted = self.wanted.min(MIN_READY);
         self.wanted
     }
 
-    /// How many chunks with twins are there.
+    /// How many chunks with segments are there.
     pub(super) fn ready(&self) -> usize {
-        self.spare.iter().filter(|chunk| chunk.has_twin()).count()
+        self.spare.iter().filter(|chunk| chunk.has_segment()).count()
     }
 
     pub(super) fn has_small(&self) -> bool {
         !self.spare_small.is_empty()
     }
 
-    /// How many chunks with twins are missing.
+    /// How many chunks with segments are missing.
     pub(super) fn missing(&self) -> usize {
         let works = self.spool.as_ref().is_some_and(|spool| !spool.is_failing());
         if works { self.wanted.saturating_sub(self.ready()) } else { 0 }
@@ -185,16 +185,16 @@ impl ChunkPool {
     pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
         for mut chunk in chunks {
             chunk.clear();
-            let has_twin = chunk.has_twin();
+            let has_segment = chunk.has_segment();
             match chunk.capacity() {
                 CHUNK_BYTES if self.spare.len() < self.most => self.spare.push(chunk),
                 CHUNK_BYTES => {
-                    chunk.take_twin().into_iter().for_each(|twin| self.add_segment(twin))
+                    chunk.take_segment().into_iter().for_each(|segment| self.add_segment(segment))
                 }
-                SMALL_CHUNK_BYTES if has_twin && self.spare_small.len() < self.most => {
+                SMALL_CHUNK_BYTES if has_segment && self.spare_small.len() < self.most => {
                     self.spare_small.push(chunk);
                 }
-                _ => self.leftovers.twins.extend(chunk.take_twin()),
+                _ => self.leftovers.segments.extend(chunk.take_segment()),
             }
         }
     }
@@ -217,9 +217,9 @@ impl ChunkPool {
     pub(super) fn release(&mut self, held: Option<Arc<Held>>) {
         let mut next = held;
         while let Some(held) = next.take().and_then(Arc::into_inner) {
-            for mut twin in held.twins {
-                twin.clear();
-                self.leftovers.twins.push(twin);
+            for mut segment in held.segments {
+                segment.clear();
+                self.leftovers.segments.push(segment);
             }
             self.leftovers.stored.extend(held.stored);
             next = held.above;
@@ -235,7 +235,7 @@ impl ChunkPool {
     pub(super) fn clear(&mut self) {
         (self.wanted, self.most) = (0, 0);
         for mut chunk in self.spare.drain(..).chain(self.spare_small.drain(..)) {
-            self.leftovers.twins.extend(chunk.take_twin());
+            self.leftovers.segments.extend(chunk.take_segment());
         }
     }
 }

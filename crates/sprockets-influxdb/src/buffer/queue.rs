@@ -134,7 +134,7 @@ impl Queue {
     pub(super) fn room_for_files(&self, spool: &Spool) -> usize {
         let batch = self.limits.batch;
         // Who adds and the spool worker may each be about to make one.
-        let mut kept_free = 2 * Spool::twin_capacity(CHUNK_BYTES);
+        let mut kept_free = 2 * Spool::segment_capacity(CHUNK_BYTES);
         // Where batches move to files of their own, each is there twice for a moment.
         if self.limits.spool_bytes > IN_MEMORY {
             let file = Spool::sealed_capacity(batch.lines, batch.bytes);
@@ -148,7 +148,7 @@ impl Queue {
         let most = self.limits.spool_bytes as u64;
         let others = spool.used_by_others().min(most);
         let on_disk = self.ready.on_disk();
-        let own = spool.twin_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines + self.sealing;
+        let own = spool.segment_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines + self.sealing;
         ((most - others) as usize).saturating_sub(own)
     }
 

@@ -8,7 +8,7 @@ use std::thread;
 use super::chunk::Chunk;
 use super::{Incoming, Size};
 use crate::config::Precision;
-use crate::spool::Twin;
+use crate::spool::Segment;
 use crate::stats::{DropReason, Dropped};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, per_process, per_thread};
@@ -115,12 +115,12 @@ impl Open {
     /// Lines here that are in memory only.
     pub(super) fn unspooled(&self) -> usize {
         let chunks = self.chunks.iter().map(|open| &open.chunk);
-        chunks.filter(|chunk| !chunk.has_twin()).map(Chunk::lines).sum()
+        chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum()
     }
 
     /// Takes what is open away from its files, which are done with: nothing more is to be written.
-    pub(super) fn take_twins(&mut self) -> Vec<Twin> {
-        self.chunks.iter_mut().filter_map(|open| open.chunk.take_twin()).collect()
+    pub(super) fn take_segments(&mut self) -> Vec<Segment> {
+        self.chunks.iter_mut().filter_map(|open| open.chunk.take_segment()).collect()
     }
 
     /// How many databases have a chunk here.

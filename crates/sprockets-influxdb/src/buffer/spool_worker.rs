@@ -83,11 +83,11 @@ impl SpoolWorker {
         // The very thing that failed is tried again, if there is still a need for it.
         let has_more = lock(&buffer.queue).find_to_seal(IN_MEMORY).is_some();
         let works = !has_more || buffer.seal_to_disk(spool, IN_MEMORY);
-        let twins = if works { spool.retry(CHUNK_BYTES, wanted) } else { None };
-        if let Some(twins) = twins {
+        let segments = if works { spool.retry(CHUNK_BYTES, wanted) } else { None };
+        if let Some(segments) = segments {
             tracing::info!("the spool works again");
             let mut queue = lock(&buffer.queue);
-            twins.into_iter().for_each(|twin| queue.pool.add_segment(twin));
+            segments.into_iter().for_each(|segment| queue.pool.add_segment(segment));
             buffer.tell(&queue);
             buffer.signal(&mut queue);
         }
@@ -165,9 +165,9 @@ impl Buffer {
 
     fn remove_leftovers(&self, spool: &Spool) {
         let leftovers = std::mem::take(&mut lock(&self.queue).pool.leftovers);
-        let makes_room = !leftovers.twins.is_empty();
-        for twin in leftovers.twins {
-            spool.discard_twin(twin);
+        let makes_room = !leftovers.segments.is_empty();
+        for segment in leftovers.segments {
+            spool.discard_segment(segment);
         }
         if makes_room {
             self.tell(&lock(&self.queue));
@@ -186,8 +186,8 @@ impl Buffer {
                 return;
             }
             drop(queue);
-            let Some(twin) = spool.twin(CHUNK_BYTES) else { return };
-            lock(&self.queue).pool.add_segment(twin);
+            let Some(segment) = spool.segment(CHUNK_BYTES) else { return };
+            lock(&self.queue).pool.add_segment(segment);
         }
     }
 
@@ -250,8 +250,8 @@ impl Buffer {
         {
             let mut queue = lock(&self.queue);
             for shard in &self.shards {
-                let twins = lock(&shard.0).take_twins();
-                queue.pool.leftovers.twins.extend(twins);
+                let segments = lock(&shard.0).take_segments();
+                queue.pool.leftovers.segments.extend(segments);
             }
             queue.pool.clear();
         }

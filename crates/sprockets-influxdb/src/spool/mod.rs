@@ -1,9 +1,9 @@
 //! The spool: what waits for the server, on disk, so that it outlives the process.
 //!
-//! Lines that are in memory have twins (`twin`) in mapped files, at the cost of a copy. What waits for long is sealed
+//! Lines that are in memory have segments (`segment`) in mapped files, at the cost of a copy. What waits for long is sealed
 //! (`format`) into files of its own, and out of memory. Each process writes to a slot (`slot`) of its own, and takes over
 //! those of processes that are no more. Whatever the disk does, nothing here fails for the application: without a disk
-//! that works there are no twins, and lines wait in memory only.
+//! that works there are no segments, and lines wait in memory only.
 //!
 //! ```text
 //! <spool>/slots/      what waits
@@ -19,15 +19,15 @@ mod inspect;
 mod quarantine;
 mod recovery;
 mod refused;
+mod segment;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod slot;
-mod twin;
 
 pub use inspect::{Content, Directory, FileInfo, FileKind, SlotInfo};
 pub(crate) use recovery::Adopted;
 pub use refused::{QuarantineEntry, QuarantineFile, QuarantineTaken};
-pub(crate) use twin::Twin;
+pub(crate) use segment::Segment;
 
 use std::collections::HashMap;
 use std::io;
@@ -64,7 +64,7 @@ pub(crate) struct Spool {
     own: Mutex<Own>,
     /// One sync at a time: each returns when all before it is on disk, also what another was about.
     syncing: Mutex<()>,
-    /// Of each twin, whether it was written to since it was synced, where that is done.
+    /// Of each segment, whether it was written to since it was synced, where that is done.
     written: Mutex<HashMap<PathBuf, Arc<AtomicBool>>>,
     /// Set while the disk does not do what it is asked to: then it is not asked by the application's threads.
     is_failing: AtomicBool,
@@ -73,7 +73,7 @@ pub(crate) struct Spool {
     /// Names that have to be synced before they survive a loss of power.
     has_new_names: AtomicBool,
     used_by_others: AtomicU64,
-    twin_bytes: AtomicUsize,
+    segment_bytes: AtomicUsize,
     search: recovery::Search,
 }
 
@@ -153,7 +153,7 @@ impl Spool {
             is_unreadable: AtomicBool::new(false),
             has_new_names: AtomicBool::new(false),
             used_by_others: AtomicU64::new(0),
-            twin_bytes: AtomicUsize::new(0),
+            segment_bytes: AtomicUsize::new(0),
             search: recovery::Search::default(),
         }
     }
@@ -176,29 +176,29 @@ impl Spool {
     }
 
     /// A file for so many bytes of lines in memory. `None` while the disk does not work; why, [`take_failure`](Self::take_failure) tells.
-    pub(crate) fn twin(&self, bytes: usize) -> Option<Twin> {
+    pub(crate) fn segment(&self, bytes: usize) -> Option<Segment> {
         if self.is_failing() {
             return None;
         }
-        self.new_twin(bytes).map_err(|error| self.fail("be written to", &error)).ok()
+        self.new_segment(bytes).map_err(|error| self.fail("be written to", &error)).ok()
     }
 
-    fn new_twin(&self, bytes: usize) -> io::Result<Twin> {
-        let capacity = Self::twin_capacity(bytes);
+    fn new_segment(&self, bytes: usize) -> io::Result<Segment> {
+        let capacity = Self::segment_capacity(bytes);
         let slot = self.slot()?;
         let path = slot.open_path();
         let map = self.disk.map_new(&path, capacity)?;
-        self.twin_bytes.fetch_add(capacity, Ordering::Relaxed);
+        self.segment_bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
         let is_written = self.is_synced().then(|| Arc::new(AtomicBool::new(true)));
         if let Some(is_written) = &is_written {
             lock(&self.written).insert(path.clone(), is_written.clone());
         }
-        Ok(Twin::new(map, path, slot, is_written))
+        Ok(Segment::new(map, path, slot, is_written))
     }
 
     /// What the file takes that has so many bytes of lines in memory.
-    pub(crate) fn twin_capacity(bytes: usize) -> usize {
+    pub(crate) fn segment_capacity(bytes: usize) -> usize {
         (bytes + bytes / 8 + 2 * MOST_HEADER_BYTES).next_multiple_of(4096)
     }
 
@@ -207,17 +207,17 @@ impl Spool {
         bytes + lines * MARK + 4 * MOST_HEADER_BYTES
     }
 
-    /// Removes the file of a twin that is not used again.
-    pub(crate) fn discard_twin(&self, twin: Twin) {
+    /// Removes the file of a segment that is not used again.
+    pub(crate) fn discard_segment(&self, segment: Segment) {
         // One that stays is found by the next process, which delivers what is in it once more: that harms nobody.
-        lock(&self.written).remove(twin.path());
-        let _ = self.disk.remove(twin.path());
-        self.twin_bytes.fetch_sub(twin.capacity(), Ordering::Relaxed);
+        lock(&self.written).remove(segment.path());
+        let _ = self.disk.remove(segment.path());
+        self.segment_bytes.fetch_sub(segment.capacity(), Ordering::Relaxed);
     }
 
-    /// What the files of twins take, whether or not there are lines in them.
-    pub(crate) fn twin_bytes(&self) -> usize {
-        self.twin_bytes.load(Ordering::Relaxed)
+    /// What the files of segments take, whether or not there are lines in them.
+    pub(crate) fn segment_bytes(&self) -> usize {
+        self.segment_bytes.load(Ordering::Relaxed)
     }
 
     /// Writes lines to a file, sealed. Each line has its line feed.
@@ -409,23 +409,23 @@ impl Spool {
         Ok(())
     }
 
-    /// Tries whether a disk that was failing does again all that is asked of it. Returns so many twins if it does.
-    pub(crate) fn retry(&self, bytes: usize, count: usize) -> Option<Vec<Twin>> {
+    /// Tries whether a disk that was failing does again all that is asked of it. Returns so many segments if it does.
+    pub(crate) fn retry(&self, bytes: usize, count: usize) -> Option<Vec<Segment>> {
         self.forget_gone_slot();
         self.is_unreadable.store(false, Ordering::Relaxed);
-        let mut twins = Vec::new();
+        let mut segments = Vec::new();
         let mut works = Ok(());
-        while works.is_ok() && twins.len() < count {
-            works = self.new_twin(bytes).map(|twin| twins.push(twin));
+        while works.is_ok() && segments.len() < count {
+            works = self.new_segment(bytes).map(|segment| segments.push(segment));
         }
         if works.is_ok() && self.is_synced() {
             works = self.try_sync();
         }
         self.is_failing.store(works.is_err(), Ordering::Relaxed);
         if works.is_err() {
-            twins.drain(..).for_each(|twin| self.discard_twin(twin));
+            segments.drain(..).for_each(|segment| self.discard_segment(segment));
         }
-        works.is_ok().then_some(twins)
+        works.is_ok().then_some(segments)
     }
 
     /// Has a new slot made where somebody removed this process's.

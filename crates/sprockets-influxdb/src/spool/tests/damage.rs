@@ -12,7 +12,7 @@ fn golden() -> Vec<(String, Vec<u8>, Vec<String>)> {
     let used = text(&["open1", "open2", "open3"]);
     let again = text(&["again1", "again2"]);
     let stored = text(&["sealed1", "sealed2", "sealed3"]);
-    let (mut open, mut recycled) = (spool.twin(1_000).unwrap(), spool.twin(1_000).unwrap());
+    let (mut open, mut recycled) = (spool.segment(1_000).unwrap(), spool.segment(1_000).unwrap());
     assert!(open.begin("db", Precision::Seconds) && recycled.begin("db", Precision::Seconds));
     used.iter().for_each(|line| open.append(format!("{line}\n").as_bytes()));
     for n in 0..6 {

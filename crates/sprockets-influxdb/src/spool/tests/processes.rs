@@ -33,12 +33,12 @@ fn a_new_slot_is_had_although_others_look_for_slots_to_take_over() {
         }
         for _ in 0..300 {
             let spool = spool(root.path());
-            let twin = spool.twin(1_000);
+            let segment = spool.segment(1_000);
             let failure = spool.take_failure();
-            let path = twin.as_ref().map(|twin| twin.path().clone());
+            let path = segment.as_ref().map(|segment| segment.path().clone());
             is_over.fetch_or(path.is_none_or(|path| !path.exists()), Ordering::Relaxed);
             assert!(!is_over.load(Ordering::Relaxed), "{failure:?}");
-            twin.into_iter().for_each(|twin| spool.discard_twin(twin));
+            segment.into_iter().for_each(|segment| spool.discard_segment(segment));
         }
         is_over.store(true, Ordering::Relaxed);
     });

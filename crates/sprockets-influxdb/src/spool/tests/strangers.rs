@@ -62,5 +62,5 @@ fn a_lock_or_a_slot_that_is_none_stops_nobody() {
     fs::write(root.path().join("slots/2-00000000"), "no directory").unwrap();
     std::os::unix::fs::symlink("/", root.path().join("slots/3-00000000")).unwrap();
     let lines = recover(root.path()).lines;
-    assert!(lines.is_empty() && spool(root.path()).twin(1_000).is_some());
+    assert!(lines.is_empty() && spool(root.path()).segment(1_000).is_some());
 }

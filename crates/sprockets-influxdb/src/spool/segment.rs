@@ -12,7 +12,7 @@ use super::slot::Slot;
 use crate::config::Precision;
 
 #[derive(Debug)]
-pub(crate) struct Twin {
+pub(crate) struct Segment {
     map: Map,
     path: PathBuf,
     /// Locked for as long as one of its files is in use.
@@ -25,7 +25,7 @@ pub(crate) struct Twin {
     is_written: Option<Arc<AtomicBool>>,
 }
 
-impl Twin {
+impl Segment {
     pub(super) fn new(
         mut map: Map,
         path: PathBuf,
