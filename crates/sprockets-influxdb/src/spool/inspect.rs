@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::disk::{Disk, EntryKind, Files};
 use super::format::{self, Contents, Unreadable};
-use super::refused::QuarantineFile;
+use super::quarantine::QuarantineFile;
 use super::slot::{self, Form};
 use super::{MOST_FILE_BYTES, slot::LOCK};
 use crate::config::Precision;

@@ -18,15 +18,14 @@ pub(crate) mod fuzzing;
 mod inspect;
 mod quarantine;
 mod recovery;
-mod refused;
 mod segment;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod slot;
 
 pub use inspect::{Content, Directory, FileInfo, FileKind, SlotInfo};
+pub use quarantine::{QuarantineClaim, QuarantineEntry, QuarantineFile};
 pub(crate) use recovery::Adopted;
-pub use refused::{QuarantineEntry, QuarantineFile, QuarantineTaken};
 pub(crate) use segment::Segment;
 
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::disk::{Disk, EntryKind};
+use super::super::disk::{Disk, EntryKind};
 use crate::config::Precision;
 use crate::sync::{Mutex, lock};
 
@@ -36,7 +36,7 @@ struct Current {
 }
 
 impl Quarantine {
-    pub(super) fn new(disk: Arc<dyn Disk>, directory: PathBuf, most_bytes: u64) -> Self {
+    pub(in crate::spool) fn new(disk: Arc<dyn Disk>, directory: PathBuf, most_bytes: u64) -> Self {
         Self { disk, directory, most_bytes, current: Mutex::default() }
     }
 
@@ -104,7 +104,7 @@ pub(super) fn write_entry(
     line: &[u8],
     reason: &str,
 ) {
-    let database = super::format::encoded(database);
+    let database = super::super::format::encoded(database);
     let reason: String = reason
         .chars()
         .take(REASON_CHARACTERS)

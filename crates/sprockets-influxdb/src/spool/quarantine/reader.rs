@@ -8,8 +8,9 @@ use std::time::SystemTime;
 
 use percent_encoding::percent_decode_str;
 
-use super::disk::{Disk, Entry, EntryKind, Files};
-use super::{MOST_FILE_BYTES, quarantine};
+use super::super::MOST_FILE_BYTES;
+use super::super::disk::{Disk, Entry, EntryKind, Files};
+use super::writer;
 use crate::config::Precision;
 use crate::lines::line_end;
 use crate::sys::FileLock;
@@ -46,7 +47,7 @@ pub struct QuarantineEntry {
 
 /// A file of the quarantine that nobody else takes lines out of for as long as this is there.
 #[derive(Debug)]
-pub struct QuarantineTaken {
+pub struct QuarantineClaim {
     path: PathBuf,
     /// As much of it as was read: a process that had it open may have appended since.
     bytes: usize,
@@ -55,7 +56,7 @@ pub struct QuarantineTaken {
 }
 
 impl QuarantineFile {
-    pub(super) fn is_one(entry: &Entry) -> bool {
+    pub(in crate::spool) fn is_one(entry: &Entry) -> bool {
         entry.kind == EntryKind::File && entry.name.ends_with(".lp")
     }
 
@@ -88,7 +89,7 @@ impl QuarantineFile {
     /// # Errors
     ///
     /// One that cannot be read, or renamed.
-    pub fn take(&self) -> io::Result<Option<QuarantineTaken>> {
+    pub fn claim(&self) -> io::Result<Option<QuarantineClaim>> {
         let path = taken_path(&self.path);
         if path != self.path {
             match fs::rename(&self.path, &path) {
@@ -107,7 +108,7 @@ impl QuarantineFile {
             bytes => bytes?,
         };
         let (entries, bytes) = (entries(&bytes), bytes.len());
-        Ok(Some(QuarantineTaken { path, bytes, entries, _lock: lock }))
+        Ok(Some(QuarantineClaim { path, bytes, entries, _lock: lock }))
     }
 
     /// Removes it, with the lines in it.
@@ -123,7 +124,7 @@ impl QuarantineFile {
     }
 }
 
-impl QuarantineTaken {
+impl QuarantineClaim {
     /// What is in it.
     pub fn entries(&self) -> &[QuarantineEntry] {
         &self.entries
@@ -135,12 +136,12 @@ impl QuarantineTaken {
     /// # Errors
     ///
     /// A disk that cannot be written to.
-    pub fn give_back(self, left: &[QuarantineEntry]) -> io::Result<()> {
+    pub fn finish(self, left: &[QuarantineEntry]) -> io::Result<()> {
         let now = Files.read(&self.path, MOST_FILE_BYTES as u64)?;
         let mut text = Vec::new();
         for entry in left {
             let QuarantineEntry { time, database, precision, reason, line } = entry;
-            quarantine::write_entry(&mut text, time, database, *precision, line, reason);
+            writer::write_entry(&mut text, time, database, *precision, line, reason);
         }
         text.extend_from_slice(now.get(self.bytes..).unwrap_or_default());
         if text.is_empty() {
@@ -160,7 +161,7 @@ impl QuarantineTaken {
 impl QuarantineEntry {
     /// It, refused again now for that reason.
     pub fn refused_again(&self, reason: impl Into<String>) -> Self {
-        let time = quarantine::humantime(SystemTime::now());
+        let time = writer::humantime(SystemTime::now());
         Self { time, reason: reason.into(), ..self.clone() }
     }
 }
@@ -233,7 +234,7 @@ mod tests {
         let mut text = Vec::new();
         for entry in &read {
             let QuarantineEntry { time, database, precision, reason, line } = entry;
-            quarantine::write_entry(&mut text, time, database, *precision, line, reason);
+            writer::write_entry(&mut text, time, database, *precision, line, reason);
         }
         assert_eq!(String::from_utf8(text).unwrap(), FILE);
     }
@@ -244,18 +245,18 @@ mod tests {
         let path = directory.path().join("1-2.lp");
         fs::write(&path, FILE).unwrap();
         let file = QuarantineFile::at(&path).unwrap();
-        let taken = file.take().unwrap().unwrap();
+        let taken = file.claim().unwrap().unwrap();
         let taken_path = taken.path.clone();
-        assert!(file.take().unwrap().is_none() && !path.exists());
-        assert!(QuarantineFile::at(&taken_path).unwrap().take().unwrap().is_none());
+        assert!(file.claim().unwrap().is_none() && !path.exists());
+        assert!(QuarantineFile::at(&taken_path).unwrap().claim().unwrap().is_none());
         let late = "# 2026-11-23T15:04:07Z precision=ns database=db\n# late\no f=1 9\n";
         Files.append(&taken_path, late.as_bytes()).unwrap();
         let again = taken.entries()[1].refused_again("still");
-        taken.give_back(&[again]).unwrap();
+        taken.finish(&[again]).unwrap();
         let file = QuarantineFile::at(&taken_path).unwrap();
         let reasons: Vec<_> = file.read().unwrap().into_iter().map(|entry| entry.reason).collect();
         assert_eq!(reasons, ["still", "late"]);
-        file.take().unwrap().unwrap().give_back(&[]).unwrap();
+        file.claim().unwrap().unwrap().finish(&[]).unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }
