@@ -18,7 +18,7 @@ pub(crate) struct Batch {
     chunks: Vec<Chunk>,
     size: Size,
     /// What has its lines on disk beside the segments of its chunks.
-    held: Option<Arc<Held>>,
+    files: Option<Arc<SpoolFiles>>,
     /// Whether there is a file that has exactly its lines.
     is_stored: bool,
     /// No file takes its lines.
@@ -32,10 +32,10 @@ pub(crate) struct Batch {
 
 /// Files with the lines of a batch, or of a batch that it is a part of: not done with before all parts are.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct SpoolFiles {
     pub(super) segments: Vec<Segment>,
     pub(super) stored: Option<Stored>,
-    pub(super) above: Option<Arc<Held>>,
+    pub(super) parent: Option<Arc<SpoolFiles>>,
 }
 
 /// Counts the batches from disk that are on their way.
@@ -96,7 +96,7 @@ impl Batch {
             precision,
             chunks,
             size: Size::default(),
-            held: None,
+            files: None,
             is_stored: false,
             stays: false,
             turn: None,
@@ -162,17 +162,17 @@ impl Batch {
 
     /// Whether its lines are on disk, too.
     pub(super) fn is_spooled(&self) -> bool {
-        self.held.is_some() || self.chunks.iter().all(Chunk::has_segment)
+        self.files.is_some() || self.chunks.iter().all(Chunk::has_segment)
     }
 
     /// Whether it takes in the lines of others: one that has files of its own does not.
     pub(super) fn takes_in(&self) -> bool {
-        self.held.is_none()
+        self.files.is_none()
     }
 
     /// The file that has exactly its lines.
     pub(super) fn stored(&self) -> Option<&Stored> {
-        self.held.as_ref()?.stored.as_ref().filter(|_| self.is_stored)
+        self.files.as_ref()?.stored.as_ref().filter(|_| self.is_stored)
     }
 
     /// Has its lines in memory, too.
@@ -183,10 +183,10 @@ impl Batch {
     }
 
     /// Has its lines on disk only, in a file that has just been written. Returns what it had them in before.
-    pub(super) fn set_stored(&mut self, stored: Stored) -> (Vec<Chunk>, Option<Arc<Held>>) {
-        let held = Held { stored: Some(stored), ..Held::default() };
+    pub(super) fn set_stored(&mut self, stored: Stored) -> (Vec<Chunk>, Option<Arc<SpoolFiles>>) {
+        let files = SpoolFiles { stored: Some(stored), ..SpoolFiles::default() };
         self.is_stored = true;
-        (std::mem::take(&mut self.chunks), self.held.replace(Arc::new(held)))
+        (std::mem::take(&mut self.chunks), self.files.replace(Arc::new(files)))
     }
 
     /// Has its lines on disk only, if they are there. Returns what it had them in before.
@@ -219,8 +219,8 @@ impl Batch {
     }
 
     /// The storage, for use by others.
-    pub(super) fn into_storage(self) -> (Vec<Chunk>, Option<Arc<Held>>) {
-        (self.chunks, self.held)
+    pub(super) fn into_storage(self) -> (Vec<Chunk>, Option<Arc<SpoolFiles>>) {
+        (self.chunks, self.files)
     }
 
     /// In two, about half of the bytes each; the second is `None` where there is only one line.
@@ -275,15 +275,15 @@ impl Batch {
         }
         let segments: Vec<_> = self.chunks.iter_mut().filter_map(Chunk::take_segment).collect();
         if !segments.is_empty() {
-            let above = self.held.take();
-            self.held = Some(Arc::new(Held { segments, stored: None, above }));
+            let parent = self.files.take();
+            self.files = Some(Arc::new(SpoolFiles { segments, stored: None, above }));
         }
         let [chosen, others] = parts.map(|(bytes, lines)| {
             let mut part = Self::new(self.database.clone(), self.precision);
             if lines > 0 {
                 part.order = self.order;
                 part.turn = self.turn.clone();
-                part.held = self.held.clone();
+                part.files = self.files.clone();
                 part.trials = self.trials.clone();
                 part.push_chunk(Chunk::of(bytes, lines));
             }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::batch::{Batch, Held};
+use super::batch::{Batch, SpoolFiles};
 use super::chunk::Chunk;
 use crate::config::Precision;
 use crate::spool::{Segment, Spool, Stored};
@@ -201,9 +201,9 @@ impl ChunkPool {
 
     /// Keeps the storage of a batch that is done with.
     pub(super) fn recycle_batch(&mut self, batch: Batch) {
-        let (chunks, held) = batch.into_storage();
+        let (chunks, files) = batch.into_storage();
         self.recycle_list(chunks);
-        self.release(held);
+        self.release(files);
     }
 
     pub(super) fn recycle_list(&mut self, mut chunks: Vec<Chunk>) {
@@ -214,15 +214,15 @@ impl ChunkPool {
     }
 
     /// Lets go of files, which are done with when no other part of their batch needs them.
-    pub(super) fn release(&mut self, held: Option<Arc<Held>>) {
-        let mut next = held;
-        while let Some(held) = next.take().and_then(Arc::into_inner) {
-            for mut segment in held.segments {
+    pub(super) fn release(&mut self, files: Option<Arc<SpoolFiles>>) {
+        let mut next = files;
+        while let Some(files) = next.take().and_then(Arc::into_inner) {
+            for mut segment in files.segments {
                 segment.clear();
                 self.leftovers.segments.push(segment);
             }
-            self.leftovers.stored.extend(held.stored);
-            next = held.above;
+            self.leftovers.stored.extend(files.stored);
+            next = files.above;
         }
     }
 

@@ -71,7 +71,7 @@ pub(crate) struct Buffer {
     decided: Condvar,
     /// Tells the spool worker of the spool that there is something to do.
     spool_work: Condvar,
-    /// Held by the spool worker while it does something, and at the end of all: what it makes then, nobody would remove.
+    /// SpoolFiles by the spool worker while it does something, and at the end of all: what it makes then, nobody would remove.
     disk_work: Mutex<()>,
     spool: Option<Arc<Spool>>,
     clock: Clock,

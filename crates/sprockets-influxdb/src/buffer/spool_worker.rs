@@ -208,9 +208,9 @@ impl Buffer {
                 return has_more;
             }
         };
-        let (chunks, held) = batch.set_stored(stored);
+        let (chunks, files) = batch.set_stored(stored);
         queue.pool.recycle_list(chunks);
-        queue.pool.release(held);
+        queue.pool.release(files);
         queue.ready.put_back(batch, Place::Back);
         self.signal(&mut queue);
         true
@@ -239,7 +239,7 @@ impl Buffer {
     }
 
     /// Has all that waits on disk, for the end of the process; what is recorded from here on is not.
-    pub(crate) fn stow(&self) {
+    pub(crate) fn persist_pending(&self) {
         let Some(spool) = &self.spool else { return };
         let _nothing_is_made = lock(&self.disk_work);
         // Each file that goes makes room for the next.

@@ -263,7 +263,7 @@ impl Drop for Process {
             let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
             let report = self.core.shutdown(timeout);
             self.core.threads.stop();
-            self.core.buffer.stow();
+            self.core.buffer.persist_pending();
             let spooled = self.core.buffer.stats().spooled;
             if spooled > 0 {
                 tracing::warn!("{spooled} measurements wait in the spool for the next process");

@@ -126,7 +126,7 @@ impl World {
         let flush = self.buffer.begin_shutdown();
         self.flush();
         self.buffer.end_flush(flush);
-        self.buffer.stow();
+        self.buffer.persist_pending();
     }
 
     /// Delivers whatever there is and comes, and returns it.
