@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Buffer;
-use super::queue::{Door, Queue};
+use super::queue::{Intake, Queue};
 use crate::stats::Report;
 use crate::sync::{lock, wait};
 
@@ -16,7 +16,7 @@ impl Buffer {
     /// Takes no more measurements, and flushes.
     pub(crate) fn begin_shutdown(&self) -> u64 {
         let mut queue = lock(&self.queue);
-        queue.door = Door::Closed;
+        queue.intake = Intake::Closed;
         let flush = self.seal_for_flush(&mut queue);
         // Also those who found it full, and would not ask again.
         self.tell(&queue);

@@ -15,7 +15,7 @@ mod size;
 mod spool_worker;
 
 pub(crate) use batch::Batch;
-pub(crate) use queue::{Door, Order, Outcome};
+pub(crate) use queue::{Intake, Order, Outcome};
 pub(crate) use ready_queue::Place;
 pub(crate) use size::Size;
 pub(crate) use spool_worker::SpoolWorker;
@@ -102,11 +102,16 @@ pub(crate) struct Notes {
 }
 
 impl Buffer {
-    pub(crate) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        intake: Intake,
+        spool: Option<Arc<Spool>>,
+        clock: Clock,
+    ) -> Self {
         let shards: Box<[Shard]> = (0..shard::count()).map(|_| Shard::default()).collect();
         let buffer = Self {
             shards,
-            queue: Mutex::new(Queue::new(limits, door, spool.clone())),
+            queue: Mutex::new(Queue::new(limits, intake, spool.clone())),
             full: AtomicBool::new(false),
             has_drops: AtomicBool::new(false),
             work: Condvar::new(),
@@ -172,10 +177,10 @@ impl Buffer {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
         let dropped = loop {
-            match queue.door {
-                Door::Open => {}
-                Door::Disabled => break DropReason::Disabled,
-                Door::Closed => break DropReason::Closed,
+            match queue.intake {
+                Intake::Open => {}
+                Intake::Disabled => break DropReason::Disabled,
+                Intake::Closed => break DropReason::Closed,
             }
             let is_first = queue.first_open.is_none();
             if self.push_granted(&mut queue, shard, line) {
@@ -438,11 +443,11 @@ impl Buffer {
 /// For the client.
 impl Buffer {
     /// Changes the limits, for what waits as well. What is open stays so, unless the new ones make it due.
-    pub(crate) fn set_limits(&self, limits: Limits, door: Door) {
+    pub(crate) fn set_limits(&self, limits: Limits, intake: Intake) {
         let mut queue = lock(&self.queue);
         queue.limits = limits;
-        if queue.door != Door::Closed {
-            queue.door = door;
+        if queue.intake != Intake::Closed {
+            queue.intake = intake;
         }
         self.tell_shards(&queue);
         self.reclaim(&mut queue);

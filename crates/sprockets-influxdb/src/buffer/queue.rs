@@ -24,7 +24,7 @@ impl Order {
 
 /// Whether measurements are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Intake {
     Open,
     Disabled,
     Closed,
@@ -60,7 +60,7 @@ struct Flush {
 
 pub(super) struct Queue {
     pub(super) limits: Limits,
-    pub(super) door: Door,
+    pub(super) intake: Intake,
     pub(super) books: Books,
     /// Counts signals to the senders, so that none is missed between a look and a wait.
     pub(super) signals: u64,
@@ -91,11 +91,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>) -> Self {
+    pub(super) fn new(limits: Limits, intake: Intake, spool: Option<Arc<Spool>>) -> Self {
         let spool_bytes = limits.spool_bytes;
         Self {
             limits,
-            door,
+            intake,
             books: Books::default(),
             signals: 0,
             listeners: 0,

@@ -26,7 +26,7 @@ fn limits() -> Limits {
 }
 
 fn buffer(limits: Limits) -> Buffer {
-    Buffer::new(limits, Door::Open, None, Clock::simulated())
+    Buffer::new(limits, Intake::Open, None, Clock::simulated())
 }
 
 fn add(buffer: &Buffer, database: &str, line: &str) {
@@ -79,7 +79,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 #[test]
 fn nothing_is_due_before_the_trigger_or_the_interval() {
     let clock = Clock::simulated();
-    let buffer = Buffer::new(limits(), Door::Open, None, clock.clone());
+    let buffer = Buffer::new(limits(), Intake::Open, None, clock.clone());
     clock.advance_to(Duration::from_secs(100));
     add_numbers(&buffer, "db", 0..4_999);
     assert!(take_all(&buffer).is_empty());
@@ -232,7 +232,7 @@ fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
         overflow: Overflow::Oldest,
         ..limits()
     };
-    let buffer = Buffer::new(limits, Door::Open, None, Clock::monotonic());
+    let buffer = Buffer::new(limits, Intake::Open, None, Clock::monotonic());
     add_numbers(&buffer, "db", 0..100);
     let flush = buffer.begin_flush();
     thread::scope(|scope| {
@@ -257,7 +257,7 @@ fn a_blocked_add_goes_on_when_there_is_room_and_ends_at_its_deadline() {
         block_timeout: Duration::from_secs(600),
         ..limits()
     };
-    let buffer = Buffer::new(limits.clone(), Door::Open, None, Clock::monotonic());
+    let buffer = Buffer::new(limits.clone(), Intake::Open, None, Clock::monotonic());
     thread::scope(|scope| {
         let adding = scope.spawn(|| add_numbers(&buffer, "db", 0..1_000));
         while !adding.is_finished() {
@@ -275,7 +275,7 @@ fn a_blocked_add_goes_on_when_there_is_room_and_ends_at_its_deadline() {
     });
     assert_eq!(buffer.stats().dropped.total(), 0);
 
-    buffer.set_limits(Limits { block_timeout: Duration::from_millis(1), ..limits }, Door::Open);
+    buffer.set_limits(Limits { block_timeout: Duration::from_millis(1), ..limits }, Intake::Open);
     add_numbers(&buffer, "db", 0..20);
     let stats = buffer.stats();
     assert!(stats.dropped.count(DropReason::BlockTimeout) >= 10);
@@ -323,7 +323,7 @@ fn what_is_sampled_out_makes_room() {
 
     let block_timeout = Duration::from_secs(600);
     let limits = Limits { overflow: Overflow::Block, block_timeout, ..limits };
-    let blocking = Buffer::new(limits, Door::Open, None, Clock::monotonic());
+    let blocking = Buffer::new(limits, Intake::Open, None, Clock::monotonic());
     thread::scope(|scope| {
         scope.spawn(|| add_numbers(&blocking, "db", 0..100));
         while blocking.stats().added < 100 {
@@ -368,7 +368,7 @@ fn a_closed_door_lets_nothing_in_and_keeps_what_is_there() {
     add_numbers(&buffer, "db", 0..5);
     let stats = buffer.stats();
     assert_eq!((stats.pending, stats.dropped.count(DropReason::Closed)), (10, 5));
-    buffer.set_limits(limits(), Door::Open);
+    buffer.set_limits(limits(), Intake::Open);
     add_numbers(&buffer, "db", 0..1);
     assert_eq!(buffer.stats().dropped.count(DropReason::Closed), 6, "closed for good");
     assert_eq!(take_all(&buffer).len(), 1);
@@ -401,7 +401,7 @@ fn smaller_limits_apply_to_what_waits() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..4_000);
     let batch = Size { lines: 100, bytes: 1 << 20 };
-    buffer.set_limits(Limits { batch, ..limits() }, Door::Open);
+    buffer.set_limits(Limits { batch, ..limits() }, Intake::Open);
     buffer.begin_flush();
     let batches = take_all(&buffer);
     assert!(batches.iter().all(|batch| batch.lines() <= 100));
@@ -422,7 +422,7 @@ fn new_limits_submit_only_what_they_make_due() {
         let buffer = buffer(limits());
         add_numbers(&buffer, "db", 0..100);
         let seen = buffer.signals();
-        buffer.set_limits(change.clone(), Door::Open);
+        buffer.set_limits(change.clone(), Intake::Open);
         assert_ne!(buffer.signals(), seen, "a sender is to look at when it is due");
         assert_eq!(lines(&take_all(&buffer)), numbers(0..due), "{change:?}");
         assert_eq!(buffer.stats().pending, 100);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::buffer::{Door, Limits, Size};
+use crate::buffer::{Intake, Limits, Size};
 use crate::config::{Api, Config, Settings};
 use crate::delivery::{HttpTransport, Route, Transport};
 use crate::error::{Error, Result};
@@ -77,8 +77,8 @@ impl Active {
         }
     }
 
-    pub(super) fn door(&self) -> Door {
-        if self.settings.enabled { Door::Open } else { Door::Disabled }
+    pub(super) fn door(&self) -> Intake {
+        if self.settings.enabled { Intake::Open } else { Intake::Disabled }
     }
 
     pub(super) fn route(&self) -> Route {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::buffer::{Door, Incoming, Limits, Notes, Size};
+use crate::buffer::{Incoming, Intake, Limits, Notes, Size};
 use crate::config::{Overflow, Precision};
 use crate::stats::Stats;
 
@@ -73,7 +73,7 @@ impl World {
             spool_bytes: 1 << 30,
             block_timeout: Duration::ZERO,
         };
-        let buffer = Arc::new(Buffer::new(limits, Door::Open, None, clock.clone()));
+        let buffer = Arc::new(Buffer::new(limits, Intake::Open, None, clock.clone()));
         let server = Arc::new(Server {
             clock: clock.clone(),
             answer: Mutex::new(Box::new(answer)),

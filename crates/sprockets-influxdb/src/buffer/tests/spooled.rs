@@ -37,7 +37,7 @@ impl World {
     pub(super) fn new(disk: Simulated, level: SpoolSync, limits: Limits) -> Self {
         let clock = Clock::simulated();
         let spool = Arc::new(Spool::on(Arc::new(disk.clone()), Path::new(ROOT), level));
-        let buffer = Buffer::new(limits, Door::Open, Some(spool.clone()), clock.clone());
+        let buffer = Buffer::new(limits, Intake::Open, Some(spool.clone()), clock.clone());
         let (promises, at_crash) = <(Arc<Mutex<Promises>>, Arc<Mutex<Promises>>)>::default();
         let worker = SpoolWorker::default();
         Self { disk, level, clock, spool, buffer, worker, promises, at_crash, added: 0 }
