@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chunk::Chunk;
-use super::{Order, Size};
+use super::{SequenceNumber, Size};
 use crate::config::Precision;
 use crate::lines::{lines, lines_with_ends};
 use crate::spool::{Segment, Stored};
@@ -26,7 +26,7 @@ pub(crate) struct Batch {
     /// Leave to be on its way, for one that waited on disk.
     pub(super) turn: Option<Turn>,
     /// When it was sealed, among all batches. The parts of a batch keep its place.
-    pub(super) order: Order,
+    pub(super) sequence: SequenceNumber,
     pub(crate) trials: Trials,
 }
 
@@ -100,7 +100,7 @@ impl Batch {
             is_stored: false,
             stays: false,
             turn: None,
-            order: Order::default(),
+            sequence: SequenceNumber::default(),
             trials: Trials::default(),
         }
     }
@@ -281,7 +281,7 @@ impl Batch {
         let [chosen, others] = parts.map(|(bytes, lines)| {
             let mut part = Self::new(self.database.clone(), self.precision);
             if lines > 0 {
-                part.order = self.order;
+                part.sequence = self.sequence;
                 part.turn = self.turn.clone();
                 part.files = self.files.clone();
                 part.trials = self.trials.clone();

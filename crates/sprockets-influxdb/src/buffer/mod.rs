@@ -15,7 +15,7 @@ mod size;
 mod spool_worker;
 
 pub(crate) use batch::Batch;
-pub(crate) use queue::{Intake, Order, Outcome};
+pub(crate) use queue::{Intake, Outcome, SequenceNumber};
 pub(crate) use ready_queue::Place;
 pub(crate) use size::Size;
 pub(crate) use spool_worker::SpoolWorker;
@@ -378,7 +378,7 @@ impl Buffer {
     pub(crate) fn settle(&self, batch: Batch, outcome: Outcome) {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
         let mut queue = lock(&self.queue);
-        queue.settle(batch.order, batch.size(), outcome);
+        queue.settle(batch.sequence, batch.size(), outcome);
         queue.pool.recycle_batch(batch);
         self.call_spool_worker(&mut queue);
         self.tell(&queue);

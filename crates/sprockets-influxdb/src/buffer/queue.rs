@@ -15,11 +15,11 @@ use crate::stats::{DropReason, Dropped, Report};
 
 /// The place of a batch among all that were sealed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Order(u64);
+pub(crate) struct SequenceNumber(u64);
 
-impl Order {
+impl SequenceNumber {
     /// That of what other processes recorded: no flush of this one waits for it.
-    const OTHERS: Self = Self(u64::MAX);
+    const RECOVERED: Self = Self(u64::MAX);
 }
 
 /// Whether measurements are taken.
@@ -54,7 +54,7 @@ pub(super) struct Books {
 /// A `flush` that waits for every batch up to one.
 struct Flush {
     id: u64,
-    last: Order,
+    last: SequenceNumber,
     report: Report,
 }
 
@@ -84,8 +84,8 @@ pub(super) struct Queue {
     pub(super) pool: ChunkPool,
     /// Set while there is something to do for who may wait for the disk, and not yet said.
     pub(super) worker_called: bool,
-    newest: Order,
-    undecided: BTreeMap<Order, usize>,
+    newest: SequenceNumber,
+    undecided: BTreeMap<SequenceNumber, usize>,
     flushes: Vec<Flush>,
     flushes_begun: u64,
 }
@@ -110,7 +110,7 @@ impl Queue {
             sealing: 0,
             pool: ChunkPool::new(spool, spool_bytes),
             worker_called: false,
-            newest: Order::default(),
+            newest: SequenceNumber::default(),
             undecided: BTreeMap::new(),
             flushes: Vec::new(),
             flushes_begun: 0,
@@ -280,9 +280,9 @@ impl Queue {
             }
             self.sealed += batch.size();
             if let Some(mut batch) = self.merge(batch) {
-                self.newest = Order(self.newest.0 + 1);
+                self.newest = SequenceNumber(self.newest.0 + 1);
                 self.undecided.insert(self.newest, lines);
-                batch.order = self.newest;
+                batch.sequence = self.newest;
                 self.ready.due.push_back(batch);
             }
         }
@@ -302,11 +302,11 @@ impl Queue {
                 && waiting.precision() == batch.precision()
                 && waiting.trials.requests == 0
                 && waiting.takes_in()
-                && flushed.is_none_or(|flushed| waiting.order > flushed)
+                && flushed.is_none_or(|flushed| waiting.sequence > flushed)
                 && limit.covers(waiting.size() + batch.size())
         });
         let Some(waiting) = waiting else { return Some(batch) };
-        *self.undecided.entry(waiting.order).or_default() += batch.lines();
+        *self.undecided.entry(waiting.sequence).or_default() += batch.lines();
         let (mut chunks, _) = batch.into_storage();
         let mut kept = 0;
         for index in 0..chunks.len() {
@@ -352,30 +352,30 @@ impl Queue {
 
     /// Enters in the books what a process that is no more has left.
     pub(super) fn recover(&mut self, mut batch: Batch) {
-        batch.order = Order::OTHERS;
+        batch.sequence = SequenceNumber::RECOVERED;
         self.books.recovered += batch.lines() as u64;
         self.sealed += batch.size();
         self.ready.put_back(batch, Place::Back);
     }
 
     /// Enters in the books that a batch from disk has other lines than its file had.
-    pub(super) fn correct(&mut self, order: Order, was: Size, is: Size) {
+    pub(super) fn correct(&mut self, sequence: SequenceNumber, was: Size, is: Size) {
         self.sealed = self.sealed + is - was;
         // A name that tells less than its file has.
         self.books.recovered += is.lines.saturating_sub(was.lines) as u64;
         let lost = was.lines.saturating_sub(is.lines);
         if lost > 0 {
             self.books.dropped.add(DropReason::Damaged, lost as u64);
-            self.decide(order, lost, |report| report.dropped += lost as u64);
+            self.decide(sequence, lost, |report| report.dropped += lost as u64);
         }
     }
 
     /// Enters in the books what became of so much of a batch.
-    pub(super) fn settle(&mut self, order: Order, size: Size, outcome: Outcome) {
+    pub(super) fn settle(&mut self, sequence: SequenceNumber, size: Size, outcome: Outcome) {
         self.sealed -= size;
         self.books.delivered += outcome.delivered as u64;
         self.books.rejected += outcome.rejected as u64;
-        self.decide(order, size.lines, |report| {
+        self.decide(sequence, size.lines, |report| {
             report.delivered += outcome.delivered as u64;
             report.rejected += outcome.rejected as u64;
         });
@@ -386,13 +386,13 @@ impl Queue {
     pub(super) fn drop_oldest(&mut self, needed: Size) -> bool {
         while !self.takes(needed) {
             if let Some(oldest) = self.ready.take_oldest_on_disk() {
-                let (order, size) = (oldest.order, oldest.size());
+                let (sequence, size) = (oldest.sequence, oldest.size());
                 self.pool.recycle_batch(oldest);
-                self.dropped(order, size);
+                self.dropped(sequence, size);
                 continue;
             }
             let Some(oldest) = self.ready.oldest() else { return false };
-            let order = oldest.order;
+            let sequence = oldest.sequence;
             let (dropped, emptied) = oldest.drop_first_line();
             if oldest.lines() == 0 {
                 if let Some(emptied) = self.ready.due.pop_front() {
@@ -400,25 +400,25 @@ impl Queue {
                 }
             }
             self.pool.recycle(emptied);
-            self.dropped(order, dropped);
+            self.dropped(sequence, dropped);
         }
         true
     }
 
-    fn dropped(&mut self, order: Order, size: Size) {
+    fn dropped(&mut self, sequence: SequenceNumber, size: Size) {
         self.sealed -= size;
         self.books.dropped.add(DropReason::Oldest, size.lines as u64);
-        self.decide(order, size.lines, |report| report.dropped += size.lines as u64);
+        self.decide(sequence, size.lines, |report| report.dropped += size.lines as u64);
     }
 
-    fn decide(&mut self, order: Order, lines: usize, note: impl Fn(&mut Report)) {
-        if let Some(undecided) = self.undecided.get_mut(&order) {
+    fn decide(&mut self, sequence: SequenceNumber, lines: usize, note: impl Fn(&mut Report)) {
+        if let Some(undecided) = self.undecided.get_mut(&sequence) {
             *undecided = undecided.saturating_sub(lines);
             if *undecided == 0 {
-                self.undecided.remove(&order);
+                self.undecided.remove(&sequence);
             }
         }
-        for flush in self.flushes.iter_mut().filter(|flush| flush.last >= order) {
+        for flush in self.flushes.iter_mut().filter(|flush| flush.last >= sequence) {
             note(&mut flush.report);
         }
     }

@@ -228,7 +228,7 @@ impl Buffer {
         let was = batch.size();
         batch.set_lines(loaded.bytes, loaded.lines);
         let mut queue = lock(&self.queue);
-        queue.correct(batch.order, was, batch.size());
+        queue.correct(batch.sequence, was, batch.size());
         if batch.size() == Size::default() {
             queue.pool.recycle_batch(batch);
             self.call_spool_worker(&mut queue);
