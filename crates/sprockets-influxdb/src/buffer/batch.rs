@@ -24,10 +24,10 @@ pub(crate) struct Batch {
     /// No file takes its lines.
     pub(super) stays: bool,
     /// Leave to be on its way, for one that waited on disk.
-    pub(super) turn: Option<Turn>,
+    pub(super) permit: Option<BacklogPermit>,
     /// When it was sealed, among all batches. The parts of a batch keep its place.
     pub(super) sequence: SequenceNumber,
-    pub(crate) trials: Trials,
+    pub(crate) retry: RetryState,
 }
 
 /// Files with the lines of a batch, or of a batch that it is a part of: not done with before all parts are.
@@ -40,22 +40,22 @@ pub(super) struct SpoolFiles {
 
 /// Counts the batches from disk that are on their way.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<AtomicUsize>);
+pub(super) struct BacklogPermit(Arc<AtomicUsize>);
 
-impl Turn {
-    pub(super) fn new(turns: &Arc<AtomicUsize>) -> Self {
-        turns.fetch_add(1, Ordering::Relaxed);
-        Self(turns.clone())
+impl BacklogPermit {
+    pub(super) fn new(permits: &Arc<AtomicUsize>) -> Self {
+        permits.fetch_add(1, Ordering::Relaxed);
+        Self(permits.clone())
     }
 }
 
-impl Clone for Turn {
+impl Clone for BacklogPermit {
     fn clone(&self) -> Self {
         Self::new(&self.0)
     }
 }
 
-impl Drop for Turn {
+impl Drop for BacklogPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -63,7 +63,7 @@ impl Drop for Turn {
 
 /// What the sender has to remember of a batch between two tries.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trials {
+pub(crate) struct RetryState {
     /// Requests made for it, or for the batch that it is a part of.
     pub(crate) requests: u32,
     /// It was sent again at once, as one kind of reply asks for.
@@ -99,9 +99,9 @@ impl Batch {
             files: None,
             is_stored: false,
             stays: false,
-            turn: None,
+            permit: None,
             sequence: SequenceNumber::default(),
-            trials: Trials::default(),
+            retry: RetryState::default(),
         }
     }
 
@@ -276,15 +276,15 @@ impl Batch {
         let segments: Vec<_> = self.chunks.iter_mut().filter_map(Chunk::take_segment).collect();
         if !segments.is_empty() {
             let parent = self.files.take();
-            self.files = Some(Arc::new(SpoolFiles { segments, stored: None, above }));
+            self.files = Some(Arc::new(SpoolFiles { segments, stored: None, parent }));
         }
         let [chosen, others] = parts.map(|(bytes, lines)| {
             let mut part = Self::new(self.database.clone(), self.precision);
             if lines > 0 {
                 part.sequence = self.sequence;
-                part.turn = self.turn.clone();
+                part.permit = self.permit.clone();
                 part.files = self.files.clone();
-                part.trials = self.trials.clone();
+                part.retry = self.retry.clone();
                 part.push_chunk(Chunk::of(bytes, lines));
             }
             part

@@ -222,7 +222,7 @@ impl ChunkPool {
                 self.leftovers.segments.push(segment);
             }
             self.leftovers.stored.extend(files.stored);
-            next = files.above;
+            next = files.parent;
         }
     }
 

@@ -300,7 +300,7 @@ impl Queue {
         let waiting = self.ready.due.iter_mut().rev().take(16).find(|waiting| {
             waiting.database() == batch.database()
                 && waiting.precision() == batch.precision()
-                && waiting.trials.requests == 0
+                && waiting.retry.requests == 0
                 && waiting.takes_in()
                 && flushed.is_none_or(|flushed| waiting.sequence > flushed)
                 && limit.covers(waiting.size() + batch.size())

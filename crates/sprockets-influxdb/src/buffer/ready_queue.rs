@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Size;
-use super::batch::{Batch, Turn};
+use super::batch::{BacklogPermit, Batch};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Batches of the backlog that may be on their way at once.
@@ -18,8 +18,8 @@ pub(super) struct ReadyQueue {
     pub(super) backlog: VecDeque<Batch>,
     /// What the backlog has, all of it on disk.
     on_disk: Size,
-    turns: Arc<AtomicUsize>,
-    is_backlogs_turn: bool,
+    permits: Arc<AtomicUsize>,
+    prefers_backlog: bool,
 }
 
 /// Where a batch goes that waits again.
@@ -36,28 +36,28 @@ impl ReadyQueue {
         is_readable: bool,
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
-        let has_turn = is_readable
+        let has_permit = is_readable
             && !self.backlog.is_empty()
-            && self.turns.load(Ordering::Relaxed) < BACKLOG_AT_ONCE;
+            && self.permits.load(Ordering::Relaxed) < BACKLOG_AT_ONCE;
         let find =
             |batches: &VecDeque<Batch>| batches.iter().position(|batch| is_open(batch.database()));
         let due = find(&self.due);
-        if has_turn && (self.is_backlogs_turn || due.is_none()) {
+        if has_permit && (self.prefers_backlog || due.is_none()) {
             if let Some(index) = find(&self.backlog) {
-                self.is_backlogs_turn = false;
+                self.prefers_backlog = false;
                 let mut batch = self.backlog.remove(index)?;
                 self.on_disk -= batch.size();
-                batch.turn = Some(Turn::new(&self.turns));
+                batch.permit = Some(BacklogPermit::new(&self.permits));
                 return Some(batch);
             }
         }
-        self.is_backlogs_turn = true;
+        self.prefers_backlog = true;
         self.due.remove(due?)
     }
 
     /// Puts a batch where it waits again: in memory, or on disk, if its lines are there only.
     pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
-        batch.turn = None;
+        batch.permit = None;
         let batches = if batch.is_on_disk() {
             self.on_disk += batch.size();
             &mut self.backlog

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::*;
 
+mod backlog;
 mod crashes;
 #[cfg(loom)]
 mod models;
 mod spooled;
-mod turns;
 mod windows;
 
 fn limits() -> Limits {

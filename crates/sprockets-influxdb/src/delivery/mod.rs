@@ -99,7 +99,7 @@ impl Sender {
         let most_bytes = lock(&self.schedule).most_bytes;
         let Some(batch) = self.buffer.load(batch, most_bytes) else { return Step::Worked };
         let route = lock(&self.route).clone();
-        let is_retry = batch.trials.requests > 0;
+        let is_retry = batch.retry.requests > 0;
         // A panic here would be a bug of ours or of a dependency's; it must not cost the batch.
         let attempt = catch_unwind(AssertUnwindSafe(|| route.transport.send(&batch)))
             .unwrap_or_else(|_| Attempt::failed_by_bug());
@@ -137,7 +137,7 @@ impl Sender {
 
     /// The one place where a verdict is acted on.
     fn act(&self, mut batch: Batch, pass: Pass, verdict: Verdict, route: &Route) {
-        batch.trials.requests += 1;
+        batch.retry.requests += 1;
         match verdict {
             Verdict::Retry { cause, scope, after, reason } => {
                 self.fail(batch, pass, Failure { cause, scope, after, reason }, route);
@@ -158,11 +158,11 @@ impl Sender {
             }
             Verdict::ResendOnce { reason } => {
                 self.answered(&batch, route);
-                if batch.trials.resent {
+                if batch.retry.resent {
                     let which = Which::Unknown { count: None };
                     self.reject(batch, which, false, reason, route);
                 } else {
-                    batch.trials.resent = true;
+                    batch.retry.resent = true;
                     self.buffer.put_back(batch, Place::Front);
                 }
             }
@@ -184,10 +184,10 @@ impl Sender {
     /// What came was no reply. If it was a line of the batch that made it so, others are answered; if it was something
     /// between us and the server, nobody is, and nothing is given up.
     fn fail_unparsable(&self, mut batch: Batch, pass: Pass, failure: Failure, route: &Route) {
-        batch.trials.unparsable += 1;
+        batch.retry.unparsable += 1;
         let deliveries = lock(&self.schedule).deliveries;
-        let seen = *batch.trials.unparsable_since.get_or_insert(deliveries);
-        if batch.trials.unparsable < UNPARSABLE_REPLIES {
+        let seen = *batch.retry.unparsable_since.get_or_insert(deliveries);
+        if batch.retry.unparsable < UNPARSABLE_REPLIES {
             self.fail(batch, pass, failure, route);
         } else if deliveries > seen {
             let reason = failure.reason.clone();
@@ -220,12 +220,12 @@ impl Sender {
             (schedule.deliveries, schedule.suspicious_failures())
         };
         if cause == Cause::Unknown {
-            let others_passed = deliveries > batch.trials.deliveries_seen;
-            batch.trials.suspicion += u32::from(others_passed && batch.trials.requests > 1);
-            batch.trials.deliveries_seen = deliveries;
-            if batch.trials.suspicion >= suspicious {
+            let others_passed = deliveries > batch.retry.deliveries_seen;
+            batch.retry.suspicion += u32::from(others_passed && batch.retry.requests > 1);
+            batch.retry.deliveries_seen = deliveries;
+            if batch.retry.suspicion >= suspicious {
                 // Its halves are suspect from the start, but are tried again as well.
-                batch.trials.suspicion -= 2;
+                batch.retry.suspicion -= 2;
                 self.reject(batch, Which::Unknown { count: None }, false, reason, route);
                 return;
             }
@@ -319,7 +319,7 @@ impl Sender {
     /// Takes requests from what the search for bad lines in a batch, and all of its parts, may cost.
     fn spend(&self, batch: &mut Batch, requests: u32) -> bool {
         let budget = SEARCH_REQUESTS * (batch.lines().ilog2() + 1);
-        let left = batch.trials.search.get_or_insert_with(|| Arc::new(AtomicU32::new(budget)));
+        let left = batch.retry.search.get_or_insert_with(|| Arc::new(AtomicU32::new(budget)));
         left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(requests))
             .is_ok()
     }
