@@ -13,14 +13,14 @@ use crate::sys;
 
 /// What is in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct DirEntry {
     pub(crate) name: String,
-    pub(crate) kind: EntryKind,
+    pub(crate) kind: DirEntryKind,
     pub(crate) bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EntryKind {
+pub(crate) enum DirEntryKind {
     File,
     Directory,
     /// A link, a pipe, a device: nothing of ours, and not to be opened.
@@ -49,7 +49,7 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// The beginning of a file: so many bytes, or fewer.
     fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>>;
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>>;
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>>;
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -159,19 +159,19 @@ impl Disk for Files {
         Ok(read)
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             // Others may remove what is listed.
             let Ok(metadata) = entry.path().symlink_metadata() else { continue };
             let kind = match metadata.file_type() {
-                kind if kind.is_file() => EntryKind::File,
-                kind if kind.is_dir() => EntryKind::Directory,
-                _ => EntryKind::Other,
+                kind if kind.is_file() => DirEntryKind::File,
+                kind if kind.is_dir() => DirEntryKind::Directory,
+                _ => DirEntryKind::Other,
             };
             let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(Entry { name, kind, bytes: metadata.len() });
+            entries.push(DirEntry { name, kind, bytes: metadata.len() });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::disk::{Disk, EntryKind, Files};
+use super::disk::{DirEntryKind, Disk, Files};
 use super::format::{self, Contents, Unreadable};
 use super::quarantine::QuarantineFile;
 use super::slot::{self, Form};
@@ -124,7 +124,7 @@ impl Directory {
     pub fn slots(&self) -> io::Result<Vec<SlotInfo>> {
         let directory = self.root.join("slots");
         let entries = self.entries(&directory)?;
-        let slots = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
+        let slots = entries.into_iter().filter(|entry| entry.kind == DirEntryKind::Directory);
         slots.filter_map(|entry| gone(slot_info(&directory, &entry.name)).transpose()).collect()
     }
 
@@ -139,7 +139,7 @@ impl Directory {
         let mut files = Vec::new();
         for entry in self.entries(&directory)? {
             let path = directory.join(&entry.name);
-            if entry.kind == EntryKind::File && !entry.name.ends_with(".reason") {
+            if entry.kind == DirEntryKind::File && !entry.name.ends_with(".reason") {
                 let mut file = FileInfo::new(path, FileKind::Other, entry.bytes, false);
                 let reason = fs::read_to_string(directory.join(format!("{}.reason", entry.name)));
                 file.reason = reason.ok().map(|reason| reason.trim_end().to_owned());
@@ -164,7 +164,7 @@ impl Directory {
     }
 
     /// What is in a part of the spool: nothing, if it is not there yet.
-    fn entries(&self, directory: &Path) -> io::Result<Vec<super::disk::Entry>> {
+    fn entries(&self, directory: &Path) -> io::Result<Vec<super::disk::DirEntry>> {
         match Files.list(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Of a spool that is not there, nothing is said to be well.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::disk::EntryKind;
+use super::disk::DirEntryKind;
 use super::format::{self, Contents, MARK, Unreadable};
 use super::slot::{Form, Found, Slot};
 use super::{MOST_FILE_BYTES, Spool, Stored};
@@ -64,7 +64,7 @@ impl Spool {
         }
         for entry in entries {
             let directory = slots.join(&entry.name);
-            if entry.kind != EntryKind::Directory || self.is_known(&directory) {
+            if entry.kind != DirEntryKind::Directory || self.is_known(&directory) {
                 continue;
             }
             match Slot::adopt(&self.disk, directory.clone()) {
@@ -201,7 +201,7 @@ impl Spool {
             let entries = self.disk.list(directory).unwrap_or_default();
             entries
                 .iter()
-                .filter(|entry| entry.kind == EntryKind::File)
+                .filter(|entry| entry.kind == DirEntryKind::File)
                 .map(|entry| entry.bytes)
                 .sum()
         };

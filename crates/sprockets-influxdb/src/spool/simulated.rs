@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, Entry, EntryKind, Lock, Map};
+use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// What a disk writes whole or not at all.
@@ -263,18 +263,18 @@ impl Disk for Simulated {
         Ok(read)
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.operation(false)?;
         state.contents.node(directory)?;
         let entry = |(path, node): (PathBuf, Node)| {
             let (kind, bytes) = match node {
-                Node::Directory => (EntryKind::Directory, 0),
+                Node::Directory => (DirEntryKind::Directory, 0),
                 Node::File(file) => {
-                    (EntryKind::File, state.contents.files[file].bytes.len() as u64)
+                    (DirEntryKind::File, state.contents.files[file].bytes.len() as u64)
                 }
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Entry { name, kind, bytes }
+            DirEntry { name, kind, bytes }
         };
         Ok(state.contents.children(directory).into_iter().map(entry).collect())
     }

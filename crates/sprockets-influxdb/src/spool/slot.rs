@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::disk::{Disk, EntryKind, Lock};
+use super::disk::{DirEntryKind, Disk, Lock};
 use crate::sys;
 
 /// How often a directory is made that others are quicker to lock.
@@ -109,7 +109,7 @@ pub(super) fn files(disk: &dyn Disk, directory: &Path) -> io::Result<(Vec<Found>
     for entry in disk.list(directory)? {
         let path = directory.join(&entry.name);
         match form(&entry.name) {
-            Some((number, form)) if entry.kind == EntryKind::File => {
+            Some((number, form)) if entry.kind == DirEntryKind::File => {
                 files.push((number, Found { path, form, bytes: entry.bytes }));
             }
             _ if entry.name == LOCK => {}
@@ -134,7 +134,7 @@ impl Drop for Slot {
         if self.generation != sys::generation() {
             return;
         }
-        let is_lock = |entry: &super::disk::Entry| entry.name == LOCK;
+        let is_lock = |entry: &super::disk::DirEntry| entry.name == LOCK;
         if self.disk.list(&self.directory).is_ok_and(|entries| entries.iter().all(is_lock)) {
             // Whoever locks it from here on finds it gone.
             let _ = self.disk.remove(&self.directory.join(LOCK));

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use percent_encoding::percent_decode_str;
 
 use super::super::MOST_FILE_BYTES;
-use super::super::disk::{Disk, Entry, EntryKind, Files};
+use super::super::disk::{DirEntry, DirEntryKind, Disk, Files};
 use super::writer;
 use crate::config::Precision;
 use crate::lines::line_end;
@@ -56,8 +56,8 @@ pub struct QuarantineClaim {
 }
 
 impl QuarantineFile {
-    pub(in crate::spool) fn is_one(entry: &Entry) -> bool {
-        entry.kind == EntryKind::File && entry.name.ends_with(".lp")
+    pub(in crate::spool) fn is_one(entry: &DirEntry) -> bool {
+        entry.kind == DirEntryKind::File && entry.name.ends_with(".lp")
     }
 
     /// A file of a quarantine, wherever it is.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::super::disk::{Disk, EntryKind};
+use super::super::disk::{DirEntryKind, Disk};
 use crate::config::Precision;
 use crate::sync::{Mutex, lock};
 
@@ -77,7 +77,7 @@ impl Quarantine {
     /// Removes the oldest files until a new one fits.
     fn make_room(&self, bytes: u64) -> io::Result<()> {
         let mut entries = self.disk.list(&self.directory)?;
-        entries.retain(|entry| entry.kind == EntryKind::File && entry.name.ends_with(".lp"));
+        entries.retain(|entry| entry.kind == DirEntryKind::File && entry.name.ends_with(".lp"));
         let mut used: u64 = entries.iter().map(|entry| entry.bytes).sum();
         for entry in entries {
             if used + bytes.max(FILE_BYTES) <= self.most_bytes {
