@@ -16,7 +16,7 @@ mod spool_worker;
 
 pub(crate) use batch::Batch;
 pub(crate) use queue::{Intake, Outcome, SequenceNumber};
-pub(crate) use ready_queue::Place;
+pub(crate) use ready_queue::QueueEnd;
 pub(crate) use size::Size;
 pub(crate) use spool_worker::SpoolWorker;
 
@@ -78,7 +78,7 @@ pub(crate) struct Buffer {
 }
 
 /// A line that is to be added: where it belongs, and what appends its bytes.
-pub(crate) struct Incoming<'a, W: Fn(&mut Vec<u8>)> {
+pub(crate) struct Entry<'a, W: Fn(&mut Vec<u8>)> {
     /// UTF-8; looked at as text only where that is worth its time.
     pub(crate) database: &'a [u8],
     pub(crate) precision: Precision,
@@ -87,7 +87,7 @@ pub(crate) struct Incoming<'a, W: Fn(&mut Vec<u8>)> {
     pub(crate) write: W,
 }
 
-impl<W: Fn(&mut Vec<u8>)> Incoming<'_, W> {
+impl<W: Fn(&mut Vec<u8>)> Entry<'_, W> {
     #[inline]
     fn size(&self) -> Size {
         Size { lines: 1, bytes: self.len }
@@ -96,7 +96,7 @@ impl<W: Fn(&mut Vec<u8>)> Incoming<'_, W> {
 
 /// What is to be counted of a measurement beside its line.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Notes {
+pub(crate) struct EntryFlags {
     pub(crate) non_finite: usize,
     pub(crate) repaired: bool,
 }
@@ -128,13 +128,13 @@ impl Buffer {
     /// Adds a line, or counts why it was dropped. Returns whether it is the first to be open, or the first drop that no
     /// sender has seen: then somebody has to listen.
     #[inline]
-    pub(crate) fn push(&self, line: Incoming<'_, impl Fn(&mut Vec<u8>)>, notes: Notes) -> bool {
+    pub(crate) fn push(&self, line: Entry<'_, impl Fn(&mut Vec<u8>)>, flags: EntryFlags) -> bool {
         let shard = self.shard();
         let mut open = lock(&shard.0);
-        if notes.repaired {
+        if flags.repaired {
             open.tally.repaired += 1;
         }
-        open.tally.non_finite += notes.non_finite as u64;
+        open.tally.non_finite += flags.non_finite as u64;
         if open.push(&line) {
             return false;
         }
@@ -149,10 +149,10 @@ impl Buffer {
 
     /// Counts a measurement that never became a line. Returns what [`push`](Self::push) does.
     #[cold]
-    pub(crate) fn drop_added(&self, reason: DropReason, notes: Notes) -> bool {
+    pub(crate) fn drop_added(&self, reason: DropReason, flags: EntryFlags) -> bool {
         let mut open = lock(&self.shard().0);
         open.tally.drop_added(reason);
-        open.tally.non_finite += notes.non_finite as u64;
+        open.tally.non_finite += flags.non_finite as u64;
         drop(open);
         self.announce_drop()
     }
@@ -173,7 +173,7 @@ impl Buffer {
     }
 
     #[cold]
-    fn push_slowly(&self, shard: &Shard, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+    fn push_slowly(&self, shard: &Shard, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
         let dropped = loop {
@@ -223,7 +223,7 @@ impl Buffer {
         &self,
         queue: &mut Queue,
         shard: &Shard,
-        line: &Incoming<'_, impl Fn(&mut Vec<u8>)>,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
     ) -> bool {
         let needed = line.size();
         let mut open = lock(&shard.0);
@@ -368,9 +368,9 @@ impl Buffer {
     }
 
     /// Puts back a batch that was taken, or a part of one.
-    pub(crate) fn put_back(&self, batch: Batch, place: Place) {
+    pub(crate) fn put_back(&self, batch: Batch, end: QueueEnd) {
         let mut queue = lock(&self.queue);
-        queue.put_back(batch, place);
+        queue.put_back(batch, end);
         self.signal(&mut queue);
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::chunk::Chunk;
 use super::chunk_pool::{CHUNK_BYTES, ChunkPool, SMALL_CHUNK_BYTES};
-use super::ready_queue::{Place, ReadyQueue};
+use super::ready_queue::{QueueEnd, ReadyQueue};
 use super::spool_worker::IN_MEMORY;
 use super::{Batch, Limits, Size};
 use crate::config::Precision;
@@ -338,16 +338,16 @@ impl Queue {
         let mut parts = batch.split_to(Size { bytes, ..self.limits.batch });
         let rest = parts.split_off(1.min(parts.len()));
         for part in rest.into_iter().rev() {
-            self.ready.put_back(part, Place::Front);
+            self.ready.put_back(part, QueueEnd::Front);
         }
         parts.pop()
     }
 
     /// Puts back a batch, or a part of one. What can wait on disk does.
-    pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
+    pub(super) fn put_back(&mut self, mut batch: Batch, end: QueueEnd) {
         let chunks = batch.unload();
         self.pool.recycle(chunks);
-        self.ready.put_back(batch, place);
+        self.ready.put_back(batch, end);
     }
 
     /// Enters in the books what a process that is no more has left.
@@ -355,7 +355,7 @@ impl Queue {
         batch.sequence = SequenceNumber::RECOVERED;
         self.books.recovered += batch.lines() as u64;
         self.sealed += batch.size();
-        self.ready.put_back(batch, Place::Back);
+        self.ready.put_back(batch, QueueEnd::Back);
     }
 
     /// Enters in the books that a batch from disk has other lines than its file had.

@@ -24,7 +24,7 @@ pub(super) struct ReadyQueue {
 
 /// Where a batch goes that waits again.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
+pub(crate) enum QueueEnd {
     Front,
     Back,
 }
@@ -56,7 +56,7 @@ impl ReadyQueue {
     }
 
     /// Puts a batch where it waits again: in memory, or on disk, if its lines are there only.
-    pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
+    pub(super) fn put_back(&mut self, mut batch: Batch, end: QueueEnd) {
         batch.permit = None;
         let batches = if batch.is_on_disk() {
             self.on_disk += batch.size();
@@ -64,9 +64,9 @@ impl ReadyQueue {
         } else {
             &mut self.due
         };
-        match place {
-            Place::Front => batches.push_front(batch),
-            Place::Back => batches.push_back(batch),
+        match end {
+            QueueEnd::Front => batches.push_front(batch),
+            QueueEnd::Back => batches.push_back(batch),
         }
     }
 

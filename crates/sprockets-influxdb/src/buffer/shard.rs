@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::chunk::Chunk;
-use super::{Incoming, Size};
+use super::{Entry, Size};
 use crate::config::Precision;
 use crate::spool::Segment;
 use crate::stats::{DropReason, Dropped};
@@ -56,7 +56,7 @@ impl Tally {
 impl Open {
     /// Writes a line, if all that it needs is at hand.
     #[inline]
-    pub(super) fn push(&mut self, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+    pub(super) fn push(&mut self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         let needed = line.size();
         if !self.grant.covers(needed) {
             return false;
@@ -73,7 +73,7 @@ impl Open {
     }
 
     /// Whether there is a chunk that takes a line.
-    pub(super) fn has_chunk(&self, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+    pub(super) fn has_chunk(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         self.find(line.database, line.precision).is_some_and(|index| self.fits(index, line.len))
     }
 

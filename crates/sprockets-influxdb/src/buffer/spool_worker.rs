@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::chunk_pool::CHUNK_BYTES;
 use super::queue::Queue;
-use super::{Batch, Buffer, Place, Size};
+use super::{Batch, Buffer, QueueEnd, Size};
 use crate::config::SpoolSync;
 use crate::spool::{Adopted, Sealed, Spool};
 use crate::sync::{lock, wait};
@@ -211,7 +211,7 @@ impl Buffer {
         let (chunks, files) = batch.set_stored(stored);
         queue.pool.recycle_list(chunks);
         queue.pool.release(files);
-        queue.ready.put_back(batch, Place::Back);
+        queue.ready.put_back(batch, QueueEnd::Back);
         self.signal(&mut queue);
         true
     }
@@ -221,7 +221,7 @@ impl Buffer {
     pub(crate) fn load(&self, mut batch: Batch, most_bytes: usize) -> Option<Batch> {
         let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
         let Some(loaded) = spool.load(batch.stored()?) else {
-            lock(&self.queue).ready.put_back(batch, Place::Back);
+            lock(&self.queue).ready.put_back(batch, QueueEnd::Back);
             self.wake_spool_worker();
             return None;
         };

@@ -45,7 +45,7 @@ fn add_with(
     write: impl Fn(&mut Vec<u8>),
 ) {
     let database = database.as_bytes();
-    buffer.push(Incoming { database, precision, len, write }, Notes::default());
+    buffer.push(Entry { database, precision, len, write }, EntryFlags::default());
 }
 
 fn add_numbers(buffer: &Buffer, database: &str, numbers: std::ops::Range<usize>) {
@@ -452,8 +452,8 @@ fn the_books_balance_at_every_moment_while_threads_add_and_senders_settle() {
                     let rejected = head.lines();
                     buffer.settle(head, Outcome { delivered: 0, rejected });
                     if let Some(tail) = tail {
-                        let place = if tail.lines() > 5 { Place::Front } else { Place::Back };
-                        buffer.put_back(tail, place);
+                        let end = if tail.lines() > 5 { QueueEnd::Front } else { QueueEnd::Back };
+                        buffer.put_back(tail, end);
                     }
                 }
             });

@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use crate::buffer::{Buffer, Incoming, Notes};
+use crate::buffer::{Buffer, Entry, EntryFlags};
 use crate::clock::Clock;
 use crate::config::{Config, Setting};
 use crate::delivery::{Check, Sender, Threads};
@@ -304,11 +304,13 @@ impl Core {
     fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
         let active = self.active.load();
         if !active.settings.enabled {
-            self.drop_added(DropReason::Disabled, Notes::default());
+            self.drop_added(DropReason::Disabled, EntryFlags::default());
             return Ok(());
         }
-        let notes =
-            Notes { non_finite: measurement.non_finite(), repaired: measurement.is_repaired() };
+        let notes = EntryFlags {
+            non_finite: measurement.non_finite(),
+            repaired: measurement.is_repaired(),
+        };
         if let Err(error) = measurement.check(active.has_unsigned) {
             self.drop_added(DropReason::Invalid, notes);
             return Err(error);
@@ -325,7 +327,7 @@ impl Core {
     fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
         let active = self.active.load();
         let problem = if !active.settings.enabled {
-            self.drop_added(DropReason::Disabled, Notes::default());
+            self.drop_added(DropReason::Disabled, EntryFlags::default());
             return Ok(());
         } else if database.is_empty() {
             "the line has no database: name one"
@@ -335,16 +337,16 @@ impl Core {
             let timestamp = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
             let timestamp = timestamp.div_euclid(active.divisor);
             let line = Line::of_text(line.text().as_bytes(), timestamp);
-            self.push(&active, database.as_bytes(), &line, Notes::default());
+            self.push(&active, database.as_bytes(), &line, EntryFlags::default());
             return Ok(());
         };
-        self.drop_added(DropReason::Invalid, Notes::default());
+        self.drop_added(DropReason::Invalid, EntryFlags::default());
         Err(Error::measurement(problem))
     }
 
     #[inline]
-    fn push(&self, active: &Active, database: &[u8], line: &Line<'_>, notes: Notes) {
-        let incoming = Incoming {
+    fn push(&self, active: &Active, database: &[u8], line: &Line<'_>, notes: EntryFlags) {
+        let incoming = Entry {
             database,
             precision: active.settings.precision,
             len: line.len(),
@@ -356,7 +358,7 @@ impl Core {
     }
 
     #[cold]
-    fn drop_added(&self, reason: DropReason, notes: Notes) {
+    fn drop_added(&self, reason: DropReason, notes: EntryFlags) {
         if self.buffer.drop_added(reason, notes) {
             self.threads.ensure_listener();
         }

@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::buffer::{Batch, Buffer, Outcome, Place};
+use crate::buffer::{Batch, Buffer, Outcome, QueueEnd};
 use crate::clock::Clock;
 use crate::config::Rejected;
 use crate::sync::atomic::{AtomicU32, Ordering};
@@ -163,7 +163,7 @@ impl Sender {
                     self.reject(batch, which, false, reason, route);
                 } else {
                     batch.retry.resent = true;
-                    self.buffer.put_back(batch, Place::Front);
+                    self.buffer.put_back(batch, QueueEnd::Front);
                 }
             }
             Verdict::TooLarge { reason } => {
@@ -231,7 +231,7 @@ impl Sender {
             }
         }
         // Other batches come first next time: if this one is the problem, that shows.
-        let place = if cause == Cause::Unknown { Place::Back } else { Place::Front };
+        let place = if cause == Cause::Unknown { QueueEnd::Back } else { QueueEnd::Front };
         self.buffer.put_back(batch, place);
     }
 
@@ -271,7 +271,7 @@ impl Sender {
             let delivered = rest.lines();
             self.buffer.settle(rest, Outcome { delivered, rejected: 0 });
         } else if self.spend(&mut rest, 1) {
-            self.buffer.put_back(rest, Place::Front);
+            self.buffer.put_back(rest, QueueEnd::Front);
         } else {
             self.reject_all(rest, &reason, route);
         }
@@ -311,9 +311,9 @@ impl Sender {
     fn put_back_halves(&self, batch: Batch) {
         let (head, tail) = batch.split();
         if let Some(tail) = tail {
-            self.buffer.put_back(tail, Place::Front);
+            self.buffer.put_back(tail, QueueEnd::Front);
         }
-        self.buffer.put_back(head, Place::Front);
+        self.buffer.put_back(head, QueueEnd::Front);
     }
 
     /// Takes requests from what the search for bad lines in a batch, and all of its parts, may cost.

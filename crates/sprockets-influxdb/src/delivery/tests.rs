@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::buffer::{Incoming, Intake, Limits, Notes, Size};
+use crate::buffer::{Entry, EntryFlags, Intake, Limits, Size};
 use crate::config::{Overflow, Precision};
 use crate::stats::Stats;
 
@@ -98,8 +98,8 @@ impl World {
     fn add(&self, database: &str, line: &str) {
         let write = |bytes: &mut Vec<u8>| bytes.extend_from_slice(format!("{line}\n").as_bytes());
         let (database, precision) = (database.as_bytes(), Precision::Nanoseconds);
-        let line = Incoming { database, precision, len: line.len() + 1, write };
-        self.buffer.push(line, Notes::default());
+        let line = Entry { database, precision, len: line.len() + 1, write };
+        self.buffer.push(line, EntryFlags::default());
     }
 
     /// Makes all that was added due.

@@ -53,7 +53,7 @@ fn work(world: &mut World) {
             world.deliver(batch);
         }
         if let Some(batch) = world.take(usize::MAX) {
-            world.buffer.put_back(batch, Place::Front);
+            world.buffer.put_back(batch, QueueEnd::Front);
         }
         world.keep();
     }
@@ -244,7 +244,7 @@ fn work_and_live(world: &mut World) {
             world.deliver(batch);
         }
         if let Some(batch) = world.take(usize::MAX) {
-            world.buffer.put_back(batch, Place::Front);
+            world.buffer.put_back(batch, QueueEnd::Front);
         }
         assert!(world.buffer.stats().is_balanced());
     }

@@ -82,7 +82,7 @@ fn send_on_thread(buffer: &Arc<Buffer>) -> Sender {
 fn dropped(buffer: &Buffer, number: usize) -> bool {
     let write = |bytes: &mut Vec<u8>| bytes.push(number as u8);
     let (database, precision) = (&b"db"[..], Precision::Nanoseconds);
-    buffer.push(Incoming { database, precision, len: 1, write }, Notes::default())
+    buffer.push(Entry { database, precision, len: 1, write }, EntryFlags::default())
 }
 
 /// Delivers what is left when nobody adds any more.
