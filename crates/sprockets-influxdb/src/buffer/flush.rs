@@ -24,9 +24,9 @@ impl Buffer {
     }
 
     fn seal_for_flush(&self, queue: &mut Queue) -> u64 {
-        let before = queue.books.sampled_out;
+        let before = queue.counters.sampled_out;
         self.seal(queue);
-        let sampled_out = queue.books.sampled_out - before;
+        let sampled_out = queue.counters.sampled_out - before;
         queue.begin_flush(sampled_out)
     }
 

@@ -1,5 +1,5 @@
 //! Where measurements wait: as bytes of line protocol, by database. Any thread adds, sender threads take; both bounds
-//! (measurements and bytes) are exact, and the books are kept here, under the same locks as what they count.
+//! (measurements and bytes) are exact, and the counters are kept here, under the same locks as what they count.
 //!
 //! A thread that adds takes the lock of its shard only, as long as its grant and its chunk last. Everything else, a
 //! few times in a thousand lines, happens under the lock of the [`Queue`]. Locks are taken in the order queue, shard.
@@ -132,14 +132,14 @@ impl Buffer {
         let shard = self.shard();
         let mut open = lock(&shard.0);
         if flags.repaired {
-            open.tally.repaired += 1;
+            open.counters.repaired += 1;
         }
-        open.tally.non_finite += flags.non_finite as u64;
+        open.counters.non_finite += flags.non_finite as u64;
         if open.push(&line) {
             return false;
         }
         if self.full.load(Ordering::Relaxed) {
-            open.tally.drop_added(DropReason::Newest);
+            open.counters.drop_added(DropReason::Newest);
             drop(open);
             return self.announce_drop();
         }
@@ -151,8 +151,8 @@ impl Buffer {
     #[cold]
     pub(crate) fn drop_added(&self, reason: DropReason, flags: EntryFlags) -> bool {
         let mut open = lock(&self.shard().0);
-        open.tally.drop_added(reason);
-        open.tally.non_finite += flags.non_finite as u64;
+        open.counters.drop_added(reason);
+        open.counters.non_finite += flags.non_finite as u64;
         drop(open);
         self.announce_drop()
     }
@@ -212,7 +212,7 @@ impl Buffer {
                 }
             }
         };
-        lock(&shard.0).tally.drop_added(dropped);
+        lock(&shard.0).counters.drop_added(dropped);
         drop(queue);
         self.announce_drop()
     }
@@ -374,7 +374,7 @@ impl Buffer {
         self.signal(&mut queue);
     }
 
-    /// Enters in the books what became of a batch, or of a part of one: each of its lines is delivered or rejected.
+    /// Counts what became of a batch, or of a part of one: each of its lines is delivered or rejected.
     pub(crate) fn settle(&self, batch: Batch, outcome: Outcome) {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
         let mut queue = lock(&self.queue);
@@ -384,16 +384,16 @@ impl Buffer {
         self.tell(&queue);
     }
 
-    /// Enters a request in the books.
+    /// Enters a request in the counters.
     pub(crate) fn count_request(&self, bytes: u64, is_retry: bool) {
         let mut queue = lock(&self.queue);
-        queue.books.batches += 1;
-        queue.books.retries += u64::from(is_retry);
-        queue.books.bytes_sent += bytes;
+        queue.counters.batches += 1;
+        queue.counters.retries += u64::from(is_retry);
+        queue.counters.bytes_sent += bytes;
     }
 
     pub(crate) fn note_error(&self, error: String) {
-        lock(&self.queue).books.last_error = Some(error);
+        lock(&self.queue).counters.last_error = Some(error);
     }
 
     /// Whether something was dropped since [`see_drops`](Self::see_drops).
@@ -401,7 +401,7 @@ impl Buffer {
         self.has_drops.load(Ordering::Relaxed)
     }
 
-    /// To be called before the books are looked at: what is dropped from here on is announced again.
+    /// To be called before the counters are looked at: what is dropped from here on is announced again.
     pub(crate) fn see_drops(&self) {
         self.has_drops.store(false, Ordering::Relaxed);
     }
@@ -464,28 +464,28 @@ impl Buffer {
         let queue = lock(&self.queue);
         let shards: Vec<MutexGuard<'_, shard::Open>> =
             self.shards.iter().map(|shard| lock(&shard.0)).collect();
-        let books = &queue.books;
+        let counters = &queue.counters;
         let mut stats = Stats {
-            added: books.recovered,
-            recovered: books.recovered,
-            delivered: books.delivered,
-            rejected: books.rejected,
-            sampled_out: books.sampled_out,
-            dropped: books.dropped,
-            batches: books.batches,
-            retries: books.retries,
-            bytes_sent: books.bytes_sent,
-            last_error: books.last_error.clone(),
+            added: counters.recovered,
+            recovered: counters.recovered,
+            delivered: counters.delivered,
+            rejected: counters.rejected,
+            sampled_out: counters.sampled_out,
+            dropped: counters.dropped,
+            batches: counters.batches,
+            retries: counters.retries,
+            bytes_sent: counters.bytes_sent,
+            last_error: counters.last_error.clone(),
             ..Stats::default()
         };
         let mut unused = Size::default();
         let mut unspooled = queue.ready.unspooled();
         for open in shards {
             unspooled += open.unspooled();
-            stats.added += open.tally.added;
-            stats.dropped.add_all(&open.tally.dropped);
-            stats.non_finite += open.tally.non_finite;
-            stats.repaired += open.tally.repaired;
+            stats.added += open.counters.added;
+            stats.dropped.add_all(&open.counters.dropped);
+            stats.non_finite += open.counters.non_finite;
+            stats.repaired += open.counters.repaired;
             unused += open.grant;
         }
         let pending = (queue.granted - unused + queue.sealed).lines;

@@ -1,4 +1,4 @@
-//! What is shared by all threads: batches that are gathered, due, or on their way, the bounds, and the books.
+//! What is shared by all threads: batches that are gathered, due, or on their way, the bounds, and the counters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
 }
 
 #[derive(Default)]
-pub(super) struct Books {
+pub(super) struct Counters {
     /// Taken over from processes that are no more.
     pub(super) recovered: u64,
     pub(super) delivered: u64,
@@ -61,7 +61,7 @@ struct Flush {
 pub(super) struct Queue {
     pub(super) limits: Limits,
     pub(super) intake: Intake,
-    pub(super) books: Books,
+    pub(super) counters: Counters,
     /// Counts signals to the senders, so that none is missed between a look and a wait.
     pub(super) signals: u64,
     /// Senders that wait for a signal, and until when the last of them does at most.
@@ -96,7 +96,7 @@ impl Queue {
         Self {
             limits,
             intake,
-            books: Books::default(),
+            counters: Counters::default(),
             signals: 0,
             listeners: 0,
             listens_until: Duration::MAX,
@@ -262,7 +262,7 @@ impl Queue {
     /// Seals all that was gathered into batches that are due, or samples them out. Returns whether some were sampled
     /// out, which leaves room.
     pub(super) fn seal(&mut self) -> bool {
-        let sampled_out = self.books.sampled_out;
+        let sampled_out = self.counters.sampled_out;
         let mut sealed: Vec<Batch> = Vec::new();
         for batches in self.gathering.values_mut() {
             sealed.append(batches);
@@ -274,7 +274,7 @@ impl Queue {
         for batch in sealed {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
-                self.books.sampled_out += lines as u64;
+                self.counters.sampled_out += lines as u64;
                 self.pool.recycle_batch(batch);
                 continue;
             }
@@ -289,7 +289,7 @@ impl Queue {
         self.granted = Size::default();
         self.first_open = None;
         self.submit = false;
-        self.books.sampled_out > sampled_out
+        self.counters.sampled_out > sampled_out
     }
 
     /// Adds a batch to one that waits for the same database and has room, so that a trickle during an outage does not
@@ -350,31 +350,31 @@ impl Queue {
         self.ready.put_back(batch, end);
     }
 
-    /// Enters in the books what a process that is no more has left.
+    /// Counts what a process that is no more has left.
     pub(super) fn recover(&mut self, mut batch: Batch) {
         batch.sequence = SequenceNumber::RECOVERED;
-        self.books.recovered += batch.lines() as u64;
+        self.counters.recovered += batch.lines() as u64;
         self.sealed += batch.size();
         self.ready.put_back(batch, QueueEnd::Back);
     }
 
-    /// Enters in the books that a batch from disk has other lines than its file had.
+    /// Counts that a batch from disk has other lines than its file had.
     pub(super) fn correct(&mut self, sequence: SequenceNumber, was: Size, is: Size) {
         self.sealed = self.sealed + is - was;
         // A name that tells less than its file has.
-        self.books.recovered += is.lines.saturating_sub(was.lines) as u64;
+        self.counters.recovered += is.lines.saturating_sub(was.lines) as u64;
         let lost = was.lines.saturating_sub(is.lines);
         if lost > 0 {
-            self.books.dropped.add(DropReason::Damaged, lost as u64);
+            self.counters.dropped.add(DropReason::Damaged, lost as u64);
             self.decide(sequence, lost, |report| report.dropped += lost as u64);
         }
     }
 
-    /// Enters in the books what became of so much of a batch.
+    /// Counts what became of so much of a batch.
     pub(super) fn settle(&mut self, sequence: SequenceNumber, size: Size, outcome: Outcome) {
         self.sealed -= size;
-        self.books.delivered += outcome.delivered as u64;
-        self.books.rejected += outcome.rejected as u64;
+        self.counters.delivered += outcome.delivered as u64;
+        self.counters.rejected += outcome.rejected as u64;
         self.decide(sequence, size.lines, |report| {
             report.delivered += outcome.delivered as u64;
             report.rejected += outcome.rejected as u64;
@@ -407,7 +407,7 @@ impl Queue {
 
     fn dropped(&mut self, sequence: SequenceNumber, size: Size) {
         self.sealed -= size;
-        self.books.dropped.add(DropReason::Oldest, size.lines as u64);
+        self.counters.dropped.add(DropReason::Oldest, size.lines as u64);
         self.decide(sequence, size.lines, |report| report.dropped += size.lines as u64);
     }
 

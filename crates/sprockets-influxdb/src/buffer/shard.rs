@@ -25,7 +25,7 @@ pub(super) struct Open {
     pub(super) grant: Size,
     /// The most that goes into one batch, and so into one chunk.
     pub(super) batch_limit: Size,
-    pub(super) tally: Tally,
+    pub(super) counters: ShardCounters,
     chunks: Vec<OpenChunk>,
     /// The index of the one written last.
     last: usize,
@@ -37,16 +37,16 @@ struct OpenChunk {
     chunk: Chunk,
 }
 
-/// A shard's part of the books.
+/// A shard's part of the counters.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct ShardCounters {
     pub(super) added: u64,
     pub(super) dropped: Dropped,
     pub(super) non_finite: u64,
     pub(super) repaired: u64,
 }
 
-impl Tally {
+impl ShardCounters {
     pub(super) fn drop_added(&mut self, reason: DropReason) {
         self.added += 1;
         self.dropped.add(reason, 1);
@@ -68,7 +68,7 @@ impl Open {
         self.chunks[index].chunk.push(&line.write);
         self.last = index;
         self.grant -= needed;
-        self.tally.added += 1;
+        self.counters.added += 1;
         true
     }
 
