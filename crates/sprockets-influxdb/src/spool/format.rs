@@ -42,9 +42,9 @@ const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 /// Checks the lines of one file, by its salt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seal(u32);
+pub(crate) struct Salt(u32);
 
-impl Seal {
+impl Salt {
     pub(crate) fn new(salt: u64) -> Self {
         Self(folded(salt))
     }
@@ -136,7 +136,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
     // What looks like a comment is summed up: bounded, as a file can be made of what looks so.
     let mut to_sum = 64 * bytes.len();
     loop {
-        while let Some(len) = header.seal.check(&bytes[at..]) {
+        while let Some(len) = header.salt.check(&bytes[at..]) {
             contents.lines.push(at + MARK..at + MARK + len);
             at += MARK + len;
         }
@@ -149,7 +149,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
         let rest = &bytes[at..];
         // A line that was being written when its process died ends here as well: it was never said to be accepted. Zeros
         // may stand before the rest of a file, or before what is left of an earlier use, or be a sector that was lost.
-        let next = if is_zero(rest) { None } else { find_line(rest, header.seal, &mut to_sum) };
+        let next = if is_zero(rest) { None } else { find_line(rest, header.salt, &mut to_sum) };
         let next = next.or_else(|| find_end(rest));
         let Some(next) = next else { break };
         damaged += 1;
@@ -169,7 +169,7 @@ pub(crate) fn read_start(bytes: &[u8]) -> Option<(String, Precision, usize)> {
 }
 
 struct Header {
-    seal: Seal,
+    salt: Salt,
     precision: Precision,
     database: String,
     damage: Option<String>,
@@ -212,7 +212,7 @@ fn read_header(bytes: &[u8]) -> Option<(Header, usize)> {
     let fields = line.strip_prefix(TITLE)?.strip_prefix("1 ")?;
     let field = |name: &str| fields.split(' ').find_map(|field| field.strip_prefix(name));
     let header = Header {
-        seal: Seal::new(hexadecimal(field("salt=")?.as_bytes())?),
+        salt: Salt::new(hexadecimal(field("salt=")?.as_bytes())?),
         precision: field("precision=")?.parse().ok()?,
         database: percent_decode_str(field("database=")?).decode_utf8().ok()?.into_owned(),
         damage: None,
@@ -231,11 +231,11 @@ fn find_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where the next intact line begins, if there is one.
-fn find_line(bytes: &[u8], seal: Seal, to_sum: &mut usize) -> Option<usize> {
+fn find_line(bytes: &[u8], salt: Salt, to_sum: &mut usize) -> Option<usize> {
     let mut at = 1;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'#', rest)) {
         at += found;
-        if seal.check(&bytes[at..]).is_some() {
+        if salt.check(&bytes[at..]).is_some() {
             return Some(at);
         }
         let len = bytes.get(at + 1..at + 7).and_then(hexadecimal).unwrap_or(0);
@@ -297,7 +297,7 @@ mod tests {
         let salt = 0x9f86_d081_884c_7d65;
         let mut file = header("d b%\n", Precision::Milliseconds, salt).into_bytes();
         for line in lines {
-            file.extend_from_slice(&Seal::new(salt).mark(line.as_bytes()));
+            file.extend_from_slice(&Salt::new(salt).mark(line.as_bytes()));
             file.extend_from_slice(line.as_bytes());
         }
         if is_ended {
@@ -382,7 +382,7 @@ mod tests {
     fn lines_of_an_earlier_use_of_the_file_are_none_of_this() {
         let old = file(&LINES, false);
         let mut new = header("d b%\n", Precision::Milliseconds, 1).into_bytes();
-        new.extend_from_slice(&Seal::new(1).mark(b"m f=5 11\n"));
+        new.extend_from_slice(&Salt::new(1).mark(b"m f=5 11\n"));
         new.extend_from_slice(b"m f=5 11\n");
         let torn = [&new[..], &old[new.len()..]].concat();
         assert_eq!(lines(&torn).unwrap(), ["m f=5 11\n"]);

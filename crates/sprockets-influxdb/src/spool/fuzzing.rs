@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::format::{MARK, Seal, end, header, read};
+use super::format::{MARK, Salt, end, header, read};
 use crate::config::Precision;
 
 /// A file with these lines, each with its line feed, and where each stands with its comment.
@@ -12,7 +12,7 @@ pub fn spool_file(lines: &[&[u8]], is_ended: bool) -> (Vec<u8>, Vec<Range<usize>
     let mut places = Vec::new();
     for line in lines {
         places.push(file.len()..file.len() + MARK + line.len());
-        file.extend_from_slice(&Seal::new(salt).mark(line));
+        file.extend_from_slice(&Salt::new(salt).mark(line));
         file.extend_from_slice(line);
     }
     if is_ended {

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use disk::{Disk, Files};
-use format::{Contents, MARK, MOST_BYTES, Seal};
+use format::{Contents, MARK, MOST_BYTES, Salt};
 use quarantine::Quarantine;
 use slot::{Form, Found, Slot};
 
@@ -226,15 +226,15 @@ impl Spool {
         precision: Precision,
         lines: impl Iterator<Item = &'a [u8]>,
     ) -> Sealed {
-        let salt = fastrand::u64(..);
-        let (seal, mut file) =
-            (Seal::new(salt), format::header(database, precision, salt).into_bytes());
+        let number = fastrand::u64(..);
+        let salt = Salt::new(number);
+        let mut file = format::header(database, precision, number).into_bytes();
         let (mut count, mut bytes) = (0, 0);
         for line in lines {
             if line.len() > MOST_BYTES || file.len() + line.len() + 2 * MARK > MOST_FILE_BYTES {
                 return Sealed::TooLong;
             }
-            file.extend_from_slice(&seal.mark(line));
+            file.extend_from_slice(&salt.mark(line));
             file.extend_from_slice(line);
             count += 1;
             bytes += line.len();

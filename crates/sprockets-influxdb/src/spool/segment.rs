@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::Map;
-use super::format::{MARK, MOST_BYTES, Seal, UNUSED, header};
+use super::format::{MARK, MOST_BYTES, Salt, UNUSED, header};
 use super::slot::Slot;
 use crate::config::Precision;
 
@@ -18,7 +18,7 @@ pub(crate) struct Segment {
     /// Locked for as long as one of its files is in use.
     _slot: Arc<Slot>,
     capacity: usize,
-    seal: Seal,
+    salt: Salt,
     /// Where the next line goes.
     at: usize,
     /// Set by each write, and cleared by what syncs the file, if anything does.
@@ -33,7 +33,7 @@ impl Segment {
         is_written: Option<Arc<AtomicBool>>,
     ) -> Self {
         let capacity = map.bytes().len();
-        Self { map, path, _slot: slot, capacity, seal: Seal::new(0), at: 0, is_written }
+        Self { map, path, _slot: slot, capacity, salt: Salt::new(0), at: 0, is_written }
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -52,7 +52,7 @@ impl Segment {
         if header.len() + 4 * MARK > self.capacity {
             return false;
         }
-        self.seal = Seal::new(salt);
+        self.salt = Salt::new(salt);
         self.at = header.len();
         // The second half first: whenever the process ends, the file is either still the old one or names the new.
         let half = header.len() / 2;
@@ -72,7 +72,7 @@ impl Segment {
     /// which order the bytes are written does not matter.
     #[inline]
     pub(crate) fn append(&mut self, line: &[u8]) {
-        let mark = self.seal.mark(line);
+        let mark = self.salt.mark(line);
         let start = self.at;
         let end = start + MARK + line.len();
         let Some(place) = self.map.bytes().get_mut(start..end + MARK) else { return };
