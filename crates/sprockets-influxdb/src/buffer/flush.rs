@@ -10,22 +10,22 @@ use crate::sync::{lock, wait};
 impl Buffer {
     /// Seals all that was added before the call, and returns a handle to wait for what becomes of it.
     pub(crate) fn begin_flush(&self) -> u64 {
-        self.seal_for_flush(&mut lock(&self.queue))
+        self.close_for_flush(&mut lock(&self.queue))
     }
 
     /// Takes no more measurements, and flushes.
     pub(crate) fn begin_shutdown(&self) -> u64 {
         let mut queue = lock(&self.queue);
         queue.intake = Intake::Closed;
-        let flush = self.seal_for_flush(&mut queue);
+        let flush = self.close_for_flush(&mut queue);
         // Also those who found it full, and would not ask again.
         self.tell(&queue);
         flush
     }
 
-    fn seal_for_flush(&self, queue: &mut Queue) -> u64 {
+    fn close_for_flush(&self, queue: &mut Queue) -> u64 {
         let before = queue.counters.sampled_out;
-        self.seal(queue);
+        self.close_batches(queue);
         let sampled_out = queue.counters.sampled_out - before;
         queue.begin_flush(sampled_out)
     }

@@ -281,7 +281,7 @@ impl Buffer {
     fn make_room(&self, queue: &mut Queue, needed: Size) -> bool {
         let mut has_room = queue.drop_oldest(needed);
         if !has_room {
-            self.seal(queue);
+            self.close_batches(queue);
             has_room = queue.drop_oldest(needed);
         }
         if !self.has_drops.swap(true, Ordering::Relaxed) {
@@ -311,7 +311,7 @@ impl Buffer {
     }
 
     /// Gathers what is open in the shards and seals it into batches.
-    fn seal(&self, queue: &mut Queue) {
+    fn close_batches(&self, queue: &mut Queue) {
         for shard in &self.shards {
             let released =
                 lock(&shard.0).collect(FULL_CHUNK_DATABASES, |database, precision, chunk| {
@@ -321,7 +321,7 @@ impl Buffer {
                 });
             queue.pool.recycle(released);
         }
-        if queue.seal() {
+        if queue.close_batches() {
             self.tell(queue);
         }
         self.call_spool_worker(queue);
@@ -354,10 +354,10 @@ impl Buffer {
 /// For senders.
 impl Buffer {
     /// Seals what is due by its number or by its age.
-    pub(crate) fn seal_due(&self) {
+    pub(crate) fn close_due(&self) {
         let mut queue = lock(&self.queue);
         if queue.due_at().is_some_and(|due| due <= self.clock.now()) {
-            self.seal(&mut queue);
+            self.close_batches(&mut queue);
         }
     }
 
@@ -488,7 +488,7 @@ impl Buffer {
             stats.repaired += open.counters.repaired;
             unused += open.grant;
         }
-        let pending = (queue.granted - unused + queue.sealed).lines;
+        let pending = (queue.granted - unused + queue.batched).lines;
         stats.pending = pending as u64;
         if self.spool.is_some() {
             stats.spooled = pending.saturating_sub(unspooled) as u64;

@@ -72,7 +72,7 @@ pub(super) struct Queue {
     /// Open or granted to shards.
     pub(super) granted: Size,
     /// In sealed batches, whether due or on their way.
-    pub(super) sealed: Size,
+    pub(super) batched: Size,
     /// When the oldest open line was added.
     pub(super) first_open: Option<Duration>,
     /// What is open is due now, whatever its age.
@@ -102,7 +102,7 @@ impl Queue {
             listens_until: Duration::MAX,
             blocked: 0,
             granted: Size::default(),
-            sealed: Size::default(),
+            batched: Size::default(),
             first_open: None,
             submit: false,
             gathering: HashMap::new(),
@@ -119,7 +119,7 @@ impl Queue {
 
     /// What the bounds still allow: those of the spool, or while there is none that works those of the buffer.
     pub(super) fn room(&self) -> Size {
-        let used = self.granted + self.sealed;
+        let used = self.granted + self.batched;
         match &self.pool.spool {
             Some(spool) if !spool.is_failing() => {
                 let bytes = self.room_for_files(spool) + self.pool.ready() * CHUNK_BYTES;
@@ -261,24 +261,24 @@ impl Queue {
 
     /// Seals all that was gathered into batches that are due, or samples them out. Returns whether some were sampled
     /// out, which leaves room.
-    pub(super) fn seal(&mut self) -> bool {
+    pub(super) fn close_batches(&mut self) -> bool {
         let sampled_out = self.counters.sampled_out;
-        let mut sealed: Vec<Batch> = Vec::new();
+        let mut closed: Vec<Batch> = Vec::new();
         for batches in self.gathering.values_mut() {
-            sealed.append(batches);
+            closed.append(batches);
         }
         // A name that is not in use any more is forgotten in time.
         if self.gathering.len() > 1_000 {
             self.gathering.clear();
         }
-        for batch in sealed {
+        for batch in closed {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sampled_out += lines as u64;
                 self.pool.recycle_batch(batch);
                 continue;
             }
-            self.sealed += batch.size();
+            self.batched += batch.size();
             if let Some(mut batch) = self.merge(batch) {
                 self.newest = SequenceNumber(self.newest.0 + 1);
                 self.undecided.insert(self.newest, lines);
@@ -354,13 +354,13 @@ impl Queue {
     pub(super) fn recover(&mut self, mut batch: Batch) {
         batch.sequence = SequenceNumber::RECOVERED;
         self.counters.recovered += batch.lines() as u64;
-        self.sealed += batch.size();
+        self.batched += batch.size();
         self.ready.put_back(batch, QueueEnd::Back);
     }
 
     /// Counts that a batch from disk has other lines than its file had.
     pub(super) fn correct(&mut self, sequence: SequenceNumber, was: Size, is: Size) {
-        self.sealed = self.sealed + is - was;
+        self.batched = self.batched + is - was;
         // A name that tells less than its file has.
         self.counters.recovered += is.lines.saturating_sub(was.lines) as u64;
         let lost = was.lines.saturating_sub(is.lines);
@@ -372,7 +372,7 @@ impl Queue {
 
     /// Counts what became of so much of a batch.
     pub(super) fn settle(&mut self, sequence: SequenceNumber, size: Size, outcome: Outcome) {
-        self.sealed -= size;
+        self.batched -= size;
         self.counters.delivered += outcome.delivered as u64;
         self.counters.rejected += outcome.rejected as u64;
         self.decide(sequence, size.lines, |report| {
@@ -406,7 +406,7 @@ impl Queue {
     }
 
     fn dropped(&mut self, sequence: SequenceNumber, size: Size) {
-        self.sealed -= size;
+        self.batched -= size;
         self.counters.dropped.add(DropReason::Oldest, size.lines as u64);
         self.decide(sequence, size.lines, |report| report.dropped += size.lines as u64);
     }

@@ -56,7 +56,7 @@ fn add_numbers(buffer: &Buffer, database: &str, numbers: std::ops::Range<usize>)
 
 /// All that is due, by database, as a server would see it.
 fn take_all(buffer: &Buffer) -> Vec<Batch> {
-    buffer.seal_due();
+    buffer.close_due();
     std::iter::from_fn(|| buffer.take(usize::MAX, |_| true)).collect()
 }
 
@@ -328,7 +328,7 @@ fn what_is_sampled_out_makes_room() {
         scope.spawn(|| add_numbers(&blocking, "db", 0..100));
         while blocking.stats().added < 100 {
             let seen = blocking.signals();
-            blocking.seal_due();
+            blocking.close_due();
             if blocking.stats().added < 100 {
                 blocking.wait(seen, Some(Duration::from_secs(600)));
             }
@@ -389,7 +389,7 @@ fn a_trickle_during_an_outage_becomes_full_batches() {
     let buffer = buffer(Limits { trigger_size: 1, ..limits() });
     for number in 0..20_000 {
         add(&buffer, "db", &format!("m n={number}i"));
-        buffer.seal_due();
+        buffer.close_due();
     }
     let batches = take_all(&buffer);
     assert_eq!(batches.len(), 2);
@@ -446,7 +446,7 @@ fn the_books_balance_at_every_moment_while_threads_add_and_senders_settle() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    buffer.seal_due();
+                    buffer.close_due();
                     let Some(batch) = buffer.take(500, |_| true) else { continue };
                     let (head, tail) = batch.split();
                     let rejected = head.lines();

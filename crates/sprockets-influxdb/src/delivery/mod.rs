@@ -87,7 +87,7 @@ impl Sender {
 
     /// Does the next thing there is to do. `before_sending` is called when that will take a while.
     pub(crate) fn step(&self, before_sending: impl FnOnce()) -> Step {
-        self.buffer.seal_due();
+        self.buffer.close_due();
         let now = self.clock.now();
         let news = self.tell_news(now);
         let Some((batch, pass)) = self.take(now) else {
