@@ -6,7 +6,7 @@ use super::chunk::Chunk;
 use super::{SequenceNumber, Size};
 use crate::config::Precision;
 use crate::lines::{lines, lines_with_ends};
-use crate::spool::{Segment, Stored};
+use crate::spool::{SealedFile, Segment};
 use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Whole lines for one database, in pieces, and how its delivery went so far.
@@ -20,7 +20,7 @@ pub(crate) struct Batch {
     /// What has its lines on disk beside the segments of its chunks.
     files: Option<Arc<SpoolFiles>>,
     /// Whether there is a file that has exactly its lines.
-    is_stored: bool,
+    is_sealed: bool,
     /// No file takes its lines.
     pub(super) stays: bool,
     /// Leave to be on its way, for one that waited on disk.
@@ -34,7 +34,7 @@ pub(crate) struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct SpoolFiles {
     pub(super) segments: Vec<Segment>,
-    pub(super) stored: Option<Stored>,
+    pub(super) sealed: Option<SealedFile>,
     pub(super) parent: Option<Arc<SpoolFiles>>,
 }
 
@@ -97,7 +97,7 @@ impl Batch {
             chunks,
             size: Size::default(),
             files: None,
-            is_stored: false,
+            is_sealed: false,
             stays: false,
             permit: None,
             sequence: SequenceNumber::default(),
@@ -106,10 +106,10 @@ impl Batch {
     }
 
     /// A batch whose lines are in a file.
-    pub(super) fn of_stored(stored: Stored) -> Self {
-        let mut batch = Self::new(stored.database.as_str().into(), stored.precision);
-        batch.size = Size { lines: stored.lines, bytes: stored.bytes };
-        batch.set_stored(stored);
+    pub(super) fn from_sealed(sealed: SealedFile) -> Self {
+        let mut batch = Self::new(sealed.database.as_str().into(), sealed.precision);
+        batch.size = Size { lines: sealed.lines, bytes: sealed.bytes };
+        batch.set_sealed(sealed);
         batch
     }
 
@@ -171,27 +171,30 @@ impl Batch {
     }
 
     /// The file that has exactly its lines.
-    pub(super) fn stored(&self) -> Option<&Stored> {
-        self.files.as_ref()?.stored.as_ref().filter(|_| self.is_stored)
+    pub(super) fn sealed_file(&self) -> Option<&SealedFile> {
+        self.files.as_ref()?.sealed.as_ref().filter(|_| self.is_sealed)
     }
 
     /// Has its lines in memory, too.
     pub(super) fn set_lines(&mut self, bytes: Vec<u8>, lines: usize) {
-        self.is_stored &= lines == self.size.lines;
+        self.is_sealed &= lines == self.size.lines;
         self.size = Size { lines, bytes: bytes.len() };
         self.chunks = vec![Chunk::of(bytes, lines)];
     }
 
     /// Has its lines on disk only, in a file that has just been written. Returns what it had them in before.
-    pub(super) fn set_stored(&mut self, stored: Stored) -> (Vec<Chunk>, Option<Arc<SpoolFiles>>) {
-        let files = SpoolFiles { stored: Some(stored), ..SpoolFiles::default() };
-        self.is_stored = true;
+    pub(super) fn set_sealed(
+        &mut self,
+        sealed: SealedFile,
+    ) -> (Vec<Chunk>, Option<Arc<SpoolFiles>>) {
+        let files = SpoolFiles { sealed: Some(sealed), ..SpoolFiles::default() };
+        self.is_sealed = true;
         (std::mem::take(&mut self.chunks), self.files.replace(Arc::new(files)))
     }
 
     /// Has its lines on disk only, if they are there. Returns what it had them in before.
     pub(super) fn unload(&mut self) -> Vec<Chunk> {
-        if self.stored().is_some() { std::mem::take(&mut self.chunks) } else { Vec::new() }
+        if self.sealed_file().is_some() { std::mem::take(&mut self.chunks) } else { Vec::new() }
     }
 
     /// Takes in a chunk. Where it fits into the last one, it is copied there and given back, to be cleared.
@@ -276,7 +279,7 @@ impl Batch {
         let segments: Vec<_> = self.chunks.iter_mut().filter_map(Chunk::take_segment).collect();
         if !segments.is_empty() {
             let parent = self.files.take();
-            self.files = Some(Arc::new(SpoolFiles { segments, stored: None, parent }));
+            self.files = Some(Arc::new(SpoolFiles { segments, sealed: None, parent }));
         }
         let [chosen, others] = parts.map(|(bytes, lines)| {
             let mut part = Self::new(self.database.clone(), self.precision);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::batch::{Batch, SpoolFiles};
 use super::chunk::Chunk;
 use crate::config::Precision;
-use crate::spool::{Segment, Spool, Stored};
+use crate::spool::{SealedFile, Segment, Spool};
 
 /// Chunks of this size are used again. It is a compromise: small enough that many databases and threads cost little,
 /// large enough that asking for the next one is rare.
@@ -48,12 +48,12 @@ pub(super) struct ChunkPool {
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     pub(super) segments: Vec<Segment>,
-    pub(super) stored: Vec<Stored>,
+    pub(super) sealed: Vec<SealedFile>,
 }
 
 impl Leftovers {
     pub(super) fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.stored.is_empty()
+        self.segments.is_empty() && self.sealed.is_empty()
     }
 }
 
@@ -221,7 +221,7 @@ impl ChunkPool {
                 segment.clear();
                 self.leftovers.segments.push(segment);
             }
-            self.leftovers.stored.extend(files.stored);
+            self.leftovers.sealed.extend(files.sealed);
             next = files.parent;
         }
     }

@@ -1,4 +1,4 @@
-//! Sealed batches that wait to be sent: those in memory, and behind them the backlog, which is on disk. What was just
+//! SealOutcome batches that wait to be sent: those in memory, and behind them the backlog, which is on disk. What was just
 //! recorded goes first, but the backlog has every second turn, the oldest first, and few at a time: a server that comes
 //! back is not flooded with what it missed.
 

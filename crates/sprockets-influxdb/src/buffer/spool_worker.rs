@@ -8,10 +8,10 @@ use super::chunk_pool::CHUNK_BYTES;
 use super::queue::Queue;
 use super::{Batch, Buffer, QueueEnd, Size};
 use crate::config::SpoolSync;
-use crate::spool::{Adopted, Sealed, Spool};
+use crate::spool::{Adopted, SealOutcome, Spool};
 use crate::sync::{lock, wait};
 
-/// Sealed batches that are kept in memory beside the disk: what a server that answers takes soon.
+/// SealOutcome batches that are kept in memory beside the disk: what a server that answers takes soon.
 pub(super) const IN_MEMORY: usize = 16 << 20;
 /// How often what was written is synced, where it is to survive a loss of power.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -113,9 +113,9 @@ impl SpoolWorker {
         let Some(adopted) = &mut self.adopted else { return false };
         for _ in 0..FILES_AT_ONCE {
             match spool.next(adopted) {
-                Some(Ok(stored)) => {
+                Some(Ok(sealed)) => {
                     let mut queue = lock(&buffer.queue);
-                    queue.recover(Batch::of_stored(stored));
+                    queue.recover(Batch::from_sealed(sealed));
                     buffer.signal(&mut queue);
                 }
                 Some(Err(problem)) => tracing::warn!("{problem}"),
@@ -172,8 +172,8 @@ impl Buffer {
         if makes_room {
             self.tell(&lock(&self.queue));
         }
-        for stored in leftovers.stored {
-            if let Some(told) = spool.discard(&stored) {
+        for sealed in leftovers.sealed {
+            if let Some(told) = spool.discard(&sealed) {
                 tracing::error!("{told}");
             }
         }
@@ -196,19 +196,19 @@ impl Buffer {
         let taken = lock(&self.queue).take_to_seal(beyond);
         let Some((mut batch, file)) = taken else { return false };
         let lines = batch.iter_whole_lines();
-        let stored = spool.seal(batch.database(), batch.precision(), lines);
+        let sealed = spool.seal(batch.database(), batch.precision(), lines);
         let mut queue = lock(&self.queue);
         queue.sealing -= file;
-        let stored = match stored {
-            Sealed::Stored(stored) => stored,
-            Sealed::TooLong | Sealed::Failed => {
-                batch.stays = matches!(stored, Sealed::TooLong);
+        let sealed = match sealed {
+            SealOutcome::Sealed(sealed) => sealed,
+            SealOutcome::TooLong | SealOutcome::Failed => {
+                batch.stays = matches!(sealed, SealOutcome::TooLong);
                 let has_more = batch.stays;
                 queue.ready.due.push_front(batch);
                 return has_more;
             }
         };
-        let (chunks, files) = batch.set_stored(stored);
+        let (chunks, files) = batch.set_sealed(sealed);
         queue.pool.recycle_list(chunks);
         queue.pool.release(files);
         queue.ready.put_back(batch, QueueEnd::Back);
@@ -220,7 +220,7 @@ impl Buffer {
     /// until the disk works.
     pub(crate) fn load(&self, mut batch: Batch, most_bytes: usize) -> Option<Batch> {
         let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
-        let Some(loaded) = spool.load(batch.stored()?) else {
+        let Some(loaded) = spool.load(batch.sealed_file()?) else {
             lock(&self.queue).ready.put_back(batch, QueueEnd::Back);
             self.wake_spool_worker();
             return None;

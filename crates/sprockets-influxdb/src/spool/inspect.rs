@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::disk::{DirEntryKind, Disk, Files};
 use super::format::{self, Contents, Unreadable};
 use super::quarantine::QuarantineFile;
-use super::slot::{self, Form};
+use super::slot::{self, SlotFileKind};
 use super::{MOST_FILE_BYTES, slot::LOCK};
 use crate::config::Precision;
 use crate::sys;
@@ -195,18 +195,18 @@ fn slot_info(slots: &Path, name: &str) -> io::Result<SlotInfo> {
     };
     let (found, strays) = slot::files(&Files, &directory)?;
     let files = found.into_iter();
-    let files = files.map(|file| FileInfo::new(file.path, file.form.into(), file.bytes, is_alive));
+    let files = files.map(|file| FileInfo::new(file.path, file.kind.into(), file.bytes, is_alive));
     let files = files.collect();
     let process = name.split('-').next().and_then(|process| process.parse().ok());
     Ok(SlotInfo { name: name.to_owned(), process, is_alive, files, strays })
 }
 
-impl From<Form> for FileKind {
-    fn from(form: Form) -> Self {
-        match form {
-            Form::Open => Self::Open,
-            Form::Sealed(lines) => Self::Sealed(lines),
-            Form::Unfinished => Self::Unfinished,
+impl From<SlotFileKind> for FileKind {
+    fn from(kind: SlotFileKind) -> Self {
+        match kind {
+            SlotFileKind::Open => Self::Open,
+            SlotFileKind::Sealed(lines) => Self::Sealed(lines),
+            SlotFileKind::Unfinished => Self::Unfinished,
         }
     }
 }
@@ -220,8 +220,8 @@ impl FileInfo {
     pub fn at(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let bytes = fs::metadata(&path)?.len();
-        let form = path.file_name().and_then(|name| slot::form(&name.to_string_lossy()));
-        let kind = form.map_or(FileKind::Other, |(_, form)| form.into());
+        let parsed = path.file_name().and_then(|name| slot::parse_name(&name.to_string_lossy()));
+        let kind = parsed.map_or(FileKind::Other, |(_, kind)| kind.into());
         // It may be one that a process writes to.
         Ok(Self::new(path, kind, bytes, true))
     }

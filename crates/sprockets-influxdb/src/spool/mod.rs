@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use disk::{Disk, Files};
 use format::{Contents, MARK, MOST_BYTES, Salt};
 use quarantine::Quarantine;
-use slot::{Form, Found, Slot};
+use slot::{Slot, SlotFile, SlotFileKind};
 
 use crate::config::{Precision, SpoolSync};
 use crate::sync::{Mutex, lock};
@@ -89,8 +89,8 @@ struct Own {
 
 /// What became of lines that were to be sealed.
 #[derive(Debug)]
-pub(crate) enum Sealed {
-    Stored(Stored),
+pub(crate) enum SealOutcome {
+    Sealed(SealedFile),
     /// No file takes them.
     TooLong,
     /// The disk does not work; why, [`Spool::take_failure`] tells.
@@ -99,7 +99,7 @@ pub(crate) enum Sealed {
 
 /// A file with lines that wait.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub(crate) struct SealedFile {
     path: PathBuf,
     /// Locked for as long as one of its files waits.
     _slot: Arc<Slot>,
@@ -114,7 +114,7 @@ pub(crate) struct Stored {
     failures: AtomicU32,
 }
 
-impl Stored {
+impl SealedFile {
     fn new(
         path: PathBuf,
         slot: Arc<Slot>,
@@ -225,14 +225,14 @@ impl Spool {
         database: &str,
         precision: Precision,
         lines: impl Iterator<Item = &'a [u8]>,
-    ) -> Sealed {
+    ) -> SealOutcome {
         let number = fastrand::u64(..);
         let salt = Salt::new(number);
         let mut file = format::header(database, precision, number).into_bytes();
         let (mut count, mut bytes) = (0, 0);
         for line in lines {
             if line.len() > MOST_BYTES || file.len() + line.len() + 2 * MARK > MOST_FILE_BYTES {
-                return Sealed::TooLong;
+                return SealOutcome::TooLong;
             }
             file.extend_from_slice(&salt.mark(line));
             file.extend_from_slice(line);
@@ -243,11 +243,11 @@ impl Spool {
         match self.write_sealed(count, &file) {
             Ok((slot, path)) => {
                 let kind = (database.to_owned(), precision);
-                Sealed::Stored(Stored::new(path, slot, kind, count, bytes))
+                SealOutcome::Sealed(SealedFile::new(path, slot, kind, count, bytes))
             }
             Err(error) => {
                 self.fail("be written to", &error);
-                Sealed::Failed
+                SealOutcome::Failed
             }
         }
     }
@@ -297,7 +297,7 @@ impl Spool {
     }
 
     /// Reads the lines of a file; fewer than it had, if it is damaged. `None` while the disk does not work.
-    pub(crate) fn load(&self, stored: &Stored) -> Option<Loaded> {
+    pub(crate) fn load(&self, stored: &SealedFile) -> Option<Loaded> {
         let read = self.disk.read(&stored.path, MOST_FILE_BYTES as u64);
         let file = match read {
             Ok(file) => file,
@@ -331,7 +331,7 @@ impl Spool {
     }
 
     /// Removes a file whose lines are decided; one that was damaged is set aside. Returns what there is to say of it.
-    pub(crate) fn discard(&self, stored: &Stored) -> Option<String> {
+    pub(crate) fn discard(&self, stored: &SealedFile) -> Option<String> {
         let damage = lock(&stored.damage).take();
         match damage {
             Some(damage) => Some(self.set_aside(&stored.path, &damage)),
@@ -387,10 +387,10 @@ impl Spool {
     fn try_sync(&self) -> io::Result<()> {
         let _one_at_a_time = lock(&self.syncing);
         let Some(slot) = lock(&self.own).slot.clone() else { return Ok(()) };
-        for Found { path, form, .. } in slot.files()?.0 {
+        for SlotFile { path, kind, .. } in slot.files()?.0 {
             let is_written = lock(&self.written).get(&path).cloned();
             let is_synced = |flag: &Arc<AtomicBool>| !flag.swap(false, Ordering::Acquire);
-            if form != Form::Open || is_written.as_ref().is_some_and(is_synced) {
+            if kind != SlotFileKind::Open || is_written.as_ref().is_some_and(is_synced) {
                 continue;
             }
             match self.disk.sync(&path) {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::disk::DirEntryKind;
 use super::format::{self, Contents, MARK, Unreadable};
-use super::slot::{Form, Found, Slot};
-use super::{MOST_FILE_BYTES, Spool, Stored};
+use super::slot::{Slot, SlotFile, SlotFileKind};
+use super::{MOST_FILE_BYTES, SealedFile, Spool};
 use crate::clock::Clock;
 use crate::config::Precision;
 use crate::sync::{Condvar, Mutex, lock, wait};
@@ -20,7 +20,7 @@ use crate::sync::{Condvar, Mutex, lock, wait};
 #[derive(Debug)]
 pub(crate) struct Adopted {
     slot: Arc<Slot>,
-    files: VecDeque<Found>,
+    files: VecDeque<SlotFile>,
     strays: Vec<PathBuf>,
 }
 
@@ -105,20 +105,20 @@ impl Spool {
 
     /// The next file of a slot that was taken over, and what there is to say of files that are passed over. `None` at
     /// the end.
-    pub(crate) fn next(&self, adopted: &mut Adopted) -> Option<Result<Stored, String>> {
+    pub(crate) fn next(&self, adopted: &mut Adopted) -> Option<Result<SealedFile, String>> {
         loop {
             if let Some(stray) = adopted.strays.pop() {
                 let stray = stray.display();
                 return Some(Err(format!("{stray} is no file of the spool: it is left alone")));
             }
-            let Found { path, form, bytes } = adopted.files.pop_front()?;
-            let problem = match form {
-                Form::Unfinished => {
+            let SlotFile { path, kind, bytes } = adopted.files.pop_front()?;
+            let problem = match kind {
+                SlotFileKind::Unfinished => {
                     let _ = self.disk.remove(&path);
                     continue;
                 }
-                Form::Open | Form::Sealed(_) => {
-                    match self.look(&path, form, bytes, &adopted.slot) {
+                SlotFileKind::Open | SlotFileKind::Sealed(_) => {
+                    match self.look(&path, kind, bytes, &adopted.slot) {
                         Ok(Some(stored)) => {
                             let synced =
                                 if self.is_synced() { self.disk.sync(&path) } else { Ok(()) };
@@ -143,20 +143,27 @@ impl Spool {
     fn look(
         &self,
         path: &Path,
-        form: Form,
+        kind: SlotFileKind,
         file_bytes: u64,
         slot: &Arc<Slot>,
-    ) -> Result<Option<Stored>, String> {
+    ) -> Result<Option<SealedFile>, String> {
         let stored = |database: String, precision, lines, bytes| {
-            Some(Stored::new(path.to_owned(), slot.clone(), (database, precision), lines, bytes))
+            Some(SealedFile::new(
+                path.to_owned(),
+                slot.clone(),
+                (database, precision),
+                lines,
+                bytes,
+            ))
         };
         let left = |why: &str| format!("{} of the spool is left alone: {why}", path.display());
         let most_lines = MOST_FILE_BYTES / MARK;
-        if file_bytes > MOST_FILE_BYTES as u64 || matches!(form, Form::Sealed(n) if n > most_lines)
+        if file_bytes > MOST_FILE_BYTES as u64
+            || matches!(kind, SlotFileKind::Sealed(n) if n > most_lines)
         {
             return Err(left("it has more in it than any that we write"));
         }
-        if let Form::Sealed(lines @ 1..) = form {
+        if let SlotFileKind::Sealed(lines @ 1..) = kind {
             let start =
                 self.disk.read_start(path, 8192).map_err(|error| left(&error.to_string()))?;
             if let Some((database, precision, header)) = format::read_start(&start) {
@@ -170,24 +177,26 @@ impl Spool {
             .map_err(|error| left(&error.to_string()))?;
         match format::read(&file) {
             Ok(Contents { lines, .. })
-                if lines.is_empty() && matches!(form, Form::Open | Form::Sealed(0)) =>
+                if lines.is_empty()
+                    && matches!(kind, SlotFileKind::Open | SlotFileKind::Sealed(0)) =>
             {
                 Ok(None)
             }
             Ok(Contents { lines, database, precision, .. }) => {
                 let bytes = lines.iter().map(ExactSizeIterator::len).sum();
-                let count = if let Form::Sealed(count) = form { count } else { lines.len() };
+                let count =
+                    if let SlotFileKind::Sealed(count) = kind { count } else { lines.len() };
                 Ok(stored(database, precision, count.max(lines.len()), bytes))
             }
-            Err(Unreadable::Empty) if form == Form::Open => Ok(None),
+            Err(Unreadable::Empty) if kind == SlotFileKind::Open => Ok(None),
             Err(Unreadable::Newer(version)) => {
                 let why = format!("a later release wrote it, in version {version} of the format");
                 Err(left(&why))
             }
             Err(Unreadable::Foreign) => Err(left("it is not a file of a spool")),
-            Err(Unreadable::Empty | Unreadable::Damaged) => match form {
+            Err(Unreadable::Empty | Unreadable::Damaged) => match kind {
                 // Its lines are found to be lost when they are to be read: then it is set aside.
-                Form::Sealed(lines @ 1..) => {
+                SlotFileKind::Sealed(lines @ 1..) => {
                     Ok(stored(String::new(), Precision::default(), lines, file.len()))
                 }
                 _ => Err(self.set_aside(path, "damaged beyond repair")),

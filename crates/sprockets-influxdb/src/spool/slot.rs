@@ -25,7 +25,7 @@ const UNFINISHED: &str = ".unfinished";
 
 /// What a file's name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum SlotFileKind {
     /// Written to until its process ended.
     Open,
     /// Of so many lines.
@@ -97,20 +97,23 @@ impl Slot {
     }
 
     /// Its files, oldest first, and what there is that is none of ours.
-    pub(super) fn files(&self) -> io::Result<(Vec<Found>, Vec<PathBuf>)> {
+    pub(super) fn files(&self) -> io::Result<(Vec<SlotFile>, Vec<PathBuf>)> {
         files(&*self.disk, &self.directory)
     }
 }
 
 /// The files of a slot, oldest first, and what there is that is none of ours.
-pub(super) fn files(disk: &dyn Disk, directory: &Path) -> io::Result<(Vec<Found>, Vec<PathBuf>)> {
+pub(super) fn files(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> io::Result<(Vec<SlotFile>, Vec<PathBuf>)> {
     let mut files = Vec::new();
     let mut strays = Vec::new();
     for entry in disk.list(directory)? {
         let path = directory.join(&entry.name);
-        match form(&entry.name) {
-            Some((number, form)) if entry.kind == DirEntryKind::File => {
-                files.push((number, Found { path, form, bytes: entry.bytes }));
+        match parse_name(&entry.name) {
+            Some((number, kind)) if entry.kind == DirEntryKind::File => {
+                files.push((number, SlotFile { path, kind, bytes: entry.bytes }));
             }
             _ if entry.name == LOCK => {}
             _ => strays.push(path),
@@ -122,9 +125,9 @@ pub(super) fn files(disk: &dyn Disk, directory: &Path) -> io::Result<(Vec<Found>
 
 /// A file of a slot.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct SlotFile {
     pub(super) path: PathBuf,
-    pub(super) form: Form,
+    pub(super) kind: SlotFileKind,
     pub(super) bytes: u64,
 }
 
@@ -144,21 +147,21 @@ impl Drop for Slot {
     }
 }
 
-/// The number and the form of a file of ours.
-pub(super) fn form(name: &str) -> Option<(u64, Form)> {
+/// The number and the kind of a file of ours.
+pub(super) fn parse_name(name: &str) -> Option<(u64, SlotFileKind)> {
     let (number, rest) = name.split_at_checked(8)?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let number = number.parse().ok()?;
     if rest == OPEN {
-        return Some((number, Form::Open));
+        return Some((number, SlotFileKind::Open));
     }
     let rest = rest.strip_prefix('-')?;
     if rest.ends_with(UNFINISHED) {
-        return Some((number, Form::Unfinished));
+        return Some((number, SlotFileKind::Unfinished));
     }
-    Some((number, Form::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
+    Some((number, SlotFileKind::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
 }
 
 #[cfg(unix)]

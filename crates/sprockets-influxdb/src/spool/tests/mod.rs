@@ -51,10 +51,10 @@ fn names(directory: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn sealed(spool: &Spool, lines: &[&str]) -> Stored {
+fn sealed(spool: &Spool, lines: &[&str]) -> SealedFile {
     let lines: Vec<_> = lines.iter().map(|line| format!("{line}\n")).collect();
     match spool.seal("db", Precision::Seconds, lines.iter().map(String::as_bytes)) {
-        Sealed::Stored(stored) => stored,
+        SealOutcome::Sealed(stored) => stored,
         failed => panic!("{failed:?}: {:?}", spool.take_failure()),
     }
 }
