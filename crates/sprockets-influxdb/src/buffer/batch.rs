@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn splitting_keeps_every_line_and_its_place() {
+    fn split_keeps_every_line_in_order() {
         for lines in 1..20 {
             let whole = text(&[batch(lines)]);
             let (head, tail) = batch(lines).split();
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn split_to_holds_both_limits() {
+    fn split_to_keeps_both_limits() {
         let limit = Size { lines: 7, bytes: 200 };
         let parts = batch(100).split_to(limit);
         assert_eq!(text(&parts), text(&[batch(100)]));

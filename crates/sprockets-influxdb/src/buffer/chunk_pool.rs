@@ -96,7 +96,7 @@ impl ChunkPool {
             if capacity == CHUNK_BYTES {
                 self.wanted = (2 * self.wanted).min(SPARE_CHUNKS).min(self.most);
             }
-            if let Some(segment) = spool.segment(capacity) {
+            if let Some(segment) = spool.segments.create(capacity) {
                 chunk.set_segment(segment);
             }
         }

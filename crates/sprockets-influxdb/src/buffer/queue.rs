@@ -10,7 +10,7 @@ use super::ready_queue::{QueueEnd, ReadyQueue};
 use super::spool_worker::IN_MEMORY;
 use super::{Batch, Limits, Size};
 use crate::config::Precision;
-use crate::spool::{OVERHEAD, Spool};
+use crate::spool::{OVERHEAD, SealedFiles, Segments, Spool};
 use crate::stats::{DropReason, Dropped, Report};
 
 /// The place of a batch among all that were sealed.
@@ -134,10 +134,10 @@ impl Queue {
     pub(super) fn room_for_files(&self, spool: &Spool) -> usize {
         let batch = self.limits.batch;
         // Who adds and the spool worker may each be about to make one.
-        let mut kept_free = 2 * Spool::segment_capacity(CHUNK_BYTES);
+        let mut kept_free = 2 * Segments::file_size(CHUNK_BYTES);
         // Where batches move to files of their own, each is there twice for a moment.
         if self.limits.spool_bytes > IN_MEMORY {
-            let file = Spool::sealed_capacity(batch.lines, batch.bytes);
+            let file = SealedFiles::max_file_size(batch.lines, batch.bytes);
             kept_free += file.min(self.limits.spool_bytes / 4);
         }
         self.room_on_disk(spool).saturating_sub(kept_free)
@@ -146,9 +146,9 @@ impl Queue {
     /// What files may take at all.
     fn room_on_disk(&self, spool: &Spool) -> usize {
         let most = self.limits.spool_bytes as u64;
-        let others = spool.used_by_others().min(most);
+        let others = spool.recovery.used_by_others().min(most);
         let on_disk = self.ready.on_disk();
-        let own = spool.segment_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines + self.sealing;
+        let own = spool.segments.bytes() + on_disk.bytes + OVERHEAD * on_disk.lines + self.sealing;
         ((most - others) as usize).saturating_sub(own)
     }
 
@@ -181,7 +181,8 @@ impl Queue {
     /// files of its own already may stay there, if the bound leaves no room for another.
     pub(super) fn find_to_seal(&self, beyond: usize) -> Option<usize> {
         let room = self.room_on_disk(self.pool.spool.as_ref()?);
-        let has_room = |batch: &Batch| Spool::sealed_capacity(batch.lines(), batch.len()) <= room;
+        let has_room =
+            |batch: &Batch| SealedFiles::max_file_size(batch.lines(), batch.len()) <= room;
         self.ready.find_beyond(beyond, |batch| !batch.is_spooled() || has_room(batch))
     }
 
@@ -189,7 +190,7 @@ impl Queue {
     pub(super) fn take_to_seal(&mut self, beyond: usize) -> Option<(Batch, usize)> {
         let index = self.find_to_seal(beyond)?;
         let batch = self.ready.due.remove(index)?;
-        let file = Spool::sealed_capacity(batch.lines(), batch.len());
+        let file = SealedFiles::max_file_size(batch.lines(), batch.len());
         self.sealing += file;
         Some((batch, file))
     }

@@ -83,7 +83,7 @@ impl SpoolWorker {
         // The very thing that failed is tried again, if there is still a need for it.
         let has_more = lock(&buffer.queue).find_to_seal(IN_MEMORY).is_some();
         let works = !has_more || buffer.seal_to_disk(spool, IN_MEMORY);
-        let segments = if works { spool.retry(CHUNK_BYTES, wanted) } else { None };
+        let segments = if works { spool.segments.retry(CHUNK_BYTES, wanted) } else { None };
         if let Some(segments) = segments {
             tracing::info!("the spool works again");
             let mut queue = lock(&buffer.queue);
@@ -96,9 +96,9 @@ impl SpoolWorker {
     /// Takes over what processes have left that are no more. Returns whether there is more of it.
     fn adopt(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) -> bool {
         if self.adopted.is_none() && now >= self.next_look {
-            spool.measure();
+            spool.recovery.measure();
             buffer.tell(&lock(&buffer.queue));
-            match spool.adopt() {
+            match spool.recovery.adopt() {
                 Some(Ok(adopted)) => self.adopted = Some(adopted),
                 Some(Err(problem)) => {
                     tracing::warn!("{problem}");
@@ -106,13 +106,13 @@ impl SpoolWorker {
                 }
                 None => {
                     self.next_look = now + LOOK_EVERY;
-                    spool.note_searched();
+                    spool.recovery.set_complete();
                 }
             }
         }
         let Some(adopted) = &mut self.adopted else { return false };
         for _ in 0..FILES_AT_ONCE {
-            match spool.next(adopted) {
+            match spool.recovery.next_file(adopted) {
                 Some(Ok(sealed)) => {
                     let mut queue = lock(&buffer.queue);
                     queue.recover(Batch::from_sealed(sealed));
@@ -167,13 +167,13 @@ impl Buffer {
         let leftovers = std::mem::take(&mut lock(&self.queue).pool.leftovers);
         let makes_room = !leftovers.segments.is_empty();
         for segment in leftovers.segments {
-            spool.discard_segment(segment);
+            spool.segments.remove(segment);
         }
         if makes_room {
             self.tell(&lock(&self.queue));
         }
         for sealed in leftovers.sealed {
-            if let Some(told) = spool.discard(&sealed) {
+            if let Some(told) = spool.sealed.remove(&sealed) {
                 tracing::error!("{told}");
             }
         }
@@ -186,7 +186,7 @@ impl Buffer {
                 return;
             }
             drop(queue);
-            let Some(segment) = spool.segment(CHUNK_BYTES) else { return };
+            let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
             lock(&self.queue).pool.add_segment(segment);
         }
     }
@@ -196,7 +196,7 @@ impl Buffer {
         let taken = lock(&self.queue).take_to_seal(beyond);
         let Some((mut batch, file)) = taken else { return false };
         let lines = batch.iter_whole_lines();
-        let sealed = spool.seal(batch.database(), batch.precision(), lines);
+        let sealed = spool.sealed.seal(batch.database(), batch.precision(), lines);
         let mut queue = lock(&self.queue);
         queue.sealing -= file;
         let sealed = match sealed {
@@ -220,7 +220,7 @@ impl Buffer {
     /// until the disk works.
     pub(crate) fn load(&self, mut batch: Batch, most_bytes: usize) -> Option<Batch> {
         let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
-        let Some(loaded) = spool.load(batch.sealed_file()?) else {
+        let Some(loaded) = spool.sealed.load(batch.sealed_file()?) else {
             lock(&self.queue).ready.put_back(batch, QueueEnd::Back);
             self.wake_spool_worker();
             return None;
@@ -259,13 +259,13 @@ impl Buffer {
             self.sync_and_reuse(spool);
         }
         self.remove_leftovers(spool);
-        spool.leave();
+        spool.release_slot();
     }
 
     /// Has all that was written survive a loss of power; then files are used again whose lines were copied to others.
     fn sync_and_reuse(&self, spool: &Spool) {
         let retired = std::mem::take(&mut lock(&self.queue).pool.retired);
-        let is_synced = spool.sync();
+        let is_synced = spool.segments.sync();
         let pool = &mut lock(&self.queue).pool;
         if is_synced {
             pool.reuse(retired);
@@ -277,7 +277,7 @@ impl Buffer {
     /// Has what was added so far survive a loss of power, where it is to.
     pub(crate) fn sync(&self) {
         if let Some(spool) = self.spool.as_ref().filter(|s| s.sync_level() == SpoolSync::Always) {
-            spool.sync();
+            spool.segments.sync();
         }
     }
 

@@ -77,7 +77,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_due_before_the_trigger_or_the_interval() {
+fn nothing_is_due_before_the_trigger_size_or_the_interval() {
     let clock = Clock::simulated();
     let buffer = Buffer::new(limits(), Intake::Open, None, clock.clone());
     clock.advance_to(Duration::from_secs(100));
@@ -95,7 +95,7 @@ fn nothing_is_due_before_the_trigger_or_the_interval() {
 }
 
 #[test]
-fn the_trigger_makes_everything_due_at_exactly_its_number() {
+fn everything_is_due_at_exactly_the_trigger_size() {
     for trigger_size in [1, 2, 3, 7, 8, 9, 100, 1_000] {
         let buffer = buffer(Limits { trigger_size, ..limits() });
         add_numbers(&buffer, "a", 0..trigger_size - 1);
@@ -107,7 +107,7 @@ fn the_trigger_makes_everything_due_at_exactly_its_number() {
 }
 
 #[test]
-fn all_that_is_due_is_taken_in_batches_that_hold_the_limits() {
+fn batches_stay_within_the_limits() {
     let batch = Size { lines: 300, bytes: 3_000 };
     let buffer = buffer(Limits { batch, ..limits() });
     add_numbers(&buffer, "db", 0..10_000);
@@ -124,7 +124,7 @@ fn all_that_is_due_is_taken_in_batches_that_hold_the_limits() {
 }
 
 #[test]
-fn databases_and_precisions_do_not_mix() {
+fn databases_and_precisions_are_not_mixed_in_a_batch() {
     let buffer = buffer(limits());
     for number in 0..100 {
         add(&buffer, &format!("db{}", number % 10), &format!("m n={number}i"));
@@ -177,7 +177,7 @@ fn the_limit_of_bytes_is_exact() {
 }
 
 #[test]
-fn the_limits_hold_for_threads_that_add_at_once() {
+fn the_limits_hold_when_threads_add_concurrently() {
     let buffer = buffer(limits());
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -189,7 +189,7 @@ fn the_limits_hold_for_threads_that_add_at_once() {
 }
 
 #[test]
-fn the_oldest_are_dropped_where_that_is_the_policy() {
+fn the_oldest_lines_are_dropped_with_overflow_oldest() {
     let buffer = buffer(Limits {
         buffer: Size { lines: 1_000, bytes: 1 << 20 },
         trigger_size: 700,
@@ -225,7 +225,7 @@ fn lines_dropped_as_the_oldest_are_decided_for_a_flush() {
 }
 
 #[test]
-fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
+fn a_waiting_flush_returns_when_the_oldest_are_dropped() {
     let limits = Limits {
         buffer: Size { lines: 100, bytes: 1 << 20 },
         trigger_size: 100,
@@ -248,7 +248,7 @@ fn a_flush_that_waits_is_told_when_the_oldest_are_dropped() {
 }
 
 #[test]
-fn a_blocked_add_goes_on_when_there_is_room_and_ends_at_its_deadline() {
+fn a_blocked_add_continues_when_there_is_room_and_ends_at_its_deadline() {
     let most = Size { lines: 10, bytes: 1 << 20 };
     let limits = Limits {
         buffer: most,
@@ -307,7 +307,7 @@ fn sampling_decides_by_batch_and_is_counted() {
 }
 
 #[test]
-fn what_is_sampled_out_makes_room() {
+fn sampled_out_batches_make_room() {
     let limits = Limits {
         buffer: Size { lines: 10, bytes: 1 << 20 },
         trigger_size: 10,
@@ -338,7 +338,7 @@ fn what_is_sampled_out_makes_room() {
 }
 
 #[test]
-fn a_flush_reports_what_was_added_before_it_and_nothing_else() {
+fn a_flush_reports_only_what_was_added_before_it() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..10);
     let first = buffer.begin_flush();
@@ -361,7 +361,7 @@ fn a_flush_reports_what_was_added_before_it_and_nothing_else() {
 }
 
 #[test]
-fn a_closed_door_lets_nothing_in_and_keeps_what_is_there() {
+fn a_closed_buffer_accepts_nothing_and_keeps_pending_lines() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..10);
     buffer.begin_shutdown();
@@ -375,7 +375,7 @@ fn a_closed_door_lets_nothing_in_and_keeps_what_is_there() {
 }
 
 #[test]
-fn what_comes_after_the_end_came_too_late_also_if_there_was_no_room() {
+fn adds_after_shutdown_are_counted_as_closed_when_the_buffer_is_full() {
     let buffer = buffer(Limits { buffer: Size { lines: 1, ..limits().buffer }, ..limits() });
     add_numbers(&buffer, "db", 0..3);
     buffer.begin_shutdown();
@@ -385,7 +385,7 @@ fn what_comes_after_the_end_came_too_late_also_if_there_was_no_room() {
 }
 
 #[test]
-fn a_trickle_during_an_outage_becomes_full_batches() {
+fn single_lines_during_an_outage_are_merged_into_full_batches() {
     let buffer = buffer(Limits { trigger_size: 1, ..limits() });
     for number in 0..20_000 {
         add(&buffer, "db", &format!("m n={number}i"));
@@ -397,7 +397,7 @@ fn a_trickle_during_an_outage_becomes_full_batches() {
 }
 
 #[test]
-fn smaller_limits_apply_to_what_waits() {
+fn smaller_limits_apply_to_waiting_batches() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..4_000);
     let batch = Size { lines: 100, bytes: 1 << 20 };
@@ -430,7 +430,7 @@ fn new_limits_submit_only_what_they_make_due() {
 }
 
 #[test]
-fn the_books_balance_at_every_moment_while_threads_add_and_senders_settle() {
+fn counters_balance_while_threads_add_and_senders_settle() {
     let buffer = Arc::new(buffer(Limits {
         buffer: Size { lines: 500, bytes: 8_000 },
         batch: Size { lines: 64, bytes: 1_000 },

@@ -180,7 +180,7 @@ impl Client {
         let core = self.core();
         let Some(spool) = core.buffer.spool() else { return true };
         core.threads.ensure_listener();
-        spool.await_search(&core.clock, timeout)
+        spool.recovery.await_complete(&core.clock, timeout)
     }
 
     /// The books, in one piece: they balance at every moment.

@@ -1,13 +1,14 @@
-//! A mapped file with the lines of a chunk that is in memory too: what survives the process when it is killed. Written to
-//! by whoever adds, at the cost of a copy and a checksum; never read while the process lives; used again when its lines
-//! are decided.
+//! A segment of the write-ahead log: a mapped file with the same lines as one chunk in memory. The
+//! kernel keeps it when the process is killed. The thread that adds a line writes it here as well,
+//! which costs a copy and a checksum. A segment is never read while its process lives, and is used
+//! again when its lines are decided.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::Map;
-use super::format::{MARK, MOST_BYTES, Salt, UNUSED, header};
+use super::format::{MARK, MAX_LINE_BYTES, Salt, UNUSED, header};
 use super::slot::Slot;
 use crate::config::Precision;
 
@@ -15,14 +16,14 @@ use crate::config::Precision;
 pub(crate) struct Segment {
     map: Map,
     path: PathBuf,
-    /// Locked for as long as one of its files is in use.
+    /// Locked while one of its files is in use.
     _slot: Arc<Slot>,
     capacity: usize,
     salt: Salt,
-    /// Where the next line goes.
-    at: usize,
-    /// Set by each write, and cleared by what syncs the file, if anything does.
-    is_written: Option<Arc<AtomicBool>>,
+    /// The offset of the next line.
+    end: usize,
+    /// Set by each write, cleared by each sync. `None` if nothing syncs the file.
+    dirty: Option<Arc<AtomicBool>>,
 }
 
 impl Segment {
@@ -30,10 +31,10 @@ impl Segment {
         mut map: Map,
         path: PathBuf,
         slot: Arc<Slot>,
-        is_written: Option<Arc<AtomicBool>>,
+        dirty: Option<Arc<AtomicBool>>,
     ) -> Self {
         let capacity = map.bytes().len();
-        Self { map, path, _slot: slot, capacity, salt: Salt::new(0), at: 0, is_written }
+        Self { map, path, _slot: slot, capacity, salt: Salt::new(0), end: 0, dirty }
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -44,8 +45,8 @@ impl Segment {
         self.capacity
     }
 
-    /// Makes it ready for lines of that kind, which nothing that was in it can be taken for. False if there is no room
-    /// for any: the database's name is too long.
+    /// Prepares it for lines of this database and precision. Lines of an earlier use no longer count.
+    /// Returns false if there is no room for a line because the name of the database is too long.
     pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> bool {
         let salt = fastrand::u64(..);
         let header = header(database, precision, salt);
@@ -53,8 +54,9 @@ impl Segment {
             return false;
         }
         self.salt = Salt::new(salt);
-        self.at = header.len();
-        // The second half first: whenever the process ends, the file is either still the old one or names the new.
+        self.end = header.len();
+        // The second copy first: whenever the process ends, the first copy is either the old header
+        // or the complete new one.
         let half = header.len() / 2;
         self.write(header.len(), &[0; MARK]);
         self.write(half, &header.as_bytes()[half..]);
@@ -62,47 +64,47 @@ impl Segment {
         true
     }
 
-    /// Whether so many lines of so many bytes in all can be appended.
+    /// Whether this number of lines, with this number of bytes in all, can be appended.
     #[inline]
     pub(crate) fn fits(&self, lines: usize, bytes: usize) -> bool {
-        bytes <= MOST_BYTES && self.at + bytes + (lines + 1) * MARK <= self.capacity
+        bytes <= MAX_LINE_BYTES && self.end + bytes + (lines + 1) * MARK <= self.capacity
     }
 
-    /// Appends a line with its line feed. The caller has seen to it that it fits. It is there once its checksum is: in
-    /// which order the bytes are written does not matter.
+    /// Appends a line with its line feed, which has to fit. The checksum makes the order in which the
+    /// bytes reach the disk irrelevant.
     #[inline]
     pub(crate) fn append(&mut self, line: &[u8]) {
         let mark = self.salt.mark(line);
-        let start = self.at;
+        let start = self.end;
         let end = start + MARK + line.len();
         let Some(place) = self.map.bytes().get_mut(start..end + MARK) else { return };
-        // In pieces of known sizes, which cost a store each.
+        // Pieces of constant size compile to single stores.
         let Some((before, place)) = place.split_first_chunk_mut::<MARK>() else { return };
         let Some((place, after)) = place.split_last_chunk_mut::<MARK>() else { return };
         *before = mark;
         place.copy_from_slice(line);
         *after = [0; MARK];
         self.map.written(start..end + MARK);
-        self.note_written();
-        self.at = end;
+        self.set_dirty();
+        self.end = end;
     }
 
-    /// Forgets its lines: they are decided, or in another file.
+    /// Discards its lines: they are decided, or in another file.
     pub(crate) fn clear(&mut self) {
-        self.at = 0;
+        self.end = 0;
         self.write(0, UNUSED.as_bytes());
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
         self.map.bytes()[at..at + bytes.len()].copy_from_slice(bytes);
         self.map.written(at..at + bytes.len());
-        self.note_written();
+        self.set_dirty();
     }
 
     #[inline]
-    fn note_written(&self) {
-        if let Some(is_written) = &self.is_written {
-            is_written.store(true, Ordering::Release);
+    fn set_dirty(&self) {
+        if let Some(dirty) = &self.dirty {
+            dirty.store(true, Ordering::Release);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! A process's own part of the spool: a directory that it has locked, so that nobody takes its files for those of a process
-//! that is no more.
+//! A slot: the directory of one process in the spool. The process holds a lock in it, so that no
+//! other process takes its files for those of a dead process.
 //!
 //! ```text
 //! <spool>/slots/<process>-<random>/lock
-//!                                  00000001.open        mapped, being written
-//!                                  00000002-310.lp      sealed: 310 lines, whole
+//!                                  00000001.open        a segment, being written
+//!                                  00000002-310.lp      a sealed file of 310 lines
 //! ```
 
 use std::io;
@@ -15,21 +15,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::disk::{DirEntryKind, Disk, Lock};
 use crate::sys;
 
-/// How often a directory is made that others are quicker to lock.
-const TRIES: usize = 256;
+/// Attempts to create a slot before another process adopts it.
+const ATTEMPTS: usize = 256;
 pub(super) const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";
-/// A sealed file while it is written: worth nothing, as what is in it is elsewhere as well.
+/// A sealed file while it is written. Its lines are in segments or in memory as well.
 const UNFINISHED: &str = ".unfinished";
 
-/// What a file's name says.
+/// The kind of a file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotFileKind {
-    /// Written to until its process ended.
+    /// A segment.
     Open,
-    /// Of so many lines.
+    /// A sealed file with this number of lines.
     Sealed(usize),
+    /// A sealed file that was never completed.
     Unfinished,
 }
 
@@ -40,15 +41,15 @@ pub(crate) struct Slot {
     lock: Option<Box<dyn Lock>>,
     next: AtomicU64,
     generation: u64,
-    /// Whether its own name survives a loss of power.
-    pub(super) is_found: AtomicBool,
+    /// Whether the name of the directory is synced.
+    is_name_synced: AtomicBool,
 }
 
 impl Slot {
-    /// A new one for this process.
+    /// Creates a slot for this process.
     pub(super) fn new(disk: &Arc<dyn Disk>, slots: &Path) -> io::Result<Arc<Self>> {
-        // Whoever looks for slots of processes that are no more may take a new one for one, before it is locked.
-        for _ in 0..TRIES {
+        // Another process may adopt the new slot before it is locked.
+        for _ in 0..ATTEMPTS {
             let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
             let directory = slots.join(name);
             disk.create_dir(&directory)?;
@@ -62,10 +63,10 @@ impl Slot {
                 _ => {}
             }
         }
-        Err(io::Error::other("other processes take each new directory"))
+        Err(io::Error::other("other processes took each new slot"))
     }
 
-    /// That of a process that is no more, unless another has it.
+    /// Adopts the slot of a dead process. Returns `None` if a living process holds it.
     pub(super) fn adopt(disk: &Arc<dyn Disk>, directory: PathBuf) -> io::Result<Option<Arc<Self>>> {
         Self::take(disk, directory)
     }
@@ -74,9 +75,10 @@ impl Slot {
         let Some(lock) = disk.lock(&directory.join(LOCK))? else { return Ok(None) };
         let lock = Some(lock);
         let (disk, generation) = (disk.clone(), sys::generation());
-        let (next, is_found) = (AtomicU64::new(1), AtomicBool::new(false));
-        let slot = Self { disk, directory, lock, next, generation, is_found };
-        // Who had it may have removed it between our look and our lock, which is then on a file that is no more.
+        let (next, is_name_synced) = (AtomicU64::new(1), AtomicBool::new(false));
+        let slot = Self { disk, directory, lock, next, generation, is_name_synced };
+        // Its last holder may have removed the slot before we locked it. Then the lock is on a
+        // deleted file.
         let is_there = slot.disk.list(&slot.directory)?.iter().any(|entry| entry.name == LOCK);
         Ok(is_there.then(|| Arc::new(slot)))
     }
@@ -85,24 +87,34 @@ impl Slot {
         &self.directory
     }
 
+    /// Whether its name, and those of the directories above, survive a loss of power.
+    pub(super) fn is_name_synced(&self) -> bool {
+        self.is_name_synced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_name_synced(&self) {
+        self.is_name_synced.store(true, Ordering::Relaxed);
+    }
+
+    /// The path of a new segment.
     pub(super) fn open_path(&self) -> PathBuf {
         self.directory.join(format!("{:08}{OPEN}", self.next.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Where to write a sealed file, and its name when it is whole.
+    /// The path to write a sealed file to, and its path when it is complete.
     pub(super) fn sealed_paths(&self, lines: usize) -> (PathBuf, PathBuf) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = |end: &str| self.directory.join(format!("{number:08}-{lines}{end}"));
         (path(UNFINISHED), path(SEALED))
     }
 
-    /// Its files, oldest first, and what there is that is none of ours.
+    /// Its files, oldest first, and the paths of everything else in it.
     pub(super) fn files(&self) -> io::Result<(Vec<SlotFile>, Vec<PathBuf>)> {
         files(&*self.disk, &self.directory)
     }
 }
 
-/// The files of a slot, oldest first, and what there is that is none of ours.
+/// The files of a slot, oldest first, and the paths of everything else in it.
 pub(super) fn files(
     disk: &dyn Disk,
     directory: &Path,
@@ -132,14 +144,14 @@ pub(super) struct SlotFile {
 }
 
 impl Drop for Slot {
-    /// Leaves nothing behind of a slot in which nothing is left.
+    /// Removes a slot without files.
     fn drop(&mut self) {
         if self.generation != sys::generation() {
             return;
         }
         let is_lock = |entry: &super::disk::DirEntry| entry.name == LOCK;
         if self.disk.list(&self.directory).is_ok_and(|entries| entries.iter().all(is_lock)) {
-            // Whoever locks it from here on finds it gone.
+            // A process that locks it from now on finds that it is gone.
             let _ = self.disk.remove(&self.directory.join(LOCK));
             let _ = self.disk.remove_dir(&self.directory);
         }
@@ -147,7 +159,7 @@ impl Drop for Slot {
     }
 }
 
-/// The number and the kind of a file of ours.
+/// The number and the kind of a file of a slot.
 pub(super) fn parse_name(name: &str) -> Option<(u64, SlotFileKind)> {
     let (number, rest) = name.split_at_checked(8)?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -164,8 +176,7 @@ pub(super) fn parse_name(name: &str) -> Option<(u64, SlotFileKind)> {
     Some((number, SlotFileKind::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
 }
 
-#[cfg(unix)]
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
     use std::sync::atomic::AtomicBool;
@@ -175,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_slot_is_had_although_others_look_for_what_nobody_has() {
+    fn a_slot_is_created_while_others_try_to_adopt_it() {
         let directory = tempfile::tempdir().unwrap();
         let disk: Arc<dyn Disk> = Arc::new(Files);
         let is_over = AtomicBool::new(false);
@@ -184,7 +195,7 @@ mod tests {
                 scope.spawn(|| {
                     while !is_over.load(Ordering::Relaxed) {
                         for entry in disk.list(directory.path()).unwrap() {
-                            // It may be gone again, or somebody's.
+                            // It may be gone, or be held by another thread.
                             let _ = Slot::adopt(&disk, directory.path().join(entry.name));
                         }
                     }

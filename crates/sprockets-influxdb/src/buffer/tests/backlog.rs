@@ -6,7 +6,7 @@ use crate::config::SpoolSync;
 use crate::spool::simulated::Simulated;
 
 #[test]
-fn new_goes_before_old_and_the_backlog_has_every_second_turn_and_two_at_a_time() {
+fn new_batches_go_first_and_the_backlog_gets_every_second_turn() {
     let limits = Limits { batch: Size { lines: 5, bytes: 20_000 }, ..limits() };
     let mut world = World::new(Simulated::default(), SpoolSync::Process, limits);
     world.add("old", 20);

@@ -104,7 +104,7 @@ fn check(
 }
 
 #[test]
-fn the_end_of_the_process_at_any_moment_costs_nothing() {
+fn killing_the_process_at_any_operation_loses_nothing() {
     for level in LEVELS {
         at_every_moment(&Image::default(), level, |moment, image, promises| {
             if level != SpoolSync::Process && moment % 8 > 0 {
@@ -117,7 +117,7 @@ fn the_end_of_the_process_at_any_moment_costs_nothing() {
 }
 
 #[test]
-fn a_loss_of_power_at_any_moment_costs_nothing_that_was_synced() {
+fn a_power_loss_at_any_operation_loses_nothing_that_was_synced() {
     for level in LEVELS {
         at_every_moment(&Image::default(), level, |moment, image, promises| {
             // Nothing is promised there: but it ends, and nothing is invented.
@@ -135,7 +135,7 @@ fn a_loss_of_power_at_any_moment_costs_nothing_that_was_synced() {
 
 /// What two processes have left that were killed, one after the other, the second while it recovered.
 #[test]
-fn a_recovery_that_is_ended_at_any_moment_costs_nothing() {
+fn a_recovery_killed_at_any_operation_loses_nothing() {
     for level in LEVELS {
         let mut first = World::new(Simulated::default(), level, small());
         first.crash_at(140);
@@ -187,7 +187,7 @@ const ENOSPC: i32 = 28;
 
 /// Each operation in turn fails, and those after it, for a while or to the end.
 #[test]
-fn whatever_fails_and_for_however_long_the_living_process_loses_nothing() {
+fn a_failing_disk_loses_nothing_of_the_living_process() {
     for (error, is_full) in [(EIO, false), (ENOSPC, true)] {
         for (level, length) in
             [(LEVELS[0], 1), (LEVELS[1], 1), (LEVELS[0], 40), (LEVELS[2], 40), (LEVELS[1], 9_999)]

@@ -123,17 +123,17 @@ fn books_balance(overflow: Overflow) {
 }
 
 #[test]
-fn the_books_balance_and_the_bound_holds_at_every_moment() {
+fn counters_balance_and_the_bound_holds_at_every_moment() {
     books_balance(Overflow::Newest);
 }
 
 #[test]
-fn so_they_do_when_the_oldest_are_dropped() {
+fn counters_balance_when_the_oldest_are_dropped() {
     books_balance(Overflow::Oldest);
 }
 
 #[test]
-fn the_add_that_reaches_the_trigger_wakes_who_sends() {
+fn the_add_that_reaches_the_trigger_wakes_the_sender() {
     check(3, || {
         let buffer = shared(10, Overflow::Newest);
         let adders = [0..1, 1..2].map(|numbers| add_on_thread(&buffer, numbers));
@@ -144,7 +144,7 @@ fn the_add_that_reaches_the_trigger_wakes_who_sends() {
 }
 
 #[test]
-fn a_flush_waits_for_all_that_was_added_before_it_and_no_longer() {
+fn a_flush_waits_for_everything_added_before_it_and_no_longer() {
     check(3, || {
         let buffer = shared(10, Overflow::Newest);
         add_numbers(&buffer, "db", 0..1);
@@ -164,7 +164,7 @@ fn a_flush_waits_for_all_that_was_added_before_it_and_no_longer() {
 }
 
 #[test]
-fn room_that_was_made_is_seen() {
+fn adders_see_room_that_was_made() {
     check(3, || {
         let buffer = shared(1, Overflow::Newest);
         let adders = [0..2, 2..4].map(|numbers| add_on_thread(&buffer, numbers));
@@ -179,7 +179,7 @@ fn room_that_was_made_is_seen() {
 }
 
 #[test]
-fn who_waits_for_room_gets_it() {
+fn a_blocked_add_gets_room() {
     check(3, || {
         let buffer = shared(1, Overflow::Block);
         let adders = [0..1, 1..3].map(|numbers| add_on_thread(&buffer, numbers));
@@ -190,7 +190,7 @@ fn who_waits_for_room_gets_it() {
 }
 
 #[test]
-fn the_first_drop_that_no_sender_saw_is_announced() {
+fn the_first_drop_since_a_sender_looked_is_announced() {
     check(3, || {
         // Without room each add is dropped, and after the first one without a look at the queue.
         let buffer = shared(0, Overflow::Newest);
@@ -235,16 +235,16 @@ fn shut_down(lines: usize, overflow: Overflow) {
 }
 
 #[test]
-fn what_is_added_after_the_end_is_counted_and_nothing_else_is_left() {
+fn adds_after_shutdown_are_counted_and_nothing_else_is_left() {
     shut_down(10, Overflow::Newest);
 }
 
 #[test]
-fn so_it_is_when_the_buffer_was_full() {
+fn shutdown_of_a_full_buffer_leaves_nothing() {
     shut_down(1, Overflow::Newest);
 }
 
 #[test]
-fn who_waits_for_room_goes_on_at_the_end() {
+fn a_blocked_add_returns_at_shutdown() {
     shut_down(1, Overflow::Block);
 }

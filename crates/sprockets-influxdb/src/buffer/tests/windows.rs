@@ -57,7 +57,7 @@ fn crash(level: SpoolSync, operation: usize, is_machine: bool) -> Lost {
 
 #[test]
 #[allow(clippy::print_stdout)]
-fn what_each_level_can_lose_is_no_more_than_it_says() {
+fn a_crash_loses_at_most_what_the_sync_level_allows() {
     let mut random = fastrand::Rng::with_seed(0);
     for level in LEVELS {
         let mut world = World::new(Simulated::default(), level, limits());

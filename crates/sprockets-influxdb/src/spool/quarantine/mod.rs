@@ -1,8 +1,10 @@
-//! Lines that servers refused, with the server's reason: written by the client ([`Quarantine`]),
-//! read and retried by operators ([`QuarantineFile`]).
+//! The quarantine: lines that servers refused, each with the server's reason. The client writes it
+//! ([`Quarantine`]); operators read it, edit it, and retry its lines ([`QuarantineFile`]).
 
+mod entry;
 mod reader;
 mod writer;
 
-pub use reader::{QuarantineClaim, QuarantineEntry, QuarantineFile};
+pub use entry::QuarantineEntry;
+pub use reader::{QuarantineClaim, QuarantineFile};
 pub(super) use writer::Quarantine;
