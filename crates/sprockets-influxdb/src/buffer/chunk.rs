@@ -1,15 +1,23 @@
-//! A piece of memory with whole lines in it, and with a spool the mapped file that has the same lines.
+//! A chunk: a piece of memory with whole lines, and with a spool the segment that has the same
+//! lines on disk.
 
 use crate::config::Precision;
 use crate::lines::{line_end, lines_with_ends};
 use crate::spool::Segment;
 
-/// Whole lines, each with its line feed. Never grows beyond the capacity that it was made with: writing a
+/// The usual capacity, and the one of pooled chunks. Small enough for many databases and threads,
+/// large enough that a thread rarely asks for the next one.
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The capacity of chunks of databases that are one of many.
+pub(super) const SMALL_CHUNK_BYTES: usize = 4 * 1024;
+
+/// Whole lines, each with its line feed. Never grows beyond its initial capacity, so that writing a
 /// line never moves the others.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     bytes: Vec<u8>,
-    /// Where the first line starts: those before it were dropped as the oldest.
+    /// The start of the first line. Those before it were dropped as the oldest.
     start: usize,
     lines: usize,
     segment: Option<Segment>,
@@ -20,12 +28,12 @@ impl Chunk {
         Self { bytes: Vec::with_capacity(capacity), ..Self::default() }
     }
 
-    /// The lines of a buffer.
+    /// A chunk of this number of lines.
     pub(crate) fn of(bytes: Vec<u8>, lines: usize) -> Self {
         Self { bytes, lines, ..Self::default() }
     }
 
-    /// Whether so many more lines of so many bytes in all fit.
+    /// Whether this number of lines, with this number of bytes in all, can be appended.
     #[inline]
     pub(crate) fn fits(&self, lines: usize, bytes: usize) -> bool {
         self.bytes.capacity() - self.bytes.len() >= bytes
@@ -49,7 +57,7 @@ impl Chunk {
         self.segment.is_some()
     }
 
-    /// Has lines written to a file as well from now on.
+    /// Writes lines to a segment as well from now on.
     pub(crate) fn set_segment(&mut self, segment: Segment) {
         self.segment = Some(segment);
     }
@@ -58,14 +66,15 @@ impl Chunk {
         self.segment.take()
     }
 
-    /// Makes an empty chunk ready for lines of that kind. Gives back a segment that cannot be.
+    /// Prepares an empty chunk for lines of this database and precision. Returns the segment if it
+    /// cannot be prepared.
     pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> Option<Segment> {
         let is_ready =
             self.segment.as_mut().is_none_or(|segment| segment.begin(database, precision));
         if is_ready { None } else { self.segment.take() }
     }
 
-    /// Appends one line that `write` appends to the bytes. The caller has seen to the room.
+    /// Appends one line, which `write` appends to the bytes. It has to fit.
     #[inline]
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
@@ -76,12 +85,13 @@ impl Chunk {
         }
     }
 
-    /// Whether it can take in all lines of another. One that is on disk is not copied to where they would not be.
-    pub(crate) fn takes_in(&self, other: &Self) -> bool {
+    /// Whether all lines of another chunk can be copied to this one. Lines that are on disk are not
+    /// copied to where they would be in memory only.
+    pub(crate) fn can_append(&self, other: &Self) -> bool {
         self.fits(other.lines, other.bytes().len()) && (self.has_segment() || !other.has_segment())
     }
 
-    /// Appends a copy of whole lines. The caller has seen to the room.
+    /// Appends a copy of whole lines, which have to fit.
     pub(crate) fn append(&mut self, bytes: &[u8], lines: usize) {
         self.bytes.extend_from_slice(bytes);
         self.lines += lines;
@@ -90,7 +100,7 @@ impl Chunk {
         }
     }
 
-    /// Forgets the first line. Returns its length, or `None` if there is none.
+    /// Drops the first line. Returns its length, or `None` if there is none.
     pub(crate) fn drop_first_line(&mut self) -> Option<usize> {
         let len = line_end(self.bytes());
         self.lines = self.lines.checked_sub(1)?;

@@ -1,10 +1,11 @@
-//! So many lines, so many bytes: what is waiting is bounded by both.
+//! A number of lines and a number of bytes: what waits is bounded by both.
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) lines: usize,
+    /// Line feeds included.
     pub(crate) bytes: usize,
 }
 
@@ -31,7 +32,7 @@ impl AddAssign for Size {
     }
 }
 
-/// Never less than nothing.
+/// Saturates at zero.
 impl Sub for Size {
     type Output = Self;
 

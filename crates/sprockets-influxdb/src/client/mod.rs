@@ -352,14 +352,14 @@ impl Core {
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        if self.buffer.push(incoming, notes) {
+        if self.buffer.push(incoming, notes).needs_sender() {
             self.threads.ensure_listener();
         }
     }
 
     #[cold]
     fn drop_added(&self, reason: DropReason, notes: EntryFlags) {
-        if self.buffer.drop_added(reason, notes) {
+        if self.buffer.drop_added(reason, notes).needs_sender() {
             self.threads.ensure_listener();
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Sender, Step};
-use crate::buffer::{Buffer, SpoolWorker};
+use crate::buffer::Buffer;
+use crate::buffer::spool_worker::SpoolWorker;
 use crate::clock::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 use crate::sys;

@@ -1,6 +1,6 @@
-//! What is sent when: what was just recorded, and between it the backlog.
+//! The order in which new batches and the backlog are sent.
 
-use super::spooled::*;
+use super::world::*;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::Simulated;
@@ -17,7 +17,7 @@ fn new_batches_go_first_and_the_backlog_gets_every_second_turn() {
     let taken: Vec<_> = (0..6).map(|_| world.take(usize::MAX).unwrap()).collect();
     let databases: Vec<_> = taken.iter().map(Batch::database).collect();
     assert_eq!(databases, ["new", "old", "new", "old", "new", "new"]);
-    // No third, before one of the two is decided.
+    // No third batch of the backlog before one of the two is settled.
     assert!(world.take(usize::MAX).is_none());
     let numbers: Vec<_> = named(&taken[1])
         .iter()

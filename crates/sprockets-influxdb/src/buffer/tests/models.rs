@@ -1,5 +1,5 @@
-//! The buffer in every order that its threads may run in, as far as a bound of preemptions goes: `make models`. No wait
-//! ends as its time is over, so a signal that is lost is a deadlock, which fails.
+//! Loom models of the buffer: every interleaving of its threads up to a number of preemptions
+//! (`make models`). No wait ends by its timeout, so a lost signal is a deadlock, which fails.
 
 use std::ops::Range;
 
@@ -7,14 +7,14 @@ use loom::thread::{self, JoinHandle};
 
 use super::*;
 
-/// Runs a model in all orders in which no more than so many times a thread is kept from going on.
+/// Runs a model in all interleavings with at most this number of preemptions.
 fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(model);
 }
 
-/// A buffer for so many lines, of which two are submitted at once.
+/// A buffer for this number of lines, with a trigger size of two.
 fn shared(lines: usize, overflow: Overflow) -> Arc<Buffer> {
     with_trigger(2, lines, overflow)
 }
@@ -33,7 +33,7 @@ fn join<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
-/// What is written down at this moment.
+/// The counters now. Asserts that they balance, and that the bound holds.
 fn look(buffer: &Buffer, bound: usize) -> Stats {
     let stats = buffer.stats();
     assert!(stats.is_balanced(), "{stats:?}");
@@ -41,7 +41,7 @@ fn look(buffer: &Buffer, bound: usize) -> Stats {
     stats
 }
 
-/// Delivers as the sender threads do, until `is_over` of the lines that were taken so far. Returns these.
+/// Delivers as a sender thread does, until `is_over` of the lines delivered so far. Returns them.
 fn send(buffer: &Buffer, is_over: impl Fn(&[String]) -> bool) -> Vec<String> {
     let mut sent = Vec::new();
     loop {
@@ -56,14 +56,14 @@ fn send(buffer: &Buffer, is_over: impl Fn(&[String]) -> bool) -> Vec<String> {
     }
 }
 
-/// A thread that sends until it is told to end.
+/// A thread that sends until it is stopped.
 struct Sender {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,
 }
 
 impl Sender {
-    /// Waits for its end. Returns what it sent.
+    /// Stops it. Returns what it sent.
     fn end(self, buffer: &Buffer) -> Vec<String> {
         self.is_over.store(true, Ordering::Relaxed);
         buffer.wake();
@@ -78,14 +78,15 @@ fn send_on_thread(buffer: &Arc<Buffer>) -> Sender {
     Sender { is_over, thread }
 }
 
-/// Adds a line. Returns whether somebody has to look.
+/// Adds a line. Returns whether a sender has to look.
 fn dropped(buffer: &Buffer, number: usize) -> bool {
     let write = |bytes: &mut Vec<u8>| bytes.push(number as u8);
     let (database, precision) = (&b"db"[..], Precision::Nanoseconds);
-    buffer.push(Entry { database, precision, len: 1, write }, EntryFlags::default())
+    let line = Entry { database, precision, len: 1, write };
+    buffer.push(line, EntryFlags::default()).needs_sender()
 }
 
-/// Delivers what is left when nobody adds any more.
+/// Delivers the rest, when no thread adds any more.
 fn send_rest(buffer: &Buffer, sent: &mut Vec<String>) -> Stats {
     buffer.begin_flush();
     let rest = take_all(buffer);
@@ -98,9 +99,9 @@ fn send_rest(buffer: &Buffer, sent: &mut Vec<String>) -> Stats {
     stats
 }
 
-fn books_balance(overflow: Overflow) {
+fn counters_balance(overflow: Overflow) {
     check(2, move || {
-        // So far from the trigger, a shard is granted more than it asks for.
+        // Far from the trigger size, a shard is granted more than it needs.
         let buffer = with_trigger(100, 2, overflow);
         let adders = [0..2, 2..4].map(|numbers| add_on_thread(&buffer, numbers));
         let sender = {
@@ -124,12 +125,12 @@ fn books_balance(overflow: Overflow) {
 
 #[test]
 fn counters_balance_and_the_bound_holds_at_every_moment() {
-    books_balance(Overflow::Newest);
+    counters_balance(Overflow::Newest);
 }
 
 #[test]
 fn counters_balance_when_the_oldest_are_dropped() {
-    books_balance(Overflow::Oldest);
+    counters_balance(Overflow::Oldest);
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn a_flush_waits_for_everything_added_before_it_and_no_longer() {
         assert!(delivered >= 1);
         assert!(report.is_complete() && report.delivered <= delivered, "{report:?}");
         let mut sent = sender.end(&buffer);
-        // What came after the flush may wait for its time.
+        // What was added after the flush may wait until it is due.
         join([adder]);
         assert_eq!(send_rest(&buffer, &mut sent).delivered, 2);
     });
@@ -192,7 +193,7 @@ fn a_blocked_add_gets_room() {
 #[test]
 fn the_first_drop_since_a_sender_looked_is_announced() {
     check(3, || {
-        // Without room each add is dropped, and after the first one without a look at the queue.
+        // Without room every add is dropped, and after the first one without a lock of the queue.
         let buffer = shared(0, Overflow::Newest);
         let droppers = [0..2, 2..3].map(|numbers| {
             let buffer = buffer.clone();
@@ -202,8 +203,8 @@ fn the_first_drop_since_a_sender_looked_is_announced() {
         while told < 3 {
             let seen = buffer.signals();
             if buffer.has_drops() {
-                // `see_drops`, but for loom, which does not know that nothing comes between what a swap reads and what
-                // it writes.
+                // `see_drops` stores. For loom this is a swap: it would let a store come between the
+                // read and the write of another swap.
                 buffer.has_drops.swap(false, Ordering::Relaxed);
                 told = look(&buffer, 0).dropped.count(DropReason::Newest);
                 looks += 1;
