@@ -21,8 +21,8 @@ pub(crate) fn unix_nanoseconds(time: SystemTime) -> i64 {
     }
 }
 
-/// Strictly increasing timestamps, as close to the clock as possible. InfluxDB overwrites a point of
-/// the same series and timestamp, so a clock that stands still or is set back must not show.
+/// Strictly increasing timestamps, as close to the clock as possible. InfluxDB overwrites a point
+/// of the same series and timestamp, so a clock that stands still or is set back must not show.
 struct Stamps {
     last: AtomicI64,
 }

@@ -6,8 +6,8 @@ use super::size::Size;
 use super::types::Limits;
 use crate::spool::{OVERHEAD, SealedFiles, Segments, Spool};
 
-/// Closed batches that stay in memory beside a spool, in bytes. Those beyond it are sealed. A server
-/// that answers takes so much soon.
+/// Closed batches that stay in memory beside a spool, in bytes. Those beyond it are sealed. A
+/// server that answers takes so much soon.
 pub(super) const MEMORY_BYTES: usize = 16 << 20;
 
 /// A view of the queue, to compute what still fits.

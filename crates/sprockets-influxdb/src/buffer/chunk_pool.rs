@@ -1,5 +1,5 @@
-//! Unused chunks and lists of chunks. With a spool, a chunk keeps its segment: creating a file takes
-//! hundreds of times as long as using one again.
+//! Unused chunks and lists of chunks. With a spool, a chunk keeps its segment: creating a file
+//! takes hundreds of times as long as using one again.
 
 use std::sync::Arc;
 
@@ -102,8 +102,8 @@ impl ChunkPool {
         self.spare_lists.pop().unwrap_or_else(|| Vec::with_capacity(MAX_SPARE))
     }
 
-    /// Takes the segment of a chunk whose lines were copied. In the fsync modes it is kept until the
-    /// copy is synced.
+    /// Takes the segment of a chunk whose lines were copied. In the fsync modes it is kept until
+    /// the copy is synced.
     pub(super) fn retire(&mut self, chunk: &mut Chunk) {
         if self.spool.as_ref().is_some_and(|spool| spool.is_synced()) {
             self.retired.extend(chunk.take_segment());

@@ -1,7 +1,8 @@
-//! The buffer: measurements that wait to be sent, as lines of line protocol, by database. Any thread
-//! adds; sender threads take batches.
+//! The buffer: measurements that wait to be sent, as lines of line protocol, by database. Any
+//! thread adds; sender threads take batches.
 //!
-//! - Both bounds, lines and bytes, are exact. Every line is counted under the lock of what holds it.
+//! - Both bounds, lines and bytes, are exact. Every line is counted under the lock of what holds
+//!   it.
 //! - Adding takes the lock of the thread's shard only, while its grant and its chunk last. A few
 //!   times in a thousand lines it takes the lock of the [`Queue`] as well.
 //! - Locks are taken in this order: queue, shard.
@@ -49,7 +50,8 @@ const FULL_CHUNK_DATABASES: usize = 4;
 pub(crate) struct Buffer {
     shards: Box<[Shard]>,
     queue: Mutex<Queue>,
-    /// Set while nothing fits and the newest lines are dropped. Then an add need not lock the queue.
+    /// Set while nothing fits and the newest lines are dropped. Then an add need not lock the
+    /// queue.
     is_full: AtomicBool,
     /// Set by the first drop since a sender looked, so that a sender logs it.
     has_drops: AtomicBool,
@@ -324,8 +326,8 @@ impl Buffer {
         }
     }
 
-    /// Changes the limits, also for lines that wait. Open lines stay open unless the new limits make
-    /// them due.
+    /// Changes the limits, also for lines that wait. Open lines stay open unless the new limits
+    /// make them due.
     pub(crate) fn set_limits(&self, limits: Limits, intake: Intake) {
         let mut queue = lock(&self.queue);
         queue.limits = limits;

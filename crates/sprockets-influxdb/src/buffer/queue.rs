@@ -117,8 +117,8 @@ impl Queue {
         self.open_batches.add(database, precision, chunk, limit, &mut self.pool)
     }
 
-    /// Closes all open batches: they are due, or sampled out. Returns whether some were sampled out,
-    /// which makes room.
+    /// Closes all open batches: they are due, or sampled out. Returns whether some were sampled
+    /// out, which makes room.
     pub(super) fn close_batches(&mut self) -> bool {
         let sampled_out = self.counters.sampled_out();
         for batch in self.open_batches.take_all() {

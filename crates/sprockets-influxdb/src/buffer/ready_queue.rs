@@ -76,7 +76,8 @@ impl ReadyQueue {
     }
 
     /// A recent batch in memory of the same database and precision, with room for the lines of
-    /// `batch`. One that was sent before, or that a flush up to `awaited` waits for, stays as it is.
+    /// `batch`. One that was sent before, or that a flush up to `awaited` waits for, stays as it
+    /// is.
     pub(super) fn find_mergeable(
         &mut self,
         batch: &Batch,

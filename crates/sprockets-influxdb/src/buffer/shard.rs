@@ -1,5 +1,5 @@
-//! Shards: each thread writes its lines to one of a few, so that threads do not wait for each other.
-//! What a shard may accept without the lock of the queue is granted to it beforehand.
+//! Shards: each thread writes its lines to one of a few, so that threads do not wait for each
+//! other. What a shard may accept without the lock of the queue is granted to it beforehand.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -113,8 +113,8 @@ impl Open {
         self.chunks.len()
     }
 
-    /// Hands every chunk with lines to `gather`, which may return it empty. Returns the chunks of more
-    /// databases than `kept`.
+    /// Hands every chunk with lines to `gather`, which may return it empty. Returns the chunks of
+    /// more databases than `kept`.
     pub(super) fn collect(
         &mut self,
         kept: usize,

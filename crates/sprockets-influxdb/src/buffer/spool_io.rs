@@ -1,10 +1,9 @@
 //! Disk I/O of the buffer, never under the lock of the queue or of a shard:
 //!
-//! | function | thread |
-//! |---|---|
-//! | [`load`](Buffer::load) | the sender |
-//! | [`sync`](Buffer::sync), [`persist_pending`](Buffer::persist_pending) | the caller of flush and shutdown |
-//! | the others | the spool worker, and the caller of shutdown |
+//! - [`load`](Buffer::load) runs on a sender's thread.
+//! - [`sync`](Buffer::sync) and [`persist_pending`](Buffer::persist_pending) run on the thread that
+//!   calls flush or shutdown.
+//! - The other functions run on the spool worker's thread, and at shutdown on the caller's.
 //!
 //! One operation is elsewhere: in `ChunkPool::chunk` an adding thread creates a segment, under both
 //! locks, if the spool worker has not prepared one in time.
@@ -28,8 +27,8 @@ impl Buffer {
         self.spool.is_some()
     }
 
-    /// Reads the lines of a batch that has them on disk only. Returns `None` if none of them is left,
-    /// or if the batch waits again because the disk does not work.
+    /// Reads the lines of a batch that has them on disk only. Returns `None` if none of them is
+    /// left, or if the batch waits again because the disk does not work.
     pub(crate) fn load(&self, mut batch: Batch, max_bytes: usize) -> Option<Batch> {
         let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
         let Some(loaded) = spool.sealed.load(batch.sealed_file()?) else {

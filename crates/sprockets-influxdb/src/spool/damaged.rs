@@ -29,9 +29,7 @@ pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
         Err(error) => {
             // If it stayed, it would be reported again and again.
             let _ = disk.remove(path);
-            format!(
-                "{shown} of the spool is {reason}; it is removed, as it cannot be set aside: {error}"
-            )
+            format!("{shown} of the spool is {reason}; removed: it cannot be set aside: {error}")
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The file operations of the spool behind a trait, so that tests can use a disk that fails or loses
-//! everything that was not synced.
+//! The file operations of the spool behind a trait, so that tests can use a disk that fails or
+//! loses everything that was not synced.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -44,8 +44,8 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Appends to a file. Creates it if it does not exist.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// Reads a file of at most `max_bytes`. A longer one is an error, and so is anything that is not
-    /// a regular file.
+    /// Reads a file of at most `max_bytes`. A longer one is an error, and so is anything that is
+    /// not a regular file.
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
 
     /// Reads at most the first `bytes` of a file.

@@ -30,7 +30,8 @@ const ATTEMPTS: u32 = 5;
 /// for slot in directory.slots()? {
 ///     for file in slot.files {
 ///         if let Some(content) = file.read()? {
-///             println!("{}: {} lines for {}", file.path.display(), content.len(), content.database);
+///             let path = file.path.display();
+///             println!("{path}: {} lines for {}", content.len(), content.database);
 ///         }
 ///     }
 /// }
@@ -130,8 +131,8 @@ impl Directory {
             .collect()
     }
 
-    /// Files in which lines were lost, set aside for an operator to look at. Their intact lines were
-    /// delivered.
+    /// Files in which lines were lost, set aside for an operator to look at. Their intact lines
+    /// were delivered.
     ///
     /// # Errors
     ///

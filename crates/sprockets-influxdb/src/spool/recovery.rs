@@ -65,7 +65,8 @@ impl Recovery {
         self.completed.notify_all();
     }
 
-    /// Waits until there is nothing left to adopt, at most for `timeout`. Returns whether that is so.
+    /// Waits until there is nothing left to adopt, at most for `timeout`. Returns whether that is
+    /// so.
     pub(crate) fn await_complete(&self, clock: &Clock, timeout: Duration) -> bool {
         let until = clock.now().saturating_add(timeout);
         let mut is_complete = lock(&self.is_complete);
@@ -209,7 +210,8 @@ impl Recovery {
         }
     }
 
-    /// Measures how much of the directory other processes use, with set aside and quarantined files.
+    /// Measures how much of the directory other processes use, with set aside and quarantined
+    /// files.
     pub(crate) fn measure(&self) {
         let disk = self.dir.disk();
         let files_in = |directory: &Path| -> u64 {

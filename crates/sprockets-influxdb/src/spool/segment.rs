@@ -45,8 +45,9 @@ impl Segment {
         self.capacity
     }
 
-    /// Prepares it for lines of this database and precision. Lines of an earlier use no longer count.
-    /// Returns false if there is no room for a line because the name of the database is too long.
+    /// Prepares it for lines of this database and precision. Lines of an earlier use no longer
+    /// count. Returns false if there is no room for a line because the name of the database is too
+    /// long.
     pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> bool {
         let salt = fastrand::u64(..);
         let header = header(database, precision, salt);
@@ -70,8 +71,8 @@ impl Segment {
         bytes <= MAX_LINE_BYTES && self.end + bytes + (lines + 1) * MARK <= self.capacity
     }
 
-    /// Appends a line with its line feed, which has to fit. The checksum makes the order in which the
-    /// bytes reach the disk irrelevant.
+    /// Appends a line with its line feed, which has to fit. The checksum makes the order in which
+    /// the bytes reach the disk irrelevant.
     #[inline]
     pub(crate) fn append(&mut self, line: &[u8]) {
         let mark = self.salt.mark(line);

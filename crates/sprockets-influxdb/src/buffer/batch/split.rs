@@ -7,8 +7,8 @@ use crate::buffer::size::Size;
 use crate::buffer::spool_files::SpoolFiles;
 
 impl Batch {
-    /// Splits it in two parts of about half of the bytes each. The second is `None` if there is only
-    /// one line.
+    /// Splits it in two parts of about half of the bytes each. The second is `None` if there is
+    /// only one line.
     pub(crate) fn split(self) -> (Self, Option<Self>) {
         if self.lines() < 2 {
             return (self, None);

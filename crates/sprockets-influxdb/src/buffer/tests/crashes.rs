@@ -47,7 +47,8 @@ fn work(world: &mut World) {
     world.step_worker();
     world.add("a", 40);
     world.flush();
-    // Batches are loaded: one is cut, delivered in part and put back in part, one is put back whole.
+    // Batches are loaded: one is cut, delivered in part and put back in part, one is put back
+    // whole.
     for _ in 0..2 {
         if let Some(batch) = world.take(1_000) {
             world.deliver(batch);
@@ -78,8 +79,8 @@ fn at_every_moment(
     }
 }
 
-/// The disk after several losses of power: everything that was not synced is lost, nothing of it, or
-/// something in between.
+/// The disk after several losses of power: everything that was not synced is lost, nothing of it,
+/// or something in between.
 fn after_losses_of_power(image: &Image, moment: usize) -> impl Iterator<Item = Image> + '_ {
     (0..SAMPLES).map(move |sample| {
         let mut random = fastrand::Rng::with_seed((moment * SAMPLES + sample) as u64);

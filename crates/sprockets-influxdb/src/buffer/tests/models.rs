@@ -203,8 +203,8 @@ fn the_first_drop_since_a_sender_looked_is_announced() {
         while told < 3 {
             let seen = buffer.signals();
             if buffer.has_drops() {
-                // `see_drops` stores. For loom this is a swap: it would let a store come between the
-                // read and the write of another swap.
+                // `see_drops` stores. For loom this is a swap: it would let a store come between
+                // the read and the write of another swap.
                 buffer.has_drops.swap(false, Ordering::Relaxed);
                 told = look(&buffer, 0).dropped.count(DropReason::Newest);
                 looks += 1;

@@ -37,7 +37,8 @@ fn run(world: &mut World) {
     }
 }
 
-/// What is lost when the machine loses power, or the process is killed, at an operation of the disk.
+/// What is lost when the machine loses power, or the process is killed, at an operation of the
+/// disk.
 fn crash(level: SpoolSync, operation: usize, is_machine: bool) -> Lost {
     let mut world = World::new(Simulated::default(), level, limits());
     world.crash_at(operation);

@@ -1,4 +1,5 @@
-//! A buffer with a spool on a simulated disk, in simulated time, and the lines that it must not lose.
+//! A buffer with a spool on a simulated disk, in simulated time, and the lines that it must not
+//! lose.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -62,7 +62,8 @@ impl QuarantineFile {
         Ok(entry::read(&bytes.unwrap_or_default()))
     }
 
-    /// Claims the file, to retry its lines. Returns `None` if it was removed, or is claimed already.
+    /// Claims the file, to retry its lines. Returns `None` if it was removed, or is claimed
+    /// already.
     ///
     /// # Errors
     ///
