@@ -334,7 +334,7 @@ impl Disk for Simulated {
             Err(_) => state.contents.create(path)?,
         };
         let is_free = state.locked.insert(file);
-        Ok(is_free.then(|| Box::new(Held { disk: self.clone(), file }) as Box<dyn Lock>))
+        Ok(is_free.then(|| Box::new(SimulatedLock { disk: self.clone(), file }) as Box<dyn Lock>))
     }
 }
 
@@ -354,14 +354,14 @@ impl Mapped {
 }
 
 #[derive(Debug)]
-struct Held {
+struct SimulatedLock {
     disk: Simulated,
     file: usize,
 }
 
-impl Lock for Held {}
+impl Lock for SimulatedLock {}
 
-impl Drop for Held {
+impl Drop for SimulatedLock {
     fn drop(&mut self) {
         lock(&self.disk.0).locked.remove(&self.file);
     }

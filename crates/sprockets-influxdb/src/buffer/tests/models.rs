@@ -199,14 +199,14 @@ fn the_first_drop_since_a_sender_looked_is_announced() {
             let buffer = buffer.clone();
             thread::spawn(move || numbers.filter(|number| dropped(&buffer, *number)).count())
         });
-        let (mut told, mut looks) = (0, 0);
-        while told < 3 {
+        let (mut counted, mut looks) = (0, 0);
+        while counted < 3 {
             let seen = buffer.signals();
             if buffer.has_drops() {
                 // `see_drops` stores. For loom this is a swap: it would let a store come between
                 // the read and the write of another swap.
                 buffer.has_drops.swap(false, Ordering::Relaxed);
-                told = look(&buffer, 0).dropped.count(DropReason::Newest);
+                counted = look(&buffer, 0).dropped.count(DropReason::Newest);
                 looks += 1;
             } else {
                 buffer.wait(seen, None);
