@@ -76,7 +76,14 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 pub(crate) enum Map {
     File(MmapMut),
     #[cfg(test)]
-    Simulated(super::simulated::Mapped),
+    Simulated(Box<dyn SimulatedMap>),
+}
+
+/// The map of a disk in memory.
+#[cfg(test)]
+pub(crate) trait SimulatedMap: Send + Sync {
+    fn bytes(&mut self) -> &mut [u8];
+    fn written(&mut self, range: Range<usize>);
 }
 
 impl Map {
@@ -85,7 +92,7 @@ impl Map {
         match self {
             Self::File(map) => map,
             #[cfg(test)]
-            Self::Simulated(map) => &mut map.bytes,
+            Self::Simulated(map) => map.bytes(),
         }
     }
 

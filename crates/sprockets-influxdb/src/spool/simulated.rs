@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map};
+use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map, SimulatedMap};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// The unit that a disk writes atomically, in bytes.
@@ -221,7 +221,7 @@ impl Disk for Simulated {
         let mut state = self.operation(true)?;
         let file = state.contents.create(path)?;
         Arc::make_mut(&mut state.contents.files[file]).bytes = vec![0; bytes];
-        Ok(Map::Simulated(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] }))
+        Ok(Map::Simulated(Box::new(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] })))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -339,14 +339,18 @@ impl Disk for Simulated {
 }
 
 /// A mapped file of this disk.
-pub(crate) struct Mapped {
+struct Mapped {
     disk: Simulated,
     file: usize,
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-impl Mapped {
-    pub(super) fn written(&mut self, range: Range<usize>) {
+impl SimulatedMap for Mapped {
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    fn written(&mut self, range: Range<usize>) {
         let mut state = lock(&self.disk.0);
         state.count();
         Arc::make_mut(&mut state.contents.files[self.file]).write(range.start, &self.bytes[range]);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::disk::{DirEntryKind, Disk, Lock};
+use super::disk::{DirEntry, DirEntryKind, Disk, Lock};
 use crate::sys;
 
 /// Attempts to create a slot before another process adopts it.
@@ -149,7 +149,7 @@ impl Drop for Slot {
         if self.generation != sys::generation() {
             return;
         }
-        let is_lock = |entry: &super::disk::DirEntry| entry.name == LOCK;
+        let is_lock = |entry: &DirEntry| entry.name == LOCK;
         if self.disk.list(&self.directory).is_ok_and(|entries| entries.iter().all(is_lock)) {
             // A process that locks it from now on finds that it is gone.
             let _ = self.disk.remove(&self.directory.join(LOCK));
@@ -177,41 +177,4 @@ pub(super) fn parse_name(name: &str) -> Option<(u64, SlotFileKind)> {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
-    use std::fs;
-    use std::sync::atomic::AtomicBool;
-    use std::thread;
-
-    use super::super::disk::Files;
-    use super::*;
-
-    #[test]
-    fn a_slot_is_created_while_others_try_to_adopt_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(Files);
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !is_over.load(Ordering::Relaxed) {
-                        for entry in disk.list(directory.path()).unwrap() {
-                            // It may be gone, or be held by another thread.
-                            let _ = Slot::adopt(&disk, directory.path().join(entry.name));
-                        }
-                    }
-                });
-            }
-            let made: Vec<_> = (0..2_000)
-                .map(|_| {
-                    let slot = Slot::new(&disk, directory.path())?;
-                    fs::write(slot.open_path(), "its own")?;
-                    let found = slot.files()?.0.len();
-                    slot.files()?.0.iter().try_for_each(|file| fs::remove_file(&file.path))?;
-                    Ok::<_, io::Error>(found)
-                })
-                .collect();
-            is_over.store(true, Ordering::Relaxed);
-            assert!(made.iter().all(|found| matches!(found, Ok(1))), "{made:?}");
-        });
-    }
-}
+mod tests;

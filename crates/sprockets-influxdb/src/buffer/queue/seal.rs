@@ -7,25 +7,25 @@ use crate::buffer::types::QueueEnd;
 use crate::spool::{SealedFile, SealedFiles};
 
 /// A batch that is being sealed.
-pub(in crate::buffer) struct Sealing {
-    pub(in crate::buffer) batch: Batch,
+pub(crate) struct Sealing {
+    pub(crate) batch: Batch,
     /// What its file may take, in bytes.
     file_size: usize,
 }
 
 impl Queue {
     /// Whether the spool worker has something to do.
-    pub(in crate::buffer) fn has_spool_work(&self) -> bool {
+    pub(crate) fn has_spool_work(&self) -> bool {
         self.pool.has_leftovers() || self.lacks_chunks() || self.has_to_seal()
     }
 
     /// Whether the spool worker has to prepare a chunk, and there is room for its file.
-    pub(in crate::buffer) fn lacks_chunks(&self) -> bool {
+    pub(crate) fn lacks_chunks(&self) -> bool {
         self.pool.missing() > 0 && self.bounds().has_file_room()
     }
 
     /// Whether batches in memory take more than they may beside a spool.
-    pub(in crate::buffer) fn has_to_seal(&self) -> bool {
+    pub(crate) fn has_to_seal(&self) -> bool {
         self.find_to_seal(MEMORY_BYTES).is_some()
     }
 
@@ -39,7 +39,7 @@ impl Queue {
     }
 
     /// Takes the oldest batch to seal, if batches in memory take more than `max_bytes`.
-    pub(in crate::buffer) fn begin_seal(&mut self, max_bytes: usize) -> Option<Sealing> {
+    pub(crate) fn begin_seal(&mut self, max_bytes: usize) -> Option<Sealing> {
         let index = self.find_to_seal(max_bytes)?;
         let batch = self.ready.remove(index)?;
         let file_size = SealedFiles::max_file_size(batch.lines(), batch.len());
@@ -48,7 +48,7 @@ impl Queue {
     }
 
     /// Adds a batch that was sealed to the backlog.
-    pub(in crate::buffer) fn end_seal(&mut self, sealing: Sealing, sealed: SealedFile) {
+    pub(crate) fn end_seal(&mut self, sealing: Sealing, sealed: SealedFile) {
         let Sealing { mut batch, file_size } = sealing;
         self.being_sealed -= file_size;
         let (chunks, files) = batch.set_sealed(sealed);
@@ -57,7 +57,7 @@ impl Queue {
     }
 
     /// Puts back a batch that could not be sealed.
-    pub(in crate::buffer) fn cancel_seal(&mut self, sealing: Sealing, is_unsealable: bool) {
+    pub(crate) fn cancel_seal(&mut self, sealing: Sealing, is_unsealable: bool) {
         let Sealing { mut batch, file_size } = sealing;
         self.being_sealed -= file_size;
         batch.is_unsealable = is_unsealable;

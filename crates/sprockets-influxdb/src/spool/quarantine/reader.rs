@@ -37,7 +37,7 @@ pub struct QuarantineClaim {
 }
 
 impl QuarantineFile {
-    pub(in crate::spool) fn is_one(entry: &DirEntry) -> bool {
+    pub(crate) fn is_one(entry: &DirEntry) -> bool {
         entry.kind == DirEntryKind::File && entry.name.ends_with(".lp")
     }
 

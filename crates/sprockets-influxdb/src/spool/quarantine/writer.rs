@@ -30,7 +30,7 @@ struct Current {
 }
 
 impl Quarantine {
-    pub(in crate::spool) fn new(disk: Arc<dyn Disk>, directory: PathBuf, max_bytes: u64) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, directory: PathBuf, max_bytes: u64) -> Self {
         Self { disk, directory, max_bytes, current: Mutex::default() }
     }
 
