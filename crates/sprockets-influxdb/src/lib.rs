@@ -167,6 +167,7 @@
 
 mod buffer;
 mod client;
+mod clock;
 mod config;
 mod delivery;
 mod error;

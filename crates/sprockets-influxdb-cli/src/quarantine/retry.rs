@@ -84,9 +84,9 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let shown = file.path.display();
         let failed = |error| format!("{shown} of the quarantine: {error}");
         // One that is gone is another's, who takes care of it.
-        let Some(taken) = file.take().map_err(failed)? else { continue };
-        let left = retry.send(taken.entries());
-        taken.give_back(&left).map_err(failed)?;
+        let Some(claim) = file.claim().map_err(failed)? else { continue };
+        let left = retry.send(claim.entries());
+        claim.finish(&left).map_err(failed)?;
     }
     let (counts, stop) = (retry.counts, retry.watch.stop);
     drop(retry.watch);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::buffer::{Amount, Door, Limits};
+use crate::buffer::{Intake, Limits, Size};
 use crate::config::{Api, Config, Settings};
 use crate::delivery::{HttpTransport, Route, Transport};
 use crate::error::{Error, Result};
@@ -66,8 +66,8 @@ impl Active {
     pub(super) fn limits(&self) -> Limits {
         let settings = &self.settings;
         Limits {
-            buffer: Amount { lines: settings.max_buffer_size, bytes: settings.max_buffer_bytes },
-            batch: Amount { lines: settings.max_batch_size, bytes: settings.max_batch_bytes },
+            buffer: Size { lines: settings.max_buffer_size, bytes: settings.max_buffer_bytes },
+            batch: Size { lines: settings.max_batch_size, bytes: settings.max_batch_bytes },
             trigger_size: settings.trigger_size,
             submission_interval: settings.submission_interval,
             sample_probability: settings.sample_probability,
@@ -77,8 +77,8 @@ impl Active {
         }
     }
 
-    pub(super) fn door(&self) -> Door {
-        if self.settings.enabled { Door::Open } else { Door::Disabled }
+    pub(super) fn door(&self) -> Intake {
+        if self.settings.enabled { Intake::Open } else { Intake::Disabled }
     }
 
     pub(super) fn route(&self) -> Route {

@@ -76,7 +76,7 @@ impl Core {
     fn ended(&self, begun: Begun) -> Report {
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
-            self.buffer.stow();
+            self.buffer.persist_pending();
         }
         report
     }

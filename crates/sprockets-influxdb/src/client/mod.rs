@@ -15,12 +15,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use crate::buffer::{Buffer, Incoming, Notes};
+use crate::buffer::{Buffer, Entry, EntryFlags};
+use crate::clock::Clock;
 use crate::config::{Config, Setting};
 use crate::delivery::{Check, Sender, Workers};
 use crate::error::{Error, Result};
 use crate::line_protocol::RawLine;
-use crate::measurement::{Clock, Line, Measurement, Timestamp};
+use crate::measurement::{Line, Measurement, Timestamp};
 use crate::spool::Spool;
 use crate::stats::{DropReason, Report, Stats};
 use crate::sync::{Mutex, lock};
@@ -179,7 +180,7 @@ impl Client {
         let core = self.core();
         let Some(spool) = core.buffer.spool() else { return true };
         core.workers.ensure_leader();
-        spool.await_search(&core.clock, timeout)
+        spool.recovery.await_complete(&core.clock, timeout)
     }
 
     /// The books, in one piece: they balance at every moment.
@@ -262,7 +263,7 @@ impl Drop for Process {
             let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
             let report = self.core.shutdown(timeout);
             self.core.workers.stop();
-            self.core.buffer.stow();
+            self.core.buffer.persist_pending();
             let spooled = self.core.buffer.stats().spooled;
             if spooled > 0 {
                 tracing::warn!("{spooled} measurements wait in the spool for the next process");
@@ -303,11 +304,13 @@ impl Core {
     fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
         let active = self.active.load();
         if !active.settings.enabled {
-            self.drop_added(DropReason::Disabled, Notes::default());
+            self.drop_added(DropReason::Disabled, EntryFlags::default());
             return Ok(());
         }
-        let notes =
-            Notes { non_finite: measurement.non_finite(), repaired: measurement.is_repaired() };
+        let notes = EntryFlags {
+            non_finite: measurement.non_finite(),
+            repaired: measurement.is_repaired(),
+        };
         if let Err(error) = measurement.check(active.has_unsigned) {
             self.drop_added(DropReason::Invalid, notes);
             return Err(error);
@@ -324,7 +327,7 @@ impl Core {
     fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
         let active = self.active.load();
         let problem = if !active.settings.enabled {
-            self.drop_added(DropReason::Disabled, Notes::default());
+            self.drop_added(DropReason::Disabled, EntryFlags::default());
             return Ok(());
         } else if database.is_empty() {
             "the line has no database: name one"
@@ -334,29 +337,29 @@ impl Core {
             let timestamp = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
             let timestamp = timestamp.div_euclid(active.divisor);
             let line = Line::of_text(line.text().as_bytes(), timestamp);
-            self.push(&active, database.as_bytes(), &line, Notes::default());
+            self.push(&active, database.as_bytes(), &line, EntryFlags::default());
             return Ok(());
         };
-        self.drop_added(DropReason::Invalid, Notes::default());
+        self.drop_added(DropReason::Invalid, EntryFlags::default());
         Err(Error::measurement(problem))
     }
 
     #[inline]
-    fn push(&self, active: &Active, database: &[u8], line: &Line<'_>, notes: Notes) {
-        let incoming = Incoming {
+    fn push(&self, active: &Active, database: &[u8], line: &Line<'_>, notes: EntryFlags) {
+        let incoming = Entry {
             database,
             precision: active.settings.precision,
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        if self.buffer.push(incoming, notes) {
+        if self.buffer.push(incoming, notes).needs_sender() {
             self.workers.ensure_leader();
         }
     }
 
     #[cold]
-    fn drop_added(&self, reason: DropReason, notes: Notes) {
-        if self.buffer.drop_added(reason, notes) {
+    fn drop_added(&self, reason: DropReason, notes: EntryFlags) {
+        if self.buffer.drop_added(reason, notes).needs_sender() {
             self.workers.ensure_leader();
         }
     }

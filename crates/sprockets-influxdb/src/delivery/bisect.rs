@@ -124,7 +124,7 @@ fn search(mut batch: Batch, count: Option<usize>, rest_stored: bool, reason: Str
 /// whether there were enough.
 fn spend(batch: &mut Batch, requests: u32) -> bool {
     let budget = SEARCH_REQUESTS * (batch.lines().ilog2() + 1);
-    let left = batch.trials.search.get_or_insert_with(|| Arc::new(AtomicU32::new(budget)));
+    let left = batch.retry.search.get_or_insert_with(|| Arc::new(AtomicU32::new(budget)));
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(requests))
         .is_ok()
 }

@@ -45,7 +45,7 @@ impl RequestHistory {
     /// Counts a failure of this batch with an unknown cause. Returns whether the batch is poison:
     /// it failed again and again while others were answered.
     pub(super) fn is_poison(&self, batch: &mut Batch) -> bool {
-        let trials = &mut batch.trials;
+        let trials = &mut batch.retry;
         let others_passed = self.answers > trials.deliveries_seen;
         trials.suspicion += u32::from(others_passed && trials.requests > 1);
         trials.deliveries_seen = self.answers;
@@ -60,7 +60,7 @@ impl RequestHistory {
     /// Counts a malformed reply to this batch. Some servers copy a bad line into a header, which
     /// makes the reply malformed.
     pub(super) fn blame_for_malformed_reply(&self, batch: &mut Batch) -> Blame {
-        let trials = &mut batch.trials;
+        let trials = &mut batch.retry;
         trials.unparsable += 1;
         let seen = *trials.unparsable_since.get_or_insert(self.answers);
         if trials.unparsable < MALFORMED_REPLIES {

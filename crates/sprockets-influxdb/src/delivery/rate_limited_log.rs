@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::circuit_breaker::Transition;
-use crate::measurement::Clock;
+use crate::clock::Clock;
 use crate::stats::{Dropped, Stats};
 use crate::sync::{Mutex, lock};
 

@@ -13,8 +13,8 @@ use super::rate_limited_log::RateLimitedLog;
 use super::rejections::RejectionReporter;
 use super::route::Route;
 use super::transport::Attempt;
-use crate::buffer::{Batch, Buffer, Outcome, Place};
-use crate::measurement::Clock;
+use crate::buffer::{Batch, Buffer, Outcome, QueueEnd};
+use crate::clock::Clock;
 use crate::sync::{Mutex, lock};
 
 /// Delivers batches from the buffer to the server. All sender threads share it.
@@ -60,7 +60,7 @@ impl Sender {
 
     /// Sends the next batch, if one may be sent. Calls `before_sending` before it blocks.
     pub(crate) fn step(&self, before_sending: impl FnOnce()) -> Step {
-        self.buffer.seal_due();
+        self.buffer.close_due();
         let now = self.clock.now();
         let next_log = self.log_drops();
         let Some((batch, permit)) = self.take(now) else {
@@ -72,7 +72,7 @@ impl Sender {
         let max_bytes = lock(&self.server).body_limit.bytes();
         let Some(batch) = self.buffer.load(batch, max_bytes) else { return Step::Worked };
         let route = lock(&self.route).clone();
-        let is_retry = batch.trials.requests > 0;
+        let is_retry = batch.retry.requests > 0;
         // A panic is a bug of ours or of a dependency's. It must not cost the batch.
         let attempt = catch_unwind(AssertUnwindSafe(|| route.transport.send(&batch)))
             .unwrap_or_else(|_| Attempt::panicked());
@@ -116,7 +116,7 @@ impl Sender {
 
     /// The one place where a disposition is acted on.
     fn act(&self, mut batch: Batch, permit: Permit, disposition: Disposition, route: &Route) {
-        batch.trials.requests += 1;
+        batch.retry.requests += 1;
         match disposition {
             Disposition::Retry(failure) => self.fail(batch, permit, failure, route),
             Disposition::MalformedReply { reason } => {
@@ -132,10 +132,10 @@ impl Sender {
             }
             Disposition::ResendOnce { reason } => {
                 self.record_answer(&batch, route);
-                if batch.trials.resent {
+                if batch.retry.resent {
                     self.reject(batch, suspected(reason), route);
                 } else {
-                    batch.trials.resent = true;
+                    batch.retry.resent = true;
                     self.settle(Part::Resend(batch), route);
                 }
             }
@@ -151,13 +151,13 @@ impl Sender {
         let (cause, reason) = (failure.cause, failure.reason.clone());
         self.record_failure(&batch, permit, failure, route);
         if cause != Cause::Unknown {
-            return self.buffer.put_back(batch, Place::Front);
+            return self.buffer.put_back(batch, QueueEnd::Front);
         }
         if lock(&self.server).history.is_poison(&mut batch) {
             return self.reject(batch, suspected(reason), route);
         }
         // Others go first next time, which shows whether this batch is the problem.
-        self.buffer.put_back(batch, Place::Back);
+        self.buffer.put_back(batch, QueueEnd::Back);
     }
 
     /// The reply was malformed, because of a line of the batch, or because of something between us
@@ -201,7 +201,7 @@ impl Sender {
 
     fn settle(&self, part: Part, route: &Route) {
         match part {
-            Part::Resend(batch) => self.buffer.put_back(batch, Place::Front),
+            Part::Resend(batch) => self.buffer.put_back(batch, QueueEnd::Front),
             Part::Stored(batch) => {
                 let delivered = batch.lines();
                 self.buffer.settle(batch, Outcome { delivered, rejected: 0 });

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sender::{Sender, Step};
-use crate::buffer::{Buffer, Keeper};
-use crate::measurement::Clock;
+use crate::buffer::Buffer;
+use crate::buffer::spool_worker::SpoolWorker;
+use crate::clock::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 use crate::sys;
 
@@ -118,16 +119,16 @@ impl Workers {
 
     fn wake(&self) {
         self.buffer.wake();
-        self.buffer.wake_keeper();
+        self.buffer.wake_spool_worker();
         self.promoted.notify_all();
     }
 
     /// The thread that does the spool's disk work.
     fn run_spool(self: Arc<Self>) {
-        let mut keeper = Keeper::default();
+        let mut keeper = SpoolWorker::default();
         while !lock(&self.state).is_stopped {
             let next = keeper.step(&self.buffer);
-            self.buffer.await_keeping(next);
+            self.buffer.await_spool_work(next);
         }
     }
 

@@ -3,7 +3,6 @@
 //! A [`Measurement`] is line protocol from the start: names and tags are escaped when they are set, so that adding it
 //! is little more than a copy.
 
-mod clock;
 mod duration;
 mod keys;
 mod line;
@@ -11,7 +10,6 @@ mod text;
 mod timestamp;
 mod value;
 
-pub(crate) use clock::{Clock, unix_nanoseconds};
 pub use duration::DurationGuard;
 pub(crate) use line::{BaseTags, Line};
 pub use timestamp::Timestamp;
@@ -21,6 +19,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use crate::clock::unique_stamp;
 use crate::error::{Error, Result};
 use keys::Keys;
 use text::{Key, Position, Text};
@@ -307,7 +306,7 @@ impl Measurement {
     pub(crate) fn line<'a>(&'a self, base_tags: &'a BaseTags, divisor: i64) -> Line<'a> {
         let mut timestamp = self.timestamp.load(Ordering::Relaxed);
         if self.stamped && self.added.swap(true, Ordering::Relaxed) {
-            timestamp = clock::unique_stamp();
+            timestamp = unique_stamp();
             self.timestamp.store(timestamp, Ordering::Relaxed);
         }
         self.line_at(timestamp, base_tags, divisor)

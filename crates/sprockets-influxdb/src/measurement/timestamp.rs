@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
+use crate::clock::{unique_stamp, unix_nanoseconds};
+
 /// Nanoseconds since the Unix epoch. Made by `Into` from such a number or from a [`SystemTime`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -13,7 +15,7 @@ impl Timestamp {
 
     /// Now, as a measurement is stamped when it is made: never the same number twice in this process.
     pub fn now() -> Self {
-        Self(super::clock::unique_stamp())
+        Self(unique_stamp())
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -30,6 +32,6 @@ impl From<i64> for Timestamp {
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        Self(super::unix_nanoseconds(time))
+        Self(unix_nanoseconds(time))
     }
 }

@@ -16,9 +16,9 @@ use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, 
 use super::route::{RejectedHook, Route};
 use super::sender::{Sender, Step};
 use super::transport::{Attempt, Transport};
-use crate::buffer::{Amount, Batch, Buffer, Door, Incoming, Limits, Notes};
+use crate::buffer::{Batch, Buffer, Entry, EntryFlags, Intake, Limits, Size};
+use crate::clock::Clock;
 use crate::config::{Overflow, Precision, Rejected};
-use crate::measurement::Clock;
 use crate::stats::Stats;
 use crate::sync::Mutex;
 
@@ -83,8 +83,8 @@ impl World {
     fn new(answer: impl Fn(&Batch, Duration) -> Disposition + Send + Sync + 'static) -> Self {
         let clock = Clock::simulated();
         let limits = Limits {
-            buffer: Amount { lines: 1_000_000, bytes: 1 << 30 },
-            batch: Amount { lines: 10_000, bytes: 4 << 20 },
+            buffer: Size { lines: 1_000_000, bytes: 1 << 30 },
+            batch: Size { lines: 10_000, bytes: 4 << 20 },
             trigger_size: 5_000,
             submission_interval: Duration::from_secs(60),
             sample_probability: 1.0,
@@ -92,7 +92,7 @@ impl World {
             spool_bytes: 1 << 30,
             block_timeout: Duration::ZERO,
         };
-        let buffer = Arc::new(Buffer::new(limits, Door::Open, None, clock.clone()));
+        let buffer = Arc::new(Buffer::new(limits, Intake::Open, None, clock.clone()));
         let server = Arc::new(Server {
             clock: clock.clone(),
             answer: Mutex::new(Box::new(answer)),
@@ -117,8 +117,8 @@ impl World {
     fn add(&self, database: &str, line: &str) {
         let write = |bytes: &mut Vec<u8>| bytes.extend_from_slice(format!("{line}\n").as_bytes());
         let (database, precision) = (database.as_bytes(), Precision::Nanoseconds);
-        let line = Incoming { database, precision, len: line.len() + 1, write };
-        self.buffer.push(line, Notes::default());
+        let line = Entry { database, precision, len: line.len() + 1, write };
+        self.buffer.push(line, EntryFlags::default());
     }
 
     /// Submits all that was added.

@@ -1,13 +1,13 @@
-//! What is sent when: what was just recorded, and between it the backlog.
+//! The order in which new batches and the backlog are sent.
 
-use super::spooled::*;
+use super::world::*;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::Simulated;
 
 #[test]
-fn new_goes_before_old_and_the_backlog_has_every_second_turn_and_two_at_a_time() {
-    let limits = Limits { batch: Amount { lines: 5, bytes: 20_000 }, ..limits() };
+fn new_batches_go_first_and_the_backlog_gets_every_second_turn() {
+    let limits = Limits { batch: Size { lines: 5, bytes: 20_000 }, ..limits() };
     let mut world = World::new(Simulated::default(), SpoolSync::Process, limits);
     world.add("old", 20);
     world.submit();
@@ -17,7 +17,7 @@ fn new_goes_before_old_and_the_backlog_has_every_second_turn_and_two_at_a_time()
     let taken: Vec<_> = (0..6).map(|_| world.take(usize::MAX).unwrap()).collect();
     let databases: Vec<_> = taken.iter().map(Batch::database).collect();
     assert_eq!(databases, ["new", "old", "new", "old", "new", "new"]);
-    // No third, before one of the two is decided.
+    // No third batch of the backlog before one of the two is settled.
     assert!(world.take(usize::MAX).is_none());
     let numbers: Vec<_> = named(&taken[1])
         .iter()

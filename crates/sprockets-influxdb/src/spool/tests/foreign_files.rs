@@ -2,7 +2,7 @@ use super::*;
 
 type Make = Box<dyn FnOnce(&Path)>;
 
-/// A slot with one file of that name, made by `make`.
+/// A slot with one file of this name, created by `make`.
 fn slot_with(name: &str, make: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let slot = root.path().join("slots/1-00000000");
@@ -13,7 +13,7 @@ fn slot_with(name: &str, make: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBu
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone_and_told_of() {
+fn foreign_files_are_left_alone_and_reported() {
     let huge = |path: &Path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap();
     let text = |text: &'static str| move |path: &Path| fs::write(path, text).unwrap();
     let fifo = |path: &Path| {
@@ -39,13 +39,16 @@ fn what_is_not_ours_is_left_alone_and_told_of() {
         let (root, path) = slot_with(name, make);
         let found = recover(root.path());
         assert!(found.lines.is_empty() && found.expected == 0, "{name}: {found:?}");
-        assert!(found.told.len() == 1 && found.told[0].contains("left alone"), "{name}: {found:?}");
+        assert!(
+            found.messages.len() == 1 && found.messages[0].contains("left alone"),
+            "{name}: {found:?}"
+        );
         assert!(path.symlink_metadata().is_ok(), "{name}");
     }
 }
 
 #[test]
-fn a_name_that_tells_less_than_its_file_has_costs_nothing() {
+fn a_file_with_more_lines_than_its_name_says_is_read_whole() {
     let root = tempfile::tempdir().unwrap();
     let spool = spool(root.path());
     let stored = sealed(&spool, &["m f=1 1", "m f=2 2"]);
@@ -57,10 +60,10 @@ fn a_name_that_tells_less_than_its_file_has_costs_nothing() {
 }
 
 #[test]
-fn a_lock_or_a_slot_that_is_none_stops_nobody() {
+fn a_lock_or_slot_of_the_wrong_type_does_not_stop_recovery() {
     let (root, _) = slot_with("lock", |path| fs::create_dir(path).unwrap());
     fs::write(root.path().join("slots/2-00000000"), "no directory").unwrap();
     std::os::unix::fs::symlink("/", root.path().join("slots/3-00000000")).unwrap();
     let lines = recover(root.path()).lines;
-    assert!(lines.is_empty() && spool(root.path()).twin(1_000).is_some());
+    assert!(lines.is_empty() && spool(root.path()).segments.create(1_000).is_some());
 }

@@ -1,14 +1,15 @@
-//! So many lines, so many bytes: what is waiting is bounded by both.
+//! A number of lines and a number of bytes: what waits is bounded by both.
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
+pub(crate) struct Size {
     pub(crate) lines: usize,
+    /// Line feeds included.
     pub(crate) bytes: usize,
 }
 
-impl Amount {
+impl Size {
     /// Whether `other` fits into this.
     #[inline]
     pub(crate) fn covers(self, other: Self) -> bool {
@@ -16,7 +17,7 @@ impl Amount {
     }
 }
 
-impl Add for Amount {
+impl Add for Size {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -24,15 +25,15 @@ impl Add for Amount {
     }
 }
 
-impl AddAssign for Amount {
+impl AddAssign for Size {
     #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
 }
 
-/// Never less than nothing.
-impl Sub for Amount {
+/// Saturates at zero.
+impl Sub for Size {
     type Output = Self;
 
     #[inline]
@@ -44,7 +45,7 @@ impl Sub for Amount {
     }
 }
 
-impl SubAssign for Amount {
+impl SubAssign for Size {
     #[inline]
     fn sub_assign(&mut self, other: Self) {
         *self = *self - other;

@@ -1,33 +1,35 @@
-//! A buffer with a spool on a simulated disk, in simulated time, and what it owes to whom.
+//! A buffer with a spool on a simulated disk, in simulated time, and the lines that it must not
+//! lose.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
+use crate::buffer::spool_worker::SpoolWorker;
 use crate::config::SpoolSync;
 use crate::spool::simulated::{Image, Simulated};
 
 pub(super) const ROOT: &str = "/data/app/spool";
 
-/// Lines by what was promised of them, with their databases.
+/// Lines, each with its database, by what was promised about them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Promises {
-    /// Whatever was ever added.
+    /// All lines that were ever added.
     pub(super) known: BTreeSet<String>,
-    /// Added, and not yet delivered.
+    /// Accepted, and not yet delivered.
     pub(super) accepted: BTreeSet<String>,
-    /// Of those, what is to survive a loss of power.
+    /// Of those, the ones that have to survive a loss of power.
     pub(super) synced: BTreeSet<String>,
 }
 
-/// One process: what it keeps of its promises is looked at when its disk crashes.
+/// One process. Its promises are recorded when its disk crashes.
 pub(super) struct World {
     pub(super) disk: Simulated,
     pub(super) level: SpoolSync,
     pub(super) clock: Clock,
     pub(super) spool: Arc<Spool>,
     pub(super) buffer: Buffer,
-    pub(super) keeper: Keeper,
+    pub(super) worker: SpoolWorker,
     pub(super) promises: Arc<Mutex<Promises>>,
     pub(super) at_crash: Arc<Mutex<Promises>>,
     added: usize,
@@ -37,20 +39,20 @@ impl World {
     pub(super) fn new(disk: Simulated, level: SpoolSync, limits: Limits) -> Self {
         let clock = Clock::simulated();
         let spool = Arc::new(Spool::on(Arc::new(disk.clone()), Path::new(ROOT), level));
-        let buffer = Buffer::new(limits, Door::Open, Some(spool.clone()), clock.clone());
+        let buffer = Buffer::new(limits, Intake::Open, Some(spool.clone()), clock.clone());
         let (promises, at_crash) = <(Arc<Mutex<Promises>>, Arc<Mutex<Promises>>)>::default();
-        let keeper = Keeper::default();
-        Self { disk, level, clock, spool, buffer, keeper, promises, at_crash, added: 0 }
+        let worker = SpoolWorker::default();
+        Self { disk, level, clock, spool, buffer, worker, promises, at_crash, added: 0 }
     }
 
-    /// Has the disk crash at that operation.
+    /// Makes the disk crash at an operation.
     pub(super) fn crash_at(&self, operation: usize) {
         let (promises, at_crash) = (self.promises.clone(), self.at_crash.clone());
         let note = move || *at_crash.lock().unwrap() = promises.lock().unwrap().clone();
         self.disk.crash_at(operation, note);
     }
 
-    /// What is on the disk after the crash, and what was promised by then.
+    /// The contents of the disk at the crash, and what was promised by then.
     pub(super) fn crashed(&self) -> (Image, Promises) {
         (self.disk.crashed(), self.at_crash.lock().unwrap().clone())
     }
@@ -71,29 +73,29 @@ impl World {
         self.promises.lock().unwrap().accepted.insert(named);
     }
 
-    /// Adds from a thread of its own, which has another shard.
+    /// Adds from another thread, which has another shard.
     pub(super) fn add_elsewhere(&mut self, database: &str, count: usize) {
         thread::scope(|scope| scope.spawn(|| self.add(database, count)).join()).unwrap();
     }
 
-    /// Makes all that was added due.
+    /// Makes everything that was added due.
     pub(super) fn submit(&self) {
         let flush = self.buffer.begin_flush();
         self.buffer.end_flush(flush);
     }
 
-    /// A second later, which is when the keeper syncs.
-    pub(super) fn keep(&mut self) {
+    /// Steps the spool worker a second later, when it syncs.
+    pub(super) fn step_worker(&mut self) {
         let now = self.clock.now() + Duration::from_secs(1);
         self.clock.advance_to(now);
         let before = self.promises.lock().unwrap().accepted.clone();
-        self.keeper.step(&self.buffer);
+        self.worker.step(&self.buffer);
         if self.level != SpoolSync::Process && !self.spool.is_failing() {
             self.promises.lock().unwrap().synced.extend(before);
         }
     }
 
-    /// What a flush does before it waits.
+    /// Does what a flush does before it waits.
     pub(super) fn flush(&mut self) {
         self.submit();
         let before = self.promises.lock().unwrap().accepted.clone();
@@ -103,13 +105,13 @@ impl World {
         }
     }
 
-    /// Takes the next batch of at most so many bytes, from disk if it is there.
+    /// Takes the next batch, and loads it if it is on disk.
     pub(super) fn take(&self, most_bytes: usize) -> Option<Batch> {
         let batch = self.buffer.take(most_bytes, |_| true)?;
         self.buffer.load(batch, most_bytes)
     }
 
-    /// Has the server store it.
+    /// Delivers a batch.
     pub(super) fn deliver(&self, batch: Batch) {
         let mut promises = self.promises.lock().unwrap();
         for line in named(&batch) {
@@ -121,20 +123,20 @@ impl World {
         self.buffer.settle(batch, Outcome { delivered, rejected: 0 });
     }
 
-    /// The end of the process.
+    /// Shuts down, without a server.
     pub(super) fn end(&mut self) {
         let flush = self.buffer.begin_shutdown();
         self.flush();
         self.buffer.end_flush(flush);
-        self.buffer.stow();
+        self.buffer.persist_pending();
     }
 
-    /// Delivers whatever there is and comes, and returns it.
+    /// Delivers everything there is, and everything that is recovered meanwhile. Returns it.
     pub(super) fn drain(&mut self) -> BTreeSet<String> {
         let mut drained = BTreeSet::new();
         let mut steps = 0;
         loop {
-            let next = self.keeper.step(&self.buffer);
+            let next = self.worker.step(&self.buffer);
             self.submit();
             let before = drained.len();
             while let Some(batch) = self.buffer.take(usize::MAX, |_| true) {
@@ -159,7 +161,7 @@ pub(super) fn named(batch: &Batch) -> Vec<String> {
     batch.iter_lines().map(line).collect()
 }
 
-/// A process that finds this disk, and delivers all that it finds.
+/// The lines that a process delivers that starts with this disk.
 pub(super) fn recovered(image: Image, level: SpoolSync) -> BTreeSet<String> {
     World::new(Simulated::of(image), level, limits()).drain()
 }

@@ -1,5 +1,5 @@
-//! The one seam to time: wall-clock stamps that are unique in the process, and a monotonic clock that tests can
-//! replace, so that an hour of retries passes in milliseconds.
+//! Time: wall-clock timestamps that are unique in the process, and a monotonic clock that tests
+//! replace, so that an hour of retries takes milliseconds.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 #[cfg(test)]
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 static STAMPS: Stamps = Stamps::new();
 
-/// Nanoseconds since the Unix epoch, now; never the same number twice in this process.
+/// The current time in nanoseconds since the Unix epoch. No number is returned twice in a process.
 pub(crate) fn unique_stamp() -> i64 {
     STAMPS.after(unix_nanoseconds(SystemTime::now()))
 }
 
-/// Nanoseconds between the Unix epoch and `time`, saturating at the range of `i64` (the years 1677 to 2262).
+/// Nanoseconds between the Unix epoch and `time`. Saturates at the range of `i64` (1677 to 2262).
 pub(crate) fn unix_nanoseconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -21,8 +21,8 @@ pub(crate) fn unix_nanoseconds(time: SystemTime) -> i64 {
     }
 }
 
-/// Strictly increasing numbers, as close to a clock as that allows. InfluxDB overwrites a point of the same series and
-/// timestamp, so a clock that stands still, ticks coarsely or is set back must not show in the stamps.
+/// Strictly increasing timestamps, as close to the clock as possible. InfluxDB overwrites a point
+/// of the same series and timestamp, so a clock that stands still or is set back must not show.
 struct Stamps {
     last: AtomicI64,
 }
@@ -32,7 +32,7 @@ impl Stamps {
         Self { last: AtomicI64::new(i64::MIN) }
     }
 
-    /// `now`, or the number after the last one where `now` is not later than that.
+    /// Returns `now`, or the last timestamp plus one if `now` is not later than that.
     fn after(&self, now: i64) -> i64 {
         let mut last = self.last.load(Ordering::Relaxed);
         loop {
@@ -46,12 +46,12 @@ impl Stamps {
     }
 }
 
-/// Monotonic time since the clock was made. Cheap to clone; clones tell the same time.
+/// Monotonic time since the clock was created. Clones are cheap and show the same time.
 #[derive(Clone, Debug)]
 pub(crate) enum Clock {
-    /// The machine's.
+    /// The system's clock.
     Monotonic(Instant),
-    /// One that stands still until it is set.
+    /// A clock that stands still until a test moves it.
     #[cfg(test)]
     Simulated(Arc<AtomicU64>),
 }
@@ -80,7 +80,7 @@ impl Clock {
 
     /// Moves a simulated clock forward to `time`.
     pub(crate) fn advance_to(&self, time: Duration) {
-        let Self::Simulated(now) = self else { panic!("the machine's clock cannot be set") };
+        let Self::Simulated(now) = self else { panic!("the system's clock cannot be set") };
         now.fetch_max(time.as_nanos() as u64, Ordering::SeqCst);
     }
 }
@@ -92,7 +92,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn stamps_differ_although_the_clock_stands_still_or_is_set_back() {
+    fn timestamps_are_unique_when_the_clock_stands_still_or_is_set_back() {
         let stamps = Stamps::new();
         let clock = [100, 100, 100, 90, -5, 101, 200, 199];
         let stamped: Vec<i64> = clock.iter().map(|&now| stamps.after(now)).collect();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn stamps_of_all_threads_differ() {
+    fn timestamps_are_unique_across_threads() {
         let each = if cfg!(miri) { 50 } else { 10_000 };
         let stamped: Vec<i64> = thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn times_before_the_epoch_and_beyond_the_range_are_numbers_too() {
+    fn times_before_the_epoch_are_negative_and_times_out_of_range_saturate() {
         assert_eq!(unix_nanoseconds(UNIX_EPOCH), 0);
         assert_eq!(unix_nanoseconds(UNIX_EPOCH - Duration::from_nanos(7)), -7);
         assert_eq!(unix_nanoseconds(UNIX_EPOCH + Duration::from_secs(1 << 40)), i64::MAX);
