@@ -125,9 +125,9 @@ impl Workers {
 
     /// The thread that does the spool's disk work.
     fn run_spool(self: Arc<Self>) {
-        let mut keeper = SpoolWorker::default();
+        let mut worker = SpoolWorker::default();
         while !lock(&self.state).is_stopped {
-            let next = keeper.step(&self.buffer);
+            let next = worker.step(&self.buffer);
             self.buffer.await_spool_work(next);
         }
     }
