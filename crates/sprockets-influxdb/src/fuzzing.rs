@@ -23,5 +23,5 @@ pub fn line(measurement: &Measurement, base_tags: &[(String, String)]) -> Option
 
 /// The lines that a batch with these bytes has.
 pub fn lines(bytes: &[u8]) -> Vec<&[u8]> {
-    crate::lines::lines(bytes).collect()
+    crate::line_protocol::split::lines(bytes).collect()
 }

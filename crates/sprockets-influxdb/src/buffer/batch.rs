@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::chunk::Chunk;
 use super::{Amount, Order};
 use crate::config::Precision;
-use crate::lines::{lines, lines_with_ends};
+use crate::line_protocol::split::{lines, lines_with_ends};
 use crate::spool::{Stored, Twin};
 use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 

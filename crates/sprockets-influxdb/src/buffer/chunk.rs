@@ -1,7 +1,7 @@
 //! A piece of memory with whole lines in it, and with a spool the mapped file that has the same lines.
 
 use crate::config::Precision;
-use crate::lines::{line_end, lines_with_ends};
+use crate::line_protocol::split::{line_end, lines_with_ends};
 use crate::spool::Twin;
 
 /// Whole lines, each with its line feed. Never grows beyond the capacity that it was made with: writing a

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read};
 
 use memchr::memchr;
 
-use crate::lines::known_line_end;
+use crate::line_protocol::split::known_line_end;
 
 const BUFFER: usize = 256 * 1024;
 

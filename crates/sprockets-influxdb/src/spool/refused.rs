@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::disk::{Disk, Entry, EntryKind, Files};
 use super::{MOST_FILE_BYTES, quarantine};
 use crate::config::Precision;
-use crate::lines::line_end;
+use crate::line_protocol::split::line_end;
 use crate::sys::FileLock;
 
 /// What a file's name has when somebody takes lines out of it: its process, if it lives, begins another.
