@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::buffer::Batch;
+use crate::line_protocol::lexer;
 
 /// How influxd 1.x and 2.x begin the entry of a line; `': ` and the reason follow the line.
 pub(super) const UNPARSABLE: &str = "unable to parse '";
@@ -106,17 +107,17 @@ impl<'a> TypeConflict<'a> {
     }
 
     fn is_in(&self, line: &[u8]) -> bool {
-        let (measurement, rest) = line.split_at(until(line, b", "));
-        if !is_escaped(measurement, self.measurement) {
+        let (measurement, rest) = line.split_at(find(line, b", "));
+        if !lexer::unescape(measurement).eq(self.measurement.bytes()) {
             return false;
         }
         // The tags: a space in them is escaped.
-        let mut rest = &rest[until(rest, b" ")..];
+        let mut rest = &rest[find(rest, b" ")..];
         while let Some((_, field)) = rest.split_first() {
-            let (key, value) = field.split_at(until(field, b"="));
+            let (key, value) = field.split_at(find(field, b"="));
             let Some((_, value)) = value.split_first() else { return false };
             let (value, after) = value.split_at(value_length(value));
-            if kind_of(value) == self.kind && is_escaped(key, self.field) {
+            if kind_of(value) == self.kind && lexer::unescape(key).eq(self.field.bytes()) {
                 return true;
             }
             if after.first() != Some(&b',') {
@@ -128,22 +129,9 @@ impl<'a> TypeConflict<'a> {
     }
 }
 
-/// The length of what comes before the first of `stops` that has no backslash before it.
-fn until(bytes: &[u8], stops: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' => at += 2,
-            byte if stops.contains(byte) => return at,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
 fn value_length(value: &[u8]) -> usize {
     match value.split_first() {
-        Some((b'"', string)) => (until(string, b"\"") + 2).min(value.len()),
+        Some((b'"', _)) => lexer::string_end(value, 1).unwrap_or(value.len()),
         _ => value.iter().position(|byte| b", ".contains(byte)).unwrap_or(value.len()),
     }
 }
@@ -159,21 +147,9 @@ fn kind_of(value: &[u8]) -> &'static str {
     }
 }
 
-/// Whether `escaped` is the line-protocol form of `name`.
-fn is_escaped(escaped: &[u8], name: &str) -> bool {
-    let mut name = name.bytes();
-    let mut bytes = escaped.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        let byte = if byte == b'\\' {
-            bytes.next_if(|next| b",= ".contains(next)).unwrap_or(byte)
-        } else {
-            byte
-        };
-        if name.next() != Some(byte) {
-            return false;
-        }
-    }
-    name.next().is_none()
+/// The first of these bytes that is not escaped.
+fn find(bytes: &[u8], stops: &[u8]) -> usize {
+    lexer::find_unescaped(bytes, 0, |byte| stops.contains(&byte))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::text::{Key, Text};
+use crate::line_protocol::lexer;
 
 /// A Bloom filter of 256 bits, two for each key. Words, not wider: a wide read of what was just written in narrow
 /// pieces stalls the processor for longer than all the rest takes.
@@ -87,30 +88,17 @@ pub(super) fn entries(text: &[u8]) -> impl Iterator<Item = Entry> + '_ {
         if start >= text.len() {
             return None;
         }
-        let key_end = after_unescaped(text, start + 1, b'=');
+        let key_end = lexer::find_unescaped(text, start + 1, |byte| byte == b'=');
         let value = (key_end + 1).min(text.len());
         let end = if has_strings && text.get(value) == Some(&b'"') {
-            after_unescaped(text, value + 1, b'"') + 1
+            lexer::string_end(text, value + 1).unwrap_or(text.len())
         } else {
-            after_unescaped(text, value, b',')
+            lexer::find_unescaped(text, value, |byte| byte == b',')
         };
         let whole = start..end.min(text.len());
         start = whole.end;
         Some(Entry { key: whole.start + 1..key_end, whole })
     })
-}
-
-/// Where `byte` stands first without a backslash before it; the end if nowhere. A backslash that is not an escape
-/// never stands before a byte that is looked for, thanks to the rule of repair.
-fn after_unescaped(text: &[u8], mut at: usize, byte: u8) -> usize {
-    while let Some(&here) = text.get(at) {
-        match here {
-            b'\\' => at += 2,
-            _ if here == byte => return at,
-            _ => at += 1,
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
