@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::text::{Key, Text};
+use super::escape::{Key, Text};
 use crate::line_protocol::lexer;
 
 /// A Bloom filter of 256 bits, two for each key. Words, not wider: a wide read of what was just written in narrow

@@ -2,7 +2,7 @@
 //! is known before a byte is copied, which is what the buffer needs to hold its bounds.
 
 use super::keys::{Entry, Keys, entries, find};
-use super::text::{Position, Text, fingerprint};
+use super::escape::{Position, Text, fingerprint};
 
 /// Tags that every measurement of a client gets, escaped once.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ mod clock;
 mod duration;
 mod keys;
 mod line;
-mod text;
+mod escape;
 mod timestamp;
 mod value;
 
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use crate::error::{Error, Result};
 use keys::Keys;
-use text::{Key, Position, Text};
+use escape::{Key, Position, Text};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
 ///
