@@ -27,12 +27,12 @@ impl TextBuf {
     /// Appends a name or a tag value.
     #[inline]
     pub(super) fn push_escaped(&mut self, text: &str, position: Position) {
-        let bytes = text.as_bytes();
+        let (bytes, end) = (text.as_bytes(), self.len() + text.len());
         let mut check = PlainCheck::default();
         copy(self.spare(bytes.len()), bytes, |first, last| check.add(first, last));
         if check.is_plain() && !(position == Position::Measurement && bytes.first() == Some(&b'#'))
         {
-            self.advance(bytes.len());
+            self.set_len(end);
         } else {
             self.push_bytewise(bytes, position);
         }
@@ -42,6 +42,7 @@ impl TextBuf {
     #[inline]
     pub(super) fn push_key(&mut self, separator: u8, key: &str, position: Position) -> Key {
         let (bytes, start) = (key.as_bytes(), self.len());
+        let end = start + bytes.len() + 2;
         let (mut check, mut fingerprint) =
             (PlainCheck::default(), Fingerprint::of_length(bytes.len()));
         if let [before, place @ .., after] = self.spare(bytes.len() + 2) {
@@ -53,7 +54,7 @@ impl TextBuf {
             *after = b'=';
         }
         if check.is_plain() && !is_reserved(key, position) {
-            self.advance(bytes.len() + 2);
+            self.set_len(end);
             return Key { start, fingerprint: fingerprint.finish() };
         }
         self.push_key_bytewise(separator, key, position)

@@ -84,21 +84,22 @@ impl TextBuf {
     /// Appends `text` unchanged.
     #[inline]
     pub(super) fn push_raw(&mut self, text: &[u8]) {
+        let end = self.len + text.len();
         swar::copy(self.spare(text.len()), text, |_, _| ());
-        self.advance(text.len());
+        self.set_len(end);
     }
 
-    /// The `len` bytes after the end, to be written to. [`advance`](Self::advance) appends them.
+    /// The `len` bytes after the end, to be written to. [`set_len`](Self::set_len) appends them.
     #[inline]
     pub(super) fn spare(&mut self, len: usize) -> &mut [u8] {
         self.reserve(len);
         &mut self.bytes[self.len..self.len + len]
     }
 
-    /// Appends `len` bytes of [`spare`](Self::spare).
+    /// Sets the length, after bytes of [`spare`](Self::spare) were written.
     #[inline]
-    pub(super) fn advance(&mut self, len: usize) {
-        self.len += len;
+    pub(super) fn set_len(&mut self, len: usize) {
+        self.len = len;
     }
 
     #[inline]
