@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sprockets_influxdb::{Check, Client, Config, Finding, Setting};
 
 use crate::terminal::{self, Style};
-use crate::{Problem, exit, options, warnings};
+use crate::{Problem, args, exit, warnings};
 
 /// Show the configuration in force, and whether its server would take measurements
 ///
@@ -18,7 +18,7 @@ use crate::{Problem, exit, options, warnings};
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    server: options::Server,
+    server: args::Server,
     /// A database (bucket, on InfluxDB 2) that is to be written to. May be repeated
     #[arg(long = "database", value_name = "NAME")]
     databases: Vec<String>,
@@ -59,7 +59,7 @@ fn print(
     let style = terminal::on_stdout();
     writeln!(out, "configuration")?;
     for setting in settings {
-        let (name, value, origin) = (setting.name(), setting.value(), options::origin(setting));
+        let (name, value, origin) = (setting.name(), setting.value(), args::origin(setting));
         let value = if value.is_empty() { "-" } else { value };
         writeln!(out, "  {name:<20} {value:<32} {}", style.faint(&format!("({origin})")))?;
     }

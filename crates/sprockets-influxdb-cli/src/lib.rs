@@ -3,16 +3,17 @@
 //! A library, so that `python -m sprockets_influxdb` is the same command. It uses the core's public interface only; each
 //! command is one module.
 
+mod args;
 mod check;
-mod options;
-mod patience;
+mod format;
 mod progress;
 mod quarantine;
+mod report;
 mod signals;
 mod spool;
 mod terminal;
+mod wait;
 mod warnings;
-mod words;
 mod write;
 
 use std::ffi::OsString;

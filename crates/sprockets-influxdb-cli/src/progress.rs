@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sprockets_influxdb::Stats;
 
-use crate::patience::TICK;
+use crate::wait::TICK;
 
 /// How often a line is written where there is no terminal.
 const PLAIN: Duration = Duration::from_secs(10);

@@ -8,8 +8,8 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 use sprockets_influxdb::spool::QuarantineFile;
 
-use crate::words::{age, counted, name, print, print_json, seconds};
-use crate::{Problem, exit, options, terminal};
+use crate::format::{age, counted, name, print, print_json, seconds};
+use crate::{Problem, args, exit, terminal};
 
 /// List what servers refused, by database and reason, and the files that it is in
 ///
@@ -17,7 +17,7 @@ use crate::{Problem, exit, options, terminal};
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::words::{counted, print, print_json};
-use crate::{Problem, exit, options};
+use crate::format::{counted, print, print_json};
+use crate::{Problem, args, exit};
 
 const DAY: u64 = 24 * 3600;
 
@@ -20,7 +20,7 @@ const DAY: u64 = 24 * 3600;
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     #[command(flatten)]
     which: Which,
     /// Do not ask

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use sprockets_influxdb::spool::QuarantineEntry;
 use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine};
 
-use crate::patience::{self, NOT_FOR_FILES, PATIENCE, Stop, Watch};
+use crate::format::{counted, print, print_json};
 use crate::progress::{Progress, Size};
-use crate::words::{counted, print, print_json};
-use crate::{Problem, exit, options, terminal, warnings};
+use crate::wait::{self, NOT_FOR_FILES, PATIENCE, Stop, Watch};
+use crate::{Problem, args, exit, terminal, warnings};
 
 /// Lines that are under way at once.
 const LINES: usize = 5_000;
@@ -39,12 +39,12 @@ const NOT_HEEDED: [&str; 5] = [
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     /// Only that file, by its name or path. May be repeated
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    server: options::Server,
+    server: args::Server,
     /// Give up when the server has taken nothing for so many seconds; 0: never
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     give_up_after: u64,
@@ -102,7 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
 
 impl Options {
     fn config(&self, refusals: Refusals) -> Result<Config, Problem> {
-        let base = patience::config().on_rejected(move |rejected| {
+        let base = wait::config().on_rejected(move |rejected| {
             let key = (rejected.database().to_owned(), rejected.line().to_owned());
             let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
             refusals.count += 1;

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::spool::QuarantineEntry;
 
-use crate::words::{self, print, print_json};
-use crate::{Problem, exit, options};
+use crate::format::{self, print, print_json};
+use crate::{Problem, args, exit};
 
 /// Show lines that servers refused, each below its reason
 ///
@@ -20,7 +20,7 @@ use crate::{Problem, exit, options};
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     /// Only that file, by its name or path. May be repeated
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -62,13 +62,13 @@ fn write_to(out: &mut dyn Write, entries: &[QuarantineEntry]) -> io::Result<()> 
     for entry in entries {
         if database != Some(&entry.database) {
             database = Some(&entry.database);
-            match words::context(&entry.database) {
+            match format::context(&entry.database) {
                 Some(context) => writeln!(out, "{context}")?,
                 None => writeln!(out, "# database={:?}", entry.database)?,
             }
         }
         writeln!(out, "# {} {}", entry.time, entry.reason)?;
-        let line = words::in_nanoseconds(&entry.line, entry.precision);
+        let line = format::in_nanoseconds(&entry.line, entry.precision);
         out.write_all(&line.unwrap_or(Cow::Borrowed(&entry.line)))?;
         out.write_all(b"\n")?;
     }

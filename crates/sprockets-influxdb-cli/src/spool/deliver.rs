@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use sprockets_influxdb::spool::{Directory, FileInfo};
 use sprockets_influxdb::{Client, Stats};
 
-use crate::patience::{self, NOT_FOR_FILES, Stop, Watch};
+use crate::format::{counted, print, print_json};
 use crate::progress::{Progress, Size};
-use crate::words::{counted, print, print_json};
-use crate::{Problem, exit, options, terminal, warnings};
+use crate::wait::{self, NOT_FOR_FILES, Stop, Watch};
+use crate::{Problem, args, exit, terminal, warnings};
 
 /// How often it is looked whether all is decided.
 const LOOK: Duration = Duration::from_millis(20);
@@ -33,9 +33,9 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     #[command(flatten)]
-    server: options::Server,
+    server: args::Server,
     /// Give up when the server has taken nothing for so many seconds; 0: never
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     give_up_after: u64,
@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let directory = options.spool.directory()?;
     let set_aside = paths(&directory.damaged()?);
     let alive = directory.slots()?.iter().filter(|slot| slot.is_alive).count() as u64;
-    let config = options.server.config(patience::config(), &NOT_FOR_FILES)?;
+    let config = options.server.config(wait::config(), &NOT_FOR_FILES)?;
     let config = config.spool(directory.path());
     let (client, told) = warnings::collect(|| Client::new(config));
     let client = client?;

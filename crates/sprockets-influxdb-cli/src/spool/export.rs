@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sprockets_influxdb::spool::{Content, Directory};
 
-use crate::words::{self, counted, print, tell};
-use crate::{Problem, exit, options};
+use crate::format::{self, counted, print, tell};
+use crate::{Problem, args, exit};
 
 /// Write all lines that wait as line protocol, for `write` and `influx -import`
 ///
@@ -20,7 +20,7 @@ use crate::{Problem, exit, options};
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     /// A new file to write to, which nobody else may read; without it: the standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -92,7 +92,7 @@ impl Export {
     ) -> io::Result<()> {
         let database = &content.database;
         if self.database.as_ref() != Some(database) {
-            let Some(context) = words::context(database) else {
+            let Some(context) = format::context(database) else {
                 let told = format!("{path}: no comment can name the database {database:?}");
                 self.problem(&told);
                 return Ok(());
@@ -101,7 +101,7 @@ impl Export {
             self.database = Some(database.clone());
         }
         for line in content.lines() {
-            let Some(line) = words::in_nanoseconds(line, content.precision) else {
+            let Some(line) = format::in_nanoseconds(line, content.precision) else {
                 let line = String::from_utf8_lossy(line);
                 self.problem(&format!("{path}: it has no timestamp in nanoseconds: {line}"));
                 continue;

@@ -8,8 +8,8 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use sprockets_influxdb::spool::{Directory, FileKind, SlotInfo};
 
-use crate::words::{age, counted, print, print_json, seconds};
-use crate::{Problem, exit, options, terminal};
+use crate::format::{age, counted, print, print_json, seconds};
+use crate::{Problem, args, exit, terminal};
 
 /// List the processes with lines in the spool, alive or not, and what is damaged or refused
 ///
@@ -20,7 +20,7 @@ use crate::{Problem, exit, options, terminal};
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

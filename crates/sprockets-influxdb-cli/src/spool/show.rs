@@ -8,8 +8,8 @@ use serde_json::json;
 use sprockets_influxdb::spool::{Content, FileInfo};
 
 use super::kind;
-use crate::words::{self, print, print_json};
-use crate::{Problem, exit, options};
+use crate::format::{self, print, print_json};
+use crate::{Problem, args, exit};
 
 /// Show the lines of files of a spool, or of all files of a slot
 ///
@@ -26,7 +26,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME")]
     slot: Option<String>,
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,12 +60,12 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
 }
 
 fn write_file(out: &mut dyn Write, file: &FileInfo, content: &Content) -> io::Result<()> {
-    let (count, precision) = (words::counted(content.len() as u64, "line"), content.precision);
+    let (count, precision) = (format::counted(content.len() as u64, "line"), content.precision);
     writeln!(out, "# {}: {count}, precision={precision}", file.path.display())?;
     if let Some(damage) = &content.damage {
         writeln!(out, "# {damage}")?;
     }
-    match words::context(&content.database) {
+    match format::context(&content.database) {
         Some(context) => writeln!(out, "{context}")?,
         None => writeln!(out, "# database={:?}", content.database)?,
     }

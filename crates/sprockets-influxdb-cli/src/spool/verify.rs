@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::spool::Directory;
 
-use crate::words::{counted, print, print_json};
-use crate::{Problem, exit, options, terminal};
+use crate::format::{counted, print, print_json};
+use crate::{Problem, args, exit, terminal};
 
 /// Read every file of the spool, and tell of each in which lines are lost
 ///
@@ -19,7 +19,7 @@ use crate::{Problem, exit, options, terminal};
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

@@ -8,9 +8,9 @@ use std::sync::mpsc::Sender;
 use sprockets_influxdb::{Client, Finding, LineReader, Precision, RawLine, SourceLine};
 
 use super::Event;
-use super::gate::Gate;
+use super::add_guard::Gate;
 use super::input::Inputs;
-use crate::patience::PATIENCE;
+use crate::wait::PATIENCE;
 
 /// So many bad lines are shown one by one.
 const SHOWN: u64 = 20;

@@ -2,11 +2,10 @@
 //! shows how far it is, and decides when enough is enough. The buffer blocks when it is full, so memory is bounded
 //! however large the files are.
 
+mod add_guard;
 mod dry_run;
-mod gate;
-mod import;
+pub(crate) mod import;
 mod input;
-mod summary;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,13 +17,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use sprockets_influxdb::{Client, Config, Precision};
 
-use self::gate::Gate;
+use self::add_guard::Gate;
 use self::import::{Counts, Ended, Import};
 use self::input::Inputs;
-use self::summary::{Refusals, Summary};
-use crate::patience::{self, NOT_FOR_FILES, Stall, Stop, TICK, shutdown_timeout};
 use crate::progress::{Done, Progress, Size};
-use crate::{Problem, exit, options, signals, warnings};
+use crate::report::{Refusals, Summary};
+use crate::wait::{self, NOT_FOR_FILES, Stall, Stop, TICK, shutdown_timeout};
+use crate::{Problem, args, exit, signals, warnings};
 
 /// Write line protocol from files, or from the standard input, into InfluxDB
 ///
@@ -56,7 +55,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     give_up_after: u64,
     #[command(flatten)]
-    server: options::Server,
+    server: args::Server,
     /// Write nothing: print what would be written, and report what is no line protocol
     #[arg(long)]
     dry_run: bool,
@@ -131,7 +130,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
 
 impl Options {
     fn config(&self, refusals: Arc<Refusals>) -> Result<Config, Problem> {
-        let base = patience::config().on_rejected(move |rejected| refusals.note(rejected));
+        let base = wait::config().on_rejected(move |rejected| refusals.note(rejected));
         let config = self.server.config(base, &NOT_FOR_FILES)?;
         Ok(match self.max_batch_size {
             Some(size) => config.max_batch_size(size)?,

@@ -9,9 +9,9 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 use sprockets_influxdb::{DropReason, Rejected, Stats};
 
-use super::import::{Counts, Ended};
-use crate::patience::Stop;
 use crate::terminal;
+use crate::wait::Stop;
+use crate::write::import::{Counts, Ended};
 
 /// So many refused lines are shown.
 const SHOWN: usize = 5;
