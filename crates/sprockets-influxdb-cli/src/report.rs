@@ -1,183 +1,84 @@
-//! What became of the lines, in the end.
+//! What became of the lines that a command was to deliver: for people, or as JSON.
 
 use std::io::{self, Write};
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount};
-use serde_json::json;
-use sprockets_influxdb::{DropReason, Rejected, Stats};
+use indicatif::HumanCount;
+use serde_json::{Value, json};
 
-use crate::terminal;
-use crate::wait::Stop;
-use crate::write::import::{Counts, Ended};
+use crate::args::Delivery;
+use crate::{exit, output, terminal};
 
-/// So many refused lines are shown.
-const SHOWN: usize = 5;
-
-/// The first lines that the server refused.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<Vec<Refusal>>);
-
-#[derive(Clone, Debug)]
-struct Refusal {
-    database: String,
-    line: String,
-    reason: String,
+/// The report of one command.
+pub(crate) struct Report {
+    /// The first line.
+    pub(crate) heading: String,
+    pub(crate) delivered: u64,
+    /// Lines that were not delivered: JSON key, number, and why.
+    pub(crate) undelivered: Vec<(&'static str, u64, &'static str)>,
+    /// Lines or files that failed: a label, and what is wrong.
+    pub(crate) failures: Vec<(&'static str, String)>,
+    pub(crate) last_error: Option<String>,
+    /// Why the command ended before all lines were read or decided.
+    pub(crate) ended_early: Option<String>,
+    /// Further lines.
+    pub(crate) notes: Vec<String>,
+    /// An object with the keys that only this command has.
+    pub(crate) json: Value,
 }
 
-impl Refusals {
-    pub(crate) fn note(&self, rejected: &Rejected<'_>) {
-        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.len() < SHOWN {
-            first.push(Refusal {
-                database: rejected.database().to_owned(),
-                line: rejected.line().to_owned(),
-                reason: rejected.reason().to_owned(),
-            });
+impl Report {
+    /// Prints the report, unless all is well and the options ask for silence.
+    pub(crate) fn print(&self, options: &Delivery) -> io::Result<()> {
+        if options.json() {
+            return output::print_json(&self.to_json());
         }
-    }
-
-    fn first(&self) -> Vec<Refusal> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-pub(crate) struct Summary {
-    lines: u64,
-    delivered: u64,
-    rejected: u64,
-    invalid: u64,
-    /// Given up on this side.
-    dropped: u64,
-    pending: u64,
-    bytes_read: u64,
-    bytes_sent: u64,
-    requests: u64,
-    retries: u64,
-    elapsed: Duration,
-    refusals: Vec<Refusal>,
-    last_error: Option<String>,
-    /// Why not everything was read, or waited for.
-    problem: Option<String>,
-}
-
-impl Summary {
-    pub(crate) fn new(
-        stats: &Stats,
-        counts: &Counts,
-        refusals: &Refusals,
-        elapsed: Duration,
-        stop: Option<Stop>,
-        ended: Option<&Ended>,
-    ) -> Self {
-        let problem = match (stop, ended) {
-            (_, Some(Ended::Broken(problem) | Ended::Unusable(problem))) => Some(problem.clone()),
-            (stop, _) => stop.map(Stop::told),
-        };
-        Self {
-            lines: counts.lines.load(Ordering::Relaxed),
-            delivered: stats.delivered,
-            rejected: stats.rejected,
-            invalid: counts.invalid.load(Ordering::Relaxed),
-            // Invalid ones that the client refused are counted above.
-            dropped: stats.sampled_out + stats.dropped.total()
-                - stats.dropped.count(DropReason::Invalid),
-            pending: stats.pending,
-            bytes_read: counts.bytes.load(Ordering::Relaxed),
-            bytes_sent: stats.bytes_sent,
-            requests: stats.batches,
-            retries: stats.retries,
-            elapsed,
-            refusals: refusals.first(),
-            last_error: stats.last_error.clone(),
-            problem,
+        if options.quiet && self.is_complete() {
+            return Ok(());
         }
+        output::print(|out| self.write_to(out))
     }
 
-    /// Whether each line was read, and is stored.
-    pub(crate) fn is_delivered(&self) -> bool {
-        self.problem.is_none() && self.undelivered() == 0
+    pub(crate) fn exit_code(&self) -> u8 {
+        if self.is_complete() { exit::OK } else { exit::FAILED }
     }
 
-    fn undelivered(&self) -> u64 {
-        self.rejected + self.invalid + self.dropped + self.pending
+    /// Whether every line was read and delivered.
+    fn is_complete(&self) -> bool {
+        self.ended_early.is_none()
+            && self.failures.is_empty()
+            && self.undelivered.iter().all(|(_, count, _)| *count == 0)
     }
 
-    pub(crate) fn print(&self, as_json: bool) {
-        let mut out = io::stdout().lock();
-        // A reader that has gone away does not change what became of the lines.
-        let _ = if as_json { writeln!(out, "{}", self.json()) } else { self.write_to(&mut out) };
-    }
-
-    fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let style = terminal::on_stdout();
-        let seconds = self.elapsed.as_secs_f64();
-        let rate = (self.delivered as f64 / seconds.max(1e-3)) as u64;
-        writeln!(
-            out,
-            "{} lines read ({}) in {seconds:.1} s, {} a second; {} sent in {} requests, {} of them repeated",
-            HumanCount(self.lines),
-            HumanBytes(self.bytes_read),
-            HumanCount(rate),
-            HumanBytes(self.bytes_sent),
-            HumanCount(self.requests),
-            HumanCount(self.retries),
-        )?;
+        writeln!(out, "{}", self.heading)?;
         writeln!(out, "  {} delivered", style.good(&HumanCount(self.delivered).to_string()))?;
-        for (count, what) in [
-            (self.rejected, "rejected by the server"),
-            (self.invalid, "invalid, not sent"),
-            (self.dropped, "given up, not sent"),
-            (self.pending, "not delivered"),
-        ] {
-            if count > 0 {
-                writeln!(out, "  {} {what}", style.bad(&HumanCount(count).to_string()))?;
+        for (_, count, what) in &self.undelivered {
+            if *count > 0 {
+                writeln!(out, "  {} {what}", style.bad(&HumanCount(*count).to_string()))?;
             }
         }
-        for refusal in &self.refusals {
-            writeln!(out, "  rejected: {}: {:?}", refusal.reason, shortened(&refusal.line))?;
+        for (label, problem) in &self.failures {
+            writeln!(out, "  {} {problem}", style.bad(&format!("{label}:")))?;
         }
-        if let (true, Some(error)) = (self.pending > 0, &self.last_error) {
+        if let (false, Some(error)) = (self.is_complete(), &self.last_error) {
             writeln!(out, "  last error: {error}")?;
         }
-        if let Some(problem) = &self.problem {
-            writeln!(out, "  {} {problem}", style.bad("ended early:"))?;
+        if let Some(reason) = &self.ended_early {
+            writeln!(out, "  {} {reason}", style.bad("ended early:"))?;
         }
-        Ok(())
+        self.notes.iter().try_for_each(|note| writeln!(out, "  {note}"))
     }
 
-    fn json(&self) -> serde_json::Value {
-        let refusals = self.refusals.iter().map(|refusal| {
-            json!({ "database": refusal.database, "line": refusal.line, "reason": refusal.reason })
-        });
-        json!({
-            "ok": self.is_delivered(),
-            "lines": self.lines,
-            "delivered": self.delivered,
-            "rejected": self.rejected,
-            "invalid": self.invalid,
-            "dropped": self.dropped,
-            "pending": self.pending,
-            "bytes_read": self.bytes_read,
-            "bytes_sent": self.bytes_sent,
-            "requests": self.requests,
-            "retries": self.retries,
-            "seconds": self.elapsed.as_secs_f64(),
-            "first_rejected": refusals.collect::<Vec<_>>(),
-            "last_error": self.last_error,
-            "problem": self.problem,
-        })
+    fn to_json(&self) -> Value {
+        let mut json = self.json.clone();
+        json["ok"] = json!(self.is_complete());
+        json["delivered"] = json!(self.delivered);
+        json["last_error"] = json!(self.last_error);
+        json["problem"] = json!(self.ended_early);
+        for (key, count, _) in &self.undelivered {
+            json[*key] = json!(count);
+        }
+        json
     }
-}
-
-fn shortened(line: &str) -> String {
-    const MOST: usize = 120;
-    let mut characters = line.chars();
-    let mut short: String = characters.by_ref().take(MOST).collect();
-    if characters.next().is_some() {
-        short.push('…');
-    }
-    short
 }

@@ -5,31 +5,31 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use sprockets_influxdb::spool::{Content, FileInfo};
+use sprockets_influxdb::spool::{Content, FileInfo, FileKind};
 
-use super::kind;
-use crate::format::{self, print, print_json};
-use crate::{Problem, args, exit};
+use crate::exit::{self, Problem};
+use crate::format::counted;
+use crate::output::{print, print_json};
+use crate::{args, context};
 
 /// Show the lines of files of a spool, or of all files of a slot
 ///
-/// They are line protocol, with timestamps in the precision that the comment above them names. Files that are set aside
-/// as damaged are shown as far as they can be read.
+/// The lines are line protocol. A comment names the precision of their timestamps. Of damaged
+/// files it shows what can be read.
 ///
-/// Ends with 0, 1 if a file is damaged, or 2 if an argument or a file cannot be used.
+/// Exit code: 0, 1 if a file is damaged, or 2 if an argument or a file cannot be used.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Files, wherever they are
+    /// Files of any spool
     #[arg(value_name = "FILE", required_unless_present = "slot")]
     files: Vec<PathBuf>,
-    /// All files of a slot, by the name that `list` shows
+    /// All files of the slot of that name, as `spool list` shows it
     #[arg(long, value_name = "NAME")]
     slot: Option<String>,
     #[command(flatten)]
     spool: args::Spool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: args::Output,
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let content = file.read().map_err(|error| format!("{shown}: {error}"))?;
         read.extend(content.map(|content| (file, content)));
     }
-    if options.json {
+    if options.output.json {
         let files = read.iter().map(|(file, content)| {
             let lines = content.lines().map(String::from_utf8_lossy).collect::<Vec<_>>();
             json!({
@@ -60,20 +60,26 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
 }
 
 fn write_file(out: &mut dyn Write, file: &FileInfo, content: &Content) -> io::Result<()> {
-    let (count, precision) = (format::counted(content.len() as u64, "line"), content.precision);
+    let (count, precision) = (counted(content.len() as u64, "line"), content.precision);
     writeln!(out, "# {}: {count}, precision={precision}", file.path.display())?;
     if let Some(damage) = &content.damage {
         writeln!(out, "# {damage}")?;
     }
-    match format::context(&content.database) {
-        Some(context) => writeln!(out, "{context}")?,
-        None => writeln!(out, "# database={:?}", content.database)?,
-    }
+    writeln!(out, "{}", context::comment_for_people(&content.database))?;
     for line in content.lines() {
         out.write_all(line)?;
         out.write_all(b"\n")?;
     }
     Ok(())
+}
+
+fn kind(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Open => "open",
+        FileKind::Sealed(_) => "sealed",
+        FileKind::Unfinished => "unfinished",
+        _ => "other",
+    }
 }
 
 impl Options {

@@ -1,45 +1,46 @@
-//! Lets the reading thread add a line, until it is closed: so that what was read is in the books before they are closed.
+//! Lets the reading thread add lines until the command stops it, so that every line that was read
+//! is in the client's counters before those are read.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
+pub(crate) struct AddGuard {
     state: Mutex<State>,
-    left: Condvar,
+    finished: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    is_closed: bool,
-    is_busy: bool,
+    is_stopped: bool,
+    is_adding: bool,
 }
 
-impl Gate {
-    /// Runs `add`, unless the gate is closed.
-    pub(crate) fn pass<T>(&self, add: impl FnOnce() -> T) -> Option<T> {
+impl AddGuard {
+    /// Calls `add`, unless it was stopped.
+    pub(crate) fn run<T>(&self, add: impl FnOnce() -> T) -> Option<T> {
         {
             let mut state = self.lock();
-            if state.is_closed {
+            if state.is_stopped {
                 return None;
             }
-            state.is_busy = true;
+            state.is_adding = true;
         }
         let added = add();
         let mut state = self.lock();
-        state.is_busy = false;
-        if state.is_closed {
-            self.left.notify_all();
+        state.is_adding = false;
+        if state.is_stopped {
+            self.finished.notify_all();
         }
         Some(added)
     }
 
-    /// Lets nothing through any more, and waits for what is in it, at most until then.
-    pub(crate) fn close(&self, deadline: Instant) {
+    /// Prevents further calls, and waits for the one under way until the deadline.
+    pub(crate) fn stop(&self, deadline: Instant) {
         let mut state = self.lock();
-        state.is_closed = true;
+        state.is_stopped = true;
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let waited = self.left.wait_timeout_while(state, timeout, |state| state.is_busy);
+        let waited = self.finished.wait_timeout_while(state, timeout, |state| state.is_adding);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
