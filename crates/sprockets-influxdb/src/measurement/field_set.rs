@@ -8,7 +8,7 @@ use super::text_buf::TextBuf;
 use super::value::FieldValue;
 
 /// The fields, ready to be written, and those that no server can store.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct FieldSet {
     /// ` key=value,key=value`, with the space that separates it from the tags.
     text: TextBuf,
@@ -31,12 +31,7 @@ struct LeftOut {
 impl FieldSet {
     /// An empty one with room for that many bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            text: TextBuf::with_capacity(capacity),
-            keys: Keys::default(),
-            may_have_unsigned: false,
-            left_out: Vec::new(),
-        }
+        Self { text: TextBuf::with_capacity(capacity), ..Self::default() }
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use super::keys::Keys;
 use super::text_buf::TextBuf;
 
 /// Database, name and tags, ready to be written.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct SeriesKey {
     /// The database unescaped, then the name escaped, then `,key=value` for each tag.
     text: TextBuf,
@@ -17,12 +17,7 @@ pub(super) struct SeriesKey {
 impl SeriesKey {
     /// An empty one with room for that many bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            text: TextBuf::with_capacity(capacity),
-            database_end: 0,
-            name_end: 0,
-            tag_keys: Keys::default(),
-        }
+        Self { text: TextBuf::with_capacity(capacity), ..Self::default() }
     }
 
     /// Replaces everything by this database and name, without tags.
