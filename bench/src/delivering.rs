@@ -36,15 +36,15 @@ const ENCODINGS: [&str; 2] = ["plain", "gzip"];
 pub fn run() {
     let Some(influxd) = Influxd::start() else { return };
     for encoding in ENCODINGS {
-        let rounds: Vec<[Taken; 2]> = (0..ROUNDS)
+        let rounds: Vec<[Cost; 2]> = (0..ROUNDS)
             .map(|_| ["bare", "ours"].map(|mode| deliver(&influxd, mode, encoding)))
             .collect();
-        let median = |figure: &dyn Fn(&[Taken; 2]) -> f64| {
+        let median = |figure: &dyn Fn(&[Cost; 2]) -> f64| {
             let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
             figures.sort_by(f64::total_cmp);
             figures[ROUNDS / 2]
         };
-        let show = |what: &str, taken: &dyn Fn(&[Taken; 2]) -> f64| {
+        let show = |what: &str, taken: &dyn Fn(&[Cost; 2]) -> f64| {
             figure(what, &format!("{:.2} s", median(taken)));
         };
         section(&format!(
@@ -64,7 +64,7 @@ pub fn run() {
 }
 
 #[derive(Clone, Copy)]
-struct Taken {
+struct Cost {
     time: f64,
     processor: f64,
     /// The part of `processor` that sender threads took.
@@ -72,7 +72,7 @@ struct Taken {
 }
 
 /// Delivers in a process of its own, to count its processor time.
-fn deliver(influxd: &Influxd, mode: &str, encoding: &str) -> Taken {
+fn deliver(influxd: &Influxd, mode: &str, encoding: &str) -> Cost {
     const DATABASE: &str = "delivering";
     influxd.create(DATABASE);
     let program = std::env::current_exe().expect("this program's path");
@@ -87,7 +87,7 @@ fn deliver(influxd: &Influxd, mode: &str, encoding: &str) -> Taken {
     let figures: Vec<f64> =
         text.split_whitespace().map(|figure| figure.parse().expect("a number")).collect();
     let [time, processor, sending] = figures[..] else { panic!("{text:?} is not three numbers") };
-    Taken { time, processor, sending }
+    Cost { time, processor, sending }
 }
 
 pub fn run_child(arguments: &[String]) {

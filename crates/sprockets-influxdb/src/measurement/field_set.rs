@@ -43,7 +43,8 @@ impl FieldSet {
     }
 
     /// Sets a field, or replaces it in place.
-    // Always inlined, so that callers with values of a known type skip the match.
+    // Inlined into its caller, as that is into the application: a value of a known type needs no
+    // match there.
     #[inline(always)]
     pub(super) fn set(&mut self, name: &str, value: &FieldValue<'_>) {
         let key = self.push_key(name);
