@@ -4,13 +4,16 @@
 //! are never arguments, as other users of the machine can read those.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::Value;
 use sprockets_influxdb::Config;
 use sprockets_influxdb::spool::Directory;
 
 use crate::exit::Problem;
+use crate::output;
 
 /// Settings that no argument may set, each with the option to use instead.
 const SECRETS: [(&str, &str); 2] = [("password", "--password-file"), ("token", "--token-file")];
@@ -102,7 +105,18 @@ impl Spool {
 pub(crate) struct Output {
     /// Print the result as one JSON object
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
+}
+
+impl Output {
+    /// Prints a result, as an object or as text.
+    pub(crate) fn print(
+        &self,
+        json: impl FnOnce() -> Value,
+        text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        output::print(|out| if self.json { writeln!(out, "{}", json()) } else { text(out) })
+    }
 }
 
 /// How a command delivers lines, and reports on it.
@@ -115,12 +129,13 @@ pub(crate) struct Delivery {
     #[arg(long, short)]
     pub(crate) quiet: bool,
     #[command(flatten)]
-    output: Output,
+    pub(crate) output: Output,
 }
 
 impl Delivery {
-    pub(crate) fn json(&self) -> bool {
-        self.output.json
+    /// Whether to print nothing if every line was delivered.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.quiet && !self.output.json
     }
 }
 

@@ -9,7 +9,7 @@ use sprockets_influxdb::{Check, Client, Config, Finding, Origin, Setting};
 
 use crate::exit::{self, Problem};
 use crate::terminal::{self, Style};
-use crate::{args, output, warnings};
+use crate::{args, warnings};
 
 /// Show the configuration, and check that its server would accept measurements
 ///
@@ -43,14 +43,13 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     };
     let is_passed = checks.iter().all(|(_, check)| check.is_passed());
     // The exit code tells the result even if the output cannot be written.
-    let _ = if options.output.json {
-        output::print_json(&to_json(&settings, &warnings, &checks))
-    } else {
-        output::print(|out| {
+    let _ = options.output.print(
+        || to_json(&settings, &warnings, &checks),
+        |out| {
             write_settings(out, &settings, &warnings)?;
             write_checks(out, &checks)
-        })
-    };
+        },
+    );
     Ok(if is_passed { exit::OK } else { exit::FAILED })
 }
 

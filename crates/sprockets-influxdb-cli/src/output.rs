@@ -3,8 +3,6 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
-
 /// Writes to standard output. A closed pipe is no error: its reader has seen enough.
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -16,10 +14,6 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io:
         }
         written => written,
     }
-}
-
-pub(crate) fn print_json(value: &Value) -> io::Result<()> {
-    print(|out| writeln!(out, "{value}"))
 }
 
 /// Writes a line to standard error.

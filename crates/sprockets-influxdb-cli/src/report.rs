@@ -6,7 +6,7 @@ use indicatif::HumanCount;
 use serde_json::{Value, json};
 
 use crate::args::Delivery;
-use crate::{exit, output, terminal};
+use crate::{exit, terminal};
 
 /// The report of one command.
 pub(crate) struct Report {
@@ -29,13 +29,10 @@ pub(crate) struct Report {
 impl Report {
     /// Prints the report, unless all is well and the options ask for silence.
     pub(crate) fn print(&self, options: &Delivery) -> io::Result<()> {
-        if options.json() {
-            return output::print_json(&self.to_json());
-        }
-        if options.quiet && self.is_complete() {
+        if options.is_silent() && self.is_complete() {
             return Ok(());
         }
-        output::print(|out| self.write_to(out))
+        options.output.print(|| self.to_json(), |out| self.write_to(out))
     }
 
     pub(crate) fn exit_code(&self) -> u8 {

@@ -5,12 +5,11 @@ use std::io::{self, Write};
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
-use serde_json::json;
+use serde_json::{Value, json};
 use sprockets_influxdb::spool::QuarantineFile;
 
 use crate::exit::{self, Problem};
 use crate::format::{age, age_seconds, counted, file_name};
-use crate::output::{print, print_json};
 use crate::{args, terminal};
 
 /// List rejected lines by database and reason, and the files with them
@@ -54,8 +53,17 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
             rejected.last = entry.time.max(std::mem::take(&mut rejected.last));
         }
     }
-    if options.output.json {
-        let rejected = listing.rejected.iter().map(|((database, reason), rejected)| {
+    options.output.print(|| listing.json(), |out| listing.write_to(out))?;
+    Ok(exit::OK)
+}
+
+impl Listing {
+    fn lines(&self) -> u64 {
+        self.files.iter().map(|(_, lines)| lines).sum()
+    }
+
+    fn json(&self) -> Value {
+        let rejected = self.rejected.iter().map(|((database, reason), rejected)| {
             json!({
                 "database": database,
                 "reason": reason,
@@ -64,21 +72,12 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
                 "last": rejected.last,
             })
         });
-        let files = listing.files.iter().map(|(file, lines)| {
+        let files = self.files.iter().map(|(file, lines)| {
             let age = age_seconds(file.modified);
             json!({ "file": file.path, "lines": lines, "bytes": file.bytes, "age_seconds": age })
         });
         let (rejected, files) = (rejected.collect::<Vec<_>>(), files.collect::<Vec<_>>());
-        print_json(&json!({ "lines": listing.lines(), "refused": rejected, "files": files }))?;
-    } else {
-        print(|out| listing.write_to(out))?;
-    }
-    Ok(exit::OK)
-}
-
-impl Listing {
-    fn lines(&self) -> u64 {
-        self.files.iter().map(|(_, lines)| lines).sum()
+        json!({ "lines": self.lines(), "refused": rejected, "files": files })
     }
 
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {

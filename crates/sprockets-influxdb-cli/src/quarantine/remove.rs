@@ -11,7 +11,7 @@ use super::files;
 use crate::args;
 use crate::exit::{self, Problem};
 use crate::format::counted;
-use crate::output::{ask, print, print_json};
+use crate::output::ask;
 
 const DAY: u64 = 24 * 3600;
 
@@ -68,11 +68,10 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let shown = file.path.display();
         file.remove().map_err(|error| format!("{shown} cannot be removed: {error}"))?;
     }
-    if options.output.json {
-        print_json(&json!({ "files": files.len(), "lines": lines }))?;
-    } else {
-        print(|out| writeln!(out, "{amount} removed"))?;
-    }
+    options.output.print(
+        || json!({ "files": files.len(), "lines": lines }),
+        |out| writeln!(out, "{amount} removed"),
+    )?;
     Ok(exit::OK)
 }
 

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use sprockets_influxdb::spool::QuarantineEntry;
 
 use super::files::Files;
 use crate::exit::{self, Problem};
-use crate::output::{print, print_json};
 use crate::{args, context};
 
 /// Show rejected lines, each below its reason
@@ -39,21 +38,21 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     if let Some(database) = &options.database {
         entries.retain(|entry| entry.database == *database);
     }
-    if options.output.json {
-        let lines = entries.iter().map(|entry| {
-            json!({
-                "time": entry.time,
-                "database": entry.database,
-                "precision": entry.precision.to_string(),
-                "reason": entry.reason,
-                "line": String::from_utf8_lossy(&entry.line),
-            })
-        });
-        print_json(&json!({ "lines": lines.collect::<Vec<_>>() }))?;
-    } else {
-        print(|out| write_to(out, &entries))?;
-    }
+    options.output.print(
+        || json!({ "lines": entries.iter().map(entry_json).collect::<Vec<_>>() }),
+        |out| write_to(out, &entries),
+    )?;
     Ok(exit::OK)
+}
+
+fn entry_json(entry: &QuarantineEntry) -> Value {
+    json!({
+        "time": entry.time,
+        "database": entry.database,
+        "precision": entry.precision.to_string(),
+        "reason": entry.reason,
+        "line": String::from_utf8_lossy(&entry.line),
+    })
 }
 
 fn write_to(out: &mut dyn Write, entries: &[QuarantineEntry]) -> io::Result<()> {

@@ -10,7 +10,6 @@ use sprockets_influxdb::spool::{Directory, FileKind, SlotInfo};
 
 use crate::exit::{self, Problem};
 use crate::format::{age, age_seconds, counted};
-use crate::output::{print, print_json};
 use crate::{args, terminal};
 
 /// List the processes with lines in the spool, and damaged and rejected lines
@@ -76,11 +75,7 @@ struct Listing {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let directory = options.spool.directory()?;
     let listing = Listing::of(&directory)?;
-    if options.output.json {
-        print_json(&listing.json(&directory))?;
-    } else {
-        print(|out| listing.write_to(out))?;
-    }
+    options.output.print(|| listing.json(&directory), |out| listing.write_to(out))?;
     Ok(exit::OK)
 }
 

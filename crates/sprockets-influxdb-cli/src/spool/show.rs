@@ -4,12 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use sprockets_influxdb::spool::{Content, FileInfo, FileKind};
 
 use crate::exit::{self, Problem};
 use crate::format::counted;
-use crate::output::{print, print_json};
 use crate::{args, context};
 
 /// Show the lines of files of a spool, or of all files of a slot
@@ -39,24 +38,23 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let content = file.read().map_err(|error| format!("{shown}: {error}"))?;
         read.extend(content.map(|content| (file, content)));
     }
-    if options.output.json {
-        let files = read.iter().map(|(file, content)| {
-            let lines = content.lines().map(String::from_utf8_lossy).collect::<Vec<_>>();
-            json!({
-                "file": file.path,
-                "kind": kind(file.kind),
-                "database": content.database,
-                "precision": content.precision.to_string(),
-                "damage": content.damage,
-                "lines": lines,
-            })
-        });
-        print_json(&json!({ "files": files.collect::<Vec<_>>() }))?;
-    } else {
-        print(|out| read.iter().try_for_each(|(file, content)| write_file(out, file, content)))?;
-    }
+    options.output.print(
+        || json!({ "files": read.iter().map(file_json).collect::<Vec<_>>() }),
+        |out| read.iter().try_for_each(|(file, content)| write_file(out, file, content)),
+    )?;
     let is_whole = read.iter().all(|(_, content)| content.damage.is_none());
     Ok(if is_whole { exit::OK } else { exit::FAILED })
+}
+
+fn file_json((file, content): &(FileInfo, Content)) -> Value {
+    json!({
+        "file": file.path,
+        "kind": kind(file.kind),
+        "database": content.database,
+        "precision": content.precision.to_string(),
+        "damage": content.damage,
+        "lines": content.lines().map(String::from_utf8_lossy).collect::<Vec<_>>(),
+    })
 }
 
 fn write_file(out: &mut dyn Write, file: &FileInfo, content: &Content) -> io::Result<()> {

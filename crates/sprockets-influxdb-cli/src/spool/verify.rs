@@ -4,12 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use sprockets_influxdb::spool::Directory;
 
 use crate::exit::{self, Problem};
 use crate::format::counted;
-use crate::output::{print, print_json};
 use crate::{args, terminal};
 
 /// Read every file of the spool, and report damaged ones
@@ -38,19 +37,7 @@ struct Verification {
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let result = Verification::of(&options.spool.directory()?)?;
-    if options.output.json {
-        let damaged = result.damaged.iter();
-        let damaged = damaged.map(|(file, problem)| json!({ "file": file, "problem": problem }));
-        print_json(&json!({
-            "ok": result.damaged.is_empty(),
-            "files": result.files,
-            "lines": result.lines,
-            "damaged": damaged.collect::<Vec<_>>(),
-            "strays": result.strays,
-        }))?;
-    } else {
-        print(|out| result.write_to(out))?;
-    }
+    options.output.print(|| result.json(), |out| result.write_to(out))?;
     Ok(if result.damaged.is_empty() { exit::OK } else { exit::FAILED })
 }
 
@@ -85,18 +72,26 @@ impl Verification {
         Ok(result)
     }
 
+    fn json(&self) -> Value {
+        let damaged = self.damaged.iter();
+        let damaged = damaged.map(|(file, problem)| json!({ "file": file, "problem": problem }));
+        json!({
+            "ok": self.damaged.is_empty(),
+            "files": self.files,
+            "lines": self.lines,
+            "damaged": damaged.collect::<Vec<_>>(),
+            "strays": self.strays,
+        })
+    }
+
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let style = terminal::on_stdout();
         for (path, problem) in &self.damaged {
             writeln!(out, "{} {}: {problem}", style.bad("damaged"), path.display())?;
         }
         for path in &self.strays {
-            writeln!(
-                out,
-                "{} {}: not a file of a spool",
-                style.warning("unknown"),
-                path.display()
-            )?;
+            let label = style.warning("unknown");
+            writeln!(out, "{label} {}: not a file of a spool", path.display())?;
         }
         let (files, lines) = (counted(self.files, "file"), counted(self.lines, "line"));
         let damaged = self.damaged.len();
