@@ -1,10 +1,10 @@
-//! Samples out of the fuzzer's bytes.
+//! Makes samples from the fuzzer's bytes.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::model::{HOSTILE, Sample, Value};
 
-/// Text, mostly in pieces that are likely to be misunderstood somewhere. May be empty.
+/// Text, mostly of pieces that parsers are likely to misread. It may be empty.
 pub(crate) fn text(u: &mut Unstructured<'_>) -> Result<String> {
     if u.ratio(1, 4)? {
         return String::arbitrary(u);
@@ -13,7 +13,7 @@ pub(crate) fn text(u: &mut Unstructured<'_>) -> Result<String> {
 }
 
 pub(crate) fn tags(u: &mut Unstructured<'_>) -> Result<Vec<(String, String)>> {
-    // More than the 16 whose fingerprints a measurement keeps.
+    // Enough for keys whose bits in the filter of keys collide.
     (0..u.int_in_range(0..=20)?).map(|_| Ok((text(u)?, text(u)?))).collect()
 }
 

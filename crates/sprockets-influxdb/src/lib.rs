@@ -175,7 +175,6 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod line_protocol;
-mod lines;
 mod measurement;
 pub mod middleware;
 /// The spool seen from outside, for operators: [`Directory`](spool::Directory).

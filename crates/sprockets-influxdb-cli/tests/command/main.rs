@@ -1,4 +1,5 @@
-//! The command as an operator meets it: its output, what it ends with, and what the server has afterwards.
+//! The command as an operator sees it: its output, its exit code, and what the server has
+//! afterwards.
 
 mod check;
 #[path = "../../../sprockets-influxdb/tests/influxd/count.rs"]
@@ -17,7 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// The command with these arguments, and of the variables that it heeds only these.
+/// The command with these arguments, and only these of the variables that it reads.
 fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sprockets-influxdb"));
     for (variable, _) in std::env::vars_os() {
@@ -31,7 +32,7 @@ fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// What came of it.
+/// The output of a command that has ended.
 #[derive(Debug)]
 struct Done {
     code: Option<i32>,
@@ -59,13 +60,13 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Done {
 fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> Done {
     let mut process = command(arguments, variables).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
-    // One that ends early does not read all.
+    // Fails if the command ends before it has read everything.
     let _ = stdin.write_all(input);
     drop(stdin);
     process.wait_with_output().unwrap().into()
 }
 
-/// A file that is gone when this is dropped.
+/// A file that is removed on drop.
 fn file(content: impl AsRef<[u8]>) -> tempfile::TempPath {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(content.as_ref()).unwrap();
@@ -80,7 +81,7 @@ fn signal(process: &Child, name: &str) {
 }
 
 #[test]
-fn what_cannot_be_used_ends_with_2() {
+fn arguments_and_settings_that_cannot_be_used_exit_with_2() {
     for arguments in [
         &["nonsense"][..],
         &["check", "--nonsense"],

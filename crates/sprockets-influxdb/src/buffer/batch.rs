@@ -9,7 +9,7 @@ use super::size::Size;
 use super::spool_files::{BacklogPermit, SpoolFiles};
 use super::types::{RetryState, SequenceNumber};
 use crate::config::Precision;
-use crate::lines::{lines, lines_with_ends};
+use crate::line_protocol::split::{lines, lines_with_ends};
 use crate::spool::SealedFile;
 
 /// Whole lines of one database and precision, in chunks, and the state of their delivery.

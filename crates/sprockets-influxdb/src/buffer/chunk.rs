@@ -2,7 +2,7 @@
 //! lines on disk.
 
 use crate::config::Precision;
-use crate::lines::{line_end, lines_with_ends};
+use crate::line_protocol::split::{line_end, lines_with_ends};
 use crate::spool::Segment;
 
 /// The usual capacity, and the one of pooled chunks. Small enough for many databases and threads,

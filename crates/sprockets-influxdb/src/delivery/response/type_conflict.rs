@@ -1,6 +1,7 @@
 //! Finds the lines of a batch that a field type conflict is about.
 
 use crate::buffer::Batch;
+use crate::line_protocol::lexer;
 
 /// A field whose type differs from the one that the server has stored.
 #[derive(Debug, PartialEq)]
@@ -30,20 +31,21 @@ impl<'a> TypeConflict<'a> {
 
     fn is_in(&self, line: &[u8]) -> bool {
         let (measurement, mut fields) = split(line);
-        is_escaped(measurement, self.measurement)
-            && fields.any(|(key, value)| kind_of(value) == self.kind && is_escaped(key, self.field))
+        let is = |escaped, name: &str| lexer::unescape(escaped).eq(name.bytes());
+        is(measurement, self.measurement)
+            && fields.any(|(key, value)| kind_of(value) == self.kind && is(key, self.field))
     }
 }
 
 /// The measurement of a line, and its fields as key and value, all as they are written. The line
 /// may be cut short or malformed: then there are fewer fields.
 fn split(line: &[u8]) -> (&[u8], impl Iterator<Item = (&[u8], &[u8])>) {
-    let (measurement, rest) = line.split_at(until(line, b", "));
+    let (measurement, rest) = line.split_at(find(line, b", "));
     // The tags end at the first space that is not escaped.
-    let mut rest = &rest[until(rest, b" ")..];
+    let mut rest = &rest[find(rest, b" ")..];
     let fields = std::iter::from_fn(move || {
         let (_separator, field) = rest.split_first()?;
-        let (key, value) = field.split_at(until(field, b"="));
+        let (key, value) = field.split_at(find(field, b"="));
         let (_equals, value) = value.split_first()?;
         let (value, after) = value.split_at(value_length(value));
         rest = if after.first() == Some(&b',') { after } else { &[] };
@@ -52,22 +54,9 @@ fn split(line: &[u8]) -> (&[u8], impl Iterator<Item = (&[u8], &[u8])>) {
     (measurement, fields)
 }
 
-/// The length of what comes before the first of `stops` that has no backslash before it.
-fn until(bytes: &[u8], stops: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' => at += 2,
-            byte if stops.contains(byte) => return at,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
 fn value_length(value: &[u8]) -> usize {
     match value.split_first() {
-        Some((b'"', string)) => (until(string, b"\"") + 2).min(value.len()),
+        Some((b'"', _)) => lexer::string_end(value, 1).unwrap_or(value.len()),
         _ => value.iter().position(|byte| b", ".contains(byte)).unwrap_or(value.len()),
     }
 }
@@ -83,21 +72,9 @@ fn kind_of(value: &[u8]) -> &'static str {
     }
 }
 
-/// Whether `escaped` is the line-protocol form of `name`.
-fn is_escaped(escaped: &[u8], name: &str) -> bool {
-    let mut name = name.bytes();
-    let mut bytes = escaped.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        let byte = if byte == b'\\' {
-            bytes.next_if(|next| b",= ".contains(next)).unwrap_or(byte)
-        } else {
-            byte
-        };
-        if name.next() != Some(byte) {
-            return false;
-        }
-    }
-    name.next().is_none()
+/// The first byte of `stops` that is not escaped, or the end of the text.
+fn find(bytes: &[u8], stops: &[u8]) -> usize {
+    lexer::find_unescaped(bytes, 0, |byte| stops.contains(&byte))
 }
 
 #[cfg(test)]

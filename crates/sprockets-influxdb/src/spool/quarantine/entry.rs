@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use percent_encoding::percent_decode_str;
 
 use crate::config::Precision;
-use crate::lines::line_end;
+use crate::line_protocol::split::line_end;
 use crate::spool::format;
 
 /// A longer reason is cut.

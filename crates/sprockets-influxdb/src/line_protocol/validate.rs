@@ -1,29 +1,34 @@
-//! One line of line protocol, looked at from left to right without a copy. Lenient where servers differ: what it lets
-//! pass may still be refused by one.
+//! Validates one line of line protocol in one pass, without a copy.
+//!
+//! It refuses what no server accepts. Where servers differ it is lenient: a line that passes may
+//! still be refused by one of them.
 
-/// Where the parts of a line are.
-pub(super) struct Scanned<'a> {
+use super::lexer;
+
+/// The parts of a valid line.
+pub(super) struct Parts<'a> {
     /// Where the fields end.
-    pub(super) end: usize,
-    /// What stands in the timestamp's place.
+    pub(super) fields_end: usize,
+    /// The text in the timestamp's place, not yet validated.
     pub(super) timestamp: Option<&'a str>,
     pub(super) has_unsigned: bool,
 }
 
+/// What is wrong with a line, and what to do.
 type Reason = String;
 
-/// The line is trimmed. The error says what is wrong with it, and what to do.
-pub(super) fn scan(line: &str) -> Result<Scanned<'_>, Reason> {
+/// Validates a line without surrounding spaces and line breaks.
+pub(super) fn validate(line: &str) -> Result<Parts<'_>, Reason> {
     let mut scanner = Scanner { text: line, at: 0, has_unsigned: false };
     scanner.head()?;
     scanner.fields()?;
-    let end = scanner.at;
+    let fields_end = scanner.at;
     scanner.skip_spaces();
     let timestamp = Some(&line[scanner.at..]).filter(|rest| !rest.is_empty());
     if timestamp.is_some_and(|rest| rest.contains('\n')) {
         return Err(line_break());
     }
-    Ok(Scanned { end, timestamp, has_unsigned: scanner.has_unsigned })
+    Ok(Parts { fields_end, timestamp, has_unsigned: scanner.has_unsigned })
 }
 
 struct Scanner<'a> {
@@ -33,7 +38,7 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// The measurement's name and the tags, with the spaces after them.
+    /// The measurement's name, the tags, and the spaces after them.
     fn head(&mut self) -> Result<(), Reason> {
         if self.peek() == Some(b'#') {
             return Err("it is a comment: expected a measurement".to_owned());
@@ -54,15 +59,15 @@ impl<'a> Scanner<'a> {
         let is_delimiter = |byte| matches!(byte, b',' | b' ' | b'=');
         let key = self.name(is_delimiter)?;
         if key.is_empty() {
-            return Err("a tag has no name: expected ,tag=value, and a backslash before a comma that belongs to a \
-                        name"
+            return Err("a tag has no name: expected ,tag=value, and a backslash before a comma \
+                        that belongs to a name"
                 .to_owned());
         }
-        let is_valued = self.skip(b'=') && !self.name(is_delimiter)?.is_empty();
+        let has_value = self.skip(b'=') && !self.name(is_delimiter)?.is_empty();
         if self.peek() == Some(b'=') {
             return Err(format!("the tag {key} has an unescaped = in its value: expected \\="));
         }
-        if !is_valued {
+        if !has_value {
             return Err(format!("the tag {key} has no value: give it one, or leave the tag out"));
         }
         Ok(())
@@ -76,7 +81,8 @@ impl<'a> Scanner<'a> {
             }
             if key.contains('"') {
                 return Err(format!(
-                    "the field name {key} has a \" in it, which servers read differently: leave it out"
+                    "the field name {key} has a \" in it, which servers read differently: \
+                     leave it out"
                 ));
             }
             if !self.skip(b'=') || matches!(self.peek(), None | Some(b',' | b' ' | b'\n')) {
@@ -95,43 +101,30 @@ impl<'a> Scanner<'a> {
                 None | Some(b' ') => return Ok(()),
                 Some(_) => {
                     return Err(format!(
-                        "the field {key} goes on after its string: expected a comma, a space or the end, and a \
-                         backslash before each \" within it"
+                        "the field {key} goes on after its string: expected a comma, a space or \
+                         the end, and a backslash before each \" within it"
                     ));
                 }
             }
         }
     }
 
-    /// What stands before the next delimiter that has no backslash before it.
+    /// The text up to the next delimiter that is not escaped.
     fn name(&mut self, is_delimiter: impl Fn(u8) -> bool) -> Result<&'a str, Reason> {
         let start = self.at;
-        let bytes = self.text.as_bytes();
-        while let Some(&byte) = bytes.get(self.at) {
-            if is_delimiter(byte) {
-                break;
-            }
-            if byte == b'\n' {
-                return Err(line_break());
-            }
-            let escapes =
-                byte == b'\\' && bytes.get(self.at + 1).is_some_and(|&next| is_delimiter(next));
-            self.at += 1 + usize::from(escapes);
+        self.at = lexer::find_delimiter(self.text.as_bytes(), start, is_delimiter);
+        if self.peek() == Some(b'\n') {
+            return Err(line_break());
         }
         Ok(&self.text[start..self.at])
     }
 
-    /// The rest of a string whose first quotation mark is behind.
+    /// The rest of a string, after its opening quote.
     fn string(&mut self, key: &str) -> Result<(), Reason> {
-        let bytes = self.text.as_bytes();
-        while let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[self.at..]) {
-            self.at += found + 1;
-            if bytes[self.at - 1] == b'"' {
-                return Ok(());
-            }
-            self.at = (self.at + 1).min(bytes.len());
-        }
-        Err(format!("the string in field {key} is never closed: expected a \" at its end"))
+        self.at = lexer::string_end(self.text.as_bytes(), self.at).ok_or_else(|| {
+            format!("the string in field {key} is never closed: expected a \" at its end")
+        })?;
+        Ok(())
     }
 
     /// A number or a boolean.
@@ -139,18 +132,18 @@ impl<'a> Scanner<'a> {
         let rest = &self.text[self.at..];
         let token = &rest[..rest.find([',', ' ', '\n']).unwrap_or(rest.len())];
         self.at += token.len();
-        let refusal = |problem: &str| Err(format!("the field {key}: {token:?} {problem}"));
-        match value(token) {
-            Value::Fine => Ok(()),
-            Value::Unsigned => {
+        let refuse = |problem: &str| Err(format!("the field {key}: {token:?} {problem}"));
+        match scalar_kind(token) {
+            Scalar::Valid => Ok(()),
+            Scalar::Unsigned => {
                 self.has_unsigned = true;
                 Ok(())
             }
-            Value::OutOfRange => refusal("is out of range: expected 64 bits"),
-            Value::NotFinite => Err(format!(
+            Scalar::OutOfRange => refuse("is out of range: expected 64 bits"),
+            Scalar::NotFinite => Err(format!(
                 "the field {key} is NaN or infinite, which no server stores: leave it out"
             )),
-            Value::None => refusal("is not a value: expected 1, 1i, true or \"text\""),
+            Scalar::Invalid => refuse("is not a value: expected 1, 1i, true or \"text\""),
         }
     }
 
@@ -164,7 +157,7 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    /// Whether there was one, and something after it.
+    /// Whether there were spaces, and something after them.
     fn skip_spaces(&mut self) -> bool {
         let start = self.at;
         while self.skip(b' ') {}
@@ -176,39 +169,40 @@ fn line_break() -> Reason {
     "it has a line break outside of a string: expected one measurement".to_owned()
 }
 
-enum Value {
-    Fine,
+/// What a value without quotes is.
+enum Scalar {
+    Valid,
     Unsigned,
     OutOfRange,
     NotFinite,
-    None,
+    Invalid,
 }
 
-fn value(token: &str) -> Value {
-    const WORDS: [&str; 10] =
+fn scalar_kind(token: &str) -> Scalar {
+    const BOOLEANS: [&str; 10] =
         ["t", "T", "true", "True", "TRUE", "f", "F", "false", "False", "FALSE"];
     let magnitude = token.strip_prefix('-').unwrap_or(token);
     if !magnitude.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
         let word = token.trim_start_matches(['+', '-']).to_ascii_lowercase();
         return match word.as_str() {
-            "nan" | "inf" | "infinity" => Value::NotFinite,
-            _ if WORDS.contains(&token) => Value::Fine,
-            _ => Value::None,
+            "nan" | "inf" | "infinity" => Scalar::NotFinite,
+            _ if BOOLEANS.contains(&token) => Scalar::Valid,
+            _ => Scalar::Invalid,
         };
     }
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(digits) = magnitude.strip_suffix('i').filter(|digits| is_digits(digits)) {
-        // More digits than this are needed to be out of range.
-        let is_fine = digits.len() < 19 || token[..token.len() - 1].parse::<i64>().is_ok();
-        return if is_fine { Value::Fine } else { Value::OutOfRange };
+        // Shorter numbers are always in range.
+        let is_in_range = digits.len() < 19 || token[..token.len() - 1].parse::<i64>().is_ok();
+        return if is_in_range { Scalar::Valid } else { Scalar::OutOfRange };
     }
     if let Some(digits) = token.strip_suffix('u').filter(|digits| is_digits(digits)) {
-        return if digits.parse::<u64>().is_ok() { Value::Unsigned } else { Value::OutOfRange };
+        return if digits.parse::<u64>().is_ok() { Scalar::Unsigned } else { Scalar::OutOfRange };
     }
     float(magnitude)
 }
 
-fn float(magnitude: &str) -> Value {
+fn float(magnitude: &str) -> Scalar {
     let split = |text| {
         let is_digit = |byte: u8| byte.is_ascii_digit();
         let end = str::bytes(text).position(|byte| !is_digit(byte)).unwrap_or(text.len());
@@ -217,17 +211,17 @@ fn float(magnitude: &str) -> Value {
     let (whole, rest) = split(magnitude);
     let (fraction, rest) = rest.strip_prefix('.').map_or(("", rest), split);
     if whole.is_empty() && fraction.is_empty() {
-        return Value::None;
+        return Scalar::Invalid;
     }
     let Some(exponent) = rest.strip_prefix(['e', 'E']) else {
-        return if rest.is_empty() && whole.len() < 300 { Value::Fine } else { Value::None };
+        return if rest.is_empty() && whole.len() < 300 { Scalar::Valid } else { Scalar::Invalid };
     };
     let (digits, rest) = split(exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
     if digits.is_empty() || !rest.is_empty() {
-        return Value::None;
+        return Scalar::Invalid;
     }
     match magnitude.parse::<f64>() {
-        Ok(value) if value.is_finite() => Value::Fine,
-        _ => Value::OutOfRange,
+        Ok(value) if value.is_finite() => Scalar::Valid,
+        _ => Scalar::OutOfRange,
     }
 }
