@@ -15,34 +15,34 @@ const MAX_CHUNK_LINE: usize = 4 * 1024;
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A connection to one client. Dropped with a byte unread, it resets; [`Connection::close`] ends it in order.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Arc<TcpStream>,
     /// Whether the last byte of what was read is still in the socket.
     held: bool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Arc<TcpStream>) -> Self {
+    pub(crate) fn new(stream: Arc<TcpStream>) -> Self {
         Self { stream, held: false }
     }
 
-    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         (&*self.stream).write_all(bytes)
     }
 
     /// Ends in order: what was written is delivered, then the end of the stream.
-    pub(super) fn close(mut self) {
+    pub(crate) fn close(mut self) {
         // A client that is gone already needs no farewell.
         let _ = self.release();
     }
 
     /// Tells the client that nothing more will be written.
-    pub(super) fn close_write_side(&self) -> io::Result<()> {
+    pub(crate) fn close_write_side(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
     /// Reads and forgets until the client closes.
-    pub(super) fn drain(&mut self) -> io::Result<()> {
+    pub(crate) fn drain(&mut self) -> io::Result<()> {
         self.release()?;
         io::copy(&mut &*self.stream, &mut io::sink()).map(drop)
     }
@@ -113,26 +113,26 @@ impl Connection {
 
 /// The request line and headers.
 #[derive(Clone, Debug)]
-pub(super) struct Head {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) keep_alive: bool,
-    pub(super) expects_continue: bool,
-    pub(super) framing: Framing,
+pub(crate) struct Head {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) framing: Framing,
 }
 
 /// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     Length(usize),
     Chunked,
 }
 
 impl Head {
     /// The next request's head. [`ErrorKind::InvalidData`] is one that is not HTTP.
-    pub(super) fn read(connection: &mut Connection) -> io::Result<Self> {
+    pub(crate) fn read(connection: &mut Connection) -> io::Result<Self> {
         if connection.next_byte()? == TLS_HANDSHAKE {
             // The client waits for an answer to it: there may never be an end of a head.
             return Err(malformed("TLS on a port without"));
@@ -161,12 +161,12 @@ impl Head {
         Ok(head)
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, |key| key.eq_ignore_ascii_case(name))
     }
 
     /// The decoded query parameter, or nothing where it is absent or empty.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         find(&self.query, |key| key == name).filter(|value| !value.is_empty())
     }
 
@@ -185,7 +185,7 @@ impl Head {
     }
 
     /// The body as it was sent, or nothing if it is longer than the limit: then some of it is unread.
-    pub(super) fn read_body(
+    pub(crate) fn read_body(
         &self,
         connection: &mut Connection,
         limit: usize,
@@ -214,7 +214,7 @@ impl Head {
     }
 
     /// Reads half of the body, or of its first chunk.
-    pub(super) fn read_half(&self, connection: &mut Connection) -> io::Result<()> {
+    pub(crate) fn read_half(&self, connection: &mut Connection) -> io::Result<()> {
         let length = match self.framing {
             Framing::Length(length) => length,
             Framing::Chunked => read_chunk_size(connection)?,
@@ -243,7 +243,7 @@ fn decode_pair(pair: &str) -> (String, String) {
 }
 
 /// The first value whose name fits.
-pub(super) fn find(pairs: &[(String, String)], fits: impl Fn(&str) -> bool) -> Option<&str> {
+pub(crate) fn find(pairs: &[(String, String)], fits: impl Fn(&str) -> bool) -> Option<&str> {
     pairs.iter().find(|(name, _)| fits(name)).map(|(_, value)| value.as_str())
 }
 
@@ -253,39 +253,39 @@ fn malformed(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io:
 
 /// What is answered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     /// Values are bytes: influxd 1.x puts parts of rejected lines there as they came.
-    pub(super) headers: Vec<(String, Vec<u8>)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What a reply says about the rest of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Ending {
-    pub(super) keep_alive: bool,
+pub(crate) struct Ending {
+    pub(crate) keep_alive: bool,
     /// Bytes announced that never come.
-    pub(super) missing: usize,
+    pub(crate) missing: usize,
     /// Whether the request was a `HEAD`: its reply has no body.
-    pub(super) head_only: bool,
+    pub(crate) head_only: bool,
 }
 
 impl Reply {
-    pub(super) fn new(status: u16) -> Self {
+    pub(crate) fn new(status: u16) -> Self {
         Self { status, ..Self::default() }
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    pub(super) fn encode(&self, ending: Ending) -> Vec<u8> {
+    pub(crate) fn encode(&self, ending: Ending) -> Vec<u8> {
         let mut bytes =
             format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status)).into_bytes();
         for (name, value) in &self.headers {

@@ -3,17 +3,18 @@
 
 use serde_json::json;
 
-use super::dialect::{Dialect, text, v3_error};
-use super::http::{Head, Reply};
-use super::line_protocol::{Precision, Rules, lines, now};
-use super::point::Point;
-use super::scanner::parse_line;
-use super::store::{Conflict, Database};
+use crate::dialect::{Dialect, text, v3_error};
+use crate::http::{Head, Reply};
+use crate::lines::lines;
+use crate::point::Point;
+use crate::rules::{Precision, Rules, now};
+use crate::scanner::parse_line;
+use crate::store::{Conflict, Database};
 
 /// What a write asks for in its query.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
-    pub(super) database: String,
+pub(crate) struct Terms {
+    pub(crate) database: String,
     dialect: Dialect,
     precision: Precision,
     /// Whether the good lines of a batch are stored although others are bad. Only 3.x leaves the choice.
@@ -22,7 +23,7 @@ pub(super) struct Terms {
 
 impl Terms {
     /// From the query, or the reply to one that lacks something or makes no sense.
-    pub(super) fn new(dialect: Dialect, head: &Head) -> Result<Self, Reply> {
+    pub(crate) fn new(dialect: Dialect, head: &Head) -> Result<Self, Reply> {
         let Some(database) = dialect.database(head) else {
             return Err(dialect.database_missing());
         };
@@ -46,7 +47,7 @@ impl Terms {
 
 /// The lines of a request's body, each of them read.
 #[derive(Debug)]
-pub(super) struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     dialect: Dialect,
     accept_partial: bool,
     lines: Vec<Line<'a>>,
@@ -64,7 +65,7 @@ struct Line<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn read(
+    pub(crate) fn read(
         terms: &Terms,
         body: &'a [u8],
         rejects: Option<&dyn Fn(&str) -> bool>,
@@ -100,7 +101,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Stores what this API stores of the batch, and says what it answers.
-    pub(super) fn store(self, database: &mut Database) -> Reply {
+    pub(crate) fn store(self, database: &mut Database) -> Reply {
         if let Some(refusal) = self.refusal {
             return refusal;
         }

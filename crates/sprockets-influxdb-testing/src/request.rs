@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::http::{Head, find};
+use crate::http::{Head, find};
 
 /// One request that reached the server, and what became of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -12,13 +12,13 @@ pub struct Request {
 }
 
 #[derive(Debug)]
-pub(super) struct Record {
-    pub(super) head: Head,
-    pub(super) database: Option<String>,
-    pub(super) body: Vec<u8>,
-    pub(super) wire_length: usize,
-    pub(super) lines: usize,
-    pub(super) status: Option<u16>,
+pub(crate) struct Record {
+    pub(crate) head: Head,
+    pub(crate) database: Option<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) wire_length: usize,
+    pub(crate) lines: usize,
+    pub(crate) status: Option<u16>,
 }
 
 impl From<Record> for Request {

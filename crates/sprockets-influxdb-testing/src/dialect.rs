@@ -8,17 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
 use serde_json::json;
 
-use super::http::{Head, Reply};
-use super::line_protocol::Precision;
+use crate::http::{Head, Reply};
+use crate::rules::Precision;
 
 /// No body, compressed or not, is read beyond this.
-pub(super) const MAX_BODY: usize = 256 * 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 256 * 1024 * 1024;
 /// As much of a message as InfluxDB 1.x copies into `X-Influxdb-Error`.
 const MAX_ERROR_HEADER: usize = 1024;
 
 /// One of the write APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     /// `/write`: InfluxDB 1.x, and the paths that a test adds.
     V1,
     /// `/api/v2/write`: InfluxDB 2.x.
@@ -29,12 +29,12 @@ pub(super) enum Dialect {
 
 impl Dialect {
     /// The database or bucket that a write names.
-    pub(super) fn database(self, head: &Head) -> Option<&str> {
+    pub(crate) fn database(self, head: &Head) -> Option<&str> {
         head.parameter(if self == Dialect::V2 { "bucket" } else { "db" })
     }
 
     /// The unit of the timestamps, or the reply to a parameter that is none.
-    pub(super) fn precision(self, head: &Head) -> Result<Precision, Reply> {
+    pub(crate) fn precision(self, head: &Head) -> Result<Precision, Reply> {
         let given = head.parameter("precision");
         let precision = match (self, given.unwrap_or_default()) {
             (Dialect::V1 | Dialect::V2, "") => Precision::Nanosecond,
@@ -65,7 +65,7 @@ impl Dialect {
     }
 
     /// An error in this API's shape. The message may have any bytes; InfluxDB 1.x repeats them as they are.
-    pub(super) fn error(self, status: u16, message: impl AsRef<[u8]>) -> Reply {
+    pub(crate) fn error(self, status: u16, message: impl AsRef<[u8]>) -> Reply {
         let message = message.as_ref();
         let readable = String::from_utf8_lossy(message);
         match self {
@@ -91,7 +91,7 @@ impl Dialect {
         }
     }
 
-    pub(super) fn database_missing(self) -> Reply {
+    pub(crate) fn database_missing(self) -> Reply {
         match self {
             Dialect::V1 => self.error(400, "database is required"),
             Dialect::V2 => self.error(400, "bucket is required"),
@@ -99,7 +99,7 @@ impl Dialect {
         }
     }
 
-    pub(super) fn database_not_found(self, database: &str) -> Reply {
+    pub(crate) fn database_not_found(self, database: &str) -> Reply {
         match self {
             Dialect::V1 | Dialect::V3 => {
                 self.error(404, format!("database not found: \"{database}\""))
@@ -108,7 +108,7 @@ impl Dialect {
         }
     }
 
-    pub(super) fn too_large(self, limit: usize) -> Reply {
+    pub(crate) fn too_large(self, limit: usize) -> Reply {
         match self {
             Dialect::V1 => self.error(413, "Request Entity Too Large"),
             Dialect::V2 => self.error(
@@ -120,7 +120,7 @@ impl Dialect {
     }
 
     /// The body as text, or the reply to one that cannot be unpacked.
-    pub(super) fn decompress(self, head: &Head, wire: Vec<u8>) -> Result<Vec<u8>, Reply> {
+    pub(crate) fn decompress(self, head: &Head, wire: Vec<u8>) -> Result<Vec<u8>, Reply> {
         let encoding = head.header("content-encoding").unwrap_or("identity");
         match (self, encoding) {
             (_, "gzip") | (Dialect::V2, "x-gzip") => {}
@@ -147,15 +147,15 @@ impl Dialect {
 }
 
 /// The 3.x form of an error, which has no `Content-Type`.
-pub(super) fn v3_error(status: u16, body: &serde_json::Value) -> Reply {
+pub(crate) fn v3_error(status: u16, body: &serde_json::Value) -> Reply {
     Reply::new(status).body(body.to_string())
 }
 
-pub(super) fn text(status: u16, message: impl AsRef<[u8]>) -> Reply {
+pub(crate) fn text(status: u16, message: impl AsRef<[u8]>) -> Reply {
     Reply::new(status).header("Content-Type", "text/plain; charset=utf-8").body(message.as_ref())
 }
 
-pub(super) fn json_reply(status: u16, body: &serde_json::Value) -> Reply {
+pub(crate) fn json_reply(status: u16, body: &serde_json::Value) -> Reply {
     Reply::new(status).header("Content-Type", "application/json").body(format!("{body}\n"))
 }
 
@@ -176,7 +176,7 @@ fn v2_code(status: u16) -> &'static str {
 
 /// Who may write.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Auth {
+pub(crate) enum Auth {
     #[default]
     Anyone,
     Basic {
@@ -194,7 +194,7 @@ enum Credentials {
 
 impl Auth {
     /// The reply to a request that may not write.
-    pub(super) fn refusal(&self, dialect: Dialect, head: &Head) -> Option<Reply> {
+    pub(crate) fn refusal(&self, dialect: Dialect, head: &Head) -> Option<Reply> {
         let given = credentials(dialect, head);
         let admitted = match (self, &given) {
             (Auth::Anyone, _) => true,

@@ -34,12 +34,12 @@ impl Point {
 /// Makes itself from the Rust types, which keeps assertions short:
 ///
 /// ```
-/// use sprockets_influxdb::testing::parse;
+/// use sprockets_influxdb_testing::parse;
 ///
 /// let points = parse("request duration=0.25,content_length=17i 1")?;
 /// assert_eq!(points[0].field("duration"), Some(&0.25.into()));
 /// assert_eq!(points[0].field("content_length"), Some(&17i64.into()));
-/// # Ok::<(), sprockets_influxdb::testing::LineError>(())
+/// # Ok::<(), sprockets_influxdb_testing::LineError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -57,7 +57,7 @@ pub enum Value {
 
 impl Value {
     /// The type's name as InfluxDB writes it.
-    pub(super) fn type_name(&self) -> &'static str {
+    pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Value::Float(_) => "float",
             Value::Integer(_) => "integer",

@@ -1,21 +1,21 @@
-//! The server a test holds: its settings, what it has stored and seen, and its threads (one that accepts, one for
-//! each connection). One lock guards everything a test can look at, and one condition variable announces every change.
+//! The handle that a test holds. One thread accepts connections; each connection has a thread of its
+//! own.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::dialect::Auth;
-use super::exchange::serve;
-use super::fault::{Fault, Faults};
-use super::point::Point;
-use super::request::Request;
-use super::store::Database;
+use crate::dialect::Auth;
+use crate::exchange::serve;
+use crate::fault::Fault;
+use crate::point::Point;
+use crate::request::Request;
+use crate::shared::Shared;
+use crate::store::Database;
 
 /// An InfluxDB in this process, on a port of its own, that keeps what it is sent and fails on command.
 ///
@@ -290,91 +290,4 @@ fn accept(shared: &Shared, listener: TcpListener) {
             let _ = thread.spawn_scoped(scope, move || serve(shared, stream));
         }
     });
-}
-
-/// What the threads and the test share.
-#[derive(Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) settings: Settings,
-    pub(super) faults: Faults,
-    pub(super) databases: BTreeMap<String, Database>,
-    pub(super) requests: Vec<Request>,
-    connections: usize,
-    /// To close them from outside. Weak, so that only its own thread decides when a connection ends.
-    open: Vec<Weak<TcpStream>>,
-    stopped: bool,
-    /// Grows with every change.
-    version: u64,
-}
-
-#[derive(Default)]
-pub(super) struct Settings {
-    pub(super) auth: Auth,
-    pub(super) databases: Option<BTreeSet<String>>,
-    pub(super) max_body_size: Option<usize>,
-    pub(super) write_paths: BTreeSet<String>,
-}
-
-impl Shared {
-    /// A panic elsewhere leaves the state as good as it was: each change is one step.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.lock();
-        let result = change(&mut state);
-        self.announce(state);
-        result
-    }
-
-    /// Ends a change to the state.
-    pub(super) fn announce(&self, mut state: MutexGuard<'_, State>) {
-        state.version += 1;
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    /// Lets time pass. False, and at once, if the server stops.
-    pub(super) fn pause(&self, time: Duration) -> bool {
-        self.sleep_while(time, |state| !state.stopped);
-        !self.lock().stopped
-    }
-
-    /// Waits until the faults are cleared once more than this often, or the server stops.
-    pub(super) fn wait_until_cleared(&self, cleared: usize) {
-        self.sleep_while(Duration::MAX, |state| {
-            !state.stopped && state.faults.cleared() == cleared
-        });
-    }
-
-    /// Sleeps while the condition holds, at most this long.
-    fn sleep_while(&self, time: Duration, condition: impl Fn(&State) -> bool) {
-        let slept = self.changed.wait_timeout_while(self.lock(), time, |state| condition(state));
-        drop(slept.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Takes in a new connection. Nothing if the server has stopped.
-    fn admit(&self, stream: io::Result<TcpStream>) -> Option<io::Result<Arc<TcpStream>>> {
-        self.update(|state| {
-            if state.stopped {
-                return None;
-            }
-            Some(stream.map(|stream| {
-                // Slower without it, but as good.
-                let _ = stream.set_nodelay(true);
-                let stream = Arc::new(stream);
-                state.connections += 1;
-                state.open.retain(|open| open.strong_count() > 0);
-                state.open.push(Arc::downgrade(&stream));
-                stream
-            }))
-        })
-    }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 ///
 /// ```
 /// use std::time::Duration;
-/// use sprockets_influxdb::testing::{Fault, Server, Stage};
+/// use sprockets_influxdb_testing::{Fault, Server, Stage};
 ///
 /// let server = Server::start();
 /// // Overloaded, twice; and then one write that is stored, but whose reply is lost.
@@ -26,11 +26,11 @@ use std::time::{Duration, SystemTime};
 /// ```
 #[derive(Clone)]
 pub struct Fault {
-    pub(super) action: Action,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
-    pub(super) manner: Manner,
-    pub(super) stores: bool,
-    pub(super) delay: Duration,
+    pub(crate) action: Action,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) manner: Manner,
+    pub(crate) stores: bool,
+    pub(crate) delay: Duration,
     times: usize,
     database: Option<String>,
     text: Option<String>,
@@ -48,7 +48,7 @@ pub enum Stage {
 }
 
 #[derive(Clone)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Handle the request as if nothing had been injected.
     Ordinary,
     Status(u16, Vec<u8>),
@@ -64,7 +64,7 @@ pub(super) enum Action {
 
 /// How a reply gets to the client.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     Whole,
     BeforeBody,
     Drip(Duration),
@@ -214,16 +214,16 @@ impl Fault {
     }
 
     /// No fault at all.
-    pub(super) fn ordinary() -> Self {
+    pub(crate) fn ordinary() -> Self {
         Self { stores: true, ..Self::new(Action::Ordinary) }
     }
 
     /// Whether the reply is the server's own, though perhaps late.
-    pub(super) fn is_ordinary(&self) -> bool {
+    pub(crate) fn is_ordinary(&self) -> bool {
         matches!(self.action, Action::Ordinary | Action::RejectLines(_))
     }
 
-    pub(super) fn rejected_lines(&self) -> Option<&dyn Fn(&str) -> bool> {
+    pub(crate) fn rejected_lines(&self) -> Option<&dyn Fn(&str) -> bool> {
         match &self.action {
             Action::RejectLines(predicate) => Some(&**predicate),
             _ => None,
@@ -277,7 +277,7 @@ impl fmt::Debug for Action {
 
 /// The faults waiting for their requests, in the order of their injection.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     waiting: VecDeque<Waiting>,
     cleared: usize,
 }
@@ -291,33 +291,33 @@ struct Waiting {
 
 /// A fault for one request.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) fault: Fault,
+pub(crate) struct Taken {
+    pub(crate) fault: Fault,
     /// How often the queue had been cleared when the fault was taken: a black hole ends when that changes.
-    pub(super) cleared: usize,
+    pub(crate) cleared: usize,
 }
 
 impl Faults {
-    pub(super) fn inject(&mut self, fault: Fault) {
+    pub(crate) fn inject(&mut self, fault: Fault) {
         let left = Some(fault.times);
         self.waiting.push_back(Waiting { fault, left });
     }
 
-    pub(super) fn inject_always(&mut self, fault: Fault) {
+    pub(crate) fn inject_always(&mut self, fault: Fault) {
         self.waiting.push_back(Waiting { fault, left: None });
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.waiting.clear();
         self.cleared += 1;
     }
 
-    pub(super) fn cleared(&self) -> usize {
+    pub(crate) fn cleared(&self) -> usize {
         self.cleared
     }
 
     /// The first fault that fits. Without a body, nothing is taken if the first that may fit has to see the body.
-    pub(super) fn take(&mut self, database: &str, body: Option<&[u8]>) -> Option<Taken> {
+    pub(crate) fn take(&mut self, database: &str, body: Option<&[u8]>) -> Option<Taken> {
         self.waiting.retain(|waiting| waiting.left != Some(0));
         let index = self.waiting.iter().position(|waiting| {
             let fault = &waiting.fault;

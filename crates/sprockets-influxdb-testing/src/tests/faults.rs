@@ -5,8 +5,8 @@ use std::time::{Instant, SystemTime};
 
 use serde_json::json;
 
-use super::super::{Fault, Stage};
 use super::*;
+use crate::{Fault, Stage};
 
 const V1: &str = "/write?db=d";
 const V2: &str = "/api/v2/write?org=o&bucket=d";

@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use super::super::parse;
 use super::*;
+use crate::parse;
 
 const V1: &str = "/write?db=d";
 const V2: &str = "/api/v2/write?org=o&bucket=d";

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::point::{Point, Value};
+use crate::point::{Point, Value};
 
 /// What makes a point one and the same: timestamp, measurement, sorted tags.
 type Key = (i64, String, Vec<(String, String)>);
 
 #[derive(Debug, Default)]
-pub(super) struct Database {
+pub(crate) struct Database {
     points: BTreeMap<Key, BTreeMap<String, Value>>,
     types: Types,
     lines_received: usize,
@@ -17,18 +17,18 @@ pub(super) struct Database {
 
 /// A point whose field has another type than the one stored, or than an earlier one of its batch.
 #[derive(Debug, PartialEq)]
-pub(super) struct Conflict {
-    pub(super) measurement: String,
-    pub(super) field: String,
-    pub(super) given: &'static str,
-    pub(super) existing: &'static str,
+pub(crate) struct Conflict {
+    pub(crate) measurement: String,
+    pub(crate) field: String,
+    pub(crate) given: &'static str,
+    pub(crate) existing: &'static str,
     /// Whether the field is new with this batch, which disagrees with itself.
-    pub(super) within_batch: bool,
+    pub(crate) within_batch: bool,
 }
 
 impl Database {
     /// By time, then measurement, then tags.
-    pub(super) fn points(&self) -> Vec<Point> {
+    pub(crate) fn points(&self) -> Vec<Point> {
         let points = self.points.iter().map(|((timestamp, measurement, tags), fields)| Point {
             measurement: measurement.clone(),
             tags: tags.clone(),
@@ -38,17 +38,17 @@ impl Database {
         points.collect()
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.points.len()
     }
 
     /// Every line that was stored, also those that overwrote a point.
-    pub(super) fn lines_received(&self) -> usize {
+    pub(crate) fn lines_received(&self) -> usize {
         self.lines_received
     }
 
     /// For each point the conflict that keeps it from being stored, if there is one. Stores nothing.
-    pub(super) fn conflicts<'a>(
+    pub(crate) fn conflicts<'a>(
         &self,
         points: impl Iterator<Item = &'a Point>,
     ) -> Vec<Option<Conflict>> {
@@ -79,11 +79,11 @@ impl Database {
     }
 
     /// Fixes the types of a point's new fields without storing the point.
-    pub(super) fn learn_types(&mut self, point: &Point) {
+    pub(crate) fn learn_types(&mut self, point: &Point) {
         self.types.learn(point);
     }
 
-    pub(super) fn insert(&mut self, point: Point) {
+    pub(crate) fn insert(&mut self, point: Point) {
         self.types.learn(&point);
         self.lines_received += 1;
         let key = (point.timestamp, point.measurement, point.tags);
@@ -112,56 +112,4 @@ impl Types {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::line_protocol::parse;
-    use super::*;
-
-    fn database(text: &str) -> Database {
-        let mut database = Database::default();
-        parse(text).unwrap().into_iter().for_each(|point| database.insert(point));
-        database
-    }
-
-    #[test]
-    fn the_same_series_and_time_is_one_point_whose_fields_merge() {
-        let text = "m,a=1,b=2 f=1,g=1 7\nm,b=2,a=1 g=2,h=3 7\n";
-        let database = database(text);
-        assert_eq!(database.points(), parse("m,a=1,b=2 f=1,g=2,h=3 7").unwrap());
-        assert_eq!((database.count(), database.lines_received()), (1, 2));
-    }
-
-    #[test]
-    fn another_measurement_tag_or_time_is_another_point() {
-        let text = "m f=1 7\nm f=1 8\nn f=1 7\nm,t=a f=1 7\nm,t=b f=1 7";
-        assert_eq!(database(text).count(), 5);
-    }
-
-    #[test]
-    fn points_come_by_time_then_measurement_then_tags() {
-        let sorted = "b f=1 1\na f=1 2\na,t=x f=1 2\na,t=y f=1 2\nb f=1 2";
-        let mut shuffled: Vec<_> = sorted.lines().collect();
-        shuffled.rotate_left(2);
-        shuffled.swap(0, 3);
-        assert_eq!(database(&shuffled.join("\n")).points(), parse(sorted).unwrap());
-    }
-
-    #[test]
-    fn a_field_keeps_its_first_type_in_its_measurement() {
-        let database = database("m f=1 1");
-        let points = parse("m f=2i 2\nm,t=a f=\"x\" 3\nn f=2i 4\nm g=1i 5\nm g=1 6").unwrap();
-        let conflicts = database.conflicts(points.iter());
-        let summary = |conflict: &Option<Conflict>| {
-            conflict.as_ref().map(|found| (found.given, found.existing, found.within_batch))
-        };
-        assert_eq!(
-            conflicts.iter().map(summary).collect::<Vec<_>>(),
-            [
-                Some(("integer", "float", false)),
-                Some(("string", "float", false)),
-                None,
-                None,
-                Some(("float", "integer", true)),
-            ]
-        );
-    }
-}
+mod tests;

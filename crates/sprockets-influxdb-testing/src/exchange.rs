@@ -8,13 +8,13 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::batch::{Batch, Terms};
-use super::dialect::{Dialect, MAX_BODY, json_reply, text};
-use super::fault::{Action, Fault, Manner, Stage, Taken};
-use super::http::{Connection, Ending, Framing, Head, Reply};
-use super::line_protocol::lines;
-use super::request::{Record, Request};
-use super::server::Shared;
+use crate::batch::{Batch, Terms};
+use crate::dialect::{Dialect, MAX_BODY, json_reply, text};
+use crate::fault::{Action, Fault, Manner, Stage, Taken};
+use crate::http::{Connection, Ending, Framing, Head, Reply};
+use crate::lines::lines;
+use crate::request::{Record, Request};
+use crate::shared::Shared;
 
 /// The release that the server claims to be.
 const VERSION: &str = "1.8.10";
@@ -37,7 +37,7 @@ impl Next {
 }
 
 /// Serves a connection until one side ends it.
-pub(super) fn serve(shared: &Shared, stream: Arc<TcpStream>) {
+pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>) {
     let mut connection = Connection::new(stream);
     loop {
         match exchange(shared, &mut connection) {
