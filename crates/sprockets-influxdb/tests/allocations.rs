@@ -1,11 +1,8 @@
 //! Adding a measurement allocates nothing once warm.
 
-use std::time::Duration;
-
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
-
-const LONG: Duration = Duration::from_secs(60);
+use test_support::LONG;
 
 #[test]
 fn recording_and_adding_allocates_nothing_once_warm() {

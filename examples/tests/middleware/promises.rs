@@ -4,13 +4,14 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use sprockets_influxdb::testing::{Point, Value};
+use test_support::LONG;
+use test_support::influxd::Influxd;
 
 use super::actix_service::Actix;
 use super::axum_service::Axum;
 use super::entered;
 use super::exchange::{exchange, get, hang_up, read_some, request, send, websocket};
-use super::server::Influxd;
-use super::{LONG, Recorded, Service, client};
+use super::{Recorded, Service, client};
 
 macro_rules! promises {
     ($($name:ident)*) => {

@@ -7,12 +7,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use fastrand::Rng;
+use test_support::LONG;
+use test_support::influxd::Influxd;
 
 use super::actix_service::Actix;
 use super::axum_service::Axum;
 use super::exchange::{exchange, get};
-use super::server::Influxd;
-use super::{LONG, Recorded, Service, client};
+use super::{Recorded, Service, client};
 
 const REQUESTS: usize = 10_000;
 
