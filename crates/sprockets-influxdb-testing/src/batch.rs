@@ -1,5 +1,5 @@
-//! The lines of one write: read, stored, and answered for as each of the servers does. They differ most in what
-//! they keep of a batch that is partly bad, and in how they say so.
+//! Parses and stores the lines of one write, and makes the reply of each API. The APIs differ most
+//! in what they store of a batch with bad lines, and in how they report those.
 
 use serde_json::json;
 
@@ -11,18 +11,18 @@ use crate::rules::{Precision, Rules, now};
 use crate::scanner::parse_line;
 use crate::store::{Conflict, Database};
 
-/// What a write asks for in its query.
+/// The query parameters of a write.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) database: String,
     dialect: Dialect,
     precision: Precision,
-    /// Whether the good lines of a batch are stored although others are bad. Only 3.x leaves the choice.
+    /// Whether the good lines of a batch are stored although others are bad. Only 3.x has a choice.
     accept_partial: bool,
 }
 
 impl Terms {
-    /// From the query, or the reply to one that lacks something or makes no sense.
+    /// The parameters, or the reply to missing or invalid ones.
     pub(crate) fn new(dialect: Dialect, head: &Head) -> Result<Self, Reply> {
         let Some(database) = dialect.database(head) else {
             return Err(dialect.database_missing());
@@ -45,15 +45,15 @@ impl Terms {
     }
 }
 
-/// The lines of a request's body, each of them read.
+/// The parsed lines of a request's body.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     dialect: Dialect,
     accept_partial: bool,
     lines: Vec<Line<'a>>,
-    /// Lines that a fault took out before they were read.
+    /// The number of lines that a fault rejected before they were parsed.
     rejected: usize,
-    /// The reply to a body that is refused before its lines are looked at.
+    /// The reply to a body that is refused as a whole.
     refusal: Option<Reply>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Stores what this API stores of the batch, and says what it answers.
+    /// Stores what this API stores of the batch, and returns its reply.
     pub(crate) fn store(self, database: &mut Database) -> Reply {
         if let Some(refusal) = self.refusal {
             return refusal;
@@ -124,8 +124,8 @@ impl<'a> Batch<'a> {
         let (points, bad) = self.split();
         let conflicts = database.conflicts(points.iter());
         if conflicts.iter().flatten().any(|conflict| conflict.within_batch) {
-            // The batch disagrees with itself about a new field: nothing is stored, but the first type stays, so
-            // that the same batch meets it when it comes again.
+            // A new field has two types in the batch: nothing is stored, but the first type stays,
+            // so that the same batch conflicts with it when it is sent again.
             points.iter().for_each(|point| database.learn_types(point));
             return Dialect::V1.error(400, "field type conflict");
         }
@@ -171,7 +171,8 @@ impl<'a> Batch<'a> {
                         continue;
                     }
                     Some(conflict) => format!(
-                        "invalid column type for column '{}', expected iox::column_type::field::{}, got iox::column_type::field::{}",
+                        "invalid column type for column '{}', \
+                         expected iox::column_type::field::{}, got iox::column_type::field::{}",
                         conflict.field, conflict.existing, conflict.given
                     ),
                 },
@@ -180,7 +181,7 @@ impl<'a> Batch<'a> {
             errors.push(json!({
                 "error_message": error,
                 "line_number": line.number,
-                // The server writes the line anew from what it has read of it; a client cannot rely on the text.
+                // The server writes the line from what it has parsed, so the text may differ.
                 "original_line": String::from_utf8_lossy(line.raw).replace('"', ""),
             }));
         }
@@ -212,7 +213,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Stores the points without a conflict; says how 1.x and 2.x report the others.
+/// Stores the points without a conflict. Returns how 1.x and 2.x report the others.
 fn insert_all(
     points: Vec<Point>,
     conflicts: Vec<Option<Conflict>>,
@@ -228,7 +229,8 @@ fn insert_all(
     }
     first.map(|conflict| {
         format!(
-            "partial write: field type conflict: input field \"{}\" on measurement \"{}\" is type {}, already exists as type {} dropped={dropped}",
+            "partial write: field type conflict: input field \"{}\" on measurement \"{}\" is \
+             type {}, already exists as type {} dropped={dropped}",
             conflict.field, conflict.measurement, conflict.given, conflict.existing
         )
     })
@@ -241,7 +243,7 @@ fn partial_write(dialect: Dialect, message: String) -> Reply {
     }
 }
 
-/// The lines as they came, each with its reason.
+/// The unchanged lines, each with its reason.
 fn unparsable(bad: &[(&[u8], String)]) -> Vec<u8> {
     let named = bad
         .iter()

@@ -1,5 +1,5 @@
-//! The three write APIs as seen from outside: which parameters they take, whom they let in, and how they word an
-//! error. What becomes of the lines is `batch.rs`.
+//! The three write APIs: their parameters, authentication, and error formats. `batch.rs` handles
+//! the lines.
 
 use std::io::Read;
 
@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::http::{Head, Reply};
 use crate::rules::Precision;
 
-/// No body, compressed or not, is read beyond this.
+/// The largest body, compressed or not.
 pub(crate) const MAX_BODY: usize = 256 * 1024 * 1024;
-/// As much of a message as InfluxDB 1.x copies into `X-Influxdb-Error`.
+/// The number of bytes of a message that InfluxDB 1.x copies into `X-Influxdb-Error`.
 const MAX_ERROR_HEADER: usize = 1024;
 
 /// One of the write APIs.
@@ -28,12 +28,12 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// The database or bucket that a write names.
+    /// The database or bucket of a write.
     pub(crate) fn database(self, head: &Head) -> Option<&str> {
         head.parameter(if self == Dialect::V2 { "bucket" } else { "db" })
     }
 
-    /// The unit of the timestamps, or the reply to a parameter that is none.
+    /// The unit of the timestamps, or the reply to an invalid parameter.
     pub(crate) fn precision(self, head: &Head) -> Result<Precision, Reply> {
         let given = head.parameter("precision");
         let precision = match (self, given.unwrap_or_default()) {
@@ -64,7 +64,8 @@ impl Dialect {
         Ok(precision)
     }
 
-    /// An error in this API's shape. The message may have any bytes; InfluxDB 1.x repeats them as they are.
+    /// An error in the format of this API. The message may have any bytes; InfluxDB 1.x copies them
+    /// unchanged.
     pub(crate) fn error(self, status: u16, message: impl AsRef<[u8]>) -> Reply {
         let message = message.as_ref();
         let readable = String::from_utf8_lossy(message);
@@ -119,7 +120,7 @@ impl Dialect {
         }
     }
 
-    /// The body as text, or the reply to one that cannot be unpacked.
+    /// The decompressed body, or the reply to one that cannot be decompressed.
     pub(crate) fn decompress(self, head: &Head, wire: Vec<u8>) -> Result<Vec<u8>, Reply> {
         let encoding = head.header("content-encoding").unwrap_or("identity");
         match (self, encoding) {
@@ -128,7 +129,7 @@ impl Dialect {
             (Dialect::V3, other) => {
                 return Err(text(400, format!("unsupported content encoding: {other}")));
             }
-            // Taken for plain text, whatever it says.
+            // These servers treat any other encoding as none.
             (Dialect::V1 | Dialect::V2, _) => return Ok(wire),
         }
         let mut body = Vec::new();
@@ -186,14 +187,14 @@ pub(crate) enum Auth {
     Token(String),
 }
 
-/// What a request says about who sends it.
+/// The credentials of a request.
 enum Credentials {
     Pair(String, String),
     Token(String),
 }
 
 impl Auth {
-    /// The reply to a request that may not write.
+    /// The reply to a request without permission.
     pub(crate) fn refusal(&self, dialect: Dialect, head: &Head) -> Option<Reply> {
         let given = credentials(dialect, head);
         let admitted = match (self, &given) {
@@ -221,7 +222,7 @@ impl Auth {
     }
 }
 
-/// The credentials in the forms that an API knows. In a query they win over the header.
+/// The credentials in the formats of an API. Those in the query take precedence.
 fn credentials(dialect: Dialect, head: &Head) -> Option<Credentials> {
     let (user, password) = (head.parameter("u"), head.parameter("p"));
     if dialect == Dialect::V1 && (user.or(password)).is_some() {

@@ -1,5 +1,5 @@
-//! One request after the other on one connection: read, perhaps spoilt by a fault, answered. Everything is recorded
-//! before the reply is sent, so that a test that has seen the reply also sees the record.
+//! Handles the requests of one connection, with their faults. A request is recorded before its
+//! reply is sent, so a test that has seen the reply also finds the record.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
@@ -18,12 +18,12 @@ use crate::shared::Shared;
 
 /// The release that the server claims to be.
 const VERSION: &str = "1.8.10";
-/// How much of a refused body is read so that the connection can be kept, as by Go's servers.
+/// The largest refused body that is read to keep the connection open, as in Go's servers.
 const MAX_DRAINED: usize = 256 * 1024;
-/// What a truncated reply lacks.
+/// The number of bytes that a truncated reply lacks.
 const MISSING: usize = 64;
 
-/// What becomes of the connection after a request.
+/// What happens to the connection after a request.
 enum Next {
     Request,
     Close,
@@ -46,8 +46,7 @@ pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>) {
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 let reply =
                     text(400, format!("400 Bad Request: {error}")).encode(Ending::default());
-                // The client may be gone; then nobody misses the reply. What it has sent and was not read would reset the
-                // connection, and the reply might be lost.
+                // The client may be gone. Draining avoids a reset, which could lose the reply.
                 let _ = connection.write(&reply);
                 let _ = connection.close_write_side();
                 let _ = connection.drain();
@@ -75,7 +74,7 @@ fn exchange(shared: &Shared, connection: &mut Connection) -> io::Result<Next> {
     }
 }
 
-/// Everything that is not a write.
+/// Handles everything that is not a write.
 fn answer_other(
     shared: &Shared,
     connection: &mut Connection,
@@ -114,7 +113,7 @@ fn proceed(connection: &Connection, head: &mut Head) -> io::Result<()> {
     }
 }
 
-/// Adds what every reply has.
+/// Adds the headers of every reply.
 fn identified(reply: Reply) -> Reply {
     reply
         .header("Date", httpdate::fmt_http_date(SystemTime::now()))
@@ -142,18 +141,18 @@ impl Write<'_> {
             limit = self.shared.lock().settings.max_body_size.unwrap_or(MAX_BODY);
         }
         if let Some(taken) = &taken {
-            if let Some(next) = self.spoil_early(taken)? {
+            if let Some(next) = self.fail_early(taken)? {
                 return Ok(next);
             }
         }
         self.proceed()?;
         match self.head.read_body(self.connection, limit)? {
-            Some(wire) => self.settle(wire, taken),
+            Some(wire) => self.finish(wire, taken),
             None => self.hang_up_with(self.dialect.too_large(limit), &Fault::ordinary()),
         }
     }
 
-    /// The reply to a request that is turned away for its head alone.
+    /// The reply to a request that is refused because of its head.
     fn refusal(&self) -> Option<Reply> {
         let state = self.shared.lock();
         let settings = &state.settings;
@@ -175,7 +174,7 @@ impl Write<'_> {
         }
     }
 
-    /// Answers without looking at the body. A short one is read all the same, to keep the connection.
+    /// Replies without the body. A short body is read anyway, to keep the connection open.
     fn refuse(&mut self, reply: Reply, fault: &Fault) -> io::Result<Next> {
         let waits_for_us = self.head.expects_continue;
         if waits_for_us || self.head.read_body(self.connection, MAX_DRAINED)?.is_none() {
@@ -185,7 +184,7 @@ impl Write<'_> {
         self.send(reply, fault)
     }
 
-    /// Answers while the client may still be sending, and closes.
+    /// Replies while the client may still be sending, and closes.
     fn hang_up_with(&mut self, reply: Reply, fault: &Fault) -> io::Result<Next> {
         self.record_unread(Some(reply.status));
         self.head.keep_alive = false;
@@ -194,8 +193,8 @@ impl Write<'_> {
         Ok(next)
     }
 
-    /// The faults that happen while the body, or the rest of it, is still with the client.
-    fn spoil_early(&mut self, taken: &Taken) -> io::Result<Option<Next>> {
+    /// The faults that happen before the whole body is read.
+    fn fail_early(&mut self, taken: &Taken) -> io::Result<Option<Next>> {
         let fault = &taken.fault;
         match (&fault.action, fault.manner) {
             (Action::BlackHole, _) => {
@@ -228,8 +227,8 @@ impl Write<'_> {
         Ok(Some(Next::Reset))
     }
 
-    /// Stores, records and answers, each as the fault wants it.
-    fn settle(&mut self, wire: Vec<u8>, taken: Option<Taken>) -> io::Result<Next> {
+    /// Stores, records and replies, as the fault says.
+    fn finish(&mut self, wire: Vec<u8>, taken: Option<Taken>) -> io::Result<Next> {
         let wire_length = wire.len();
         let (body, terms) = match self.dialect.decompress(&self.head, wire) {
             Ok(body) => (body, self.terms.clone()),
@@ -278,7 +277,7 @@ impl Write<'_> {
         Ok(Next::Close)
     }
 
-    /// The reply that a fault puts in the place of the ordinary one.
+    /// The reply that a fault sends instead of the usual one.
     fn scripted(&self, action: &Action) -> Option<Reply> {
         match action {
             Action::Status(status, body) => Some(Reply::new(*status).body(body.clone())),
@@ -309,7 +308,7 @@ impl Write<'_> {
         Ok(Next::after(keep_alive))
     }
 
-    /// Tells a client that waits for it to send the body.
+    /// Sends "100 Continue" to a client that waits for it.
     fn proceed(&mut self) -> io::Result<()> {
         proceed(self.connection, &mut self.head)
     }

@@ -1,27 +1,29 @@
-//! What a server can be told to do wrong. A fault says what is answered, how it gets there, and for which writes;
-//! nothing here touches a socket.
+//! Descriptions of faults: the reply, how it is sent, and for which writes. Nothing here touches a
+//! socket.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Something that goes wrong with a write request, for [`Server::inject`](super::Server::inject).
+/// A fault of a write request, for [`Server::inject`](super::Server::inject).
 ///
-/// A constructor says what happens; modifiers say for how many requests, for which ones, and how the reply gets
-/// there. Unless said otherwise nothing is stored, and one request is hit.
+/// A constructor says what happens. Modifiers say to how many requests, to which ones, and how the
+/// reply is sent. By default a fault happens to one request, and nothing is stored.
 ///
 /// ```
 /// use std::time::Duration;
 /// use sprockets_influxdb_testing::{Fault, Server, Stage};
 ///
 /// let server = Server::start();
-/// // Overloaded, twice; and then one write that is stored, but whose reply is lost.
+/// // Two replies 503, and then a write that is stored but whose reply is lost.
 /// server.inject(Fault::error(503, "timeout").retry_after(1).times(2));
 /// server.inject(Fault::reset(Stage::BeforeReply).and_store());
-/// // Every batch with a line of this measurement is refused as a whole, and slowly.
+/// // Every batch with this measurement is refused as a whole, after a delay.
 /// server.inject_always(
-///     Fault::error(400, "unable to parse").when_body_contains("poison").after(Duration::from_millis(20)),
+///     Fault::error(400, "unable to parse")
+///         .when_body_contains("poison")
+///         .after(Duration::from_millis(20)),
 /// );
 /// ```
 #[derive(Clone)]
@@ -36,23 +38,23 @@ pub struct Fault {
     text: Option<String>,
 }
 
-/// How far a request gets before [`Fault::reset`] cuts it off.
+/// When [`Fault::reset`] resets the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The headers are read, of the body nothing.
+    /// After the headers, before the body.
     BeforeBody,
-    /// Half of the body is read, or half of its first chunk.
+    /// After half of the body, or half of its first chunk.
     MidBody,
-    /// The whole request is read, and stored if the fault says so.
+    /// After the whole request, which is stored if the fault says so.
     BeforeReply,
 }
 
 #[derive(Clone)]
 pub(crate) enum Action {
-    /// Handle the request as if nothing had been injected.
+    /// Handle the request without a fault.
     Ordinary,
     Status(u16, Vec<u8>),
-    /// An error in the words of the API asked.
+    /// An error in the format of the API.
     Error(u16, String),
     RejectLines(Arc<dyn Fn(&str) -> bool + Send + Sync>),
     Raw(Vec<u8>),
@@ -62,7 +64,7 @@ pub(crate) enum Action {
     BlackHole,
 }
 
-/// How a reply gets to the client.
+/// How a reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Manner {
     Whole,
@@ -72,13 +74,13 @@ pub(crate) enum Manner {
 }
 
 impl Fault {
-    /// Answers with this status and exactly this body.
+    /// Replies with this status and exactly this body.
     pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::new(Action::Status(status, body.into()))
     }
 
-    /// Answers with an error in the shape that the API asked gives its errors: `{"error":…}` and `X-Influxdb-Error`
-    /// on v1, `{"code":…,"message":…}` on v2, `{"error":…}` or plain text on v3.
+    /// Replies with an error in the format of the API: `{"error":…}` and `X-Influxdb-Error` on v1,
+    /// `{"code":…,"message":…}` on v2, `{"error":…}` or plain text on v3.
     pub fn error(status: u16, message: impl Into<String>) -> Self {
         Self::new(Action::Error(status, message.into()))
     }
@@ -88,30 +90,31 @@ impl Fault {
         Self::error(status, "x".repeat(bytes))
     }
 
-    /// Answers as InfluxDB 1.x does when a refused line has control characters: they are in the `X-Influxdb-Error`
-    /// header, and HTTP clients cannot read the reply.
+    /// Replies like InfluxDB 1.x to a line with control characters: they are in the header
+    /// `X-Influxdb-Error`, and HTTP clients cannot parse the reply.
     pub fn unparsable_header() -> Self {
         Self::status(400, "{\"error\":\"unable to parse 'a\\u0001b': missing fields\"}\n")
             .header("X-Influxdb-Error", "unable to parse 'a\u{1}b': missing fields")
     }
 
-    /// Writes these bytes instead of a reply, and closes: something that is not HTTP.
+    /// Sends these bytes instead of a reply, which need not be HTTP, and closes.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(Action::Raw(bytes.into()))
     }
 
-    /// Refuses the lines for which the predicate holds without naming them: stores the others and answers
-    /// `partial write: points beyond retention policy dropped=N`. A request with no such line is answered as ever.
+    /// Rejects the lines for which the predicate holds without naming them: stores the others and
+    /// replies `partial write: points beyond retention policy dropped=N`. A request without such a
+    /// line is handled as usual.
     pub fn reject_lines_unnamed(predicate: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self { stores: true, ..Self::new(Action::RejectLines(Arc::new(predicate))) }
     }
 
-    /// Handles the request, and answers this much later. The points are stored before the wait.
+    /// Handles the request, and delays the reply. The points are stored before the delay.
     pub fn delay(delay: Duration) -> Self {
         Self::ordinary().after(delay)
     }
 
-    /// Handles the request, and answers one byte at a time with this interval between them.
+    /// Handles the request, and replies one byte at a time with this interval.
     pub fn drip(interval: Duration) -> Self {
         Self::ordinary().dripping(interval)
     }
@@ -121,30 +124,30 @@ impl Fault {
         Self::new(Action::Close)
     }
 
-    /// Closes the server's side of the connection for writing as soon as the headers are there, and goes on reading.
+    /// Closes the connection for writing after the headers, and continues to read.
     pub fn half_close() -> Self {
         Self::new(Action::HalfClose)
     }
 
-    /// Breaks the connection with a reset at this stage. On Linux the client sees `ConnectionReset`; elsewhere it may
-    /// see the connection close.
+    /// Resets the connection at this stage. On Linux the client sees `ConnectionReset`; on other
+    /// systems it may see the connection close.
     pub fn reset(stage: Stage) -> Self {
         Self::new(Action::Reset(stage))
     }
 
-    /// Reads nothing more and answers nothing, until the faults are cleared or the server stops.
+    /// Reads nothing more and does not reply, until the faults are cleared or the server stops.
     pub fn black_hole() -> Self {
         Self::new(Action::BlackHole)
     }
 
-    /// Adds a header to the reply. The value is sent as it is, control characters included.
+    /// Adds a header to the reply. The value is sent unchanged, including control characters.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Adds `Retry-After`: seconds, or whatever else.
+    /// Adds `Retry-After`: seconds, or any other text.
     #[must_use]
     pub fn retry_after(self, value: impl fmt::Display) -> Self {
         self.header("Retry-After", value.to_string())
@@ -156,21 +159,21 @@ impl Fault {
         self.retry_after(httpdate::fmt_http_date(time))
     }
 
-    /// Stores the points all the same.
+    /// Stores the points although the request fails.
     #[must_use]
     pub fn and_store(mut self) -> Self {
         self.stores = true;
         self
     }
 
-    /// Waits this long before it happens; the points, if any are stored, are stored before the wait.
+    /// Delays the fault. Points that are stored are stored before the delay.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Replies before the body is read, then closes. There is nothing to store.
+    /// Replies before the body is read, then closes. Nothing is stored.
     #[must_use]
     pub fn before_body(mut self) -> Self {
         self.manner = Manner::BeforeBody;
@@ -184,14 +187,15 @@ impl Fault {
         self
     }
 
-    /// Announces a longer body than it sends, then closes. For a reply that has a body: a 204 has none.
+    /// Announces a longer body than it sends, then closes. A 204 has no body.
     #[must_use]
     pub fn truncated(mut self) -> Self {
         self.manner = Manner::Truncated;
         self
     }
 
-    /// Happens to this many requests instead of one. [`inject_always`](super::Server::inject_always) ignores it.
+    /// Happens to this many requests instead of one.
+    /// [`inject_always`](super::Server::inject_always) ignores it.
     #[must_use]
     pub fn times(mut self, times: usize) -> Self {
         self.times = times;
@@ -205,20 +209,20 @@ impl Fault {
         self
     }
 
-    /// Happens only to writes whose uncompressed body contains this text. They are read to the end before anything
-    /// happens to them, and refused without the fault's help if they are refused before that.
+    /// Happens only to writes whose uncompressed body contains this text. The fault happens after
+    /// the body is read, so a request that is refused earlier does not count.
     #[must_use]
     pub fn when_body_contains(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
         self
     }
 
-    /// No fault at all.
+    /// No fault.
     pub(crate) fn ordinary() -> Self {
         Self { stores: true, ..Self::new(Action::Ordinary) }
     }
 
-    /// Whether the reply is the server's own, though perhaps late.
+    /// Whether the request is handled as usual, although perhaps late.
     pub(crate) fn is_ordinary(&self) -> bool {
         matches!(self.action, Action::Ordinary | Action::RejectLines(_))
     }
@@ -275,7 +279,7 @@ impl fmt::Debug for Action {
     }
 }
 
-/// The faults waiting for their requests, in the order of their injection.
+/// The faults that wait for requests, in the order of their injection.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     waiting: VecDeque<Waiting>,
@@ -285,7 +289,7 @@ pub(crate) struct Faults {
 #[derive(Debug)]
 struct Waiting {
     fault: Fault,
-    /// For how many more requests; nothing for all of them.
+    /// How many more requests it happens to; `None` for all.
     left: Option<usize>,
 }
 
@@ -293,7 +297,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) fault: Fault,
-    /// How often the queue had been cleared when the fault was taken: a black hole ends when that changes.
+    /// The number of clears when the fault was taken. A black hole ends when that changes.
     pub(crate) cleared: usize,
 }
 
@@ -316,7 +320,8 @@ impl Faults {
         self.cleared
     }
 
-    /// The first fault that fits. Without a body, nothing is taken if the first that may fit has to see the body.
+    /// The first fault that matches. Without a body, `None` if the first candidate depends on the
+    /// body.
     pub(crate) fn take(&mut self, database: &str, body: Option<&[u8]>) -> Option<Taken> {
         self.waiting.retain(|waiting| waiting.left != Some(0));
         let index = self.waiting.iter().position(|waiting| {

@@ -1,6 +1,7 @@
-//! As much of HTTP/1.1 as a server of writes needs, on a blocking socket. Reads never go past the part asked for,
-//! and leave that part's last byte in the socket until the next read: a socket closed with unread bytes sends a
-//! reset on Linux, which is how [`Fault::reset`](super::Fault::reset) gets one without `unsafe`.
+//! The part of HTTP/1.1 that the server needs, on a blocking socket. A read takes only the
+//! requested part, and leaves its last byte in the socket until the next read. Linux resets a
+//! connection that is closed with unread bytes, so [`Fault::reset`](super::Fault::reset) needs no
+//! `unsafe`.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,13 +12,14 @@ use percent_encoding::percent_decode_str;
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 const MAX_CHUNK_LINE: usize = 4 * 1024;
-/// How every TLS connection begins.
+/// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A connection to one client. Dropped with a byte unread, it resets; [`Connection::close`] ends it in order.
+/// A connection to one client. Dropping it with an unread byte resets it; [`Connection::close`]
+/// closes it cleanly.
 pub(crate) struct Connection {
     stream: Arc<TcpStream>,
-    /// Whether the last byte of what was read is still in the socket.
+    /// Whether the last byte of the last read is still in the socket.
     held: bool,
 }
 
@@ -30,18 +32,18 @@ impl Connection {
         (&*self.stream).write_all(bytes)
     }
 
-    /// Ends in order: what was written is delivered, then the end of the stream.
+    /// Closes it cleanly: the client gets everything that was written.
     pub(crate) fn close(mut self) {
-        // A client that is gone already needs no farewell.
+        // The client may be gone already.
         let _ = self.release();
     }
 
-    /// Tells the client that nothing more will be written.
+    /// Closes it for writing.
     pub(crate) fn close_write_side(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Reads and forgets until the client closes.
+    /// Reads and discards until the client closes.
     pub(crate) fn drain(&mut self) -> io::Result<()> {
         self.release()?;
         io::copy(&mut &*self.stream, &mut io::sink()).map(drop)
@@ -83,7 +85,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The next byte, which stays where it is.
+    /// The next byte, which stays in the socket.
     fn next_byte(&mut self) -> io::Result<u8> {
         self.release()?;
         let mut byte = [0];
@@ -131,10 +133,10 @@ pub(crate) enum Framing {
 }
 
 impl Head {
-    /// The next request's head. [`ErrorKind::InvalidData`] is one that is not HTTP.
+    /// The head of the next request. The error is [`ErrorKind::InvalidData`] if it is not HTTP.
     pub(crate) fn read(connection: &mut Connection) -> io::Result<Self> {
         if connection.next_byte()? == TLS_HANDSHAKE {
-            // The client waits for an answer to it: there may never be an end of a head.
+            // The client waits for a reply to its handshake, and may never end the head.
             return Err(malformed("TLS on a port without"));
         }
         let bytes = connection.read_through(b"\r\n\r\n", MAX_HEAD)?;
@@ -165,7 +167,7 @@ impl Head {
         find(&self.headers, |key| key.eq_ignore_ascii_case(name))
     }
 
-    /// The decoded query parameter, or nothing where it is absent or empty.
+    /// The decoded query parameter, unless it is absent or empty.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         find(&self.query, |key| key == name).filter(|value| !value.is_empty())
     }
@@ -184,7 +186,8 @@ impl Head {
         }
     }
 
-    /// The body as it was sent, or nothing if it is longer than the limit: then some of it is unread.
+    /// The body as it was sent, or `None` if it is longer than the limit; then some of it is
+    /// unread.
     pub(crate) fn read_body(
         &self,
         connection: &mut Connection,
@@ -242,7 +245,7 @@ fn decode_pair(pair: &str) -> (String, String) {
     (decode(key), decode(value))
 }
 
-/// The first value whose name fits.
+/// The first value whose name matches.
 pub(crate) fn find(pairs: &[(String, String)], fits: impl Fn(&str) -> bool) -> Option<&str> {
     pairs.iter().find(|(name, _)| fits(name)).map(|(_, value)| value.as_str())
 }
@@ -251,22 +254,22 @@ fn malformed(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io:
     io::Error::new(ErrorKind::InvalidData, reason)
 }
 
-/// What is answered.
+/// A reply.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// Values are bytes: influxd 1.x puts parts of rejected lines there as they came.
+    /// Values are bytes because influxd 1.x copies parts of rejected lines into them.
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What a reply says about the rest of the connection.
+/// How a reply ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Ending {
     pub(crate) keep_alive: bool,
-    /// Bytes announced that never come.
+    /// The number of announced bytes that are not sent.
     pub(crate) missing: usize,
-    /// Whether the request was a `HEAD`: its reply has no body.
+    /// Whether the request was a `HEAD`, whose reply has no body.
     pub(crate) head_only: bool,
 }
 

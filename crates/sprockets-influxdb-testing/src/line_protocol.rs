@@ -1,5 +1,5 @@
-//! Line protocol as the strictest of InfluxDB 1.x, 2.x and 3.x reads it. What one of them refuses, or stores
-//! differently from the others, is an error here. Shares nothing with the crate's encoder: each checks the other.
+//! A strict parser of line protocol: what one of InfluxDB 1.x, 2.x and 3.x refuses, or stores
+//! differently from the others, is an error. It shares no code with the encoder that it checks.
 
 use std::error::Error;
 use std::fmt;
@@ -9,15 +9,16 @@ use crate::point::Point;
 use crate::rules::{Precision, Rules, now};
 use crate::scanner::parse_line;
 
-/// Reads line protocol with timestamps in nanoseconds, and stops at the first bad line.
+/// Parses line protocol with timestamps in nanoseconds, and stops at the first bad line.
 ///
-/// Blank lines and comments are skipped. A line without a timestamp gets the time of the call. Unsigned integers
-/// (`1u`) are accepted, as by InfluxDB 2.x and 3.x.
+/// Blank lines and comments are skipped. A line without a timestamp gets the time of the call.
+/// Unsigned integers (`1u`) are accepted, as by InfluxDB 2.x and 3.x.
 ///
-/// Beyond what all servers refuse, these are errors, because servers differ on them: control characters outside
-/// strings, `\\` in a name or tag value, `\"` in a measurement or field key, `\=` in a measurement, an unescaped `=` in a
-/// tag value, more than one space, carriage returns, `.5` and `1.`, duplicate tag or field keys, a tag and a
-/// field of one name, the keys `time`, `_field` and `_measurement`, strings above 1 MiB, series keys above 64 KiB.
+/// Beyond what all servers refuse, these are errors, because servers differ on them: control
+/// characters outside strings, `\\` in a name or tag value, `\"` in a measurement or field key,
+/// `\=` in a measurement, an unescaped `=` in a tag value, more than one space, carriage returns,
+/// `.5` and `1.`, duplicate tag or field keys, a tag and a field of one name, the keys `time`,
+/// `_field` and `_measurement`, strings above 1 MiB, series keys above 64 KiB.
 ///
 /// ```
 /// use sprockets_influxdb_testing::parse;
@@ -32,21 +33,23 @@ use crate::scanner::parse_line;
 ///
 /// # Errors
 ///
-/// The first line that cannot be read, with the reason. [`parse_lines`] goes on to the others.
+/// The first bad line, with the reason. [`parse_lines`] continues with the other lines.
 pub fn parse(text: &str) -> Result<Vec<Point>, LineError> {
     parse_lines(text).collect()
 }
 
 /// Like [`parse`], with one result for each line.
 ///
-/// A line feed within a quoted string, or after a backslash, does not end a line, as on the servers.
+/// A line feed within a quoted string, or after a backslash, does not end a line, as on the
+/// servers.
 ///
 /// ```
 /// use sprockets_influxdb_testing::parse_lines;
 ///
 /// let results: Vec<_> = parse_lines("good f=1\nbad\ngood f=2\n").collect();
 /// assert!(results[0].is_ok() && results[2].is_ok());
-/// assert_eq!(results[1].as_ref().unwrap_err().to_string(), "unable to parse 'bad': missing fields");
+/// let error = results[1].as_ref().unwrap_err().to_string();
+/// assert_eq!(error, "unable to parse 'bad': missing fields");
 /// ```
 pub fn parse_lines(text: &str) -> impl Iterator<Item = Result<Point, LineError>> {
     let rules = Rules { precision: Precision::Nanosecond, now: now(), unsigned: true };
@@ -78,7 +81,7 @@ impl LineError {
         &self.line
     }
 
-    /// What is wrong with it: InfluxDB 1.x's own words where it has some.
+    /// What is wrong with it: the message of InfluxDB 1.x, if there is one.
     pub fn reason(&self) -> &str {
         &self.reason
     }

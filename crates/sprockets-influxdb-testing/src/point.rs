@@ -1,8 +1,9 @@
-//! A row as the server holds it: names and values unescaped, the timestamp in nanoseconds.
+//! A stored row: names and values without escapes, and the timestamp in nanoseconds.
 
-/// One stored row: what a line of line protocol means once it is read.
+/// One stored row, parsed from a line of line protocol.
 ///
-/// Tags and fields are in the order of their keys, so that two points made from differently ordered lines are equal.
+/// Tags and fields are in the order of their keys, so that two points made from differently ordered
+/// lines are equal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// The name of the measurement.
@@ -11,7 +12,7 @@ pub struct Point {
     pub tags: Vec<(String, String)>,
     /// Field keys and values, ascending by key; never empty.
     pub fields: Vec<(String, Value)>,
-    /// Nanoseconds since the Unix epoch; the server's clock where the line had none.
+    /// Nanoseconds since the Unix epoch; the server's time if the line had none.
     pub timestamp: i64,
 }
 
@@ -31,7 +32,7 @@ impl Point {
 
 /// The value of a field, in InfluxDB's types.
 ///
-/// Makes itself from the Rust types, which keeps assertions short:
+/// Rust values convert into it, which keeps assertions short:
 ///
 /// ```
 /// use sprockets_influxdb_testing::parse;

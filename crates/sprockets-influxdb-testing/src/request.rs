@@ -1,11 +1,11 @@
-//! The record of what a client sent, for a test to look at.
+//! The records of requests, for tests to inspect.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::http::{Head, find};
 
-/// One request that reached the server, and what became of it. Cheap to clone.
+/// One request that reached the server, and its result. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Request {
     record: Arc<Record>,
@@ -28,7 +28,7 @@ impl From<Record> for Request {
 }
 
 impl Request {
-    /// `POST`, in capitals as it came.
+    /// The method, such as `POST`.
     pub fn method(&self) -> &str {
         &self.record.head.method
     }
@@ -38,7 +38,7 @@ impl Request {
         &self.record.head.path
     }
 
-    /// The query parameters, decoded, in the order in which they came.
+    /// The decoded query parameters, in their order.
     pub fn query(&self) -> &[(String, String)] {
         &self.record.head.query
     }
@@ -48,7 +48,7 @@ impl Request {
         find(&self.record.head.query, |key| key == name)
     }
 
-    /// The headers in the order in which they came, names as they were written.
+    /// The headers in their order, with names as they were sent.
     pub fn headers(&self) -> &[(String, String)] {
         &self.record.head.headers
     }
@@ -58,12 +58,12 @@ impl Request {
         self.record.head.header(name)
     }
 
-    /// For a write, the database it names (the bucket, on v2).
+    /// The database of a write (on v2 the bucket).
     pub fn database(&self) -> Option<&str> {
         self.record.database.as_deref()
     }
 
-    /// The body after decompression. Empty if it was refused, or cut off, before it was read.
+    /// The body after decompression. Empty if the request ended before the body was read.
     pub fn body(&self) -> &[u8] {
         &self.record.body
     }
@@ -73,17 +73,17 @@ impl Request {
         String::from_utf8_lossy(&self.record.body)
     }
 
-    /// How many bytes of body came over the wire, before decompression.
+    /// The number of bytes of the body on the wire, before decompression.
     pub fn wire_length(&self) -> usize {
         self.record.wire_length
     }
 
-    /// How many lines the body has, good or bad; blank lines and comments do not count.
+    /// The number of lines in the body, good or bad; blank lines and comments do not count.
     pub fn lines(&self) -> usize {
         self.record.lines
     }
 
-    /// The status answered, or nothing if there was no HTTP reply.
+    /// The status of the reply, or `None` if there was no HTTP reply.
     pub fn status(&self) -> Option<u16> {
         self.record.status
     }

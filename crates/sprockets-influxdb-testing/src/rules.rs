@@ -20,12 +20,12 @@ pub(crate) enum Precision {
     Second,
     Minute,
     Hour,
-    /// By magnitude: what 3.x does when the request does not say.
+    /// By magnitude, which is the default of 3.x.
     Auto,
 }
 
 impl Precision {
-    /// The length of one unit; the timestamp matters only where it tells the unit.
+    /// The length of one unit, which depends on the timestamp only for [`Auto`](Self::Auto).
     pub(crate) fn nanoseconds(self, timestamp: i64) -> i64 {
         match self {
             Precision::Nanosecond => 1,
@@ -48,7 +48,7 @@ impl Precision {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) precision: Precision,
-    /// Given to lines without a timestamp, cut to the precision.
+    /// The timestamp of lines without one, truncated to the precision.
     pub(crate) now: i64,
     /// Whether `1u` is a value.
     pub(crate) unsigned: bool,

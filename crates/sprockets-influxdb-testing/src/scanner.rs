@@ -1,5 +1,4 @@
-//! One line of line protocol, read from left to right. Works on a line that is cut out already, and never panics,
-//! whatever the bytes are.
+//! Parses one line of line protocol from left to right. It never panics, whatever the bytes are.
 
 use std::fmt;
 
@@ -12,7 +11,7 @@ const LONGEST_STRING: usize = 1 << 20;
 
 type Reason = String;
 
-/// Reads one line. The error is the reason alone.
+/// Parses one line. The error is the reason.
 pub(crate) fn parse_line(line: &[u8], rules: &Rules) -> Result<Point, Reason> {
     let text = std::str::from_utf8(line).map_err(|_| "invalid UTF-8")?;
     let mut scanner = Scanner { text, at: 0 };
@@ -32,7 +31,8 @@ pub(crate) fn parse_line(line: &[u8], rules: &Rules) -> Result<Point, Reason> {
     for (key, _) in &fields {
         if key == "time" {
             return Err(format!(
-                "invalid field name: input field \"time\" on measurement \"{measurement}\" is invalid"
+                "invalid field name: input field \"time\" on measurement \"{measurement}\" \
+                 is invalid"
             ));
         }
         if tags.binary_search_by(|(tag, _)| tag.cmp(key)).is_ok() {
@@ -224,7 +224,7 @@ impl Scanner<'_> {
     }
 }
 
-/// A place where a name stands, each with its own delimiters.
+/// The kinds of names, each with its own delimiters.
 #[derive(Clone, Copy)]
 enum Part {
     Measurement,
@@ -234,13 +234,13 @@ enum Part {
 }
 
 impl Part {
-    /// Whether a byte ends the name as it stands, and belongs to the name after a backslash.
+    /// Whether a byte ends the name, unless a backslash precedes it.
     fn delimited_by(self, byte: u8) -> bool {
         matches!(byte, b',' | b' ') || byte == b'=' && !matches!(self, Part::Measurement)
     }
 
-    /// Whether servers disagree on a backslash that stands before this byte. Of two backslashes 3.x stores one, 1.x and
-    /// 2.x both; before the others 1.x and 2.x drop it, and 3.x does not.
+    /// Whether servers differ on a backslash before this byte. Of two backslashes 3.x stores one,
+    /// 1.x and 2.x both; before the other bytes 1.x and 2.x drop it, and 3.x does not.
     fn differs_on_backslash_before(self, byte: u8) -> bool {
         match byte {
             b'\\' => true,

@@ -1,5 +1,5 @@
-//! The handle that a test holds. One thread accepts connections; each connection has a thread of its
-//! own.
+//! The handle that a test holds. One thread accepts connections; each connection has a thread of
+//! its own.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -17,17 +17,18 @@ use crate::request::Request;
 use crate::shared::Shared;
 use crate::store::Database;
 
-/// An InfluxDB in this process, on a port of its own, that keeps what it is sent and fails on command.
+/// An InfluxDB server in this process, on its own port, that stores points and fails on command.
 ///
-/// It answers the write APIs of InfluxDB 1.x (`/write`), 2.x (`/api/v2/write`) and 3.x (`/api/v3/write_lp`), each in
-/// its own words, and `/ping` and `/health`. Databases come into being with the first write, anyone may write, and
-/// nothing goes wrong, until told otherwise. All methods may be called at any time, from any thread.
+/// It has the write APIs of InfluxDB 1.x (`/write`), 2.x (`/api/v2/write`) and 3.x
+/// (`/api/v3/write_lp`), each with its own errors, and `/ping` and `/health`. By default the first
+/// write creates a database, anyone may write, and nothing fails. All methods may be called at any
+/// time, from any thread.
 ///
-/// Dropped, it stops: connections are closed, also those that a fault holds, and its threads are gone. In a forked
-/// child it does not: there the server is still the parent's.
+/// Dropping it stops it: it closes all connections, including those that a fault holds, and ends
+/// its threads. In a forked child dropping it has no effect on the server of the parent.
 pub struct Server {
     address: SocketAddr,
-    /// The process whose threads serve.
+    /// The process that has the threads.
     process: u32,
     shared: Arc<Shared>,
     acceptor: Mutex<Option<JoinHandle<()>>>,
@@ -38,7 +39,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// If there is no port or thread to be had.
+    /// If no port or thread is available.
     #[must_use = "the server stops when it is dropped"]
     pub fn start() -> Self {
         let listener =
@@ -65,7 +66,7 @@ impl Server {
         self.address.port()
     }
 
-    /// Goes down: closes all connections, and refuses new ones. What is stored and recorded stays.
+    /// Closes all connections and refuses new ones. Points and requests stay.
     pub fn stop(&self) {
         if process::id() != self.process {
             return;
@@ -74,22 +75,22 @@ impl Server {
         self.shared.update(|state| {
             state.stopped = true;
             for stream in state.open.drain(..).filter_map(|stream| stream.upgrade()) {
-                // One that the client has closed already is as good.
+                // The client may have closed it already.
                 let _ = stream.shutdown(Shutdown::Both);
             }
         });
-        // The acceptor looks up when someone connects.
+        // A connection wakes the acceptor.
         while !acceptor.is_finished() {
             match TcpStream::connect(self.address) {
                 Err(error) if error.kind() != ErrorKind::ConnectionRefused => thread::yield_now(),
                 _ => break,
             }
         }
-        // It can only have failed with a panic of the test's own predicate, which was reported where it happened.
+        // It fails only if a predicate of the test has panicked, which was reported there.
         let _ = acceptor.join();
     }
 
-    /// Comes up again on the same port, with everything it had; stops first if it is up.
+    /// Starts again on the same port with the same data; stops first if it runs.
     ///
     /// # Panics
     ///
@@ -101,25 +102,25 @@ impl Server {
         self.listen(listener);
     }
 
-    /// Admits only this user, with `Basic` authentication (on v1 also `u` and `p` in the query).
+    /// Accepts only this user, with `Basic` authentication (on v1 also `u` and `p` in the query).
     pub fn require_basic(&self, user: impl Into<String>, password: impl Into<String>) {
         let auth = Auth::Basic { user: user.into(), password: password.into() };
         self.shared.update(|state| state.settings.auth = auth);
     }
 
-    /// Admits only the holder of this token, with `Token` or `Bearer` authentication; on v1 with `Token`, or as the
-    /// password of any user.
+    /// Accepts only this token, with `Token` or `Bearer` authentication; on v1 with
+    /// `Token`, or as the password of any user.
     pub fn require_token(&self, token: impl Into<String>) {
         let auth = Auth::Token(token.into());
         self.shared.update(|state| state.settings.auth = auth);
     }
 
-    /// Admits everyone, as at the start.
+    /// Accepts everyone, which is the default.
     pub fn require_nothing(&self) {
         self.shared.update(|state| state.settings.auth = Auth::Anyone);
     }
 
-    /// Takes writes to these databases (or buckets) only, and answers 404 to others.
+    /// Accepts writes to these databases (or buckets) only, and replies 404 to others.
     pub fn only_databases<I>(&self, databases: I)
     where
         I: IntoIterator,
@@ -129,54 +130,55 @@ impl Server {
         self.shared.update(|state| state.settings.databases = Some(databases));
     }
 
-    /// Takes writes to any database, as at the start.
+    /// Accepts writes to any database, which is the default.
     pub fn any_database(&self) {
         self.shared.update(|state| state.settings.databases = None);
     }
 
-    /// Answers 413 to bodies that have more bytes than this on the wire; `None` lifts the limit.
+    /// Replies 413 to bodies of more than this many bytes on the wire; `None` removes the limit.
     ///
-    /// As influxd does, it answers before it reads the body, and closes the connection if the body is longer than
-    /// 256 KiB.
+    /// Like influxd, it replies before it reads the body, and closes the connection if the body is
+    /// longer than 256 KiB.
     pub fn max_body_size(&self, bytes: impl Into<Option<usize>>) {
         let bytes = bytes.into();
         self.shared.update(|state| state.settings.max_body_size = bytes);
     }
 
-    /// Treats this path like `/write`, as behind a proxy.
+    /// Handles this path like `/write`, as behind a proxy.
     pub fn write_path(&self, path: impl Into<String>) {
         let path = path.into();
         self.shared.update(|state| state.settings.write_paths.insert(path));
     }
 
-    /// Lets a fault happen to the next write that it fits, or to as many as it says. Faults wait in a queue: of those
-    /// that fit a write, the one injected first happens.
+    /// Injects a fault into the next matching write, or into as many as it says. Faults wait in a
+    /// queue: of those that match a write, the one injected first happens.
     pub fn inject(&self, fault: Fault) {
         self.shared.update(|state| state.faults.inject(fault));
     }
 
-    /// Lets a fault happen to every write that it fits, until [`clear_faults`](Self::clear_faults).
+    /// Injects a fault into every matching write, until [`clear_faults`](Self::clear_faults).
     pub fn inject_always(&self, fault: Fault) {
         self.shared.update(|state| state.faults.inject_always(fault));
     }
 
-    /// Forgets all faults, and resets the connections that are in a black hole.
+    /// Removes all faults, and resets the connections in a black hole.
     pub fn clear_faults(&self) {
         self.shared.update(|state| state.faults.clear());
     }
 
-    /// The points of a database, by time, then measurement, then tags. Empty for a database never written to.
+    /// The points of a database, by time, then measurement, then tags. Empty for a database never
+    /// written to.
     pub fn points(&self, database: &str) -> Vec<Point> {
         self.shared.lock().databases.get(database).map(Database::points).unwrap_or_default()
     }
 
-    /// How many points a database has. Lines of the same series and timestamp are one point.
+    /// The number of points in a database. Lines of the same series and timestamp are one point.
     pub fn count(&self, database: &str) -> usize {
         self.shared.lock().databases.get(database).map_or(0, Database::count)
     }
 
-    /// How many lines a database was sent and has stored, counting those that overwrote a point: what was sent twice
-    /// counts twice.
+    /// The number of lines stored in a database, including those that overwrote a point: a line
+    /// that was sent twice counts twice.
     pub fn lines_received(&self, database: &str) -> usize {
         self.shared.lock().databases.get(database).map_or(0, Database::lines_received)
     }
@@ -188,7 +190,7 @@ impl Server {
         filled.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Every request since the start, in the order in which they were answered.
+    /// Every request since the start, in the order of the replies.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
@@ -200,12 +202,12 @@ impl Server {
         requests
     }
 
-    /// How many connections were accepted. Fewer than requests, where clients keep theirs alive.
+    /// The number of accepted connections.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
     }
 
-    /// Forgets points, field types, requests and counts. Settings and faults stay.
+    /// Removes points, field types, requests and counts. Settings and faults stay.
     pub fn clear(&self) {
         self.shared.update(|state| {
             state.databases.clear();
@@ -214,18 +216,19 @@ impl Server {
         });
     }
 
-    /// Waits until a database has at least this many points. False if it has not when the time is up.
+    /// Waits until a database has at least this many points. Returns false at the timeout.
     pub fn wait_for_points(&self, database: &str, points: usize, timeout: Duration) -> bool {
         self.wait_until(timeout, |server| server.count(database) >= points)
     }
 
-    /// Waits until there were at least this many requests of any kind. A request that is left without an answer
-    /// counts from the moment when its fault happens.
+    /// Waits until there were at least this many requests of any kind. A request without a reply
+    /// counts when its fault happens. Returns false at the timeout.
     pub fn wait_for_requests(&self, requests: usize, timeout: Duration) -> bool {
         self.wait_until(timeout, |server| server.shared.lock().requests.len() >= requests)
     }
 
-    /// Waits until the condition holds. It is looked at now, and again whenever anything changes in the server.
+    /// Waits until a condition holds, which is checked now and after each change in the server.
+    /// Returns false at the timeout.
     pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&Self) -> bool) -> bool {
         let deadline = Instant::now().checked_add(timeout);
         loop {
@@ -275,13 +278,14 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Accepts until the server stops; then closes the listener and waits for the threads of all connections.
+/// Accepts until the server stops; then closes the listener and waits for the threads of all
+/// connections.
 fn accept(shared: &Shared, listener: TcpListener) {
     thread::scope(move |scope| {
         for stream in listener.incoming() {
             let Some(stream) = shared.admit(stream) else { break };
             let Ok(stream) = stream else {
-                // Out of file descriptors, most likely: let the connections end some of theirs.
+                // Probably there are no file descriptors; connections that end free some.
                 shared.pause(Duration::from_millis(10));
                 continue;
             };

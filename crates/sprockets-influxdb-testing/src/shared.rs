@@ -12,7 +12,7 @@ use crate::fault::Faults;
 use crate::request::Request;
 use crate::store::Database;
 
-/// What the threads and the test share.
+/// The state, its lock, and its condition variable.
 #[derive(Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -26,7 +26,8 @@ pub(crate) struct State {
     pub(crate) databases: BTreeMap<String, Database>,
     pub(crate) requests: Vec<Request>,
     pub(crate) connections: usize,
-    /// To close them from outside. Weak, so that only its own thread decides when a connection ends.
+    /// The open connections, so that the server can close them. Weak, because only its own thread
+    /// drops a connection.
     pub(crate) open: Vec<Weak<TcpStream>>,
     pub(crate) stopped: bool,
     /// Grows with every change.
@@ -42,7 +43,7 @@ pub(crate) struct Settings {
 }
 
 impl Shared {
-    /// A panic elsewhere leaves the state as good as it was: each change is one step.
+    /// Ignores poisoning: each change is one step, so a panic leaves a valid state.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,20 +55,20 @@ impl Shared {
         result
     }
 
-    /// Ends a change to the state.
+    /// Ends a change of the state.
     pub(crate) fn announce(&self, mut state: MutexGuard<'_, State>) {
         state.version += 1;
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Lets time pass. False, and at once, if the server stops.
+    /// Sleeps. Returns false, at once, if the server stops.
     pub(crate) fn pause(&self, time: Duration) -> bool {
         self.sleep_while(time, |state| !state.stopped);
         !self.lock().stopped
     }
 
-    /// Waits until the faults are cleared once more than this often, or the server stops.
+    /// Waits until the faults have been cleared more than this many times, or the server stops.
     pub(crate) fn wait_until_cleared(&self, cleared: usize) {
         self.sleep_while(Duration::MAX, |state| {
             !state.stopped && state.faults.cleared() == cleared
@@ -80,7 +81,7 @@ impl Shared {
         drop(slept.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Takes in a new connection. Nothing if the server has stopped.
+    /// Registers a new connection. `None` if the server has stopped.
     pub(crate) fn admit(
         &self,
         stream: io::Result<TcpStream>,
@@ -90,7 +91,7 @@ impl Shared {
                 return None;
             }
             Some(stream.map(|stream| {
-                // Slower without it, but as good.
+                // A failure only makes it slower.
                 let _ = stream.set_nodelay(true);
                 let stream = Arc::new(stream);
                 state.connections += 1;

@@ -1,11 +1,12 @@
-//! What the server holds, by database. Same series and same timestamp is the same point: fields are merged, the last
-//! value of a field wins, and a field of a measurement keeps the type that it was first written with.
+//! The stored points of a database. Lines of the same series and timestamp are one point: their
+//! fields are merged, and the last value of a field wins. A field of a measurement keeps its first
+//! type.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::point::{Point, Value};
 
-/// What makes a point one and the same: timestamp, measurement, sorted tags.
+/// The identity of a point: timestamp, measurement, sorted tags.
 type Key = (i64, String, Vec<(String, String)>);
 
 #[derive(Debug, Default)]
@@ -15,14 +16,14 @@ pub(crate) struct Database {
     lines_received: usize,
 }
 
-/// A point whose field has another type than the one stored, or than an earlier one of its batch.
+/// A field whose type differs from the stored one, or from an earlier one of its batch.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Conflict {
     pub(crate) measurement: String,
     pub(crate) field: String,
     pub(crate) given: &'static str,
     pub(crate) existing: &'static str,
-    /// Whether the field is new with this batch, which disagrees with itself.
+    /// Whether the field is new, and has two types in this batch.
     pub(crate) within_batch: bool,
 }
 
@@ -42,12 +43,12 @@ impl Database {
         self.points.len()
     }
 
-    /// Every line that was stored, also those that overwrote a point.
+    /// The number of lines that were stored, including those that overwrote a point.
     pub(crate) fn lines_received(&self) -> usize {
         self.lines_received
     }
 
-    /// For each point the conflict that keeps it from being stored, if there is one. Stores nothing.
+    /// For each point the conflict that prevents storing it. Stores nothing.
     pub(crate) fn conflicts<'a>(
         &self,
         points: impl Iterator<Item = &'a Point>,
