@@ -1,7 +1,8 @@
 //! Which file of a crate uses which: paths, followed through `use` declarations to the file that
 //! defines the item.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::source::{File, segments};
 
@@ -51,8 +52,8 @@ impl Graph {
                     circle.reverse();
                     return Some(circle);
                 }
-                if !previous.contains_key(&next) {
-                    previous.insert(next, index);
+                if let Entry::Vacant(entry) = previous.entry(next) {
+                    entry.insert(index);
                     queue.push_back(next);
                 }
             }

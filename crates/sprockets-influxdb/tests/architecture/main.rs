@@ -1,6 +1,6 @@
-//! What the compiler does not check: which module may use which, that files do not import each other
-//! in circles, where `unsafe` may be, how long a file may be, and that documents link to files that
-//! exist. Unit tests may use everything.
+//! What the compiler does not check: which module may use which, that files do not import each
+//! other in circles, where `unsafe` may be, how long a file may be, and that documents link to
+//! files that exist. Unit tests may use everything.
 
 mod imports;
 mod source;
@@ -107,11 +107,10 @@ fn modules_use_only_what_the_table_allows() {
             continue;
         };
         for path in file.paths() {
-            let used = match path.split_once("::").unwrap_or((&path, "")) {
-                (first, rest) => match exports.get(first) {
-                    Some(export) => format!("{export}::{rest}"),
-                    None => path.clone(),
-                },
+            let (first, rest) = path.split_once("::").unwrap_or((&path, ""));
+            let used = match exports.get(first) {
+                Some(export) => format!("{export}::{rest}"),
+                None => path.clone(),
             };
             let is_allowed = is_in(&used, module) || allowed.iter().any(|item| is_in(&used, item));
             if !is_allowed {
