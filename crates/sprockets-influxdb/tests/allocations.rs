@@ -57,7 +57,8 @@ mod requests {
         }
     }
 
-    /// The measurement that the handler shares, and what `http` needs for an extension: a map, its table, a box.
+    /// The measurement that the handler shares, and what `http` needs for an extension: a map, its
+    /// table, a box.
     const OWN: u64 = 4;
 
     #[test]

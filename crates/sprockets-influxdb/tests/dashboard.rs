@@ -1,5 +1,5 @@
-//! The dashboard in `dashboards/` has the current schema of Grafana, and each of its queries finds what
-//! the middleware records in a real influxd.
+//! The dashboard in `dashboards/` has the current schema of Grafana, and each of its queries finds
+//! what the middleware records in a real influxd.
 
 use std::collections::BTreeSet;
 

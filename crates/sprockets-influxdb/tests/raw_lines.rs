@@ -1,5 +1,5 @@
-//! Lines of other programs: each accepted line stays one line, and every line that the strictest parser
-//! accepts is accepted.
+//! Lines of other programs: each accepted line stays one line, and every line that the strictest
+//! parser accepts is accepted.
 
 use proptest::prelude::*;
 use sprockets_influxdb::testing::parse;

@@ -1,5 +1,5 @@
-//! Runs a test of the calling binary in another process: in namespaces, where it can break a network
-//! or a disk without anybody else noticing, or as another user.
+//! Runs a test of the calling binary in another process: in namespaces, where it can break a
+//! network or a disk without anybody else noticing, or as another user.
 //!
 //! Such a test is marked `#[ignore]` and returns at once unless [`is_isolated`].
 

@@ -1,5 +1,5 @@
-//! Processes that tests start. Each has the default action for signals, whatever the test inherited,
-//! and none outlives its test.
+//! Processes that tests start. Each has the default action for signals, whatever the test
+//! inherited, and none outlives its test.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus, Output};

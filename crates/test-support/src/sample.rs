@@ -1,5 +1,5 @@
-//! What a measurement must become: the documented repair rule, written a second time and as simply as
-//! possible, and a comparison with what the parser of InfluxDB 3.x reads.
+//! What a measurement must become: the documented repair rule, written a second time and as simply
+//! as possible, and a comparison with what the parser of InfluxDB 3.x reads.
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,8 @@ use std::thread;
 /// More than a socket takes of what nobody reads.
 const PIECE: usize = 64 * 1024;
 
-/// Listens on a free port and serves each connection on a thread of its own, until the process ends.
-/// An error of `serve` ends its connection.
+/// Listens on a free port and serves each connection on a thread of its own, until the process
+/// ends. An error of `serve` ends its connection.
 pub fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("bound");

@@ -1,5 +1,5 @@
-//! Requests over real connections to services with the middleware. Each is recorded once, however it
-//! ends.
+//! Requests over real connections to services with the middleware. Each is recorded once, however
+//! it ends.
 
 mod actix_service;
 mod axum_service;

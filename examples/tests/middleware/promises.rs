@@ -136,8 +136,9 @@ fn a_head_has_no_body<S: Service>() {
     assert_eq!(integer(&point, "content_length"), 0);
 }
 
-/// Asks twice, and gives up after the first answer, which is still to be read: so the connection is reset. Where it is only
-/// closed, actix-web takes it for a client that has nothing more to say but still listens.
+/// Asks twice, and gives up after the first answer, which is still to be read: so the connection is
+/// reset. Where it is only closed, actix-web takes it for a client that has nothing more to say but
+/// still listens.
 fn give_up_waiting(service: SocketAddr) {
     let requests = b"GET / HTTP/1.1\r\nhost: test\r\n\r\nGET /never HTTP/1.1\r\nhost: test\r\n\r\n";
     let stream = send(service, requests);
@@ -173,7 +174,8 @@ fn a_client_that_hangs_up_in_its_own_body_is_recorded<S: Service>() {
     hang_up(stream);
     let point = recorded.point();
     assert_eq!(point.tag("endpoint"), Some("/upload"));
-    // What becomes of such a body is the framework's affair: axum refuses it, actix-web takes it for the whole.
+    // What becomes of such a body is the framework's affair: axum refuses it, actix-web takes it
+    // for the whole.
     assert!(["200", "400"].contains(&point.tag("status_code").expect("a status")), "{point:?}");
 }
 

@@ -1,5 +1,5 @@
-//! Paths, methods and headers of somebody who looks for a way in: no series comes of them, and each request is answered as
-//! without the middleware.
+//! Paths, methods and headers of somebody who looks for a way in: no series comes of them, and each
+//! request is answered as without the middleware.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

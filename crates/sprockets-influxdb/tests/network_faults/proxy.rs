@@ -1,5 +1,5 @@
-//! A TCP proxy between client and server that fails on command. A new fault applies at once, to open
-//! connections and to new ones.
+//! A TCP proxy between client and server that fails on command. A new fault applies at once, to
+//! open connections and to new ones.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,12 +16,13 @@ use super::connection::Connection;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// Nothing gets through in either direction, without an error. It arrives when the fault is over.
+    /// Nothing gets through in either direction, without an error. It arrives when the fault is
+    /// over.
     Partition,
     /// Each piece in either direction is delayed by this time.
     Delay(Duration),
-    /// After this many bytes of requests everything on the connection is lost, and neither end gets an
-    /// error.
+    /// After this many bytes of requests everything on the connection is lost, and neither end gets
+    /// an error.
     Forget(usize),
     /// After this many bytes of requests nothing more is read from the client.
     Stall(usize),
@@ -74,8 +75,8 @@ struct State {
 }
 
 impl Proxy {
-    /// Listens on a port below those that the system assigns by itself, so that nobody else takes it
-    /// while the proxy has closed it.
+    /// Listens on a port below those that the system assigns by itself, so that nobody else takes
+    /// it while the proxy has closed it.
     pub(crate) fn before(server: SocketAddr) -> Self {
         let listener = (0..1_000)
             .find_map(|_| {
@@ -175,8 +176,8 @@ impl Shared {
         self.update(|state| note(&mut state.counts));
     }
 
-    /// The fault for the next piece of a connection that may have a fault of its own. Waits while that
-    /// is a partition. `None` when the proxy ends.
+    /// The fault for the next piece of a connection that may have a fault of its own. Waits while
+    /// that is a partition. `None` when the proxy ends.
     pub(crate) fn fault(&self, own: Option<&Fault>) -> Option<Fault> {
         let mut state = self.lock();
         loop {

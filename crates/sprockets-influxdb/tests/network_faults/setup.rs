@@ -1,5 +1,5 @@
-//! A client, a real influxd, a proxy between them, and a journal of the accepted measurements, each of
-//! which influxd must have once in the end.
+//! A client, a real influxd, a proxy between them, and a journal of the accepted measurements, each
+//! of which influxd must have once in the end.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -41,8 +41,8 @@ impl Load {
         self.add_long(count, 8);
     }
 
-    /// Adds measurements of more than this many bytes each. They differ only in their numbers and in
-    /// the timestamps that the client sets.
+    /// Adds measurements of more than this many bytes each. They differ only in their numbers and
+    /// in the timestamps that the client sets.
     pub(crate) fn add_long(&self, count: usize, bytes: usize) {
         let text = "x".repeat(bytes);
         for _ in 0..count {

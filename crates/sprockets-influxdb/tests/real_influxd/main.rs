@@ -97,8 +97,8 @@ fn a_server_killed_under_load_stores_every_point_once_after_its_restart() {
     influxd.create("example");
     let config = config(&influxd).overflow(Overflow::Block).block_timeout(LONG);
     let client = Client::new(config).unwrap();
-    // Some are added before and while the server is killed, and more than the buffer holds while it is
-    // down.
+    // Some are added before and while the server is killed, and more than the buffer holds while it
+    // is down.
     let (half_way, reached) = mpsc::channel();
     let (killed, was_killed) = mpsc::channel();
     let adding = {

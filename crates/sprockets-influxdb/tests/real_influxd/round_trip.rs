@@ -1,5 +1,5 @@
-//! Random measurements, including difficult strings, come back unchanged from a real influxd, and the
-//! parser of InfluxDB 3.x reads the same from their lines.
+//! Random measurements, including difficult strings, come back unchanged from a real influxd, and
+//! the parser of InfluxDB 3.x reads the same from their lines.
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,8 @@ fn add(client: &Client, lines: usize) {
     }
 }
 
-/// Some test here uses every constructor and modifier of [`Fault`](sprockets_influxdb::testing::Fault).
+/// Some test here uses every constructor and modifier of
+/// [`Fault`](sprockets_influxdb::testing::Fault).
 #[test]
 fn the_tests_use_every_fault() {
     let tests = [

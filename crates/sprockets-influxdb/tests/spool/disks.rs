@@ -1,5 +1,5 @@
-//! Read-only and full disks. Measurements wait in memory, the log says so once, and the client uses the
-//! disk again when it works.
+//! Read-only and full disks. Measurements wait in memory, the log says so once, and the client uses
+//! the disk again when it works.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,5 +1,5 @@
-//! `INFLUXDB_SPOOL_MAX_BYTES`: the directory keeps the limit, and what is dropped for it is counted by
-//! the reason of the overflow policy.
+//! `INFLUXDB_SPOOL_MAX_BYTES`: the directory keeps the limit, and what is dropped for it is counted
+//! by the reason of the overflow policy.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
-//! A TLS server in front of the scripted server, which speaks plain HTTP only, and its certificates.
+//! A TLS server in front of the scripted server, which speaks plain HTTP only, and its
+//! certificates.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
