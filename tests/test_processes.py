@@ -25,6 +25,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from programs import bound
+
 PROCESSES = pathlib.Path(__file__).parent / "processes"
 
 #: Seconds after which what should have ended long ago hangs.
@@ -138,7 +140,7 @@ class Program:
         )
         environment.update(variables)
         self.process = subprocess.Popen(
-            command,
+            bound(command),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

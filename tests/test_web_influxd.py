@@ -20,6 +20,7 @@ import pytest
 import sprockets_influxdb as influxdb
 import test_processes
 import web
+from programs import bound
 from sprockets_influxdb.asgi import InfluxDBMiddleware
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -250,7 +251,7 @@ class Example:
         variables = {"DATABASE": database, "INFLUXDB_URL": url, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
         variables["INFLUXDB_TRIGGER_SIZE"] = "1"
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "examples" / name / "app.py")],
+            bound([sys.executable, str(ROOT / "examples" / name / "app.py")]),
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+use test_support::influxd::Influxd;
 
-use crate::delivering::Influxd;
 use crate::rounds::compare;
 use crate::sample::{self, DATABASE, NAME};
 use crate::table::{Goal, nanoseconds, ratio, section};

@@ -8,20 +8,10 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+use test_support::influxd::Influxd;
 
 use crate::sample::{self, NAME};
 use crate::table::{Goal, figure, ratio, section};
-
-#[path = "../../crates/sprockets-influxdb/tests/influxd"]
-#[allow(dead_code)]
-mod influxd {
-    mod count;
-    mod process;
-    mod server;
-
-    pub(crate) use server::Influxd;
-}
-pub(crate) use influxd::Influxd;
 
 /// The first argument of a process that delivers.
 pub const CHILD: &str = "deliver";

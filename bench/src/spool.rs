@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sprockets_influxdb::{Client, Config, Measurement, Overflow, SpoolSync};
+use test_support::influxd::Influxd;
 
-use crate::delivering::Influxd;
 use crate::memory::peak_bytes;
 use crate::rounds::compare;
 use crate::sample::{self, DATABASE, NAME};

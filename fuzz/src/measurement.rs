@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use sprockets_influxdb::testing::{self, Point};
 use sprockets_influxdb::{Measurement, fuzzing};
+use test_support::sample::{Sample, key};
 
 use crate::hostile;
-use crate::model::{Sample, key};
 
 /// Several measurements of one client.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Recorded {
 impl<'a> Arbitrary<'a> for Recorded {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let base_tags = hostile::tags(u)?;
-        Ok(Self { base_tags, samples: (0..3).map(|_| u.arbitrary()).collect::<Result<_>>()? })
+        Ok(Self { base_tags, samples: (0..3).map(|_| hostile::sample(u)).collect::<Result<_>>()? })
     }
 }
 

@@ -6,7 +6,6 @@ use serde_json::json;
 use sprockets_influxdb::{Api, fuzzing};
 
 use crate::hostile;
-use crate::model::Sample;
 
 /// A batch, and a reply to it.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ impl<'a> Arbitrary<'a> for Answered {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let mut lines = Vec::new();
         for _ in 0..u.int_in_range(1..=5)? {
-            let sample: Sample = u.arbitrary()?;
+            let sample = hostile::sample(u)?;
             if let Some(mut line) = fuzzing::line(&sample.measurement("db"), &[]) {
                 line.pop();
                 lines.push(String::from_utf8(line).expect("UTF-8"));

@@ -1,11 +1,8 @@
 //! Adding a measurement allocates nothing once warm.
 
-use std::time::Duration;
-
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
-
-const LONG: Duration = Duration::from_secs(60);
+use test_support::LONG;
 
 #[test]
 fn recording_and_adding_allocates_nothing_once_warm() {
@@ -60,7 +57,8 @@ mod requests {
         }
     }
 
-    /// The measurement that the handler shares, and what `http` needs for an extension: a map, its table, a box.
+    /// The measurement that the handler shares, and what `http` needs for an extension: a map, its
+    /// table, a box.
     const OWN: u64 = 4;
 
     #[test]

@@ -15,10 +15,11 @@ use axum::{Extension, Router};
 use http_body::Frame;
 use sprockets_influxdb::tower::InfluxDbLayer;
 use sprockets_influxdb::{Client, RequestMeasurement};
+use test_support::LONG;
 use tokio::net::TcpListener;
 
 use super::exchange::{get, websocket};
-use super::{LONG, Recorded, Service, entered};
+use super::{Recorded, Service, entered};
 
 pub(crate) struct Axum;
 

@@ -1,4 +1,5 @@
-//! What records a request when nobody is left to see to it: no connection, no executor, just futures that are dropped.
+//! What records a request when nobody is left to see to it: no connection, no executor, just
+//! futures that are dropped.
 
 use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,17 +1,18 @@
 //! `check` reports what is wrong, and stores nothing.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpListener;
-use std::thread;
 
 use rcgen::{CertificateParams, KeyPair};
 use sprockets_influxdb::testing::{Fault, Server};
+use test_support::file;
+use test_support::influxd::Influxd;
+use test_support::tcp::{listen, read_head};
 
-use super::server::Influxd;
-use super::{file, run};
+use super::run;
 
 #[test]
-fn check_tells_wrong_credentials_from_missing_databases_and_permissions() {
+fn credentials_databases_and_permissions_are_distinguished() {
     let Some(influxd) = Influxd::start_with(&[("INFLUXDB_HTTP_AUTH_ENABLED", "true")]) else {
         return;
     };
@@ -96,7 +97,7 @@ fn check_tells_wrong_credentials_from_missing_databases_and_permissions() {
 }
 
 #[test]
-fn each_value_is_shown_with_its_source() {
+fn each_setting_is_shown_with_its_origin() {
     let server = Server::start();
     let variables =
         [("INFLUXDB_TIMEOUT", "7000"), ("INFLUXDB_TOKEN", "hunter2"), ("INFLUXDB_ENABLED", "no")];
@@ -138,10 +139,9 @@ fn secrets_are_read_from_files() {
 }
 
 #[test]
-fn a_wrong_address_is_reported_with_what_to_change() {
+fn a_wrong_address_is_reported_with_advice() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let other_url =
-        other_server("HTTP/1.1 200 OK\r\nServer: nginx/1.2\r\nContent-Length: 2\r\n\r\nhi");
+    let other = other_server("HTTP/1.1 200 OK\r\nServer: nginx/1.2\r\nContent-Length: 2\r\n\r\nhi");
     let proxy =
         other_server("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
     let through = [("http_proxy", proxy.as_str())];
@@ -156,7 +156,7 @@ fn a_wrong_address_is_reported_with_what_to_change() {
             &[],
             "no address for no-such-host.invalid:80: check INFLUXDB_HOST",
         ),
-        (other_url, &[], "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)"),
+        (other, &[], "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)"),
         (
             "http://db.invalid:8086".to_owned(),
             &through,
@@ -173,27 +173,20 @@ fn a_wrong_address_is_reported_with_what_to_change() {
     }
 }
 
-/// The URL of a server that gives the same reply to every request.
+/// The URL of a server that sends the same reply to every request.
 fn other_server(reply: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let mut byte = [0];
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0)
-            {
-                head.extend(byte);
-            }
-            let _ = stream.write_all(reply.as_bytes());
+    let address = listen(move |client| {
+        let mut client = BufReader::new(client);
+        loop {
+            read_head(&mut client)?;
+            client.get_mut().write_all(reply.as_bytes())?;
         }
     });
-    url
+    format!("http://{address}")
 }
 
 #[test]
-fn a_wrong_scheme_or_certificate_is_reported() {
+fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
     let key = KeyPair::generate().unwrap();
     let certificate =
         CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();

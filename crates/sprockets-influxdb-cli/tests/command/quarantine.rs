@@ -1,4 +1,4 @@
-//! `quarantine`: rejected lines are listed, shown, retried and removed, and no line is lost.
+//! `quarantine`: rejected lines are listed, sent again and removed, and no line is lost.
 
 use std::fs;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use sprockets_influxdb::testing::{Fault, Server};
 use tempfile::TempDir;
+use test_support::influxd::Influxd;
+use test_support::wait_until;
 
-use super::server::Influxd;
-use super::spool::wait;
-use super::{command, run, run_with};
+use super::{run, run_with, start};
 
 const ENTRY: &str = "# 2026-11-23T15:04:05Z precision=s database=my%20db\n# 400: no\n";
 
-/// A spool whose quarantine has one file with that many lines, in seconds.
+/// A spool whose quarantine has one file of this many lines, in seconds.
 fn quarantine(lines: usize) -> TempDir {
     let spool = tempfile::tempdir().unwrap();
     fs::create_dir(spool.path().join("quarantine")).unwrap();
@@ -34,7 +34,7 @@ fn retry(spool: &Path, url: &str, more: &[&str]) -> super::Done {
 }
 
 #[test]
-fn rejected_lines_are_delivered_once_the_server_accepts_them() {
+fn rejected_lines_are_delivered_when_the_server_accepts_them() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("db");
     let (spool, url) = (tempfile::tempdir().unwrap(), influxd.url());
@@ -109,7 +109,7 @@ fn nothing_is_lost_when_lines_are_not_sent() {
 }
 
 #[test]
-fn lines_stay_when_the_server_does_not_name_those_it_rejected() {
+fn lines_stay_if_the_server_only_says_how_many_it_rejected() {
     let spool = quarantine(5_000);
     let server = Server::start();
     let message = "partial write: points beyond retention policy dropped=1";
@@ -124,16 +124,15 @@ fn lines_stay_when_the_server_does_not_name_those_it_rejected() {
 fn a_retry_that_is_killed_loses_nothing() {
     let spool = quarantine(12_000);
     let server = Server::start();
-    // The first lines are accepted; the last request gets no reply.
+    // The server stores the first lines, and does not reply to the rest.
     server.inject_always(Fault::black_hole().when_body_contains(" n=11000i"));
     let place = spool.path().to_str().unwrap();
     let url = server.url();
     let arguments = ["quarantine", "retry", "--spool", place, "--url", &url];
-    let mut process = command(&arguments, &[]).spawn().unwrap();
+    let mut process = start(&arguments, &[]);
     assert!(server.wait_for_points("my db", 5_000, Duration::from_secs(60)));
-    wait(|| server.count("my db") >= 10_000);
-    process.kill().unwrap();
-    process.wait().unwrap();
+    wait_until(|| server.count("my db") >= 10_000);
+    process.kill();
     assert_eq!(listed(spool.path())["lines"], 12_000);
     let server = Server::start();
     let done = retry(spool.path(), &server.url(), &[]);
@@ -142,7 +141,7 @@ fn a_retry_that_is_killed_loses_nothing() {
 }
 
 #[test]
-fn drop_removes_lines_only_with_confirmation() {
+fn lines_are_removed_only_with_a_confirmation() {
     let spool = quarantine(2);
     let place = spool.path().to_str().unwrap();
     let quarantine = spool.path().join("quarantine");

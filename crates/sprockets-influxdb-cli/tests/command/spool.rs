@@ -1,61 +1,45 @@
-//! `spool`: lines of killed processes are listed, verified, exported and delivered, and damage is
+//! `spool`: files of killed processes are listed, verified, exported and delivered, and damage is
 //! reported.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Client, Config, Measurement, Precision};
 use tempfile::TempDir;
+use test_support::influxd::Influxd;
+use test_support::process::Process;
+use test_support::{NO_SERVER, file, wait_until};
 
-use super::server::Influxd;
-use super::{command, file, run, run_with};
+use super::{run, run_with, start};
 
-/// An address where no server listens.
-const NOWHERE: &str = "http://127.0.0.1:1";
-
-/// Polls until a condition holds.
-pub(super) fn wait(holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A running process with that many lines in its spool, and no server.
-fn writer(spool: &Path, precision: &str, lines: usize) -> Child {
+/// A process that has put this many lines into a spool, and waits for a server.
+fn writer(spool: &Path, precision: &str, lines: usize) -> Process {
     let text: String = (0..lines).map(|n| format!("m,t=a n={n}i {n}000000000\n")).collect();
     let (input, setting) = (file(text), format!("spool={}", spool.display()));
     let unit = format!("precision={precision}");
-    let arguments = ["write", "--url", NOWHERE, "--database", "my db", "--give-up-after", "0"];
+    let arguments = ["write", "--url", NO_SERVER, "--database", "my db", "--give-up-after", "0"];
     let settings = ["--set", &setting, "--set", &unit, input.to_str().unwrap()];
-    let process = command(&[&arguments[..], &settings].concat(), &[]).spawn().unwrap();
+    let process = start(&[&arguments[..], &settings].concat(), &[]);
     let waiting = || {
         let done = run(&["spool", "list", "--json", "--spool", spool.to_str().unwrap()], &[]);
         let slots = done.json()["slots"].clone();
         let own = |slot: &&serde_json::Value| slot["process"] == process.id();
         slots.as_array().unwrap().iter().find(own).map_or(0, |slot| slot["lines"].as_u64().unwrap())
     };
-    wait(|| waiting() == lines as u64);
+    wait_until(|| waiting() == lines as u64);
     process
 }
 
-/// A spool with that many lines of a process that was killed.
+/// A spool with the lines of a killed process.
 fn killed_writer(precision: &str, lines: usize) -> TempDir {
     let spool = tempfile::tempdir().unwrap();
-    kill(writer(spool.path(), precision, lines));
+    writer(spool.path(), precision, lines).kill();
     spool
 }
 
-fn kill(mut process: Child) {
-    process.kill().unwrap();
-    process.wait().unwrap();
-}
-
-/// The spool files with lines.
+/// The files with lines.
 fn files(spool: &Path) -> Vec<PathBuf> {
     let slots = fs::read_dir(spool.join("slots")).unwrap();
     let files = slots.flat_map(|slot| fs::read_dir(slot.unwrap().path()).unwrap());
@@ -73,7 +57,7 @@ fn damage(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A client with 100 measurements in a spool. It seals their files when it is dropped.
+/// A client whose measurements wait in a spool. Dropping it seals their files.
 fn recorder(spool: &Path, url: &str) -> Client {
     let config = Config::new().url(url).unwrap().tag_hostname(false).spool(spool);
     let client = Client::new(config.precision(Precision::Milliseconds)).unwrap();
@@ -105,19 +89,19 @@ fn lines_of_a_killed_process_are_delivered() {
 }
 
 #[test]
-fn lines_that_are_not_delivered_stay() {
+fn undelivered_lines_stay() {
     let spool = killed_writer("ns", 1_000);
     let place = spool.path().to_str().unwrap();
     let deliver = ["spool", "deliver", "--spool", place, "--give-up-after", "1", "--url"];
-    let done = run(&[&deliver[..], &[NOWHERE]].concat(), &[]);
+    let done = run(&[&deliver[..], &[NO_SERVER]].concat(), &[]);
     assert_eq!(done.code, Some(1), "{done:?}");
     for message in ["1,000 not delivered: they stay", "connection refused", "ended early: gave up"]
     {
         assert!(done.out.contains(message), "{message}: {done:?}");
     }
-    let done = run(&[&deliver[..], &[NOWHERE, "--set", "enabled=false"]].concat(), &[]);
+    let done = run(&[&deliver[..], &[NO_SERVER, "--set", "enabled=false"]].concat(), &[]);
     assert!(done.code == Some(1) && done.out.contains("1,000 not delivered"), "{done:?}");
-    // Rejected lines are reported, and kept.
+    // Rejected lines are reported, and kept in the quarantine.
     let server = Server::start();
     server.inject_always(Fault::error(400, "unable to parse").when_body_contains(" n=7i"));
     let done = run(&[&deliver[..], &[&server.url(), "--json"]].concat(), &[]);
@@ -136,7 +120,7 @@ fn an_export_can_be_written_and_imported() {
     influxd.create("db");
     let spool = killed_writer("s", 300);
     let place = spool.path().to_str().unwrap();
-    drop(recorder(spool.path(), NOWHERE));
+    drop(recorder(spool.path(), NO_SERVER));
     let output = spool.path().join("export.lp");
     let export = ["spool", "export", "--spool", place, "--output", output.to_str().unwrap()];
     let done = run(&export, &[]);
@@ -155,7 +139,7 @@ fn an_export_can_be_written_and_imported() {
 }
 
 #[test]
-fn show_prints_lines_unchanged() {
+fn lines_are_shown_unchanged() {
     let spool = killed_writer("s", 10);
     let place = spool.path().to_str().unwrap();
     let [path] = &files(spool.path())[..] else { panic!() };
@@ -172,9 +156,9 @@ fn show_prints_lines_unchanged() {
 }
 
 #[test]
-fn damage_is_reported_by_file_and_loses_only_the_damaged_lines() {
+fn damage_is_reported_for_each_file_and_loses_only_the_damaged_lines() {
     let spool = killed_writer("ns", 10);
-    drop(recorder(spool.path(), NOWHERE));
+    drop(recorder(spool.path(), NO_SERVER));
     let place = spool.path().to_str().unwrap();
     let verify = ["spool", "verify", "--spool", place];
     let whole = run(&verify, &[]);
@@ -208,18 +192,18 @@ fn damage_is_reported_by_file_and_loses_only_the_damaged_lines() {
 }
 
 #[test]
-fn running_processes_keep_their_lines_and_are_read_while_they_write() {
+fn files_of_running_processes_are_only_read() {
     let spool = tempfile::tempdir().unwrap();
     let place = spool.path().to_str().unwrap();
-    let process = writer(spool.path(), "ns", 100);
+    let mut process = writer(spool.path(), "ns", 100);
     let server = Server::start();
     let deliver = ["spool", "deliver", "--spool", place, "--url", &server.url(), "--json"];
     let done = run(&deliver, &[]);
     let json = done.json();
     assert_eq!((done.code, &json["recovered"], &json["alive"]), (Some(0), &0.into(), &1.into()));
     assert_eq!(server.requests().len(), 0);
-    kill(process);
-    // A process that writes all the time, and reuses its files.
+    process.kill();
+    // A process that writes all the time, whose files are delivered and reused.
     let client = recorder(spool.path(), &server.url());
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
