@@ -1,6 +1,6 @@
 //! The client: the only place where measurements, buffer and delivery are put together.
 
-mod active;
+mod snapshot;
 mod flush;
 mod global;
 
@@ -25,7 +25,7 @@ use crate::spool::Spool;
 use crate::stats::{DropReason, Report, Stats};
 use crate::sync::{Mutex, lock};
 use crate::sys;
-use active::Active;
+use snapshot::Snapshot;
 
 /// Records measurements and gets them to InfluxDB. Clones are the same client; any thread may use any of them.
 ///
@@ -59,7 +59,7 @@ struct Process {
 }
 
 struct Core {
-    active: ArcSwap<Active>,
+    active: ArcSwap<Snapshot>,
     /// One change of the configuration at a time.
     changes: Mutex<()>,
     buffer: Arc<Buffer>,
@@ -78,7 +78,7 @@ impl Client {
     /// Settings that do not fit together, and a CA file that cannot be used: the error names the setting.
     pub fn new(config: Config) -> Result<Self> {
         sys::watch_forks();
-        let active = Active::new(config)?;
+        let active = Snapshot::new(config)?;
         active.warn();
         let core = Core::new(active, Clock::monotonic());
         Ok(Self { process: Arc::new(Process::new(core)) })
@@ -277,7 +277,7 @@ impl Drop for Process {
 }
 
 impl Core {
-    fn new(active: Active, clock: Clock) -> Self {
+    fn new(active: Snapshot, clock: Clock) -> Self {
         let spool = active.settings.spool.as_ref().filter(|_| active.settings.enabled);
         let spool = spool.map(|spool| Arc::new(Spool::new(&spool.directory, spool.sync)));
         let buffer = Buffer::new(active.limits(), active.door(), spool, clock.clone());
@@ -295,7 +295,7 @@ impl Core {
         let active = self.active.load();
         let (config, settings) = (active.config.clone(), active.settings.clone());
         let transport = active.transport.afresh();
-        let active = Active::with_transport(config, settings, transport);
+        let active = Snapshot::with_transport(config, settings, transport);
         Self::new(active, Clock::monotonic())
     }
 
@@ -342,7 +342,7 @@ impl Core {
     }
 
     #[inline]
-    fn push(&self, active: &Active, database: &[u8], line: &Line<'_>, notes: Notes) {
+    fn push(&self, active: &Snapshot, database: &[u8], line: &Line<'_>, notes: Notes) {
         let incoming = Incoming {
             database,
             precision: active.settings.precision,

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
-use super::choice::{Api, Precision};
+use super::enums::{Api, Precision};
 use super::secret::Secret;
-use super::setting::Origin;
+use super::types::Origin;
 use super::url::{Scheme, is_loopback, masked_query};
-use super::value::{self, Asked, Source};
+use super::parse::{self, Provided, Source};
 use crate::error::{Error, Result};
 
 /// A server, and how to speak to it.
@@ -56,7 +56,7 @@ impl Address {
         let url = config.url.value()?;
         let from_url = config.url.from();
         let over = |part: Origin| url.filter(|_| from_url.origin >= part);
-        // Asked all at once, so that what a URL overrides is refused as well when it cannot be read.
+        // Provided all at once, so that what a URL overrides is refused as well when it cannot be read.
         let (scheme, host, port) =
             (config.scheme.value()?, config.host.value()?, config.port.value()?);
         let (user, password) = (config.user.filled()?, config.password.filled()?);
@@ -118,7 +118,7 @@ impl Server {
         }
         let ca_file = config.ca_file.value()?;
         if let (true, Some(path), Some(source)) = (enabled, ca_file, config.ca_file.source()) {
-            value::ca_file(path).map_err(|problem| source.error(problem))?;
+            parse::ca_file(path).map_err(|problem| source.error(problem))?;
         }
 
         warn_of_unused(config, address, api, warnings);
@@ -189,7 +189,7 @@ fn demand_v2(org: bool, token: bool) -> Result<()> {
 }
 
 fn warn_of_unused(config: &Config, address: &Address, api: Api, warnings: &mut Vec<String>) {
-    let mut unused = |asked: &Asked<String>, what: &str| {
+    let mut unused = |asked: &Provided<String>, what: &str| {
         if let (Some(source), Some(_)) =
             (asked.source(), asked.valid().filter(|text| !text.is_empty()))
         {

@@ -4,11 +4,11 @@
 use std::ffi::OsString;
 
 use super::Config;
-use super::rows::{InForce, ROWS};
+use super::schema::{InForce, ROWS};
 use super::server::Address;
-use super::setting::Setting;
-use super::settings::Settings;
-use super::value::Source;
+use super::types::Setting;
+use super::resolve::Settings;
+use super::parse::Source;
 use crate::error::{Error, Result};
 
 /// Reads every variable that is set and not empty.
@@ -52,7 +52,7 @@ pub(super) fn show(config: &Config, settings: &Settings, address: &Address) -> V
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::setting::Origin;
+    use super::super::types::Origin;
     use super::super::tests::environment;
     use super::*;
 

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
 use super::secret::{MASK, Secret};
-use super::value::{self, Checked, quoted};
+use super::parse::{self, Checked, quoted};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -85,8 +85,8 @@ impl WriteUrl {
             port => Some(
                 Some(port)
                     .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-                    .and_then(|port| value::PORT.read(port).ok())
-                    .ok_or_else(|| refuse("has a bad port", value::PORT.expected))?,
+                    .and_then(|port| parse::PORT.read(port).ok())
+                    .ok_or_else(|| refuse("has a bad port", parse::PORT.expected))?,
             ),
         };
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
@@ -96,7 +96,7 @@ impl WriteUrl {
             Ok(Some(text.into_owned()).filter(|text| !text.is_empty()))
         };
         let (user, password) = (decoded(user)?, decoded(password)?);
-        let named = user.map(value::user).transpose();
+        let named = user.map(parse::user).transpose();
         let user = named.map_err(|_| refuse("has a bad user name", "one without a colon"))?;
         if format!("{scheme}://{host}{target}").parse::<Uri>().is_err() {
             let problem = "holds a character that a URL cannot hold";

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::rows::Row;
-use super::value::Source;
+use super::schema::Row;
+use super::parse::Source;
 
 /// One setting: what it is, its value in force, and where that came from.
 #[derive(Clone)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::server::{Address, Auth};
-use super::settings::Settings;
+use super::resolve::Settings;
 use super::url::{self, WriteUrl};
-use super::value::{self, Source};
-use super::{Config, Secret, choice};
+use super::parse::{self, Source};
+use super::{Config, Secret, enums};
 use crate::error::Result;
 
 /// One setting.
@@ -120,7 +120,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_SCHEME"),
         about: "`http` or `https`",
         default: "https; http to a loopback host",
-        read: |config, source, text| config.scheme.set(source, value::SCHEME.read(text)),
+        read: |config, source, text| config.scheme.set(source, parse::SCHEME.read(text)),
         show: |now| (now.address.scheme.0.to_string(), now.address.scheme.1),
     },
     Row {
@@ -128,7 +128,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_HOST"),
         about: "the server's host name or IP address",
         default: "localhost",
-        read: |config, source, text| config.host.set(source, value::HOST.read(text)),
+        read: |config, source, text| config.host.set(source, parse::HOST.read(text)),
         show: |now| (now.address.host.0.clone(), now.address.host.1),
     },
     Row {
@@ -136,7 +136,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_PORT"),
         about: "the server's port",
         default: "8086",
-        read: |config, source, text| config.port.set(source, value::PORT.read(text)),
+        read: |config, source, text| config.port.set(source, parse::PORT.read(text)),
         show: |now| (now.port().to_string(), now.address.port.1),
     },
     Row {
@@ -144,7 +144,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_USER"),
         about: "user name",
         default: "",
-        read: |config, source, text| config.user.set(source, value::user(text.into())),
+        read: |config, source, text| config.user.set(source, parse::user(text.into())),
         show: |now| (shown(now.user()), now.address.user.1),
     },
     Row {
@@ -160,7 +160,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_ENABLED"),
         about: "whether anything is recorded at all",
         default: "true",
-        read: |config, source, text| config.enabled.set(source, value::BOOLEAN.read(text)),
+        read: |config, source, text| config.enabled.set(source, parse::BOOLEAN.read(text)),
         show: |now| (now.settings.enabled.to_string(), now.config.enabled.from()),
     },
     Row {
@@ -169,7 +169,7 @@ pub(super) static ROWS: &[Row] = &[
         about: "milliseconds to wait before submitting when there are fewer than the trigger size",
         default: "60000",
         read: |config, source, text| {
-            config.submission_interval.set(source, value::INTERVAL.read(text))
+            config.submission_interval.set(source, parse::INTERVAL.read(text))
         },
         show: |now| {
             (milliseconds(now.settings.submission_interval), now.config.submission_interval.from())
@@ -180,7 +180,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_MAX_BATCH_SIZE"),
         about: "most measurements in one batch",
         default: "10000",
-        read: |config, source, text| config.max_batch_size.set(source, value::SIZE.read(text)),
+        read: |config, source, text| config.max_batch_size.set(source, parse::SIZE.read(text)),
         show: |now| (now.settings.max_batch_size.to_string(), now.config.max_batch_size.from()),
     },
     Row {
@@ -188,7 +188,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_MAX_BATCH_BYTES"),
         about: "most bytes of lines in one batch, before compression",
         default: "4194304",
-        read: |config, source, text| config.max_batch_bytes.set(source, value::SIZE.read(text)),
+        read: |config, source, text| config.max_batch_bytes.set(source, parse::SIZE.read(text)),
         show: |now| (now.settings.max_batch_bytes.to_string(), now.config.max_batch_bytes.from()),
     },
     Row {
@@ -196,7 +196,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_MAX_BUFFER_SIZE"),
         about: "measurements in the buffer before the overflow policy decides",
         default: "25000",
-        read: |config, source, text| config.max_buffer_size.set(source, value::SIZE.read(text)),
+        read: |config, source, text| config.max_buffer_size.set(source, parse::SIZE.read(text)),
         show: |now| (now.settings.max_buffer_size.to_string(), now.config.max_buffer_size.from()),
     },
     Row {
@@ -204,7 +204,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_MAX_BUFFER_BYTES"),
         about: "bytes of lines in the buffer before the overflow policy decides",
         default: "67108864",
-        read: |config, source, text| config.max_buffer_bytes.set(source, value::SIZE.read(text)),
+        read: |config, source, text| config.max_buffer_bytes.set(source, parse::SIZE.read(text)),
         show: |now| (now.settings.max_buffer_bytes.to_string(), now.config.max_buffer_bytes.from()),
     },
     Row {
@@ -212,7 +212,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_TRIGGER_SIZE"),
         about: "measurements in the buffer that trigger a submission",
         default: "5000",
-        read: |config, source, text| config.trigger_size.set(source, value::SIZE.read(text)),
+        read: |config, source, text| config.trigger_size.set(source, parse::SIZE.read(text)),
         show: |now| (now.settings.trigger_size.to_string(), now.config.trigger_size.from()),
     },
     Row {
@@ -220,7 +220,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_OVERFLOW"),
         about: "what a full buffer does: `newest` or `oldest` is dropped, or `block`",
         default: "newest",
-        read: |config, source, text| config.overflow.set(source, choice::OVERFLOW.read(text)),
+        read: |config, source, text| config.overflow.set(source, enums::OVERFLOW.read(text)),
         show: |now| (now.settings.overflow.to_string(), now.config.overflow.from()),
     },
     Row {
@@ -228,7 +228,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_BLOCK_TIMEOUT"),
         about: "milliseconds that `block` may hold the caller up",
         default: "5000",
-        read: |config, source, text| config.block_timeout.set(source, value::WAIT.read(text)),
+        read: |config, source, text| config.block_timeout.set(source, parse::WAIT.read(text)),
         show: |now| (milliseconds(now.settings.block_timeout), now.config.block_timeout.from()),
     },
     Row {
@@ -237,7 +237,7 @@ pub(super) static ROWS: &[Row] = &[
         about: "0..1: the probability that a batch is submitted rather than dropped",
         default: "1.0",
         read: |config, source, text| {
-            config.sample_probability.set(source, value::PROBABILITY.read(text))
+            config.sample_probability.set(source, parse::PROBABILITY.read(text))
         },
         show: |now| {
             (format!("{:?}", now.settings.sample_probability), now.config.sample_probability.from())
@@ -248,7 +248,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: None,
         about: "most requests at a time",
         default: "10",
-        read: |config, source, text| config.max_clients.set(source, value::CLIENTS.read(text)),
+        read: |config, source, text| config.max_clients.set(source, parse::CLIENTS.read(text)),
         show: |now| (now.settings.max_clients.to_string(), now.config.max_clients.from()),
     },
     Row {
@@ -256,7 +256,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_API"),
         about: "the write API: `v1`, `v2` or `v3`",
         default: "v2 when an org is set; v3 when only a token is; else v1",
-        read: |config, source, text| config.api.set(source, choice::API.read(text)),
+        read: |config, source, text| config.api.set(source, enums::API.read(text)),
         show: |now| (now.settings.server.api.to_string(), now.config.api.from()),
     },
     Row {
@@ -264,7 +264,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_TOKEN"),
         about: "token, for v2 and v3",
         default: "",
-        read: |config, source, text| config.token.set(source, value::token(Secret::new(text))),
+        read: |config, source, text| config.token.set(source, parse::token(Secret::new(text))),
         show: |now| (shown(now.token()), now.config.token.from()),
     },
     Row {
@@ -293,7 +293,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_PRECISION"),
         about: "precision of timestamps on the wire: `ns`, `us`, `ms` or `s`",
         default: "ns",
-        read: |config, source, text| config.precision.set(source, choice::PRECISION.read(text)),
+        read: |config, source, text| config.precision.set(source, enums::PRECISION.read(text)),
         show: |now| (now.settings.precision.to_string(), now.config.precision.from()),
     },
     Row {
@@ -301,7 +301,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_GZIP"),
         about: "whether bodies are compressed",
         default: "true; false to a loopback host",
-        read: |config, source, text| config.gzip.set(source, value::BOOLEAN.read(text)),
+        read: |config, source, text| config.gzip.set(source, parse::BOOLEAN.read(text)),
         show: |now| (now.settings.server.gzip.to_string(), now.config.gzip.from()),
     },
     Row {
@@ -309,7 +309,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_TIMEOUT"),
         about: "milliseconds for one request, from connect to the last byte of the reply",
         default: "10000",
-        read: |config, source, text| config.timeout.set(source, value::TIMEOUT.read(text)),
+        read: |config, source, text| config.timeout.set(source, parse::TIMEOUT.read(text)),
         show: |now| (milliseconds(now.settings.server.timeout), now.config.timeout.from()),
     },
     Row {
@@ -317,7 +317,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_SHUTDOWN_TIMEOUT"),
         about: "milliseconds for flush and shutdown when they are not told, and at exit",
         default: "5000",
-        read: |config, source, text| config.shutdown_timeout.set(source, value::WAIT.read(text)),
+        read: |config, source, text| config.shutdown_timeout.set(source, parse::WAIT.read(text)),
         show: |now| {
             (milliseconds(now.settings.shutdown_timeout), now.config.shutdown_timeout.from())
         },
@@ -351,7 +351,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_SPOOL_SYNC"),
         about: "what the spool survives: the end of the `process`, or a loss of power (`interval`, `always`)",
         default: "process",
-        read: |config, source, text| config.spool_sync.set(source, choice::SPOOL_SYNC.read(text)),
+        read: |config, source, text| config.spool_sync.set(source, enums::SPOOL_SYNC.read(text)),
         show: |now| {
             let sync = now.settings.spool.as_ref().map(|spool| spool.sync);
             let sync = sync.or(now.config.spool_sync.value().ok().flatten().copied());
@@ -363,7 +363,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_SPOOL_MAX_BYTES"),
         about: "bytes in the spool's directory before the overflow policy decides, instead of the buffer's limits",
         default: "1073741824",
-        read: |config, source, text| config.spool_max_bytes.set(source, value::SIZE.read(text)),
+        read: |config, source, text| config.spool_max_bytes.set(source, parse::SIZE.read(text)),
         show: |now| (now.settings.spool_max_bytes.to_string(), now.config.spool_max_bytes.from()),
     },
     Row {
@@ -371,7 +371,7 @@ pub(super) static ROWS: &[Row] = &[
         variable: Some("INFLUXDB_TAG_HOSTNAME"),
         about: "whether to add the tag `hostname`",
         default: "true",
-        read: |config, source, text| config.tag_hostname.set(source, value::BOOLEAN.read(text)),
+        read: |config, source, text| config.tag_hostname.set(source, parse::BOOLEAN.read(text)),
         show: |now| {
             (
                 now.config.tag_hostname.valid().unwrap_or(&true).to_string(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::value::Kind;
+use super::parse::ValueParser;
 use crate::error::{Error, Result};
 
 /// A write API of InfluxDB. Its text forms are `v1`, `v2` and `v3`, in any case.
@@ -108,7 +108,7 @@ impl Precision {
 /// Gives a choice its `FromStr`, its `Display` and the kind that reads it from the environment.
 macro_rules! choice {
     ($choice:ident, $kind:ident, $noun:literal, $expected:literal, $($name:literal => $variant:ident),+) => {
-        pub(super) static $kind: Kind<$choice> = Kind {
+        pub(super) static $kind: ValueParser<$choice> = ValueParser {
             noun: $noun,
             expected: $expected,
             parse: |text| match text.to_ascii_lowercase().as_str() {

@@ -1,32 +1,32 @@
 //! What a user asks for: setters and environment variables. Every setting is optional until [`Config::resolve`] makes
 //! the valid [`Settings`] that the rest of the crate runs on; nothing else reads the environment.
 
-mod choice;
+mod enums;
 mod rejected;
-mod rows;
+mod schema;
 mod secret;
 mod server;
-mod setting;
-mod settings;
+mod types;
+mod resolve;
 mod table;
 mod url;
-mod value;
+mod parse;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::choice::{Api, Overflow, Precision, SpoolSync};
+pub use self::enums::{Api, Overflow, Precision, SpoolSync};
 use self::rejected::Hook;
 pub use self::rejected::Rejected;
 pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{Auth, Server};
-pub use self::setting::{Origin, Setting};
-pub(crate) use self::settings::Settings;
+pub use self::types::{Origin, Setting};
+pub(crate) use self::resolve::Settings;
 pub(crate) use self::url::is_loopback;
 use self::url::{Scheme, WriteUrl};
-use self::value::{Asked, Source};
+use self::parse::{Provided, Source};
 use crate::error::Result;
 
 /// A variable that is set or not, and no setting of a client. An empty one counts as unset.
@@ -38,7 +38,7 @@ pub(crate) fn flag(variable: &'static str) -> Result<bool> {
     let source = Source::environment(variable);
     match std::env::var_os(variable).filter(|value| !value.is_empty()) {
         Some(value) => {
-            let read = value::BOOLEAN.read(&value.to_string_lossy());
+            let read = parse::BOOLEAN.read(&value.to_string_lossy());
             read.map_err(|problem| source.error(problem))
         }
         None => Ok(false),
@@ -64,37 +64,37 @@ pub(crate) fn flag(variable: &'static str) -> Result<bool> {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    url: Asked<WriteUrl>,
-    scheme: Asked<Scheme>,
-    host: Asked<String>,
-    port: Asked<u16>,
-    user: Asked<String>,
-    password: Asked<Secret>,
-    api: Asked<Api>,
-    token: Asked<Secret>,
-    org: Asked<String>,
-    retention_policy: Asked<String>,
-    precision: Asked<Precision>,
-    enabled: Asked<bool>,
-    submission_interval: Asked<Duration>,
-    max_batch_size: Asked<usize>,
-    max_batch_bytes: Asked<usize>,
-    max_buffer_size: Asked<usize>,
-    max_buffer_bytes: Asked<usize>,
-    trigger_size: Asked<usize>,
-    max_clients: Asked<usize>,
-    sample_probability: Asked<f64>,
-    overflow: Asked<Overflow>,
-    block_timeout: Asked<Duration>,
-    gzip: Asked<bool>,
-    timeout: Asked<Duration>,
-    shutdown_timeout: Asked<Duration>,
-    ca_file: Asked<PathBuf>,
-    spool: Asked<PathBuf>,
-    spool_sync: Asked<SpoolSync>,
-    spool_max_bytes: Asked<usize>,
-    tag_hostname: Asked<bool>,
-    environment: Asked<String>,
+    url: Provided<WriteUrl>,
+    scheme: Provided<Scheme>,
+    host: Provided<String>,
+    port: Provided<u16>,
+    user: Provided<String>,
+    password: Provided<Secret>,
+    api: Provided<Api>,
+    token: Provided<Secret>,
+    org: Provided<String>,
+    retention_policy: Provided<String>,
+    precision: Provided<Precision>,
+    enabled: Provided<bool>,
+    submission_interval: Provided<Duration>,
+    max_batch_size: Provided<usize>,
+    max_batch_bytes: Provided<usize>,
+    max_buffer_size: Provided<usize>,
+    max_buffer_bytes: Provided<usize>,
+    trigger_size: Provided<usize>,
+    max_clients: Provided<usize>,
+    sample_probability: Provided<f64>,
+    overflow: Provided<Overflow>,
+    block_timeout: Provided<Duration>,
+    gzip: Provided<bool>,
+    timeout: Provided<Duration>,
+    shutdown_timeout: Provided<Duration>,
+    ca_file: Provided<PathBuf>,
+    spool: Provided<PathBuf>,
+    spool_sync: Provided<SpoolSync>,
+    spool_max_bytes: Provided<usize>,
+    tag_hostname: Provided<bool>,
+    environment: Provided<String>,
     base_tags: Vec<(String, String)>,
     on_rejected: Option<Hook>,
 }
@@ -199,27 +199,27 @@ impl Config {
     /// `http` or `https`; anything else is an error when the client is made. Default: `https`, so that credentials are
     /// not sent in the clear; `http` to a loopback host, so that a local server is found without configuration.
     pub fn scheme(mut self, scheme: impl AsRef<str>) -> Self {
-        self.scheme.put(Source::argument("scheme"), value::SCHEME.read(scheme.as_ref()));
+        self.scheme.put(Source::argument("scheme"), parse::SCHEME.read(scheme.as_ref()));
         self
     }
 
     /// The server's host name or IP address (IPv6 with or without brackets); anything else is an error when the client
     /// is made. Default: `localhost`.
     pub fn host(mut self, host: impl AsRef<str>) -> Self {
-        self.host.put(Source::argument("host"), value::HOST.read(host.as_ref()));
+        self.host.put(Source::argument("host"), parse::HOST.read(host.as_ref()));
         self
     }
 
     /// The server's port; 0 is an error when the client is made. Default: 8086, InfluxDB's own.
     pub fn port(mut self, port: u16) -> Self {
-        self.port.put(Source::argument("port"), value::PORT.check(port));
+        self.port.put(Source::argument("port"), parse::PORT.check(port));
         self
     }
 
     /// User name and password, sent as Basic authentication, which knows no colon in a user name: one is an error when
     /// the client is made. An empty user name: none. Default: none.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.user.put(Source::argument("user"), value::user(user.into()));
+        self.user.put(Source::argument("user"), parse::user(user.into()));
         self.password.put(Source::argument("password"), Ok(Secret::new(password)));
         self
     }
@@ -234,7 +234,7 @@ impl Config {
     /// The API token; it wins over user and password. Characters that cannot stand in an HTTP header are an error when
     /// the client is made. Empty: none. Default: none.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token.put(Source::argument("token"), value::token(Secret::new(token)));
+        self.token.put(Source::argument("token"), parse::token(Secret::new(token)));
         self
     }
 
@@ -270,7 +270,7 @@ impl Config {
     /// measurement at once, set the trigger size to 1.
     pub fn submission_interval(mut self, interval: Duration) -> Self {
         self.submission_interval
-            .put(Source::argument("submission_interval"), value::INTERVAL.check(interval));
+            .put(Source::argument("submission_interval"), parse::INTERVAL.check(interval));
         self
     }
 
@@ -282,7 +282,7 @@ impl Config {
     /// Zero.
     pub fn max_batch_size(mut self, measurements: usize) -> Result<Self> {
         let source = Source::argument("max_batch_size");
-        self.max_batch_size.set(source, value::SIZE.check(measurements))?;
+        self.max_batch_size.set(source, parse::SIZE.check(measurements))?;
         Ok(self)
     }
 
@@ -294,7 +294,7 @@ impl Config {
     /// Zero.
     pub fn max_batch_bytes(mut self, bytes: usize) -> Result<Self> {
         let source = Source::argument("max_batch_bytes");
-        self.max_batch_bytes.set(source, value::SIZE.check(bytes))?;
+        self.max_batch_bytes.set(source, parse::SIZE.check(bytes))?;
         Ok(self)
     }
 
@@ -306,7 +306,7 @@ impl Config {
     /// Zero.
     pub fn max_buffer_size(mut self, measurements: usize) -> Result<Self> {
         let source = Source::argument("max_buffer_size");
-        self.max_buffer_size.set(source, value::SIZE.check(measurements))?;
+        self.max_buffer_size.set(source, parse::SIZE.check(measurements))?;
         Ok(self)
     }
 
@@ -318,7 +318,7 @@ impl Config {
     /// Zero.
     pub fn max_buffer_bytes(mut self, bytes: usize) -> Result<Self> {
         let source = Source::argument("max_buffer_bytes");
-        self.max_buffer_bytes.set(source, value::SIZE.check(bytes))?;
+        self.max_buffer_bytes.set(source, parse::SIZE.check(bytes))?;
         Ok(self)
     }
 
@@ -330,7 +330,7 @@ impl Config {
     /// Zero.
     pub fn trigger_size(mut self, measurements: usize) -> Result<Self> {
         let source = Source::argument("trigger_size");
-        self.trigger_size.set(source, value::SIZE.check(measurements))?;
+        self.trigger_size.set(source, parse::SIZE.check(measurements))?;
         Ok(self)
     }
 
@@ -342,7 +342,7 @@ impl Config {
     /// Zero, or more than 1,024.
     pub fn max_clients(mut self, clients: usize) -> Result<Self> {
         let source = Source::argument("max_clients");
-        self.max_clients.set(source, value::CLIENTS.check(clients))?;
+        self.max_clients.set(source, parse::CLIENTS.check(clients))?;
         Ok(self)
     }
 
@@ -353,7 +353,7 @@ impl Config {
     /// A number outside 0..=1, or NaN.
     pub fn sample_probability(mut self, probability: f64) -> Result<Self> {
         let source = Source::argument("sample_probability");
-        self.sample_probability.set(source, value::PROBABILITY.check(probability))?;
+        self.sample_probability.set(source, parse::PROBABILITY.check(probability))?;
         Ok(self)
     }
 
@@ -367,7 +367,7 @@ impl Config {
     /// long enough for a server's restart, short enough that no caller hangs. Zero does not wait; more than 365 days
     /// is an error when the client is made.
     pub fn block_timeout(mut self, timeout: Duration) -> Self {
-        self.block_timeout.put(Source::argument("block_timeout"), value::WAIT.check(timeout));
+        self.block_timeout.put(Source::argument("block_timeout"), parse::WAIT.check(timeout));
         self
     }
 
@@ -386,7 +386,7 @@ impl Config {
     /// Zero, or more than 365 days.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self> {
         let source = Source::argument("timeout");
-        self.timeout.set(source, value::TIMEOUT.check(timeout))?;
+        self.timeout.set(source, parse::TIMEOUT.check(timeout))?;
         Ok(self)
     }
 
@@ -394,7 +394,7 @@ impl Config {
     /// the time that supervisors give a service to end. Zero does not wait; more than 365 days is an error when the
     /// client is made.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout.put(Source::argument("shutdown_timeout"), value::WAIT.check(timeout));
+        self.shutdown_timeout.put(Source::argument("shutdown_timeout"), parse::WAIT.check(timeout));
         self
     }
 
@@ -405,7 +405,7 @@ impl Config {
     /// A file that cannot be read, or that holds no PEM certificate.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let checked = value::ca_file(&path).map(|()| path);
+        let checked = parse::ca_file(&path).map(|()| path);
         self.ca_file.set(Source::argument("ca_file"), checked)?;
         Ok(self)
     }
@@ -433,7 +433,7 @@ impl Config {
     /// Zero.
     pub fn spool_max_bytes(mut self, bytes: usize) -> Result<Self> {
         let source = Source::argument("spool_max_bytes");
-        self.spool_max_bytes.set(source, value::SIZE.check(bytes))?;
+        self.spool_max_bytes.set(source, parse::SIZE.check(bytes))?;
         Ok(self)
     }
 
@@ -441,7 +441,7 @@ impl Config {
     /// and `environment` too, which come first. An empty name is an error when the client is made. Default: only those
     /// two, where they apply.
     pub fn base_tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        value::put_tag(&mut self.base_tags, name.into(), value.into());
+        parse::put_tag(&mut self.base_tags, name.into(), value.into());
         self
     }
 

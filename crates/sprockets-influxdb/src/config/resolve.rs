@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
-use super::choice::{Overflow, Precision, SpoolSync};
+use super::enums::{Overflow, Precision, SpoolSync};
 use super::rejected::OnRejected;
 use super::server::{Address, Server};
-use super::setting::Setting;
+use super::types::Setting;
 use super::table;
-use super::value::{self, Source};
+use super::parse::{self, Source};
 use crate::error::Result;
 
 /// What a client runs on. Made by [`Config::resolve`] only, so one that exists is valid.
@@ -116,7 +116,7 @@ impl Config {
                 let problem = "\"\" is not the name of a tag: expected at least one character";
                 return Err(Source::argument("base_tag").error(problem));
             }
-            value::put_tag(&mut tags, name.clone(), value.clone());
+            parse::put_tag(&mut tags, name.clone(), value.clone());
         }
         Ok(tags)
     }

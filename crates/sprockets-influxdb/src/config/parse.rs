@@ -11,7 +11,7 @@ use std::time::Duration;
 use ureq::tls::{PemItem, parse_pem};
 
 use super::secret::{MASK, Secret};
-use super::setting::Origin;
+use super::types::Origin;
 use super::url;
 use crate::error::{Error, Result};
 
@@ -45,9 +45,9 @@ impl Source {
 
 /// A setting that may have been asked for: its value, or what is wrong with it when that is told later.
 #[derive(Clone)]
-pub(super) struct Asked<T>(Option<(Checked<T>, Source)>);
+pub(super) struct Provided<T>(Option<(Checked<T>, Source)>);
 
-impl<T> Asked<T> {
+impl<T> Provided<T> {
     /// For setters that cannot fail: what is wrong is told when a client is made.
     pub(super) fn put(&mut self, source: Source, value: Checked<T>) {
         self.0 = Some((value, source));
@@ -68,7 +68,7 @@ impl<T> Asked<T> {
         }
     }
 
-    /// As [`Asked::value`], where what is wrong has been told already.
+    /// As [`Provided::value`], where what is wrong has been told already.
     pub(super) fn valid(&self) -> Option<&T> {
         self.value().ok().flatten()
     }
@@ -77,7 +77,7 @@ impl<T> Asked<T> {
         self.0.as_ref().map(|(_, source)| *source)
     }
 
-    /// As [`Asked::source`], with one for the default.
+    /// As [`Provided::source`], with one for the default.
     pub(super) fn from(&self) -> Source {
         self.source().unwrap_or(Source::DEFAULT)
     }
@@ -87,26 +87,26 @@ impl<T> Asked<T> {
     }
 }
 
-impl<T: AsRef<str>> Asked<T> {
+impl<T: AsRef<str>> Provided<T> {
     /// A text; an empty one asks for none.
     pub(super) fn filled(&self) -> Result<Option<&T>> {
         Ok(self.value()?.filter(|text| !text.as_ref().is_empty()))
     }
 }
 
-impl<T: Copy> Asked<T> {
+impl<T: Copy> Provided<T> {
     pub(super) fn or(&self, default: T) -> Result<T> {
         Ok(self.value()?.copied().unwrap_or(default))
     }
 }
 
-impl<T> Default for Asked<T> {
+impl<T> Default for Provided<T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Asked<T> {
+impl<T: fmt::Debug> fmt::Debug for Provided<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             None => f.write_str("None"),
@@ -117,7 +117,7 @@ impl<T: fmt::Debug> fmt::Debug for Asked<T> {
 }
 
 /// A kind of value.
-pub(super) struct Kind<T> {
+pub(super) struct ValueParser<T> {
     /// With its article: "a port".
     pub(super) noun: &'static str,
     pub(super) expected: &'static str,
@@ -125,7 +125,7 @@ pub(super) struct Kind<T> {
     pub(super) valid: fn(&T) -> bool,
 }
 
-impl<T> Kind<T> {
+impl<T> ValueParser<T> {
     /// Reads a value from text; white space around it does not count. Masked as a URL is: one may stand where it does
     /// not belong.
     pub(super) fn read(&self, text: &str) -> Checked<T> {
@@ -139,13 +139,13 @@ impl<T> Kind<T> {
     }
 }
 
-impl<T: fmt::Debug> Kind<T> {
+impl<T: fmt::Debug> ValueParser<T> {
     pub(super) fn check(&self, value: T) -> Checked<T> {
         if (self.valid)(&value) { Ok(value) } else { Err(self.refusal(format_args!("{value:?}"))) }
     }
 }
 
-pub(super) static BOOLEAN: Kind<bool> = Kind {
+pub(super) static BOOLEAN: ValueParser<bool> = ValueParser {
     noun: "a boolean",
     expected: "true, false, 1, 0, yes, no, on or off",
     parse: |text| match text.to_ascii_lowercase().as_str() {
@@ -156,49 +156,49 @@ pub(super) static BOOLEAN: Kind<bool> = Kind {
     valid: |_| true,
 };
 
-pub(super) static CLIENTS: Kind<usize> = Kind {
+pub(super) static CLIENTS: ValueParser<usize> = ValueParser {
     noun: "a number of clients",
     expected: "a whole number from 1 to 1024",
     parse: number,
     valid: |clients| (1..=1024).contains(clients),
 };
 
-pub(super) static HOST: Kind<String> = Kind {
+pub(super) static HOST: ValueParser<String> = ValueParser {
     noun: "a host",
     expected: "a host name or an IP address alone (a whole URL belongs in INFLUXDB_URL or url)",
     parse: url::host,
     valid: |_| true,
 };
 
-pub(super) static INTERVAL: Kind<Duration> = Kind {
+pub(super) static INTERVAL: ValueParser<Duration> = ValueParser {
     noun: "an interval",
     expected: "whole milliseconds from 1 to 31536000000 (a trigger size of 1 submits each measurement at once)",
     parse: milliseconds,
     valid: |interval| !interval.is_zero() && *interval <= LONGEST,
 };
 
-pub(super) static PORT: Kind<u16> = Kind {
+pub(super) static PORT: ValueParser<u16> = ValueParser {
     noun: "a port",
     expected: "a whole number from 1 to 65535",
     parse: number,
     valid: |port| *port != 0,
 };
 
-pub(super) static PROBABILITY: Kind<f64> = Kind {
+pub(super) static PROBABILITY: ValueParser<f64> = ValueParser {
     noun: "a probability",
     expected: "a number from 0 to 1",
     parse: number,
     valid: |probability| (0.0..=1.0).contains(probability),
 };
 
-pub(super) static SCHEME: Kind<url::Scheme> = Kind {
+pub(super) static SCHEME: ValueParser<url::Scheme> = ValueParser {
     noun: "a scheme",
     expected: "http or https",
     parse: url::Scheme::named,
     valid: |_| true,
 };
 
-pub(super) static SIZE: Kind<usize> = Kind {
+pub(super) static SIZE: ValueParser<usize> = ValueParser {
     noun: "a size",
     #[cfg(target_pointer_width = "64")]
     expected: "a whole number from 1 to 9223372036854775807",
@@ -208,7 +208,7 @@ pub(super) static SIZE: Kind<usize> = Kind {
     valid: |size| (1..=isize::MAX as usize).contains(size),
 };
 
-pub(super) static TIMEOUT: Kind<Duration> = Kind {
+pub(super) static TIMEOUT: ValueParser<Duration> = ValueParser {
     noun: "a timeout",
     expected: "whole milliseconds from 1 to 31536000000",
     parse: milliseconds,
@@ -216,7 +216,7 @@ pub(super) static TIMEOUT: Kind<Duration> = Kind {
 };
 
 /// A timeout for something that need not be waited for.
-pub(super) static WAIT: Kind<Duration> = Kind {
+pub(super) static WAIT: ValueParser<Duration> = ValueParser {
     noun: "a timeout",
     expected: "whole milliseconds from 0 to 31536000000",
     parse: milliseconds,
@@ -274,7 +274,7 @@ pub(super) fn ca_file(path: &Path) -> Checked<()> {
         format!("{path} {problem}: expected a file of PEM certificates")
     };
     let unreadable = |error| refuse(&format_args!("cannot be read ({error})"));
-    // Asked of the path, not of the open file: to open a pipe would wait for its writer.
+    // Provided of the path, not of the open file: to open a pipe would wait for its writer.
     if !path.metadata().map_err(unreadable)?.is_file() {
         return Err(refuse(&"is not a file"));
     }

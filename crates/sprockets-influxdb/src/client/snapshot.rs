@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
 
 /// The configuration in force, and what is prepared of it.
-pub(super) struct Active {
+pub(super) struct Snapshot {
     pub(super) config: Config,
     pub(super) settings: Settings,
     pub(super) base_tags: BaseTags,
@@ -19,7 +19,7 @@ pub(super) struct Active {
     pub(super) transport: Arc<dyn Transport>,
 }
 
-impl Active {
+impl Snapshot {
     pub(super) fn new(config: Config) -> Result<Self> {
         let settings = config.resolve()?;
         let transport = Arc::new(HttpTransport::new(&settings.server)?);
