@@ -44,7 +44,7 @@ impl Server {
         let lookup = |variable: &str| {
             if ignored.contains(&variable) { None } else { std::env::var_os(variable) }
         };
-        let mut config = base.with_lookup(lookup)?;
+        let mut config = base.with_lookup(lookup);
         let named = [
             ("url", &self.url),
             ("user", &self.user),
@@ -65,7 +65,7 @@ impl Server {
         }
         for (name, file) in [("password", &self.password_file), ("token", &self.token_file)] {
             if let Some(file) = file {
-                config = config.set(name, &secret(file)?)?;
+                config = config.set(name, &secret(file)?);
             }
         }
         Ok(config)
@@ -106,7 +106,7 @@ fn set(config: Config, name: &str, value: &str) -> Result<Config, Problem> {
                     INFLUXDB_URL, INFLUXDB_PASSWORD or --password-file"
             .into());
     }
-    Ok(config.set(name, value)?)
+    Ok(config.set(name, value))
 }
 
 fn has_password(url: &str) -> bool {

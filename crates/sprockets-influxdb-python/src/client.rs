@@ -56,7 +56,7 @@ impl Changes {
             let masked = variable == PASSWORD && is_mask(&value);
             self.password.clone().filter(|_| masked).or(Some(value))
         };
-        let config = changed(Config::new().with_lookup(lookup)?, &self.options, None)?;
+        let config = changed(Config::new().with_lookup(lookup), &self.options, None)?;
         changed(config, options, base_tags)
     }
 
@@ -117,7 +117,7 @@ fn announce(py: Python<'_>, client: &Client) -> PyResult<()> {
 
 fn changed(mut config: Config, options: &Options, base_tags: Option<Tags>) -> core::Result<Config> {
     for (name, value) in options {
-        config = config.set(name, value)?;
+        config = config.set(name, value);
     }
     Ok(match base_tags {
         Some(tags) => config.base_tags(tags),

@@ -35,7 +35,7 @@
 //! use sprockets_influxdb::{Config, Overflow};
 //!
 //! let config = Config::new()
-//!     .url("https://influx.example.com:8086")?
+//!     .url("https://influx.example.com:8086")
 //!     .credentials("writer", "secret")
 //!     .base_tag("region", "eu")
 //!     .submission_interval(Duration::from_secs(10))
@@ -55,7 +55,7 @@
 //! # use std::time::Duration;
 //! # use sprockets_influxdb::{Client, Config, Measurement};
 //! # let server = sprockets_influxdb::testing::Server::start();
-//! # let client = Client::new(Config::new().url(&server.url())?)?;
+//! # let client = Client::new(Config::new().url(&server.url()))?;
 //! client.add_measurement(&Measurement::new("web", "requests").tag("method", "GET").field("bytes", 512))?;
 //! client.add_measurement(&Measurement::new("billing", "invoices").field("amount", 9.5))?;
 //! # assert!(client.flush(Duration::from_secs(30)).is_complete());
@@ -91,7 +91,7 @@
 //! use sprockets_influxdb::{Client, Config, DropReason, Measurement};
 //!
 //! # let server = sprockets_influxdb::testing::Server::start();
-//! # let config = Config::new().url(&server.url())?;
+//! # let config = Config::new().url(&server.url());
 //! let client = Client::new(config)?;
 //! client.add_measurement(&Measurement::new("example", "ratio").field("value", 0.5))?;
 //! client.add_measurement(&Measurement::new("example", "ratio").field("value", f64::NAN))?;
@@ -143,7 +143,7 @@
 //!
 //! let server = Server::start();
 //! server.inject(Fault::error(503, "overloaded"));
-//! let client = Client::new(Config::new().url(&server.url())?)?;
+//! let client = Client::new(Config::new().url(&server.url()))?;
 //! client.add_measurement(&Measurement::new("example", "job").field("rows", 3))?;
 //! assert!(client.flush(Duration::from_secs(30)).is_complete());
 //! assert_eq!(server.points("example")[0].field("rows"), Some(&3i64.into()));
@@ -173,6 +173,8 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod internal;
 mod line_protocol;
 mod lines;
 mod measurement;
@@ -186,17 +188,11 @@ mod sys;
 pub mod testing;
 
 pub use client::{Client, Flush, add_measurement, flush, install, installed, shutdown};
-pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting, SpoolSync};
+pub use config::{
+    Api, Config, Origin, Overflow, Precision, Rejected, Setting, SettingValue, SpoolSync,
+};
 pub use delivery::{Check, Finding};
 pub use error::{Error, ErrorKind, Result};
 pub use line_protocol::{LineReader, RawLine, SourceLine};
 pub use measurement::{DurationGuard, FieldValue, Measurement, Timestamp};
-pub use middleware::RequestMeasurement;
-#[cfg(feature = "actix")]
-pub use middleware::actix;
-#[cfg(feature = "tower")]
-pub use middleware::tower;
 pub use stats::{DropReason, Dropped, Report, Stats};
-/// For the Python package.
-#[doc(hidden)]
-pub use sys::generation;

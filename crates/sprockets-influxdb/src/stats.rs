@@ -76,7 +76,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of [`Dropped::iter`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &'static [Self] = &[
         Self::Closed,
         Self::Disabled,
         Self::Invalid,
@@ -125,7 +125,7 @@ impl Dropped {
 
     /// Every reason with its count, also those of 0.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.into_iter().zip(self.0)
+        DropReason::ALL.iter().copied().zip(self.0)
     }
 
     pub(crate) fn add(&mut self, reason: DropReason, count: u64) {
@@ -161,12 +161,14 @@ pub struct Report {
     pub dropped: u64,
     /// Not decided when the time was over. They stay in the buffer.
     pub pending: u64,
+    /// Added before the call, but after the client was shut down: dropped ([`DropReason::Closed`]).
+    pub closed: u64,
 }
 
 impl Report {
-    /// Whether everything was decided in time.
+    /// Whether everything was decided in time, and nothing was added after the shutdown.
     pub fn is_complete(&self) -> bool {
-        self.pending == 0
+        self.pending == 0 && self.closed == 0
     }
 }
 
@@ -176,8 +178,8 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_place() {
-        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, index, "{reason}");
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index, "{reason}");
         }
     }
 }

@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn recording_and_adding_allocates_nothing_once_warm() {
     let server = Server::start();
-    let config = Config::new().url(&server.url()).unwrap().overflow(Overflow::Block);
+    let config = Config::new().url(&server.url()).overflow(Overflow::Block);
     let client = Client::new(config.block_timeout(LONG)).unwrap();
     let mut measurement = Measurement::new("db", "m");
     let mut record = |count: usize| {
@@ -92,7 +92,7 @@ mod requests {
     }
 
     fn service() -> impl Service<Request<String>, Response = Response<impl Sized>> {
-        let config = Config::new().sample_probability(0.0).unwrap();
+        let config = Config::new().sample_probability(0.0);
         let client = Client::new(config).unwrap();
         InfluxDbLayer::new(client, "db", "request").layer(Nothing)
     }

@@ -66,7 +66,7 @@ fn a_program_that_installs_from_many_threads() {
             .map(|n| {
                 let url = &url;
                 scope.spawn(move || {
-                    let installed = install(Config::new().url(url).unwrap()).unwrap();
+                    let installed = install(Config::new().url(url)).unwrap();
                     add_measurement(&measurement(n)).unwrap();
                     installed
                 })

@@ -113,7 +113,7 @@ impl Options {
         // In memory only, as they are on disk already; and there, all that are sent at once have room. Files have lines of
         // several precisions: the finest has them all.
         let config = config.spool("").precision(Precision::Nanoseconds);
-        Ok(config.max_buffer_size(2 * LINES)?.max_buffer_bytes(1 << 30)?)
+        Ok(config.max_buffer_size(2 * LINES).max_buffer_bytes(1 << 30))
     }
 }
 

@@ -134,7 +134,7 @@ impl Options {
         let base = patience::config().on_rejected(move |rejected| refusals.note(rejected));
         let config = self.server.config(base, &NOT_FOR_FILES)?;
         Ok(match self.max_batch_size {
-            Some(size) => config.max_batch_size(size)?,
+            Some(size) => config.max_batch_size(size),
             None => config,
         })
     }

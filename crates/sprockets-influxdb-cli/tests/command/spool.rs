@@ -74,7 +74,7 @@ fn damage(path: &Path) {
 
 /// A client with measurements that wait in a spool for a server that is not there, whose files are sealed when it goes.
 fn recorder(spool: &Path, url: &str) -> Client {
-    let config = Config::new().url(url).unwrap().tag_hostname(false).spool(spool);
+    let config = Config::new().url(url).tag_hostname(false).spool(spool);
     let client = Client::new(config.precision(Precision::Milliseconds)).unwrap();
     for number in 0..100 {
         let measurement =

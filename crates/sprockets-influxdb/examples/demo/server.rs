@@ -68,8 +68,8 @@ impl Server {
     pub(crate) fn config(&self) -> Result<Config> {
         Ok(match &self.kind {
             Kind::Named { .. } => Config::from_env()?,
-            Kind::Own { influxd, .. } => Config::new().url(influxd.url())?,
-            Kind::Embedded { server, .. } => Config::new().url(&server.url())?,
+            Kind::Own { influxd, .. } => Config::new().url(influxd.url()),
+            Kind::Embedded { server, .. } => Config::new().url(&server.url()),
         })
     }
 

@@ -1,20 +1,23 @@
-//! The configuration in force, and what is prepared of it, so that adding a measurement only looks it up.
+//! The configuration in force, prepared so that adding a measurement only looks things up.
 
 use std::sync::Arc;
 
 use crate::buffer::{Amount, Door, Limits};
-use crate::config::{Api, Config, Settings};
+use crate::config::{Api, Config, Precision, Settings};
 use crate::delivery::{HttpTransport, Route, Transport};
 use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
 
-/// The configuration in force, and what is prepared of it.
+/// The configuration in force. A change replaces it as a whole.
 pub(super) struct Snapshot {
     pub(super) config: Config,
     pub(super) settings: Settings,
+    pub(super) is_enabled: bool,
     pub(super) base_tags: BaseTags,
+    pub(super) precision: Precision,
     /// Nanoseconds in a unit of the precision.
     pub(super) divisor: i64,
+    /// Whether the server's API has a type for unsigned integers.
     pub(super) has_unsigned: bool,
     pub(super) transport: Arc<dyn Transport>,
 }
@@ -31,10 +34,13 @@ impl Snapshot {
         settings: Settings,
         transport: Arc<dyn Transport>,
     ) -> Self {
-        let base_tags = settings.base_tags.iter().map(|(name, value)| (&**name, &**value));
+        let values = &settings.values;
+        let base_tags = values.base_tags.value.iter().map(|(name, value)| (&**name, &**value));
         Self {
+            is_enabled: values.enabled.value,
             base_tags: BaseTags::new(base_tags),
-            divisor: settings.precision.divisor(),
+            precision: values.precision.value,
+            divisor: values.precision.value.divisor(),
             has_unsigned: settings.server.api != Api::V1,
             config,
             settings,
@@ -42,43 +48,51 @@ impl Snapshot {
         }
     }
 
-    /// What is to be in force after a change. Connections are kept, unless they would go elsewhere or otherwise.
-    pub(super) fn changed(&self, change: impl FnOnce(Config) -> Result<Config>) -> Result<Self> {
-        let config = change(self.config.clone())?;
+    /// The configuration after a change. Connections are kept unless the server has changed.
+    pub(super) fn changed(&self, change: impl FnOnce(Config) -> Config) -> Result<Self> {
+        let config = change(self.config.clone());
         let settings = config.resolve()?;
-        if settings.spool != self.settings.spool {
+        if settings.spool() != self.settings.spool() {
             let problem =
                 "the spool cannot be changed while the client lives: make another client for it";
             return Err(Error::configuration(problem));
         }
-        if settings.server == self.settings.server {
-            return Ok(Self::with_transport(config, settings, self.transport.clone()));
-        }
-        Self::new(config)
+        let transport = if settings.server == self.settings.server {
+            self.transport.clone()
+        } else {
+            Arc::new(HttpTransport::new(&settings.server)?)
+        };
+        Ok(Self::with_transport(config, settings, transport))
     }
 
-    pub(super) fn warn(&self) {
+    pub(super) fn log_warnings(&self) {
         for warning in &self.settings.warnings {
             tracing::warn!("{warning}");
         }
     }
 
     pub(super) fn limits(&self) -> Limits {
-        let settings = &self.settings;
+        let values = &self.settings.values;
         Limits {
-            buffer: Amount { lines: settings.max_buffer_size, bytes: settings.max_buffer_bytes },
-            batch: Amount { lines: settings.max_batch_size, bytes: settings.max_batch_bytes },
-            trigger_size: settings.trigger_size,
-            submission_interval: settings.submission_interval,
-            sample_probability: settings.sample_probability,
-            overflow: settings.overflow,
-            block_timeout: settings.block_timeout,
-            spool_bytes: settings.spool_max_bytes,
+            buffer: Amount {
+                lines: values.max_buffer_size.value,
+                bytes: values.max_buffer_bytes.value,
+            },
+            batch: Amount {
+                lines: values.max_batch_size.value,
+                bytes: values.max_batch_bytes.value,
+            },
+            trigger_size: values.trigger_size.value,
+            submission_interval: values.submission_interval.value,
+            sample_probability: values.sample_probability.value,
+            overflow: values.overflow.value,
+            block_timeout: values.block_timeout.value,
+            spool_bytes: values.spool_max_bytes.value,
         }
     }
 
     pub(super) fn door(&self) -> Door {
-        if self.settings.enabled { Door::Open } else { Door::Disabled }
+        if self.is_enabled { Door::Open } else { Door::Disabled }
     }
 
     pub(super) fn route(&self) -> Route {

@@ -11,7 +11,7 @@ use crate::{Client, Config, Measurement, Overflow, Stats};
 const LONG: Duration = Duration::from_secs(30);
 
 fn client(server: &Server) -> Client {
-    let config = Config::new().url(&server.url()).unwrap().overflow(Overflow::Block);
+    let config = Config::new().url(&server.url()).overflow(Overflow::Block);
     Client::new(config.tag_hostname(false)).unwrap()
 }
 
@@ -73,7 +73,7 @@ fn somebody_listens_also_where_there_are_only_drops_to_tell_of() {
     let server = Server::start();
     let shut_down = client(&server);
     assert!(shut_down.shutdown(LONG).is_complete());
-    let disabled = Client::new(Config::new().url(&server.url()).unwrap().enabled(false)).unwrap();
+    let disabled = Client::new(Config::new().url(&server.url()).enabled(false)).unwrap();
     for client in [shut_down, disabled] {
         assert_eq!(client.core().threads.running(), 0);
         add(&client, "dropped", 2);
@@ -138,8 +138,7 @@ fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
 fn a_client_that_was_shut_down_does_not_wait_again_when_it_is_dropped() {
     let server = Server::start();
     server.inject_always(Fault::black_hole());
-    let config =
-        Config::new().url(&server.url()).unwrap().shutdown_timeout(Duration::from_secs(600));
+    let config = Config::new().url(&server.url()).shutdown_timeout(Duration::from_secs(600));
     let client = Client::new(config).unwrap();
     add(&client, "m", 1);
     assert_eq!(client.shutdown(Duration::from_millis(1)).pending, 1);

@@ -1,127 +1,124 @@
-//! What a user asks for: setters and environment variables. Every setting is optional until [`Config::resolve`] makes
-//! the valid [`Settings`] that the rest of the crate runs on; nothing else reads the environment.
+//! The configuration: what a user provides by setters and environment variables, and the valid
+//! [`Settings`] that the rest of the crate runs on. Nothing else reads `INFLUXDB_*` variables of
+//! the client.
 
+mod authorities;
 mod enums;
+mod mask;
+mod parse;
+mod provided;
 mod rejected;
+mod resolve;
 mod schema;
 mod secret;
 mod server;
+mod tags;
 mod types;
-mod resolve;
-mod table;
 mod url;
-mod parse;
+mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(test)]
+pub(crate) use self::authorities::Authorities;
 pub use self::enums::{Api, Overflow, Precision, SpoolSync};
-use self::rejected::Hook;
+use self::parse::Parser;
 pub use self::rejected::Rejected;
+use self::rejected::{Callback, OnRejected};
+pub(crate) use self::resolve::Settings;
+use self::schema::ProvidedValues;
+#[cfg(test)]
 pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{Auth, Server};
+use self::types::Source;
 pub use self::types::{Origin, Setting};
-pub(crate) use self::resolve::Settings;
 pub(crate) use self::url::is_loopback;
-use self::url::{Scheme, WriteUrl};
-use self::parse::{Provided, Source};
-use crate::error::Result;
+pub use self::value::SettingValue;
+use crate::error::{Error, Result};
 
-/// A variable that is set or not, and no setting of a client. An empty one counts as unset.
+/// Reads a boolean variable that is not a setting of the client. Unset and empty mean false.
 ///
 /// # Errors
 ///
-/// A value that is not a boolean: the error names the variable.
+/// A value that is not a boolean. The error names the variable.
 pub(crate) fn flag(variable: &'static str) -> Result<bool> {
-    let source = Source::environment(variable);
     match std::env::var_os(variable).filter(|value| !value.is_empty()) {
         Some(value) => {
             let read = parse::BOOLEAN.read(&value.to_string_lossy());
-            read.map_err(|problem| source.error(problem))
+            read.map_err(|problem| Source::environment(variable).error(problem))
         }
         None => Ok(false),
     }
 }
 
-/// How a client finds its server, how much it buffers, and when it submits.
+/// How a client finds its server, how much it buffers, and when it sends.
 ///
-/// An argument (a call of a setter) wins over the environment, the environment over the default. What a setter cannot
-/// judge alone is judged when a client is made from the whole.
+/// A setter takes precedence over the environment, the environment over the default. Setters do
+/// not fail: [`Client::new`](crate::Client::new) and [`Config::settings`] report the first value
+/// that cannot be used, and settings that do not fit together.
 ///
 /// ```
 /// use std::time::Duration;
 /// use sprockets_influxdb::Config;
 ///
 /// let config = Config::new()
-///     .url("http://influx.example.com:8086")?
+///     .url("http://influx.example.com:8086")
 ///     .credentials("writer", "secret")
 ///     .submission_interval(Duration::from_secs(10))
 ///     .base_tag("region", "eu");
-/// # let _ = config;
-/// # Ok::<(), sprockets_influxdb::Error>(())
+/// assert!(config.settings().is_ok());
+///
+/// let error = config.max_batch_size(0).settings().unwrap_err();
+/// assert!(error.to_string().starts_with("max_batch_size: 0 is not a size: expected "));
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use = "a configuration does nothing until a client is made from it"]
 pub struct Config {
-    url: Provided<WriteUrl>,
-    scheme: Provided<Scheme>,
-    host: Provided<String>,
-    port: Provided<u16>,
-    user: Provided<String>,
-    password: Provided<Secret>,
-    api: Provided<Api>,
-    token: Provided<Secret>,
-    org: Provided<String>,
-    retention_policy: Provided<String>,
-    precision: Provided<Precision>,
-    enabled: Provided<bool>,
-    submission_interval: Provided<Duration>,
-    max_batch_size: Provided<usize>,
-    max_batch_bytes: Provided<usize>,
-    max_buffer_size: Provided<usize>,
-    max_buffer_bytes: Provided<usize>,
-    trigger_size: Provided<usize>,
-    max_clients: Provided<usize>,
-    sample_probability: Provided<f64>,
-    overflow: Provided<Overflow>,
-    block_timeout: Provided<Duration>,
-    gzip: Provided<bool>,
-    timeout: Provided<Duration>,
-    shutdown_timeout: Provided<Duration>,
-    ca_file: Provided<PathBuf>,
-    spool: Provided<PathBuf>,
-    spool_sync: Provided<SpoolSync>,
-    spool_max_bytes: Provided<usize>,
-    tag_hostname: Provided<bool>,
-    environment: Provided<String>,
-    base_tags: Vec<(String, String)>,
-    on_rejected: Option<Hook>,
+    provided: ProvidedValues,
+    /// The first setting that does not exist.
+    unknown: Option<String>,
+    on_rejected: Option<Callback>,
+}
+
+/// Stores the value of a typed setter under the name of its setting.
+macro_rules! provide {
+    ($config:ident.$name:ident = $value:expr) => {{
+        let source = Source::argument(stringify!($name));
+        $config.provided.$name.set(source, Ok($value));
+        $config
+    }};
 }
 
 impl Config {
-    /// The defaults: nothing is read from the environment. Measurements go to `http://localhost:8086/write`.
+    /// The defaults. Nothing is read from the environment, and measurements are sent to
+    /// `http://localhost:8086/write`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The defaults, changed by what the environment sets; [`Config::settings`] lists the variables. An empty variable
-    /// counts as unset.
+    /// The environment variables, and defaults for those that are unset or empty.
+    /// [`Config::settings`] lists the variables.
     ///
     /// # Errors
     ///
-    /// A value that cannot be read, or values that do not go together: the error names the variable, the value (never
-    /// a secret) and what is expected.
+    /// A value that cannot be used, or values that do not fit together. The error names the
+    /// variable, the value (never a secret) and what is expected.
     pub fn from_env() -> Result<Self> {
         Self::from_lookup(|variable| std::env::var_os(variable))
     }
 
-    /// As [`Config::from_env`], from variables that are not the process's own: `lookup` is asked for each by its name.
+    /// As [`Config::from_env`], but calls `lookup` for the value of each variable.
     ///
     /// ```
     /// use sprockets_influxdb::Config;
     ///
-    /// let config = Config::from_lookup(|variable| (variable == "INFLUXDB_HOST").then(|| "db.example.com".into()))?;
+    /// let config = Config::from_lookup(|variable| match variable {
+    ///     "INFLUXDB_HOST" => Some("db.example.com".into()),
+    ///     _ => None,
+    /// })?;
     /// # let _ = config;
     /// # Ok::<(), sprockets_influxdb::Error>(())
     /// ```
@@ -130,322 +127,244 @@ impl Config {
     ///
     /// Those of [`Config::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
-        let config = Self::new().with_lookup(lookup)?;
+        let config = Self::new().with_lookup(lookup);
         config.resolve()?;
         Ok(config)
     }
 
-    /// Takes every variable that is set, as [`Config::from_env`] does, but leaves it to [`Client::new`](crate::Client::new)
-    /// to see whether the settings go together: for those who will set more.
-    ///
-    /// # Errors
-    ///
-    /// A value that cannot be read: the error names the variable, the value (never a secret) and what is expected.
-    pub fn with_env(self) -> Result<Self> {
+    /// Adds the environment variables that are set and not empty. As with setters, values that
+    /// cannot be used are reported later. A setter called afterwards takes precedence.
+    pub fn with_env(self) -> Self {
         self.with_lookup(|variable| std::env::var_os(variable))
     }
 
-    /// [`with_env`](Self::with_env), from variables that are not the process's own.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`with_env`](Self::with_env).
-    pub fn with_lookup(mut self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
-        table::read(&mut self, lookup)?;
-        Ok(self)
+    /// As [`Config::with_env`], but calls `lookup` for the value of each variable.
+    pub fn with_lookup(mut self, lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        self.provided.read_variables(lookup);
+        self
     }
 
-    /// A setting by its [name](Setting::name), from text as its variable would have it: for values that come from a
-    /// file, a command line, or another language.
+    /// Sets a setting by its [name](Setting::name), from text as its variable would have it. For
+    /// values that come from a file, a command line or another language. A name that no setting
+    /// has is reported as a value that cannot be used.
     ///
     /// ```
     /// use sprockets_influxdb::Config;
     ///
-    /// let config = Config::new().set("host", "db.example.com")?.set("max_batch_size", "2000")?;
-    /// assert!(config.set("max_batch_size", "many").is_err());
-    /// # Ok::<(), sprockets_influxdb::Error>(())
+    /// let config = Config::new().set("host", "db.example.com").set("max_batch_size", "2000");
+    /// assert!(config.settings().is_ok());
+    /// assert!(config.set("max_batch_size", "many").settings().is_err());
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// A name that no setting has, and a value that cannot be read.
-    pub fn set(mut self, name: &str, value: &str) -> Result<Self> {
-        table::set(&mut self, name, value)?;
-        Ok(self)
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        if let Err(problem) = self.provided.set(name, value) {
+            self.unknown.get_or_insert(problem);
+        }
+        self
     }
 
     /// Every setting with its value in force, secrets masked, and where the value came from.
     ///
     /// # Errors
     ///
-    /// Settings that cannot be used, or that do not go together.
+    /// A setting that cannot be used, or settings that do not fit together.
     pub fn settings(&self) -> Result<Vec<Setting>> {
-        Ok(self.resolve()?.into_table())
+        Ok(self.resolve()?.table())
     }
 
-    /// The server's URL, instead of scheme, host and port, over which it wins; only an argument for one of those
-    /// changes its part of a URL from the environment. Without a port it is the scheme's own, 80 or 443. A path other
-    /// than `/` is used as it stands, otherwise the API's own path is added; a query is kept. User and password in the
-    /// URL (percent-encoded) are credentials; those given apart win over them.
-    ///
-    /// # Errors
-    ///
-    /// A text that is no `http` or `https` URL with a host, or that has a fragment.
-    pub fn url(mut self, url: &str) -> Result<Self> {
-        self.url.set(Source::argument("url"), WriteUrl::parse(url))?;
-        Ok(self)
+    pub(crate) fn resolve(&self) -> Result<Settings> {
+        if let Some(problem) = &self.unknown {
+            return Err(Error::configuration(problem));
+        }
+        let on_rejected = self.on_rejected.as_ref().map(|callback| callback.0.clone());
+        Settings::resolve(&self.provided, on_rejected)
+    }
+}
+
+/// The setters. Each says its default and what it accepts.
+impl Config {
+    /// URL of the server, `http` or `https`, instead of scheme, host and port. A setter of one of
+    /// those changes that part of a URL from the environment. Without a port in the URL, it is the
+    /// scheme's own, 80 or 443. A path other than `/` is used as it is; otherwise the path of the
+    /// API is added. A query is kept. User and password in the URL are percent-encoded; the
+    /// setter [`Config::credentials`] takes precedence over them. A URL has no fragment. Default:
+    /// none.
+    pub fn url(self, url: impl AsRef<str>) -> Self {
+        self.set("url", url.as_ref())
     }
 
-    /// `http` or `https`; anything else is an error when the client is made. Default: `https`, so that credentials are
-    /// not sent in the clear; `http` to a loopback host, so that a local server is found without configuration.
-    pub fn scheme(mut self, scheme: impl AsRef<str>) -> Self {
-        self.scheme.put(Source::argument("scheme"), parse::SCHEME.read(scheme.as_ref()));
-        self
+    /// `http` or `https`. Default: `https`, so that credentials are not sent in the clear; `http`
+    /// to a loopback host, so that a local server is found without configuration.
+    pub fn scheme(self, scheme: impl AsRef<str>) -> Self {
+        self.set("scheme", scheme.as_ref())
     }
 
-    /// The server's host name or IP address (IPv6 with or without brackets); anything else is an error when the client
-    /// is made. Default: `localhost`.
-    pub fn host(mut self, host: impl AsRef<str>) -> Self {
-        self.host.put(Source::argument("host"), parse::HOST.read(host.as_ref()));
-        self
+    /// Host name or IP address of the server, IPv6 with or without brackets. Default:
+    /// `localhost`.
+    pub fn host(self, host: impl AsRef<str>) -> Self {
+        self.set("host", host.as_ref())
     }
 
-    /// The server's port; 0 is an error when the client is made. Default: 8086, InfluxDB's own.
+    /// Port of the server, from 1. Default: 8086, InfluxDB's own.
     pub fn port(mut self, port: u16) -> Self {
-        self.port.put(Source::argument("port"), parse::PORT.check(port));
-        self
+        provide!(self.port = port)
     }
 
-    /// User name and password, sent as Basic authentication, which knows no colon in a user name: one is an error when
-    /// the client is made. An empty user name: none. Default: none.
-    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.user.put(Source::argument("user"), parse::user(user.into()));
-        self.password.put(Source::argument("password"), Ok(Secret::new(password)));
-        self
+    /// User name and password, sent as Basic authentication. The user name must not have a colon
+    /// in it. An empty user name means no credentials. Default: none.
+    pub fn credentials(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.set("user", user.as_ref()).set("password", password.as_ref())
     }
 
-    /// The write API to speak. Default: [`Api::V2`] when an org is set, [`Api::V3`] when a token without an org is,
-    /// else [`Api::V1`], which 1.x servers know and the original client spoke. v2 needs an org and a token.
+    /// Write API. Default: [`Api::V2`] if an org is set, [`Api::V3`] if a token without an org is,
+    /// else [`Api::V1`]. v2 needs an org and a token.
     pub fn api(mut self, api: Api) -> Self {
-        self.api.put(Source::argument("api"), Ok(api));
-        self
+        provide!(self.api = api)
     }
 
-    /// The API token; it wins over user and password. Characters that cannot stand in an HTTP header are an error when
-    /// the client is made. Empty: none. Default: none.
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token.put(Source::argument("token"), parse::token(Secret::new(token)));
-        self
+    /// API token, printable ASCII. It takes precedence over user and password. Empty: none.
+    /// Default: none.
+    pub fn token(self, token: impl AsRef<str>) -> Self {
+        self.set("token", token.as_ref())
     }
 
-    /// The organisation, by name or id; only v2 uses it. Empty: none. Default: none.
-    pub fn org(mut self, org: impl Into<String>) -> Self {
-        self.org.put(Source::argument("org"), Ok(org.into()));
-        self
+    /// Organization, by name or id. Only v2 uses it. Empty: none. Default: none.
+    pub fn org(self, org: impl AsRef<str>) -> Self {
+        self.set("org", org.as_ref())
     }
 
-    /// The retention policy to write into; only v1 uses it. Empty: none. Default: none, which is the database's own
-    /// default policy.
-    pub fn retention_policy(mut self, name: impl Into<String>) -> Self {
-        self.retention_policy.put(Source::argument("retention_policy"), Ok(name.into()));
-        self
+    /// Retention policy to write into. Only v1 uses it. Empty: none. Default: none, which is the
+    /// default policy of the database.
+    pub fn retention_policy(self, name: impl AsRef<str>) -> Self {
+        self.set("retention_policy", name.as_ref())
     }
 
-    /// The precision of timestamps on the wire. Default: [`Precision::Nanoseconds`]. Two points of one series with the
-    /// same timestamp become one, so anything coarser loses measurements that are close in time.
+    /// Precision of timestamps on the wire. A point with the series and the timestamp of another
+    /// overwrites it, so a coarse precision loses measurements that are close in time. Default:
+    /// [`Precision::Nanoseconds`].
     pub fn precision(mut self, precision: Precision) -> Self {
-        self.precision.put(Source::argument("precision"), Ok(precision));
-        self
+        provide!(self.precision = precision)
     }
 
-    /// Whether the client records anything at all. Default: true. While it is false, a missing org, token or CA file
-    /// is no error.
+    /// Whether anything is recorded. Default: true.
     pub fn enabled(mut self, enabled: bool) -> Self {
-        self.enabled.put(Source::argument("enabled"), Ok(enabled));
-        self
+        provide!(self.enabled = enabled)
     }
 
-    /// How long the first measurement of a batch may wait while there are fewer than the trigger size. Default: 60 s,
-    /// as in the original client. Zero, or more than 365 days, is an error when the client is made: to submit each
-    /// measurement at once, set the trigger size to 1.
+    /// How long the first measurement of a batch waits while there are fewer than the trigger
+    /// size. More than zero, at most 365 days. Default: 60 s.
     pub fn submission_interval(mut self, interval: Duration) -> Self {
-        self.submission_interval
-            .put(Source::argument("submission_interval"), parse::INTERVAL.check(interval));
-        self
+        provide!(self.submission_interval = interval)
     }
 
-    /// The most measurements in one batch, which is one request. Default: 10,000; a local server takes no more lines a
-    /// second in larger ones.
-    ///
-    /// # Errors
-    ///
-    /// Zero.
-    pub fn max_batch_size(mut self, measurements: usize) -> Result<Self> {
-        let source = Source::argument("max_batch_size");
-        self.max_batch_size.set(source, parse::SIZE.check(measurements))?;
-        Ok(self)
+    /// Maximum number of measurements in one batch, which is one request. At least 1. Default:
+    /// 10,000; a local server takes no more lines a second in larger batches.
+    pub fn max_batch_size(mut self, measurements: usize) -> Self {
+        provide!(self.max_batch_size = measurements)
     }
 
-    /// The most bytes of line protocol in one batch, before compression; a single longer line is a batch of its own.
-    /// Default: 4 MiB, well under the smallest limit of a server (10 MiB, InfluxDB 3).
-    ///
-    /// # Errors
-    ///
-    /// Zero.
-    pub fn max_batch_bytes(mut self, bytes: usize) -> Result<Self> {
-        let source = Source::argument("max_batch_bytes");
-        self.max_batch_bytes.set(source, parse::SIZE.check(bytes))?;
-        Ok(self)
+    /// Maximum size of one batch in bytes of line protocol, before compression. At least 1. A
+    /// longer line is a batch of its own. Default: 4 MiB, well below the smallest limit of a
+    /// server (10 MiB, InfluxDB 3).
+    pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
+        provide!(self.max_batch_bytes = bytes)
     }
 
-    /// The most measurements in the buffer; beyond it the overflow policy decides. Default: 25,000, as in the original
-    /// client.
-    ///
-    /// # Errors
-    ///
-    /// Zero.
-    pub fn max_buffer_size(mut self, measurements: usize) -> Result<Self> {
-        let source = Source::argument("max_buffer_size");
-        self.max_buffer_size.set(source, parse::SIZE.check(measurements))?;
-        Ok(self)
+    /// Capacity of the buffer in measurements. At least 1. When it is full, the overflow policy
+    /// applies. Default: 25,000.
+    pub fn max_buffer_size(mut self, measurements: usize) -> Self {
+        provide!(self.max_buffer_size = measurements)
     }
 
-    /// The most bytes of line protocol in the buffer; beyond it the overflow policy decides. Default: 64 MiB, several
-    /// times what 25,000 usual lines need: a bound for unusual ones.
-    ///
-    /// # Errors
-    ///
-    /// Zero.
-    pub fn max_buffer_bytes(mut self, bytes: usize) -> Result<Self> {
-        let source = Source::argument("max_buffer_bytes");
-        self.max_buffer_bytes.set(source, parse::SIZE.check(bytes))?;
-        Ok(self)
+    /// Capacity of the buffer in bytes of line protocol. At least 1. When it is full, the overflow
+    /// policy applies. Default: 64 MiB, several times what 25,000 usual lines need.
+    pub fn max_buffer_bytes(mut self, bytes: usize) -> Self {
+        provide!(self.max_buffer_bytes = bytes)
     }
 
-    /// How many measurements in the buffer trigger a submission. Default: 5,000, the batch that InfluxDB advises, with
-    /// four times as much room left in the buffer. More than the buffer's limit is lowered to it, with a warning.
-    ///
-    /// # Errors
-    ///
-    /// Zero.
-    pub fn trigger_size(mut self, measurements: usize) -> Result<Self> {
-        let source = Source::argument("trigger_size");
-        self.trigger_size.set(source, parse::SIZE.check(measurements))?;
-        Ok(self)
+    /// Number of waiting measurements that are sent at once. At least 1. More than the capacity of
+    /// the buffer is lowered to it, with a warning. Default: 5,000, the batch size that InfluxDB
+    /// recommends, with four times as much room left in the buffer.
+    pub fn trigger_size(mut self, measurements: usize) -> Self {
+        provide!(self.trigger_size = measurements)
     }
 
-    /// The most requests at a time, each on a thread and a connection of its own, which exist only while batches wait
-    /// for them. Default: 10, as in the original client.
-    ///
-    /// # Errors
-    ///
-    /// Zero, or more than 1,024.
-    pub fn max_clients(mut self, clients: usize) -> Result<Self> {
-        let source = Source::argument("max_clients");
-        self.max_clients.set(source, parse::CLIENTS.check(clients))?;
-        Ok(self)
+    /// Maximum number of concurrent requests, from 1 to 1,024. Each has a thread and a connection
+    /// of its own, which exist only while batches wait for them. Default: 10.
+    pub fn max_clients(mut self, clients: usize) -> Self {
+        provide!(self.max_clients = clients)
     }
 
-    /// The probability, from 0 to 1, that a batch is submitted rather than dropped. Default: 1, everything.
-    ///
-    /// # Errors
-    ///
-    /// A number outside 0..=1, or NaN.
-    pub fn sample_probability(mut self, probability: f64) -> Result<Self> {
-        let source = Source::argument("sample_probability");
-        self.sample_probability.set(source, parse::PROBABILITY.check(probability))?;
-        Ok(self)
+    /// Probability, from 0 to 1, that a batch is sent rather than dropped. Default: 1, everything.
+    pub fn sample_probability(mut self, probability: f64) -> Self {
+        provide!(self.sample_probability = probability)
     }
 
-    /// What gives way when the buffer is full. Default: [`Overflow::Newest`], as in the original client.
+    /// What happens when the buffer is full. Default: [`Overflow::Newest`].
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow.put(Source::argument("overflow"), Ok(overflow));
-        self
+        provide!(self.overflow = overflow)
     }
 
-    /// How long [`Overflow::Block`] may hold the caller up before the measurement is dropped after all. Default: 5 s,
-    /// long enough for a server's restart, short enough that no caller hangs. Zero does not wait; more than 365 days
-    /// is an error when the client is made.
+    /// How long [`Overflow::Block`] waits for room before the measurement is dropped. At most 365
+    /// days; zero does not wait. Default: 5 s, long enough for a server to restart.
     pub fn block_timeout(mut self, timeout: Duration) -> Self {
-        self.block_timeout.put(Source::argument("block_timeout"), parse::WAIT.check(timeout));
-        self
+        provide!(self.block_timeout = timeout)
     }
 
-    /// Whether bodies are compressed. Default: true, to about a seventh of the size; false to a loopback host, where it
-    /// would only cost time.
+    /// Whether request bodies are compressed. Default: true, to about a seventh of the size; false
+    /// to a loopback host, where it would only cost time.
     pub fn gzip(mut self, gzip: bool) -> Self {
-        self.gzip.put(Source::argument("gzip"), Ok(gzip));
-        self
+        provide!(self.gzip = gzip)
     }
 
-    /// How long one request may take, from connect to the last byte of the reply; of that, 5 s at most to connect.
-    /// Default: 10 s, a server's own usual limit for a write.
-    ///
-    /// # Errors
-    ///
-    /// Zero, or more than 365 days.
-    pub fn timeout(mut self, timeout: Duration) -> Result<Self> {
-        let source = Source::argument("timeout");
-        self.timeout.set(source, parse::TIMEOUT.check(timeout))?;
-        Ok(self)
+    /// Timeout of one request, from connect to the last byte of the response. Connecting may take
+    /// 5 s of it. More than zero, at most 365 days. Default: 10 s, a server's usual limit for a
+    /// write.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        provide!(self.timeout = timeout)
     }
 
-    /// How long flush and shutdown may take when they are not told, and the end of the process. Default: 5 s, within
-    /// the time that supervisors give a service to end. Zero does not wait; more than 365 days is an error when the
-    /// client is made.
+    /// Timeout of a flush or shutdown that is given none, and of dropping the last client. At most
+    /// 365 days; zero does not wait. Default: 5 s, less than supervisors give a service to end.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout.put(Source::argument("shutdown_timeout"), parse::WAIT.check(timeout));
-        self
+        provide!(self.shutdown_timeout = timeout)
     }
 
-    /// A PEM file of certificates to trust beside the platform's own roots. Default: none.
-    ///
-    /// # Errors
-    ///
-    /// A file that cannot be read, or that holds no PEM certificate.
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
-        let checked = parse::ca_file(&path).map(|()| path);
-        self.ca_file.set(Source::argument("ca_file"), checked)?;
-        Ok(self)
+    /// PEM file of certificates to trust beside the platform's roots, at most 16 MiB. It is read
+    /// when a client is made or reconfigured, unless the client is disabled. Default: none.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        provide!(self.ca_file = path.into())
     }
 
-    /// The directory of the spool, which is made if it is not there: what waits is on disk, and outlives the process.
-    /// Several processes may have the same one. Empty: none. It cannot be changed while the client lives. Default: none,
-    /// what waits is in memory only.
+    /// Directory of the spool, which keeps measurements on disk: what waits there survives the
+    /// process. It is created if it does not exist; several processes may share it. It cannot be
+    /// changed while the client lives. Empty: none. Default: none, memory only.
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.spool.put(Source::argument("spool"), Ok(directory.into()));
-        self
+        provide!(self.spool = directory.into())
     }
 
-    /// What the spool survives. It cannot be changed while the client lives. Default: [`SpoolSync::Process`].
+    /// What the spool survives. It cannot be changed while the client lives. Default:
+    /// [`SpoolSync::Process`].
     pub fn spool_sync(mut self, sync: SpoolSync) -> Self {
-        self.spool_sync.put(Source::argument("spool_sync"), Ok(sync));
-        self
+        provide!(self.spool_sync = sync)
     }
 
-    /// The most bytes in the spool's directory; with a spool this, and not the two limits of the buffer, bounds what
-    /// waits; beyond it the overflow policy decides. What other processes write counts as well, as of the last look, which
-    /// is a few seconds ago. Default: 1 GiB.
-    ///
-    /// # Errors
-    ///
-    /// Zero.
-    pub fn spool_max_bytes(mut self, bytes: usize) -> Result<Self> {
-        let source = Source::argument("spool_max_bytes");
-        self.spool_max_bytes.set(source, parse::SIZE.check(bytes))?;
-        Ok(self)
+    /// Capacity of the spool in bytes. At least 1. With a spool it replaces the capacity of the
+    /// buffer; when it is full, the overflow policy applies. The files of other processes count as
+    /// well, as of a few seconds ago. Default: 1 GiB.
+    pub fn spool_max_bytes(mut self, bytes: usize) -> Self {
+        provide!(self.spool_max_bytes = bytes)
     }
 
-    /// A tag for every measurement. The same name again replaces the value, in its place; that holds for `hostname`
-    /// and `environment` too, which come first. An empty name is an error when the client is made. Default: only those
-    /// two, where they apply.
+    /// Adds a tag to every measurement. The name must not be empty. A name that was added before
+    /// keeps its place and gets the new value, also `hostname` and `environment`, which come first.
+    /// Default: only those two, where they apply.
     pub fn base_tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        parse::put_tag(&mut self.base_tags, name.into(), value.into());
+        let source = Source::argument("base_tags");
+        self.provided.base_tags.edit(source, |tags| tags.put(name.into(), value.into()));
         self
     }
 
-    /// Several base tags, in their order; see [`Config::base_tag`].
+    /// Adds several base tags, in order; see [`Config::base_tag`].
     pub fn base_tags<I, N, V>(self, tags: I) -> Self
     where
         I: IntoIterator<Item = (N, V)>,
@@ -455,180 +374,19 @@ impl Config {
         tags.into_iter().fold(self, |config, (name, value)| config.base_tag(name, value))
     }
 
-    /// Whether this machine's host name is the base tag `hostname`. Default: true, so that equal measurements of two
-    /// machines stay apart.
+    /// Whether the name of this machine is the base tag `hostname`. Default: true, so that equal
+    /// measurements of two machines stay apart.
     pub fn tag_hostname(mut self, tag: bool) -> Self {
-        self.tag_hostname.put(Source::argument("tag_hostname"), Ok(tag));
-        self
+        provide!(self.tag_hostname = tag)
     }
 
-    /// Is called, on a sender thread, with each line that the server refused for good. Default: none; they are counted
-    /// and logged in any case.
-    pub fn on_rejected(mut self, hook: impl Fn(&Rejected<'_>) + Send + Sync + 'static) -> Self {
-        self.on_rejected = Some(Hook(Arc::new(hook)));
+    /// Calls `callback`, on a sender thread, with each line that the server rejected. Default:
+    /// none; such lines are counted and logged in any case.
+    pub fn on_rejected(mut self, callback: impl Fn(&Rejected<'_>) + Send + Sync + 'static) -> Self {
+        self.on_rejected = Some(Callback(Arc::new(callback) as OnRejected));
         self
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Error;
-
-    /// A configuration from these variables and no others.
-    pub(super) fn environment(variables: &[(&str, &str)]) -> Result<Config> {
-        Config::from_lookup(|asked| {
-            let variable = variables.iter().find(|(variable, _)| *variable == asked);
-            variable.map(|(_, value)| OsString::from(value))
-        })
-    }
-
-    #[test]
-    fn an_argument_wins_over_the_environment_and_that_over_the_default() {
-        let size = |config: &Config| config.resolve().unwrap().max_batch_size;
-        assert_eq!(size(&Config::new()), 10_000);
-        let config = environment(&[("INFLUXDB_MAX_BATCH_SIZE", "7")]).unwrap();
-        assert_eq!(size(&config), 7);
-        assert_eq!(size(&config.max_batch_size(8).unwrap()), 8);
-    }
-
-    #[test]
-    fn a_setter_refuses_what_cannot_be_used() {
-        let rows: [(Result<Config>, &str); 14] = [
-            (Config::new().url("db:8086"), r#"url: "db:8086" has no scheme: expected a URL like "#),
-            (
-                Config::new().max_batch_size(0),
-                "max_batch_size: 0 is not a size: expected a whole number from 1 ",
-            ),
-            (Config::new().max_batch_bytes(0), "max_batch_bytes: 0 is not a size: "),
-            (Config::new().max_buffer_size(0), "max_buffer_size: 0 is not a size: "),
-            (Config::new().max_buffer_bytes(0), "max_buffer_bytes: 0 is not a size: "),
-            (Config::new().max_buffer_bytes(usize::MAX), "max_buffer_bytes: "),
-            (Config::new().trigger_size(0), "trigger_size: 0 is not a size: "),
-            (Config::new().max_clients(0), "max_clients: 0 is not a number of clients: "),
-            (Config::new().max_clients(1025), "max_clients: 1025 is not a number of clients: "),
-            (
-                Config::new().sample_probability(1.5),
-                "sample_probability: 1.5 is not a probability: ",
-            ),
-            (
-                Config::new().sample_probability(f64::NAN),
-                "sample_probability: NaN is not a probability: ",
-            ),
-            (Config::new().timeout(Duration::ZERO), "timeout: 0ns is not a timeout: "),
-            (Config::new().timeout(Duration::MAX), "timeout: "),
-            (
-                Config::new().ca_file("/nowhere/ca.pem"),
-                r#"ca_file: "/nowhere/ca.pem" cannot be read ("#,
-            ),
-        ];
-        for (refused, told) in rows {
-            let error: Error = refused.expect_err(told);
-            assert!(error.is_configuration());
-            assert!(error.to_string().starts_with(told), "{error}");
-        }
-    }
-
-    #[test]
-    fn every_setter_reaches_its_setting() {
-        let settings = Config::new()
-            .url("http://db:1/")
-            .unwrap()
-            .credentials("u", "p")
-            .api(Api::V1)
-            .retention_policy("year")
-            .precision(Precision::Seconds)
-            .enabled(false)
-            .submission_interval(Duration::from_millis(1))
-            .max_batch_size(2)
-            .unwrap()
-            .max_batch_bytes(3)
-            .unwrap()
-            .max_buffer_size(4)
-            .unwrap()
-            .max_buffer_bytes(5)
-            .unwrap()
-            .trigger_size(1)
-            .unwrap()
-            .max_clients(6)
-            .unwrap()
-            .sample_probability(0.5)
-            .unwrap()
-            .overflow(Overflow::Block)
-            .block_timeout(Duration::from_millis(7))
-            .gzip(false)
-            .timeout(Duration::from_millis(8))
-            .unwrap()
-            .shutdown_timeout(Duration::from_millis(9))
-            .tag_hostname(false)
-            .base_tag("a", "b")
-            .resolve()
-            .unwrap();
-        assert_eq!(
-            settings.server,
-            Server {
-                url: "http://db:1/write".into(),
-                query: None,
-                api: Api::V1,
-                auth: Auth::Basic { user: "u".into(), password: Secret::new("p") },
-                org: None,
-                retention_policy: Some("year".into()),
-                gzip: false,
-                timeout: Duration::from_millis(8),
-                ca_file: None,
-            }
-        );
-        assert!(!settings.enabled);
-        assert_eq!(settings.precision, Precision::Seconds);
-        assert_eq!(settings.submission_interval, Duration::from_millis(1));
-        assert_eq!((settings.max_batch_size, settings.max_batch_bytes), (2, 3));
-        assert_eq!((settings.max_buffer_size, settings.max_buffer_bytes), (4, 5));
-        assert_eq!((settings.trigger_size, settings.max_clients), (1, 6));
-        assert_eq!(settings.sample_probability, 0.5);
-        assert_eq!(settings.overflow, Overflow::Block);
-        assert_eq!(settings.block_timeout, Duration::from_millis(7));
-        assert_eq!(settings.shutdown_timeout, Duration::from_millis(9));
-        assert_eq!(settings.base_tags, [("a".to_owned(), "b".to_owned())]);
-        assert!(settings.warnings.is_empty());
-    }
-
-    #[test]
-    fn a_ca_file_is_checked_again_when_a_client_is_made() {
-        let path =
-            std::env::temp_dir().join(format!("sprockets-influxdb-{}.pem", std::process::id()));
-        let pem = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
-        std::fs::write(&path, pem).unwrap();
-        let config = Config::new().ca_file(&path).unwrap();
-        let variable = environment(&[("INFLUXDB_CA_FILE", path.to_str().unwrap())]).unwrap();
-        for config in [&config, &variable] {
-            assert_eq!(config.resolve().unwrap().server.ca_file.as_ref(), Some(&path));
-        }
-        std::fs::remove_file(&path).unwrap();
-        assert!(config.resolve().unwrap_err().to_string().starts_with("ca_file: "));
-        assert!(variable.resolve().unwrap_err().to_string().starts_with("INFLUXDB_CA_FILE: "));
-        assert!(variable.enabled(false).resolve().is_ok());
-    }
-
-    #[test]
-    fn no_secret_is_ever_shown() {
-        let config = Config::new()
-            .url("http://me:hunter2@db/?p=hunter2")
-            .unwrap()
-            .credentials("you", "hunter2")
-            .token("hunter2");
-        let settings = config.resolve().unwrap();
-        let shown = format!(
-            "{config:?} {config:#?} {settings:?} {:?} {:?} {:?}",
-            settings.server,
-            settings.table(),
-            settings.warnings,
-        );
-        assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(shown.contains("***"));
-
-        let url = "http://me:hunter2@db";
-        let misplaced = Config::new().scheme(url).host(url).credentials("me:hunter2", "");
-        let shown = format!("{misplaced:?} {:?}", misplaced.resolve().unwrap_err());
-        assert!(!shown.contains("hunter2"), "{shown}");
-    }
-}
+mod tests;

@@ -1,411 +1,448 @@
-//! The rows of the table of settings.
+//! The one table of all settings. The environment, the setters, [`Config::settings`] and the
+//! documentation follow from it. To add a setting, add an entry here and a setter to [`Config`].
+//!
+//! [`Config`]: super::Config
+//! [`Config::settings`]: super::Config::settings
 
-use std::fmt;
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::server::{Address, Auth};
-use super::resolve::Settings;
-use super::url::{self, WriteUrl};
-use super::parse::{self, Source};
-use super::{Config, Secret, enums};
+use super::enums::{self, Api, Overflow, Precision, SpoolSync};
+use super::parse::{self, Checked, Parser};
+use super::provided::Provided;
+use super::secret::Secret;
+use super::tags::{Tags, TagsParser};
+use super::types::{DefaultValue, Description, InForce, Setting, Source};
+use super::url::{self, Scheme, WriteUrl};
+use super::value::{SettingValue, ToSettingValue};
 use crate::error::Result;
 
-/// One setting.
-pub(super) struct Row {
-    /// The setter's argument.
-    pub(super) name: &'static str,
-    /// The environment variable, where it has one.
-    pub(super) variable: Option<&'static str>,
-    /// One line, with the unit.
-    pub(super) about: &'static str,
-    /// In words; empty for none.
-    pub(super) default: &'static str,
-    /// Takes the variable's text, or the argument's.
-    pub(super) read: fn(&mut Config, Source, &str) -> Result<()>,
-    /// The value in force, never a secret, and where it came from.
-    pub(super) show: fn(&InForce<'_>) -> (String, Source),
+/// One setting of the table.
+struct Entry {
+    description: Description,
+    /// Stores the text of a variable or an argument.
+    provide: fn(&mut ProvidedValues, Source, Checked<&str>),
+    /// The value in force. It never shows a secret.
+    show: fn(&Values) -> (SettingValue, Source),
 }
 
-/// All that there is to show.
-pub(super) struct InForce<'a> {
-    pub(super) config: &'a Config,
-    pub(super) settings: &'a Settings,
-    pub(super) address: &'a Address,
+/// Declares the settings. An entry has the form
+///
+/// ```text
+/// name: Type {
+///     about: "What it is for, in one line of Markdown.",
+///     topic: TOPIC,
+///     variable: "VARIABLE",         optional
+///     unit: "ms",                   optional
+///     since: "3.0.0",               the first release that has it
+///     parser: PARSER,               a `Parser<Type>`
+///     default: value,               optional: without one, the value in force is an `Option`
+///     default_text: "…",            a default that follows from other settings
+/// }
+/// ```
+macro_rules! settings {
+    ($($name:ident: $type:ty {
+        about: $about:literal,
+        topic: $topic:ident,
+        $(variable: $variable:literal,)?
+        $(unit: $unit:literal,)?
+        since: $since:literal,
+        parser: $parser:expr,
+        $(default: $default:expr,)?
+        $(default_text: $text:literal,)?
+    })+) => {
+        /// What a user provided, by setting.
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct ProvidedValues {
+            $(pub(super) $name: Provided<$type>,)+
+        }
+
+        /// What a client runs on, by setting.
+        #[derive(Clone)]
+        pub(crate) struct Values {
+            $(pub(crate) $name: InForce<in_force!(type $type $(, $default)?)>,)+
+        }
+
+        impl ProvidedValues {
+            /// Every value that was provided, and defaults for the others.
+            ///
+            /// # Errors
+            ///
+            /// A value that cannot be used. The error names the variable or the argument.
+            pub(super) fn or_defaults(&self) -> Result<Values> {
+                Ok(Values {
+                    $($name: in_force!(value self.$name.checked(&$parser)? $(, $default)?),)+
+                })
+            }
+        }
+
+        static ENTRIES: &[Entry] = &[$(Entry {
+            description: Description {
+                name: stringify!($name),
+                variable: optional!($($variable)?),
+                about: $about,
+                topic: $topic,
+                unit: optional!($($unit)?),
+                since: $since,
+                default: default!([$($text)?] $type $(, $default)?),
+            },
+            provide: |values, source, text| {
+                values.$name.set(source, text.and_then(|text| $parser.read(text)));
+            },
+            show: |values| (values.$name.value.to_setting_value(), values.$name.source),
+        },)+];
+    };
 }
 
-impl InForce<'_> {
-    fn url(&self) -> String {
-        let server = &self.settings.server;
-        match &server.query {
-            Some(query) => format!("{}?{}", server.url, url::masked_query(query)),
-            None => server.url.clone(),
+macro_rules! in_force {
+    (type $type:ty) => { Option<$type> };
+    (type $type:ty, $default:expr) => { $type };
+    (value $value:expr) => { $value };
+    (value $value:expr, $default:expr) => { $value.or($default) };
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:literal) => {
+        Some($value)
+    };
+}
+
+macro_rules! default {
+    ([] $type:ty, $default:expr) => {
+        DefaultValue::Value(|| {
+            let default: $type = $default;
+            default.to_setting_value()
+        })
+    };
+    ([$text:literal] $type:ty $(, $default:expr)?) => {
+        DefaultValue::Text($text)
+    };
+    ([] $type:ty) => {
+        DefaultValue::Text("")
+    };
+}
+
+const SERVER: &str = "Server";
+const CREDENTIALS: &str = "Credentials";
+const RECORDING: &str = "Recording";
+const BATCHES: &str = "Batches";
+const BUFFER: &str = "Buffer";
+const SPOOL: &str = "Spool";
+const REQUESTS: &str = "Requests";
+const TAGS: &str = "Tags";
+
+settings! {
+    url: WriteUrl {
+        about: "URL of the server, instead of scheme, host and port. A path in it is used as it \
+                is.",
+        topic: SERVER,
+        variable: "INFLUXDB_URL",
+        since: "3.0.0",
+        parser: WriteUrl::parse,
+    }
+    scheme: Scheme {
+        about: "`http` or `https`.",
+        topic: SERVER,
+        variable: "INFLUXDB_SCHEME",
+        since: "2.2.1",
+        parser: url::SCHEME,
+        default_text: "https; http to a loopback host",
+    }
+    host: String {
+        about: "Host name or IP address of the server.",
+        topic: SERVER,
+        variable: "INFLUXDB_HOST",
+        since: "2.2.1",
+        parser: url::HOST,
+        default: "localhost".to_owned(),
+    }
+    port: u16 {
+        about: "Port of the server.",
+        topic: SERVER,
+        variable: "INFLUXDB_PORT",
+        since: "2.2.1",
+        parser: parse::PORT,
+        default: 8086,
+    }
+    api: Api {
+        about: "Write API: `v1` (`/write`), `v2` (`/api/v2/write`) or `v3` \
+                (`/api/v3/write_lp`).",
+        topic: SERVER,
+        variable: "INFLUXDB_API",
+        since: "3.0.0",
+        parser: enums::API,
+        default_text: "v2 when an org is set; v3 when only a token is; else v1",
+    }
+    retention_policy: String {
+        about: "Retention policy, for v1. Unset: the default policy of the database.",
+        topic: SERVER,
+        variable: "INFLUXDB_RETENTION_POLICY",
+        since: "3.0.0",
+        parser: parse::text,
+    }
+    ca_file: PathBuf {
+        about: "PEM file of certificates to trust beside the platform's.",
+        topic: SERVER,
+        variable: "INFLUXDB_CA_FILE",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    user: String {
+        about: "User name. It may be part of the URL instead.",
+        topic: CREDENTIALS,
+        variable: "INFLUXDB_USER",
+        since: "2.2.1",
+        parser: parse::user,
+    }
+    password: Secret {
+        about: "Password. It may be part of the URL instead.",
+        topic: CREDENTIALS,
+        variable: "INFLUXDB_PASSWORD",
+        since: "2.2.1",
+        parser: parse::password,
+    }
+    token: Secret {
+        about: "Token, for v2 and v3. It takes precedence over user and password.",
+        topic: CREDENTIALS,
+        variable: "INFLUXDB_TOKEN",
+        since: "3.0.0",
+        parser: parse::token,
+    }
+    org: String {
+        about: "Organization, for v2. The database of a measurement is the bucket there.",
+        topic: CREDENTIALS,
+        variable: "INFLUXDB_ORG",
+        since: "3.0.0",
+        parser: parse::text,
+    }
+    enabled: bool {
+        about: "Whether anything is recorded. `false`: measurements are dropped (`disabled`).",
+        topic: RECORDING,
+        variable: "INFLUXDB_ENABLED",
+        since: "2.2.1",
+        parser: parse::BOOLEAN,
+        default: true,
+    }
+    precision: Precision {
+        about: "Precision of timestamps on the wire: `ns`, `us`, `ms` or `s`. A coarse one \
+                loses points.",
+        topic: RECORDING,
+        variable: "INFLUXDB_PRECISION",
+        since: "3.0.0",
+        parser: enums::PRECISION,
+        default: Precision::default(),
+    }
+    sample_probability: f64 {
+        about: "Probability, from 0 to 1, that a batch is sent rather than dropped.",
+        topic: RECORDING,
+        variable: "INFLUXDB_SAMPLE_PROBABILITY",
+        since: "2.2.1",
+        parser: parse::PROBABILITY,
+        default: 1.0,
+    }
+    submission_interval: Duration {
+        about: "How long the first measurement of a batch waits, unless the trigger size is \
+                reached.",
+        topic: BATCHES,
+        variable: "INFLUXDB_INTERVAL",
+        unit: "ms",
+        since: "2.2.1",
+        parser: parse::INTERVAL,
+        default: Duration::from_secs(60),
+    }
+    trigger_size: usize {
+        about: "Number of waiting measurements that are sent at once.",
+        topic: BATCHES,
+        variable: "INFLUXDB_TRIGGER_SIZE",
+        unit: "measurements",
+        since: "2.2.1",
+        parser: parse::SIZE,
+        default: 5_000,
+    }
+    max_batch_size: usize {
+        about: "Maximum batch size. A batch is one request.",
+        topic: BATCHES,
+        variable: "INFLUXDB_MAX_BATCH_SIZE",
+        unit: "measurements",
+        since: "2.2.1",
+        parser: parse::SIZE,
+        default: 10_000,
+    }
+    max_batch_bytes: usize {
+        about: "Maximum batch size before compression (4 MiB). Reaching it also triggers a write.",
+        topic: BATCHES,
+        variable: "INFLUXDB_MAX_BATCH_BYTES",
+        unit: "bytes",
+        since: "3.0.0",
+        parser: parse::SIZE,
+        default: 4 << 20,
+    }
+    max_buffer_size: usize {
+        about: "Buffer capacity. When it is full, `INFLUXDB_OVERFLOW` applies.",
+        topic: BUFFER,
+        variable: "INFLUXDB_MAX_BUFFER_SIZE",
+        unit: "measurements",
+        since: "2.2.1",
+        parser: parse::SIZE,
+        default: 25_000,
+    }
+    max_buffer_bytes: usize {
+        about: "Buffer capacity in bytes of line protocol (64 MiB), beside \
+                `INFLUXDB_MAX_BUFFER_SIZE`.",
+        topic: BUFFER,
+        variable: "INFLUXDB_MAX_BUFFER_BYTES",
+        unit: "bytes",
+        since: "3.0.0",
+        parser: parse::SIZE,
+        default: 64 << 20,
+    }
+    overflow: Overflow {
+        about: "What happens when the buffer is full: the `newest` or the `oldest` is dropped, or \
+                adding waits (`block`).",
+        topic: BUFFER,
+        variable: "INFLUXDB_OVERFLOW",
+        since: "3.0.0",
+        parser: enums::OVERFLOW,
+        default: Overflow::default(),
+    }
+    block_timeout: Duration {
+        about: "How long `block` waits for room. Then the measurement is dropped.",
+        topic: BUFFER,
+        variable: "INFLUXDB_BLOCK_TIMEOUT",
+        unit: "ms",
+        since: "3.0.0",
+        parser: parse::WAIT,
+        default: Duration::from_secs(5),
+    }
+    spool: PathBuf {
+        about: "Directory of the spool, which keeps measurements on disk. Unset: memory only.",
+        topic: SPOOL,
+        variable: "INFLUXDB_SPOOL",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    spool_sync: SpoolSync {
+        about: "What the spool survives: the end of the `process`, or a loss of power \
+                (`interval`, `always`).",
+        topic: SPOOL,
+        variable: "INFLUXDB_SPOOL_SYNC",
+        since: "3.0.0",
+        parser: enums::SPOOL_SYNC,
+        default: SpoolSync::default(),
+    }
+    spool_max_bytes: usize {
+        about: "Capacity of the spool (1 GiB). With a spool it replaces the capacity of the \
+                buffer.",
+        topic: SPOOL,
+        variable: "INFLUXDB_SPOOL_MAX_BYTES",
+        unit: "bytes",
+        since: "3.0.0",
+        parser: parse::SIZE,
+        default: 1 << 30,
+    }
+    max_clients: usize {
+        about: "Maximum number of concurrent requests.",
+        topic: REQUESTS,
+        unit: "requests",
+        since: "2.2.1",
+        parser: parse::CLIENTS,
+        default: 10,
+    }
+    gzip: bool {
+        about: "Whether request bodies are compressed.",
+        topic: REQUESTS,
+        variable: "INFLUXDB_GZIP",
+        since: "3.0.0",
+        parser: parse::BOOLEAN,
+        default_text: "true; false to a loopback host",
+    }
+    timeout: Duration {
+        about: "Timeout of one request, from connect to the last byte of the response.",
+        topic: REQUESTS,
+        variable: "INFLUXDB_TIMEOUT",
+        unit: "ms",
+        since: "3.0.0",
+        parser: parse::TIMEOUT,
+        default: Duration::from_secs(10),
+    }
+    shutdown_timeout: Duration {
+        about: "Timeout of a flush or shutdown without a timeout of its own, and of the end of \
+                the process.",
+        topic: REQUESTS,
+        variable: "INFLUXDB_SHUTDOWN_TIMEOUT",
+        unit: "ms",
+        since: "3.0.0",
+        parser: parse::WAIT,
+        default: Duration::from_secs(5),
+    }
+    tag_hostname: bool {
+        about: "Whether every measurement gets the tag `hostname`.",
+        topic: TAGS,
+        variable: "INFLUXDB_TAG_HOSTNAME",
+        since: "2.2.1",
+        parser: parse::BOOLEAN,
+        default: true,
+    }
+    environment: String {
+        about: "Value of the tag `environment` of every measurement. Unset: no such tag.",
+        topic: TAGS,
+        variable: "ENVIRONMENT",
+        since: "2.2.1",
+        parser: parse::text,
+    }
+    base_tags: Tags {
+        about: "Tags of every measurement.",
+        topic: TAGS,
+        since: "2.2.1",
+        parser: TagsParser,
+        default: Tags::default(),
+        default_text: "hostname and environment, where they apply",
+    }
+}
+
+impl ProvidedValues {
+    /// Takes every variable that is set and not empty.
+    pub(super) fn read_variables(&mut self, lookup: impl Fn(&str) -> Option<OsString>) {
+        for entry in ENTRIES {
+            let Some(variable) = entry.description.variable else { continue };
+            let Some(value) = lookup(variable).filter(|value| !value.is_empty()) else { continue };
+            let text = value.to_str().ok_or_else(|| {
+                "the value (not shown) is not UTF-8: expected text in UTF-8".to_owned()
+            });
+            (entry.provide)(self, Source::environment(variable), text);
         }
     }
 
-    fn url_source(&self) -> Source {
-        let address = self.address;
-        nearest([self.config.url.from(), address.host.1, address.port.1, address.scheme.1])
-    }
-
-    fn port(&self) -> u16 {
-        let scheme = self.address.scheme.0;
-        self.address.port.0.unwrap_or_else(|| scheme.port())
-    }
-
-    fn user(&self) -> Option<&String> {
-        match &self.settings.server.auth {
-            Auth::Basic { user, .. } => Some(user),
-            Auth::None | Auth::Token(_) => None,
-        }
-    }
-
-    fn password(&self) -> Option<&Secret> {
-        match &self.settings.server.auth {
-            Auth::Basic { password, .. } => Some(password),
-            Auth::None | Auth::Token(_) => None,
-        }
-    }
-
-    fn token(&self) -> Option<&Secret> {
-        match &self.settings.server.auth {
-            Auth::Token(token) => Some(token),
-            Auth::None | Auth::Basic { .. } => None,
-        }
-    }
-
-    fn base_tags_source(&self) -> Source {
-        if self.config.base_tags.is_empty() {
-            nearest([self.config.tag_hostname.from(), self.config.environment.from()])
-        } else {
-            Source::argument("base_tags")
-        }
+    /// Takes the text of an argument.
+    ///
+    /// # Errors
+    ///
+    /// A name that no setting has. A value that cannot be used is reported later.
+    pub(super) fn set(&mut self, name: &str, text: &str) -> Checked<()> {
+        let Some(entry) = ENTRIES.iter().find(|entry| entry.description.name == name) else {
+            let names: Vec<&str> = ENTRIES.iter().map(|entry| entry.description.name).collect();
+            let names = names.join(", ");
+            return Err(format!("{name:?} is not a setting: expected one of {names}"));
+        };
+        (entry.provide)(self, Source::argument(entry.description.name), Ok(text));
+        Ok(())
     }
 }
 
-/// The source that wins; the first of equals.
-fn nearest<const N: usize>(sources: [Source; N]) -> Source {
-    let nearer = |one: Source, other: Source| if other.origin > one.origin { other } else { one };
-    sources.into_iter().reduce(nearer).unwrap_or(Source::DEFAULT)
-}
-
-fn shown(value: Option<impl fmt::Display>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
-}
-
-fn milliseconds(duration: Duration) -> String {
-    if duration.subsec_nanos() % 1_000_000 == 0 {
-        duration.as_millis().to_string()
-    } else {
-        (duration.as_secs_f64() * 1e3).to_string()
+impl Values {
+    /// Every setting with its value in force, secrets masked.
+    pub(super) fn table(&self) -> Vec<Setting> {
+        let settings = ENTRIES.iter().map(|entry| {
+            let (value, source) = (entry.show)(self);
+            Setting::new(&entry.description, value, source)
+        });
+        settings.collect()
     }
 }
-
-fn tags(tags: &[(String, String)]) -> String {
-    let pairs = tags.iter().map(|(name, value)| format!("{name}={value}"));
-    pairs.collect::<Vec<_>>().join(",")
-}
-
-pub(super) static ROWS: &[Row] = &[
-    Row {
-        name: "url",
-        variable: Some("INFLUXDB_URL"),
-        about: "the whole URL, instead of scheme, host and port",
-        default: "",
-        read: |config, source, text| config.url.set(source, WriteUrl::parse(text)),
-        show: |now| (now.url(), now.url_source()),
-    },
-    Row {
-        name: "scheme",
-        variable: Some("INFLUXDB_SCHEME"),
-        about: "`http` or `https`",
-        default: "https; http to a loopback host",
-        read: |config, source, text| config.scheme.set(source, parse::SCHEME.read(text)),
-        show: |now| (now.address.scheme.0.to_string(), now.address.scheme.1),
-    },
-    Row {
-        name: "host",
-        variable: Some("INFLUXDB_HOST"),
-        about: "the server's host name or IP address",
-        default: "localhost",
-        read: |config, source, text| config.host.set(source, parse::HOST.read(text)),
-        show: |now| (now.address.host.0.clone(), now.address.host.1),
-    },
-    Row {
-        name: "port",
-        variable: Some("INFLUXDB_PORT"),
-        about: "the server's port",
-        default: "8086",
-        read: |config, source, text| config.port.set(source, parse::PORT.read(text)),
-        show: |now| (now.port().to_string(), now.address.port.1),
-    },
-    Row {
-        name: "user",
-        variable: Some("INFLUXDB_USER"),
-        about: "user name",
-        default: "",
-        read: |config, source, text| config.user.set(source, parse::user(text.into())),
-        show: |now| (shown(now.user()), now.address.user.1),
-    },
-    Row {
-        name: "password",
-        variable: Some("INFLUXDB_PASSWORD"),
-        about: "password",
-        default: "",
-        read: |config, source, text| config.password.set(source, Ok(Secret::new(text))),
-        show: |now| (shown(now.password()), now.address.password.1),
-    },
-    Row {
-        name: "enabled",
-        variable: Some("INFLUXDB_ENABLED"),
-        about: "whether anything is recorded at all",
-        default: "true",
-        read: |config, source, text| config.enabled.set(source, parse::BOOLEAN.read(text)),
-        show: |now| (now.settings.enabled.to_string(), now.config.enabled.from()),
-    },
-    Row {
-        name: "submission_interval",
-        variable: Some("INFLUXDB_INTERVAL"),
-        about: "milliseconds to wait before submitting when there are fewer than the trigger size",
-        default: "60000",
-        read: |config, source, text| {
-            config.submission_interval.set(source, parse::INTERVAL.read(text))
-        },
-        show: |now| {
-            (milliseconds(now.settings.submission_interval), now.config.submission_interval.from())
-        },
-    },
-    Row {
-        name: "max_batch_size",
-        variable: Some("INFLUXDB_MAX_BATCH_SIZE"),
-        about: "most measurements in one batch",
-        default: "10000",
-        read: |config, source, text| config.max_batch_size.set(source, parse::SIZE.read(text)),
-        show: |now| (now.settings.max_batch_size.to_string(), now.config.max_batch_size.from()),
-    },
-    Row {
-        name: "max_batch_bytes",
-        variable: Some("INFLUXDB_MAX_BATCH_BYTES"),
-        about: "most bytes of lines in one batch, before compression",
-        default: "4194304",
-        read: |config, source, text| config.max_batch_bytes.set(source, parse::SIZE.read(text)),
-        show: |now| (now.settings.max_batch_bytes.to_string(), now.config.max_batch_bytes.from()),
-    },
-    Row {
-        name: "max_buffer_size",
-        variable: Some("INFLUXDB_MAX_BUFFER_SIZE"),
-        about: "measurements in the buffer before the overflow policy decides",
-        default: "25000",
-        read: |config, source, text| config.max_buffer_size.set(source, parse::SIZE.read(text)),
-        show: |now| (now.settings.max_buffer_size.to_string(), now.config.max_buffer_size.from()),
-    },
-    Row {
-        name: "max_buffer_bytes",
-        variable: Some("INFLUXDB_MAX_BUFFER_BYTES"),
-        about: "bytes of lines in the buffer before the overflow policy decides",
-        default: "67108864",
-        read: |config, source, text| config.max_buffer_bytes.set(source, parse::SIZE.read(text)),
-        show: |now| (now.settings.max_buffer_bytes.to_string(), now.config.max_buffer_bytes.from()),
-    },
-    Row {
-        name: "trigger_size",
-        variable: Some("INFLUXDB_TRIGGER_SIZE"),
-        about: "measurements in the buffer that trigger a submission",
-        default: "5000",
-        read: |config, source, text| config.trigger_size.set(source, parse::SIZE.read(text)),
-        show: |now| (now.settings.trigger_size.to_string(), now.config.trigger_size.from()),
-    },
-    Row {
-        name: "overflow",
-        variable: Some("INFLUXDB_OVERFLOW"),
-        about: "what a full buffer does: `newest` or `oldest` is dropped, or `block`",
-        default: "newest",
-        read: |config, source, text| config.overflow.set(source, enums::OVERFLOW.read(text)),
-        show: |now| (now.settings.overflow.to_string(), now.config.overflow.from()),
-    },
-    Row {
-        name: "block_timeout",
-        variable: Some("INFLUXDB_BLOCK_TIMEOUT"),
-        about: "milliseconds that `block` may hold the caller up",
-        default: "5000",
-        read: |config, source, text| config.block_timeout.set(source, parse::WAIT.read(text)),
-        show: |now| (milliseconds(now.settings.block_timeout), now.config.block_timeout.from()),
-    },
-    Row {
-        name: "sample_probability",
-        variable: Some("INFLUXDB_SAMPLE_PROBABILITY"),
-        about: "0..1: the probability that a batch is submitted rather than dropped",
-        default: "1.0",
-        read: |config, source, text| {
-            config.sample_probability.set(source, parse::PROBABILITY.read(text))
-        },
-        show: |now| {
-            (format!("{:?}", now.settings.sample_probability), now.config.sample_probability.from())
-        },
-    },
-    Row {
-        name: "max_clients",
-        variable: None,
-        about: "most requests at a time",
-        default: "10",
-        read: |config, source, text| config.max_clients.set(source, parse::CLIENTS.read(text)),
-        show: |now| (now.settings.max_clients.to_string(), now.config.max_clients.from()),
-    },
-    Row {
-        name: "api",
-        variable: Some("INFLUXDB_API"),
-        about: "the write API: `v1`, `v2` or `v3`",
-        default: "v2 when an org is set; v3 when only a token is; else v1",
-        read: |config, source, text| config.api.set(source, enums::API.read(text)),
-        show: |now| (now.settings.server.api.to_string(), now.config.api.from()),
-    },
-    Row {
-        name: "token",
-        variable: Some("INFLUXDB_TOKEN"),
-        about: "token, for v2 and v3",
-        default: "",
-        read: |config, source, text| config.token.set(source, parse::token(Secret::new(text))),
-        show: |now| (shown(now.token()), now.config.token.from()),
-    },
-    Row {
-        name: "org",
-        variable: Some("INFLUXDB_ORG"),
-        about: "organisation, for v2",
-        default: "",
-        read: |config, source, text| config.org.set(source, Ok(text.into())),
-        show: |now| (shown(now.settings.server.org.as_ref()), now.config.org.from()),
-    },
-    Row {
-        name: "retention_policy",
-        variable: Some("INFLUXDB_RETENTION_POLICY"),
-        about: "retention policy, for v1",
-        default: "",
-        read: |config, source, text| config.retention_policy.set(source, Ok(text.into())),
-        show: |now| {
-            (
-                shown(now.settings.server.retention_policy.as_ref()),
-                now.config.retention_policy.from(),
-            )
-        },
-    },
-    Row {
-        name: "precision",
-        variable: Some("INFLUXDB_PRECISION"),
-        about: "precision of timestamps on the wire: `ns`, `us`, `ms` or `s`",
-        default: "ns",
-        read: |config, source, text| config.precision.set(source, enums::PRECISION.read(text)),
-        show: |now| (now.settings.precision.to_string(), now.config.precision.from()),
-    },
-    Row {
-        name: "gzip",
-        variable: Some("INFLUXDB_GZIP"),
-        about: "whether bodies are compressed",
-        default: "true; false to a loopback host",
-        read: |config, source, text| config.gzip.set(source, parse::BOOLEAN.read(text)),
-        show: |now| (now.settings.server.gzip.to_string(), now.config.gzip.from()),
-    },
-    Row {
-        name: "timeout",
-        variable: Some("INFLUXDB_TIMEOUT"),
-        about: "milliseconds for one request, from connect to the last byte of the reply",
-        default: "10000",
-        read: |config, source, text| config.timeout.set(source, parse::TIMEOUT.read(text)),
-        show: |now| (milliseconds(now.settings.server.timeout), now.config.timeout.from()),
-    },
-    Row {
-        name: "shutdown_timeout",
-        variable: Some("INFLUXDB_SHUTDOWN_TIMEOUT"),
-        about: "milliseconds for flush and shutdown when they are not told, and at exit",
-        default: "5000",
-        read: |config, source, text| config.shutdown_timeout.set(source, parse::WAIT.read(text)),
-        show: |now| {
-            (milliseconds(now.settings.shutdown_timeout), now.config.shutdown_timeout.from())
-        },
-    },
-    Row {
-        name: "ca_file",
-        variable: Some("INFLUXDB_CA_FILE"),
-        about: "PEM file of certificates to trust beside the platform's",
-        default: "",
-        read: |config, source, text| config.ca_file.set(source, Ok(text.into())),
-        show: |now| {
-            (
-                shown(now.settings.server.ca_file.as_deref().map(Path::display)),
-                now.config.ca_file.from(),
-            )
-        },
-    },
-    Row {
-        name: "spool",
-        variable: Some("INFLUXDB_SPOOL"),
-        about: "directory of the spool, which outlives the process; unset: memory only",
-        default: "",
-        read: |config, source, text| config.spool.set(source, Ok(text.into())),
-        show: |now| {
-            let spool = now.settings.spool.as_ref();
-            (shown(spool.map(|spool| spool.directory.display())), now.config.spool.from())
-        },
-    },
-    Row {
-        name: "spool_sync",
-        variable: Some("INFLUXDB_SPOOL_SYNC"),
-        about: "what the spool survives: the end of the `process`, or a loss of power (`interval`, `always`)",
-        default: "process",
-        read: |config, source, text| config.spool_sync.set(source, enums::SPOOL_SYNC.read(text)),
-        show: |now| {
-            let sync = now.settings.spool.as_ref().map(|spool| spool.sync);
-            let sync = sync.or(now.config.spool_sync.value().ok().flatten().copied());
-            (sync.unwrap_or_default().to_string(), now.config.spool_sync.from())
-        },
-    },
-    Row {
-        name: "spool_max_bytes",
-        variable: Some("INFLUXDB_SPOOL_MAX_BYTES"),
-        about: "bytes in the spool's directory before the overflow policy decides, instead of the buffer's limits",
-        default: "1073741824",
-        read: |config, source, text| config.spool_max_bytes.set(source, parse::SIZE.read(text)),
-        show: |now| (now.settings.spool_max_bytes.to_string(), now.config.spool_max_bytes.from()),
-    },
-    Row {
-        name: "tag_hostname",
-        variable: Some("INFLUXDB_TAG_HOSTNAME"),
-        about: "whether to add the tag `hostname`",
-        default: "true",
-        read: |config, source, text| config.tag_hostname.set(source, parse::BOOLEAN.read(text)),
-        show: |now| {
-            (
-                now.config.tag_hostname.valid().unwrap_or(&true).to_string(),
-                now.config.tag_hostname.from(),
-            )
-        },
-    },
-    Row {
-        name: "environment",
-        variable: Some("ENVIRONMENT"),
-        about: "the tag `environment`; unset: none",
-        default: "",
-        read: |config, source, text| config.environment.set(source, Ok(text.into())),
-        show: |now| (shown(now.config.environment.valid()), now.config.environment.from()),
-    },
-    Row {
-        name: "base_tags",
-        variable: None,
-        about: "the tags of every measurement",
-        default: "hostname and environment, where they apply",
-        read: |_, source, _| {
-            Err(source.error("a text cannot be read as tags: expected names with values"))
-        },
-        show: |now| (tags(&now.settings.base_tags), now.base_tags_source()),
-    },
-];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_shown_in_milliseconds() {
-        assert_eq!(milliseconds(Duration::from_secs(60)), "60000");
-        assert_eq!(milliseconds(Duration::from_micros(1500)), "1.5");
-    }
-}
+mod tests;

@@ -1,23 +1,24 @@
-//! A setting as it is shown to people: what it is, its value in force, and where that came from.
+//! A setting as it is shown: what it is, its value in force, and where that value came from.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::schema::Row;
-use super::parse::Source;
+use super::value::SettingValue;
+use crate::error::Error;
 
-/// One setting: what it is, its value in force, and where that came from.
+/// One setting: what it is, its value in force, and where that value came from.
 #[derive(Clone)]
 pub struct Setting {
-    pub(super) row: &'static Row,
-    pub(super) value: String,
-    pub(super) source: Source,
+    description: &'static Description,
+    value: SettingValue,
+    source: Source,
 }
 
-/// Where a value in force came from; a later one wins over an earlier one.
+/// Where a value came from. A later one takes precedence over an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Nobody asked for another.
+    /// Nothing was provided.
     Default,
     /// An environment variable.
     Environment,
@@ -25,29 +26,88 @@ pub enum Origin {
     Argument,
 }
 
+/// What does not change about a setting.
+pub(super) struct Description {
+    pub(super) name: &'static str,
+    pub(super) variable: Option<&'static str>,
+    pub(super) about: &'static str,
+    pub(super) topic: &'static str,
+    pub(super) unit: Option<&'static str>,
+    pub(super) since: &'static str,
+    pub(super) default: DefaultValue,
+}
+
+/// The default, for people.
+pub(super) enum DefaultValue {
+    Value(fn() -> SettingValue),
+    /// It depends on other settings; empty for none.
+    Text(&'static str),
+}
+
+/// Where a value came from: the kind of place, and the name of the variable or argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) origin: Origin,
+    /// Empty for a default.
+    pub(super) name: &'static str,
+}
+
+/// A value that the client runs on, and where it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce<T> {
+    pub(crate) value: T,
+    pub(super) source: Source,
+}
+
 impl Setting {
+    pub(super) fn new(
+        description: &'static Description,
+        value: SettingValue,
+        source: Source,
+    ) -> Self {
+        Self { description, value, source }
+    }
+
     /// The name of the setter's argument, such as `max_batch_size`.
     pub fn name(&self) -> &'static str {
-        self.row.name
+        self.description.name
     }
 
-    /// The environment variable, where the setting has one.
+    /// The environment variable, if the setting has one.
     pub fn variable(&self) -> Option<&'static str> {
-        self.row.variable
+        self.description.variable
     }
 
-    /// One line that says what it is, with its unit.
+    /// What it is for, in one line of Markdown.
     pub fn about(&self) -> &'static str {
-        self.row.about
+        self.description.about
     }
 
-    /// The default in words; empty for none.
-    pub fn default(&self) -> &'static str {
-        self.row.default
+    /// The group that it belongs to, such as `Buffer`. Settings of one topic follow each other.
+    pub fn topic(&self) -> &'static str {
+        self.description.topic
     }
 
-    /// The value in force as the variable would have it: `***` for a secret, empty for none.
-    pub fn value(&self) -> &str {
+    /// The unit of its text form, such as `ms`. `None` for a value without a unit.
+    pub fn unit(&self) -> Option<&'static str> {
+        self.description.unit
+    }
+
+    /// The first release that has it.
+    pub fn since(&self) -> &'static str {
+        self.description.since
+    }
+
+    /// The default as text: a value, or a sentence if it depends on other settings. Empty for none.
+    pub fn default(&self) -> Cow<'static, str> {
+        match self.description.default {
+            DefaultValue::Value(value) => value().to_string().into(),
+            DefaultValue::Text(text) => text.into(),
+        }
+    }
+
+    /// The value in force. Secrets are masked.
+    pub fn value(&self) -> &SettingValue {
         &self.value
     }
 
@@ -56,8 +116,8 @@ impl Setting {
         self.source.origin
     }
 
-    /// The variable, or the setter's argument, that the value came from: another's than its own where a URL stands for
-    /// its parts, or the other way round. `None` for a default.
+    /// The variable, or the setter's argument, that the value came from. It is another setting's
+    /// where a URL stands for its parts, or a part for the URL's. `None` for a default.
     pub fn source(&self) -> Option<&'static str> {
         Some(self.source.name).filter(|name| !name.is_empty())
     }
@@ -65,6 +125,42 @@ impl Setting {
 
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?} ({:?})", self.name(), self.value, self.origin())
+        let (name, value, origin) = (self.name(), self.value.to_string(), self.origin());
+        write!(f, "{name}: {value:?} ({origin:?})")
+    }
+}
+
+impl Source {
+    pub(super) const DEFAULT: Self = Self { origin: Origin::Default, name: "" };
+
+    pub(super) fn argument(name: &'static str) -> Self {
+        Self { origin: Origin::Argument, name }
+    }
+
+    pub(super) fn environment(name: &'static str) -> Self {
+        Self { origin: Origin::Environment, name }
+    }
+
+    /// The source that takes precedence; the first of equals.
+    pub(super) fn nearest<const N: usize>(sources: [Self; N]) -> Self {
+        let nearer = |one: Self, other: Self| if other.origin > one.origin { other } else { one };
+        sources.into_iter().reduce(nearer).unwrap_or(Self::DEFAULT)
+    }
+
+    pub(super) fn error(&self, problem: impl fmt::Display) -> Error {
+        Error::configuration(format!("{}: {problem}", self.name))
+    }
+}
+
+impl<T> InForce<Option<T>> {
+    pub(super) fn or(self, default: T) -> InForce<T> {
+        InForce { value: self.value.unwrap_or(default), source: self.source }
+    }
+}
+
+impl<T> InForce<T> {
+    /// Takes over the value of another setting, with its source.
+    pub(super) fn replace(&mut self, value: T, source: Source) {
+        *self = Self { value, source };
     }
 }

@@ -344,7 +344,7 @@ mod tests {
     use ureq::Proxy;
 
     use super::*;
-    use crate::config::{Api, Auth, Secret};
+    use crate::config::{Api, Auth, Authorities, Secret};
 
     const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
@@ -370,7 +370,7 @@ mod tests {
             retention_policy: None,
             gzip: false,
             timeout: Duration::from_secs(20),
-            ca_file: None,
+            authorities: Authorities::default(),
         }
     }
 
@@ -786,19 +786,12 @@ mod tests {
     fn tls_to_a_plain_port_says_so() {
         let address =
             listen(|mut peer| peer.reply("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
-        let file = std::env::temp_dir().join(format!(
-            "sprockets-influxdb-ca-{}-{}.pem",
-            std::process::id(),
-            address.port()
-        ));
-        std::fs::write(&file, CA).unwrap();
         let tls = Server {
             url: format!("https://{address}/write"),
-            ca_file: Some(file.clone()),
+            authorities: Authorities::of_pem(CA),
             ..server(address)
         };
         let found = send(&tls, &Batch::of("db", &["m f=1"])).verdict;
-        std::fs::remove_file(&file).unwrap();
         let reason =
             format!("the server at {address} does not speak TLS: set INFLUXDB_SCHEME=http");
         assert_eq!(waits(found), (Cause::Configuration, reason));
@@ -862,13 +855,5 @@ mod tests {
         );
         let reason = refused(Server { url: "http://".to_owned(), ..server(address) });
         assert!(reason.starts_with("the server's URL cannot be used"), "{reason}");
-        let reason =
-            refused(Server { ca_file: Some("/no/such/file.pem".into()), ..server(address) });
-        assert!(
-            reason.starts_with("INFLUXDB_CA_FILE: /no/such/file.pem cannot be read"),
-            "{reason}"
-        );
-        let reason = refused(Server { ca_file: Some(file!().into()), ..server(address) });
-        assert!(reason.starts_with("INFLUXDB_CA_FILE: "), "{reason}");
     }
 }

@@ -14,7 +14,7 @@ use ureq::http::{Request, Uri};
 use ureq::tls::Certificate;
 
 use super::body::Body;
-use super::{proxy, tls};
+use super::proxy;
 use crate::buffer::Batch;
 use crate::config::{Api, Auth, Server};
 use crate::error::{Error, Result};
@@ -59,12 +59,7 @@ impl Way {
             https,
             peer: format!("{host}:{}", uri.port_u16().unwrap_or(if https { 443 } else { 80 })),
             proxy: proxy::for_server(&uri, |name| std::env::var(name).ok())?,
-            authorities: server
-                .ca_file
-                .as_deref()
-                .map(tls::read_ca_file)
-                .transpose()?
-                .unwrap_or_default(),
+            authorities: server.authorities.certificates(),
             url: server.url.clone(),
             parameters,
             authorization: authorization(server)?,

@@ -14,7 +14,7 @@ use sprockets_influxdb::{Client, Config, Measurement, Stats};
 const LONG: Duration = Duration::from_secs(60);
 
 fn config(server: &Server) -> Config {
-    Config::new().url(&server.url()).unwrap().tag_hostname(false)
+    Config::new().url(&server.url()).tag_hostname(false)
 }
 
 fn add(client: &Client, lines: usize) {

@@ -266,7 +266,7 @@ fn too_large() {
         for api in [Api::V1, Api::V2, Api::V3] {
             let server = Server::start();
             server.max_body_size(lines * 10);
-            let config = speaking(api, &server).trigger_size(lines).unwrap();
+            let config = speaking(api, &server).trigger_size(lines);
             let client = Client::new(config).unwrap();
             add(&client, lines);
             assert!(client.flush(LONG).is_complete(), "{api}");

@@ -156,7 +156,7 @@ pub(crate) fn speaking(api: Api, server: &Server) -> Config {
 
 /// A client that has the eight lines, and makes one request at a time so that they can be counted.
 fn client(config: Config) -> Client {
-    let client = Client::new(config.max_clients(1).unwrap()).unwrap();
+    let client = Client::new(config.max_clients(1)).unwrap();
     for n in 0..LINES as i64 {
         let measurement = Measurement::new("db", "m").field("n", n).timestamp(n + 1);
         client.add_measurement(&measurement).unwrap();

@@ -18,7 +18,7 @@ use sprockets_influxdb::{Client, Config, Measurement, Overflow, Precision};
 const LONG: Duration = Duration::from_secs(60);
 
 fn config(influxd: &Influxd) -> Config {
-    Config::new().url(&influxd.url()).unwrap().tag_hostname(false)
+    Config::new().url(&influxd.url()).tag_hostname(false)
 }
 
 #[test]

@@ -143,8 +143,8 @@ fn a_batch_that_is_too_large_is_sent_in_parts() {
     influxd.create("db");
     // The largest is announced, and refused before it is sent.
     for lines in [2_000, 20_000] {
-        let config = config(&influxd).trigger_size(lines).unwrap();
-        let (client, refused) = client(config.max_batch_size(lines).unwrap());
+        let config = config(&influxd).trigger_size(lines);
+        let (client, refused) = client(config.max_batch_size(lines));
         let lines = lines as i64;
         add(&client, 0..lines);
         assert!(client.flush(LONG).is_complete());

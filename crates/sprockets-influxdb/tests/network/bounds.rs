@@ -11,8 +11,8 @@ use super::scene::Scene;
 fn a_fault_that_lasts_fills_the_buffer_and_what_is_dropped_is_counted() {
     for overflow in [Overflow::Newest, Overflow::Oldest] {
         let small = |config: sprockets_influxdb::Config| {
-            let config = config.max_buffer_size(1_000).unwrap().trigger_size(100).unwrap();
-            config.max_batch_size(200).unwrap().overflow(overflow)
+            let config = config.max_buffer_size(1_000).trigger_size(100);
+            config.max_batch_size(200).overflow(overflow)
         };
         let Some(scene) = Scene::start(small) else { return };
         scene.warm_up();

@@ -17,7 +17,7 @@ fn a_partition_costs_no_point() {
 
 #[test]
 fn what_a_partition_held_up_is_there_once_though_it_comes_after_the_retry() {
-    let Some(scene) = Scene::start(|config| config.max_clients(1).unwrap()) else { return };
+    let Some(scene) = Scene::start(|config| config.max_clients(1)) else { return };
     scene.warm_up();
     let before = scene.proxy.seen().requests;
     scene.proxy.play(Fault::Partition);
@@ -74,7 +74,7 @@ fn a_slow_network_costs_no_point() {
 
 #[test]
 fn a_connection_that_is_forgotten_is_replaced() {
-    let Some(scene) = Scene::start(|config| config.max_clients(1).unwrap()) else { return };
+    let Some(scene) = Scene::start(|config| config.max_clients(1)) else { return };
     // Before the first byte, in the head, in the body, and in a later request.
     for after in [0, 1, 100, 1_000, 20_000] {
         let connections = scene.proxy.seen().connections;
@@ -94,7 +94,7 @@ fn a_connection_that_is_forgotten_is_replaced() {
 
 #[test]
 fn many_connections_forgotten_at_once_are_replaced() {
-    let many = |config: sprockets_influxdb::Config| config.max_batch_size(20).unwrap();
+    let many = |config: sprockets_influxdb::Config| config.max_batch_size(20);
     let Some(scene) = Scene::start(many) else { return };
     scene.proxy.play_next((0..20).map(|n| Fault::Forget(n * 200)));
     scene.add(2_000);

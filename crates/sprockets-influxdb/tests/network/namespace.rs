@@ -53,7 +53,7 @@ fn with_a_bad_line() {
         return;
     }
     assert!(line("del", &[]));
-    let Some(scene) = Scene::start(|config| config.max_batch_size(500).unwrap()) else { return };
+    let Some(scene) = Scene::start(|config| config.max_batch_size(500)) else { return };
     scene.warm_up();
     let delay = format!("{}ms", TIMEOUT.as_millis() / 20);
     for how in [

@@ -40,8 +40,8 @@ fn whatever_goes_wrong_everything_taken_is_there_once() {
 
     let Some(mut scene) = Scene::start(|config| {
         let config = config.overflow(Overflow::Block).block_timeout(LONG);
-        let config = config.max_buffer_size(4_000).unwrap().trigger_size(200).unwrap();
-        config.max_batch_size(400).unwrap().max_clients(4).unwrap()
+        let config = config.max_buffer_size(4_000).trigger_size(200);
+        config.max_batch_size(400).max_clients(4)
     }) else {
         return;
     };

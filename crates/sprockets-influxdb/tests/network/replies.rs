@@ -104,7 +104,7 @@ fn a_line_that_loses_every_second_request_has_nothing_rejected() {
 
 #[test]
 fn a_reply_that_comes_twice_answers_no_second_request() {
-    let Some(scene) = Scene::start(|config| config.max_clients(1).unwrap()) else { return };
+    let Some(scene) = Scene::start(|config| config.max_clients(1)) else { return };
     for _ in 0..5 {
         scene.proxy.play(Fault::RepeatReply);
         scene.warm_up();

@@ -16,7 +16,7 @@ fn a_reset_anywhere_in_a_request_costs_no_point() {
 fn a_server_that_reads_no_further_costs_no_point() {
     // More than the sockets on the way take of what nobody reads.
     let large = |config: sprockets_influxdb::Config| {
-        config.max_batch_bytes(32 << 20).unwrap().gzip(false).max_clients(1).unwrap()
+        config.max_batch_bytes(32 << 20).gzip(false).max_clients(1)
     };
     let Some(scene) = Scene::start(large) else { return };
     for after in [0, 200, 100_000] {

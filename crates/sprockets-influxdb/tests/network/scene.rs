@@ -63,7 +63,7 @@ impl Scene {
     pub(crate) fn with(influxd: Influxd, configure: impl FnOnce(Config) -> Config) -> Self {
         influxd.create("db");
         let proxy = Proxy::before(address(&influxd));
-        let config = Config::new().url(&proxy.url()).unwrap().tag_hostname(false);
+        let config = Config::new().url(&proxy.url()).tag_hostname(false);
         let config = config.timeout(TIMEOUT).unwrap().shutdown_timeout(Duration::ZERO);
         let client = Client::new(configure(config)).unwrap();
         let watch = Watch::start(client.clone());

@@ -55,7 +55,7 @@ impl Watch {
 fn bounded(spool: &Path, bound: usize, overflow: Overflow) -> Config {
     // What is on its way cannot be dropped.
     let config = config(NOWHERE, spool).max_clients(1).and_then(|c| c.max_batch_size(1_000));
-    config.unwrap().overflow(overflow).spool_max_bytes(bound).unwrap()
+    config.unwrap().overflow(overflow).spool_max_bytes(bound)
 }
 
 /// Adds a kilobyte for each number.
@@ -160,7 +160,7 @@ fn the_bound_holds_however_many_databases_there_are() {
     const BOUND: usize = 16 << 20;
     let spool = tempfile::tempdir().unwrap();
     let watch = Watch::start(spool.path());
-    let config = config(NOWHERE, spool.path()).spool_max_bytes(BOUND).unwrap();
+    let config = config(NOWHERE, spool.path()).spool_max_bytes(BOUND);
     let client = Client::new(config).unwrap();
     for number in 0..100_000 {
         let database = format!("db{}", number % 400);

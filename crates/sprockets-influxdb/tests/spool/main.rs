@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(60);
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 fn config(url: &str, spool: &std::path::Path) -> Config {
-    Config::new().url(url).unwrap().tag_hostname(false).spool(spool)
+    Config::new().url(url).tag_hostname(false).spool(spool)
 }
 
 fn add(client: &Client, numbers: std::ops::Range<i64>) {
@@ -73,7 +73,7 @@ fn what_a_client_could_not_deliver_the_next_one_does() {
 #[test]
 fn small_batches_that_wait_take_little_room() {
     let spool = tempfile::tempdir().unwrap();
-    let client = Client::new(config(NOWHERE, spool.path()).max_batch_size(7).unwrap()).unwrap();
+    let client = Client::new(config(NOWHERE, spool.path()).max_batch_size(7)).unwrap();
     add(&client, 0..20_000);
     assert_eq!(client.flush(Duration::ZERO).pending, 20_000);
     // A mapped file for each batch would be 220 MB.
