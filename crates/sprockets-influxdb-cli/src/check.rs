@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sprockets_influxdb::{Check, Client, Config, Finding, Setting};
+use sprockets_influxdb::{Check, Client, Config, Finding, Setting, SettingValue};
 
 use crate::terminal::{self, Style};
 use crate::{Problem, exit, options, warnings};
@@ -60,10 +60,11 @@ fn print(
     writeln!(out, "configuration")?;
     for setting in settings {
         let (name, value, origin) = (setting.name(), setting.value(), options::origin(setting));
-        let value = if value.is_empty() { "-" } else { value };
+        let value = if value.is_unset() { "-".to_owned() } else { value.to_string() };
         writeln!(out, "  {name:<20} {value:<32} {}", style.faint(&format!("({origin})")))?;
     }
-    if settings.iter().any(|setting| setting.name() == "enabled" && setting.value() == "false") {
+    let disabled = SettingValue::Boolean(false);
+    if settings.iter().any(|setting| setting.name() == "enabled" && *setting.value() == disabled) {
         let told = "enabled is false: applications record nothing";
         writeln!(out, "  {} {told}", style.doubtful("warning:"))?;
     }
@@ -110,7 +111,7 @@ fn as_json(settings: &[Setting], warnings: &[String], checks: &[(Option<&str>, C
     let settings = settings.iter().map(|setting| {
         let origin = format!("{:?}", setting.origin()).to_lowercase();
         let about =
-            json!({ "value": setting.value(), "origin": origin, "source": setting.source() });
+            json!({ "value": setting.value().to_string(), "origin": origin, "source": setting.source() });
         (setting.name().to_owned(), about)
     });
     let checks = checks.iter().map(|(database, check)| {

@@ -73,13 +73,6 @@ impl Stall {
     }
 }
 
-pub(crate) fn shutdown_timeout(client: &Client) -> Duration {
-    let settings = client.settings();
-    let setting = settings.iter().find(|setting| setting.name() == "shutdown_timeout");
-    let milliseconds = setting.and_then(|setting| setting.value().parse::<f64>().ok());
-    Duration::from_secs_f64(milliseconds.unwrap_or_default() / 1e3)
-}
-
 /// Waits for what a client does, in the thread that calls it.
 pub(crate) struct Watch<'a> {
     client: &'a Client,
@@ -123,7 +116,7 @@ impl<'a> Watch<'a> {
     /// Waits no longer than the shutdown timeout for what is left, and not at all for a server that takes nothing.
     pub(crate) fn shut_down(&mut self) {
         let is_hopeless = self.stop == Some(Stop::GaveUp);
-        let timeout = if is_hopeless { Duration::ZERO } else { shutdown_timeout(self.client) };
+        let timeout = if is_hopeless { Duration::ZERO } else { self.client.shutdown_timeout() };
         self.client.shutdown(timeout);
     }
 }

@@ -39,7 +39,7 @@ mod requests {
     use std::task::{Context, Poll, Waker};
 
     use http::{Request, Response};
-    use sprockets_influxdb::tower::InfluxDbLayer;
+    use sprockets_influxdb::middleware::tower::InfluxDbLayer;
     use sprockets_influxdb::{Client, Config};
     use tower_layer::Layer;
     use tower_service::Service;

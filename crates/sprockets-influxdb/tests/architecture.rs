@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("delivery", &["buffer", "config", "error", "measurement::Clock", "stats", "sync", "sys"]),
     ("error", &[]),
     ("fuzzing", &["buffer", "delivery", "lines", "measurement", "spool"]),
+    ("internal", &["client::Client", "middleware::vocabulary", "stats::Report", "sys::generation"]),
     // Where a line ends is said in one place, or it would end elsewhere once it is in the buffer.
     ("line_protocol", &["config::Precision", "error", "lines", "measurement::Timestamp"]),
     ("lines", &[]),

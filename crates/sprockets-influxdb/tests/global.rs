@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{
-    Config, Measurement, add_measurement, flush, install, installed, shutdown,
+    Config, Measurement, SettingValue, add_measurement, flush, install, installed, shutdown,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ fn a_program_that_installs_nothing() {
     assert!(!install(Config::new()).unwrap(), "there is one already");
     let client = installed().expect("the one");
     let trigger_size = client.settings().into_iter().find(|s| s.name() == "trigger_size");
-    assert_eq!(trigger_size.unwrap().value(), "1000", "as it was");
+    assert_eq!(*trigger_size.unwrap().value(), SettingValue::Integer(1000), "as it was");
     client.add_measurement(&measurement(2)).unwrap();
     assert_eq!(shutdown(LONG).delivered, 1);
     add_measurement(&measurement(3)).unwrap();

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 use sprockets_influxdb::spool::QuarantineEntry;
-use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine};
+use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine, internal};
 
 use crate::patience::{self, NOT_FOR_FILES, PATIENCE, Stop, Watch};
 use crate::progress::{Progress, Size};
@@ -153,7 +153,7 @@ impl Retry<'_> {
         let unsure_before = self.unsure();
         let sent: Vec<Result<String, String>> = part.iter().map(|entry| self.add(entry)).collect();
         let (client, watch) = (self.client, &mut self.watch);
-        let report = client.flush_unless(PATIENCE, || watch.is_over());
+        let report = internal::flush_unless(client, PATIENCE, || watch.is_over());
         if !report.is_complete() {
             watch.shut_down();
         }

@@ -16,13 +16,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use sprockets_influxdb::{Client, Config, Precision};
+use sprockets_influxdb::{Api, Client, Config, Precision, SettingValue};
 
 use self::gate::Gate;
 use self::import::{Counts, Ended, Import};
 use self::input::Inputs;
 use self::summary::{Refusals, Summary};
-use crate::patience::{self, NOT_FOR_FILES, Stall, Stop, TICK, shutdown_timeout};
+use crate::patience::{self, NOT_FOR_FILES, Stall, Stop, TICK};
 use crate::progress::{Done, Progress, Size};
 use crate::{Problem, exit, options, signals, warnings};
 
@@ -87,8 +87,9 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let settings = config.settings()?;
     let inputs = Inputs::new(&options.files)?;
     if options.dry_run {
-        let api = settings.iter().find(|setting| setting.name() == "api");
-        return dry_run::run(&options, inputs, api.is_some_and(|api| api.value() == "v1"));
+        let v1 = SettingValue::Api(Api::V1);
+        let is_v1 = settings.iter().any(|setting| *setting.value() == v1);
+        return dry_run::run(&options, inputs, is_v1);
     }
 
     let (client, told) = warnings::collect(|| Client::new(config));
@@ -182,7 +183,7 @@ impl Watch<'_> {
         };
         if let Some(stop) = stop {
             let is_hopeless = stop == Stop::GaveUp;
-            let timeout = if is_hopeless { Duration::ZERO } else { shutdown_timeout(self.client) };
+            let timeout = if is_hopeless { Duration::ZERO } else { self.client.shutdown_timeout() };
             if !is_hopeless {
                 progress.say("interrupted: delivering what was read");
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::sys::Forked;
 use crate::testing::{Fault, Server};
-use crate::{Client, Config, Measurement, Overflow, Stats};
+use crate::{Client, Config, DropReason, Measurement, Overflow, Stats};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -132,6 +132,22 @@ fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
     assert!(child.passed());
     assert_eq!((stored(&server, "parent"), stored(&server, "child")), (3, 2));
     assert_eq!(server.lines_received("db"), 5);
+}
+
+#[test]
+fn a_flush_after_the_shutdown_tells_what_was_added_too_late() {
+    let server = Server::start();
+    let client = client(&server);
+    add(&client, "in_time", 1);
+    assert!(client.shutdown(LONG).is_complete());
+    assert!(client.flush(LONG).is_complete());
+    add(&client, "late", 2);
+    for report in [client.flush(LONG), client.flush(LONG), client.shutdown(LONG)] {
+        assert_eq!((report.closed, report.dropped, report.pending), (2, 0, 0));
+        assert!(!report.is_complete());
+    }
+    assert_eq!(client.stats().dropped.count(DropReason::Closed), 2);
+    assert_eq!(stored(&server, "late"), 0);
 }
 
 #[test]

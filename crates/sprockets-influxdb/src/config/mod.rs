@@ -133,7 +133,7 @@ impl Config {
     }
 
     /// Adds the environment variables that are set and not empty. As with setters, values that
-    /// cannot be used are reported later. A setter called afterwards takes precedence.
+    /// cannot be used are reported later. A setter takes precedence, before or after this call.
     pub fn with_env(self) -> Self {
         self.with_lookup(|variable| std::env::var_os(variable))
     }
@@ -188,8 +188,8 @@ impl Config {
     /// API is added. A query is kept. User and password in the URL are percent-encoded; the
     /// setter [`Config::credentials`] takes precedence over them. A URL has no fragment. Default:
     /// none.
-    pub fn url(self, url: impl AsRef<str>) -> Self {
-        self.set("url", url.as_ref())
+    pub fn url(self, url: &str) -> Self {
+        self.set("url", url)
     }
 
     /// `http` or `https`. Default: `https`, so that credentials are not sent in the clear; `http`

@@ -12,8 +12,11 @@ use crate::error::Result;
 pub(super) struct Provided<T>(Option<(Checked<T>, Source)>);
 
 impl<T> Provided<T> {
+    /// Takes a value, unless there is one whose source takes precedence.
     pub(super) fn set(&mut self, source: Source, value: Checked<T>) {
-        self.0 = Some((value, source));
+        if self.0.as_ref().is_none_or(|(_, present)| present.origin <= source.origin) {
+            self.0 = Some((value, source));
+        }
     }
 
     /// Changes the value that was provided, or an empty one. What cannot be used stays.

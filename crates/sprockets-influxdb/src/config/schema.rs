@@ -38,7 +38,7 @@ struct Entry {
 ///     since: "3.0.0",               the first release that has it
 ///     parser: PARSER,               a `Parser<Type>`
 ///     default: value,               optional: without one, the value in force is an `Option`
-///     default_text: "…",            a default that follows from other settings
+///     default_text: "…",            Markdown: a default that follows from other settings
 /// }
 /// ```
 macro_rules! settings {
@@ -150,7 +150,7 @@ settings! {
         variable: "INFLUXDB_SCHEME",
         since: "2.2.1",
         parser: url::SCHEME,
-        default_text: "https; http to a loopback host",
+        default_text: "`https`; `http` to a loopback host",
     }
     host: String {
         about: "Host name or IP address of the server.",
@@ -175,7 +175,7 @@ settings! {
         variable: "INFLUXDB_API",
         since: "3.0.0",
         parser: enums::API,
-        default_text: "v2 when an org is set; v3 when only a token is; else v1",
+        default_text: "`v2` when an org is set; `v3` when only a token is; else `v1`",
     }
     retention_policy: String {
         about: "Retention policy, for v1. Unset: the default policy of the database.",
@@ -358,7 +358,7 @@ settings! {
         variable: "INFLUXDB_GZIP",
         since: "3.0.0",
         parser: parse::BOOLEAN,
-        default_text: "true; false to a loopback host",
+        default_text: "`true`; `false` to a loopback host",
     }
     timeout: Duration {
         about: "Timeout of one request, from connect to the last byte of the response.",

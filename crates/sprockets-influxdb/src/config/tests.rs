@@ -17,6 +17,9 @@ fn a_setter_precedes_the_environment_and_that_the_default() {
     let config = environment(&[("INFLUXDB_MAX_BATCH_SIZE", "7")]).unwrap();
     assert_eq!(size(&config), 7);
     assert_eq!(size(&config.max_batch_size(8)), 8);
+    let lookup = |name: &str| (name == "INFLUXDB_MAX_BATCH_SIZE").then(|| "7".into());
+    assert_eq!(size(&Config::new().max_batch_size(8).with_lookup(lookup)), 8);
+    assert_eq!(size(&Config::new().with_lookup(lookup).max_batch_size(8)), 8);
 }
 
 #[test]

@@ -98,7 +98,8 @@ impl Setting {
         self.description.since
     }
 
-    /// The default as text: a value, or a sentence if it depends on other settings. Empty for none.
+    /// The default: a value as text, or a sentence in Markdown if it follows from other settings.
+    /// Empty for none.
     pub fn default(&self) -> Cow<'static, str> {
         match self.description.default {
             DefaultValue::Value(value) => value().to_string().into(),

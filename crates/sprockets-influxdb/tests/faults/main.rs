@@ -133,7 +133,7 @@ fn settings_change_under_way() {
     assert_eq!(second.count("db"), 10);
     let error = client.reconfigure(|config| config.sample_probability(1.5)).unwrap_err();
     assert!(error.to_string().contains("1.5"), "{error}");
-    client.reconfigure(|config| Ok(config.enabled(false))).unwrap();
+    client.reconfigure(|config| config.enabled(false)).unwrap();
     add(&client, 3);
     assert_eq!(balanced(&client).dropped.total(), 3);
 }

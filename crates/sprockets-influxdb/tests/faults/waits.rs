@@ -94,7 +94,7 @@ fn configuration_can_be_mended_on_either_side() {
             })
         };
         assert_eq!(says("INFLUXDB_TOKEN").pending, 10, "{api}");
-        client.reconfigure(|config| Ok(config.token("right"))).unwrap();
+        client.reconfigure(|config| config.token("right")).unwrap();
         assert_eq!(says("does not exist: create it").pending, 10, "{api}");
         server.any_database();
         assert_eq!(flush_until(&client, |stats| stats.pending == 0).delivered, 10, "{api}");

@@ -74,9 +74,9 @@ fn credentials_are_corrected_while_everything_waits() {
     let (client, _) = client(config(&influxd));
     add(&client, 0..100);
     assert_eq!(flush_until(&client, says("unable to parse authentication")).pending, 100);
-    client.reconfigure(|config| Ok(config.credentials("writer", "wrong"))).unwrap();
+    client.reconfigure(|config| config.credentials("writer", "wrong")).unwrap();
     assert_eq!(flush_until(&client, says("401: authorization failed")).pending, 100);
-    client.reconfigure(|config| Ok(config.credentials("writer", "secret"))).unwrap();
+    client.reconfigure(|config| config.credentials("writer", "secret")).unwrap();
     let permission = "no permission to write to database \"db\": grant it";
     assert_eq!(flush_until(&client, says(permission)).pending, 100);
     influxd.query("", "GRANT WRITE ON db TO writer");

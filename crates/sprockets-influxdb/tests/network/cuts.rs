@@ -34,7 +34,7 @@ fn what_a_partition_held_up_is_there_once_though_it_comes_after_the_retry() {
 
 #[test]
 fn a_flush_does_not_wait_for_a_request_under_way() {
-    let patient = |config: sprockets_influxdb::Config| config.timeout(LONG).unwrap();
+    let patient = |config: sprockets_influxdb::Config| config.timeout(LONG);
     let Some(scene) = Scene::start(patient) else { return };
     scene.warm_up();
     scene.proxy.play(Fault::Partition);

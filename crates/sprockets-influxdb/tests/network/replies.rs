@@ -86,8 +86,8 @@ fn replies_that_are_always_damaged_have_nothing_rejected() {
 #[test]
 fn a_line_that_loses_every_second_request_has_nothing_rejected() {
     let each = |config: Config| {
-        let config = config.trigger_size(1).and_then(|config| config.max_batch_size(1));
-        config.and_then(|config| config.max_clients(4)).unwrap()
+        let config = config.trigger_size(1).max_batch_size(1);
+        config.max_clients(4)
     };
     let Some(scene) = Scene::start(each) else { return };
     let mut random = fastrand::Rng::with_seed(7);

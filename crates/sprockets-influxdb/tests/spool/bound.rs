@@ -54,8 +54,8 @@ impl Watch {
 
 fn bounded(spool: &Path, bound: usize, overflow: Overflow) -> Config {
     // What is on its way cannot be dropped.
-    let config = config(NOWHERE, spool).max_clients(1).and_then(|c| c.max_batch_size(1_000));
-    config.unwrap().overflow(overflow).spool_max_bytes(bound)
+    let config = config(NOWHERE, spool).max_clients(1).max_batch_size(1_000);
+    config.overflow(overflow).spool_max_bytes(bound)
 }
 
 /// Adds a kilobyte for each number.

@@ -1,7 +1,6 @@
 use super::super::Config;
 use super::super::tests::environment;
 
-
 fn names(config: &Config) -> Vec<String> {
     let tags = config.resolve().unwrap().values.base_tags.value;
     tags.into_iter()
