@@ -411,7 +411,14 @@ class TestSetters:
     def test_sample_probability(self, client: testing.Server) -> None:
         in_a_thread(influxdb.set_sample_probability, 0)
         add(3)
-        assert flush_sync() == {"delivered": 0, "rejected": 0, "sampled_out": 3, "dropped": 0, "pending": 0}
+        assert flush_sync() == {
+            "delivered": 0,
+            "rejected": 0,
+            "sampled_out": 3,
+            "dropped": 0,
+            "pending": 0,
+            "closed": 0,
+        }
         influxdb.set_sample_probability(1.0)
         add(3)
         assert flush_sync()["delivered"] == 3
@@ -858,7 +865,8 @@ class TestSettings:
         texts = {"ca_file", "environment", "org", "retention_policy", "spool", "token"}
         settings = {**influxdb.settings(), **dict.fromkeys(texts, "")}
         positional = {
-            name for name, parameter in inspect.signature(install).parameters.items()
+            name
+            for name, parameter in inspect.signature(install).parameters.items()
             if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         }
         options = typing.get_type_hints(_client.Options)
@@ -880,7 +888,14 @@ class TestRealServer:
     def test_from_install_to_a_query(self, influxd: Any, database: str) -> None:
         install(influxd.url, base_tags={"region": "eu"}, tag_hostname=False)
         record(database, "m", {"t": "a b"}, {"f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'}, 1_700_000_000.123)
-        assert flush_sync() == {"delivered": 1, "rejected": 0, "sampled_out": 0, "dropped": 0, "pending": 0}
+        assert flush_sync() == {
+            "delivered": 1,
+            "rejected": 0,
+            "sampled_out": 0,
+            "dropped": 0,
+            "pending": 0,
+            "closed": 0,
+        }
         [row] = influxd.query("SELECT * FROM m", database)
         expected = {"region": "eu", "t": "a b", "f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'}
         assert row == {"time": 1_700_000_000_123_000_000, **expected}

@@ -104,8 +104,8 @@ impl Changes {
     }
 }
 
-/// Does in Python what follows from a new configuration. That may run any Python code, and let other
-/// threads add measurements, so it happens after the change.
+/// Does in Python what follows from a new configuration. That may run any Python code, and let
+/// other threads add measurements, so it happens after the change.
 fn announce(py: Python<'_>, client: &Client) -> PyResult<()> {
     base_tags::set(py, client.base_tags())?;
     py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
@@ -235,21 +235,21 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 ///
 /// :param Measurement measurement: what to record
 /// :raises ValueError: for a measurement that can never be stored: without a field, with a field of
-///     another type than ``int``, ``float``, ``bool`` or ``str``, with an ``int`` beyond 64 bits, or
-///     without a name or a database
+///     another type than ``int``, ``float``, ``bool`` or ``str``, with an ``int`` beyond 64 bits,
+///     or without a name or a database
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
     let py = measurement.py();
     Measurement::with_line(measurement, |line| add(py, line))
 }
 
-/// Records a measurement in one call, as :func:`add_measurement` does, but faster: without an object
-/// for it.
+/// Records a measurement in one call, as :func:`add_measurement` does, but faster: without an
+/// object for it.
 ///
 /// :param str database: the database (bucket) to write to
 /// :param str name: the name of the measurement
-/// :param dict tags: tags beside the base tags; a value is written as its ``str()``, ``None`` is left
-///     out
+/// :param dict tags: tags beside the base tags; a value is written as its ``str()``, ``None`` is
+///     left out
 /// :param dict fields: the fields, at least one: ``int``, ``float``, ``bool`` or ``str``
 /// :param float timestamp: seconds since the epoch; default: now
 /// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is not a number or

@@ -1,5 +1,5 @@
-//! Flush and shutdown: blocking, or for an event loop. There, a file descriptor becomes readable when
-//! a flush is done, so no native thread ever needs the interpreter.
+//! Flush and shutdown: blocking, or for an event loop. There, a file descriptor becomes readable
+//! when a flush is done, so no native thread ever needs the interpreter.
 
 use std::future::Future;
 use std::io::Write;
@@ -85,14 +85,14 @@ pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
 }
 
 /// Sends what is buffered, and blocks until everything that was added before the call is decided
-/// (delivered, rejected or dropped). In an event loop, use :func:`flush`. With gevent, all greenlets
-/// wait.
+/// (delivered, rejected or dropped). In an event loop, use :func:`flush`. With gevent, all
+/// greenlets wait.
 ///
 /// :param float timeout: seconds to wait at most; default: the shutdown timeout
 ///     (``INFLUXDB_SHUTDOWN_TIMEOUT``; 5 s)
 /// :returns: how many of those measurements were ``delivered``, ``rejected``, ``sampled_out`` and
-///     ``dropped``, how many are still ``pending``, and how many were dropped because they were added
-///     after the shutdown (``closed``)
+///     ``dropped``, how many are still ``pending``, and how many were dropped because they were
+///     added after the shutdown (``closed``)
 /// :rtype: dict
 /// :raises ValueError: for a timeout that is negative or not a number
 ///
@@ -108,7 +108,8 @@ pub(crate) fn flush_sync<'py>(
     })
 }
 
-/// Accepts no more measurements, and flushes as :func:`flush_sync` does. Later additions are dropped.
+/// Accepts no more measurements, and flushes as :func:`flush_sync` does. Later additions are
+/// dropped.
 ///
 /// :param float timeout: seconds to wait at most; default: the shutdown timeout
 ///     (``INFLUXDB_SHUTDOWN_TIMEOUT``; 5 s)

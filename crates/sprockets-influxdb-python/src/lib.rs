@@ -1,4 +1,5 @@
-//! The Python package's native module: translation between Python and the core, no logic of its own.
+//! The Python package's native module: translation between Python and the core, no logic of its
+//! own.
 
 mod base_tags;
 mod client;

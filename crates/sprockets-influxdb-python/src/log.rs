@@ -1,5 +1,5 @@
-//! Log records of the core, kept until a Python thread takes them. So no native thread ever waits for
-//! the interpreter.
+//! Log records of the core, kept until a Python thread takes them. So no native thread ever waits
+//! for the interpreter.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -96,8 +96,8 @@ fn start_writer(py: Python<'_>) {
     }
 }
 
-/// Returns a file descriptor that becomes readable when there are records. The caller closes it. End
-/// of file means that there will be no more.
+/// Returns a file descriptor that becomes readable when there are records. The caller closes it.
+/// End of file means that there will be no more.
 #[pyfunction]
 pub(crate) fn open_log() -> PyResult<i32> {
     let (reader, writer) = UnixStream::pair()?;

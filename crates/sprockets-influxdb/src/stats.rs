@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// What became of the measurements that were added to a client so far. Taken in one piece: at every moment
+/// What became of the measurements that were added to a client so far. Taken in one piece: at every
+/// moment
 ///
 /// ```text
 /// added = delivered + rejected + sampled_out + dropped.total() + pending
@@ -10,13 +11,16 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Measurements handed to `add_measurement`, whatever came of it; and those [`recovered`](Self::recovered).
+    /// Measurements handed to `add_measurement`, whatever came of it; and those
+    /// [`recovered`](Self::recovered).
     pub added: u64,
-    /// Of those added, the ones that were found in the spool, as processes that are no more had left them.
+    /// Of those added, the ones that were found in the spool, as processes that are no more had
+    /// left them.
     pub recovered: u64,
     /// Stored by the server, as it said.
     pub delivered: u64,
-    /// Refused by the server for good. The log and the hook [`Config::on_rejected`](crate::Config::on_rejected) say why.
+    /// Refused by the server for good. The log and the hook
+    /// [`Config::on_rejected`](crate::Config::on_rejected) say why.
     pub rejected: u64,
     /// In batches that the sample probability chose not to submit.
     pub sampled_out: u64,
@@ -24,7 +28,8 @@ pub struct Stats {
     pub dropped: Dropped,
     /// Waiting: in the buffer, or on the way.
     pub pending: u64,
-    /// Of those pending, how many are in the spool, so that they outlive the process. Always 0 without a spool.
+    /// Of those pending, how many are in the spool, so that they outlive the process. Always 0
+    /// without a spool.
     pub spooled: u64,
     /// Requests made to write a batch, repeated ones included.
     pub batches: u64,
@@ -34,7 +39,8 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Fields left out because they were NaN or infinite.
     pub non_finite: u64,
-    /// Measurements with a name or a tag that had to be repaired: see [`Measurement`](crate::Measurement).
+    /// Measurements with a name or a tag that had to be repaired: see
+    /// [`Measurement`](crate::Measurement).
     pub repaired: u64,
     /// The newest failure to deliver, in words.
     pub last_error: Option<String>,
@@ -64,11 +70,13 @@ pub enum DropReason {
     Invalid,
     /// All of its fields were NaN or infinite.
     NonFinite,
-    /// The buffer was full when it came (overflow policy `newest`, or nothing was there to drop for it).
+    /// The buffer was full when it came (overflow policy `newest`, or nothing was there to drop for
+    /// it).
     Newest,
     /// The buffer was full and it was the oldest (overflow policy `oldest`).
     Oldest,
-    /// The buffer stayed full for as long as its caller was willing to wait (overflow policy `block`).
+    /// The buffer stayed full for as long as its caller was willing to wait (overflow policy
+    /// `block`).
     BlockTimeout,
     /// Its file in the spool was damaged.
     Damaged,
@@ -147,7 +155,8 @@ impl fmt::Debug for Dropped {
     }
 }
 
-/// What `flush` and `shutdown` achieved: what became of the measurements that were pending when they were called.
+/// What `flush` and `shutdown` achieved: what became of the measurements that were pending when
+/// they were called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {

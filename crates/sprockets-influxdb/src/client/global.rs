@@ -12,8 +12,8 @@ use crate::stats::Report;
 
 static INSTALLED: OnceBox<Client> = OnceBox::new();
 
-/// Installs the client that [`add_measurement`], [`flush`] and [`shutdown`] use, for the rest of the
-/// process. Returns whether this call installed it; an installed client stays as it is.
+/// Installs the client that [`add_measurement`], [`flush`] and [`shutdown`] use, for the rest of
+/// the process. Returns whether this call installed it; an installed client stays as it is.
 ///
 /// The process does not wait for it at its end: call [`shutdown`] last.
 ///

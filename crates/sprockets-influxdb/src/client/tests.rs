@@ -123,7 +123,8 @@ fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
     let server = Server::start();
     let client = client(&server);
     add(&client, "parent", 3);
-    // The handle goes with the closure: in the child when that says so, in the parent right after the fork.
+    // The handle goes with the closure: in the child when that says so, in the parent right after
+    // the fork.
     let child = Forked::run(move || {
         add(&client, "child", 2);
         drop(client);

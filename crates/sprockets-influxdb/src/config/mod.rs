@@ -3,6 +3,8 @@
 //! the client.
 
 mod authorities;
+#[macro_use]
+mod declare;
 mod enums;
 mod mask;
 mod parse;
