@@ -161,7 +161,6 @@ fn delivering(directory: &Path) {
 fn deliver(influxd: &Influxd, spool: Option<&Path>) -> f64 {
     let config = config(NOWHERE).overflow(Overflow::Block).shutdown_timeout(Duration::ZERO);
     let config = config.max_buffer_size(COUNT).max_buffer_bytes(1 << 30);
-    let config = config.expect("sizes");
     let config = match spool {
         Some(spool) => config.spool(spool),
         None => config,

@@ -48,6 +48,7 @@ use crate::client::Client;
 /// Records each request of the application, or the scope, that wraps itself in it: [`App::wrap`](actix_web::App::wrap).
 /// To be made once and cloned for each of the server's workers.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct InfluxDb {
     recorder: Recorder,
 }

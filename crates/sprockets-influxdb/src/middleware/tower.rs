@@ -53,6 +53,7 @@ use crate::client::Client;
 
 /// Records each request of the services that it is put around.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct InfluxDbLayer {
     recorder: Recorder,
 }

@@ -31,6 +31,7 @@ pub struct QuarantineFile {
 
 /// A line that a server refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QuarantineEntry {
     /// When, in UTC, as RFC 3339 has it.
     pub time: String,
