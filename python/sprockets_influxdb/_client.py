@@ -21,15 +21,16 @@ LOGGER = logging.getLogger("sprockets_influxdb")
 _SETTINGS = {"auth_username": "user", "auth_password": "password"}
 _ARGUMENTS = {setting: argument for argument, setting in _SETTINGS.items()}
 
-#: The default. Only its identity tells it from a caller's 1.0, which takes precedence over the environment.
+#: The default. Only its identity tells it from a caller's 1.0, which takes precedence over the
+#: environment.
 _EVERY_BATCH = float("1.0")
 
 _shutdown: "asyncio.Future[bool] | None" = None
 
 
 class Options(TypedDict, total=False):
-    """The options of :func:`install` beside its positional arguments: settings by name, durations in milliseconds.
-    ``None`` leaves a setting alone.
+    """The options of :func:`install` beside its positional arguments: settings by name, durations
+    in milliseconds. ``None`` leaves a setting alone.
     """
 
     api: Literal["v1", "v2", "v3"] | None
@@ -71,30 +72,35 @@ def install(
     io_loop: object = None,
     **options: "Unpack[Options]",
 ) -> bool | None:
-    """Installs the client, for the rest of the process. An argument takes precedence over the environment, the
-    environment over the default. This function can be registered as a start callback of a Tornado application,
-    ``(application, io_loop)``.
+    """Installs the client, for the rest of the process. An argument takes precedence over the
+    environment, the environment over the default. This function can be registered as a start
+    callback of a Tornado application, ``(application, io_loop)``.
 
     :param url: URL of the server (``INFLUXDB_URL``; else scheme, host and port)
     :param auth_username: user name (``INFLUXDB_USER``)
     :param auth_password: password (``INFLUXDB_PASSWORD``)
-    :param submission_interval: milliseconds that the first measurement of a batch waits, unless the trigger size is
-        reached (``INFLUXDB_INTERVAL``; 60000)
-    :param max_batch_size: maximum number of measurements in one request (``INFLUXDB_MAX_BATCH_SIZE``; 10000)
+    :param submission_interval: milliseconds that the first measurement of a batch waits, unless the
+        trigger size is reached (``INFLUXDB_INTERVAL``; 60000)
+    :param max_batch_size: maximum number of measurements in one request
+        (``INFLUXDB_MAX_BATCH_SIZE``; 10000)
     :param max_clients: maximum number of concurrent requests
     :param base_tags: tags of every measurement
-    :param max_buffer_size: capacity of the buffer in measurements (``INFLUXDB_MAX_BUFFER_SIZE``; 25000)
-    :param trigger_size: number of waiting measurements that are sent at once (``INFLUXDB_TRIGGER_SIZE``; 5000)
+    :param max_buffer_size: capacity of the buffer in measurements (``INFLUXDB_MAX_BUFFER_SIZE``;
+        25000)
+    :param trigger_size: number of waiting measurements that are sent at once
+        (``INFLUXDB_TRIGGER_SIZE``; 5000)
     :param sample_probability: probability that a batch is sent rather than dropped
         (``INFLUXDB_SAMPLE_PROBABILITY``; 1.0)
     :param io_loop: ignored, deprecated
-    :param options: any other setting by its name, as :func:`settings` lists them, durations in milliseconds: ``api``,
-        ``block_timeout``, ``ca_file``, ``enabled``, ``environment``, ``gzip``, ``host``, ``max_batch_bytes``,
-        ``max_buffer_bytes``, ``org``, ``overflow``, ``port``, ``precision``, ``retention_policy``, ``scheme``,
-        ``shutdown_timeout``, ``spool``, ``spool_max_bytes``, ``spool_sync``, ``tag_hostname``, ``timeout``, ``token``
-    :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log) when there was one
-        already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
-    :raises ValueError: for an argument or a variable that cannot be used; the message names it, and what is expected
+    :param options: any other setting by its name, as :func:`settings` lists them, durations in
+        milliseconds: ``api``, ``block_timeout``, ``ca_file``, ``enabled``, ``environment``,
+        ``gzip``, ``host``, ``max_batch_bytes``, ``max_buffer_bytes``, ``org``, ``overflow``,
+        ``port``, ``precision``, ``retention_policy``, ``scheme``, ``shutdown_timeout``, ``spool``,
+        ``spool_max_bytes``, ``spool_sync``, ``tag_hostname``, ``timeout``, ``token``
+    :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log)
+        when there was one already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
+    :raises ValueError: for an argument or a variable that cannot be used; the message names it, and
+        what is expected
     """
     if _is_application(url):
         # A start callback is called with the application and the loop.
@@ -139,16 +145,16 @@ def _is_application(value: object) -> bool:
 def flush(*_ignored: object) -> "asyncio.Future[bool]":
     """Sends what is buffered.
 
-    :returns: a future of the running (or current) event loop: ``True`` when everything that was added before the call
-        is decided (delivered, rejected or dropped), ``False`` when the shutdown timeout comes first, or when something
-        was added after the shutdown, and so dropped
+    :returns: a future of the running (or current) event loop: ``True`` when everything that was
+        added before the call is decided (delivered, rejected or dropped), ``False`` when the
+        shutdown timeout comes first, or when something was added after the shutdown, and so dropped
     """
     return _future(_event_loop(), _native.flush_begin())
 
 
 def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
-    """Accepts no more measurements, and sends what is buffered. Extra arguments are ignored, so that this can be
-    registered as a shutdown callback of an application.
+    """Accepts no more measurements, and sends what is buffered. Extra arguments are ignored, so
+    that this can be registered as a shutdown callback of an application.
 
     :returns: a future as that of :func:`flush`; a second call returns the same one
     """
@@ -160,8 +166,8 @@ def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
 
 
 def settings() -> dict[str, Any]:
-    """The configuration in force, by the names that :func:`install` takes. Secrets are masked, durations are in
-    milliseconds, and ``base_tags`` is a dict.
+    """The configuration in force, by the names that :func:`install` takes. Secrets are masked,
+    durations are in milliseconds, and ``base_tags`` is a dict.
     """
     return {_ARGUMENTS.get(name, name): value for name, value in _native.settings().items()}
 
@@ -222,8 +228,8 @@ def set_sample_probability(probability: float) -> None:
 
 
 def set_timeout(milliseconds: int) -> None:
-    """The submission interval in milliseconds: how long the first measurement of a batch waits, unless the trigger
-    size is reached.
+    """The submission interval in milliseconds: how long the first measurement of a batch waits,
+    unless the trigger size is reached.
 
     :raises ValueError: for a negative number
     """

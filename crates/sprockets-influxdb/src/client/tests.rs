@@ -1,4 +1,4 @@
-//! Forks, and the end. Everything else is tested through the public interface, in `tests/`.
+//! Forks, flush and shutdown. Everything else is tested through the public interface, in `tests/`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -21,7 +21,7 @@ fn add(client: &Client, from: &str, count: usize) {
     }
 }
 
-/// How many points of that name the server has.
+/// The number of points of that name on the server.
 fn stored(server: &Server, name: &str) -> usize {
     server.points("db").iter().filter(|point| point.measurement == name).count()
 }
@@ -62,14 +62,14 @@ fn no_thread_is_started_before_there_is_something_to_send() {
     });
     assert!(child.passed());
     assert_eq!(client.core().threads.running(), 0);
-    // Nothing but the trigger calls for this delivery.
+    // Only the trigger size starts this delivery.
     add(&client, "parent", 100);
     assert!(server.wait_for_points("db", 100, LONG));
     assert!(client.shutdown(LONG).is_complete());
 }
 
 #[test]
-fn somebody_listens_also_where_there_are_only_drops_to_tell_of() {
+fn a_thread_is_started_to_log_drops_alone() {
     let server = Server::start();
     let shut_down = client(&server);
     assert!(shut_down.shutdown(LONG).is_complete());
@@ -82,7 +82,7 @@ fn somebody_listens_also_where_there_are_only_drops_to_tell_of() {
 }
 
 #[test]
-fn a_fork_hangs_nobody_while_other_threads_add_and_send() {
+fn a_fork_does_not_hang_while_other_threads_add_and_send() {
     let server = Server::start();
     let client = client(&server);
     client.reconfigure(|config| config.trigger_size(50)).unwrap();
@@ -123,8 +123,7 @@ fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
     let server = Server::start();
     let client = client(&server);
     add(&client, "parent", 3);
-    // The handle goes with the closure: in the child when that says so, in the parent right after
-    // the fork.
+    // The closure owns the handle: it is dropped in the child below, in the parent after the fork.
     let child = Forked::run(move || {
         add(&client, "child", 2);
         drop(client);

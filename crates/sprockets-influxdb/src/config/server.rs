@@ -183,7 +183,8 @@ fn warn_of_unused(values: &Values, api: Api, warnings: &mut Vec<String>) {
         warnings.push(format!("{name} is not used: the {api} API knows no {what}"));
     }
     if values.token.value.is_some() && values.user.value.is_some() {
-        warnings.push("user and password are not used: a token is set, which wins".into());
+        warnings
+            .push("user and password are not used: a token is set, which takes precedence".into());
     } else if values.password.value.is_some() && values.user.value.is_none() {
         warnings.push(
             "the password is not used: there is no user name (INFLUXDB_USER or credentials)".into(),

@@ -182,7 +182,7 @@ fn a_bad_secret_is_not_shown() {
 }
 
 #[test]
-fn values_that_do_not_go_together_are_an_error() {
+fn settings_that_do_not_fit_together_are_an_error() {
     let message = environment(&[("INFLUXDB_ORG", "o")]).unwrap_err().to_string();
     assert!(
         message.starts_with("INFLUXDB_TOKEN (token) is not set: expected both for the v2 API"),
@@ -207,7 +207,7 @@ fn a_value_that_is_not_utf8_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn parts_of_an_address_have_the_origin_of_what_decided_them() {
+fn the_parts_of_an_address_have_the_origin_of_the_url() {
     let config = environment(&[("INFLUXDB_URL", "https://me@db"), ("INFLUXDB_PORT", "1")]).unwrap();
     let environment = |value: &str| (value.to_owned(), Origin::Environment);
     assert_eq!(shown(&config, "INFLUXDB_SCHEME"), environment("https"));
@@ -221,7 +221,7 @@ fn parts_of_an_address_have_the_origin_of_what_decided_them() {
 }
 
 #[test]
-fn a_value_names_what_decided_it() {
+fn a_value_names_its_source() {
     let source = |config: &Config, name: &str| {
         let settings = config.settings().unwrap();
         settings.iter().find(|setting| setting.name() == name).unwrap().source()

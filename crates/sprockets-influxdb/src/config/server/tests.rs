@@ -30,7 +30,7 @@ fn gzip_is_on_except_to_a_loopback_host() {
 }
 
 #[test]
-fn a_path_is_used_as_it_stands_and_otherwise_the_apis_own() {
+fn a_path_in_the_url_replaces_that_of_the_api() {
     let with = |text: &str| Config::new().url(text);
     assert_eq!(url(with("http://db:8086/write")), "http://db:8086/write");
     assert_eq!(url(with("https://db/influx/")), "https://db/influx/");
@@ -66,7 +66,7 @@ fn v2_needs_an_org_and_a_token_unless_the_client_is_off() {
 }
 
 #[test]
-fn a_token_wins_over_user_and_password() {
+fn a_token_precedes_user_and_password() {
     let resolved = |config: Config| {
         let settings = config.resolve().unwrap();
         (settings.server.auth, settings.warnings.len())
@@ -86,7 +86,7 @@ fn a_token_wins_over_user_and_password() {
 }
 
 #[test]
-fn credentials_may_stand_in_the_url() {
+fn credentials_may_be_part_of_the_url() {
     let basic = |config: Config| match config.resolve().unwrap().server.auth {
         Auth::Basic { user, password } => (user, password.expose().to_owned()),
         other => panic!("{other:?}"),
@@ -104,7 +104,7 @@ fn credentials_may_stand_in_the_url() {
 }
 
 #[test]
-fn a_url_wins_over_its_parts_and_an_argument_over_the_environment() {
+fn a_url_precedes_its_parts_and_an_argument_the_environment() {
     let parts = [("INFLUXDB_SCHEME", "https"), ("INFLUXDB_HOST", "part"), ("INFLUXDB_PORT", "1")];
     let config = environment(&parts).unwrap();
     assert_eq!(url(config.clone()), "https://part:1/write");
@@ -120,7 +120,7 @@ fn a_url_wins_over_its_parts_and_an_argument_over_the_environment() {
 }
 
 #[test]
-fn the_users_query_is_kept_but_for_what_the_client_sends() {
+fn the_query_is_kept_without_parameters_that_the_client_sends() {
     let resolved = |text: &str, config: Config| {
         let settings = config.url(text).resolve().unwrap();
         (settings.server.query.unwrap_or_default(), settings.warnings.len())
@@ -138,7 +138,7 @@ fn the_users_query_is_kept_but_for_what_the_client_sends() {
 }
 
 #[test]
-fn what_an_api_does_not_know_is_left_out_with_a_warning() {
+fn settings_that_an_api_does_not_know_are_ignored_with_a_warning() {
     let settings = Config::new().token("t").retention_policy("year").resolve().unwrap();
     assert_eq!(settings.server.retention_policy, None);
     assert_eq!(

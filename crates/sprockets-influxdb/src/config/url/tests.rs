@@ -5,7 +5,7 @@ fn parsed(text: &str) -> WriteUrl {
 }
 
 #[test]
-fn a_url_is_taken_apart() {
+fn a_url_is_split_into_its_parts() {
     let url = parsed(" HTTPS://me:p%40ss%3A%2f@Db.example.com:8087/a/b?x=1&y ");
     assert_eq!(url.scheme, Scheme::Https);
     assert_eq!(url.host, "Db.example.com");
@@ -17,7 +17,7 @@ fn a_url_is_taken_apart() {
 }
 
 #[test]
-fn what_a_url_leaves_out_is_not_there() {
+fn missing_parts_of_a_url_are_none() {
     for text in ["http://db", "http://db/", "http://db:", "http://@db/?", "http://:@db?"] {
         let url = parsed(text);
         assert_eq!((url.host.as_str(), url.port), ("db", None), "{text}");
@@ -40,7 +40,7 @@ fn ipv6_hosts_are_read_and_bracketed() {
 }
 
 #[test]
-fn hosts_are_told_from_other_text() {
+fn only_host_names_and_addresses_are_hosts() {
     for good in ["localhost", "db-1.example.com", "influx_db", "10.0.0.1", "db.example.com."] {
         assert_eq!(host(good).as_deref(), Some(good));
         assert!(format!("http://{good}:8086/write").parse::<Uri>().is_ok(), "{good}");
@@ -64,7 +64,7 @@ fn hosts_are_told_from_other_text() {
 }
 
 #[test]
-fn loopback_hosts_are_known() {
+fn loopback_hosts_are_recognized() {
     let loopback = [
         "localhost",
         "LOCALHOST.",
@@ -85,7 +85,7 @@ fn loopback_hosts_are_known() {
 }
 
 #[test]
-fn a_bad_url_is_told_what_is_wrong_with_it() {
+fn the_refusal_of_a_url_says_what_is_wrong() {
     let rows = [
         ("", "has no scheme"),
         ("localhost:8086", "has no scheme"),
