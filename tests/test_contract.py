@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ import tornado.gen
 import tornado.ioloop
 
 import sprockets_influxdb as influxdb
-from sprockets_influxdb import Measurement, flush_sync, install, record, stats, testing
+from sprockets_influxdb import Measurement, _client, flush_sync, install, record, stats, testing
 from sprockets_influxdb.testing import Fault
 
 HOUR = 3_600_000
@@ -410,7 +411,14 @@ class TestSetters:
     def test_sample_probability(self, client: testing.Server) -> None:
         in_a_thread(influxdb.set_sample_probability, 0)
         add(3)
-        assert flush_sync() == {"delivered": 0, "rejected": 0, "sampled_out": 3, "dropped": 0, "pending": 0}
+        assert flush_sync() == {
+            "delivered": 0,
+            "rejected": 0,
+            "sampled_out": 3,
+            "dropped": 0,
+            "pending": 0,
+            "closed": 0,
+        }
         influxdb.set_sample_probability(1.0)
         add(3)
         assert flush_sync()["delivered"] == 3
@@ -667,6 +675,18 @@ class TestFutures:
 
         assert [asyncio.run(main()), asyncio.run(main())] == [True, True]
 
+    def test_a_flush_is_not_true_for_what_was_added_after_the_shutdown(self, client: testing.Server) -> None:
+        async def main() -> None:
+            add()
+            assert await influxdb.shutdown() is True
+            assert await influxdb.flush() is True
+            add(2)
+            assert await influxdb.flush() is False
+
+        asyncio.run(main())
+        assert flush_sync()["closed"] == influxdb.shutdown_sync()["closed"] == 2
+        assert (stats()["delivered"], stats()["dropped"]["closed"]) == (1, 2)
+
     def test_extra_arguments_are_ignored(self, client: testing.Server) -> None:
         async def main() -> None:
             assert await influxdb.flush(object(), 2) is True
@@ -715,7 +735,8 @@ class TestFutures:
 class TestBlocking:
     def test_a_flush_says_what_became_of_it(self, client: testing.Server) -> None:
         add(2)
-        assert flush_sync() == {"delivered": 2, "rejected": 0, "sampled_out": 0, "dropped": 0, "pending": 0}
+        counts = {"rejected": 0, "sampled_out": 0, "dropped": 0, "pending": 0, "closed": 0}
+        assert flush_sync() == {"delivered": 2, **counts}
         add(3)
         assert influxdb.shutdown_sync(timeout=30)["delivered"] == 3
         assert influxdb.shutdown_sync()["delivered"] == 0
@@ -839,6 +860,24 @@ class TestSettings:
         assert install(**shown) is True
         assert influxdb.settings() == shown
 
+    def test_install_takes_every_setting_by_name_and_type(self) -> None:
+        # Unset settings have no type of their own: they are given a value here.
+        texts = {"ca_file", "environment", "org", "retention_policy", "spool", "token"}
+        settings = {**influxdb.settings(), **dict.fromkeys(texts, "")}
+        positional = {
+            name
+            for name, parameter in inspect.signature(install).parameters.items()
+            if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        }
+        options = typing.get_type_hints(_client.Options)
+        assert set(settings) == positional | set(options)
+        for name, annotation in options.items():
+            kinds = set()
+            for kind in set(typing.get_args(annotation)) - {type(None)}:
+                kinds |= {str} if typing.get_origin(kind) is typing.Literal else {kind}
+            assert kinds == {type(settings[name])}, name
+            assert f"``{name}``" in str(influxdb.install.__doc__)
+
     def test_base_tags_are_a_dict_of_its_own(self) -> None:
         install(base_tags={"a": "b,c=d"}, tag_hostname=False)
         influxdb.settings()["base_tags"]["x"] = "y"
@@ -849,7 +888,14 @@ class TestRealServer:
     def test_from_install_to_a_query(self, influxd: Any, database: str) -> None:
         install(influxd.url, base_tags={"region": "eu"}, tag_hostname=False)
         record(database, "m", {"t": "a b"}, {"f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'}, 1_700_000_000.123)
-        assert flush_sync() == {"delivered": 1, "rejected": 0, "sampled_out": 0, "dropped": 0, "pending": 0}
+        assert flush_sync() == {
+            "delivered": 1,
+            "rejected": 0,
+            "sampled_out": 0,
+            "dropped": 0,
+            "pending": 0,
+            "closed": 0,
+        }
         [row] = influxd.query("SELECT * FROM m", database)
         expected = {"region": "eu", "t": "a b", "f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'}
         assert row == {"time": 1_700_000_000_123_000_000, **expected}

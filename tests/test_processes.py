@@ -707,12 +707,12 @@ class TestLoops:
             loop,
             """
             async def main():
-                add("m")
                 shutdown = influxdb.shutdown("an application", "and its loop")
                 assert influxdb.shutdown() is shutdown
                 assert await shutdown
                 assert influxdb.shutdown() is shutdown
                 return shutdown
+            add("m")
             assert asyncio.run(main()) is not asyncio.run(main())
             """,
         ).end()

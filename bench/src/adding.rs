@@ -16,9 +16,9 @@ use crate::table::{Goal, nanoseconds, ratio, section};
 /// A client that buffers measurements as usual, and then samples every batch out. So adding is
 /// measured, but not sending.
 pub fn client_that_sends_nothing() -> Client {
-    let config = Config::new().url("http://127.0.0.1:1").expect("a URL");
-    let config = config.tag_hostname(false).sample_probability(0.0).expect("a probability");
-    Client::new(config.max_buffer_size(1_000_000).expect("a size")).expect("a client")
+    let config = Config::new().url("http://127.0.0.1:1");
+    let config = config.tag_hostname(false).sample_probability(0.0);
+    Client::new(config.max_buffer_size(1_000_000)).expect("a client")
 }
 
 pub fn run() {
@@ -101,7 +101,7 @@ pub fn run_latency() {
     const PAUSE: Duration = Duration::from_micros(8);
     let Some(influxd) = Influxd::start() else { return };
     influxd.create(DATABASE);
-    let config = Config::new().url(&influxd.url()).expect("a URL").overflow(Overflow::Block);
+    let config = Config::new().url(&influxd.url()).overflow(Overflow::Block);
     let client = Client::new(config).expect("a client");
     let mut measurement = Measurement::new(DATABASE, NAME);
     let mut taken = Vec::with_capacity(COUNT);

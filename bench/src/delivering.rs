@@ -158,7 +158,7 @@ fn post(url: &str, database: &str, is_compressed: bool, batches: &[Vec<u8>]) {
 }
 
 fn record(url: &str, database: &str, is_compressed: bool) -> Client {
-    let config = Config::new().url(url).expect("a URL").tag_hostname(false).gzip(is_compressed);
+    let config = Config::new().url(url).tag_hostname(false).gzip(is_compressed);
     let config = config.overflow(Overflow::Block).block_timeout(Duration::from_secs(600));
     let client = Client::new(config).expect("a client");
     each(database, |measurement| client.add_measurement(measurement).expect("added"));

@@ -9,9 +9,9 @@ use crate::table::{Goal, figure, ratio, section};
 
 pub fn run() {
     const BYTES: usize = 256 << 20;
-    let config = Config::new().url("http://127.0.0.1:1").expect("a URL").tag_hostname(false);
-    let config = config.max_buffer_size(100_000_000).expect("a size");
-    let config = config.max_buffer_bytes(BYTES).expect("a size").shutdown_timeout(Duration::ZERO);
+    let config = Config::new().url("http://127.0.0.1:1").tag_hostname(false);
+    let config = config.max_buffer_size(100_000_000);
+    let config = config.max_buffer_bytes(BYTES).shutdown_timeout(Duration::ZERO);
     let client = Client::new(config).expect("a client");
     let mut measurement = Measurement::new(DATABASE, NAME);
     let (mut line, mut buffered) = (Vec::new(), 0);

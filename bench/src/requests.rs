@@ -11,8 +11,8 @@ use axum::http::Request;
 use axum::routing::get;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
-use sprockets_influxdb::actix::InfluxDb;
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::actix::InfluxDb;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use tokio::runtime::{Builder, Runtime};
 use tower_service::Service;
 

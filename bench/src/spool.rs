@@ -21,13 +21,13 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 pub const CHILD: &str = "recover";
 
 fn config(url: &str) -> Config {
-    Config::new().url(url).expect("a URL").tag_hostname(false)
+    Config::new().url(url).tag_hostname(false)
 }
 
 /// A client that buffers measurements as usual, and then samples every batch out.
 fn client_that_sends_nothing(spool: Option<(&Path, SpoolSync)>) -> Client {
-    let config = config(NOWHERE).sample_probability(0.0).expect("a probability");
-    let config = config.max_buffer_size(1_000_000).expect("a size");
+    let config = config(NOWHERE).sample_probability(0.0);
+    let config = config.max_buffer_size(1_000_000);
     Client::new(match spool {
         Some((spool, sync)) => config.spool(spool).spool_sync(sync),
         None => config,
@@ -161,8 +161,7 @@ fn delivering(directory: &Path) {
 
 fn deliver(influxd: &Influxd, spool: Option<&Path>) -> f64 {
     let config = config(NOWHERE).overflow(Overflow::Block).shutdown_timeout(Duration::ZERO);
-    let config = config.max_buffer_size(COUNT).and_then(|c| c.max_buffer_bytes(1 << 30));
-    let config = config.expect("sizes");
+    let config = config.max_buffer_size(COUNT).max_buffer_bytes(1 << 30);
     let config = match spool {
         Some(spool) => config.spool(spool),
         None => config,
@@ -189,7 +188,7 @@ fn deliver(influxd: &Influxd, spool: Option<&Path>) -> f64 {
 fn recovering(directory: &Path) {
     let spool = directory.join("recovering");
     let config = config(NOWHERE).spool(&spool).overflow(Overflow::Block);
-    let config = config.spool_max_bytes(4 << 30).expect("a size").shutdown_timeout(Duration::ZERO);
+    let config = config.spool_max_bytes(4 << 30).shutdown_timeout(Duration::ZERO);
     let client = Client::new(config).expect("a client");
     let mut measurement = sample::measurement();
     let line = measurement.marshall().len() + 1;

@@ -6,7 +6,7 @@
 // It says where it listens, and what became of the measurements.
 #![allow(clippy::print_stdout)]
 
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::{Client, Config};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;

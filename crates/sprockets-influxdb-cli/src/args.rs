@@ -50,7 +50,7 @@ impl Server {
         let lookup = |variable: &str| {
             if ignored.contains(&variable) { None } else { std::env::var_os(variable) }
         };
-        let mut config = base.with_lookup(lookup)?;
+        let mut config = base.with_lookup(lookup);
         let named = [
             ("url", &self.url),
             ("user", &self.user),
@@ -71,7 +71,7 @@ impl Server {
         }
         for (name, file) in [("password", &self.password_file), ("token", &self.token_file)] {
             if let Some(file) = file {
-                config = config.set(name, &secret(file)?)?;
+                config = config.set(name, &secret(file)?);
             }
         }
         Ok(config)
@@ -153,7 +153,7 @@ fn set(config: Config, name: &str, value: &str) -> Result<Config, Problem> {
                     arguments: use INFLUXDB_URL, INFLUXDB_PASSWORD or --password-file"
             .into());
     }
-    Ok(config.set(name, value)?)
+    Ok(config.set(name, value))
 }
 
 fn has_password(url: &str) -> bool {

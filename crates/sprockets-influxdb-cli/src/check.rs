@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sprockets_influxdb::{Check, Client, Config, Finding, Origin, Setting};
+use sprockets_influxdb::{Check, Client, Config, Finding, Origin, Setting, SettingValue};
 
 use crate::exit::{self, Problem};
 use crate::terminal::{self, Style};
@@ -62,11 +62,12 @@ fn write_settings(
     writeln!(out, "configuration")?;
     for setting in settings {
         let (name, value, source) = (setting.name(), setting.value(), source(setting));
-        let value = if value.is_empty() { "-" } else { value };
+        let value = if value.is_unset() { "-".to_owned() } else { value.to_string() };
         writeln!(out, "  {name:<20} {value:<32} {}", style.faint(&format!("({source})")))?;
     }
     let mut warn = |warning: &str| writeln!(out, "  {} {warning}", style.warning("warning:"));
-    if settings.iter().any(|setting| setting.name() == "enabled" && setting.value() == "false") {
+    let disabled = SettingValue::Boolean(false);
+    if settings.iter().any(|setting| setting.name() == "enabled" && *setting.value() == disabled) {
         warn("enabled is false: applications record nothing")?;
     }
     warnings.iter().try_for_each(|warning| warn(warning))
@@ -123,7 +124,7 @@ fn to_json(settings: &[Setting], warnings: &[String], checks: &[(Option<&str>, C
     let settings = settings.iter().map(|setting| {
         let origin = format!("{:?}", setting.origin()).to_lowercase();
         let value =
-            json!({ "value": setting.value(), "origin": origin, "source": setting.source() });
+            json!({ "value": setting.value().to_string(), "origin": origin, "source": setting.source() });
         (setting.name().to_owned(), value)
     });
     let checks = checks.iter().map(|(database, check)| {

@@ -135,7 +135,11 @@ impl<'a> Wait<'a> {
 
     /// How long to wait for the rest: not at all for a server that accepts nothing.
     pub(crate) fn shutdown_timeout(&self) -> Duration {
-        if self.stop == Some(Stop::GaveUp) { Duration::ZERO } else { shutdown_timeout(self.client) }
+        if self.stop == Some(Stop::GaveUp) {
+            Duration::ZERO
+        } else {
+            self.client.shutdown_timeout()
+        }
     }
 
     /// For how long the server has decided nothing although lines are waiting.
@@ -159,11 +163,4 @@ impl Drop for Wait<'_> {
 fn decided(stats: &Stats) -> u64 {
     stats.delivered + stats.rejected + stats.dropped.total()
         - stats.dropped.count(DropReason::Invalid)
-}
-
-fn shutdown_timeout(client: &Client) -> Duration {
-    let settings = client.settings();
-    let setting = settings.iter().find(|setting| setting.name() == "shutdown_timeout");
-    let milliseconds = setting.and_then(|setting| setting.value().parse::<f64>().ok());
-    Duration::from_secs_f64(milliseconds.unwrap_or_default() / 1e3)
 }

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::client::base_tags;
+use crate::base_tags::base_tags;
 use crate::value::Plain;
 
 /// As long as a list may get: one measurement may be set and added for as long as a program runs.

@@ -1,5 +1,7 @@
-//! The Python package's native module: translation between Python and the core, no logic of its own.
+//! The Python package's native module: translation between Python and the core, no logic of its
+//! own.
 
+mod base_tags;
 mod client;
 mod command;
 mod flush;
@@ -7,6 +9,7 @@ mod items;
 mod log;
 mod measurement;
 mod request;
+mod stats;
 mod testing;
 mod value;
 
@@ -16,20 +19,19 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{
-        add_measurement, base_tags_in_force, configure, end, flush_begin, flush_sync, install,
-        record, record_at, reset, settings, shutdown_begin, shutdown_sync, stamp, stats,
-    };
+    use crate::client::{add_measurement, configure, install, record, record_at, reset, stamp};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
-    use crate::flush::Flush;
+    use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
     #[pymodule_export]
     use crate::log::{close_log, open_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement, measurement_at};
     #[pymodule_export]
     use crate::request::{Recorder, Request};
+    #[pymodule_export]
+    use crate::stats::{settings, stats};
     #[pymodule_export]
     use crate::testing::{Fault, Server, parse};
 

@@ -1,4 +1,5 @@
-//! What the core logs, kept until a Python thread takes it: no native thread ever waits for the interpreter.
+//! Log records of the core, kept until a Python thread takes them. So no native thread ever waits
+//! for the interpreter.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -11,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use sprockets_influxdb as core;
+use sprockets_influxdb::internal::generation;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// More than the core's own limits let through in minutes; the oldest go first.
-const MOST: usize = 1_000;
+/// More than the core's rate limits let through in minutes. The oldest are dropped first.
+const MAX_RECORDS: usize = 1_000;
 
 static LOG: ArcSwapOption<Log> = ArcSwapOption::const_empty();
 
@@ -34,30 +35,30 @@ struct Kept {
     bell: Option<Bell>,
 }
 
-/// Tells whoever writes the log that there are records. Both ends are kept: see `flush`.
+/// Wakes the thread that writes the log. Both ends stay open: see `flush`.
 struct Bell {
-    _heard: UnixStream,
-    rung: UnixStream,
+    _reader: UnixStream,
+    writer: UnixStream,
 }
 
 impl Bell {
     fn ring(&self) {
-        // It fails only if it was rung so often that it will be heard.
-        let _ = (&self.rung).write(&[1]);
+        // It fails only if so much was written that the reader will wake.
+        let _ = (&self.writer).write(&[1]);
     }
 }
 
 impl Log {
-    /// That of this process. A forked one starts anew, without a look at what there was: its lock may be held by a
-    /// thread that is not there.
+    /// The log of this process. A forked process starts a new one and ignores the old one, whose
+    /// lock may be held by a thread that does not exist there.
     fn current() -> Arc<Self> {
         loop {
             let log = LOG.load_full();
             match &log {
-                Some(own) if own.generation == core::generation() => return own.clone(),
+                Some(own) if own.generation == generation() => return own.clone(),
                 _ => {
                     let kept = Mutex::default();
-                    let own = Some(Arc::new(Self { generation: core::generation(), kept }));
+                    let own = Some(Arc::new(Self { generation: generation(), kept }));
                     LOG.compare_and_swap(&log, own);
                 }
             }
@@ -72,16 +73,16 @@ impl Log {
 /// Keeps what the core logs from now on.
 pub(crate) fn watch() {
     static WATCH: Once = Once::new();
-    // An error says that there is one already, which cannot be: nobody else sees this copy of the core.
+    // It cannot be set already: nothing else sees this copy of the core.
     WATCH.call_once(|| _ = tracing::subscriber::set_global_default(Bridge));
 }
 
-/// Has a Python thread write the log from now on, unless this process has one.
+/// Starts the Python thread that writes the log, once for each process.
 #[inline]
 pub(crate) fn ensure_writer(py: Python<'_>) {
     static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
-    if STARTED.load(Ordering::Relaxed) != core::generation() {
-        STARTED.store(core::generation(), Ordering::Relaxed);
+    if STARTED.load(Ordering::Relaxed) != generation() {
+        STARTED.store(generation(), Ordering::Relaxed);
         start_writer(py);
     }
 }
@@ -90,40 +91,40 @@ pub(crate) fn ensure_writer(py: Python<'_>) {
 fn start_writer(py: Python<'_>) {
     let lifecycle = py.import("sprockets_influxdb._lifecycle");
     if let Err(error) = lifecycle.and_then(|module| module.call_method0("start_writer")) {
-        // No reason not to add the measurement. What is logged is then written at the end.
+        // The measurement is added all the same. The log is then written at the end of the process.
         error.write_unraisable(py, None);
     }
 }
 
-/// A file descriptor, the caller's to close, that becomes readable when there are records: a byte for those that came
-/// since the last were taken. At its end there will be no more.
+/// Returns a file descriptor that becomes readable when there are records. The caller closes it.
+/// End of file means that there will be no more.
 #[pyfunction]
 pub(crate) fn open_log() -> PyResult<i32> {
-    let (heard, rung) = UnixStream::pair()?;
-    rung.set_nonblocking(true)?;
-    let theirs = heard.try_clone()?;
-    let bell = Bell { _heard: heard, rung };
+    let (reader, writer) = UnixStream::pair()?;
+    writer.set_nonblocking(true)?;
+    let returned = reader.try_clone()?;
+    let bell = Bell { _reader: reader, writer };
     let log = Log::current();
     let mut kept = log.lock();
     if !kept.records.is_empty() {
         bell.ring();
     }
     kept.bell = Some(bell);
-    Ok(theirs.into_raw_fd())
+    Ok(returned.into_raw_fd())
 }
 
-/// Takes the records that there are: Python's level, and the message.
+/// Takes all records: Python's level and the message of each.
 #[pyfunction]
 pub(crate) fn take_logs() -> Vec<(u8, String)> {
     Log::current().lock().records.drain(..).collect()
 }
 
-/// Lets whoever listens know that there will be no more.
+/// Tells the reader that there will be no more records.
 #[pyfunction]
 pub(crate) fn close_log() {
     if let Some(bell) = Log::current().lock().bell.take() {
         // It cannot fail: both ends are open.
-        let _ = bell.rung.shutdown(Shutdown::Write);
+        let _ = bell.writer.shutdown(Shutdown::Write);
     }
 }
 
@@ -145,7 +146,7 @@ impl Subscriber for Bridge {
         event.record(&mut message);
         let log = Log::current();
         let mut kept = log.lock();
-        if kept.records.len() >= MOST {
+        if kept.records.len() >= MAX_RECORDS {
             kept.records.pop_front();
         }
         kept.records.push_back((level, message.0));

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple};
 use sprockets_influxdb as core;
 
-use crate::client::base_tags;
+use crate::base_tags::base_tags;
 use crate::items::{Items, each_of};
 use crate::value::{Plain, with_field, with_text};
 

@@ -169,12 +169,15 @@ pub struct Report {
     pub dropped: u64,
     /// Not decided at the deadline. They stay in the buffer.
     pub pending: u64,
+    /// Added before the call, but after the client was shut down: dropped ([`DropReason::Closed`]).
+    pub closed: u64,
 }
 
 impl Report {
-    /// Whether everything was decided before the deadline.
+    /// Whether everything was decided before the deadline, and nothing was added after the
+    /// shutdown.
     pub fn is_complete(&self) -> bool {
-        self.pending == 0
+        self.pending == 0 && self.closed == 0
     }
 }
 

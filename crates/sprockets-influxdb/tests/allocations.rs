@@ -7,7 +7,7 @@ use test_support::LONG;
 #[test]
 fn recording_and_adding_allocates_nothing_once_warm() {
     let server = Server::start();
-    let config = Config::new().url(&server.url()).unwrap().overflow(Overflow::Block);
+    let config = Config::new().url(&server.url()).overflow(Overflow::Block);
     let client = Client::new(config.block_timeout(LONG)).unwrap();
     let mut measurement = Measurement::new("db", "m");
     let mut record = |count: usize| {
@@ -36,7 +36,7 @@ mod requests {
     use std::task::{Context, Poll, Waker};
 
     use http::{Request, Response};
-    use sprockets_influxdb::tower::InfluxDbLayer;
+    use sprockets_influxdb::middleware::tower::InfluxDbLayer;
     use sprockets_influxdb::{Client, Config};
     use tower_layer::Layer;
     use tower_service::Service;
@@ -90,7 +90,7 @@ mod requests {
     }
 
     fn service() -> impl Service<Request<String>, Response = Response<impl Sized>> {
-        let config = Config::new().sample_probability(0.0).unwrap();
+        let config = Config::new().sample_probability(0.0);
         let client = Client::new(config).unwrap();
         InfluxDbLayer::new(client, "db", "request").layer(Nothing)
     }

@@ -5,7 +5,7 @@ use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Api, Check, Client, Config, Finding};
 
 fn check(server: &Server, config: Config, database: Option<&str>) -> Check {
-    Client::new(config.url(&server.url()).unwrap()).unwrap().check(database)
+    Client::new(config.url(&server.url())).unwrap().check(database)
 }
 
 fn says(finding: &Finding) -> &str {
@@ -97,7 +97,7 @@ fn without_a_reply_the_check_says_where_to_look() {
     let server = Server::start();
     for fault in [Fault::close(), Fault::black_hole()] {
         server.inject_always(fault);
-        let found = check(&server, Config::new().set("timeout", "50").unwrap(), Some("db"));
+        let found = check(&server, Config::new().set("timeout", "50"), Some("db"));
         let message = says(&found.connection);
         assert!(
             found.connection.is_failed() && message.contains("look into the server's log"),

@@ -114,7 +114,7 @@ fn interpolated(query: &str) -> String {
 fn every_query_finds_rows() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("example");
-    let client = Client::new(Config::new().url(&influxd.url()).expect("a URL")).expect("a client");
+    let client = Client::new(Config::new().url(&influxd.url())).expect("a client");
     record(&client);
     assert!(client.shutdown(LONG).is_complete());
 

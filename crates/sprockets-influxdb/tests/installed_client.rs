@@ -4,7 +4,7 @@ use std::process::Command;
 
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{
-    Config, Measurement, add_measurement, flush, install, installed, shutdown,
+    Config, Measurement, SettingValue, add_measurement, flush, install, installed, shutdown,
 };
 use test_support::LONG;
 
@@ -41,7 +41,7 @@ fn a_program_that_installs_nothing() {
     assert!(!install(Config::new()).unwrap(), "already installed");
     let client = installed().expect("a client");
     let trigger_size = client.settings().into_iter().find(|s| s.name() == "trigger_size");
-    assert_eq!(trigger_size.unwrap().value(), "1000", "unchanged");
+    assert_eq!(*trigger_size.unwrap().value(), SettingValue::Integer(1000), "unchanged");
     client.add_measurement(&measurement(2)).unwrap();
     assert_eq!(shutdown(LONG).delivered, 1);
     add_measurement(&measurement(3)).unwrap();
@@ -64,7 +64,7 @@ fn a_program_that_installs_from_many_threads() {
             .map(|n| {
                 let url = &url;
                 scope.spawn(move || {
-                    let installed = install(Config::new().url(url).unwrap()).unwrap();
+                    let installed = install(Config::new().url(url)).unwrap();
                     add_measurement(&measurement(n)).unwrap();
                     installed
                 })

@@ -13,8 +13,8 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, get, post, rt, web,
 };
-use sprockets_influxdb::actix::InfluxDb;
-use sprockets_influxdb::{Client, RequestMeasurement};
+use sprockets_influxdb::Client;
+use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
 
 use super::exchange::get as ask;
 use super::{Recorded, Service, entered};

@@ -13,8 +13,8 @@ use axum::response::Response;
 use axum::routing::{self, post};
 use axum::{Extension, Router};
 use http_body::Frame;
-use sprockets_influxdb::tower::InfluxDbLayer;
-use sprockets_influxdb::{Client, RequestMeasurement};
+use sprockets_influxdb::Client;
+use sprockets_influxdb::middleware::tower::{InfluxDbLayer, RequestMeasurement};
 use test_support::LONG;
 use tokio::net::TcpListener;
 

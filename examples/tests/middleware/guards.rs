@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use http::{Request, Response};
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::middleware::{Names, Property, RequestOptions};
-use sprockets_influxdb::tower::InfluxDbLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -160,7 +160,8 @@ fn what_the_handler_sets_wins_and_what_it_sets_too_late_is_lost() {
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
     let mut kept = None;
     let mut service = layer.layer(Handler(|request: Request<Body>| {
-        let measurement = request.extensions().get::<sprockets_influxdb::RequestMeasurement>();
+        let measurement =
+            request.extensions().get::<sprockets_influxdb::middleware::RequestMeasurement>();
         let measurement = measurement.expect("recorded").clone();
         measurement.set_tag("endpoint", "mine").set_tag("status_code", "fine");
         measurement.set_field("content_length", 7);
@@ -180,7 +181,7 @@ fn what_the_handler_sets_wins_and_what_it_sets_too_late_is_lost() {
 #[test]
 fn a_client_that_is_turned_off_records_nothing() {
     let recorded = Recorded::new();
-    recorded.client.reconfigure(|config| Ok(config.enabled(false))).expect("reconfigured");
+    recorded.client.reconfigure(|config| config.enabled(false)).expect("reconfigured");
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
     let mut service = layer.layer(Handler(|request: Request<Body>| {
         assert!(request.extensions().is_empty());

@@ -48,8 +48,8 @@ impl Recorded {
 }
 
 fn client(url: &str) -> Client {
-    let config = Config::new().url(url).and_then(|config| config.trigger_size(1));
-    Client::new(config.expect("a URL").tag_hostname(false)).expect("a client")
+    let config = Config::new().url(url).trigger_size(1);
+    Client::new(config.tag_hostname(false)).expect("a client")
 }
 
 fn runtime() -> Runtime {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::spool::QuarantineEntry;
-use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine};
+use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine, internal};
 
 use super::files::Files;
 use crate::args;
@@ -97,7 +97,7 @@ impl Options {
         // Without a spool, as the lines are on disk already, and with room for a whole chunk. The
         // files have lines of several precisions, which nanoseconds can all express.
         let config = config.spool("").precision(Precision::Nanoseconds);
-        Ok(config.max_buffer_size(2 * CHUNK_LINES)?.max_buffer_bytes(1 << 30)?)
+        Ok(config.max_buffer_size(2 * CHUNK_LINES).max_buffer_bytes(1 << 30))
     }
 }
 
@@ -155,7 +155,7 @@ impl Retry<'_> {
         let undecided_before = self.undecided();
         let sent: Vec<Result<String, String>> = chunk.iter().map(|entry| self.add(entry)).collect();
         let (client, wait) = (self.client, &mut self.wait);
-        let report = client.flush_unless(NO_TIMEOUT, || wait.is_over());
+        let report = internal::flush_unless(client, NO_TIMEOUT, || wait.is_over());
         if !report.is_complete() {
             client.shutdown(wait.shutdown_timeout());
         }

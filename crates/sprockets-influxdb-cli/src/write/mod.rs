@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
-use sprockets_influxdb::{Client, Config, DropReason, Precision};
+use sprockets_influxdb::{Api, Client, Config, DropReason, Precision, SettingValue};
 
 use self::add_guard::AddGuard;
 use self::dry_run::DryRun;
@@ -79,11 +79,11 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let settings = config.settings()?;
     let inputs = Inputs::new(&options.files)?;
     if options.dry_run {
-        let api = settings.iter().find(|setting| setting.name() == "api");
+        let v1 = SettingValue::Api(Api::V1);
         let dry_run = DryRun {
             database: options.database.as_deref(),
             precision: options.precision,
-            is_v1: api.is_some_and(|api| api.value() == "v1"),
+            is_v1: settings.iter().any(|setting| *setting.value() == v1),
             quiet: options.delivery.quiet,
         };
         return dry_run.run(inputs);
@@ -136,7 +136,7 @@ impl Options {
         let base = wait::config().on_rejected(move |rejected| refusals.add(rejected));
         let config = self.server.config(base, &IGNORED_VARIABLES)?;
         Ok(match self.max_batch_size {
-            Some(size) => config.max_batch_size(size)?,
+            Some(size) => config.max_batch_size(size),
             None => config,
         })
     }

@@ -59,7 +59,7 @@ fn damage(path: &Path) {
 
 /// A client whose measurements wait in a spool. Dropping it seals their files.
 fn recorder(spool: &Path, url: &str) -> Client {
-    let config = Config::new().url(url).unwrap().tag_hostname(false).spool(spool);
+    let config = Config::new().url(url).tag_hostname(false).spool(spool);
     let client = Client::new(config.precision(Precision::Milliseconds)).unwrap();
     for number in 0..100 {
         let measurement =

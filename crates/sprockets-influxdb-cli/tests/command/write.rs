@@ -244,7 +244,10 @@ mod interrupted {
         let mut errors = BufReader::new(process.child().stderr.take().unwrap());
         let mut told = String::new();
         errors.read_line(&mut told).unwrap();
-        assert_eq!(told, "interrupted: delivering the lines that were read; Ctrl-C again ends at once\n");
+        assert_eq!(
+            told,
+            "interrupted: delivering the lines that were read; Ctrl-C again ends at once\n"
+        );
         process.signal("INT");
         assert_eq!(process.wait().code(), Some(130));
         let mut out = String::new();

@@ -11,7 +11,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use sprockets_influxdb as core;
-use sprockets_influxdb::middleware::{CLIENT_CLOSED_REQUEST, Property, UNMATCHED, Vocabulary, cut};
+use sprockets_influxdb::internal::{Vocabulary, cut};
+use sprockets_influxdb::middleware::{CLIENT_CLOSED_REQUEST, Property, UNMATCHED};
 
 use crate::client::add;
 use crate::measurement::Measurement;

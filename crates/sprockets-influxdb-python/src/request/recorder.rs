@@ -4,7 +4,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use sprockets_influxdb::middleware::{Names, Property, Vocabulary};
+use sprockets_influxdb::internal::Vocabulary;
+use sprockets_influxdb::middleware::{Names, Property};
 
 use super::headers::{Header, Headers, with_header};
 use super::{MEASUREMENT, Request};

@@ -20,7 +20,7 @@ mod summary;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::{Client, Precision};
 use tokio::runtime::{Builder, Runtime};
 

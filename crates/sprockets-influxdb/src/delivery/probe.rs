@@ -44,11 +44,13 @@ impl Finding {
 }
 
 impl Check {
-    /// Whether nothing has to be changed, as far as it can be told.
+    /// Whether the server answers and accepts the credentials, and the database did not fail. The
+    /// database may be unknown: InfluxDB 3 does not tell, and without a name there is none to
+    /// check.
     pub fn is_passed(&self) -> bool {
-        ![&self.connection, &self.authentication, &self.database]
-            .iter()
-            .any(|part| part.is_failed())
+        self.connection == Finding::Passed
+            && self.authentication == Finding::Passed
+            && !self.database.is_failed()
     }
 
     pub(crate) fn make(server: &Server, precision: Precision, database: Option<&str>) -> Self {
@@ -221,4 +223,24 @@ fn with_advice(reason: &str) -> String {
 
 fn in_parentheses(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_does_not_pass_when_nothing_was_checked() {
+        let unknown = || Finding::Unknown("nobody asked".to_owned());
+        let check = |connection, authentication, database| Check {
+            server: String::new(),
+            connection,
+            authentication,
+            database,
+        };
+        assert!(check(Finding::Passed, Finding::Passed, unknown()).is_passed());
+        assert!(!check(unknown(), unknown(), unknown()).is_passed());
+        assert!(!check(Finding::Passed, unknown(), Finding::Passed).is_passed());
+        assert!(!Check::unconnected("db".to_owned(), "down".to_owned()).is_passed());
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! ```no_run
 //! use actix_web::{App, HttpMessage, HttpRequest, HttpServer, web};
-//! use sprockets_influxdb::actix::InfluxDb;
-//! use sprockets_influxdb::{Client, Config, RequestMeasurement};
+//! use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
+//! use sprockets_influxdb::{Client, Config};
 //!
 //! async fn greet(request: HttpRequest) -> &'static str {
 //!     if let Some(measurement) = request.extensions().get::<RequestMeasurement>() {
@@ -41,12 +41,14 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+pub use super::RequestMeasurement;
 use super::{Recorder, Recording, RequestBytes, RequestHead, RequestOptions};
 use crate::client::Client;
 
 /// Records each request of the application, or the scope, that wraps itself in it: [`App::wrap`](actix_web::App::wrap).
 /// To be made once and cloned for each of the server's workers.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct InfluxDb {
     recorder: Recorder,
 }

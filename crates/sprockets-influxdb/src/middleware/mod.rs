@@ -26,10 +26,10 @@ mod recorder;
 mod recording;
 #[cfg(feature = "tower")]
 pub mod tower;
-mod vocabulary;
+pub(crate) mod vocabulary;
 
 pub use measurement::{RequestDuration, RequestMeasurement};
 pub use options::{RequestHead, RequestOptions};
 pub use recorder::Recorder;
 pub use recording::{Recording, RequestBytes};
-pub use vocabulary::{CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED, Vocabulary, cut};
+pub use vocabulary::{CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED};

@@ -33,6 +33,7 @@ type Endpoint = Arc<dyn Fn(&dyn RequestHead) -> Option<String> + Send + Sync>;
 /// # let _ = options;
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct RequestOptions {
     names: Names,
     left_out: Vec<Property>,

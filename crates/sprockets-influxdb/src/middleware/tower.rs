@@ -5,8 +5,8 @@
 //!
 //! use axum::routing::get;
 //! use axum::{Extension, Router};
-//! use sprockets_influxdb::tower::InfluxDbLayer;
-//! use sprockets_influxdb::{Client, Config, RequestMeasurement};
+//! use sprockets_influxdb::middleware::tower::{InfluxDbLayer, RequestMeasurement};
+//! use sprockets_influxdb::{Client, Config};
 //!
 //! async fn greet(Extension(measurement): Extension<RequestMeasurement>) -> &'static str {
 //!     let _timed = measurement.set_field("rows", 3).duration("query");
@@ -47,11 +47,13 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Recorder, Recording, RequestHead, RequestMeasurement, RequestOptions};
+pub use super::RequestMeasurement;
+use super::{Recorder, Recording, RequestHead, RequestOptions};
 use crate::client::Client;
 
 /// Records each request of the services that it is put around.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct InfluxDbLayer {
     recorder: Recorder,
 }

@@ -133,9 +133,8 @@ impl Plan {
     fn client(&self) -> Client {
         let config = Config::new()
             .url(&self.url)
-            .and_then(|config| config.trigger_size(self.trigger))
-            .and_then(|config| config.max_batch_size(self.batch))
-            .expect("a configuration")
+            .trigger_size(self.trigger)
+            .max_batch_size(self.batch)
             .submission_interval(Duration::from_millis(self.interval))
             .tag_hostname(false)
             .spool(&self.spool);

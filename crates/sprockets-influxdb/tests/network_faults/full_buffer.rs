@@ -11,8 +11,8 @@ use super::setup::Setup;
 fn a_long_fault_fills_the_buffer_and_dropped_measurements_are_counted() {
     for overflow in [Overflow::Newest, Overflow::Oldest] {
         let small = |config: sprockets_influxdb::Config| {
-            let config = config.max_buffer_size(1_000).unwrap().trigger_size(100).unwrap();
-            config.max_batch_size(200).unwrap().overflow(overflow)
+            let config = config.max_buffer_size(1_000).trigger_size(100);
+            config.max_batch_size(200).overflow(overflow)
         };
         let Some(setup) = Setup::start(small) else { return };
         setup.warm_up();

@@ -54,7 +54,7 @@ fn with_a_bad_network() {
         return;
     }
     assert!(qdisc("del", &[]));
-    let Some(setup) = Setup::start(|config| config.max_batch_size(500).unwrap()) else { return };
+    let Some(setup) = Setup::start(|config| config.max_batch_size(500)) else { return };
     setup.warm_up();
     let delay = format!("{}ms", TIMEOUT.as_millis() / 20);
     for how in [

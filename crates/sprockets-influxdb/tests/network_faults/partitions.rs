@@ -19,7 +19,7 @@ fn a_partition_loses_no_point() {
 
 #[test]
 fn a_delayed_request_that_arrives_after_its_retry_stores_no_point_twice() {
-    let Some(setup) = Setup::start(|config| config.max_clients(1).unwrap()) else { return };
+    let Some(setup) = Setup::start(|config| config.max_clients(1)) else { return };
     setup.warm_up();
     let before = setup.proxy.counts().requests;
     setup.proxy.inject(Fault::Partition);
@@ -36,7 +36,7 @@ fn a_delayed_request_that_arrives_after_its_retry_stores_no_point_twice() {
 
 #[test]
 fn flush_returns_at_its_deadline_while_a_request_is_in_progress() {
-    let patient = |config: sprockets_influxdb::Config| config.timeout(LONG).unwrap();
+    let patient = |config: sprockets_influxdb::Config| config.timeout(LONG);
     let Some(setup) = Setup::start(patient) else { return };
     setup.warm_up();
     setup.proxy.inject(Fault::Partition);
@@ -76,7 +76,7 @@ fn a_slow_network_loses_no_point() {
 
 #[test]
 fn a_connection_that_loses_everything_is_replaced() {
-    let Some(setup) = Setup::start(|config| config.max_clients(1).unwrap()) else { return };
+    let Some(setup) = Setup::start(|config| config.max_clients(1)) else { return };
     // Before the first byte, in the head, in the body, and in a later request.
     for after in [0, 1, 100, 1_000, 20_000] {
         let connections = setup.proxy.counts().connections;
@@ -96,7 +96,7 @@ fn a_connection_that_loses_everything_is_replaced() {
 
 #[test]
 fn many_connections_that_lose_everything_are_replaced() {
-    let many = |config: sprockets_influxdb::Config| config.max_batch_size(20).unwrap();
+    let many = |config: sprockets_influxdb::Config| config.max_batch_size(20);
     let Some(setup) = Setup::start(many) else { return };
     setup.proxy.inject_next((0..20).map(|n| Fault::Forget(n * 200)));
     setup.add(2_000);

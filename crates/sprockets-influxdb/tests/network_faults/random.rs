@@ -41,8 +41,8 @@ fn random_faults_neither_lose_nor_duplicate_points() {
 
     let Some(mut setup) = Setup::start(|config| {
         let config = config.overflow(Overflow::Block).block_timeout(LONG);
-        let config = config.max_buffer_size(4_000).unwrap().trigger_size(200).unwrap();
-        config.max_batch_size(400).unwrap().max_clients(4).unwrap()
+        let config = config.max_buffer_size(4_000).trigger_size(200);
+        config.max_batch_size(400).max_clients(4)
     }) else {
         return;
     };

@@ -86,8 +86,8 @@ fn damaged_replies_reject_nothing() {
 #[test]
 fn a_network_that_loses_every_second_request_rejects_nothing() {
     let each = |config: Config| {
-        let config = config.trigger_size(1).and_then(|config| config.max_batch_size(1));
-        config.and_then(|config| config.max_clients(4)).unwrap()
+        let config = config.trigger_size(1).max_batch_size(1);
+        config.max_clients(4)
     };
     let Some(setup) = Setup::start(each) else { return };
     let mut random = fastrand::Rng::with_seed(7);
@@ -104,7 +104,7 @@ fn a_network_that_loses_every_second_request_rejects_nothing() {
 
 #[test]
 fn a_repeated_reply_does_not_answer_the_next_request() {
-    let Some(setup) = Setup::start(|config| config.max_clients(1).unwrap()) else { return };
+    let Some(setup) = Setup::start(|config| config.max_clients(1)) else { return };
     for _ in 0..5 {
         setup.proxy.inject(Fault::RepeatReply);
         setup.warm_up();

@@ -21,7 +21,7 @@ fn a_reset_in_a_request_loses_no_point() {
 fn a_server_that_stops_reading_loses_no_point() {
     // More than the sockets buffer while nobody reads.
     let large = |config: sprockets_influxdb::Config| {
-        config.max_batch_bytes(32 << 20).unwrap().gzip(false).max_clients(1).unwrap()
+        config.max_batch_bytes(32 << 20).gzip(false).max_clients(1)
     };
     let Some(setup) = Setup::start(large) else { return };
     for after in [0, 200, 100_000] {

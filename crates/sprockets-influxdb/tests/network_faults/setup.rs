@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sprockets_influxdb::{Client, Config, Measurement, Stats};
+use sprockets_influxdb::{Client, Config, Measurement, SettingValue, Stats};
 use test_support::influxd::Influxd;
 use test_support::{LONG, balanced};
 
@@ -63,8 +63,8 @@ impl Setup {
     pub(crate) fn with(influxd: Influxd, configure: impl FnOnce(Config) -> Config) -> Self {
         influxd.create("db");
         let proxy = Proxy::before(influxd.address());
-        let config = Config::new().url(&proxy.url()).unwrap().tag_hostname(false);
-        let config = config.timeout(TIMEOUT).unwrap().shutdown_timeout(Duration::ZERO);
+        let config = Config::new().url(&proxy.url()).tag_hostname(false);
+        let config = config.timeout(TIMEOUT).shutdown_timeout(Duration::ZERO);
         let client = Client::new(configure(config)).unwrap();
         let watch = Watch::start(client.clone());
         Self { client, proxy, influxd, journal: Arc::default(), watch }
@@ -175,9 +175,9 @@ struct Watch {
 
 impl Watch {
     fn start(client: Client) -> Self {
-        let limit =
-            client.settings().into_iter().find(|setting| setting.name() == "max_buffer_size");
-        let limit: u64 = limit.unwrap().value().parse().unwrap();
+        let settings = client.settings();
+        let limit = settings.iter().find(|setting| setting.name() == "max_buffer_size").unwrap();
+        let SettingValue::Integer(limit) = *limit.value() else { panic!("{limit:?}") };
         let (_goes_on, is_over) = channel::<()>();
         let thread = thread::spawn(move || {
             while is_over.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {

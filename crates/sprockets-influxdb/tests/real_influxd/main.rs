@@ -13,7 +13,7 @@ use test_support::LONG;
 use test_support::influxd::Influxd;
 
 fn config(influxd: &Influxd) -> Config {
-    Config::new().url(&influxd.url()).unwrap().tag_hostname(false)
+    Config::new().url(&influxd.url()).tag_hostname(false)
 }
 
 #[test]

@@ -56,9 +56,9 @@ fn credentials_are_corrected_while_everything_waits() {
     let (client, _) = client(config(&influxd));
     add(&client, 0..100);
     assert_eq!(flush_until(&client, says("unable to parse authentication")).pending, 100);
-    client.reconfigure(|config| Ok(config.credentials("writer", "wrong"))).unwrap();
+    client.reconfigure(|config| config.credentials("writer", "wrong")).unwrap();
     assert_eq!(flush_until(&client, says("401: authorization failed")).pending, 100);
-    client.reconfigure(|config| Ok(config.credentials("writer", "secret"))).unwrap();
+    client.reconfigure(|config| config.credentials("writer", "secret")).unwrap();
     let permission = "no permission to write to database \"db\": grant it";
     assert_eq!(flush_until(&client, says(permission)).pending, 100);
     influxd.query("", "GRANT WRITE ON db TO writer");
@@ -126,8 +126,8 @@ fn a_batch_that_is_too_large_is_split() {
     influxd.create("db");
     // The larger one is rejected by its Content-Length, before its body is sent.
     for lines in [2_000, 20_000] {
-        let config = config(&influxd).trigger_size(lines).unwrap();
-        let (client, rejected) = client(config.max_batch_size(lines).unwrap());
+        let config = config(&influxd).trigger_size(lines);
+        let (client, rejected) = client(config.max_batch_size(lines));
         let lines = lines as i64;
         add(&client, 0..lines);
         assert!(client.flush(LONG).is_complete());

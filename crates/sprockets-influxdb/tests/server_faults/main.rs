@@ -13,7 +13,7 @@ use sprockets_influxdb::{Client, Config, Measurement};
 use test_support::{LONG, balanced};
 
 fn config(server: &Server) -> Config {
-    Config::new().url(&server.url()).unwrap().tag_hostname(false)
+    Config::new().url(&server.url()).tag_hostname(false)
 }
 
 fn add(client: &Client, lines: usize) {
@@ -113,7 +113,7 @@ fn settings_change_at_run_time() {
     assert_eq!(second.count("db"), 10);
     let error = client.reconfigure(|config| config.sample_probability(1.5)).unwrap_err();
     assert!(error.to_string().contains("1.5"), "{error}");
-    client.reconfigure(|config| Ok(config.enabled(false))).unwrap();
+    client.reconfigure(|config| config.enabled(false)).unwrap();
     add(&client, 3);
     assert_eq!(balanced(&client).dropped.total(), 3);
 }

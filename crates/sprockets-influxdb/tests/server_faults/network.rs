@@ -67,7 +67,7 @@ fn a_server_that_is_too_slow_loses_no_point() {
         let server = Server::start();
         server.inject_always(fault);
         let timeout = Duration::from_millis(50);
-        let client = Client::new(config(&server).timeout(timeout).unwrap()).unwrap();
+        let client = Client::new(config(&server).timeout(timeout)).unwrap();
         add(&client, 10);
         // On a slow machine the first request may time out before the server has read it.
         let stored = if stores { 10 } else { 0 };

@@ -269,7 +269,7 @@ fn a_batch_that_is_too_large_is_halved() {
         for api in [Api::V1, Api::V2, Api::V3] {
             let server = Server::start();
             server.max_body_size(lines * 10);
-            let config = with_api(api, &server).trigger_size(lines).unwrap();
+            let config = with_api(api, &server).trigger_size(lines);
             let client = Client::new(config).unwrap();
             add(&client, lines);
             assert!(client.flush(LONG).is_complete(), "{api}");

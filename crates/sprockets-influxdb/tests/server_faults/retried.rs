@@ -95,7 +95,7 @@ fn a_configuration_error_can_be_corrected_in_the_client_or_the_server() {
             })
         };
         assert_eq!(says("INFLUXDB_TOKEN").pending, 10, "{api}");
-        client.reconfigure(|config| Ok(config.token("right"))).unwrap();
+        client.reconfigure(|config| config.token("right")).unwrap();
         assert_eq!(says("does not exist: create it").pending, 10, "{api}");
         server.any_database();
         assert_eq!(flush_until(&client, |stats| stats.pending == 0).delivered, 10, "{api}");

@@ -157,7 +157,7 @@ pub(crate) fn with_api(api: Api, server: &Server) -> Config {
 
 /// A client with the eight lines. It makes one request at a time so that requests can be counted.
 fn client(config: Config) -> Client {
-    let client = Client::new(config.max_clients(1).unwrap()).unwrap();
+    let client = Client::new(config.max_clients(1)).unwrap();
     for n in 0..LINES as i64 {
         let measurement = Measurement::new("db", "m").field("n", n).timestamp(n + 1);
         client.add_measurement(&measurement).unwrap();

@@ -16,7 +16,7 @@ use sprockets_influxdb::{Client, Config, Measurement};
 use test_support::{LONG, NO_SERVER, wait_until};
 
 fn config(url: &str, spool: &std::path::Path) -> Config {
-    Config::new().url(url).unwrap().tag_hostname(false).spool(spool)
+    Config::new().url(url).tag_hostname(false).spool(spool)
 }
 
 fn add(client: &Client, numbers: std::ops::Range<i64>) {
@@ -50,7 +50,7 @@ fn the_next_client_delivers_what_the_last_one_left() {
 #[test]
 fn small_batches_take_little_disk_space() {
     let spool = tempfile::tempdir().unwrap();
-    let client = Client::new(config(NO_SERVER, spool.path()).max_batch_size(7).unwrap()).unwrap();
+    let client = Client::new(config(NO_SERVER, spool.path()).max_batch_size(7)).unwrap();
     add(&client, 0..20_000);
     assert_eq!(client.flush(Duration::ZERO).pending, 20_000);
     // One file for each batch would take 220 MB.

@@ -55,8 +55,8 @@ impl Watch {
 
 fn bounded(spool: &Path, bound: usize, overflow: Overflow) -> Config {
     // What is in a request cannot be dropped.
-    let config = config(NO_SERVER, spool).max_clients(1).and_then(|c| c.max_batch_size(1_000));
-    config.unwrap().overflow(overflow).spool_max_bytes(bound).unwrap()
+    let config = config(NO_SERVER, spool).max_clients(1).max_batch_size(1_000);
+    config.overflow(overflow).spool_max_bytes(bound)
 }
 
 /// Adds one kilobyte for each number.
@@ -161,7 +161,7 @@ fn the_limit_holds_with_many_databases() {
     const BOUND: usize = 16 << 20;
     let spool = tempfile::tempdir().unwrap();
     let watch = Watch::start(spool.path());
-    let config = config(NO_SERVER, spool.path()).spool_max_bytes(BOUND).unwrap();
+    let config = config(NO_SERVER, spool.path()).spool_max_bytes(BOUND);
     let client = Client::new(config).unwrap();
     for number in 0..100_000 {
         let database = format!("db{}", number % 400);

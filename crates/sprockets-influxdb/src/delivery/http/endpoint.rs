@@ -14,7 +14,7 @@ use ureq::tls::Certificate;
 use ureq::{Proxy, ProxyProtocol};
 
 use super::body::Body;
-use super::{proxy, tls};
+use super::proxy;
 use crate::buffer::Batch;
 use crate::config::{Api, Auth, Server};
 use crate::error::{Error, Result};
@@ -65,7 +65,6 @@ impl Endpoint {
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let proxy = proxy::for_server(&uri, variable)?;
-        let authorities = server.ca_file.as_deref().map(tls::read_ca_file).transpose()?;
         Ok(Self {
             api: server.api,
             gzip: server.gzip,
@@ -73,7 +72,7 @@ impl Endpoint {
             is_https,
             peer: format!("{host}:{port}"),
             proxy,
-            authorities: authorities.unwrap_or_default(),
+            authorities: server.authorities.certificates(),
             url: server.url.clone(),
             parameters,
             authorization: authorization(server)?,

@@ -2,40 +2,9 @@
 //! configuration.
 
 use std::io;
-use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{CertificateError, InvalidMessage, RootCertStore};
+use rustls::{CertificateError, InvalidMessage};
 use ureq::tls::{Certificate, RootCerts};
-
-use crate::error::{Error, Result};
-
-/// The certificates of a PEM file, each of which can be a root.
-pub(super) fn read_ca_file(path: &Path) -> Result<Vec<Certificate<'static>>> {
-    let shown = path.display();
-    let unusable = |what: String| {
-        Error::configuration(format!("INFLUXDB_CA_FILE: {shown} {what}; expected PEM certificates"))
-    };
-
-    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(format!("is not PEM: {error}")))?;
-    if certificates.is_empty() {
-        return Err(unusable("has no certificate in it".to_owned()));
-    }
-    let mut roots = RootCertStore::empty();
-    for certificate in &certificates {
-        roots
-            .add(certificate.clone())
-            .map_err(|error| unusable(format!("has an unusable certificate: {error}")))?;
-    }
-    Ok(certificates
-        .iter()
-        .map(|certificate| Certificate::from_der(certificate).to_owned())
-        .collect())
-}
 
 /// The platform's roots and these. Reads hundreds of files: for sender threads only. `Err` is a
 /// reason.

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::config::{Api, Auth, Secret};
+use crate::config::{Api, Auth, Authorities, Secret};
 use crate::delivery::disposition::Scope;
 
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
@@ -36,7 +36,7 @@ fn server(address: SocketAddr) -> Server {
         retention_policy: None,
         gzip: false,
         timeout: Duration::from_secs(20),
-        ca_file: None,
+        authorities: Authorities::default(),
     }
 }
 

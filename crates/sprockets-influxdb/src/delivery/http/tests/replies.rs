@@ -105,19 +105,12 @@ fn redirects_are_not_followed() {
 fn https_to_a_plain_http_port_names_the_setting() {
     let address =
         listen(|mut peer| peer.reply("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
-    let file = std::env::temp_dir().join(format!(
-        "sprockets-influxdb-ca-{}-{}.pem",
-        std::process::id(),
-        address.port()
-    ));
-    std::fs::write(&file, CA).unwrap();
     let tls = Server {
         url: format!("https://{address}/write"),
-        ca_file: Some(file.clone()),
+        authorities: Authorities::of_pem(CA),
         ..server(address)
     };
     let found = send(&tls, &Batch::of("db", &["m f=1"])).disposition;
-    std::fs::remove_file(&file).unwrap();
     let reason = format!("the server at {address} does not speak TLS: set INFLUXDB_SCHEME=http");
     assert_eq!(waits(found), (Cause::Configuration, reason));
 }
