@@ -1,8 +1,8 @@
 //! Requests under way, as the middlewares for ASGI, WSGI and Django tell of them. What is recorded, and by which names, is
 //! the core's `middleware::Vocabulary`; what the handler sets itself in the measurement wins.
 
+mod asgi;
 mod headers;
-mod message;
 mod recorder;
 
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use sprockets_influxdb::middleware::{CLIENT_CLOSED_REQUEST, Property, UNMATCHED,
 use crate::client::add;
 use crate::measurement::Measurement;
 use crate::value::text;
+use asgi::Message;
 use headers::with_header;
-use message::Message;
 pub(crate) use recorder::Recorder;
 
 /// Where a request's handler finds its measurement: in an ASGI scope, or a WSGI environment.

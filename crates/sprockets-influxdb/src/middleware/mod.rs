@@ -20,16 +20,16 @@
 
 #[cfg(feature = "actix")]
 pub mod actix;
-mod measurement;
+mod attributes;
+mod guard;
+mod handle;
 mod options;
 mod recorder;
-mod recording;
 #[cfg(feature = "tower")]
 pub mod tower;
-mod vocabulary;
 
-pub use measurement::{RequestDuration, RequestMeasurement};
+pub use attributes::{CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED, Vocabulary, cut};
+pub use guard::{Recording, RequestBytes};
+pub use handle::{RequestDuration, RequestMeasurement};
 pub use options::{RequestHead, RequestOptions};
 pub use recorder::Recorder;
-pub use recording::{Recording, RequestBytes};
-pub use vocabulary::{CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED, Vocabulary, cut};

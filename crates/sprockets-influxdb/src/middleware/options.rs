@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::vocabulary::{Names, Property, Vocabulary};
+use super::attributes::{Names, Property, Vocabulary};
 use crate::config::flag;
 use crate::error::Result;
 

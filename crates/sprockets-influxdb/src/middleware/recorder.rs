@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::measurement::RequestMeasurement;
+use super::attributes::{CLIENT_CLOSED_REQUEST, Property, UNMATCHED, Vocabulary, cut};
+use super::guard::{Grpc, Progress, Recording, RequestBytes};
+use super::handle::RequestMeasurement;
 use super::options::{RequestHead, RequestOptions};
-use super::recording::{Grpc, Progress, Recording, RequestBytes};
-use super::vocabulary::{CLIENT_CLOSED_REQUEST, Property, UNMATCHED, Vocabulary, cut};
 use crate::client::Client;
 use crate::measurement::{FieldValue, Measurement};
 

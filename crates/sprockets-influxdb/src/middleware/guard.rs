@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::measurement::RequestMeasurement;
-use super::vocabulary::Property;
+use super::attributes::Property;
+use super::handle::RequestMeasurement;
 
 /// A request under way. It is recorded once, when it is [ended](Self::end) or else when this is dropped; without a response
 /// as one that failed (500), or else that its client gave up (499).

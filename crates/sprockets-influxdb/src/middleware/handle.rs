@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use super::guard::Progress;
 use super::recorder::Shared;
-use super::recording::Progress;
 use crate::measurement::{FieldValue, Measurement};
 use crate::sync::{Mutex, lock};
 
