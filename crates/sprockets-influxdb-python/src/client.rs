@@ -11,12 +11,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sprockets_influxdb::{self as core, Client, Config, Origin};
 
+use crate::base_tags::set_base_tags;
 use crate::flush::{Flush, report};
 use crate::log;
-use crate::measurement::{self, Measurement, with_recorded};
+use crate::measurement::{Measurement, with_recorded};
+use crate::timestamp;
 
 static CLIENT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
-static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
 /// Whether an add may wait for room, which is then done without the interpreter's lock.
 static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
 /// Held only with the interpreter's lock, and while no Python code runs: so nobody ever waits for it, and nobody holds it
@@ -110,7 +111,7 @@ fn announce(py: Python<'_>, client: &Client) -> PyResult<()> {
     for (name, value) in client.base_tags() {
         tags.set_item(name, value)?;
     }
-    BASE_TAGS.store(Some(Arc::new(tags.unbind())));
+    set_base_tags(Some(tags));
     py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
     Ok(())
 }
@@ -125,7 +126,7 @@ fn changed(mut config: Config, options: &Options, base_tags: Option<Tags>) -> co
     })
 }
 
-fn value_error(error: core::Error) -> PyErr {
+pub(crate) fn value_error(error: core::Error) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
@@ -150,11 +151,6 @@ fn client(py: Python<'_>) -> PyResult<Guard<Option<Arc<Client>>>> {
         announce(py, &made)?;
     }
     Ok(CLIENT.load())
-}
-
-/// The base tags, once there is a client.
-pub(crate) fn base_tags(py: Python<'_>) -> Option<Bound<'_, PyDict>> {
-    BASE_TAGS.load().as_ref().map(|tags| tags.bind(py).clone())
 }
 
 /// Makes the client, or changes the one that the first measurement made. Returns whether this call installed it;
@@ -204,7 +200,7 @@ pub(crate) fn reset(py: Python<'_>) {
         MAY_BLOCK.store(false, Ordering::Relaxed);
         CLIENT.swap(None)
     };
-    BASE_TAGS.store(None);
+    set_base_tags(None);
     if let Some(client) = client {
         py.detach(|| {
             client.shutdown(Duration::ZERO);
@@ -263,41 +259,16 @@ pub(crate) fn record(
     fields: Option<&Bound<'_, PyDict>>,
     timestamp: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let nanoseconds =
-        timestamp.map_or_else(|| Ok(measurement::stamp()), measurement::nanoseconds)?;
+    let nanoseconds = timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)?;
     with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
 }
 
-/// Records a measurement as [`record`] does, of a time that [`stamp`] gave.
-#[pyfunction]
-pub(crate) fn record_at(
-    py: Python<'_>,
-    nanoseconds: i64,
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    tags: &Bound<'_, PyDict>,
-    fields: &Bound<'_, PyDict>,
-) -> PyResult<()> {
-    let (tags, fields) = (Some(tags), Some(fields));
-    with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
-}
-
-/// The time for a measurement that is made later; `None` while nothing is recorded. Before there is a client, only the
-/// first measurement finds that out.
+/// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the client
+/// is disabled. Without a client, only the first measurement finds that out.
 #[pyfunction]
 pub(crate) fn stamp() -> Option<i64> {
     let is_enabled = CLIENT.load().as_ref().is_none_or(|client| client.is_enabled());
-    is_enabled.then(measurement::stamp)
-}
-
-/// The tags that new measurements begin with.
-#[pyfunction]
-#[pyo3(name = "base_tags")]
-pub(crate) fn base_tags_in_force(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    match base_tags(py) {
-        Some(tags) => tags.copy(),
-        None => Ok(PyDict::new(py)),
-    }
+    is_enabled.then(timestamp::now)
 }
 
 /// Begins a flush, to be waited for by its file descriptor; `None` without a client.

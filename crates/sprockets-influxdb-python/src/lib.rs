@@ -1,5 +1,7 @@
-//! The Python package's native module: translation between Python and the core, no logic of its own.
+//! The Python package's native module: translation between Python and the core, no logic of its
+//! own.
 
+mod base_tags;
 mod client;
 mod command;
 mod flush;
@@ -8,6 +10,7 @@ mod log;
 mod measurement;
 mod request;
 mod testing;
+mod timestamp;
 mod value;
 
 use pyo3::prelude::*;
@@ -16,9 +19,11 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::base_tags::copy_base_tags;
+    #[pymodule_export]
     use crate::client::{
-        add_measurement, base_tags_in_force, configure, end, flush_begin, flush_sync, install,
-        record, record_at, reset, settings, shutdown_begin, shutdown_sync, stamp, stats,
+        add_measurement, configure, end, flush_begin, flush_sync, install, record, reset, settings,
+        shutdown_begin, shutdown_sync, stamp, stats,
     };
     #[pymodule_export]
     use crate::command::command;
@@ -27,9 +32,9 @@ mod _native {
     #[pymodule_export]
     use crate::log::{close_log, open_log, take_logs};
     #[pymodule_export]
-    use crate::measurement::{Duration, Measurement, measurement_at};
+    use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
-    use crate::request::{Recorder, Request};
+    use crate::request::{Recorder, Request, TornadoRecorder, check_request_variables};
     #[pymodule_export]
     use crate::testing::{Fault, Server, parse};
 

@@ -34,14 +34,14 @@ use crate::error::Result;
 /// # Errors
 ///
 /// A value that is not a boolean: the error names the variable.
-pub(crate) fn flag(variable: &'static str) -> Result<bool> {
+pub(crate) fn flag(variable: &'static str) -> Result<Option<bool>> {
     let source = Source::environment(variable);
     match std::env::var_os(variable).filter(|value| !value.is_empty()) {
         Some(value) => {
             let read = value::BOOLEAN.read(&value.to_string_lossy());
-            read.map_err(|problem| source.error(problem))
+            read.map(Some).map_err(|problem| source.error(problem))
         }
-        None => Ok(false),
+        None => Ok(None),
     }
 }
 

@@ -1,111 +1,95 @@
-//! What is recorded of a request, and what it is called.
+//! The attributes of a request: which there are, their names, and which of them are tags.
 
-/// The `endpoint` of requests that no route matched: one value for all of them, or each path that a scanner tries would
-/// be a series of its own.
+/// The value of [`Attribute::Endpoint`] for requests that no route matched.
+///
+/// All of them share this value. If the path were recorded, each path that a scanner tries would
+/// become a series of its own.
 pub const UNMATCHED: &str = "(unmatched)";
 
-/// The `status_code` of requests whose client was gone before there was a response, as nginx has it.
+/// The status code of requests whose client disconnected before the response began, as in nginx.
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// As much of a header, or of an exception's text, as is recorded: 256 characters. It comes from anybody.
-pub fn cut(text: &str) -> &str {
-    if text.len() <= 256 {
-        return text;
-    }
-    match text.char_indices().nth(256) {
-        Some((end, _)) => &text[..end],
-        None => text,
-    }
-}
+/// Maximum length of a recorded text, in characters. Headers and exceptions are untrusted.
+const MAX_TEXT_LENGTH: usize = 256;
 
-/// The methods of RFC 9110 and RFC 5789 (PATCH): all others share one value.
+/// The methods of RFC 9110, and PATCH of RFC 5789. All others share one value.
 const METHODS: [&str; 9] =
     ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
 
-/// What is recorded of a request.
+/// Something that is recorded of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Property {
-    /// Tag: the handler, where the framework knows one.
+pub enum Attribute {
+    /// Tag: the handler, if the framework knows one.
     Handler,
-    /// Tag: the template of the route that matched, never the path itself; else [`UNMATCHED`].
+    /// Tag: the template of the matched route, never the path itself. [`UNMATCHED`] without a
+    /// route.
     Endpoint,
-    /// Tag: `GET` and the like; one value for methods that no RFC knows.
+    /// Tag: `GET` and the like. Methods that no RFC defines share one value.
     Method,
-    /// Tag: the response's; [`CLIENT_CLOSED_REQUEST`] if there was none, 500 if the handler failed.
+    /// Tag: the status code of the response. Without a response: [`CLIENT_CLOSED_REQUEST`] if the
+    /// client disconnected, 500 if the handler failed.
     StatusCode,
-    /// Tag: of gRPC, a number, from the trailers (or the headers, where it comes there).
+    /// Tag: the gRPC status as a number, from the trailers or the headers.
     GrpcStatus,
-    /// Field, integer: bytes of the response's body, as far as they were sent.
+    /// Field, integer: bytes of the response's body that were sent.
     ContentLength,
     /// Field, integer: bytes of the request's body.
     RequestLength,
-    /// Field, seconds: until the last byte of the response's body.
+    /// Field, seconds: time until the last byte of the response's body.
     Duration,
-    /// Field, seconds: until the response began.
+    /// Field, seconds: time until the response began.
     TimeToFirstByte,
-    /// Field, or a tag if so asked: the client's address.
+    /// Field (optionally a tag): the client's address.
     RemoteIp,
-    /// Field, or a tag if so asked: what a header of the request says.
+    /// Field (optionally a tag): the value of a request header.
     CorrelationId,
-    /// Field, string: what went wrong, if something did.
+    /// Field, string: the error, if there was one.
     Exception,
 }
 
-impl Property {
-    /// The property of that name, which may be either of its two.
-    pub fn named(name: &str) -> Option<Self> {
-        let is_it = |(_, ours, theirs): &&(Self, &str, &str)| *ours == name || *theirs == name;
-        NAMES.iter().find(is_it).map(|(property, ..)| *property)
-    }
-
-    /// The names of all, to choose from.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        NAMES.iter().map(|(_, name, _)| *name)
-    }
-}
-
-/// Each property with its names: our own, and OpenTelemetry's (semantic conventions for HTTP servers, 1.40; what they have
-/// no word for keeps ours).
-const NAMES: [(Property, &str, &str); 12] = [
-    (Property::Handler, "handler", "code.function.name"),
-    (Property::Endpoint, "endpoint", "http.route"),
-    (Property::Method, "method", "http.request.method"),
-    (Property::StatusCode, "status_code", "http.response.status_code"),
-    (Property::GrpcStatus, "grpc_status", "rpc.grpc.status_code"),
-    (Property::ContentLength, "content_length", "http.server.response.body.size"),
-    (Property::RequestLength, "request_length", "http.server.request.body.size"),
-    (Property::Duration, "duration", "http.server.request.duration"),
-    (Property::TimeToFirstByte, "time_to_first_byte", "time_to_first_byte"),
-    (Property::RemoteIp, "remote_ip", "client.address"),
-    (Property::CorrelationId, "correlation_id", "correlation_id"),
-    (Property::Exception, "exception", "error.type"),
+/// Each attribute with its two names: ours, and the one of OpenTelemetry's semantic conventions for
+/// HTTP servers 1.40. An attribute without a name there keeps ours.
+const NAMES: [(Attribute, &str, &str); 12] = [
+    (Attribute::Handler, "handler", "code.function.name"),
+    (Attribute::Endpoint, "endpoint", "http.route"),
+    (Attribute::Method, "method", "http.request.method"),
+    (Attribute::StatusCode, "status_code", "http.response.status_code"),
+    (Attribute::GrpcStatus, "grpc_status", "rpc.grpc.status_code"),
+    (Attribute::ContentLength, "content_length", "http.server.response.body.size"),
+    (Attribute::RequestLength, "request_length", "http.server.request.body.size"),
+    (Attribute::Duration, "duration", "http.server.request.duration"),
+    (Attribute::TimeToFirstByte, "time_to_first_byte", "time_to_first_byte"),
+    (Attribute::RemoteIp, "remote_ip", "client.address"),
+    (Attribute::CorrelationId, "correlation_id", "correlation_id"),
+    (Attribute::Exception, "exception", "error.type"),
 ];
 
-/// By which names properties are recorded.
+/// The names that attributes are recorded by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Names {
-    /// Those of the Tornado mixin: `endpoint`, `method`, `duration`.
+    /// The names of the Tornado mixin: `endpoint`, `method`, `duration`. The default.
     #[default]
     Sprockets,
-    /// OpenTelemetry's for HTTP servers: `http.route`, `http.request.method`, `http.server.request.duration`.
+    /// The names of OpenTelemetry for HTTP servers: `http.route`, `http.request.method`,
+    /// `http.server.request.duration`.
     OpenTelemetry,
 }
 
-/// The name of each property, of those that are recorded.
+/// The attributes that are recorded, with their names.
 #[derive(Clone, Debug)]
-pub struct Vocabulary {
+pub struct Attributes {
+    /// By attribute; `None` for one that is not recorded.
     names: [Option<&'static str>; NAMES.len()],
-    /// Those that are tags although they have many values.
     tags: [bool; NAMES.len()],
     unknown_method: &'static str,
 }
 
-impl Vocabulary {
-    /// All properties.
-    pub fn new(names: Names) -> Self {
-        let name = |(_, ours, theirs): (Property, &'static str, &'static str)| match names {
+impl Attributes {
+    /// All attributes.
+    pub(super) fn new(names: Names) -> Self {
+        let name = |(_, ours, theirs): (Attribute, &'static str, &'static str)| match names {
             Names::Sprockets => Some(ours),
             Names::OpenTelemetry => Some(theirs),
         };
@@ -113,93 +97,82 @@ impl Vocabulary {
             Names::Sprockets => "(unknown)",
             Names::OpenTelemetry => "_OTHER",
         };
-        let tags = NAMES.map(|(property, ..)| {
+        let tags = NAMES.map(|(attribute, ..)| {
             matches!(
-                property,
-                Property::Handler
-                    | Property::Endpoint
-                    | Property::Method
-                    | Property::StatusCode
-                    | Property::GrpcStatus
+                attribute,
+                Attribute::Handler
+                    | Attribute::Endpoint
+                    | Attribute::Method
+                    | Attribute::StatusCode
+                    | Attribute::GrpcStatus
             )
         });
         Self { names: NAMES.map(name), tags, unknown_method }
     }
 
-    /// Records that property no more.
-    pub fn leave_out(&mut self, property: Property) {
-        self.names[property as usize] = None;
+    /// Stops recording an attribute.
+    pub(super) fn leave_out(&mut self, attribute: Attribute) {
+        self.names[attribute as usize] = None;
     }
 
-    /// Records the client's address, or the correlation id, as a tag. Worth it only where there are few of them: each is a
-    /// series of its own. What else is a field stays one.
-    pub fn make_tag(&mut self, property: Property) {
-        if matches!(property, Property::RemoteIp | Property::CorrelationId) {
-            self.tags[property as usize] = true;
+    /// Records the client's address or the correlation id as a tag. Other fields stay fields.
+    pub(super) fn make_tag(&mut self, attribute: Attribute) {
+        if matches!(attribute, Attribute::RemoteIp | Attribute::CorrelationId) {
+            self.tags[attribute as usize] = true;
         }
     }
 
-    /// The name of a property, if it is recorded.
-    #[inline]
-    pub fn name(&self, property: Property) -> Option<&'static str> {
-        self.names[property as usize]
+    /// The attribute with that name, which may be either of its two names.
+    pub fn find(name: &str) -> Option<Attribute> {
+        let matches =
+            |(_, ours, theirs): &&(Attribute, &str, &str)| *ours == name || *theirs == name;
+        NAMES.iter().find(matches).map(|(attribute, ..)| *attribute)
     }
 
-    /// Whether a property is a tag.
-    #[inline]
-    pub fn is_tag(&self, property: Property) -> bool {
-        self.tags[property as usize]
+    /// Our names of all attributes, for error messages.
+    pub fn all_names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(_, name, _)| *name)
     }
 
-    /// What to record of a method: itself, or the one value for methods that no RFC knows.
+    /// The name of an attribute, if it is recorded.
+    #[inline]
+    pub fn name(&self, attribute: Attribute) -> Option<&'static str> {
+        self.names[attribute as usize]
+    }
+
+    /// Whether a recorded attribute has this name.
+    pub fn has_name(&self, name: &str) -> bool {
+        Self::find(name).and_then(|attribute| self.name(attribute)) == Some(name)
+    }
+
+    /// Whether an attribute is a tag.
+    #[inline]
+    pub fn is_tag(&self, attribute: Attribute) -> bool {
+        self.tags[attribute as usize]
+    }
+
+    /// The value to record for a method: itself, or [`unknown_method`](Self::unknown_method) if no
+    /// RFC defines it.
     pub fn method(&self, method: &str) -> &'static str {
         METHODS.into_iter().find(|known| *known == method).unwrap_or(self.unknown_method)
+    }
+
+    /// The value to record for methods that are not known.
+    pub fn unknown_method(&self) -> &'static str {
+        self.unknown_method
+    }
+}
+
+/// The first [`MAX_TEXT_LENGTH`] characters of a text.
+pub(super) fn truncate(text: &str) -> &str {
+    if text.len() <= MAX_TEXT_LENGTH {
+        return text;
+    }
+    match text.char_indices().nth(MAX_TEXT_LENGTH) {
+        Some((end, _)) => &text[..end],
+        None => text,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_is_in_the_order_of_the_properties() {
-        for (index, (property, ..)) in NAMES.into_iter().enumerate() {
-            assert_eq!(property as usize, index);
-        }
-    }
-
-    #[test]
-    fn what_is_left_out_has_no_name() {
-        let mut vocabulary = Vocabulary::new(Names::Sprockets);
-        vocabulary.leave_out(Property::named("remote_ip").unwrap());
-        vocabulary.leave_out(Property::named("http.route").unwrap());
-        assert_eq!(vocabulary.name(Property::RemoteIp), None);
-        assert_eq!(vocabulary.name(Property::Endpoint), None);
-        assert_eq!(vocabulary.name(Property::Duration), Some("duration"));
-        assert_eq!(Property::named("ip"), None);
-    }
-
-    #[test]
-    fn only_what_says_who_asked_is_made_a_tag_on_demand() {
-        let mut vocabulary = Vocabulary::new(Names::Sprockets);
-        assert!(!vocabulary.is_tag(Property::RemoteIp));
-        vocabulary.make_tag(Property::RemoteIp);
-        vocabulary.make_tag(Property::Duration);
-        assert!(vocabulary.is_tag(Property::RemoteIp));
-        assert!(!vocabulary.is_tag(Property::Duration));
-    }
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(cut("short"), "short");
-        assert_eq!(cut(&"ü".repeat(300)), "ü".repeat(256));
-    }
-
-    #[test]
-    fn a_method_is_one_of_a_few() {
-        let ours = Vocabulary::new(Names::Sprockets);
-        assert_eq!(ours.method("PATCH"), "PATCH");
-        assert_eq!(ours.method("patch"), "(unknown)");
-        assert_eq!(Vocabulary::new(Names::OpenTelemetry).method("PROPFIND"), "_OTHER");
-    }
-}
+mod tests;

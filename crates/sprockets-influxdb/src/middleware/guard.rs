@@ -1,192 +1,140 @@
-//! A request under way, and the guard that records it.
+//! The guard that records a request, whatever becomes of it.
 
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::attributes::Property;
+use super::attributes::Attribute;
 use super::handle::RequestMeasurement;
+use super::outcome::{Outcome, RequestBytes};
 
-/// A request under way. It is recorded once, when it is [ended](Self::end) or else when this is dropped; without a response
-/// as one that failed (500), or else that its client gave up (499).
+/// A request that is being handled. It is recorded once: by [`end`](Self::end), or else when this
+/// is dropped.
 ///
-/// What the request's handler has set itself in its [measurement](Self::measurement) is kept.
+/// Without a response, the status code is 499 if the guard is dropped, as the client has
+/// disconnected. It is 500 if the handler [failed](Self::fail) or [ended](Self::end).
+///
+/// What the handler sets in the [measurement](Self::measurement) takes precedence.
 #[derive(Debug)]
-pub struct Recording {
+pub struct RequestGuard {
     measurement: RequestMeasurement,
-    progress: Progress,
+    outcome: Outcome,
+    started: Instant,
     is_recorded: bool,
 }
 
-impl Recording {
-    pub(super) fn new(measurement: RequestMeasurement, started: Instant) -> Self {
-        Self { measurement, progress: Progress::new(started), is_recorded: false }
+impl RequestGuard {
+    pub(super) fn new(measurement: RequestMeasurement, method: &str, started: Instant) -> Self {
+        Self { measurement, outcome: Outcome::new(method), started, is_recorded: false }
     }
 
-    /// For the handler.
+    /// The measurement, for the handler.
     pub fn measurement(&self) -> RequestMeasurement {
         self.measurement.clone()
     }
 
-    /// The template of the route that matched.
+    /// Records the template of the route that matched.
     pub fn endpoint(&self, template: &str) {
-        self.set(Property::Endpoint, template);
+        self.measurement.write(|sink| sink.text(Attribute::Endpoint, template));
     }
 
-    /// The handler's name.
+    /// Records the handler's name.
     pub fn handler(&self, name: &str) {
-        self.set(Property::Handler, name);
+        self.measurement.write(|sink| sink.text(Attribute::Handler, name));
     }
 
-    /// The client's address, unless a header was asked for it, and had it.
+    /// Records the client's address, unless the header in
+    /// [`RequestOptions::remote_ip_header`](super::RequestOptions::remote_ip_header) had it.
     pub fn remote_ip(&self, address: impl fmt::Display) {
         let mut text = [0; 64];
-        let mut left = &mut text[..];
-        // What does not fit is no address.
-        if write!(left, "{address}").is_ok() {
-            let length = 64 - left.len();
-            self.set(Property::RemoteIp, std::str::from_utf8(&text[..length]).unwrap_or_default());
+        let mut rest = &mut text[..];
+        // A longer text is no address.
+        if write!(rest, "{address}").is_ok() {
+            let length = 64 - rest.len();
+            let text = std::str::from_utf8(&text[..length]).unwrap_or_default();
+            self.measurement.write(|sink| sink.text(Attribute::RemoteIp, text));
         }
     }
 
-    /// Bytes of the request's body, in all.
+    /// Records the length of the request's body in bytes.
     pub fn request_length(&mut self, bytes: u64) {
-        self.progress.request_length = Some(bytes);
+        self.outcome.set_request_length(bytes);
     }
 
-    /// Counts the bytes of the request's body, where no header tells how many there will be.
+    /// Returns a counter for the bytes of the request's body, for requests without a length header.
     pub fn count_request(&mut self) -> RequestBytes {
-        let counted = RequestBytes::default();
-        self.progress.counted = Some(counted.clone());
-        counted
+        self.outcome.count_request()
     }
 
-    /// It is a call of gRPC: once one of that path has succeeded, the path is its endpoint.
+    /// Marks the request as a gRPC call. Once a call with this path has succeeded, the path is its
+    /// endpoint.
     pub fn grpc(&mut self, path: &str) {
-        self.progress.grpc = Some(Grpc { path: path.into(), status: None });
+        self.outcome.set_grpc(path);
     }
 
-    /// What gRPC's trailers say.
+    /// Records the gRPC status, from the trailers or the headers.
     pub fn grpc_status(&mut self, status: u32) {
-        if let Some(grpc) = &mut self.progress.grpc {
-            grpc.status = Some(status);
-        }
+        self.outcome.set_grpc_status(status);
     }
 
     /// Whether [`grpc`](Self::grpc) was called.
     pub fn is_grpc(&self) -> bool {
-        self.progress.grpc.is_some()
+        self.outcome.grpc().is_some()
     }
 
     /// The response begins.
     pub fn respond(&mut self, status_code: u16) {
-        self.progress.status_code = Some(status_code);
-        self.progress.time_to_first_byte = Some(self.progress.started.elapsed());
+        self.outcome.respond(status_code, self.started.elapsed());
     }
 
-    /// So many more bytes of the response's body are sent.
+    /// Counts bytes of the response's body as sent. Those of a response to HEAD are not recorded.
     pub fn sent(&mut self, bytes: usize) {
-        self.progress.content_length += bytes as u64;
+        self.outcome.sent(bytes as u64);
     }
 
-    /// Something went wrong, of which the first counts.
+    /// The handler failed. The first failure is recorded as the exception.
     pub fn fail(&mut self, exception: impl fmt::Display) {
-        self.progress.exception.get_or_insert_with(|| exception.to_string());
+        self.outcome.fail(exception);
     }
 
-    /// Runs what handles the request, and notes if it panics.
-    pub fn watch<T>(recording: &mut Option<Self>, run: impl FnOnce() -> T) -> T {
-        struct Panicked<'r>(&'r mut Option<Recording>);
+    /// Runs a part of the handler. If it panics, the panic is recorded as a failure, and continues.
+    pub fn catch<T>(guard: &mut Option<Self>, run: impl FnOnce() -> T) -> T {
+        struct OnPanic<'g>(&'g mut Option<RequestGuard>);
 
-        impl Drop for Panicked<'_> {
+        impl Drop for OnPanic<'_> {
             fn drop(&mut self) {
-                if let Some(recording) = self.0 {
-                    recording.fail("panic");
+                if let Some(guard) = self.0 {
+                    guard.fail("panic");
                 }
             }
         }
 
-        let panicked = Panicked(recording);
+        let on_panic = OnPanic(guard);
         let result = run();
-        std::mem::forget(panicked);
+        std::mem::forget(on_panic);
         result
     }
 
     /// The request has ended.
     pub fn end(&mut self) {
         if !std::mem::replace(&mut self.is_recorded, true) {
-            self.measurement.record(&self.progress);
+            self.measurement.record(&self.outcome, self.started);
         }
     }
 
-    /// The connection is something else from here on, as a websocket: the request is recorded when the last clone of its
-    /// [measurement](Self::measurement) is dropped.
+    /// The connection changes its protocol, for example to a websocket. The request is recorded
+    /// when the last clone of its [measurement](Self::measurement) is dropped.
     pub fn upgrade(mut self) {
         if !std::mem::replace(&mut self.is_recorded, true) {
-            let progress = Progress::new(self.progress.started);
-            self.measurement.record_when_dropped(std::mem::replace(&mut self.progress, progress));
+            let outcome = std::mem::take(&mut self.outcome);
+            self.measurement.record_when_dropped(outcome, self.started);
         }
-    }
-
-    fn set(&self, property: Property, text: &str) {
-        let recorder = self.measurement.recorder();
-        self.measurement.change(|measurement| recorder.set(measurement, property, text));
     }
 }
 
-impl Drop for Recording {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
+        self.outcome.client_gone();
         self.end();
-    }
-}
-
-/// What became of a request so far.
-#[derive(Debug)]
-pub(super) struct Progress {
-    pub(super) started: Instant,
-    pub(super) time_to_first_byte: Option<Duration>,
-    pub(super) status_code: Option<u16>,
-    pub(super) content_length: u64,
-    pub(super) request_length: Option<u64>,
-    pub(super) counted: Option<RequestBytes>,
-    pub(super) exception: Option<String>,
-    pub(super) grpc: Option<Grpc>,
-}
-
-#[derive(Debug)]
-pub(super) struct Grpc {
-    pub(super) path: Box<str>,
-    pub(super) status: Option<u32>,
-}
-
-impl Progress {
-    fn new(started: Instant) -> Self {
-        Self {
-            started,
-            time_to_first_byte: None,
-            status_code: None,
-            content_length: 0,
-            request_length: None,
-            counted: None,
-            exception: None,
-            grpc: None,
-        }
-    }
-}
-
-/// Counts the bytes of a request's body as they are read. Made by [`Recording::count_request`].
-#[derive(Clone, Debug, Default)]
-pub struct RequestBytes(Arc<AtomicU64>);
-
-impl RequestBytes {
-    /// So many more were read.
-    pub fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn so_far(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

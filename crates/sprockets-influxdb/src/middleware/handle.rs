@@ -1,37 +1,45 @@
-//! The measurement of a request, as its handler has it.
+//! The measurement of a request, as the request's handler uses it.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::guard::Progress;
-use super::recorder::Shared;
+use super::destination::Destination;
+use super::outcome::Outcome;
+use super::sink::AttributeSink;
 use crate::measurement::{FieldValue, Measurement};
 use crate::sync::{Mutex, lock};
 
-/// The measurement of the request that is being handled, for tags, fields and timings of the handler's own. What it sets
-/// wins over what the middleware would record by the same name. Clones are the same measurement; what is set after the
-/// request was recorded is not recorded.
+/// The measurement of the current request, for the handler's own tags, fields and timings.
 ///
-/// An upgraded connection, such as a websocket, is recorded when the last clone is dropped: whoever serves it keeps one.
+/// What the handler sets takes precedence over an attribute of the same name that the middleware
+/// records. Clones share one measurement. What is set after the request was recorded is ignored.
+///
+/// An upgraded connection, such as a websocket, is recorded when the last clone is dropped: keep
+/// one for as long as you serve the connection.
 #[derive(Clone)]
 pub struct RequestMeasurement(Arc<Inner>);
 
 struct Inner {
-    recorder: Arc<Shared>,
+    destination: Arc<Destination>,
     /// `None` once it is recorded.
     open: Mutex<Option<Measurement>>,
-    /// What is left to be recorded when nobody has this any more.
-    upgraded: Mutex<Option<Progress>>,
+    /// Of an upgraded connection: recorded when this is dropped.
+    upgraded: Mutex<Option<Upgraded>>,
+}
+
+struct Upgraded {
+    outcome: Outcome,
+    started: Instant,
 }
 
 impl RequestMeasurement {
-    pub(super) fn new(recorder: Arc<Shared>, measurement: Measurement) -> Self {
+    pub(super) fn new(destination: Arc<Destination>, measurement: Measurement) -> Self {
         let (open, upgraded) = (Mutex::new(Some(measurement)), Mutex::default());
-        Self(Arc::new(Inner { recorder, open, upgraded }))
+        Self(Arc::new(Inner { destination, open, upgraded }))
     }
 
-    /// Sets a tag; one of that name is replaced. An empty value removes it.
+    /// Sets a tag. Replaces a tag of that name. An empty value removes it.
     pub fn set_tag(&self, name: impl AsRef<str>, value: impl AsRef<str>) -> &Self {
         self.change(|measurement| _ = measurement.set_tag(name, value))
     }
@@ -45,38 +53,39 @@ impl RequestMeasurement {
         self.change(|measurement| _ = measurement.set_tags(tags))
     }
 
-    /// Sets a field; one of that name is replaced. See [`FieldValue`] for what each type becomes.
+    /// Sets a field. Replaces a field of that name. See [`FieldValue`] for what each type becomes.
     pub fn set_field<'v>(&self, name: impl AsRef<str>, value: impl Into<FieldValue<'v>>) -> &Self {
         self.change(|measurement| _ = measurement.set_field(name, value))
     }
 
-    /// Times what happens until the guard is dropped, also by a panic or as the request is given up, and records it in a
-    /// field, in seconds.
-    #[must_use = "the time is taken until this guard is dropped"]
+    /// Returns a guard. When it is dropped, also by a panic or a cancelled request, the elapsed
+    /// time is recorded in a field, in seconds.
+    #[must_use = "the time is measured until this guard is dropped"]
     pub fn duration<'m>(&'m self, field: &'m str) -> RequestDuration<'m> {
         RequestDuration { measurement: self, field, start: Instant::now() }
     }
 
-    pub(super) fn recorder(&self) -> &Shared {
-        &self.0.recorder
+    /// Writes attributes, unless the request is recorded already.
+    pub(super) fn write(&self, write: impl FnOnce(&mut AttributeSink<'_>)) {
+        self.change(|measurement| write(&mut self.0.destination.sink(measurement)));
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut Measurement)) -> &Self {
+    fn change(&self, change: impl FnOnce(&mut Measurement)) -> &Self {
         if let Some(measurement) = &mut *lock(&self.0.open) {
             change(measurement);
         }
         self
     }
 
-    pub(super) fn record(&self, progress: &Progress) {
+    pub(super) fn record(&self, outcome: &Outcome, started: Instant) {
         let open = lock(&self.0.open).take();
         if let Some(measurement) = open {
-            self.0.recorder.record(measurement, progress);
+            self.0.destination.record(measurement, outcome, started.elapsed());
         }
     }
 
-    pub(super) fn record_when_dropped(&self, progress: Progress) {
-        *lock(&self.0.upgraded) = Some(progress);
+    pub(super) fn record_when_dropped(&self, outcome: Outcome, started: Instant) {
+        *lock(&self.0.upgraded) = Some(Upgraded { outcome, started });
     }
 }
 
@@ -84,8 +93,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let upgraded = self.upgraded.get_mut().unwrap_or_else(PoisonError::into_inner);
         let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((progress, measurement)) = upgraded.take().zip(open.take()) {
-            self.recorder.record(measurement, &progress);
+        if let Some((Upgraded { outcome, started }, measurement)) = upgraded.take().zip(open.take())
+        {
+            self.destination.record(measurement, &outcome, started.elapsed());
         }
     }
 }
@@ -96,7 +106,8 @@ impl fmt::Debug for RequestMeasurement {
     }
 }
 
-/// Records in a field of a request's measurement how long it lived. Made by [`RequestMeasurement::duration`].
+/// Records the time from its creation until it is dropped in a field of a request's measurement.
+/// Made by [`RequestMeasurement::duration`].
 #[derive(Debug)]
 pub struct RequestDuration<'m> {
     measurement: &'m RequestMeasurement,
