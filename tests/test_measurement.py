@@ -314,6 +314,44 @@ class TestTags:
         measurement.set_tag("u", None)
         assert stored(measurement).tags == {"t": "3"}
 
+    @pytest.mark.parametrize("nothing", [None, ""])
+    @pytest.mark.parametrize("as_dict", [False, True])
+    @pytest.mark.parametrize("before", ["set_tag", "set_tags", "base tag"])
+    @pytest.mark.parametrize("after", ["set_tag", "set_tags", "tags"])
+    def test_none_and_the_empty_string_remove_what_was_set_before(
+        self, nothing: str | None, as_dict: bool, before: str, after: str
+    ) -> None:
+        if before == "base tag":
+            install(base_tags={"u": "4"}, tag_hostname=False)
+        measurement = Measurement("db", "m")
+        measurement.set_field("n", 1)
+        if as_dict:
+            assert isinstance(measurement.tags, dict)
+        if before == "set_tag":
+            measurement.set_tag("u", "4")
+        elif before == "set_tags":
+            measurement.set_tags({"u": "4"})
+        measurement.set_tag("v", "5")
+        if after == "set_tag":
+            measurement.set_tag("u", nothing)
+        elif after == "set_tags":
+            measurement.set_tags({"u": nothing})
+        else:
+            measurement.tags["u"] = nothing
+        assert stored(measurement).tags == {"v": "5"}
+        measurement.set_tag("u", "6")
+        assert stored(measurement).tags == {"u": "6", "v": "5"}
+
+    @pytest.mark.parametrize("nothing", [None, ""])
+    def test_none_and_the_empty_string_remove_a_base_tag_of_a_record(
+        self, server: testing.Server, nothing: str | None
+    ) -> None:
+        install(server.url, base_tags={"region": "eu", "kept": "yes"}, tag_hostname=False)
+        sprockets_influxdb.record("db", "m", {"region": nothing}, {"n": 1})
+        flush_sync()
+        [point] = server.points("db")
+        assert point.tags == {"kept": "yes"}
+
     def test_what_no_server_stores_is_repaired(self, measurement: Measurement) -> None:
         measurement.set_tags({"line": "a\nb", "end": "a\\", "surrogate": "\ud800", "time": "x"})
         repaired = {"line": "a b", "end": "a/", "surrogate": "\N{REPLACEMENT CHARACTER}", "time_": "x"}

@@ -66,7 +66,7 @@ class Requests:
         """Whether requests are recorded at all."""
         return self._recorder is not None
 
-    def asgi(self, scope: Any) -> "_native.Request | None":
+    def asgi(self, scope: Any) -> "_native.RequestGuard | None":
         """Begin to record the request of an ASGI scope. ``None`` if it is not to be recorded."""
         recorder = self._recorder
         if recorder is None or (self._skip is not None and self._skips(scope)):
@@ -77,7 +77,7 @@ class Requests:
             self._disable(error)
             return None
 
-    def wsgi(self, environ: dict[str, Any], subject: Any) -> "_native.Request | None":
+    def wsgi(self, environ: dict[str, Any], subject: Any) -> "_native.RequestGuard | None":
         """Begin to record the request of a WSGI environment. ``None`` if it is not to be recorded.
 
         :param environ: the environment

@@ -12,7 +12,7 @@ from django import conf
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.signals import got_request_exception
 
-from sprockets_influxdb._native import MEASUREMENT, Request
+from sprockets_influxdb._native import MEASUREMENT, RequestGuard
 from sprockets_influxdb._requests import Requests, handler_name
 from sprockets_influxdb._warnings import warn
 
@@ -88,7 +88,7 @@ class InfluxDBMiddleware:
             _end(recorded, request)
             raise
 
-    def _begin(self, request: Any) -> Request | None:
+    def _begin(self, request: Any) -> RequestGuard | None:
         if MEASUREMENT in getattr(request, "scope", ()):
             # A middleware around the application records the request.
             return None
@@ -99,7 +99,7 @@ class InfluxDBMiddleware:
         return recorded
 
 
-def _followed(recorded: Request, request: Any, response: Any) -> Any:
+def _followed(recorded: RequestGuard, request: Any, response: Any) -> Any:
     """Return the response. It is observed until it is closed."""
     try:
         recorded.respond(response.status_code)
@@ -122,7 +122,7 @@ def _followed(recorded: Request, request: Any, response: Any) -> Any:
     return response
 
 
-def _followed_file(recorded: Request, request: Any, response: Any) -> Any:
+def _followed_file(recorded: RequestGuard, request: Any, response: Any) -> Any:
     """Record the request when the file is closed.
 
     The server may send the file without reading it here. Its position at the end says how much was sent.
@@ -144,7 +144,7 @@ def _followed_file(recorded: Request, request: Any, response: Any) -> Any:
     return response
 
 
-def _counted(recorded: Request, parts: Iterator[bytes]) -> Iterator[bytes]:
+def _counted(recorded: RequestGuard, parts: Iterator[bytes]) -> Iterator[bytes]:
     try:
         for part in parts:
             recorded.sent(part)
@@ -155,7 +155,7 @@ def _counted(recorded: Request, parts: Iterator[bytes]) -> Iterator[bytes]:
     recorded.complete()
 
 
-async def _counted_async(recorded: Request, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _counted_async(recorded: RequestGuard, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for part in parts:
             recorded.sent(part)
@@ -166,12 +166,12 @@ async def _counted_async(recorded: Request, parts: AsyncIterator[bytes]) -> Asyn
     recorded.complete()
 
 
-def _close(recorded: Request, request: Any) -> None:
+def _close(recorded: RequestGuard, request: Any) -> None:
     recorded.give_up()
     _end(recorded, request)
 
 
-def _end(recorded: Request, request: Any) -> None:
+def _end(recorded: RequestGuard, request: Any) -> None:
     try:
         match = request.resolver_match
         if match is not None:
@@ -184,7 +184,7 @@ def _end(recorded: Request, request: Any) -> None:
 
 def _failed(sender: object, request: Any = None, **_more: object) -> None:
     """Called when a view raised. Django responds with an error page."""
-    recorded: Request | None = getattr(request, _REQUEST, None)
+    recorded: RequestGuard | None = getattr(request, _REQUEST, None)
     error = sys.exc_info()[1]
     if recorded is not None and error is not None:
         recorded.fail(error)

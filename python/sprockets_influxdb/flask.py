@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 
-from sprockets_influxdb._native import Request
+from sprockets_influxdb._native import RequestGuard
 from sprockets_influxdb._requests import handler_name
 from sprockets_influxdb._warnings import warn
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
@@ -59,7 +59,7 @@ def init_app(app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
 
 
 class _Middleware(InfluxDBMiddleware):
-    def _record(self, request: Request, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _record(self, request: RequestGuard, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ[_REQUEST] = request
         return super()._record(request, environ, start_response)
 
@@ -67,7 +67,7 @@ class _Middleware(InfluxDBMiddleware):
 def _routed() -> None:
     """Called when Flask has routed the request, before the view."""
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
-    recorded: Request | None = request.environ.get(_REQUEST)
+    recorded: RequestGuard | None = request.environ.get(_REQUEST)
     if recorded is None:
         return
     try:
@@ -91,6 +91,6 @@ def _rule_of_other_methods() -> Any:
 
 
 def _failed(_app: flask.Flask, exception: BaseException, **_more: object) -> None:
-    request: Request | None = flask.request.environ.get(_REQUEST)
+    request: RequestGuard | None = flask.request.environ.get(_REQUEST)
     if request is not None:
         request.fail(exception)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sprockets_influxdb._native import Request
+from sprockets_influxdb._native import RequestGuard
 from sprockets_influxdb._requests import Requests
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class InfluxDBMiddleware:
             return self.app(environ, start_response)
         return self._record(request, environ, start_response)
 
-    def _record(self, request: Request, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _record(self, request: RequestGuard, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *more: Any, **named: Any) -> Callable[[bytes], Any]:
             write = start_response(status, headers, *more, **named)
             request.respond(status)
@@ -82,7 +82,7 @@ class InfluxDBMiddleware:
 class _Body:
     """Counts the body of a response. The server closes it at the end, or when the client is gone."""
 
-    def __init__(self, request: Request, body: Any) -> None:
+    def __init__(self, request: RequestGuard, body: Any) -> None:
         self._request = request
         self._body = body
         self._chunks: Iterator[bytes] | None = None
@@ -127,7 +127,7 @@ class _SizedBody(_Body):
         return len(self._body)
 
 
-def _watched_file(request: Request, body: Any) -> Iterable[bytes]:
+def _watched_file(request: RequestGuard, body: Any) -> Iterable[bytes]:
     """Record the request when the server closes the file.
 
     The server may send the file without reading it here, so it must get the same object. The file's

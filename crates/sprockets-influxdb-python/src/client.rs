@@ -214,6 +214,11 @@ pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
     Ok(client(py)?.as_ref().is_some_and(|client| client.is_enabled()))
 }
 
+/// The last error of the client, if there is a client.
+pub(crate) fn last_error() -> Option<String> {
+    CLIENT.load().as_ref().and_then(|client| client.stats().last_error)
+}
+
 pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     let client = client(py)?;
     let Some(client) = client.as_deref() else { return Ok(()) };

@@ -34,9 +34,9 @@ mod _native {
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
-    use crate::request::{Recorder, Request, TornadoRecorder, check_request_variables};
+    use crate::request::{Recorder, RequestGuard, TornadoRecorder, check_request_variables};
     #[pymodule_export]
-    use crate::testing::{Fault, Server, parse};
+    use crate::testing::{Fault, Point, Request, Server, parse};
 
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;

@@ -347,7 +347,8 @@ fn write_tag(
     value: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     if value.is_none() {
-        return Ok(());
+        // The empty text removes what was set before.
+        return with_text(name, |name| _ = line.set_tag(name, ""));
     }
     with_text(name, |name| with_text(value, |value| _ = line.set_tag(name, value)))?
 }

@@ -4,13 +4,13 @@
 //! precedence. This module reads Python's objects.
 
 mod asgi;
+mod guard;
 mod headers;
 mod options;
 mod recorder;
-mod request;
 mod tornado;
 
+pub(crate) use guard::RequestGuard;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::Recorder;
-pub(crate) use request::Request;
 pub(crate) use tornado::TornadoRecorder;

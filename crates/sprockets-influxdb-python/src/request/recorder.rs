@@ -6,9 +6,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::guard::RequestGuard;
 use super::headers::{Headers, length};
 use super::options::{MEASUREMENT, Options};
-use super::request::Request;
 use crate::client::is_enabled;
 use crate::measurement::Measurement;
 use crate::timestamp::Stamp;
@@ -25,37 +25,37 @@ impl Recorder {
     }
 
     /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded.
-    fn asgi(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<Request>> {
+    fn asgi(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<RequestGuard>> {
         let py = scope.py();
         let Some(measurement) = self.measurement(scope)? else { return Ok(None) };
         // The scope of a websocket has no method. Its handshake is a GET.
         let method = scope.get_item(intern!(py, "method"))?;
-        let mut request = Request::new(self.0.clone(), measurement, method.as_ref());
+        let mut guard = RequestGuard::new(self.0.clone(), measurement, method.as_ref());
         let mut remote_ip = None;
         if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
             let headers = Headers::of(&headers);
-            request.set_correlation_id(headers.value(&self.0.correlation_id));
-            request.set_request_length(headers.length());
+            guard.set_correlation_id(headers.value(&self.0.correlation_id));
+            guard.set_request_length(headers.length());
             remote_ip = self.0.remote_ip.as_ref().and_then(|name| headers.value(name));
         }
         if remote_ip.is_none() {
             let client = scope.get_item(intern!(py, "client"))?;
             remote_ip = client.and_then(|client| client.get_item(0).ok()).map(Bound::unbind);
         }
-        request.set_remote_ip(remote_ip);
-        Ok(Some(request))
+        guard.set_remote_ip(remote_ip);
+        Ok(Some(guard))
     }
 
     /// Begins to record a request described by a WSGI environment. `None` if it is not to be
     /// recorded.
-    fn wsgi<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<Option<Request>> {
+    fn wsgi<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<Option<RequestGuard>> {
         let py = environ.py();
         let Some(measurement) = self.measurement(environ)? else { return Ok(None) };
         let get = |name: &Bound<'py, PyString>| environ.get_item(name);
         let method = get(intern!(py, "REQUEST_METHOD"))?;
-        let mut request = Request::new(self.0.clone(), measurement, method.as_ref());
+        let mut guard = RequestGuard::new(self.0.clone(), measurement, method.as_ref());
         let correlation_id = get(self.0.correlation_id.variable.bind(py))?;
-        request.set_correlation_id(correlation_id.map(Bound::unbind));
+        guard.set_correlation_id(correlation_id.map(Bound::unbind));
         let forwarded = match &self.0.remote_ip {
             Some(header) => get(header.variable.bind(py))?,
             None => None,
@@ -64,10 +64,10 @@ impl Recorder {
             Some(addresses) => Some(addresses),
             None => get(intern!(py, "REMOTE_ADDR"))?,
         };
-        request.set_remote_ip(remote_ip.map(Bound::unbind));
+        guard.set_remote_ip(remote_ip.map(Bound::unbind));
         let content_length = get(intern!(py, "CONTENT_LENGTH"))?;
-        request.set_request_length(content_length.and_then(|value| length(&value)));
-        Ok(Some(request))
+        guard.set_request_length(content_length.and_then(|value| length(&value)));
+        Ok(Some(guard))
     }
 }
 

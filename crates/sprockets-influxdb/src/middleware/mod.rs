@@ -27,6 +27,8 @@ mod attributes;
 mod destination;
 mod guard;
 mod handle;
+#[doc(hidden)]
+pub mod internal;
 mod options;
 mod outcome;
 mod recorder;
@@ -40,11 +42,3 @@ pub use handle::{RequestDuration, RequestMeasurement};
 pub use options::{RequestHead, RequestOptions};
 pub use outcome::RequestBytes;
 pub use recorder::Recorder;
-
-/// For the Python package only. Not part of the public interface.
-#[doc(hidden)]
-pub mod internal {
-    pub use super::attributes::Attributes;
-    pub use super::outcome::Outcome;
-    pub use super::sink::AttributeSink;
-}

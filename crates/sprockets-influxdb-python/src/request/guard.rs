@@ -19,7 +19,7 @@ use crate::value::text;
 
 /// A request that is being handled. It is recorded once: by `end()`, or else when it is deallocated.
 #[pyclass(module = "sprockets_influxdb._native")]
-pub(crate) struct Request {
+pub(crate) struct RequestGuard {
     options: Arc<Options>,
     /// For the handler.
     #[pyo3(get)]
@@ -42,7 +42,7 @@ struct Head {
 }
 
 #[pymethods]
-impl Request {
+impl RequestGuard {
     /// Sets the template of the matched route, and the name of its handler.
     #[pyo3(signature = (endpoint, handler))]
     fn route(&mut self, endpoint: Py<PyString>, handler: Option<Py<PyString>>) {
@@ -188,7 +188,7 @@ impl Request {
     }
 }
 
-impl Request {
+impl RequestGuard {
     pub(super) fn new(
         options: Arc<Options>,
         measurement: Py<Measurement>,
@@ -259,7 +259,7 @@ impl Head {
     }
 }
 
-impl Drop for Request {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         if !self.is_recorded {
             Python::try_attach(|py| {
