@@ -3,6 +3,7 @@ without slowing the application down. Names and shapes are those of release 2.2.
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _lifecycle, _native
@@ -66,8 +67,13 @@ __all__ = [
 ]
 
 
+if importlib.util.find_spec("tornado") is None:
+    # `import *` works without Tornado. (Type checkers must not see this.)
+    globals()["__all__"].remove("InfluxDBMixin")
+
+
 def __getattr__(name: str) -> Any:
-    # Tornado is loaded for those who use it.
+    # Tornado is loaded on first use. Without it, this raises an ImportError that names the extra.
     if name in ("InfluxDBMixin", "tornado"):
         module = importlib.import_module("sprockets_influxdb.tornado")
         return module if name == "tornado" else module.InfluxDBMixin

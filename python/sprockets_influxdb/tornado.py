@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 try:
     from tornado import httputil, web
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         "sprockets_influxdb.InfluxDBMixin needs Tornado 6: pip install sprockets-influxdb[tornado]",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 
 from sprockets_influxdb import _client, _native
 from sprockets_influxdb._endpoints import ANY_PATH, UNMATCHED, Endpoints

@@ -16,9 +16,6 @@ use crate::client::last_error;
 /// Time between two checks for signals, such as Ctrl-C, during a wait.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The default of ``timeout``, in seconds.
-const TIMEOUT: f64 = 10.0;
-
 /// An InfluxDB for one test, on a free port of the loopback interface. As a context manager it stops at
 /// the end of the block. Its points and requests can still be read then.
 ///
@@ -175,7 +172,7 @@ impl Server {
     /// :param str database: count the points of this database (or bucket) only
     /// :returns: the points, as :meth:`points` does
     /// :raises TimeoutError: when there are fewer at the end; the message says what arrived instead
-    #[pyo3(signature = (count, timeout=TIMEOUT, database=None))]
+    #[pyo3(signature = (count, timeout=10.0, database=None))]
     fn wait_for_points(
         &self,
         py: Python<'_>,
@@ -202,7 +199,7 @@ impl Server {
     /// :param float timeout: the maximum time to wait, in seconds
     /// :returns: the requests, as :meth:`requests` does
     /// :raises TimeoutError: when there were fewer at the end; the message says which
-    #[pyo3(signature = (count, timeout=TIMEOUT))]
+    #[pyo3(signature = (count, timeout=10.0))]
     fn wait_for_requests(
         &self,
         py: Python<'_>,
