@@ -22,9 +22,15 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send(END)
 
 
-def recorded(recording: Recording, application: Any, *received: Any, **options: Any) -> testing.Point:
+def recorded(
+    recording: Recording, application: Any, *received: Any, **options: Any
+) -> testing.Point:
     """The only point of the only request of an application."""
-    middleware = {name: options.pop(name) for name in ("names", "leave_out", "remote_ip_header") if name in options}
+    middleware = {
+        name: options.pop(name)
+        for name in ("names", "leave_out", "remote_ip_header")
+        if name in options
+    }
     web.asgi(InfluxDBMiddleware(application, database="db", **middleware), *received, **options)
     return recording.point()
 
@@ -47,7 +53,9 @@ class TestWhatIsRecorded:
         assert 0 < float(point.fields["time_to_first_byte"]) <= float(point.fields["duration"])
 
     def test_by_names_of_opentelemetry(self, recording: Recording) -> None:
-        point = recorded(recording, hello, method="BREW", names="opentelemetry", leave_out=["time_to_first_byte"])
+        point = recorded(
+            recording, hello, method="BREW", names="opentelemetry", leave_out=["time_to_first_byte"]
+        )
         assert point.tags == {
             "http.route": "(unmatched)", "http.request.method": "_OTHER", "http.response.status_code": "200"
         }  # fmt: skip
@@ -57,7 +65,9 @@ class TestWhatIsRecorded:
             "http.server.response.body.size",
         ]
 
-    def test_many_valued_ones_are_tags_if_so_asked(self, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_many_valued_ones_are_tags_if_so_asked(
+        self, recording: Recording, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", "true")
         monkeypatch.setenv("INFLUXDB_TAG_CORRELATION_ID", "on")
         point = recorded(recording, hello, headers=[(b"correlation-id", b"42")])
@@ -78,7 +88,11 @@ class TestWhatIsRecorded:
             await hello(scope, receive, send)
 
         point = recorded(recording, own)
-        assert (point.tags["endpoint"], point.tags["queue"], point.fields["content_length"]) == ("/own", "mail", 1)
+        assert (point.tags["endpoint"], point.tags["queue"], point.fields["content_length"]) == (
+            "/own",
+            "mail",
+            1,
+        )
         assert "query" in point.fields
 
     def test_a_base_tag_of_a_propertys_name_gives_way(self, server: testing.Server) -> None:
@@ -88,7 +102,9 @@ class TestWhatIsRecorded:
         assert Recording(server).point().tags["zone"] == "a"
 
     def test_not_what_is_skipped(self, recording: Recording) -> None:
-        application = InfluxDBMiddleware(hello, database="db", skip=lambda scope: scope["path"] == "/health")
+        application = InfluxDBMiddleware(
+            hello, database="db", skip=lambda scope: scope["path"] == "/health"
+        )
         for path in ("/health", "/other"):
             web.asgi(application, path=path)
         recording.point()
@@ -164,10 +180,14 @@ class TestEnds:
         ("refused", "end"),
         [("http.response.start", ("499", 0)), ("http.response.body", ("200", 0))],
     )
-    def test_client_gone_by_what_the_server_raises(self, recording: Recording, refused: str, end: Any) -> None:
+    def test_client_gone_by_what_the_server_raises(
+        self, recording: Recording, refused: str, end: Any
+    ) -> None:
         assert status_and_length(recorded(recording, hello, refuses=refused, raises=OSError)) == end
 
-    def test_an_error_of_the_applications_own_is_not_the_clients(self, recording: Recording) -> None:
+    def test_an_error_of_the_applications_own_is_not_the_clients(
+        self, recording: Recording
+    ) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             raise FileNotFoundError
 
@@ -205,7 +225,9 @@ class TestEnds:
                 pass
             await hello(scope, receive, send)
 
-        parts = [{"type": "http.request", "body": b"abc", "more_body": more} for more in (True, False)]
+        parts = [
+            {"type": "http.request", "body": b"abc", "more_body": more} for more in (True, False)
+        ]
         assert recorded(recording, reading, *parts).fields["request_length"] == 6
 
     def test_what_servers_offer_beside(self, recording: Recording, tmp_path: Any) -> None:
@@ -234,7 +256,10 @@ class TestWebsockets:
         return status_and_length(point)
 
     def test_accepted(self, recording: Recording) -> None:
-        messages = [{"type": "websocket.send", "text": "ü"}, {"type": "websocket.send", "bytes": b"abc", "text": None}]
+        messages = [
+            {"type": "websocket.send", "text": "ü"},
+            {"type": "websocket.send", "bytes": b"abc", "text": None},
+        ]
         accept, close = {"type": "websocket.accept"}, {"type": "websocket.close"}
         assert self.recorded(recording, accept, *messages, close) == ("101", 5)
 
@@ -243,13 +268,17 @@ class TestWebsockets:
 
     def test_rejected_with_a_response(self, recording: Recording) -> None:
         start = {"type": "websocket.http.response.start", "status": 401, "headers": []}
-        assert self.recorded(recording, start, {"type": "websocket.http.response.body", "body": b"no"}) == ("401", 2)
+        assert self.recorded(
+            recording, start, {"type": "websocket.http.response.body", "body": b"no"}
+        ) == ("401", 2)
 
     def test_given_up(self, recording: Recording) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:
             await receive()
 
-        point = recorded(recording, application, {"type": "websocket.disconnect", "code": 1006}, type="websocket")
+        point = recorded(
+            recording, application, {"type": "websocket.disconnect", "code": 1006}, type="websocket"
+        )
         assert point.tags["status_code"] == "499"
 
 
@@ -266,7 +295,9 @@ class TestLifespan:
         async def send(message: Any) -> None:
             seen.append(len(server.points("db")))
 
-        asyncio.run(InfluxDBMiddleware(application, database="db")({"type": "lifespan"}, None, send))  # type: ignore[arg-type]
+        asyncio.run(
+            InfluxDBMiddleware(application, database="db")({"type": "lifespan"}, None, send)
+        )  # type: ignore[arg-type]
         assert seen == [1]
 
     def test_its_failure_is_the_applications(self, recording: Recording) -> None:
@@ -339,7 +370,9 @@ class TestWrongConfiguration:
         assert "NotImplementedError" in record.getMessage()
         assert recording.points() == []
 
-    def test_a_skip_that_raises_skips_nothing(self, recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_skip_that_raises_skips_nothing(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture
+    ) -> None:
         application = InfluxDBMiddleware(hello, database="db", skip=lambda scope: scope["none"])
         assert web.asgi(application) == [START, END]
         assert "KeyError" in caplog.text

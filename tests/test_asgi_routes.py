@@ -40,7 +40,9 @@ def starlette(tmp_path: Any) -> Any:
         routes=[
             Route("/users/{user:int}", hello),
             WebSocketRoute("/socket/{room}", socket),
-            Mount("/{tenant}/api", routes=[Route("/files/{path:path}", hello), Mount("/inner", inner)]),
+            Mount(
+                "/{tenant}/api", routes=[Route("/files/{path:path}", hello), Mount("/inner", inner)]
+            ),
             Mount("/static", StaticFiles(directory=tmp_path)),
             Host("api.example", inner),
         ]
@@ -78,19 +80,68 @@ def fastapi(_tmp_path: Any) -> Any:
         (starlette, "/users/7", "HEAD", "/users/{user:int}", "hello", 200),
         (starlette, "/users/7", "DELETE", "/users/{user:int}", "hello", 405),
         (starlette, "/users/x", "GET", "(unmatched)", None, 404),
-        (starlette, "/acme/api/files/a/b/c", "GET", "/{tenant}/api/files/{path:path}", "hello", 200),
-        (starlette, "/acme/api/inner/deep/7", "GET", "/{tenant}/api/inner/deep/{item}", "hello", 200),
+        (
+            starlette,
+            "/acme/api/files/a/b/c",
+            "GET",
+            "/{tenant}/api/files/{path:path}",
+            "hello",
+            200,
+        ),
+        (
+            starlette,
+            "/acme/api/inner/deep/7",
+            "GET",
+            "/{tenant}/api/inner/deep/{item}",
+            "hello",
+            200,
+        ),
         (starlette, "/acme/api/inner/", "GET", "/{tenant}/api/inner/", "Page", 200),
         (starlette, "/acme/api/inner/none", "GET", "(unmatched)", None, 404),
         (starlette, "/acme/api/none", "GET", "(unmatched)", None, 404),
         (starlette, "/users/7/", "GET", "(unmatched)", None, 307),
         (starlette, "/static/a.txt", "GET", "/static", "StaticFiles", 200),
         (starlette, "/static/b.txt", "GET", "/static", "StaticFiles", 404),
-        (fastapi, "/v1/outer/items/7", "GET", "/v1/outer/items/{item}", "fastapi.<locals>.item", 200),
-        (fastapi, "/v2/outer/items/7", "GET", "/v2/outer/items/{item}", "fastapi.<locals>.item", 200),
-        (fastapi, "/v2/outer/items/x", "GET", "/v2/outer/items/{item}", "fastapi.<locals>.item", 422),
-        (fastapi, "/v2/outer/items/7", "POST", "/v2/outer/items/{item}", "fastapi.<locals>.item", 405),
-        (fastapi, "/sub/acme/items/7", "GET", "/sub/{tenant}/items/{item}", "fastapi.<locals>.item", 200),
+        (
+            fastapi,
+            "/v1/outer/items/7",
+            "GET",
+            "/v1/outer/items/{item}",
+            "fastapi.<locals>.item",
+            200,
+        ),
+        (
+            fastapi,
+            "/v2/outer/items/7",
+            "GET",
+            "/v2/outer/items/{item}",
+            "fastapi.<locals>.item",
+            200,
+        ),
+        (
+            fastapi,
+            "/v2/outer/items/x",
+            "GET",
+            "/v2/outer/items/{item}",
+            "fastapi.<locals>.item",
+            422,
+        ),
+        (
+            fastapi,
+            "/v2/outer/items/7",
+            "POST",
+            "/v2/outer/items/{item}",
+            "fastapi.<locals>.item",
+            405,
+        ),
+        (
+            fastapi,
+            "/sub/acme/items/7",
+            "GET",
+            "/sub/{tenant}/items/{item}",
+            "fastapi.<locals>.item",
+            200,
+        ),
         (fastapi, "/sub/acme/none", "GET", "(unmatched)", None, 404),
         (fastapi, "/none", "GET", "(unmatched)", None, 404),
     ],
@@ -139,7 +190,10 @@ def test_of_a_route_that_is_added_later(recording: Recording, tmp_path: Any) -> 
     web.asgi(application, path="/users/7")
     application.router.routes.append(Route("/late", hello))
     web.asgi(application, path="/late")
-    assert [point.tags["endpoint"] for point in recording.points()] == ["/users/{user:int}", "/late"]
+    assert [point.tags["endpoint"] for point in recording.points()] == [
+        "/users/{user:int}",
+        "/late",
+    ]
 
 
 def test_no_module_loads_a_framework_that_it_is_not_for(python: Callable[..., Any]) -> None:

@@ -38,7 +38,16 @@ def test_what_cannot_be_used_is_a_usage_error() -> None:
 
 
 def test_an_interrupt_ends_the_reading(server: testing.Server) -> None:
-    argv = [sys.executable, "-m", "sprockets_influxdb", "write", "--url", server.url, "--database", "db"]
+    argv = [
+        sys.executable,
+        "-m",
+        "sprockets_influxdb",
+        "write",
+        "--url",
+        server.url,
+        "--database",
+        "db",
+    ]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert process.stdin is not None

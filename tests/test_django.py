@@ -89,7 +89,10 @@ def test_a_body_that_is_abandoned(recording: Recording) -> None:
 
 
 def test_a_client_gone_before_the_response(recording: Recording) -> None:
-    received: list[web.Message] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+    received: list[web.Message] = [
+        {"type": "http.request", "body": b""},
+        {"type": "http.disconnect"},
+    ]
     web.asgi(web_django.asgi(), *received, path="/waiting")
     point = recording.point()
     assert (point.tags["endpoint"], point.tags["status_code"]) == ("/waiting", "499")
@@ -103,7 +106,11 @@ def test_a_file(recording: Recording, wrapper: Any) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({}, "database is missing"), ({"database": "db", "colour": "red"}, "'colour'"), (5, "no dict")],
+    [
+        ({}, "database is missing"),
+        ({"database": "db", "colour": "red"}, "'colour'"),
+        (5, "no dict"),
+    ],
 )
 def test_a_wrong_setting_is_one_warning(
     recording: Recording, caplog: pytest.LogCaptureFixture, options: Any, words: str
@@ -120,5 +127,7 @@ def test_a_wrong_setting_is_one_warning(
 def test_once_where_the_application_is_wrapped_as_well(recording: Recording) -> None:
     from sprockets_influxdb.asgi import InfluxDBMiddleware
 
-    web.asgi(InfluxDBMiddleware(web_django.asgi(), database="db"), {"type": "http.request"}, path="/")
+    web.asgi(
+        InfluxDBMiddleware(web_django.asgi(), database="db"), {"type": "http.request"}, path="/"
+    )
     recording.point()

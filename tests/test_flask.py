@@ -99,7 +99,9 @@ def test_a_factory(recording: Recording) -> None:
     one(recording, application, "/")
 
 
-def test_a_missing_database_is_one_warning(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_database_is_one_warning(
+    recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
     application = flask.Flask("tests")
     init_app(application)
     for _ in range(3):

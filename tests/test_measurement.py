@@ -153,7 +153,8 @@ class TestTimestamp:
             assert measurement.timestamp == now
 
     @pytest.mark.parametrize(
-        "wrong", ["now", None, float("nan"), float("inf"), 1e10, -1e10, 10**30, datetime.date.today()]
+        "wrong",
+        ["now", None, float("nan"), float("inf"), 1e10, -1e10, 10**30, datetime.date.today()],
     )
     def test_what_is_no_time_is_an_error(self, measurement: Measurement, wrong: Any) -> None:
         with pytest.raises(ValueError, match=r"timestamp is .*: expected seconds since the epoch"):
@@ -176,7 +177,8 @@ class TestTimestamp:
 
 class TestFields:
     @pytest.mark.parametrize(
-        "value", [1, -(2**63), 2**63 - 1, 1.5, -0.0, 1e300, True, False, "", "a", "é 🎈", '"\\,= \n']
+        "value",
+        [1, -(2**63), 2**63 - 1, 1.5, -0.0, 1e300, True, False, "", "a", "é 🎈", '"\\,= \n'],
     )
     def test_come_back_as_they_are(self, measurement: Measurement, value: Any) -> None:
         measurement.set_field("f", value)
@@ -245,10 +247,14 @@ class TestFields:
             assert isinstance(wrong, int) or type(wrong).__name__ in message
             assert "f" not in measurement.fields or measurement.fields.pop("f") is wrong
 
-    def test_integers_above_63_bits_depend_on_the_api(self, server: testing.Server, measurement: Measurement) -> None:
+    def test_integers_above_63_bits_depend_on_the_api(
+        self, server: testing.Server, measurement: Measurement
+    ) -> None:
         measurement.set_field("n", 2**63)
         install(server.url)
-        with pytest.raises(ValueError, match=r'"n" of measurement "m" is 9223372036854775808: InfluxDB 1\.x'):
+        with pytest.raises(
+            ValueError, match=r'"n" of measurement "m" is 9223372036854775808: InfluxDB 1\.x'
+        ):
             add_measurement(measurement)
         testing.reset()
         install(server.url, token="t", api="v3")
@@ -275,7 +281,9 @@ class TestFields:
         with pytest.raises(RuntimeError, match="no str today"):
             add_measurement(measurement)
 
-    def test_values_that_change_the_dict_while_they_are_written(self, measurement: Measurement) -> None:
+    def test_values_that_change_the_dict_while_they_are_written(
+        self, measurement: Measurement
+    ) -> None:
         class Meddler:
             def __str__(self) -> str:
                 measurement.tags.clear()
@@ -290,7 +298,21 @@ class TestFields:
 
 class TestTags:
     @pytest.mark.parametrize(
-        "value", ["a", 1, 1.5, True, False, "a b", "a,b=c", "é", ("a", 1), ValueError("x"), TestFields.Color.RED, "123"]
+        "value",
+        [
+            "a",
+            1,
+            1.5,
+            True,
+            False,
+            "a b",
+            "a,b=c",
+            "é",
+            ("a", 1),
+            ValueError("x"),
+            TestFields.Color.RED,
+            "123",
+        ],
     )
     def test_any_value_is_written_as_its_str(self, measurement: Measurement, value: Any) -> None:
         measurement.set_tag("t", value)
@@ -354,7 +376,12 @@ class TestTags:
 
     def test_what_no_server_stores_is_repaired(self, measurement: Measurement) -> None:
         measurement.set_tags({"line": "a\nb", "end": "a\\", "surrogate": "\ud800", "time": "x"})
-        repaired = {"line": "a b", "end": "a/", "surrogate": "\N{REPLACEMENT CHARACTER}", "time_": "x"}
+        repaired = {
+            "line": "a b",
+            "end": "a/",
+            "surrogate": "\N{REPLACEMENT CHARACTER}",
+            "time_": "x",
+        }
         assert stored(measurement).tags == repaired
 
 
@@ -395,7 +422,11 @@ class TestMarshall:
 class TestCopies:
     @pytest.mark.parametrize(
         "duplicate",
-        [copy.copy, copy.deepcopy, *(lambda m, p=p: pickle.loads(pickle.dumps(m, p)) for p in (2, 3, 4, 5))],
+        [
+            copy.copy,
+            copy.deepcopy,
+            *(lambda m, p=p: pickle.loads(pickle.dumps(m, p)) for p in (2, 3, 4, 5)),
+        ],
     )
     def test_are_equal_and_their_own(self, duplicate: Callable[[Measurement], Measurement]) -> None:
         for original in (Measurement("db", "m"), Request("Main", sampled=True)):
@@ -405,12 +436,18 @@ class TestCopies:
             twin = duplicate(original)
             assert type(twin) is type(original)
             assert vars(twin) == vars(original)
-            assert (twin.database, twin.name, twin.timestamp) == (original.database, original.name, 1.5)
+            assert (twin.database, twin.name, twin.timestamp) == (
+                original.database,
+                original.name,
+                1.5,
+            )
             assert twin.marshall() == original.marshall()
             twin.fields = {}
             assert original.fields == {"n": 1}
 
-    def test_a_copy_is_another_point(self, client: testing.Server, measurement: Measurement) -> None:
+    def test_a_copy_is_another_point(
+        self, client: testing.Server, measurement: Measurement
+    ) -> None:
         add_measurement(measurement)
         add_measurement(copy.deepcopy(measurement))
         add_measurement(pickle.loads(pickle.dumps(measurement)))

@@ -89,7 +89,11 @@ def test_a_handler_may_put_another_measurement_in_its_place(recording: Recording
 
     request(application(Own))
     point = recording.point()
-    assert (point.measurement, point.tags["status_code"], point.fields["content_length"]) == ("own", "200", 5)
+    assert (point.measurement, point.tags["status_code"], point.fields["content_length"]) == (
+        "own",
+        "200",
+        5,
+    )
 
 
 class TestMethods:
@@ -104,7 +108,10 @@ class TestMethods:
     def test_an_unknown_one_has_one_value(self, recording: Recording, method: str) -> None:
         assert request(application(), method=method, allow_nonstandard_methods=True).code == 405
         point = recording.point()
-        assert (point.tags["method"], point.tags["status_code"]) == (influxdb.tornado.UNKNOWN_METHOD, "405")
+        assert (point.tags["method"], point.tags["status_code"]) == (
+            influxdb.tornado.UNKNOWN_METHOD,
+            "405",
+        )
 
     def test_one_that_the_handler_adds_keeps_its_name(self, recording: Recording) -> None:
         class WebDAV(Hello):
@@ -122,10 +129,18 @@ class TestMethods:
 
 class TestManyValued:
     @pytest.mark.parametrize("variable", ["INFLUXDB_TAG_CORRELATION_ID", "INFLUXDB_TAG_REMOTE_IP"])
-    @pytest.mark.parametrize(("value", "is_tag"), [("", True), ("true", True), ("0", False), ("No", False)])
+    @pytest.mark.parametrize(
+        ("value", "is_tag"), [("", True), ("true", True), ("0", False), ("No", False)]
+    )
     @pytest.mark.parametrize("asks", [False, True])
     def test_each_is_a_tag_or_a_field_by_its_variable(
-        self, recording: Recording, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, is_tag: bool, asks: bool
+        self,
+        recording: Recording,
+        monkeypatch: pytest.MonkeyPatch,
+        variable: str,
+        value: str,
+        is_tag: bool,
+        asks: bool,
     ) -> None:
         class Asking(Correlated):
             def prepare(self) -> None:
@@ -142,7 +157,10 @@ class TestManyValued:
             assert places == ((text, None) if is_tag or name != variable else (None, text))
 
     def test_a_value_that_cannot_be_read_breaks_nothing(
-        self, recording: Recording, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        recording: Recording,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", "maybe")
         assert request(application()).code == 200
@@ -150,7 +168,9 @@ class TestManyValued:
         assert 'INFLUXDB_TAG_REMOTE_IP: "maybe" is not a boolean' in caplog.text
 
     @pytest.mark.parametrize(("value", "text"), [(None, None), (7, "7"), ("a b,c=d", "a b,c=d")])
-    def test_any_value_may_be_a_correlation_id(self, recording: Recording, value: Any, text: str | None) -> None:
+    def test_any_value_may_be_a_correlation_id(
+        self, recording: Recording, value: Any, text: str | None
+    ) -> None:
         class Own(Hello):
             def prepare(self) -> None:
                 self.correlation_id = value
@@ -168,7 +188,9 @@ class TestManyValued:
 
 
 class TestDatabase:
-    @pytest.mark.parametrize("missing", [{}, {influxdb.REQUEST_DATABASE: None}, {influxdb.REQUEST_DATABASE: ""}])
+    @pytest.mark.parametrize(
+        "missing", [{}, {influxdb.REQUEST_DATABASE: None}, {influxdb.REQUEST_DATABASE: ""}]
+    )
     def test_a_missing_one_is_one_warning_and_no_broken_request(
         self, recording: Recording, caplog: pytest.LogCaptureFixture, missing: dict[str, Any]
     ) -> None:
@@ -180,7 +202,9 @@ class TestDatabase:
         assert [request(serving, path).body for path in ("/", "/asking") * 3] == [b"Hello"] * 6
         recording.points()
         assert influxdb.stats()["added"] == 0
-        [warning] = [entry.getMessage() for entry in caplog.records if entry.name == "sprockets_influxdb"]
+        [warning] = [
+            entry.getMessage() for entry in caplog.records if entry.name == "sprockets_influxdb"
+        ]
         assert influxdb.REQUEST_DATABASE in warning
 
     def test_each_application_has_its_own(self, recording: Recording) -> None:
@@ -288,7 +312,9 @@ def test_the_module_does_not_load_tornado(python: Callable[..., Any]) -> None:
     python("import sys, sprockets_influxdb; assert 'tornado' not in sys.modules")
 
 
-def test_a_real_server_has_what_was_recorded(influxd: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_server_has_what_was_recorded(
+    influxd: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INFLUXDB_TAG_CORRELATION_ID", "false")
     influxdb.install(influxd.url, tag_hostname=False)
 
@@ -309,10 +335,25 @@ def test_a_real_server_has_what_was_recorded(influxd: Any, database: str, monkey
         assert isinstance(row.pop("duration"), float)
         del row["time"]
     own = {"correlation_id": Own.correlation_id, "handler": f"{__name__}.Own", "own": "a b,c=d é"}
-    expected = {"content_length": 5, "endpoint": r"/own/(\w+)", "method": "GET", "status_code": "200", **own}
+    expected = {
+        "content_length": 5,
+        "endpoint": r"/own/(\w+)",
+        "method": "GET",
+        "status_code": "200",
+        **own,
+    }
     expected["remote_ip"] = "127.0.0.1"
-    other = {"correlation_id": None, "endpoint": r"/a,b=(\w+)", "handler": "serving.Hello", "own": None}
-    refused = {"content_length": rows[-1]["content_length"], "method": "(unknown)", "status_code": "405"}
+    other = {
+        "correlation_id": None,
+        "endpoint": r"/a,b=(\w+)",
+        "handler": "serving.Hello",
+        "own": None,
+    }
+    refused = {
+        "content_length": rows[-1]["content_length"],
+        "method": "(unknown)",
+        "status_code": "405",
+    }
     assert rows == [expected | other, expected, expected | refused]
     tags = {row["tagKey"] for row in influxd.query("SHOW TAG KEYS", database)}
     assert tags == {"endpoint", "handler", "method", "own", "remote_ip", "status_code"}

@@ -15,7 +15,9 @@ HEADERS = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
-HANDSHAKE = "\r\n".join(["GET / HTTP/1.1", "Host: a", *map(": ".join, HEADERS.items()), "\r\n"]).encode()
+HANDSHAKE = "\r\n".join(
+    ["GET / HTTP/1.1", "Host: a", *map(": ".join, HEADERS.items()), "\r\n"]
+).encode()
 
 
 class Echo(influxdb.InfluxDBMixin, websocket.WebSocketHandler):
@@ -98,7 +100,9 @@ def test_one_that_raises_is_recorded(recording: Recording, where: str) -> None:
         ({"Origin": "http://else.example"}, 403),
     ],
 )
-def test_one_that_is_refused_is_recorded_as_that(recording: Recording, headers: dict[str, str], code: int) -> None:
+def test_one_that_is_refused_is_recorded_as_that(
+    recording: Recording, headers: dict[str, str], code: int
+) -> None:
     response = request(application(Echo), headers={**HEADERS, **headers})
     assert response.code == code
     recording.is_one(code, len(response.body))

@@ -146,7 +146,11 @@ def test_each_request_is_one_point(influxd: Any, database: str, service: str) ->
         ("(unmatched)", "404"): 1,
         ("/endless", "200"): 1,
     }
-    [streamed], [failed], [endless] = found["/streamed", "200"], found["/failed", "500"], found["/endless", "200"]
+    [streamed], [failed], [endless] = (
+        found["/streamed", "200"],
+        found["/failed", "500"],
+        found["/endless", "200"],
+    )
     assert streamed["content_length"] == 50
     assert failed["exception"] == "ValueError: no such row"
     assert int(str(endless["content_length"])) >= 1_000_000
@@ -167,7 +171,8 @@ class Scanner:
 
     def options(self) -> dict[str, Any]:
         headers = [
-            (name, self.header()) for name in (b"correlation-id", b"content-length", b"x-real-ip", self.header())
+            (name, self.header())
+            for name in (b"correlation-id", b"content-length", b"x-real-ip", self.header())
         ]
         method = self.random.choice(["GET", "get", "PROPFIND", self.text()])
         return {"path": f"/{self.text()}", "method": method, "headers": headers}
@@ -193,13 +198,21 @@ def test_a_scanner_of_10000_requests_makes_no_series(influxd: Any, database: str
 
     def ask(path: str, method: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         given = dict(headers or ())
-        web.asgi(asgi, {"type": "http.request", "body": b""}, path=path, method=method, headers=list(given.items()))
+        web.asgi(
+            asgi,
+            {"type": "http.request", "body": b""},
+            path=path,
+            method=method,
+            headers=list(given.items()),
+        )
         variables = {
             "HTTP_CORRELATION_ID": given.get(b"correlation-id", b"").decode("latin-1"),
             "HTTP_X_REAL_IP": given.get(b"x-real-ip", b"").decode("latin-1"),
             "REMOTE_ADDR": "192.0.2.1",
         }
-        web.wsgi(wsgi, web.environ(path.encode(errors="replace").decode("latin-1"), method, **variables))
+        web.wsgi(
+            wsgi, web.environ(path.encode(errors="replace").decode("latin-1"), method, **variables)
+        )
 
     for method in ("GET", "PROPFIND"):
         ask("/nowhere", method)
@@ -210,7 +223,9 @@ def test_a_scanner_of_10000_requests_makes_no_series(influxd: Any, database: str
         ask(**scanner.options())
     influxdb.flush_sync(30)
     stats = influxdb.stats()
-    assert (stats["delivered"], stats["rejected"], stats["repaired"]) == (10_004, 0, 0), stats["last_error"]
+    assert (stats["delivered"], stats["rejected"], stats["repaired"]) == (10_004, 0, 0), stats[
+        "last_error"
+    ]
     assert series(influxd, database) == before == 4
 
 
@@ -229,7 +244,9 @@ class Receiver(test_processes.Receiver):
 
     def wait_for(self, count: int) -> None:
         with self.has_more:
-            assert self.has_more.wait_for(lambda: self.lines["request"] >= count, test_processes.DEADLINE)
+            assert self.has_more.wait_for(
+                lambda: self.lines["request"] >= count, test_processes.DEADLINE
+            )
 
     def __enter__(self) -> "Receiver":
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -247,7 +264,12 @@ class Example:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port: int = listener.getsockname()[1]
-        variables = {"DATABASE": database, "INFLUXDB_URL": url, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        variables = {
+            "DATABASE": database,
+            "INFLUXDB_URL": url,
+            "PORT": str(self.port),
+            "PYTHONUNBUFFERED": "1",
+        }
         variables["INFLUXDB_TRIGGER_SIZE"] = "1"
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "examples" / name / "app.py")],
@@ -289,7 +311,9 @@ class Example:
         ("tornado", r"/users/(\d+)"),
     ],
 )
-def test_an_example_records_its_requests(influxd: Any, database: str, name: str, endpoint: str) -> None:
+def test_an_example_records_its_requests(
+    influxd: Any, database: str, name: str, endpoint: str
+) -> None:
     with Receiver(influxd, database) as receiver, Example(name, receiver.url, database) as example:
         for path in ("/users/17", "/stream", "/fail", "/nowhere"):
             web.get(example.port, path)

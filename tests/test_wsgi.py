@@ -42,7 +42,10 @@ def middleware(application: Any, **options: Any) -> InfluxDBMiddleware:
 
 def is_one(recording: Recording, status_code: str, content_length: int) -> None:
     point = recording.point()
-    assert (point.tags["status_code"], point.fields["content_length"]) == (status_code, content_length)
+    assert (point.tags["status_code"], point.fields["content_length"]) == (
+        status_code,
+        content_length,
+    )
 
 
 class TestWhatIsRecorded:
@@ -66,16 +69,23 @@ class TestWhatIsRecorded:
         assert recording.point().tags["endpoint"] == "/own"
 
     def test_a_headers_characters_are_its_bytes(self, recording: Recording) -> None:
-        web.wsgi(middleware(answering([])), web.environ(HTTP_CORRELATION_ID="ü".encode().decode("latin-1")))
+        web.wsgi(
+            middleware(answering([])),
+            web.environ(HTTP_CORRELATION_ID="ü".encode().decode("latin-1")),
+        )
         assert recording.point().fields["correlation_id"] == "ü"
 
     def test_not_what_is_skipped(self, recording: Recording) -> None:
-        application = middleware(answering([]), skip=lambda environ: environ["PATH_INFO"] == "/health")
+        application = middleware(
+            answering([]), skip=lambda environ: environ["PATH_INFO"] == "/health"
+        )
         for path in ("/health", "/other"):
             web.wsgi(application, web.environ(path))
         recording.point()
 
-    def test_a_missing_database_is_one_warning(self, recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_missing_database_is_one_warning(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture
+    ) -> None:
         application = InfluxDBMiddleware(answering([b"Hello"]))
         for _ in range(3):
             assert web.wsgi(application, web.environ()) == b"Hello"
@@ -85,7 +95,9 @@ class TestWhatIsRecorded:
 
 
 class TestEnds:
-    @pytest.mark.parametrize(("body", "length"), [([b"Hello", b"you"], 8), (parts, 50), ((), 0), (lambda: iter(()), 0)])
+    @pytest.mark.parametrize(
+        ("body", "length"), [([b"Hello", b"you"], 8), (parts, 50), ((), 0), (lambda: iter(()), 0)]
+    )
     def test_finished(self, recording: Recording, body: Any, length: int) -> None:
         assert len(web.wsgi(middleware(answering(body)), web.environ())) == length
         is_one(recording, "200", length)

@@ -73,7 +73,12 @@ def asgi(
 
 
 def environ(path: str = "/", method: str = "GET", /, **more: Any) -> dict[str, Any]:
-    variables: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "REMOTE_ADDR": "192.0.2.1", **more}
+    variables: dict[str, Any] = {
+        "PATH_INFO": path,
+        "REQUEST_METHOD": method,
+        "REMOTE_ADDR": "192.0.2.1",
+        **more,
+    }
     wsgiref.util.setup_testing_defaults(variables)
     return variables
 
@@ -131,7 +136,9 @@ class _Handler(wsgiref.simple_server.WSGIRequestHandler):
 @contextlib.contextmanager
 def wsgiref_serving(application: Callable[..., Iterable[bytes]]) -> Iterator[int]:
     """Ends when all requests have ended."""
-    with wsgiref.simple_server.make_server("127.0.0.1", 0, application, _ThreadingServer, _Handler) as server:
+    with wsgiref.simple_server.make_server(
+        "127.0.0.1", 0, application, _ThreadingServer, _Handler
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server.server_port

@@ -20,11 +20,15 @@ SEED = os.environ.get("SEED", "")
 
 def measured(subject: str, *arguments: str) -> dict[str, float]:
     """What a subject prints: figures by name."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")
+    }
     if subject.startswith("seed_"):
         environment["PYTHONPATH"] = SEED
     command = [sys.executable, str(HERE / "subjects.py"), subject, *arguments]
-    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     return json.loads(output.splitlines()[-1])
 
 
@@ -34,7 +38,10 @@ def rounds(count: int, *subjects: Callable[[], dict[str, float]]) -> list[dict[s
     for _ in range(count):
         for figures, subject in zip(taken, subjects, strict=True):
             figures.append(subject())
-    return [{name: statistics.median(one[name] for one in figures) for name in figures[0]} for figures in taken]
+    return [
+        {name: statistics.median(one[name] for one in figures) for name in figures[0]}
+        for figures in taken
+    ]
 
 
 def section(title: str) -> None:
@@ -46,11 +53,15 @@ def figure(what: str, value: float, unit: str) -> None:
 
 
 def at_least(what: str, ratio: float, asked: float) -> None:
-    print(f"  {what:<74} {ratio:>10.2f} x  asked: at least {asked}{'' if ratio >= asked else '  MISSED'}")
+    print(
+        f"  {what:<74} {ratio:>10.2f} x  asked: at least {asked}{'' if ratio >= asked else '  MISSED'}"
+    )
 
 
 def at_most(what: str, value: float, asked: float, unit: str = "x") -> None:
-    print(f"  {what:<74} {value:>10.2f} {unit}  asked: at most {asked}{'' if value <= asked else '  MISSED'}")
+    print(
+        f"  {what:<74} {value:>10.2f} {unit}  asked: at most {asked}{'' if value <= asked else '  MISSED'}"
+    )
 
 
 def recording() -> None:
@@ -85,12 +96,18 @@ def mixin() -> None:
 
 def asgi() -> None:
     (ours,) = rounds(5, lambda: measured("asgi"))
-    section("Processor time of a Starlette hello-world request under uvicorn, the client's left out")
+    section(
+        "Processor time of a Starlette hello-world request under uvicorn, the client's left out"
+    )
     figure("plain", ours["plain_us"], "us")
     figure("with the middleware", ours["us"], "us")
     figure("with prometheus-fastapi-instrumentator", ours["theirs_us"], "us")
     at_most("the middleware adds", (ours["us"] / ours["plain_us"] - 1) * 100, 4, "%")
-    figure("prometheus-fastapi-instrumentator adds", (ours["theirs_us"] / ours["plain_us"] - 1) * 100, "%")
+    figure(
+        "prometheus-fastapi-instrumentator adds",
+        (ours["theirs_us"] / ours["plain_us"] - 1) * 100,
+        "%",
+    )
 
 
 def wsgi() -> None:
@@ -111,7 +128,9 @@ def loop(url: str) -> None:
 
 
 def delivering(url: str) -> None:
-    by_hand, ours = rounds(3, lambda: measured("by_hand", url), lambda: measured("ours_delivering", url))
+    by_hand, ours = rounds(
+        3, lambda: measured("by_hand", url), lambda: measured("ours_delivering", url)
+    )
     section("200,000 measurements into influxd")
     figure("f-strings and http.client: time", by_hand["s"] * 1e3, "ms")
     figure("f-strings and http.client: processor", by_hand["cpu_s"] * 1e3, "ms")
@@ -125,17 +144,30 @@ def memory() -> None:
     (ours,) = rounds(1, lambda: measured("ours_memory"))
     section("Memory")
     figure("a line", ours["line"], "bytes")
-    at_most("memory for each buffered measurement", ours["bytes"], 180 * ours["line"] / 145, "bytes")
+    at_most(
+        "memory for each buffered measurement", ours["bytes"], 180 * ours["line"] / 145, "bytes"
+    )
 
 
 def main() -> None:
-    sections = sys.argv[1:] or ["recording", "mixin", "asgi", "wsgi", "loop", "delivering", "memory"]
+    sections = sys.argv[1:] or [
+        "recording",
+        "mixin",
+        "asgi",
+        "wsgi",
+        "loop",
+        "delivering",
+        "memory",
+    ]
     for name in sections:
         if name == "loop":
             with sink.running() as url:
                 loop(url)
         elif name == "delivering":
-            with tempfile.TemporaryDirectory() as directory, influxd.running(Path(directory)) as url:
+            with (
+                tempfile.TemporaryDirectory() as directory,
+                influxd.running(Path(directory)) as url,
+            ):
                 delivering(url)
         else:
             globals()[name]()

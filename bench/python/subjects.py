@@ -145,11 +145,15 @@ def requests(mixin):
     async def serve():
         clients, taken = {}, {name: [] for name in handlers}
         for name, handler in handlers.items():
-            application = web.Application([web.url(r"/hello/(\w+)", handler)], **{mixin_database(): "bench"})
+            application = web.Application(
+                [web.url(r"/hello/(\w+)", handler)], **{mixin_database(): "bench"}
+            )
             listener, port = bind_unused_port()
             HTTPServer(application).add_socket(listener)
             pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-            clients[name] = await asyncio.create_subprocess_exec(sys.executable, "-c", CLIENT, str(port), **pipes)
+            clients[name] = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", CLIENT, str(port), **pipes
+            )
         gc.collect()
         for turn in range(turns):
             for name, client in sorted(clients.items(), reverse=bool(turn % 2)):
@@ -255,7 +259,9 @@ def asgi():
     sampled_out()
     applications = {
         "plain_us": starlette(),
-        "us": starlette(lambda application: application.add_middleware(InfluxDBMiddleware, database="bench")),
+        "us": starlette(
+            lambda application: application.add_middleware(InfluxDBMiddleware, database="bench")
+        ),
         "theirs_us": starlette(lambda application: Instrumentator().instrument(application)),
     }
     current = None
@@ -267,7 +273,12 @@ def asgi():
 
     async def serve():
         nonlocal current
-        options = {"access_log": False, "http": "httptools", "lifespan": "off", "log_level": "warning"}
+        options = {
+            "access_log": False,
+            "http": "httptools",
+            "lifespan": "off",
+            "log_level": "warning",
+        }
         config = uvicorn.Config(application, port=0, interface="asgi3", **options)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
@@ -275,7 +286,9 @@ def asgi():
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-        client = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY_CLIENT, str(port), **pipes)
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", BUSY_CLIENT, str(port), **pipes
+        )
         taken = {name: [] for name in applications}
         gc.collect()
         for turn in range(turns):
@@ -386,7 +399,9 @@ def by_hand(url):
 
     for n in range(DELIVERED):
         tags = ",".join([f"{name}={value}" for name, value in TAGS.items()])
-        lines.append(f"by_hand,{tags} content_length={n}i,duration={n / 7},cached=true {time.time_ns()}")
+        lines.append(
+            f"by_hand,{tags} content_length={n}i,duration={n / 7},cached=true {time.time_ns()}"
+        )
         if len(lines) == 10_000:
             post()
     return {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
@@ -399,7 +414,9 @@ def ours_delivering(url):
     start, cpu = time.perf_counter(), time.process_time()
     influxdb.install(url, overflow="block", block_timeout=60_000, tag_hostname=False)
     for n in range(DELIVERED):
-        influxdb.record("bench", "ours", TAGS, {"content_length": n, "duration": n / 7, "cached": True})
+        influxdb.record(
+            "bench", "ours", TAGS, {"content_length": n, "duration": n / 7, "cached": True}
+        )
     report = influxdb.shutdown_sync(60)
     figures = {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
     assert report["pending"] == 0
@@ -410,7 +427,13 @@ def ours_delivering(url):
 def ours_memory():
     import sprockets_influxdb as influxdb
 
-    influxdb.install(NOWHERE, max_buffer_size=10**9, max_buffer_bytes=10**9, shutdown_timeout=0, tag_hostname=False)
+    influxdb.install(
+        NOWHERE,
+        max_buffer_size=10**9,
+        max_buffer_bytes=10**9,
+        shutdown_timeout=0,
+        tag_hostname=False,
+    )
     count = 500_000
 
     def record(times):

@@ -23,7 +23,14 @@ from sprockets_influxdb._client import (
     settings,
     shutdown,
 )
-from sprockets_influxdb._native import Measurement, add_measurement, flush_sync, record, shutdown_sync, stats
+from sprockets_influxdb._native import (
+    Measurement,
+    add_measurement,
+    flush_sync,
+    record,
+    shutdown_sync,
+    stats,
+)
 from sprockets_influxdb._requests import REQUEST_DATABASE
 
 if TYPE_CHECKING:

@@ -97,7 +97,10 @@ def _paths(
 
 def _has_rules(target: object) -> bool:
     """Return whether a rule's target is a router that only uses its rules."""
-    return isinstance(target, routing.RuleRouter) and type(target).find_handler is routing.RuleRouter.find_handler
+    return (
+        isinstance(target, routing.RuleRouter)
+        and type(target).find_handler is routing.RuleRouter.find_handler
+    )
 
 
 def _route(rules: tuple[routing.Rule, ...]) -> _Route:

@@ -31,7 +31,13 @@ _WRITER_TIMEOUT = 1
 #: Signals that are blocked in the writer: all but those that a thread's own fault raises. A server's
 #: handler, such as uWSGI's, may end the process on the thread that it runs on, and the end waits for the
 #: writer.
-_SIGNALS = signal.valid_signals() - {signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP}
+_SIGNALS = signal.valid_signals() - {
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+    signal.SIGTRAP,
+}
 
 #: The file descriptor that becomes readable when there are log messages, and its readers.
 _bell: int | None = None

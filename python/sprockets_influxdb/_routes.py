@@ -82,13 +82,14 @@ def _match(candidates: list[_Candidate], scope: MutableMapping[str, Any]) -> Rou
 
 def _path(scope: MutableMapping[str, Any]) -> str:
     """Return the full path. Servers include the root path in it or not."""
-    path, root = str(scope.get("path", "")), str(scope.get("app_root_path", scope.get("root_path", "")))
+    path, root = (
+        str(scope.get("path", "")),
+        str(scope.get("app_root_path", scope.get("root_path", ""))),
+    )
     return path.removeprefix(root) if root else path
 
 
-def _candidates(
-    routes: Iterable[Any], prefix: str
-) -> Iterator[tuple[list[object], _Candidate]]:
+def _candidates(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[object], _Candidate]]:
     """Yield each route to an endpoint, with the objects of a scope that identify it."""
     for route in _with_included(routes):
         original = getattr(route, "original_route", route)
@@ -117,5 +118,8 @@ def _with_included(routes: Iterable[Any]) -> Iterable[Any]:
 
 def _pattern(template: str, is_mount: bool) -> "re.Pattern[str]":
     parts = re.split(r"(\{[^}]*\})", template)
-    wild = (re.escape(part) if not part.startswith("{") else ".*" if ":path}" in part else "[^/]+" for part in parts)
+    wild = (
+        re.escape(part) if not part.startswith("{") else ".*" if ":path}" in part else "[^/]+"
+        for part in parts
+    )
     return re.compile("".join(wild) + ("(/.*)?" if is_mount else ""), re.DOTALL)

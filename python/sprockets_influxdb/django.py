@@ -155,7 +155,9 @@ def _counted(recorded: RequestGuard, parts: Iterator[bytes]) -> Iterator[bytes]:
     recorded.complete()
 
 
-async def _counted_async(recorded: RequestGuard, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _counted_async(
+    recorded: RequestGuard, parts: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
     try:
         async for part in parts:
             recorded.sent(part)

@@ -59,7 +59,9 @@ def init_app(app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
 
 
 class _Middleware(InfluxDBMiddleware):
-    def _record(self, request: RequestGuard, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _record(
+        self, request: RequestGuard, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         environ[_REQUEST] = request
         return super()._record(request, environ, start_response)
 

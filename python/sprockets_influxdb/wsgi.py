@@ -48,8 +48,12 @@ class InfluxDBMiddleware:
             return self.app(environ, start_response)
         return self._record(request, environ, start_response)
 
-    def _record(self, request: RequestGuard, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *more: Any, **named: Any) -> Callable[[bytes], Any]:
+    def _record(
+        self, request: RequestGuard, environ: _Environ, start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        def start(
+            status: str, headers: list[tuple[str, str]], *more: Any, **named: Any
+        ) -> Callable[[bytes], Any]:
             write = start_response(status, headers, *more, **named)
             request.respond(status)
 
