@@ -1,4 +1,4 @@
-"""The ASGI middleware: each request is recorded once, whatever becomes of it, and answered as without."""
+"""The ASGI middleware records each request once, and does not change the response."""
 
 import asyncio
 import logging
@@ -46,8 +46,13 @@ class TestWhatIsRecorded:
         assert point.measurement == "request"
         assert point.tags == {"endpoint": "(unmatched)", "method": "POST", "status_code": "200"}
         assert sorted(point.fields) == [
-            "content_length", "correlation_id", "duration", "remote_ip", "request_length", "time_to_first_byte"
-        ]  # fmt: skip
+            "content_length",
+            "correlation_id",
+            "duration",
+            "remote_ip",
+            "request_length",
+            "time_to_first_byte",
+        ]
         assert (point.fields["correlation_id"], point.fields["remote_ip"]) == ("42", "192.0.2.1")
         assert (point.fields["content_length"], point.fields["request_length"]) == (5, 7)
         assert 0 < float(point.fields["time_to_first_byte"]) <= float(point.fields["duration"])
@@ -57,8 +62,10 @@ class TestWhatIsRecorded:
             recording, hello, method="BREW", names="opentelemetry", leave_out=["time_to_first_byte"]
         )
         assert point.tags == {
-            "http.route": "(unmatched)", "http.request.method": "_OTHER", "http.response.status_code": "200"
-        }  # fmt: skip
+            "http.route": "(unmatched)",
+            "http.request.method": "_OTHER",
+            "http.response.status_code": "200",
+        }
         assert sorted(point.fields) == [
             "client.address",
             "http.server.request.duration",

@@ -1,4 +1,4 @@
-"""The module's functions, as users of 2.2.1 know them: install, the setters, adding, flushing, settings and books."""
+"""The module's functions, compatible with release 2.2.1."""
 
 import asyncio
 import contextlib
@@ -581,7 +581,8 @@ class TestAdding:
             ("closed", "s.install(); s.shutdown_sync(); add()"),
             (
                 "newest",
-                "s.install('http://127.0.0.1:1', max_buffer_size=1, shutdown_timeout=0); add(); add()",
+                "s.install('http://127.0.0.1:1', max_buffer_size=1, shutdown_timeout=0); "
+                "add(); add()",
             ),
         ],
     )

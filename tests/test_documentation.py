@@ -1,4 +1,4 @@
-"""Every example in README and guide runs: programs to their end, tests under pytest, against the scripted server."""
+"""Every example in the README and the guide runs against the scripted server."""
 
 import pathlib
 import re

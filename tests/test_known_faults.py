@@ -24,7 +24,8 @@ from sprockets_influxdb.testing import Fault
 
 HOUR = 3_600_000
 
-#: 2.2.1 stored nothing with this program; as it stands in its documents, with a flush that the loop does not wait for.
+#: 2.2.1 stored nothing with this program; as it stands in its documents, with a flush that the loop
+#: does not wait for.
 STOPPED_LOOP = """
     import asyncio, os
     import sprockets_influxdb as influxdb

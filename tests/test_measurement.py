@@ -1,4 +1,4 @@
-"""``Measurement``, as users of 2.2.1 know it: plain attributes and dicts, checked when they are set or added."""
+"""``Measurement`` is compatible with release 2.2.1. Values are checked when set or added."""
 
 import copy
 import datetime

@@ -1,4 +1,4 @@
-"""One measurement for each request of a Tornado application: what it has, and what an application registers."""
+"""The attributes of requests of a Tornado application, and the application's callbacks."""
 
 import asyncio
 import json

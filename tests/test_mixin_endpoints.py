@@ -1,4 +1,4 @@
-"""The tag ``endpoint``: the pattern of the rule that routed the request, and never anything of the request's own."""
+"""The tag ``endpoint`` is the pattern of a request's rule, and never a part of the request."""
 
 import re
 from collections.abc import Callable

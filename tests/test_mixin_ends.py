@@ -1,4 +1,4 @@
-"""How requests end: each is recorded once, with the status and the bytes that its client was sent."""
+"""Each request is recorded once, however it ends, with the status and bytes that were sent."""
 
 import asyncio
 import zlib

@@ -1,4 +1,4 @@
-"""The example of 2.2.1's README, as it stands there, in an environment of its own: it stores its point."""
+"""The unchanged example of release 2.2.1's README stores its point."""
 
 import os
 import pathlib
@@ -60,13 +60,15 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def fresh(seed: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The Python of an environment that has nothing but this package: the wheel that WHEEL names, or else the sources,
-    which takes minutes.
+    """The Python of an environment that has only this package, with the extra for Tornado.
+
+    Installs the wheel named by WHEEL. Without it, the sources are built, which takes minutes.
     """
     directory = tmp_path_factory.mktemp("environment")
     venv.create(directory, with_pip=True)
     python = directory / "bin" / "python"
-    done = pip(python, "install", (ROOT / os.environ["WHEEL"]) if "WHEEL" in os.environ else ROOT)
+    package = ROOT / os.environ.get("WHEEL", "")
+    done = pip(python, "install", f"{package}[tornado]")
     assert done.returncode == 0, done.stderr
     return python
 

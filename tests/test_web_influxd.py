@@ -1,5 +1,5 @@
-"""Web frameworks under real servers, and a real influxd: what clients do is one point each; what scanners do is no new
-series.
+"""Web frameworks under real servers, with a real influxd: each request is one point, and scanners
+make no new series.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The WSGI middleware: each request is recorded once, whatever becomes of it, and answered as without."""
+"""The WSGI middleware records each request once, and does not change the response."""
 
 import gc
 import io

@@ -43,7 +43,7 @@ def asgi(
     raises: type[BaseException] | None = None,
     **options: Any,
 ) -> list[Message]:
-    """What an application sends for a request, and when that is over. What it raises is raised, unless expected.
+    """Return what an application sends for a request. Raises what it raises, unless expected.
 
     :param received: what it is sent; then it waits
     :param refuses: the type of message that the server cannot send any more

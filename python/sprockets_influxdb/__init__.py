@@ -1,5 +1,7 @@
-"""Records measurements in running applications and gets them into InfluxDB: buffered, batched, retried, accounted for,
-without slowing the application down. Names and shapes are those of release 2.2.1; what is new is keyword-only.
+"""Records measurements in running applications and delivers them to InfluxDB.
+
+Measurements are buffered, batched, retried and accounted for, without slowing the application down.
+Names and signatures are those of release 2.2.1. New arguments are keyword-only.
 """
 
 import importlib

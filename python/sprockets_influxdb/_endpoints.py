@@ -13,7 +13,7 @@ from sprockets_influxdb import _native
 
 #: The endpoint of requests that no rule matched.
 UNMATCHED = _native.UNMATCHED
-#: The endpoint of requests that were routed by rules with neither a pattern for the path nor a name.
+#: The endpoint of requests whose rules have neither a pattern for the path nor a name.
 ANY_PATH = "(any)"
 
 
@@ -41,8 +41,8 @@ class Endpoints:
     def of(self, handler_class: type, request: httputil.HTTPServerRequest) -> str:
         """Return the endpoint of a request that is handled by this class.
 
-        This is the pattern of the innermost rule that has one, without its trailing ``$``. If no rule
-        has a pattern, it is the name of the innermost rule that has one, or :data:`ANY_PATH`.
+        This is the pattern of the innermost rule that has one, without its trailing ``$``. If no
+        rule has a pattern, it is the name of the innermost rule that has one, or :data:`ANY_PATH`.
         """
         for rules, known in self._known:
             # Rules compare by identity, in nanoseconds.
@@ -55,7 +55,7 @@ class Endpoints:
             pattern, endpoint = plain
             if pattern(path) is not None:
                 return endpoint
-        # The application's own routers have no matchers. They are assumed when nothing else matches.
+        # Routers of the application's own cannot be asked. They are assumed when nothing matches.
         for routes in (self._routes.get(handler_class, ()), self._opaque):
             for patterns, matchers, endpoint in routes:
                 if all(pattern(path) is not None for pattern in patterns) and all(

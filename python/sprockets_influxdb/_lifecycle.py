@@ -1,9 +1,9 @@
-"""The life of a process: the flush at its end, the new start after a fork, and the thread that writes
-the log.
+"""The life of a process: the flush at its end, the new start after a fork, and the thread that
+writes the log.
 
-The functions here may run in any thread, in a child just after a fork, or while the interpreter shuts
-down. No thread is started before the first measurement, so that a process can install a client and then
-fork safely.
+The functions here may run in any thread, in a child just after a fork, or while the interpreter
+shuts down. No thread is started before the first measurement, so that a process can install a
+client and then fork safely.
 """
 
 import atexit
@@ -28,9 +28,9 @@ _LAST = -100
 #: Maximum time that the end of the process waits for a slow logging handler, in seconds.
 _WRITER_TIMEOUT = 1
 
-#: Signals that are blocked in the writer: all but those that a thread's own fault raises. A server's
-#: handler, such as uWSGI's, may end the process on the thread that it runs on, and the end waits for the
-#: writer.
+#: Signals that are blocked in the writer: all but those that a thread's own fault raises. A
+#: server's handler, such as uWSGI's, may end the process on the thread that it runs on, and the end
+#: waits for the writer.
 _SIGNALS = signal.valid_signals() - {
     signal.SIGBUS,
     signal.SIGFPE,
@@ -66,8 +66,8 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Shut down within the shutdown timeout, and write the log. Called at the end of the process, possibly
-    twice.
+    """Shut down within the shutdown timeout, and write the log. Called at the end of the process,
+    possibly twice.
     """
     global _has_ended
     if _has_ended:
@@ -132,7 +132,7 @@ def _is_patched_by_gevent() -> bool:
 
 
 def _write_with_gevent(bell: int) -> None:
-    """Write the log in greenlets. With gevent's patches, a thread that blocks would block all greenlets."""
+    """Write the log in greenlets: under gevent, a thread that blocks would block all of them."""
     global _watcher
     gevent: Any = importlib.import_module("gevent")
 
@@ -164,7 +164,7 @@ def _end_with_multiprocessing() -> None:
 
 
 def _end_of_child() -> None:
-    # Other threads of a child may add measurements after its function has returned. The child waits for
-    # them after this, so wait for them first.
+    # Other threads of a child may add measurements after its function has returned. The child waits
+    # for them after this, so wait for them first.
     threading._shutdown()  # type: ignore[attr-defined]
     end()

@@ -1,5 +1,5 @@
-# The types of the native module. `python -m mypy.stubtest sprockets_influxdb` checks them against the
-# built one.
+# The types of the native module. `python -m mypy.stubtest sprockets_influxdb` checks them against
+# the built one.
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -161,7 +161,7 @@ class TornadoRecorder:
         endpoint: str,
         method: str | None,
     ) -> Measurement: ...
-    # At the end of both: method, status code, error, content length, duration, address, correlation ID.
+    # `end`: method, status code, error, content length, duration, address, correlation id.
     def record(
         self,
         stamp: int,

@@ -13,8 +13,8 @@ def influxdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[testing.Server]:
     """A scripted InfluxDB that receives everything that the test records, without delay.
 
     The environment points to the server, so the code under test need not install the client. If it
-    passes a URL to ``install()``, that must be the server's ``url``. There is no client before and after
-    the test.
+    passes a URL to ``install()``, that must be the server's ``url``. There is no client before and
+    after the test.
     """
     testing.reset()
     for name in [name for name in os.environ if name.startswith("INFLUXDB_")]:

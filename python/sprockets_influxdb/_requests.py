@@ -33,8 +33,8 @@ class RequestOptions(TypedDict, total=False):
     names: Names
     #: Names of tags and fields that are not recorded. Default: none.
     leave_out: Iterable[str]
-    #: Called with a request (ASGI: the scope, WSGI and Flask: the environment, Django: the request).
-    #: Requests for which it returns true are not recorded. Default: all are recorded.
+    #: Called with a request (ASGI: the scope, WSGI and Flask: the environment, Django: the
+    #: request). Requests for which it returns true are not recorded. Default: all are recorded.
     skip: Callable[[Any], bool] | None
     #: The request header that has the correlation id. Default: ``"correlation-id"``.
     correlation_id_header: str

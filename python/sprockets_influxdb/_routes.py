@@ -33,8 +33,8 @@ class Routes:
         self._router: object = None
         #: Routes of objects with one candidate, by the object's ``id()``.
         self.plain: dict[int, Route] = {}
-        #: Candidates of each route or endpoint object, by its ``id()``. The object is kept, so that no
-        #: other object gets this ``id()``.
+        #: Candidates of each route or endpoint object, by its ``id()``. The object is kept, so that
+        #: no other object gets this ``id()``.
         self._known: dict[int, tuple[object, list[_Candidate]]] = {}
 
     def of(self, scope: MutableMapping[str, Any]) -> Route | None:

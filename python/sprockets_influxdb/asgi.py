@@ -32,17 +32,17 @@ class InfluxDBMiddleware:
         app = FastAPI()
         app.add_middleware(InfluxDBMiddleware, database="example")
 
-    or around any application: ``app = InfluxDBMiddleware(app, database="example")``. The handler finds
-    the measurement at ``scope["sprockets_influxdb.measurement"]``. Its own tags and fields take
-    precedence. The request is recorded when the application returns, also when it fails or is
+    or around any application: ``app = InfluxDBMiddleware(app, database="example")``. The handler
+    finds the measurement at ``scope["sprockets_influxdb.measurement"]``. Its own tags and fields
+    take precedence. The request is recorded when the application returns, also when it fails or is
     cancelled.
 
     :param app: the application
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
     :raises TypeError: for an unknown option
 
-    Nothing here breaks a request. If an option has a value that cannot be used, nothing is recorded, and
-    the log says so once.
+    Nothing here breaks a request. If an option has a value that cannot be used, nothing is
+    recorded, and the log says so once.
     """
 
     def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
@@ -59,8 +59,8 @@ class InfluxDBMiddleware:
         request = self._requests.asgi(scope)
         if request is None:
             return await self.app(scope, receive, send)
-        # Most responses need no more than these. Counting in Python is faster: between two requests the
-        # native module's code leaves the processor's caches, and the interpreter's does not.
+        # Most responses need no more than these. Counting in Python is faster: between two requests
+        # the native module's code leaves the processor's caches, and the interpreter's does not.
         started, status, began, ended, length, is_gone = _clock(), None, 0.0, None, 0, False
 
         async def received() -> _Message:

@@ -30,12 +30,12 @@ class InfluxDBMiddleware:
         MIDDLEWARE = ["sprockets_influxdb.django.InfluxDBMiddleware", ...]
         INFLUXDB_REQUESTS = {"database": "example"}
 
-    The options in ``INFLUXDB_REQUESTS`` are :class:`~sprockets_influxdb._requests.RequestOptions`. If
-    they cannot be used, nothing is recorded, and the log says so once.
+    The options in ``INFLUXDB_REQUESTS`` are :class:`~sprockets_influxdb._requests.RequestOptions`.
+    If they cannot be used, nothing is recorded, and the log says so once.
 
-    Views find the measurement at ``request.influxdb``. ``endpoint`` is the route with a leading slash,
-    for example ``/users/<int:user>/``, and ``handler`` is the view. The request is recorded when Django
-    closes the response: after the last byte, or when the client is gone.
+    Views find the measurement at ``request.influxdb``. ``endpoint`` is the route with a leading
+    slash, for example ``/users/<int:user>/``, and ``handler`` is the view. The request is recorded
+    when Django closes the response: after the last byte, or when the client is gone.
     """
 
     sync_capable = True
@@ -125,7 +125,7 @@ def _followed(recorded: RequestGuard, request: Any, response: Any) -> Any:
 def _followed_file(recorded: RequestGuard, request: Any, response: Any) -> Any:
     """Record the request when the file is closed.
 
-    The server may send the file without reading it here. Its position at the end says how much was sent.
+    The server may send the file without reading it here. The position at the end is what was sent.
     """
     file, length = response.file_to_stream, int(response.headers.get("Content-Length") or 0)
     start = file.tell() if hasattr(file, "tell") else 0

@@ -28,9 +28,9 @@ class InfluxDB:
         app = Flask(__name__)
         influxdb = InfluxDB(app, database="example")
 
-    or, with a factory, ``influxdb = InfluxDB(database="example")`` and later ``influxdb.init_app(app)``.
-    Views find the measurement at ``flask.g.influxdb``. ``endpoint`` is the rule, for example
-    ``/users/<int:user>``, and ``handler`` is the view.
+    or, with a factory, ``influxdb = InfluxDB(database="example")`` and later
+    ``influxdb.init_app(app)``. Views find the measurement at ``flask.g.influxdb``. ``endpoint`` is
+    the rule, for example ``/users/<int:user>``, and ``handler`` is the view.
 
     :param app: the application
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`

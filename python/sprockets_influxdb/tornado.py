@@ -71,7 +71,8 @@ class _Application:
         if not self.has_warned:
             self.has_warned = True
             LOGGER.warning(
-                "the requests of this application are not recorded: set their database in its setting %r",
+                "the requests of this application are not recorded: "
+                "set the name of their database in its setting %r",
                 REQUEST_DATABASE,
             )
 
@@ -89,10 +90,10 @@ class InfluxDBMixin(_Base):
             **{"service": "hello", sprockets_influxdb.REQUEST_DATABASE: "example"},
         )
 
-    The application's setting :data:`REQUEST_DATABASE` names the database. Without it nothing is recorded,
-    and the log says so once. The setting ``service`` names the measurement (default ``request``). The
-    attribute ``influxdb`` is the measurement, available from ``initialize()`` on. Tags and fields that
-    the handler sets take precedence.
+    The application's setting :data:`REQUEST_DATABASE` names the database. Without it nothing is
+    recorded, and the log says so once. The setting ``service`` names the measurement (default
+    ``request``). The attribute ``influxdb`` is the measurement, available from ``initialize()`` on.
+    Tags and fields that the handler sets take precedence.
 
     ========================  ============================================================
     tag ``handler``           ``module.Class``
@@ -115,15 +116,16 @@ class InfluxDBMixin(_Base):
     ========================  ============================================================
 
     A request is recorded once: when its response is finished, when its client disconnects, when a
-    websocket closes, and after ``detach()`` when the handler's method returns. ``on_finish()`` may be
-    overridden. It calls the next class's ``on_finish()``, and what that sets is recorded.
+    websocket closes, and after ``detach()`` when the handler's method returns. ``on_finish()`` may
+    be overridden. It calls the next class's ``on_finish()``, and what that sets is recorded.
 
     Nothing here breaks a request. Errors are logged as warnings, at most once a minute.
     """
 
     #: The tag ``handler``.
     _influxdb_name = ""
-    #: When the handler was made, in nanoseconds. ``None`` if the request is not to be recorded, or was.
+    #: When the handler was made, in nanoseconds. ``None`` once the request is recorded, or if it
+    #: is not to be recorded.
     _influxdb_stamp: int | None = None
     _influxdb_length = 0
     _influxdb_measurement: Measurement | None = None
@@ -215,7 +217,7 @@ class InfluxDBMixin(_Base):
             return Measurement(database, name)
 
     def _influxdb_route(self, known: _Application) -> tuple[str, str, str | None]:
-        """Return the handler, the endpoint, and the method. ``None`` is a method it does not support."""
+        """Return handler, endpoint, and method. The method is ``None`` if it is not supported."""
         request = self.request
         method = request.method
         return (
@@ -225,7 +227,7 @@ class InfluxDBMixin(_Base):
         )
 
     def _influxdb_flush(self, include_footers: bool) -> "asyncio.Future[None]":
-        """Write a part of the body. A transform after the last one counts what the others make of it."""
+        """Write a part of the body. A transform of ours counts the output of the others."""
         if self._influxdb_stamp is None:
             return super().flush(include_footers)
         transform = self._influxdb_transform
@@ -236,7 +238,7 @@ class InfluxDBMixin(_Base):
         future = super().flush(include_footers)
         if transform is not None:
             length = transform.take()
-        # Without a connection nothing is written. (A class between may return another kind of future.)
+        # Without a connection nothing is written. A class between may return any kind of future.
         if not (isinstance(future, asyncio.Future) and future.done() and future.exception()):
             self._influxdb_length += length
         return future
@@ -287,8 +289,8 @@ class InfluxDBMixin(_Base):
 
 
 def _watch(cls: type[InfluxDBMixin]) -> None:
-    """Record requests whose client disconnects, also if the class's ``on_connection_close()`` does not
-    call that of the next class. Tornado does not require that, so few do.
+    """Record requests whose client disconnects, also if the class's ``on_connection_close()`` does
+    not call that of the next class. Tornado does not require that, so few do.
     """
     close = cls.on_connection_close
     if getattr(close, "_influxdb_closes", False) or not inspect.isfunction(close):
@@ -337,8 +339,8 @@ class StatsHandler(web.RequestHandler):
     """Serves the client's counters and settings as a JSON object.
 
     The key ``stats`` has :func:`sprockets_influxdb.stats`. The key ``settings`` has
-    :func:`sprockets_influxdb.settings`, with secrets masked and times in milliseconds. Requests to it are
-    not recorded. Do not expose it to the public::
+    :func:`sprockets_influxdb.settings`, with secrets masked and times in milliseconds. Requests to
+    it are not recorded. Do not expose it to the public::
 
         tornado.web.Application([(r"/internal/influxdb", sprockets_influxdb.tornado.StatsHandler)])
     """
@@ -363,7 +365,7 @@ def on_shutdown(application: object = None) -> "asyncio.Future[bool]":
     """Flush and shut down. A shutdown callback for applications.
 
     :param application: ignored
-    :returns: as :func:`sprockets_influxdb.shutdown`: a future that is done within the shutdown timeout
+    :returns: as :func:`sprockets_influxdb.shutdown`, a future
     """
     return _client.shutdown()
 

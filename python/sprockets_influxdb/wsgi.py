@@ -23,8 +23,8 @@ class InfluxDBMiddleware:
 
         application = InfluxDBMiddleware(application, database="example")
 
-    The handler finds the measurement at ``environ["sprockets_influxdb.measurement"]``. Its own tags and
-    fields take precedence. The request is recorded when the server closes the response.
+    The handler finds the measurement at ``environ["sprockets_influxdb.measurement"]``. Its own tags
+    and fields take precedence. The request is recorded when the server closes the response.
 
     WSGI has no routes: ``endpoint`` is ``(unmatched)`` unless the handler sets it. For Flask use
     :class:`sprockets_influxdb.flask.InfluxDB`, for Django
@@ -34,8 +34,8 @@ class InfluxDBMiddleware:
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
     :raises TypeError: for an unknown option
 
-    Nothing here breaks a request. If an option has a value that cannot be used, nothing is recorded, and
-    the log says so once.
+    Nothing here breaks a request. If an option has a value that cannot be used, nothing is
+    recorded, and the log says so once.
     """
 
     def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
@@ -84,7 +84,7 @@ class InfluxDBMiddleware:
 
 
 class _Body:
-    """Counts the body of a response. The server closes it at the end, or when the client is gone."""
+    """Counts the body of a response. The server closes it at the end, or if the client is gone."""
 
     def __init__(self, request: RequestGuard, body: Any) -> None:
         self._request = request
