@@ -39,8 +39,8 @@ def status_and_length(point: testing.Point) -> tuple[str, object]:
     return point.tags["status_code"], point.fields["content_length"]
 
 
-class TestWhatIsRecorded:
-    def test_of_a_request(self, recording: Recording) -> None:
+class TestAttributes:
+    def test_a_request_has_all_attributes(self, recording: Recording) -> None:
         headers = [(b"correlation-id", b"42"), (b"content-length", b"7")]
         point = recorded(recording, hello, method="POST", headers=headers)
         assert point.measurement == "request"
@@ -57,7 +57,7 @@ class TestWhatIsRecorded:
         assert (point.fields["content_length"], point.fields["request_length"]) == (5, 7)
         assert 0 < float(point.fields["time_to_first_byte"]) <= float(point.fields["duration"])
 
-    def test_by_names_of_opentelemetry(self, recording: Recording) -> None:
+    def test_names_can_be_those_of_opentelemetry(self, recording: Recording) -> None:
         point = recorded(
             recording, hello, method="BREW", names="opentelemetry", leave_out=["time_to_first_byte"]
         )
@@ -72,7 +72,7 @@ class TestWhatIsRecorded:
             "http.server.response.body.size",
         ]
 
-    def test_many_valued_ones_are_tags_if_so_asked(
+    def test_variables_make_tags_of_fields(
         self, recording: Recording, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", "true")
@@ -80,12 +80,12 @@ class TestWhatIsRecorded:
         point = recorded(recording, hello, headers=[(b"correlation-id", b"42")])
         assert (point.tags["remote_ip"], point.tags["correlation_id"]) == ("192.0.2.1", "42")
 
-    def test_the_address_that_a_proxy_tells(self, recording: Recording) -> None:
+    def test_the_address_comes_from_the_proxys_header(self, recording: Recording) -> None:
         headers = [(b"x-forwarded-for", b"198.51.100.7, 10.0.0.1")]
         point = recorded(recording, hello, headers=headers, remote_ip_header="X-Forwarded-For")
         assert point.fields["remote_ip"] == "198.51.100.7"
 
-    def test_what_the_handler_sets_wins(self, recording: Recording) -> None:
+    def test_what_the_handler_sets_takes_precedence(self, recording: Recording) -> None:
         async def own(scope: Any, receive: Any, send: Any) -> None:
             measurement = scope["sprockets_influxdb.measurement"]
             assert type(measurement) is influxdb.Measurement
@@ -102,13 +102,13 @@ class TestWhatIsRecorded:
         )
         assert "query" in point.fields
 
-    def test_a_base_tag_of_a_propertys_name_gives_way(self, server: testing.Server) -> None:
+    def test_an_attribute_replaces_a_base_tag_of_its_name(self, server: testing.Server) -> None:
         influxdb.install(server.url, tag_hostname=False, base_tags={"method": "base", "zone": "a"})
         web.asgi(InfluxDBMiddleware(hello, database="db"))
         assert Recording(server).point().tags["method"] == "GET"
         assert Recording(server).point().tags["zone"] == "a"
 
-    def test_not_what_is_skipped(self, recording: Recording) -> None:
+    def test_skipped_requests_are_not_recorded(self, recording: Recording) -> None:
         application = InfluxDBMiddleware(
             hello, database="db", skip=lambda scope: scope["path"] == "/health"
         )
@@ -116,16 +116,16 @@ class TestWhatIsRecorded:
             web.asgi(application, path=path)
         recording.point()
 
-    def test_once_by_two_of_them(self, recording: Recording) -> None:
+    def test_two_middlewares_record_a_request_once(self, recording: Recording) -> None:
         recorded(recording, InfluxDBMiddleware(hello, database="db"))
 
-    def test_in_another_measurement(self, recording: Recording) -> None:
+    def test_the_measurement_can_be_named(self, recording: Recording) -> None:
         web.asgi(InfluxDBMiddleware(hello, database="db", measurement="http"))
         assert recording.point().measurement == "http"
 
 
 class TestEnds:
-    def test_streamed(self, recording: Recording) -> None:
+    def test_a_streamed_body_is_counted(self, recording: Recording) -> None:
         async def streamed(scope: Any, receive: Any, send: Any) -> None:
             await send(START)
             for _ in range(10):
@@ -134,10 +134,10 @@ class TestEnds:
 
         assert status_and_length(recorded(recording, streamed)) == ("200", 50)
 
-    def test_of_head_has_no_body(self, recording: Recording) -> None:
+    def test_a_response_to_head_has_no_content(self, recording: Recording) -> None:
         assert status_and_length(recorded(recording, hello, method="HEAD")) == ("200", 0)
 
-    def test_its_time_is_that_of_the_last_byte(self, recording: Recording) -> None:
+    def test_the_duration_ends_with_the_last_byte(self, recording: Recording) -> None:
         finished: list[float] = []
 
         async def with_task(scope: Any, receive: Any, send: Any) -> None:
@@ -151,7 +151,7 @@ class TestEnds:
         point = recorded(recording, with_task)
         assert float(point.fields["duration"]) < 10 * finished[0]
 
-    def test_raised_before_a_response(self, recording: Recording) -> None:
+    def test_an_exception_before_the_response_is_500(self, recording: Recording) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             raise ValueError("no such row" + "x" * 1000)
 
@@ -160,7 +160,9 @@ class TestEnds:
         assert str(point.fields["exception"]).startswith("ValueError: no such row")
         assert len(str(point.fields["exception"])) == 256
 
-    def test_raised_in_the_middle(self, recording: Recording) -> None:
+    def test_an_exception_in_the_body_keeps_the_status_that_was_sent(
+        self, recording: Recording
+    ) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             await send(START)
             await send({**END, "more_body": True})
@@ -170,13 +172,13 @@ class TestEnds:
         assert status_and_length(point) == ("200", 5)
         assert point.fields["exception"] == "ValueError"
 
-    def test_without_a_response(self, recording: Recording) -> None:
+    def test_an_application_without_a_response_is_500(self, recording: Recording) -> None:
         async def silent(scope: Any, receive: Any, send: Any) -> None:
             pass
 
         assert status_and_length(recorded(recording, silent)) == ("500", 0)
 
-    def test_client_gone_before_a_response(self, recording: Recording) -> None:
+    def test_a_disconnect_before_the_response_is_499(self, recording: Recording) -> None:
         async def waiting(scope: Any, receive: Any, send: Any) -> None:
             assert await receive() == GONE
             await hello(scope, receive, send)
@@ -187,21 +189,19 @@ class TestEnds:
         ("refused", "end"),
         [("http.response.start", ("499", 0)), ("http.response.body", ("200", 0))],
     )
-    def test_client_gone_by_what_the_server_raises(
+    def test_an_oserror_of_send_is_a_disconnect(
         self, recording: Recording, refused: str, end: Any
     ) -> None:
         assert status_and_length(recorded(recording, hello, refuses=refused, raises=OSError)) == end
 
-    def test_an_error_of_the_applications_own_is_not_the_clients(
-        self, recording: Recording
-    ) -> None:
+    def test_an_oserror_of_the_application_is_500(self, recording: Recording) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             raise FileNotFoundError
 
         assert recorded(recording, failing, raises=OSError).tags["status_code"] == "500"
 
     @pytest.mark.parametrize("begun", [False, True])
-    def test_cancelled(self, recording: Recording, begun: bool) -> None:
+    def test_a_cancelled_request_is_recorded(self, recording: Recording, begun: bool) -> None:
         async def cancelled(scope: Any, receive: Any, send: Any) -> None:
             if begun:
                 await send(START)
@@ -212,7 +212,7 @@ class TestEnds:
         assert status_and_length(point) == (("200", 5) if begun else ("499", 0))
         assert "exception" not in point.fields
 
-    def test_a_coroutine_that_is_dropped(self, recording: Recording) -> None:
+    def test_a_coroutine_that_is_closed_is_recorded(self, recording: Recording) -> None:
         async def waiting(scope: Any, receive: Any, send: Any) -> None:
             await receive()
 
@@ -226,7 +226,9 @@ class TestEnds:
         coroutine.close()
         assert status_and_length(recording.point()) == ("499", 0)
 
-    def test_the_requests_body_is_counted_where_no_header_tells(self, recording: Recording) -> None:
+    def test_the_requests_body_is_counted_without_a_length_header(
+        self, recording: Recording
+    ) -> None:
         async def reading(scope: Any, receive: Any, send: Any) -> None:
             while (await receive()).get("more_body"):
                 pass
@@ -237,7 +239,7 @@ class TestEnds:
         ]
         assert recorded(recording, reading, *parts).fields["request_length"] == 6
 
-    def test_what_servers_offer_beside(self, recording: Recording, tmp_path: Any) -> None:
+    def test_extensions_of_servers_are_counted(self, recording: Recording, tmp_path: Any) -> None:
         file = tmp_path / "file"
         file.write_bytes(b"x" * 100)
 
@@ -262,7 +264,7 @@ class TestWebsockets:
         assert point.tags["method"] == "GET"
         return status_and_length(point)
 
-    def test_accepted(self, recording: Recording) -> None:
+    def test_an_accepted_one_is_101(self, recording: Recording) -> None:
         messages = [
             {"type": "websocket.send", "text": "ü"},
             {"type": "websocket.send", "bytes": b"abc", "text": None},
@@ -270,16 +272,16 @@ class TestWebsockets:
         accept, close = {"type": "websocket.accept"}, {"type": "websocket.close"}
         assert self.recorded(recording, accept, *messages, close) == ("101", 5)
 
-    def test_rejected(self, recording: Recording) -> None:
+    def test_a_rejected_one_is_403(self, recording: Recording) -> None:
         assert self.recorded(recording, {"type": "websocket.close"}) == ("403", 0)
 
-    def test_rejected_with_a_response(self, recording: Recording) -> None:
+    def test_a_rejected_one_has_the_status_of_its_response(self, recording: Recording) -> None:
         start = {"type": "websocket.http.response.start", "status": 401, "headers": []}
         assert self.recorded(
             recording, start, {"type": "websocket.http.response.body", "body": b"no"}
         ) == ("401", 2)
 
-    def test_given_up(self, recording: Recording) -> None:
+    def test_a_disconnect_before_it_is_accepted_is_499(self, recording: Recording) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:
             await receive()
 
@@ -290,7 +292,7 @@ class TestWebsockets:
 
 
 class TestLifespan:
-    def test_its_shutdown_delivers(self, server: testing.Server) -> None:
+    def test_shutdown_flushes(self, server: testing.Server) -> None:
         influxdb.install(server.url)
 
         async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -307,7 +309,7 @@ class TestLifespan:
         )  # type: ignore[arg-type]
         assert seen == [1]
 
-    def test_its_failure_is_the_applications(self, recording: Recording) -> None:
+    def test_failures_reach_the_server(self, recording: Recording) -> None:
         async def without(scope: Any, receive: Any, send: Any) -> None:
             assert scope["type"] == "http"
 
@@ -330,7 +332,7 @@ class TestWrongConfiguration:
             ({"database": "db", "remote_ip_header": b"x"}, "remote_ip_header is b'x'"),
         ],
     )
-    def test_is_one_warning(
+    def test_an_option_is_one_warning(
         self, recording: Recording, caplog: pytest.LogCaptureFixture, options: Any, words: str
     ) -> None:
         application = InfluxDBMiddleware(hello, **options)
@@ -342,7 +344,7 @@ class TestWrongConfiguration:
         assert recording.points() == []
 
     @pytest.mark.parametrize("variable", ["INFLUXDB_TAG_REMOTE_IP", "INFLUXDB_PORT"])
-    def test_in_the_environment(
+    def test_a_variable_is_one_warning(
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, variable: str
     ) -> None:
         monkeypatch.setenv(variable, "maybe")
@@ -360,7 +362,7 @@ class TestWrongConfiguration:
         web.asgi(InfluxDBMiddleware(hello, database="db"))
         assert Recording(server).point().tags["environment"] == "test"
 
-    def test_what_goes_wrong_within_is_a_warning_in_a_minute(
+    def test_errors_are_one_warning_a_minute(
         self, recording: Recording, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Unprintable:

@@ -36,14 +36,14 @@ class MethodMatches(routing.Matcher):
 
 
 class Below(PathMatches):
-    """Matches what is below a path."""
+    """Matches all paths below a path."""
 
     def match(self, request: httputil.HTTPServerRequest) -> dict[str, Any] | None:
         return {} if request.path.startswith("/below/") else None
 
 
 class Own(routing.Router):
-    """Routes as no rule would tell."""
+    """A router without rules."""
 
     def __init__(self) -> None:
         self.application: web.Application | None = None
@@ -56,7 +56,7 @@ class Own(routing.Router):
 
 
 class OwnRules(Own, RuleRouter):
-    """Has rules, and does not go by them."""
+    """Has rules, and does not use them."""
 
     def __init__(self) -> None:
         Own.__init__(self)
@@ -94,7 +94,7 @@ HOST_FIRST = [
     (r"/(x)", Hello),
 ]
 
-#: What serves, the host and the path that are asked for, the endpoint.
+#: Application, host and path of the request, and the endpoint.
 ROUTES: dict[str, tuple[Callable[[], Any], str, str, str]] = {
     "tuple": (lambda: application((r"/hello/(\w+)", Hello)), "a", "/hello/you", r"/hello/(\w+)"),
     "tuple with a name": (
@@ -283,7 +283,7 @@ def test_it_follows_rules_that_are_added_while_serving(recording: Recording) -> 
     assert [point.tags["endpoint"] for point in recording.points()] == ["/(x)", "/(y)", "/(z)"]
 
 
-def test_it_is_that_of_static_files_and_redirects(recording: Recording, tmp_path: Any) -> None:
+def test_static_files_and_redirects_have_one(recording: Recording, tmp_path: Any) -> None:
     class Static(influxdb.InfluxDBMixin, web.StaticFileHandler):
         pass
 
@@ -304,7 +304,7 @@ def test_it_is_that_of_static_files_and_redirects(recording: Recording, tmp_path
 
 
 class TestUnmatched:
-    def test_it_is_one_value(self, recording: Recording) -> None:
+    def test_all_paths_share_one_value(self, recording: Recording) -> None:
         request(
             application((r"/hello", Hello), default_handler_class=Missing), "/wp-admin/setup.php"
         )
@@ -318,26 +318,26 @@ class TestUnmatched:
         assert request(application((r"/hello", Hello)), "/else").code == 404
         assert recording.points() == []
 
-    def test_a_class_that_rules_have_too(self, recording: Recording) -> None:
+    def test_the_default_handler_class_may_have_rules_too(self, recording: Recording) -> None:
         serving = application((r"/hello", Missing), default_handler_class=Missing)
         request(serving, "/hello")
         request(serving, "/else")
         assert [point.tags["endpoint"] for point in recording.points()] == ["/hello", "(unmatched)"]
 
-    def test_a_host_that_no_rule_is_for(self, recording: Recording) -> None:
+    def test_a_host_without_a_rule(self, recording: Recording) -> None:
         serving = application(default_handler_class=Missing)
         serving.add_handlers(r"a\.example", [(r"/x", Missing)])
         request(serving, "/x", headers={"Host": "b.example"})
         assert recording.point().tags["endpoint"] == "(unmatched)"
 
-    def test_a_default_host_does_not_stand_in_behind_a_proxy(self, recording: Recording) -> None:
+    def test_a_default_host_is_not_used_behind_a_proxy(self, recording: Recording) -> None:
         serving = with_default_host()
         serving.settings["default_handler_class"] = Missing
         request(serving, "/y", headers={"Host": "else.example", "X-Real-Ip": "192.0.2.1"})
         assert recording.point().tags["endpoint"] == "(unmatched)"
 
 
-#: What scanners ask for.
+#: Paths that scanners request.
 HOSTILE = [
     b"GET /.env HTTP/1.1",
     b"GET /.git/config HTTP/1.1",
@@ -369,7 +369,7 @@ def test_no_scanner_adds_a_value(recording: Recording) -> None:
         (r"/hello/(\w+)", Hello), (r"/hello", Hello, {}, "name"), default_handler_class=Missing
     )
     replies = send(serving, b"GET /hello HTTP/1.1", b"GET /hello/you HTTP/1.1", *HOSTILE)
-    # What is no HTTP is refused before there is a handler.
+    # Requests that are not HTTP are refused before there is a handler.
     answered = [reply for reply in replies if not reply.startswith(b"HTTP/1.1 400")]
     points = recording.points()
     assert len(points) == len(answered) > len(HOSTILE) / 2

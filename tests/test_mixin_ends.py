@@ -21,7 +21,7 @@ def application(handler: Any, **settings: Any) -> web.Application:
 
 
 class Streaming(Handler):
-    """A first piece, and nine more."""
+    """Writes one piece, and nine more."""
 
     async def get(self) -> None:
         for number in range(10):
@@ -194,12 +194,14 @@ class TestFailures:
         assert response.code == code
         recording.is_one(code, len(response.body))
 
-    @pytest.mark.parametrize("asks", [False, True])
-    def test_what_raises_in_initialize_is_recorded(self, recording: Recording, asks: bool) -> None:
+    @pytest.mark.parametrize("uses_measurement", [False, True])
+    def test_what_raises_in_initialize_is_recorded(
+        self, recording: Recording, uses_measurement: bool
+    ) -> None:
         class Failing(Hello):
             def initialize(self) -> None:
-                if asks:
-                    self.influxdb.set_tag("asked", True)
+                if uses_measurement:
+                    self.influxdb.set_tag("used", True)
                 raise RuntimeError("on purpose")
 
         assert send(application(Failing), b"GET / HTTP/1.1") == [b""]
@@ -318,7 +320,7 @@ class TestHangUps:
             if streams:
                 await has_begun.wait()
             else:
-                # Tornado has no handler before it has the body: there is nothing to record it.
+                # Tornado makes the handler after the body, so nothing is recorded.
                 await writer.drain()
                 request = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
                 other, another = await asyncio.open_connection(*writer.get_extra_info("peername"))

@@ -123,7 +123,7 @@ SERVICES: dict[str, Callable[[str], Any]] = {
 
 
 def points(influxd: Any, database: str) -> dict[tuple[object, object], list[dict[str, object]]]:
-    """What is stored, by endpoint and status."""
+    """The stored points, by endpoint and status."""
     found: dict[tuple[object, object], list[dict[str, object]]] = {}
     for row in influxd.query("SELECT * FROM request", database):
         found.setdefault((row["endpoint"], row["status_code"]), []).append(row)
@@ -157,7 +157,7 @@ def test_each_request_is_one_point(influxd: Any, database: str, service: str) ->
 
 
 class Scanner:
-    """Requests that nobody should make. The same each time."""
+    """Malicious requests, the same in each run."""
 
     def __init__(self) -> None:
         self.random = random.Random(5)
@@ -230,7 +230,7 @@ def test_a_scanner_of_10000_requests_makes_no_series(influxd: Any, database: str
 
 
 class Receiver(test_processes.Receiver):
-    """Hands on to influxd what it is sent, and tells when it was enough."""
+    """A proxy in front of influxd that counts the lines."""
 
     def __init__(self, influxd: Any, database: str) -> None:
         self.has_more = threading.Condition()
@@ -258,7 +258,7 @@ class Receiver(test_processes.Receiver):
 
 
 class Example:
-    """An example of the repository's, as a process."""
+    """The process of an example of the repository."""
 
     def __init__(self, name: str, url: str, database: str) -> None:
         with socket.socket() as listener:
@@ -318,7 +318,7 @@ def test_an_example_records_its_requests(
         for path in ("/users/17", "/stream", "/fail", "/nowhere"):
             web.get(example.port, path)
         web.hang_up(example.port, "/stream")
-        # Development servers end without the requests that are not done.
+        # Development servers end before all requests have ended.
         receiver.wait_for(5)
     found = points(influxd, database)
     assert {key: len(rows) for key, rows in found.items()} == {

@@ -1,4 +1,4 @@
-"""Web applications: called as a server calls them, and served on a port of their own."""
+"""Calls web applications as a server does, and serves them."""
 
 import asyncio
 import contextlib
@@ -84,7 +84,7 @@ def environ(path: str = "/", method: str = "GET", /, **more: Any) -> dict[str, A
 
 
 def wsgi(application: Any, environment: dict[str, Any], parts: int = -1) -> bytes:
-    """What a server sends for a request: all of it, or so many parts until its client is gone."""
+    """Return what a server sends: all, or this number of parts before its client is gone."""
     written: list[bytes] = []
     body = application(environment, lambda *_: written.append)
     try:
@@ -147,7 +147,7 @@ def wsgiref_serving(application: Callable[..., Iterable[bytes]]) -> Iterator[int
 
 
 def get(port: int, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, bytes]:
-    """Status and body; a body that ends before its end is what there was of it."""
+    """Return status and body. A truncated body is returned as far as it was received."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, path, headers=headers)
@@ -161,7 +161,7 @@ def get(port: int, path: str = "/", method: str = "GET", **headers: str) -> tupl
 
 
 def hang_up(port: int, path: str, after: int = 1) -> None:
-    """Reads so many bytes of a response, and resets the connection."""
+    """Read this number of bytes of a response, and reset the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
         while after > 0:
