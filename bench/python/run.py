@@ -1,5 +1,5 @@
-"""The Python package beside release 2.2.1 of it, ``questdb``, and loops written by hand, as ratios in one run. Each
-subject runs in a process of its own: ours and 2.2.1 have the same name.
+"""The Python package beside release 2.2.1 of it, ``questdb``, and loops written by hand, as ratios
+in one run. Each subject runs in a process of its own: ours and 2.2.1 have the same name.
 """
 
 import json
@@ -33,7 +33,9 @@ def measured(subject: str, *arguments: str) -> dict[str, float]:
 
 
 def rounds(count: int, *subjects: Callable[[], dict[str, float]]) -> list[dict[str, float]]:
-    """The medians of each subject's figures; the subjects take turns, so that what disturbs one disturbs all."""
+    """The medians of each subject's figures; the subjects take turns, so that what disturbs one
+    disturbs all.
+    """
     taken: list[list[dict[str, float]]] = [[] for _ in subjects]
     for _ in range(count):
         for figures, subject in zip(taken, subjects, strict=True):
@@ -53,15 +55,13 @@ def figure(what: str, value: float, unit: str) -> None:
 
 
 def at_least(what: str, ratio: float, asked: float) -> None:
-    print(
-        f"  {what:<74} {ratio:>10.2f} x  asked: at least {asked}{'' if ratio >= asked else '  MISSED'}"
-    )
+    missed = "" if ratio >= asked else "  MISSED"
+    print(f"  {what:<74} {ratio:>10.2f} x  asked: at least {asked}{missed}")
 
 
 def at_most(what: str, value: float, asked: float, unit: str = "x") -> None:
-    print(
-        f"  {what:<74} {value:>10.2f} {unit}  asked: at most {asked}{'' if value <= asked else '  MISSED'}"
-    )
+    missed = "" if value <= asked else "  MISSED"
+    print(f"  {what:<74} {value:>10.2f} {unit}  asked: at most {asked}{missed}")
 
 
 def recording() -> None:

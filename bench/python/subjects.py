@@ -115,7 +115,8 @@ def questdb_row():
     return {"ns": best(record)}
 
 
-#: Asks on one connection, as often as a line on its standard input says, and answers with a line when that is done.
+#: Asks on one connection, as often as a line on its standard input says, and answers with a line
+#: when that is done.
 CLIENT = """
 import socket, sys
 port = int(sys.argv[1])
@@ -131,8 +132,9 @@ for line in sys.stdin:
 
 
 def requests(mixin):
-    """The processor time of this process, in microseconds, for a request without and with the mixin: of many short
-    turns the fastest quarter's slowest, since others on the machine only ever make one slower.
+    """The processor time of this process, in microseconds, for a request without and with the
+    mixin: of many short turns the fastest quarter's slowest, since others on the machine only ever
+    make one slower.
     """
     from tornado import web
     from tornado.httpserver import HTTPServer
@@ -248,8 +250,8 @@ def flask(*middleware):
 
 
 def asgi():
-    """The processor time of this process, in microseconds, for a request of uvicorn's, by the applications that take
-    turns: of many short turns the fastest quarter's slowest.
+    """The processor time of this process, in microseconds, for a request of uvicorn's, by the
+    applications that take turns: of many short turns the fastest quarter's slowest.
     """
     import uvicorn
     from prometheus_fastapi_instrumentator import Instrumentator

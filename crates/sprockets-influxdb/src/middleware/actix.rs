@@ -44,8 +44,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-pub use super::RequestMeasurement;
-use super::{Recorder, RequestBytes, RequestGuard, RequestHead, RequestOptions};
+use super::guard::RequestGuard;
+pub use super::handle::RequestMeasurement;
+use super::options::{RequestHead, RequestOptions};
+use super::outcome::RequestBytes;
+use super::recorder::Recorder;
 use crate::client::Client;
 
 /// Records each request of an application or a scope: pass it to

@@ -54,8 +54,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use super::RequestMeasurement;
-use super::{Recorder, RequestGuard, RequestHead, RequestOptions};
+use super::guard::RequestGuard;
+pub use super::handle::RequestMeasurement;
+use super::options::{RequestHead, RequestOptions};
+use super::recorder::Recorder;
 use crate::client::Client;
 
 /// Records each request of the services that it wraps.
@@ -283,7 +285,8 @@ mod axum {
     use http::Request;
     use http_body::{Body as _, Frame, SizeHint};
 
-    use crate::middleware::{RequestBytes, RequestGuard};
+    use crate::middleware::guard::RequestGuard;
+    use crate::middleware::outcome::RequestBytes;
 
     pub(super) fn describe<Q: 'static>(guard: &mut RequestGuard, request: &mut Request<Q>) {
         if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
