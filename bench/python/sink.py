@@ -1,5 +1,4 @@
-"""A server that takes every write and looks at none: it leaves the processor to what is measured."""
-
+"""A server that accepts every write unread: it leaves the processor to what is measured."""
 import contextlib
 import socket
 import threading
