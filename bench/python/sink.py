@@ -1,4 +1,5 @@
 """A server that accepts every write unread: it leaves the processor to what is measured."""
+
 import contextlib
 import socket
 import threading
