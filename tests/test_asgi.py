@@ -304,9 +304,8 @@ class TestLifespan:
         async def send(message: Any) -> None:
             seen.append(len(server.points("db")))
 
-        asyncio.run(
-            InfluxDBMiddleware(application, database="db")({"type": "lifespan"}, None, send)
-        )  # type: ignore[arg-type]
+        middleware: Any = InfluxDBMiddleware(application, database="db")
+        asyncio.run(middleware({"type": "lifespan"}, None, send))
         assert seen == [1]
 
     def test_failures_reach_the_server(self, recording: Recording) -> None:
