@@ -55,6 +55,12 @@ __all__ = [
 ]
 
 _Field: TypeAlias = bool | int | float | str | SupportsFloat | SupportsIndex
+# Database and name.
+_Place: TypeAlias = tuple[str | None, str | None]
+# Handler, endpoint, and method; no method if the handler does not support it.
+_Route: TypeAlias = tuple[str, str, str | None]
+# Method, status code, error, content length, duration in seconds, address, and correlation id.
+_End: TypeAlias = tuple[str | None, int | None, Exception | None, int, float, object, object]
 _Stage: TypeAlias = Literal["before_body", "mid_body", "before_reply"]
 
 CLIENT_CLOSED_REQUEST: int
@@ -152,27 +158,9 @@ class Recorder:
 @final
 class TornadoRecorder:
     def __new__(cls, reads_environment: bool) -> TornadoRecorder: ...
-    def measurement(
-        self,
-        stamp: int,
-        database: str | None,
-        name: str | None,
-        handler: str,
-        endpoint: str,
-        method: str | None,
-    ) -> Measurement: ...
-    # `end`: method, status code, error, content length, duration, address, correlation id.
-    def record(
-        self,
-        stamp: int,
-        database: str,
-        name: str | None,
-        handler: str,
-        endpoint: str,
-        method: str | None,
-        *end: Any,
-    ) -> None: ...
-    def complete(self, measurement: Measurement, *end: Any) -> None: ...
+    def measurement(self, stamp: int, place: _Place, route: _Route) -> Measurement: ...
+    def record(self, stamp: int, place: _Place, route: _Route, end: _End) -> None: ...
+    def complete(self, measurement: Measurement, end: _End) -> None: ...
 
 @final
 class RequestGuard:

@@ -209,9 +209,8 @@ class InfluxDBMixin(_Base):
             return Measurement(database, name)
         try:
             known = _Application.of(self.application)
-            return known.recorder.measurement(
-                self._influxdb_stamp, database, name, *self._influxdb_route(known)
-            )
+            route = self._influxdb_route(known)
+            return known.recorder.measurement(self._influxdb_stamp, (database, name), route)
         except Exception as error:
             _warn(type(self), error)
             return Measurement(database, name)
@@ -278,12 +277,12 @@ class InfluxDBMixin(_Base):
                 database = settings.get(REQUEST_DATABASE)
                 if not database:
                     return known.warn_of_database()
-                name = settings.get("service", "request")
-                known.recorder.record(stamp, database, name, *self._influxdb_route(known), *end)
+                place = (database, settings.get("service", "request"))
+                known.recorder.record(stamp, place, self._influxdb_route(known), end)
             elif not measurement.database:
                 known.warn_of_database()
             else:
-                known.recorder.complete(measurement, *end)
+                known.recorder.complete(measurement, end)
         except Exception as failure:
             _warn(type(self), failure)
 

@@ -29,7 +29,7 @@ use self::url::{Scheme, WriteUrl};
 use self::value::{Asked, Source};
 use crate::error::Result;
 
-/// A variable that is set or not, and no setting of a client. An empty one counts as unset.
+/// Reads a variable that is no setting of a client. `None` if it is unset or empty.
 ///
 /// # Errors
 ///

@@ -17,7 +17,8 @@ use crate::client::add;
 use crate::measurement::Measurement;
 use crate::value::text;
 
-/// A request that is being handled. It is recorded once: by `end()`, or else when it is deallocated.
+/// A request that is being handled. It is recorded once: by `end()`, or else when it is
+/// deallocated.
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct RequestGuard {
     options: Arc<Options>,
@@ -111,7 +112,8 @@ impl RequestGuard {
         Ok(())
     }
 
-    /// Sets the status of the response that will begin: a number, or WSGI's text that starts with it.
+    /// Sets the status of the response that will begin: a number, or WSGI's text that starts with
+    /// it.
     fn respond(&mut self, status: &Bound<'_, PyAny>) {
         let number = || {
             let text = status.cast::<PyString>().ok()?.to_str().ok()?;

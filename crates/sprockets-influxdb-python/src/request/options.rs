@@ -25,8 +25,8 @@ pub(super) struct Options {
 impl Options {
     /// Reads the items of `RequestOptions` in `_requests.py`, and the environment.
     ///
-    /// Fails with `TypeError` for an unknown option, and with `ValueError` for a value that cannot be
-    /// used.
+    /// Fails with `TypeError` for an unknown option, and with `ValueError` for a value that cannot
+    /// be used.
     pub(super) fn read(options: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = options.py();
         let mut core = RequestOptions::from_env().map_err(value_error)?;
@@ -62,8 +62,8 @@ impl Options {
     }
 }
 
-/// Checks the variables that the middlewares and the Tornado mixin read when the first request comes,
-/// which is too late for an error.
+/// Checks the variables that the middlewares and the Tornado mixin read when the first request
+/// comes, which is too late for an error.
 ///
 /// :raises ValueError: for a value that is not a boolean; the message names the variable
 #[pyfunction]

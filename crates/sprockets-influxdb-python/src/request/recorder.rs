@@ -72,8 +72,8 @@ impl Recorder {
 }
 
 impl Recorder {
-    /// Puts a measurement where the handler finds it. `None` if the request is not to be recorded: the
-    /// client is disabled, or a middleware further outside records it.
+    /// Puts a measurement where the handler finds it. `None` if the request is not to be recorded:
+    /// the client is disabled, or a middleware further outside records it.
     fn measurement(&self, place: &Bound<'_, PyDict>) -> PyResult<Option<Py<Measurement>>> {
         let py = place.py();
         if !is_enabled(py)? || place.contains(intern!(py, MEASUREMENT))? {

@@ -22,6 +22,12 @@ pub(crate) struct TornadoRecorder {
     final_attributes: Attributes,
 }
 
+/// The database, and the measurement's name.
+type Place<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+/// Handler, endpoint, and method. The method is `None` if the handler does not support it.
+type Route<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Option<Bound<'py, PyString>>);
+
 /// What became of a request: method, status code, whether it failed, bytes and seconds of the
 /// response, address and correlation id. The status code is `None` if there was no response.
 type End<'py> = (
@@ -59,48 +65,43 @@ impl TornadoRecorder {
         &self,
         py: Python<'_>,
         stamp: i64,
-        database: Py<PyAny>,
-        name: Py<PyAny>,
-        handler: &Bound<'_, PyAny>,
-        endpoint: &Bound<'_, PyAny>,
-        method: Option<&Bound<'_, PyString>>,
+        place: Place<'_>,
+        route: Route<'_>,
     ) -> PyResult<Measurement> {
+        let (database, name) = (place.0.unbind(), place.1.unbind());
+        let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
         let stamp = Stamp::at(stamp);
         let mut measurement = Measurement::of_request(py, database, name, stamp, is_free);
-        let unknown = PyString::intern(py, self.attributes.unknown_method());
-        let method = method.unwrap_or(&unknown);
+        let unknown = || PyString::intern(py, self.attributes.unknown_method());
         for (attribute, value) in [
             (Attribute::Handler, handler),
             (Attribute::Endpoint, endpoint),
-            (Attribute::Method, method.as_any()),
+            (Attribute::Method, method.unwrap_or_else(unknown)),
         ] {
             if let Some(name) = self.attributes.name(attribute) {
-                measurement.set_own_tag(PyString::intern(py, name).as_any(), value)?;
+                measurement.set_own_tag(PyString::intern(py, name).as_any(), value.as_any())?;
             }
         }
         Ok(measurement)
     }
 
-    /// Records a request whose handler did not ask for its measurement.
-    #[pyo3(signature = (stamp, database, name, handler, endpoint, method, *end))]
+    /// Records a request whose handler did not use its measurement.
     fn record(
         &self,
         py: Python<'_>,
         stamp: i64,
-        database: &Bound<'_, PyAny>,
-        name: &Bound<'_, PyAny>,
-        handler: &Bound<'_, PyString>,
-        endpoint: &Bound<'_, PyString>,
-        method: Option<&Bound<'_, PyString>>,
+        place: Place<'_>,
+        route: Route<'_>,
         end: End<'_>,
     ) -> PyResult<()> {
-        with_new_line(database, name, stamp, |line| {
+        let (handler, endpoint, method) = route;
+        with_new_line(&place.0, &place.1, stamp, |line| {
             let mut sink = AttributeSink::new(&self.attributes, line);
-            sink.text(Attribute::Handler, &text(handler)?);
-            sink.text(Attribute::Endpoint, &text(endpoint)?);
+            sink.text(Attribute::Handler, &text(&handler)?);
+            sink.text(Attribute::Endpoint, &text(&endpoint)?);
             match method {
-                Some(method) => sink.text(Attribute::Method, &text(method)?),
+                Some(method) => sink.text(Attribute::Method, &text(&method)?),
                 None => sink.text(Attribute::Method, self.attributes.unknown_method()),
             }
             write_end(&mut sink, end)?;
@@ -108,8 +109,7 @@ impl TornadoRecorder {
         })
     }
 
-    /// Records a request with the measurement that its handler had.
-    #[pyo3(signature = (measurement, *end))]
+    /// Records a request with the measurement that its handler used.
     fn complete(&self, measurement: &Bound<'_, Measurement>, end: End<'_>) -> PyResult<()> {
         let complete = |line: &mut core::Measurement| {
             write_end(&mut AttributeSink::new(&self.final_attributes, line), end)

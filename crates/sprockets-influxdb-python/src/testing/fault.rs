@@ -30,7 +30,10 @@ impl From<Body> for Vec<u8> {
 impl Fault {
     /// Responds with this status and exactly this body.
     #[staticmethod]
-    #[pyo3(signature = (status, body=Body::Text(String::new())), text_signature = "(status, body='')")]
+    #[pyo3(
+        signature = (status, body=Body::Text(String::new())),
+        text_signature = "(status, body='')"
+    )]
     fn status(status: u16, body: Body) -> Self {
         Self(testing::Fault::status(status, body))
     }
@@ -48,8 +51,8 @@ impl Fault {
         Self(testing::Fault::oversized(status, size))
     }
 
-    /// Responds with a header that HTTP clients cannot read, as InfluxDB 1.x does when a rejected line
-    /// has control characters.
+    /// Responds with a header that HTTP clients cannot read, as InfluxDB 1.x does when a rejected
+    /// line has control characters.
     #[staticmethod]
     fn unparsable_header() -> Self {
         Self(testing::Fault::unparsable_header())

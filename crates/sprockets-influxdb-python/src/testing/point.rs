@@ -12,8 +12,8 @@ pub(crate) struct Point {
     measurement: String,
     /// Tags by name.
     tags: Py<PyDict>,
-    /// Fields by name. The types are those that are stored: an ``int`` and a ``float`` differ, although
-    /// ``1`` and ``1.0`` are equal in Python.
+    /// Fields by name. The types are those that are stored: an ``int`` and a ``float`` differ,
+    /// although ``1`` and ``1.0`` are equal in Python.
     fields: Py<PyDict>,
     /// Nanoseconds since the epoch.
     timestamp: i64,
@@ -41,9 +41,7 @@ impl Point {
     fn __repr__(&self, py: Python<'_>) -> String {
         let Self { measurement, tags, fields, timestamp } = self;
         let (tags, fields) = (tags.bind(py), fields.bind(py));
-        format!(
-            "Point(measurement={measurement:?}, tags={tags}, fields={fields}, timestamp={timestamp})"
-        )
+        format!("Point({measurement:?}, tags={tags}, fields={fields}, timestamp={timestamp})")
     }
 }
 

@@ -16,13 +16,13 @@ use crate::client::last_error;
 /// Time between two checks for signals, such as Ctrl-C, during a wait.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// An InfluxDB for one test, on a free port of the loopback interface. As a context manager it stops at
-/// the end of the block. Its points and requests can still be read then.
+/// An InfluxDB for one test, on a free port of the loopback interface. As a context manager it
+/// stops at the end of the block. Its points and requests can still be read then.
 ///
 /// It has the write APIs of InfluxDB 1.x (``/write``), 2.x (``/api/v2/write``) and 3.x
-/// (``/api/v3/write_lp``), and ``/ping`` and ``/health``. By default it has every database, and accepts
-/// writes from everyone. It is stricter than any InfluxDB: it rejects each line that one of the three
-/// would reject.
+/// (``/api/v3/write_lp``), and ``/ping`` and ``/health``. By default it has every database, and
+/// accepts writes from everyone. It is stricter than any InfluxDB: it rejects each line that one of
+/// the three would reject.
 #[pyclass(module = "sprockets_influxdb.testing", frozen, subclass)]
 pub(crate) struct Server(testing::Server);
 
@@ -96,8 +96,8 @@ impl Server {
         self.0.any_database();
     }
 
-    /// Sets the maximum size of a body on the wire, in bytes. Responds 413 to larger ones. ``None`` is no
-    /// limit, the default.
+    /// Sets the maximum size of a body on the wire, in bytes. Responds 413 to larger ones. ``None``
+    /// is no limit, the default.
     #[pyo3(signature = (size))]
     fn max_body_size(&self, size: Option<usize>) {
         self.0.max_body_size(size);
@@ -108,8 +108,8 @@ impl Server {
         self.0.write_path(path);
     }
 
-    /// Makes the next matching write fail, or as many as the fault says. If several faults match a write,
-    /// the one injected first applies.
+    /// Makes the next matching write fail, or as many as the fault says. If several faults match a
+    /// write, the one injected first applies.
     fn inject(&self, fault: &Fault) {
         self.0.inject(fault.0.clone());
     }
@@ -144,8 +144,8 @@ impl Server {
         points.map(|point| Point::of(py, point)).collect()
     }
 
-    /// Returns the number of lines of a database that were stored. A line that was sent twice counts
-    /// twice.
+    /// Returns the number of lines of a database that were stored. A line that was sent twice
+    /// counts twice.
     fn lines_received(&self, database: &str) -> usize {
         self.0.lines_received(database)
     }
