@@ -1,9 +1,11 @@
-"""Records measurements in running applications and delivers them to InfluxDB: buffered, batched,
-retried and accounted for, without slowing the application down. Names and shapes are those of
-release 2.2.1; what is new is keyword-only.
+"""Records measurements in running applications and delivers them to InfluxDB.
+
+Measurements are buffered, batched, retried and accounted for, without slowing the application down.
+Names and signatures are those of release 2.2.1. New arguments are keyword-only.
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _lifecycle, _native
@@ -24,7 +26,14 @@ from sprockets_influxdb._client import (
     settings,
     shutdown,
 )
-from sprockets_influxdb._native import Measurement, add_measurement, flush_sync, record, shutdown_sync, stats
+from sprockets_influxdb._native import (
+    Measurement,
+    add_measurement,
+    flush_sync,
+    record,
+    shutdown_sync,
+    stats,
+)
 from sprockets_influxdb._requests import REQUEST_DATABASE
 
 if TYPE_CHECKING:
@@ -69,8 +78,13 @@ __all__ = [
 ]
 
 
+if importlib.util.find_spec("tornado") is None:
+    # `import *` works without Tornado. (Type checkers must not see this.)
+    globals()["__all__"].remove("InfluxDBMixin")
+
+
 def __getattr__(name: str) -> Any:
-    # Loads Tornado only if it is used.
+    # Tornado is loaded on first use. Without it, this raises an ImportError that names the extra.
     if name in ("InfluxDBMixin", "tornado"):
         module = importlib.import_module("sprockets_influxdb.tornado")
         return module if name == "tornado" else module.InfluxDBMixin

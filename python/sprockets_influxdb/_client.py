@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from sprockets_influxdb import _native
-from sprockets_influxdb._requests import request_tags
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -119,8 +118,8 @@ def install(
         "sample_probability": None if sample_probability is _EVERY_BATCH else sample_probability,
         **options,
     }
-    # Middlewares read these variables with the first request, which is too late for an error.
-    request_tags()
+    # The middlewares read these when the first request comes, which is too late for an error.
+    _native.check_request_variables()
     tags = None
     if base_tags is not None:
         if not isinstance(base_tags, Mapping):
@@ -318,13 +317,25 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        # Tornado knows the current loop, and makes one where there is none yet.
-        from tornado import ioloop
-
-        loop: asyncio.AbstractEventLoop = ioloop.IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
+        loop = _current_event_loop()
         if loop.is_closed():
-            raise RuntimeError("the current event loop is closed: use flush_sync() or shutdown_sync()") from None
+            raise RuntimeError(
+                "the current event loop is closed: use flush_sync() or shutdown_sync()"
+            ) from None
         return loop
+
+
+def _current_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop that is set for this thread. Set a new one if there is none, as Tornado does."""
+    with warnings.catch_warnings():
+        # Python 3.12 and 3.13 warn before they set a new loop. Python 3.14 raises instead.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return asyncio.get_event_loop()
+        except RuntimeError:
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            return loop
 
 
 def _deprecated(message: str) -> None:

@@ -1,8 +1,9 @@
-"""What a process owes its measurements: to deliver at its end what is buffered, to start afresh when it is forked, and
-to have the log written by a thread of Python's own.
+"""The life of a process: the flush at its end, the new start after a fork, and the thread that
+writes the log.
 
-Whatever is called here may run in any thread, in a child just forked, or while the interpreter shuts down; nothing here
-starts a thread before there is a measurement, so that a process that installs a client can still fork without a risk.
+The functions here may run in any thread, in a child just after a fork, or while the interpreter
+shuts down. No thread is started before the first measurement, so that a process can install a
+client and then fork safely.
 """
 
 import atexit
@@ -21,17 +22,24 @@ from sprockets_influxdb import _native
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
-#: After everything else that a child of multiprocessing does at its end.
+#: The priority of the finalizer in a child of multiprocessing: after all others.
 _LAST = -100
 
-#: How many seconds the end of the process waits for a logging handler that is slow.
+#: Maximum time that the end of the process waits for a slow logging handler, in seconds.
 _WRITER_TIMEOUT = 1
 
-#: What the writer leaves to the application's threads: all but what a thread's own fault raises. A server's handler may
-#: end the process on whichever thread it runs, as uWSGI's does, and the end waits for the writer.
-_SIGNALS = signal.valid_signals() - {signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP}
+#: Signals that are blocked in the writer: all but those that a thread's own fault raises. A
+#: server's handler, such as uWSGI's, may end the process on the thread that it runs on, and the end
+#: waits for the writer.
+_SIGNALS = signal.valid_signals() - {
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+    signal.SIGTRAP,
+}
 
-#: What tells that there is something to log, and who listens to it.
+#: The file descriptor that becomes readable when there are log messages, and its readers.
 _bell: int | None = None
 _writer: threading.Thread | None = None
 _watcher: Any = None
@@ -39,8 +47,9 @@ _has_ended = False
 
 
 def watch() -> None:
-    """Called when the package is imported. What other modules do at the exit is mostly registered later, so that it
-    comes before, and may add measurements.
+    """Register the callbacks. Called when the package is imported.
+
+    Exit callbacks that are registered later run before ours, and may add measurements.
     """
     atexit.register(end)
     os.register_at_fork(after_in_child=_after_fork)
@@ -49,7 +58,7 @@ def watch() -> None:
 
 
 def begin() -> None:
-    """Called when the configuration has changed, as it has when the process gets its client."""
+    """Mask the password. Called when the client is made, and when its configuration changes."""
     password = os.environ.get("INFLUXDB_PASSWORD")
     if password:
         os.environ["INFLUXDB_PASSWORD"] = "X" * len(password)
@@ -57,7 +66,9 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Called at the end of the process, perhaps twice: delivers within the shutdown timeout, has the log written."""
+    """Shut down within the shutdown timeout, and write the log. Called at the end of the process,
+    possibly twice.
+    """
     global _has_ended
     if _has_ended:
         return
@@ -77,26 +88,26 @@ def end() -> None:
 
 
 def start_writer() -> None:
-    """Called with the first measurement of a process."""
+    """Start the thread that writes the log. Called before the first measurement of a process."""
     global _bell, _writer
     _bell = _native.open_log()
     if _is_patched_by_gevent():
         _write_with_gevent(_bell)
         return
     _writer = threading.Thread(target=_write, args=(_bell,), name="influxdb-log", daemon=True)
-    # A thread begins with the mask of the one that starts it.
+    # A thread inherits the signal mask of the thread that starts it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         _writer.start()
     except RuntimeError:
-        # There are no new threads any more at the end of the interpreter, which writes the log itself.
+        # The interpreter is shutting down, and starts no more threads. end() writes the log.
         _writer = None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def write_log() -> None:
-    """Writes what the core has logged."""
+    """Write the log messages of the core."""
     for level, message in _native.take_logs():
         _log(level, message)
 
@@ -105,7 +116,7 @@ def _log(level: int, message: str) -> None:
     try:
         LOGGER.log(level, "%s", message)
     except Exception:
-        # A handler's mistake is not to cost the messages that follow.
+        # A failing handler must not lose the messages that follow.
         if logging.raiseExceptions:
             traceback.print_exc()
 
@@ -121,7 +132,7 @@ def _is_patched_by_gevent() -> bool:
 
 
 def _write_with_gevent(bell: int) -> None:
-    """There, a thread is a greenlet, which would stop all others while it listens."""
+    """Write the log in greenlets: under gevent, a thread that blocks would block all of them."""
     global _watcher
     gevent: Any = importlib.import_module("gevent")
 
@@ -131,7 +142,7 @@ def _write_with_gevent(bell: int) -> None:
         else:
             watcher.stop()
 
-    # Nobody who waits for the loop's end is to wait for this.
+    # Waiting for the end of the hub's loop must not wait for this watcher.
     _watcher = watcher = gevent.get_hub().loop.io(bell, 1, ref=False)
     watcher.start(rung)
 
@@ -147,12 +158,13 @@ def _after_fork() -> None:
 
 
 def _end_with_multiprocessing() -> None:
-    """Its children end without ``atexit``."""
+    """Register a finalizer: children of multiprocessing end without ``atexit``."""
     if multiprocessing.process.parent_process() is not None:
         multiprocessing.util.Finalize(None, _end_of_child, exitpriority=_LAST)
 
 
 def _end_of_child() -> None:
-    # The threads of a child may go on adding when its function has returned. It waits for them next, in the same way.
+    # Other threads of a child may add measurements after its function has returned. The child waits
+    # for them after this, so wait for them first.
     threading._shutdown()  # type: ignore[attr-defined]
     end()

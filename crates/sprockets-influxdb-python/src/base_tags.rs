@@ -1,4 +1,4 @@
-//! The base tags in force, as Python sees them.
+//! The base tags as a Python dict, for measurements that show them.
 
 use std::sync::Arc;
 

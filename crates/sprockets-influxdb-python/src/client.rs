@@ -13,7 +13,8 @@ use sprockets_influxdb::{self as core, Client, Config, Overflow, SettingValue, i
 
 use crate::base_tags;
 use crate::log;
-use crate::measurement::{self, Measurement, with_recorded};
+use crate::measurement::{Measurement, with_recorded};
+use crate::timestamp;
 
 static CLIENT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
 /// Whether adding may wait for room. The wait happens without the interpreter's lock.
@@ -117,7 +118,7 @@ fn changed(config: Config, options: &Options, base_tags: Option<Tags>) -> Config
     config.base_tags(base_tags.unwrap_or_default())
 }
 
-fn value_error(error: core::Error) -> PyErr {
+pub(crate) fn value_error(error: core::Error) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
@@ -214,6 +215,11 @@ pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
     Ok(client(py)?.as_ref().is_some_and(|client| client.is_enabled()))
 }
 
+/// The last error of the client, if there is a client.
+pub(crate) fn last_error() -> Option<String> {
+    CLIENT.load().as_ref().and_then(|client| client.stats().last_error)
+}
+
 pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     let client = client(py)?;
     let Some(client) = client.as_deref() else { return Ok(()) };
@@ -264,28 +270,14 @@ pub(crate) fn record(
     fields: Option<&Bound<'_, PyDict>>,
     timestamp: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let nanoseconds =
-        timestamp.map_or_else(|| Ok(measurement::stamp()), measurement::nanoseconds)?;
+    let nanoseconds = timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)?;
     with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
 }
 
-/// Records a measurement as [`record`] does, at a time that [`stamp`] returned.
-#[pyfunction]
-pub(crate) fn record_at(
-    py: Python<'_>,
-    nanoseconds: i64,
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    tags: &Bound<'_, PyDict>,
-    fields: &Bound<'_, PyDict>,
-) -> PyResult<()> {
-    let (tags, fields) = (Some(tags), Some(fields));
-    with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
-}
-
-/// The time for a measurement that is made later. `None` if the client is disabled.
+/// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the
+/// client is disabled. Without a client, only the first measurement finds that out.
 #[pyfunction]
 pub(crate) fn stamp() -> Option<i64> {
     let is_enabled = CLIENT.load().as_ref().is_none_or(|client| client.is_enabled());
-    is_enabled.then(measurement::stamp)
+    is_enabled.then(timestamp::now)
 }

@@ -11,6 +11,7 @@ mod measurement;
 mod request;
 mod stats;
 mod testing;
+mod timestamp;
 mod value;
 
 use pyo3::prelude::*;
@@ -19,7 +20,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{add_measurement, configure, install, record, record_at, reset, stamp};
+    use crate::client::{add_measurement, configure, install, record, reset, stamp};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
@@ -27,13 +28,13 @@ mod _native {
     #[pymodule_export]
     use crate::log::{close_log, open_log, take_logs};
     #[pymodule_export]
-    use crate::measurement::{Duration, Measurement, measurement_at};
+    use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
-    use crate::request::{Recorder, Request};
+    use crate::request::{Recorder, RequestGuard, TornadoRecorder, check_request_variables};
     #[pymodule_export]
     use crate::stats::{settings, stats};
     #[pymodule_export]
-    use crate::testing::{Fault, Server, parse};
+    use crate::testing::{Fault, Point, Request, Server, parse};
 
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;

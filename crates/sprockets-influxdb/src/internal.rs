@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::stats::Report;
 
-pub use crate::middleware::vocabulary::{Vocabulary, cut};
+pub use crate::middleware::attributes::Attributes;
+pub use crate::middleware::outcome::Outcome;
+pub use crate::middleware::sink::AttributeSink;
 pub use crate::sys::generation;
 
 /// [`Client::flush`] for a caller who may be interrupted, as by a signal: it asks ten times a

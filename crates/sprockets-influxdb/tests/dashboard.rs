@@ -82,14 +82,14 @@ impl RequestHead for Request {
 fn record(client: &Client) {
     let recorder = Recorder::new(client.clone(), "example", "request", RequestOptions::new());
     for status_code in [200, 404, 502] {
-        let mut recording = recorder.begin(&Request).expect("recorded");
-        recording.endpoint("/greetings/{name}");
-        recording.remote_ip("10.0.0.1");
-        recording.request_length(100);
-        recording.respond(status_code);
-        recording.sent(1_000);
+        let mut guard = recorder.begin(&Request).expect("recorded");
+        guard.endpoint("/greetings/{name}");
+        guard.remote_ip("10.0.0.1");
+        guard.request_length(100);
+        guard.respond(status_code);
+        guard.sent(1_000);
         if status_code == 502 {
-            recording.fail("no backend");
+            guard.fail("no backend");
         }
     }
     // A cancelled request, and a gRPC call.

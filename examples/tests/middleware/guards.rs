@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use axum::body::Body;
 use http::{Request, Response};
 use sprockets_influxdb::middleware::tower::InfluxDbLayer;
-use sprockets_influxdb::middleware::{Names, Property, RequestOptions};
+use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -117,8 +117,8 @@ fn names_and_what_is_left_out_are_as_asked() {
     let recorded = Recorded::new();
     let options = RequestOptions::new()
         .names(Names::OpenTelemetry)
-        .leave_out([Property::TimeToFirstByte])
-        .tag(Property::CorrelationId)
+        .leave_out([Attribute::TimeToFirstByte])
+        .tag(Attribute::CorrelationId)
         .correlation_id_header("X-Request-Id")
         .remote_ip_header("X-Forwarded-For")
         .skip(|request| request.path() == "/health")

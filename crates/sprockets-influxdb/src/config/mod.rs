@@ -41,18 +41,18 @@ pub(crate) use self::url::is_loopback;
 pub use self::value::SettingValue;
 use crate::error::{Error, Result};
 
-/// Reads a boolean variable that is not a setting of the client. Unset and empty mean false.
+/// Reads a boolean variable that is not a setting of the client. `None` if it is unset or empty.
 ///
 /// # Errors
 ///
 /// A value that is not a boolean. The error names the variable.
-pub(crate) fn flag(variable: &'static str) -> Result<bool> {
+pub(crate) fn flag(variable: &'static str) -> Result<Option<bool>> {
     match std::env::var_os(variable).filter(|value| !value.is_empty()) {
         Some(value) => {
             let read = parse::BOOLEAN.read(&value.to_string_lossy());
-            read.map_err(|problem| Source::environment(variable).error(problem))
+            read.map(Some).map_err(|problem| Source::environment(variable).error(problem))
         }
-        None => Ok(false),
+        None => Ok(None),
     }
 }
 

@@ -52,7 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("error", &[]),
     ("fuzzing", &["buffer", "delivery", "line_protocol::split", "measurement", "spool"]),
-    ("internal", &["client::Client", "middleware::vocabulary", "stats::Report", "sys::generation"]),
+    ("internal", &["client::Client", "middleware", "stats::Report", "sys::generation"]),
     ("line_protocol", &["config::Precision", "error", "measurement::Timestamp"]),
     ("measurement", &["clock", "error", "line_protocol::lexer"]),
     ("middleware", &["client::Client", "config::flag", "error", "measurement", "sync"]),

@@ -1,4 +1,4 @@
-//! Messages of ASGI.
+//! Messages of ASGI applications.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-/// A message of ASGI.
+/// An ASGI message.
 pub(super) struct Message<'a, 'py> {
     pub(super) dict: &'a Bound<'py, PyDict>,
     pub(super) kind: Bound<'py, PyString>,
@@ -32,7 +32,7 @@ impl<'a, 'py> Message<'a, 'py> {
         self.get(name)?.extract().ok()
     }
 
-    /// Bytes of the body, the websocket's message or the file that it carries.
+    /// Bytes of the message's body, websocket message or file.
     pub(super) fn length(&self) -> u64 {
         let py = self.dict.py();
         if let Some(bytes) =
