@@ -1,7 +1,7 @@
 //! What the server holds, by database. Same series and same timestamp is the same point: fields are merged, the last
 //! value of a field wins, and a field of a measurement keeps the type that it was first written with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::point::{Point, Value};
 
@@ -13,6 +13,8 @@ pub(crate) struct Database {
     points: BTreeMap<Key, BTreeMap<String, Value>>,
     types: Types,
     lines_received: usize,
+    /// Measurements that no query can read.
+    hidden: BTreeSet<String>,
 }
 
 /// A point whose field has another type than the one stored, or than an earlier one of its batch.
@@ -29,7 +31,7 @@ pub(crate) struct Conflict {
 impl Database {
     /// By time, then measurement, then tags.
     pub(crate) fn points(&self) -> Vec<Point> {
-        let points = self.points.iter().map(|((timestamp, measurement, tags), fields)| Point {
+        let points = self.visible().map(|((timestamp, measurement, tags), fields)| Point {
             measurement: measurement.clone(),
             tags: tags.clone(),
             fields: fields.clone().into_iter().collect(),
@@ -39,7 +41,17 @@ impl Database {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.points.len()
+        if self.hidden.is_empty() { self.points.len() } else { self.visible().count() }
+    }
+
+    /// Leaves these measurements, and no others, out of [`points`](Self::points) and
+    /// [`count`](Self::count).
+    pub(crate) fn hide(&mut self, measurements: impl IntoIterator<Item = String>) {
+        self.hidden = measurements.into_iter().collect();
+    }
+
+    fn visible(&self) -> impl Iterator<Item = (&Key, &BTreeMap<String, Value>)> {
+        self.points.iter().filter(|((_, measurement, _), _)| !self.hidden.contains(measurement))
     }
 
     /// Every line that was stored, also those that overwrote a point.

@@ -1,0 +1,93 @@
+//! Which server is played.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::influxdb3::Edition;
+
+/// The server that a [`Server`](crate::Server) plays.
+///
+/// A product has a name, for configuration and for Python; [`Display`](fmt::Display) and
+/// [`FromStr`] use it.
+///
+/// ```
+/// use sprockets_influxdb_testing::{Product, Server};
+///
+/// let server = Server::start_as(Product::InfluxDb3_6);
+/// let url = format!("{}/ping", server.url());
+/// let reply = ureq::get(&url).call().unwrap();
+/// assert_eq!(reply.headers()["x-influxdb-version"], "3.6.0");
+/// assert_eq!("influxdb-3.6".parse(), Ok(Product::InfluxDb3_6));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Product {
+    /// `strict`: all write APIs of InfluxDB 1.x, 2.x and 3.x, and only the lines that each of them
+    /// stores alike. No real server is like that; it is the best check of what a client sends.
+    #[default]
+    Strict,
+    /// `influxdb-3.6`: InfluxDB 3 Core 3.6.0, as measured on a real one.
+    InfluxDb3_6,
+    /// `influxdb-3.10`: InfluxDB 3 Core 3.10.1. What differs from 3.6.0 was read in the sources.
+    InfluxDb3_10,
+}
+
+impl Product {
+    /// Every product, in the order of their declaration.
+    pub const ALL: &[Product] = &[Product::Strict, Product::InfluxDb3_6, Product::InfluxDb3_10];
+
+    /// The name: lower case, the product's own and the version.
+    pub fn name(self) -> &'static str {
+        match self {
+            Product::Strict => "strict",
+            Product::InfluxDb3_6 => "influxdb-3.6",
+            Product::InfluxDb3_10 => "influxdb-3.10",
+        }
+    }
+
+    pub(crate) fn influxdb3(self) -> Option<Edition> {
+        match self {
+            Product::InfluxDb3_6 => Some(Edition::V3_6),
+            Product::InfluxDb3_10 => Some(Edition::V3_10),
+            Product::Strict => None,
+        }
+    }
+}
+
+impl fmt::Display for Product {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Product {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Product::ALL.iter().find(|product| product.name() == name);
+        found
+            .copied()
+            .ok_or_else(|| UnknownName::new(name, Product::ALL.iter().map(Product::to_string)))
+    }
+}
+
+/// A name that none of the known ones is; the message lists those.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName {
+    message: String,
+}
+
+impl UnknownName {
+    pub(crate) fn new(name: &str, known: impl Iterator<Item = String>) -> Self {
+        let known: Vec<_> = known.collect();
+        Self { message: format!("unknown name {name:?}: expected one of {}", known.join(", ")) }
+    }
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for UnknownName {}

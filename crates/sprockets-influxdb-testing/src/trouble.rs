@@ -1,0 +1,38 @@
+//! What InfluxDB 3 says when it has trouble of its own.
+
+/// Trouble of an InfluxDB 3 that has nothing to do with the data it was sent, for
+/// [`Fault::trouble`](crate::Fault::trouble). Measured on 3.6.0.
+///
+/// `/api/v3/write_lp` and `/write` answer 500, `/api/v2/write` answers 400 with
+/// `{"code":"invalid",…}`: a client has to go by the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The disk of the write-ahead log is full. The real reply comes after 11 s:
+    /// add [`after`](crate::Fault::after).
+    FullDisk,
+    /// The catalog cannot be written.
+    Catalog,
+    /// The server shuts down.
+    Shutdown,
+}
+
+impl Trouble {
+    /// Every trouble.
+    pub const ALL: &[Trouble] = &[Trouble::FullDisk, Trouble::Catalog, Trouble::Shutdown];
+
+    pub(crate) fn message(self) -> &'static str {
+        match self {
+            Trouble::FullDisk => {
+                "error from wal: error writing wal file: Generic LocalFileSystem error: Unable to \
+                 copy data to file: No space left on device (os error 28)"
+            }
+            Trouble::Catalog => {
+                "object store error: ObjectStore(Generic { store: \"LocalFileSystem\", source: \
+                 UnableToCopyDataToFile { source: Os { code: 28, kind: StorageFull, message: \"No \
+                 space left on device\" } } })"
+            }
+            Trouble::Shutdown => "error from wal: wal is shutdown and not accepting writes",
+        }
+    }
+}
