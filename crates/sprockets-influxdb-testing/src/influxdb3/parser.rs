@@ -110,3 +110,6 @@ impl fmt::Display for ParsedLine {
         self.timestamp.map_or(Ok(()), |timestamp| write!(f, " {timestamp}"))
     }
 }
+
+#[cfg(test)]
+mod tests;
