@@ -176,22 +176,20 @@ impl FromStr for Stranger {
         if let Some(stranger) = Stranger::ALL.iter().find(|stranger| stranger.name() == name) {
             return Ok(*stranger);
         }
-        let parts = name.rsplit_once('-');
-        let parts = parts.and_then(|(kind, status)| Some((kind, status.parse::<u16>().ok()?)));
-        match parts {
-            Some((kind, status @ 200..=599)) => match kind {
-                "empty" => return Ok(Stranger::Empty(status)),
-                "text" => return Ok(Stranger::Text(status)),
-                "maintenance" => return Ok(Stranger::Maintenance(status)),
-                "nginx" => return Ok(Stranger::Nginx(status)),
-                "haproxy" => return Ok(Stranger::HaProxy(status)),
-                "redirect" => return Ok(Stranger::Redirect(status)),
-                "echo" => return Ok(Stranger::Echo(status)),
-                _ => {}
-            },
-            _ => {}
-        }
-        Err(UnknownName::new(name, Stranger::ALL.iter().map(|stranger| stranger.name())))
+        let unknown = || UnknownName::new(name, Stranger::ALL.iter().map(Stranger::to_string));
+        let (kind, status) = name.rsplit_once('-').ok_or_else(unknown)?;
+        let status = status.parse().ok().filter(|status| (200..600).contains(status));
+        let status: u16 = status.ok_or_else(unknown)?;
+        Ok(match kind {
+            "empty" => Stranger::Empty(status),
+            "text" => Stranger::Text(status),
+            "maintenance" => Stranger::Maintenance(status),
+            "nginx" => Stranger::Nginx(status),
+            "haproxy" => Stranger::HaProxy(status),
+            "redirect" => Stranger::Redirect(status),
+            "echo" => Stranger::Echo(status),
+            _ => return Err(unknown()),
+        })
     }
 }
 

@@ -243,7 +243,7 @@ impl<'a> Write<'a> {
         reply.headers.extend(fault.headers.iter().cloned());
         let truncated = fault.manner == Manner::Truncated;
         let stranger = fault.as_stranger();
-        let closes = truncated || stranger.is_some_and(Stranger::closes);
+        let closes = truncated || fault.announces_close && stranger.is_some_and(Stranger::closes);
         let keep_alive = self.head.keep_alive && !closes;
         let missing = if truncated { MISSING } else { 0 };
         if stranger.is_none() {
