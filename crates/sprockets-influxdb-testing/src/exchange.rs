@@ -35,11 +35,10 @@ pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>) {
 
 fn exchange(shared: &Shared, connection: &mut Connection) -> io::Result<Next> {
     let head = Head::read(connection)?;
-    let dialect = match head.path.as_str() {
-        "/write" => Some(Dialect::V1),
-        "/api/v2/write" => Some(Dialect::V2),
-        "/api/v3/write_lp" => Some(Dialect::V3),
-        path => shared.lock().settings.write_paths.contains(path).then_some(Dialect::V1),
+    let dialect = {
+        let settings = &shared.lock().settings;
+        let added = settings.write_paths.contains(&head.path).then_some(Dialect::V1);
+        settings.product.api_at(&head.path).or(added)
     };
     match dialect {
         Some(dialect) if head.method == "POST" => {

@@ -11,6 +11,7 @@ use crate::http::{Connection, Ending, Head, Reply};
 use crate::identity::{VERSION, identified};
 use crate::influxdb3;
 use crate::next::Next;
+use crate::product::Product;
 use crate::request::Record;
 use crate::shared::{Settings, Shared, State};
 use crate::stranger::Stranger;
@@ -51,10 +52,12 @@ pub(crate) fn answer(
 fn reply(state: &State, head: &Head, api: Option<Dialect>, fault: &Fault) -> Option<Reply> {
     let product = state.settings.product;
     let mut reply = match &fault.action {
-        Action::Ordinary => identified(product, own(state, head, api)),
+        Action::Ordinary => identified(product, false, own(state, head, api)),
         Action::Stranger(stranger) => stranger.reply(head),
-        Action::Status(status, body) => identified(product, Reply::new(*status).body(body.clone())),
-        Action::Error(status, message) => identified(product, text(*status, message)),
+        Action::Status(status, body) => {
+            identified(product, false, Reply::new(*status).body(body.clone()))
+        }
+        Action::Error(status, message) => identified(product, false, text(*status, message)),
         _ => return None,
     };
     reply.headers.extend(fault.headers.iter().cloned());
@@ -62,8 +65,17 @@ fn reply(state: &State, head: &Head, api: Option<Dialect>, fault: &Fault) -> Opt
 }
 
 fn own(state: &State, head: &Head, api: Option<Dialect>) -> Reply {
-    let Some(edition) = state.settings.product.influxdb3() else {
-        return strict(head, api);
+    let product = state.settings.product;
+    let Some(edition) = product.influxdb3() else {
+        return match (product, head.method.as_str(), head.path.as_str(), api) {
+            (Product::VictoriaMetrics, ..) => victoriametrics(head),
+            (Product::InfluxDb1_6, _, "/health", _) => text(404, "404 page not found\n"),
+            (Product::InfluxDb2_7, _, "/health" | "/ping", _) | (_, _, _, Some(_)) => {
+                strict(head, api)
+            }
+            (Product::InfluxDb2_7, ..) => Dialect::V2.error(404, "path not found"),
+            _ => strict(head, api),
+        };
     };
     match influxdb3_refusal(&state.settings, head) {
         Some(refusal) => refusal,
@@ -78,6 +90,24 @@ pub(crate) fn influxdb3_refusal(settings: &Settings, head: &Head) -> Option<Repl
         return None;
     }
     influxdb3::refusal(edition, &settings.auth, head)
+}
+
+fn victoriametrics(head: &Head) -> Reply {
+    match head.path.as_str() {
+        "/ping" => Reply::new(204),
+        "/health" => text(200, "OK"),
+        path => {
+            let message = format!("unsupported path requested: {path:?}");
+            victoriametrics_error(400, head, &message)
+        }
+    }
+}
+
+/// An error of VictoriaMetrics repeats the query, secrets included.
+pub(crate) fn victoriametrics_error(status: u16, head: &Head, message: &str) -> Reply {
+    let query: Vec<_> = head.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let uri = format!("{}?{}", head.path, query.join("&"));
+    text(status, format!("remoteAddr: \"127.0.0.1\"; requestURI: {uri}; {message}\n"))
 }
 
 fn strict(head: &Head, api: Option<Dialect>) -> Reply {

@@ -4,18 +4,24 @@ use crate::batch::{Batch, Terms};
 use crate::dialect::{Dialect, MAX_BODY};
 use crate::http::{Head, Reply};
 use crate::influxdb3;
+use crate::product::Product;
 use crate::shared::{Settings, State};
 
 /// A write whose head makes sense.
 #[derive(Clone, Debug)]
 pub(crate) enum Plan {
-    Strict { terms: Terms, limit: Option<usize> },
+    Strict {
+        terms: Terms,
+        limit: Option<usize>,
+        /// Whether bad lines are skipped without a word, as by VictoriaMetrics.
+        skips_bad_lines: bool,
+    },
     InfluxDb3(influxdb3::Write),
 }
 
 /// A body whose lines are read, before anything is stored.
 pub(crate) enum Lines<'a> {
-    Strict(&'a Terms, Batch<'a>),
+    Strict { terms: &'a Terms, batch: Batch<'a>, skips_bad_lines: bool },
     InfluxDb3(influxdb3::Batch<'a>),
 }
 
@@ -24,7 +30,11 @@ impl Plan {
     pub(crate) fn new(settings: &Settings, api: Dialect, head: &Head) -> Result<Self, Reply> {
         let limit = settings.max_body_size;
         match settings.product.influxdb3() {
-            None => Ok(Plan::Strict { terms: Terms::new(api, head)?, limit }),
+            None => Ok(Plan::Strict {
+                terms: Terms::new(api, head)?,
+                limit,
+                skips_bad_lines: settings.product == Product::VictoriaMetrics,
+            }),
             Some(edition) => influxdb3::Write::new(edition, api, head, limit).map(Plan::InfluxDb3),
         }
     }
@@ -64,7 +74,11 @@ impl Plan {
         rejects: Option<&dyn Fn(&str) -> bool>,
     ) -> Lines<'a> {
         match self {
-            Plan::Strict { terms, .. } => Lines::Strict(terms, Batch::read(terms, body, rejects)),
+            Plan::Strict { terms, skips_bad_lines, .. } => Lines::Strict {
+                terms,
+                batch: Batch::read(terms, body, rejects),
+                skips_bad_lines: *skips_bad_lines,
+            },
             Plan::InfluxDb3(write) => Lines::InfluxDb3(write.read(body, rejects)),
         }
     }
@@ -74,9 +88,13 @@ impl Lines<'_> {
     /// Stores what is stored, and says what is answered: nothing if the server breaks down.
     pub(crate) fn store(self, state: &mut State) -> Option<Reply> {
         match self {
-            Lines::Strict(terms, batch) => {
+            Lines::Strict { terms, batch, skips_bad_lines } => {
                 let database = state.databases.entry(terms.database.clone()).or_default();
-                Some(batch.store(database))
+                Some(if skips_bad_lines {
+                    batch.store_good_lines(database)
+                } else {
+                    batch.store(database)
+                })
             }
             Lines::InfluxDb3(batch) => batch.store(&mut state.catalog, &mut state.databases),
         }

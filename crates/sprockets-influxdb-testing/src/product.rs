@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::dialect::Dialect;
 use crate::influxdb3::Edition;
 
 /// The server that a [`Server`](crate::Server) plays.
@@ -26,6 +27,13 @@ pub enum Product {
     /// stores alike. No real server is like that; it is the best check of what a client sends.
     #[default]
     Strict,
+    /// `influxdb-1.6`: InfluxDB 1.6.7, with `/write` alone. Lines are read by the strict parser.
+    InfluxDb1_6,
+    /// `influxdb-2.7`: InfluxDB 2.7.12, read in its sources. Lines are read by the strict parser.
+    InfluxDb2_7,
+    /// `victoriametrics`: VictoriaMetrics 1.79.5, which answers 204 to almost anything. It skips the
+    /// lines that the strict parser refuses.
+    VictoriaMetrics,
     /// `influxdb-3.6`: InfluxDB 3 Core 3.6.0, as measured on a real one.
     InfluxDb3_6,
     /// `influxdb-3.10`: InfluxDB 3 Core 3.10.1. What differs from 3.6.0 was read in the sources.
@@ -34,12 +42,22 @@ pub enum Product {
 
 impl Product {
     /// Every product, in the order of their declaration.
-    pub const ALL: &[Product] = &[Product::Strict, Product::InfluxDb3_6, Product::InfluxDb3_10];
+    pub const ALL: &[Product] = &[
+        Product::Strict,
+        Product::InfluxDb1_6,
+        Product::InfluxDb2_7,
+        Product::VictoriaMetrics,
+        Product::InfluxDb3_6,
+        Product::InfluxDb3_10,
+    ];
 
     /// The name: lower case, the product's own and the version.
     pub fn name(self) -> &'static str {
         match self {
             Product::Strict => "strict",
+            Product::InfluxDb1_6 => "influxdb-1.6",
+            Product::InfluxDb2_7 => "influxdb-2.7",
+            Product::VictoriaMetrics => "victoriametrics",
             Product::InfluxDb3_6 => "influxdb-3.6",
             Product::InfluxDb3_10 => "influxdb-3.10",
         }
@@ -49,8 +67,23 @@ impl Product {
         match self {
             Product::InfluxDb3_6 => Some(Edition::V3_6),
             Product::InfluxDb3_10 => Some(Edition::V3_10),
-            Product::Strict => None,
+            _ => None,
         }
+    }
+
+    /// The write API at a path.
+    pub(crate) fn api_at(self, path: &str) -> Option<Dialect> {
+        let (api, is_here) = match path {
+            "/write" => (Dialect::V1, true),
+            "/influx/write" => (Dialect::V1, self == Product::VictoriaMetrics),
+            "/api/v2/write" => (Dialect::V2, self != Product::InfluxDb1_6),
+            "/influx/api/v2/write" => (Dialect::V2, self == Product::VictoriaMetrics),
+            "/api/v3/write_lp" => {
+                (Dialect::V3, self == Product::Strict || self.influxdb3().is_some())
+            }
+            _ => return None,
+        };
+        is_here.then_some(api)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::identity::identified;
 use crate::influxdb3::Failure;
 use crate::lines::lines;
 use crate::next::Next;
-use crate::other::influxdb3_refusal;
+use crate::other::{influxdb3_refusal, victoriametrics_error};
 use crate::plan::Plan;
 use crate::product::Product;
 use crate::request::{Record, Request};
@@ -226,6 +226,9 @@ impl<'a> Write<'a> {
     fn scripted(&self, action: &Action) -> Option<Reply> {
         match action {
             Action::Status(status, body) => Some(Reply::new(*status).body(body.clone())),
+            Action::Error(status, message) if self.product == Product::VictoriaMetrics => {
+                Some(victoriametrics_error(*status, &self.head, message))
+            }
             Action::Error(status, message) if self.product.influxdb3().is_some() => {
                 Some(Failure::any(*status, message).reply(self.dialect))
             }
@@ -247,7 +250,7 @@ impl<'a> Write<'a> {
         let keep_alive = self.head.keep_alive && !closes;
         let missing = if truncated { MISSING } else { 0 };
         if stranger.is_none() {
-            reply = identified(self.product, reply);
+            reply = identified(self.product, true, reply);
         }
         let bytes = reply.encode(Ending { keep_alive, missing, head_only: false });
         if let Manner::Drip(interval) = fault.manner {

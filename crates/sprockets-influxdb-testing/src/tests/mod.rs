@@ -10,6 +10,7 @@ mod apis;
 mod faults;
 mod influxdb3;
 mod lifecycle;
+mod products;
 mod strangers;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -127,15 +127,3 @@ fn databases_are_listed_without_being_created() {
     assert_eq!(rows, &json!([["_internal", false], ["d", false]]));
     assert_eq!(server.created_databases(), ["d"]);
 }
-
-#[test]
-fn products_have_names() {
-    for product in Product::ALL {
-        assert_eq!(product.to_string().parse(), Ok(*product));
-    }
-    let error = "influxdb-9".parse::<Product>().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "unknown name \"influxdb-9\": expected one of strict, influxdb-3.6, influxdb-3.10"
-    );
-}
