@@ -21,8 +21,8 @@ pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>) {
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 let reply =
                     text(400, format!("400 Bad Request: {error}")).encode(Ending::default());
-                // The client may be gone; then nobody misses the reply. What it has sent and was not read would reset the
-                // connection, and the reply might be lost.
+                // The client may be gone; then nobody misses the reply. What it has sent and was
+                // not read would reset the connection, and the reply might be lost.
                 let _ = connection.write(&reply);
                 let _ = connection.close_write_side();
                 let _ = connection.drain();

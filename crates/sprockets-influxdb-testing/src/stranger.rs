@@ -11,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use crate::http::{Head, Reply};
 use crate::product::UnknownName;
 
-/// Something that answers in the place of an InfluxDB, for [`Fault::stranger`](crate::Fault::stranger).
+/// Something that answers in the place of an InfluxDB, for
+/// [`Fault::stranger`](crate::Fault::stranger).
 ///
 /// None of them stores anything. A client must not take 2xx as a delivery or 4xx as a rejection of
 /// its data.

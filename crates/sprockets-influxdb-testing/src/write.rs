@@ -1,5 +1,5 @@
-//! One write: read, perhaps spoilt by a fault, answered. It is recorded before the reply is sent, so
-//! that a test that has seen the reply also sees the record.
+//! One write: reads it, applies a fault, answers. A write is recorded before its reply is sent: a
+//! test that has seen the reply also sees the record.
 
 use std::io;
 
@@ -110,7 +110,7 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// Answers without looking at the body. A short one is read all the same, to keep the connection.
+    /// Answers without looking at the body. A short body is read, which keeps the connection.
     fn refuse(&mut self, reply: Reply, fault: &Fault) -> io::Result<Next> {
         let waits_for_us = self.head.expects_continue;
         if waits_for_us || self.head.read_body(self.connection, MAX_DRAINED)?.is_none() {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::edition::Limits;
+use super::edition::Edition;
 use super::parser::ParsedLine;
 use crate::point::{Point, Value};
 
@@ -33,15 +33,15 @@ impl Catalog {
     }
 
     /// Starts a write. The error is the limit of databases.
-    pub(crate) fn begin(&self, database: &str, limits: Limits) -> Result<Transaction, String> {
+    pub(crate) fn begin(&self, database: &str, edition: Edition) -> Result<Transaction, String> {
         let known = self.databases.get(database);
-        if known.is_none() && self.databases.len() >= limits.databases {
-            let limit = limits.databases;
+        let limit = edition.limits().databases;
+        if known.is_none() && self.databases.len() >= limit {
             return Err(format!("Adding a new database would exceed limit of {limit} databases"));
         }
         let schema = known.cloned().unwrap_or_default();
         let tables_before = schema.tables.len();
-        Ok(Transaction { database: database.to_owned(), schema, tables_before, limits })
+        Ok(Transaction { database: database.to_owned(), schema, tables_before, edition })
     }
 
     /// Keeps what a write added: the database itself, tables and columns.
@@ -133,7 +133,7 @@ pub(crate) struct Transaction {
     schema: Schema,
     /// Tables before the write. Those that the write adds do not count towards the limit.
     tables_before: usize,
-    limits: Limits,
+    edition: Edition,
 }
 
 impl Transaction {
@@ -141,7 +141,7 @@ impl Transaction {
     /// refused.
     pub(crate) fn add(&mut self, line: &ParsedLine) -> Result<(), String> {
         let table = self.table(&line.measurement)?;
-        let limit = self.limits.columns;
+        let limit = self.edition.limits().columns;
         let table = self.schema.tables.entry(table).or_default();
         for (key, _) in &line.tags {
             table.column(key, Kind::Tag, limit)?;
@@ -169,11 +169,9 @@ impl Transaction {
     }
 
     fn table(&self, name: &str) -> Result<String, String> {
-        let limit = self.limits.tables;
-        if !self.schema.tables.contains_key(name) && self.tables_before >= limit {
-            return Err(format!(
-                "Update to schema would exceed number of tables limit of {limit} tables"
-            ));
+        let is_new = !self.schema.tables.contains_key(name);
+        if is_new && self.tables_before >= self.edition.limits().tables {
+            return Err(self.edition.too_many_tables(self.tables_before));
         }
         Ok(name.to_owned())
     }

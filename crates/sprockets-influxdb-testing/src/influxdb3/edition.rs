@@ -42,6 +42,26 @@ impl Edition {
         }
     }
 
+    /// The longest name of a database in bytes, on `/api/v3/write_lp`.
+    pub(crate) fn longest_name(self) -> usize {
+        match self {
+            Edition::V3_6 => 64,
+            Edition::V3_10 => 511,
+        }
+    }
+
+    pub(crate) fn too_many_tables(self, tables: usize) -> String {
+        let limit = self.limits().tables;
+        let start = "Update to schema would exceed number of tables limit";
+        match self {
+            Edition::V3_6 => format!("{start} of {limit} tables"),
+            Edition::V3_10 => format!(
+                "{start}: attempted to create table but already have {tables} table(s) (limit: \
+                 {limit})"
+            ),
+        }
+    }
+
     /// Whether the client's errors that 3.6 answers with 500 have a status of their own.
     pub(crate) fn has_statuses(self) -> bool {
         self >= Edition::V3_10

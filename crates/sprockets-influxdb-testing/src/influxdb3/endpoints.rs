@@ -42,11 +42,15 @@ pub(crate) fn with_origin(reply: Reply) -> Reply {
 
 fn ping(edition: Edition) -> Reply {
     let version = edition.version();
-    let body = object(&[
+    let mut members = vec![
         ("version", version.into()),
         ("revision", REVISION.into()),
         ("process_id", PROCESS.into()),
-    ]);
+    ];
+    if edition == Edition::V3_10 {
+        members.insert(0, ("product_name", "InfluxDB 3 Core".into()));
+    }
+    let body = object(&members);
     Reply::new(200)
         .header("Content-Type", "application/json")
         .header("Request-Id", PROCESS)

@@ -1,6 +1,5 @@
-//! InfluxDB 3 Core as it is: which endpoints it has, what it stores of a write, and the exact
-//! replies. What it does in 3.6.0 was measured on a server; what 3.10.1 does differently was read in
-//! its sources.
+//! InfluxDB 3 Core: its endpoints, what it stores of a write, and its exact replies. The behaviour
+//! of 3.6.0 was measured on a server. The differences in 3.10.1 were read in its sources.
 
 mod auth;
 mod catalog;

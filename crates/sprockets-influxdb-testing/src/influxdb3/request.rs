@@ -1,10 +1,12 @@
 //! What a write asks for in its query, and the names that a database may have.
 
+use super::edition::Edition;
 use super::failure::Failure;
 use crate::dialect::Dialect;
 use crate::http::Head;
 use crate::rules::Precision;
 
+/// Of the compatible endpoints.
 const LONGEST_NAME: usize = 64;
 /// The names of a unit, as serde lists them in an error.
 const UNITS: &str = "`s`, `second`, `millisecond`, `ms`, `microsecond`, `u`, `us`, `n`, \
@@ -19,14 +21,14 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    pub(crate) fn new(api: Dialect, head: &Head) -> Result<Self, Failure> {
+    pub(crate) fn new(edition: Edition, api: Dialect, head: &Head) -> Result<Self, Failure> {
         match api {
-            Dialect::V3 => Self::v3(head),
-            Dialect::V1 | Dialect::V2 => Self::compatible(api, head),
+            Dialect::V3 => Self::v3(edition, head),
+            Dialect::V1 | Dialect::V2 => Self::compatible(edition, api, head),
         }
     }
 
-    fn v3(head: &Head) -> Result<Self, Failure> {
+    fn v3(edition: Edition, head: &Head) -> Result<Self, Failure> {
         if head.query.is_empty() {
             return Err(Failure::text("missing query parameter 'db'"));
         }
@@ -39,11 +41,11 @@ impl Parameters {
             None | Some("auto") => Precision::Auto,
             Some(unit) => precision(unit).ok_or_else(|| serde(unknown(unit, "`auto`, ")))?,
         };
-        validate(database).map_err(Failure::json)?;
+        validate(edition, database).map_err(Failure::json)?;
         Ok(Self { database: database.to_owned(), precision, accept_partial })
     }
 
-    fn compatible(api: Dialect, head: &Head) -> Result<Self, Failure> {
+    fn compatible(edition: Edition, api: Dialect, head: &Head) -> Result<Self, Failure> {
         let (what, destination) = match api {
             Dialect::V2 => ("org/bucket", "no org/bucket destination provided"),
             _ => ("db/rp", "no db destination provided"),
@@ -71,7 +73,7 @@ impl Parameters {
             }
         };
         validate_namespace(&database).map_err(Failure::json)?;
-        validate(&database).map_err(Failure::json)?;
+        validate(edition, &database).map_err(Failure::json)?;
         Ok(Self { database, precision, accept_partial: false })
     }
 }
@@ -105,36 +107,38 @@ fn unknown(unit: &str, more: &str) -> String {
 }
 
 /// The rule of all three endpoints.
-fn validate(name: &str) -> Result<(), &'static str> {
+fn validate(edition: Edition, name: &str) -> Result<(), String> {
     const INVALID_POLICY: &str = "db name with invalid retention policy, if providing a retention \
                                   policy name, must be of form '<db_name>/<rp_name>'";
     if name.is_empty() {
-        return Err("db name cannot be empty");
+        return Err("db name cannot be empty".into());
     }
-    if name.len() > LONGEST_NAME {
-        return Err("db name too long: max 64");
+    let longest = edition.longest_name();
+    if name.len() > longest {
+        return Err(format!("db name too long: max {longest}"));
     }
     let mut separators = 0;
     for (index, char) in name.chars().enumerate() {
         match char {
             char if char.is_ascii_alphanumeric() => {}
             char if index == 0 && char.is_ascii() => {
-                return Err("db name did not start with a number or letter");
+                return Err("db name did not start with a number or letter".into());
             }
             '/' => {
                 separators += 1;
                 if separators > 1 {
-                    return Err(INVALID_POLICY);
+                    return Err(INVALID_POLICY.into());
                 }
             }
             '_' | '-' => {}
             _ => {
                 return Err("invalid character in database or rp name: must be ASCII, containing \
-                            only letters, numbers, underscores, or hyphens");
+                            only letters, numbers, underscores, or hyphens"
+                    .into());
             }
         }
     }
-    if name.ends_with('/') { Err(INVALID_POLICY) } else { Ok(()) }
+    if name.ends_with('/') { Err(INVALID_POLICY.into()) } else { Ok(()) }
 }
 
 /// The rule that the compatible endpoints check before.

@@ -37,7 +37,8 @@ impl Write {
         head: &Head,
         limit: Option<usize>,
     ) -> Result<Self, Reply> {
-        let parameters = Parameters::new(api, head).map_err(|failure| failure.reply(api))?;
+        let parameters =
+            Parameters::new(edition, api, head).map_err(|failure| failure.reply(api))?;
         Ok(Self { edition, api, parameters, limit: limit.unwrap_or(MAX_REQUEST) })
     }
 
@@ -160,12 +161,11 @@ impl Batch<'_> {
         databases: &mut BTreeMap<String, Database>,
     ) -> Result<(), Refusal> {
         let write = self.write;
-        let mut transaction = catalog
-            .begin(write.database(), write.edition.limits())
-            .map_err(Failure::too_many_databases)?;
+        let mut transaction =
+            catalog.begin(write.database(), write.edition).map_err(Failure::too_many_databases)?;
         let ingested = now();
-        // Lines of the body, whether blank, comments or parts of strings: one is taken for each line
-        // that was read, so they are another line's from the first of these on.
+        // The server takes one text line for each line it parsed. Blank lines, comments and line feeds
+        // in strings shift the text: from there on it belongs to another line.
         let mut raw = self.body.lines();
         let mut rows = Vec::new();
         let mut bad = Vec::new();

@@ -54,27 +54,43 @@ fn databases_have_a_limit() {
 
 #[test]
 fn tables_and_columns_have_a_limit() {
-    let server = Server::start_as(Product::InfluxDb3_6);
-    let mut client = Client::new(&server);
-    // Within one request nobody counts the tables.
-    let tables: String = (0..2_001).map(|number| format!("m{number} f=1 1\n")).collect();
-    assert_eq!(client.post(V3, "", tables).status, 204);
-    let reply = client.post(V3, "", "other f=1 1\nm0 f=2 2");
-    let message = "Update to schema would exceed number of tables limit of 2000 tables";
-    assert_eq!((reply.status, &reply.json()["data"][0]["error_message"]), (422, &json!(message)));
-    assert_eq!(server.count("d"), 2_002);
+    let start = "Update to schema would exceed number of tables limit";
+    for (product, tables, message) in [
+        (Product::InfluxDb3_6, 2_001, format!("{start} of 2000 tables")),
+        (
+            Product::InfluxDb3_10,
+            4_001,
+            format!(
+                "{start}: attempted to create table but already have 4001 table(s) (limit: 4000)"
+            ),
+        ),
+    ] {
+        let server = Server::start_as(product);
+        let mut client = Client::new(&server);
+        // Within one request nobody counts the tables.
+        let lines: String = (0..tables).map(|number| format!("m{number} f=1 1\n")).collect();
+        assert_eq!(client.post(V3, "", lines).status, 204);
+        let reply = client.post(V3, "", "other f=1 1\nm0 f=2 2");
+        let found = reply.json()["data"][0]["error_message"].clone();
+        assert_eq!((reply.status, found), (422, json!(message)));
+        assert_eq!(server.count("d"), tables + 1);
+        // Where one bad line refuses all, the status does not tell a limit.
+        assert_eq!(client.post(V1, "", "other f=1 1").status, 400);
 
-    let fields: Vec<_> = (0..501).map(|number| format!("f{number}=1")).collect();
-    let reply = client.post(V3, "", format!("m0 {} 3", fields.join(",")));
-    let message = "Update to schema would exceed number of columns per table limit of 500 columns";
-    assert_eq!((reply.status, &reply.json()["data"][0]["error_message"]), (422, &json!(message)));
-    // What one line of all or nothing hits is no limit, but a bad line.
-    assert_eq!(client.post(V1, "", "other f=1 1").status, 400);
+        let fields: Vec<_> = (0..501).map(|number| format!("f{number}=1")).collect();
+        let reply = client.post(V3, "", format!("m0 {} 3", fields.join(",")));
+        let found = reply.json()["data"][0]["error_message"].clone();
+        let message =
+            "Update to schema would exceed number of columns per table limit of 500 columns";
+        assert_eq!((reply.status, found), (422, json!(message)));
+    }
 }
 
 #[test]
 fn conflicts_and_reserved_names_are_errors_of_their_line() {
     let got = "iox::column_type::field";
+    let tag = "iox::column_type::tag";
+    let time = "iox::column_type::timestamp";
     for (first, second, message) in [
         (
             "m f=1 1",
@@ -93,25 +109,19 @@ fn conflicts_and_reserved_names_are_errors_of_their_line() {
         (
             "m f=t 1",
             "m,f=a g=1 2",
-            format!(
-                "invalid column type for column 'f', expected {got}::boolean, got iox::column_type::tag"
-            ),
+            format!("invalid column type for column 'f', expected {got}::boolean, got {tag}"),
         ),
         (
             "m,f=a g=1 1",
             "m f=1 2",
-            format!(
-                "invalid column type for column 'f', expected iox::column_type::tag, got {got}::float"
-            ),
+            format!("invalid column type for column 'f', expected {tag}, got {got}::float"),
         ),
         ("other f=1 1", "m time=1 2", "'time' is a reserved column".into()),
         ("other f=1 1", "m,time=a f=1 2", "'time' is a reserved column".into()),
         (
             "m f=1 1",
             "m time=1i,f=1 2",
-            format!(
-                "invalid column type for column 'time', expected iox::column_type::timestamp, got {got}::integer"
-            ),
+            format!("invalid column type for column 'time', expected {time}, got {got}::integer"),
         ),
         (
             "m f=1 1",

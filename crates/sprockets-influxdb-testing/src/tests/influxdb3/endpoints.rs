@@ -90,6 +90,8 @@ fn the_other_endpoints_answer_as_influxdb_3_does() {
         let mut client = Client::new(&server);
         let ping = get(&mut client, "/ping", "");
         assert_eq!((ping.status, &ping.json()["version"]), (200, &json!(version)));
+        let names_product = ping.text().contains("\"product_name\":\"InfluxDB 3 Core\"");
+        assert_eq!(names_product, product == Product::InfluxDb3_10);
         assert_eq!(ping.header("x-influxdb-version").as_deref(), Some(version));
         assert_eq!(ping.header("x-influxdb-build").as_deref(), Some("Core"));
         assert_eq!(get(&mut client, "/health", "").text(), "OK");
