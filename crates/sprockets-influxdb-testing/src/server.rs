@@ -65,6 +65,9 @@ impl Server {
     }
 
     /// Plays another product from the next request on. What is stored stays.
+    ///
+    /// A played InfluxDB 3 has no users: of [`require_basic`](Self::require_basic) the password is
+    /// the token. It does not heed [`only_databases`](Self::only_databases), as writes create them.
     pub fn play(&self, product: Product) {
         self.shared.update(|state| state.settings.product = product);
     }

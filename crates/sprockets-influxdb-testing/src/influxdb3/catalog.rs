@@ -140,9 +140,9 @@ impl Transaction {
     /// Adds the line's columns. Those before the first that fails stay, although the line is
     /// refused.
     pub(crate) fn add(&mut self, line: &ParsedLine) -> Result<(), String> {
-        let table = self.table(&line.measurement)?;
+        self.check_tables(&line.measurement)?;
         let limit = self.edition.limits().columns;
-        let table = self.schema.tables.entry(table).or_default();
+        let table = self.schema.tables.entry(line.measurement.clone()).or_default();
         for (key, _) in &line.tags {
             table.column(key, Kind::Tag, limit)?;
         }
@@ -168,12 +168,12 @@ impl Transaction {
         }
     }
 
-    fn table(&self, name: &str) -> Result<String, String> {
+    fn check_tables(&self, name: &str) -> Result<(), String> {
         let is_new = !self.schema.tables.contains_key(name);
         if is_new && self.tables_before >= self.edition.limits().tables {
             return Err(self.edition.too_many_tables(self.tables_before));
         }
-        Ok(name.to_owned())
+        Ok(())
     }
 }
 

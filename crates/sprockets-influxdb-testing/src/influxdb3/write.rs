@@ -106,9 +106,10 @@ impl Write {
     ) -> Batch<'a> {
         let body = std::str::from_utf8(body).unwrap_or_default();
         let mut lines = parse_lines(body, self.edition.longest_string());
-        let is_empty = lines.is_empty();
+        let before = lines.len();
         lines.retain(|line| !rejects.is_some_and(|rejects| rejects(line.text)));
-        Batch { write: self, body, lines, is_empty }
+        let rejected = before - lines.len();
+        Batch { write: self, body, lines, rejected }
     }
 
     /// How a reply names a bad line. 3.6 breaks down where the cut is inside a character.
@@ -136,7 +137,8 @@ pub(crate) struct Batch<'a> {
     write: &'a Write,
     body: &'a str,
     lines: Vec<Line<'a>>,
-    is_empty: bool,
+    /// Lines that a fault took out before the catalog saw them.
+    rejected: usize,
 }
 
 impl Batch<'_> {
@@ -147,8 +149,13 @@ impl Batch<'_> {
         catalog: &mut Catalog,
         databases: &mut BTreeMap<String, Database>,
     ) -> Option<Reply> {
-        let write = self.write;
+        let (write, rejected) = (self.write, self.rejected);
         match self.take_in(catalog, databases) {
+            Ok(()) if rejected > 0 => {
+                let message =
+                    format!("partial write: points beyond retention policy dropped={rejected}");
+                Some(Failure::any(400, &message).reply(write.api))
+            }
             Ok(()) => Some(with_origin(Reply::new(204))),
             Err(Refusal::Failure(failure)) => Some(failure.reply(write.api)),
             Err(Refusal::Breakdown) => None,
@@ -163,9 +170,10 @@ impl Batch<'_> {
         let write = self.write;
         let mut transaction =
             catalog.begin(write.database(), write.edition).map_err(Failure::too_many_databases)?;
+        let is_empty = self.lines.is_empty() && self.rejected == 0;
         let ingested = now();
-        // The server takes one text line for each line it parsed. Blank lines, comments and line feeds
-        // in strings shift the text: from there on it belongs to another line.
+        // The server takes one text line for each line it parsed. Blank lines, comments and line
+        // feeds in strings shift the text: from there on it belongs to another line.
         let mut raw = self.body.lines();
         let mut rows = Vec::new();
         let mut bad = Vec::new();
@@ -201,7 +209,7 @@ impl Batch<'_> {
             bad.push(refused);
         }
         catalog.commit(transaction);
-        if self.is_empty {
+        if is_empty {
             return Err(Failure::empty().into());
         }
         let database = databases.entry(write.database().to_owned()).or_default();

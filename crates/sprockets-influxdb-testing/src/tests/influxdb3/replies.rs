@@ -145,3 +145,13 @@ fn errors_of_a_fault_have_the_form_of_influxdb_3() {
     }
     assert_eq!(client.post(V2, "", "m f=1 1").json()["message"], "slow down");
 }
+
+#[test]
+fn lines_that_a_fault_refuses_are_not_named() {
+    let server = Server::start_as(Product::InfluxDb3_6);
+    server.inject(Fault::reject_lines_unnamed(|line| line.starts_with("old")));
+    let reply = Client::new(&server).post(V3, "", "old f=1 1\nm f=1 1");
+    let message = "partial write: points beyond retention policy dropped=1";
+    assert_eq!((reply.status, reply.json()), (400, json!({ "error": message })));
+    assert_eq!(server.count("d"), 1);
+}
