@@ -90,6 +90,9 @@ class Server:
     It answers the write APIs of InfluxDB 1.x (``/write``), 2.x (``/api/v2/write``) and 3.x (``/api/v3/write_lp``), and
     ``/ping`` and ``/health``. Any database is there, anyone may write, and nothing goes wrong, until told otherwise. It
     is stricter than any InfluxDB: a line that one of the three would refuse is refused.
+
+    With the name of a product it plays that product: ``Server("influxdb-3.6")`` answers and stores as InfluxDB 3.6.0
+    does.
     """
 
     def __init__(self, product: str = "strict") -> None:
