@@ -27,13 +27,15 @@ mod stranger;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod unknown_name;
 mod write;
 
 pub use fault::{Fault, Stage};
 pub use line_protocol::{LineError, parse, parse_lines};
 pub use point::{Point, Value};
-pub use product::{Product, UnknownName};
+pub use product::Product;
 pub use request::Request;
 pub use server::Server;
 pub use stranger::Stranger;
 pub use trouble::Trouble;
+pub use unknown_name::UnknownName;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::dialect::Dialect;
 use crate::influxdb3::Edition;
+use crate::unknown_name::UnknownName;
 
 /// The server that a [`Server`](crate::Server) plays.
 ///
@@ -120,24 +121,3 @@ impl FromStr for Product {
             .ok_or_else(|| UnknownName::new(name, Product::ALL.iter().map(Product::to_string)))
     }
 }
-
-/// A name that none of the known ones is; the message lists those.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownName {
-    message: String,
-}
-
-impl UnknownName {
-    pub(crate) fn new(name: &str, known: impl Iterator<Item = String>) -> Self {
-        let known: Vec<_> = known.collect();
-        Self { message: format!("unknown name {name:?}: expected one of {}", known.join(", ")) }
-    }
-}
-
-impl fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for UnknownName {}

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::http::{Head, Reply};
-use crate::product::UnknownName;
+use crate::unknown_name::UnknownName;
 
 /// Something that answers in the place of an InfluxDB, for
 /// [`Fault::stranger`](crate::Fault::stranger).

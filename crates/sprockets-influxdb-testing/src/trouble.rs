@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::product::UnknownName;
+use crate::unknown_name::UnknownName;
 
 /// Trouble of an InfluxDB 3 that has nothing to do with the data it was sent, for
 /// [`Fault::trouble`](crate::Fault::trouble). Measured on 3.6.0.
