@@ -37,6 +37,7 @@ impl Trouble {
         }
     }
 
+    /// The start and the end were measured; what the object store says in between was not recorded.
     pub(crate) fn message(self) -> &'static str {
         match self {
             Trouble::FullDisk => {

@@ -8,7 +8,7 @@ use crate::rules::Precision;
 
 /// Of the compatible endpoints.
 const LONGEST_NAME: usize = 64;
-/// The names of a unit, as serde lists them in an error.
+/// The names of a unit, as serde lists them in an error. The list itself was not measured.
 const UNITS: &str = "`s`, `second`, `millisecond`, `ms`, `microsecond`, `u`, `us`, `n`, \
                      `nanosecond`, `ns`";
 
