@@ -24,11 +24,13 @@ The client sends on its own threads, so a test may also wait within an event loo
 """
 
 from sprockets_influxdb import _client, _lifecycle, _native
-from sprockets_influxdb._native import Fault, Point, Request, Server, parse
+from sprockets_influxdb._native import Fault, Point, Request, Server, parse, products, strangers
 
-__all__ = ["Fault", "Point", "Request", "Server", "parse", "reset"]
+__all__ = ["Fault", "Point", "Request", "Server", "parse", "products", "reset", "strangers"]
 
 parse.__module__ = __name__
+products.__module__ = __name__
+strangers.__module__ = __name__
 
 
 def reset() -> None:

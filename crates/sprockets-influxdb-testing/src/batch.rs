@@ -119,6 +119,13 @@ impl<'a> Batch<'a> {
         reply
     }
 
+    /// Stores the lines that can be read, whatever the types of their fields, and answers 204.
+    pub(crate) fn store_good_lines(self, database: &mut Database) -> Reply {
+        let (points, _) = self.split();
+        points.into_iter().for_each(|point| database.insert(point));
+        no_content()
+    }
+
     /// 1.x stores every good line.
     fn store_v1(self, database: &mut Database) -> Reply {
         let (points, bad) = self.split();

@@ -1,10 +1,15 @@
 //! Descriptions of faults: the reply, how it is sent, and for which writes. Nothing here touches a
 //! socket.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use crate::conditions::Conditions;
+use crate::stranger::Stranger;
+use crate::trouble::Trouble;
+
+mod replies;
 
 /// A fault of a write request, for [`Server::inject`](super::Server::inject).
 ///
@@ -33,9 +38,13 @@ pub struct Fault {
     pub(crate) manner: Manner,
     pub(crate) stores: bool,
     pub(crate) delay: Duration,
-    times: usize,
-    database: Option<String>,
-    text: Option<String>,
+    /// Added to the delay for each line of the body.
+    pub(crate) per_line: Duration,
+    /// How long the connection stays open after a reply that came before the body.
+    pub(crate) linger: Option<Duration>,
+    pub(crate) announces_close: bool,
+    pub(crate) times: usize,
+    pub(crate) conditions: Conditions,
 }
 
 /// When [`Fault::reset`] resets the connection.
@@ -56,6 +65,8 @@ pub(crate) enum Action {
     Status(u16, Vec<u8>),
     /// An error in the format of the API.
     Error(u16, String),
+    Stranger(Stranger),
+    Trouble(Trouble),
     RejectLines(Arc<dyn Fn(&str) -> bool + Send + Sync>),
     Raw(Vec<u8>),
     Close,
@@ -205,7 +216,7 @@ impl Fault {
     /// Happens only to writes to this database (or bucket).
     #[must_use]
     pub fn for_database(mut self, database: impl Into<String>) -> Self {
-        self.database = Some(database.into());
+        self.conditions.database = Some(database.into());
         self
     }
 
@@ -213,7 +224,7 @@ impl Fault {
     /// the body is read, so a request that is refused earlier does not count.
     #[must_use]
     pub fn when_body_contains(mut self, text: impl Into<String>) -> Self {
-        self.text = Some(text.into());
+        self.conditions.text = Some(text.into());
         self
     }
 
@@ -225,6 +236,13 @@ impl Fault {
     /// Whether the request is handled as usual, although perhaps late.
     pub(crate) fn is_ordinary(&self) -> bool {
         matches!(self.action, Action::Ordinary | Action::RejectLines(_))
+    }
+
+    pub(crate) fn as_stranger(&self) -> Option<Stranger> {
+        match self.action {
+            Action::Stranger(stranger) => Some(stranger),
+            _ => None,
+        }
     }
 
     pub(crate) fn rejected_lines(&self) -> Option<&dyn Fn(&str) -> bool> {
@@ -241,9 +259,11 @@ impl Fault {
             manner: Manner::Whole,
             stores: false,
             delay: Duration::ZERO,
+            per_line: Duration::ZERO,
+            linger: None,
+            announces_close: true,
             times: 1,
-            database: None,
-            text: None,
+            conditions: Conditions::default(),
         }
     }
 }
@@ -256,9 +276,11 @@ impl fmt::Debug for Fault {
             .field("headers", &self.headers)
             .field("stores", &self.stores)
             .field("delay", &self.delay)
+            .field("per_line", &self.per_line)
+            .field("linger", &self.linger)
+            .field("announces_close", &self.announces_close)
             .field("times", &self.times)
-            .field("database", &self.database)
-            .field("text", &self.text)
+            .field("conditions", &self.conditions)
             .finish()
     }
 }
@@ -269,6 +291,8 @@ impl fmt::Debug for Action {
             Action::Ordinary => f.write_str("Ordinary"),
             Action::Status(status, body) => write!(f, "Status({status}, {} bytes)", body.len()),
             Action::Error(status, message) => write!(f, "Error({status}, {} bytes)", message.len()),
+            Action::Stranger(stranger) => write!(f, "Stranger({stranger})"),
+            Action::Trouble(trouble) => write!(f, "Trouble({trouble:?})"),
             Action::RejectLines(_) => f.write_str("RejectLines"),
             Action::Raw(bytes) => write!(f, "Raw({} bytes)", bytes.len()),
             Action::Close => f.write_str("Close"),
@@ -276,68 +300,5 @@ impl fmt::Debug for Action {
             Action::Reset(stage) => write!(f, "Reset({stage:?})"),
             Action::BlackHole => f.write_str("BlackHole"),
         }
-    }
-}
-
-/// The faults that wait for requests, in the order of their injection.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    waiting: VecDeque<Waiting>,
-    cleared: usize,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    fault: Fault,
-    /// How many more requests it happens to; `None` for all.
-    left: Option<usize>,
-}
-
-/// A fault for one request.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) fault: Fault,
-    /// The number of clears when the fault was taken. A black hole ends when that changes.
-    pub(crate) cleared: usize,
-}
-
-impl Faults {
-    pub(crate) fn inject(&mut self, fault: Fault) {
-        let left = Some(fault.times);
-        self.waiting.push_back(Waiting { fault, left });
-    }
-
-    pub(crate) fn inject_always(&mut self, fault: Fault) {
-        self.waiting.push_back(Waiting { fault, left: None });
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.waiting.clear();
-        self.cleared += 1;
-    }
-
-    pub(crate) fn cleared(&self) -> usize {
-        self.cleared
-    }
-
-    /// The first fault that matches. Without a body, `None` if the first candidate depends on the
-    /// body.
-    pub(crate) fn take(&mut self, database: &str, body: Option<&[u8]>) -> Option<Taken> {
-        self.waiting.retain(|waiting| waiting.left != Some(0));
-        let index = self.waiting.iter().position(|waiting| {
-            let fault = &waiting.fault;
-            let database_fits = fault.database.as_deref().is_none_or(|name| name == database);
-            let text_fits = match (&fault.text, body) {
-                (Some(text), Some(body)) => String::from_utf8_lossy(body).contains(text.as_str()),
-                _ => true,
-            };
-            database_fits && text_fits
-        })?;
-        let waiting = &mut self.waiting[index];
-        if waiting.fault.text.is_some() && body.is_none() {
-            return None;
-        }
-        waiting.left = waiting.left.map(|left| left - 1);
-        Some(Taken { fault: waiting.fault.clone(), cleared: self.cleared })
     }
 }

@@ -32,6 +32,14 @@ impl Connection {
         (&*self.stream).write_all(bytes)
     }
 
+    /// Tells a client that waits for it to send the body.
+    pub(crate) fn proceed(&self, head: &mut Head) -> io::Result<()> {
+        match std::mem::take(&mut head.expects_continue) {
+            true => self.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            false => Ok(()),
+        }
+    }
+
     /// Closes it cleanly: the client gets everything that was written.
     pub(crate) fn close(mut self) {
         // The client may be gone already.
@@ -258,6 +266,8 @@ fn malformed(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io:
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// Where it is not the usual reason phrase.
+    pub(crate) reason: Option<&'static str>,
     /// Values are bytes because influxd 1.x copies parts of rejected lines into them.
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: Vec<u8>,
@@ -289,8 +299,8 @@ impl Reply {
     }
 
     pub(crate) fn encode(&self, ending: Ending) -> Vec<u8> {
-        let mut bytes =
-            format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status)).into_bytes();
+        let reason = self.reason.unwrap_or(reason_phrase(self.status));
+        let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", self.status).into_bytes();
         for (name, value) in &self.headers {
             bytes.extend_from_slice(name.as_bytes());
             bytes.extend_from_slice(b": ");
@@ -313,11 +323,15 @@ impl Reply {
     }
 }
 
-fn reason_phrase(status: u16) -> &'static str {
+pub(crate) fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         200 => "OK",
         204 => "No Content",
+        206 => "Partial Content",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -328,9 +342,11 @@ fn reason_phrase(status: u16) -> &'static str {
         422 => "Unprocessable Entity",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
+        501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
+        511 => "Network Authentication Required",
         _ => "Unknown",
     }
 }

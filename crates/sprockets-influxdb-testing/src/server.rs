@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use crate::dialect::Auth;
 use crate::exchange::serve;
 use crate::fault::Fault;
+use crate::influxdb3::Catalog;
 use crate::point::Point;
+use crate::product::Product;
 use crate::request::Request;
 use crate::shared::Shared;
 use crate::store::Database;
@@ -49,6 +51,26 @@ impl Server {
         let server = Self { address, process, shared: Arc::default(), acceptor: Mutex::default() };
         server.listen(listener);
         server
+    }
+
+    /// Starts a server that plays a product; see [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// If there is no port or thread to be had.
+    #[must_use = "the server stops when it is dropped"]
+    pub fn start_as(product: Product) -> Self {
+        let server = Self::start();
+        server.play(product);
+        server
+    }
+
+    /// Plays another product from the next request on. What is stored stays.
+    ///
+    /// A played InfluxDB 3 has no users: of [`require_basic`](Self::require_basic) the password is
+    /// the token. It does not heed [`only_databases`](Self::only_databases), as writes create them.
+    pub fn play(&self, product: Product) {
+        self.shared.update(|state| state.settings.product = product);
     }
 
     /// `http://127.0.0.1:<port>`, without a path.
@@ -144,6 +166,35 @@ impl Server {
         self.shared.update(|state| state.settings.max_body_size = bytes);
     }
 
+    /// Needs no token for these paths when it plays InfluxDB 3, like that server's
+    /// `--disable-authz`. By default all of its paths need one.
+    pub fn open_paths<I>(&self, paths: I)
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let paths = paths.into_iter().map(Into::into).collect();
+        self.shared.update(|state| state.settings.open_paths = paths);
+    }
+
+    /// Creates an empty database when it plays InfluxDB 3. A write creates it as well.
+    pub fn create_database(&self, name: &str) {
+        self.shared.update(|state| state.catalog.create(name));
+    }
+
+    /// The databases that a played InfluxDB 3 lists, ascending, without `_internal`; unlike
+    /// [`databases`](Self::databases) those without a point too.
+    pub fn created_databases(&self) -> Vec<String> {
+        self.shared.lock().catalog.databases().map(str::to_owned).collect()
+    }
+
+    /// The tables of a database that a played InfluxDB 3 cannot read any more: those with a row of
+    /// duplicate tags, and those none of whose lines was ever accepted. Their points are not in
+    /// [`points`](Self::points).
+    pub fn unreadable_tables(&self, database: &str) -> Vec<String> {
+        self.shared.lock().catalog.unreadable_tables(database)
+    }
+
     /// Handles this path like `/write`, as behind a proxy.
     pub fn write_path(&self, path: impl Into<String>) {
         let path = path.into();
@@ -211,6 +262,7 @@ impl Server {
     pub fn clear(&self) {
         self.shared.update(|state| {
             state.databases.clear();
+            state.catalog = Catalog::default();
             state.requests.clear();
             state.connections = 0;
         });

@@ -8,7 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::dialect::Auth;
-use crate::fault::Faults;
+use crate::faults::Faults;
+use crate::influxdb3::Catalog;
+use crate::product::Product;
 use crate::request::Request;
 use crate::store::Database;
 
@@ -24,6 +26,8 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) faults: Faults,
     pub(crate) databases: BTreeMap<String, Database>,
+    /// What a played InfluxDB 3 knows.
+    pub(crate) catalog: Catalog,
     pub(crate) requests: Vec<Request>,
     pub(crate) connections: usize,
     /// The open connections, so that the server can close them. Weak, because only its own thread
@@ -36,10 +40,13 @@ pub(crate) struct State {
 
 #[derive(Default)]
 pub(crate) struct Settings {
+    pub(crate) product: Product,
     pub(crate) auth: Auth,
     pub(crate) databases: Option<BTreeSet<String>>,
     pub(crate) max_body_size: Option<usize>,
     pub(crate) write_paths: BTreeSet<String>,
+    /// Of a played InfluxDB 3, the paths that need no token.
+    pub(crate) open_paths: BTreeSet<String>,
 }
 
 impl Shared {

@@ -2,7 +2,7 @@
 //! fields are merged, and the last value of a field wins. A field of a measurement keeps its first
 //! type.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::point::{Point, Value};
 
@@ -14,6 +14,8 @@ pub(crate) struct Database {
     points: BTreeMap<Key, BTreeMap<String, Value>>,
     types: Types,
     lines_received: usize,
+    /// Measurements that no query can read.
+    hidden: BTreeSet<String>,
 }
 
 /// A field whose type differs from the stored one, or from an earlier one of its batch.
@@ -30,7 +32,7 @@ pub(crate) struct Conflict {
 impl Database {
     /// By time, then measurement, then tags.
     pub(crate) fn points(&self) -> Vec<Point> {
-        let points = self.points.iter().map(|((timestamp, measurement, tags), fields)| Point {
+        let points = self.visible().map(|((timestamp, measurement, tags), fields)| Point {
             measurement: measurement.clone(),
             tags: tags.clone(),
             fields: fields.clone().into_iter().collect(),
@@ -40,7 +42,17 @@ impl Database {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.points.len()
+        if self.hidden.is_empty() { self.points.len() } else { self.visible().count() }
+    }
+
+    /// Leaves these measurements, and no others, out of [`points`](Self::points) and
+    /// [`count`](Self::count).
+    pub(crate) fn hide(&mut self, measurements: impl IntoIterator<Item = String>) {
+        self.hidden = measurements.into_iter().collect();
+    }
+
+    fn visible(&self) -> impl Iterator<Item = (&Key, &BTreeMap<String, Value>)> {
+        self.points.iter().filter(|((_, measurement, _), _)| !self.hidden.contains(measurement))
     }
 
     /// The number of lines that were stored, including those that overwrote a point.

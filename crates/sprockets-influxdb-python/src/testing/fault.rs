@@ -1,5 +1,7 @@
 //! Faults of the scripted server.
 
+use std::str::FromStr;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sprockets_influxdb::testing::{self, Stage};
@@ -169,7 +171,63 @@ impl Fault {
         Self(self.0.clone().when_body_contains(text))
     }
 
+    /// Responds as something that is no InfluxDB: ``"captive-portal"``, ``"nginx-413"``,
+    /// ``"haproxy-400"`` and others, which :func:`strangers` lists.
+    ///
+    /// :raises ValueError: for another name
+    #[staticmethod]
+    fn stranger(name: &str) -> PyResult<Self> {
+        Ok(Self(testing::Fault::stranger(named::<testing::Stranger>(name)?)))
+    }
+
+    /// Responds as InfluxDB 3 in trouble of its own: ``"full-disk"``, ``"catalog"`` or
+    /// ``"shutdown"``.
+    ///
+    /// :raises ValueError: for another name
+    #[staticmethod]
+    fn trouble(name: &str) -> PyResult<Self> {
+        Ok(Self(testing::Fault::trouble(named::<testing::Trouble>(name)?)))
+    }
+
+    /// Stores the points, and responds after ``base`` seconds and ``per_line`` seconds for each line.
+    #[staticmethod]
+    fn slow(base: f64, per_line: f64) -> PyResult<Self> {
+        let (base, per_line) = (duration("base", base)?, duration("per_line", per_line)?);
+        Ok(Self(testing::Fault::slow(base, per_line)))
+    }
+
+    /// Responds before the body is read, and closes the connection this many seconds later.
+    fn lingering(&self, seconds: f64) -> PyResult<Self> {
+        Ok(Self(self.0.clone().lingering(duration("seconds", seconds)?)))
+    }
+
+    /// Does not say in the response that the connection closes.
+    fn unannounced(&self) -> Self {
+        Self(self.0.clone().unannounced())
+    }
+
+    /// Applies only to requests whose body has more bytes than this on the wire.
+    fn when_body_exceeds(&self, size: usize) -> Self {
+        Self(self.0.clone().when_body_exceeds(size))
+    }
+
+    /// Applies to requests of every method and path, not only to writes.
+    fn for_every_request(&self) -> Self {
+        Self(self.0.clone().for_every_request())
+    }
+
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+}
+
+/// Names for ``Fault.stranger``: one of each kind with its most frequent statuses.
+#[pyfunction]
+pub(crate) fn strangers() -> Vec<String> {
+    testing::Stranger::ALL.iter().map(|stranger| stranger.name()).collect()
+}
+
+/// Reads a name of the scripted server's, such as that of a product.
+pub(super) fn named<T: FromStr<Err = testing::UnknownName>>(name: &str) -> PyResult<T> {
+    name.parse().map_err(|error: testing::UnknownName| PyValueError::new_err(error.to_string()))
 }

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use sprockets_influxdb::testing;
 
-use super::fault::Fault;
+use super::fault::{Fault, named};
 use super::point::Point;
 use super::request::Request;
 use super::seconds::duration;
@@ -23,14 +23,21 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 /// (``/api/v3/write_lp``), and ``/ping`` and ``/health``. By default it has every database, and
 /// accepts writes from everyone. It is stricter than any InfluxDB: it rejects each line that one of
 /// the three would reject.
+///
+/// With the name of a product it plays that product: ``Server("influxdb-3.6")`` answers and stores as
+/// InfluxDB 3.6.0 does.
 #[pyclass(module = "sprockets_influxdb.testing", frozen, subclass)]
 pub(crate) struct Server(testing::Server);
 
 #[pymethods]
 impl Server {
+    /// :param product: what it plays: one of :func:`products`, such as ``"influxdb-3.6"``
+    /// :raises ValueError: for an unknown product
     #[new]
-    fn new(py: Python<'_>) -> Self {
-        Self(py.detach(testing::Server::start))
+    #[pyo3(signature = (product="strict"))]
+    fn new(py: Python<'_>, product: &str) -> PyResult<Self> {
+        let product = named(product)?;
+        Ok(Self(py.detach(|| testing::Server::start_as(product))))
     }
 
     fn __enter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -211,6 +218,34 @@ impl Server {
         }
         Err(self.timed_out(format!("fewer than {count} requests after {timeout} s")))
     }
+
+    /// Plays another product from the next request on.
+    ///
+    /// :raises ValueError: for a name that :func:`products` does not list
+    fn play(&self, product: &str) -> PyResult<()> {
+        self.0.play(named(product)?);
+        Ok(())
+    }
+
+    /// Needs no token for these paths when it plays InfluxDB 3.
+    fn open_paths(&self, paths: Vec<String>) {
+        self.0.open_paths(paths);
+    }
+
+    /// Creates an empty database when it plays InfluxDB 3.
+    fn create_database(&self, name: &str) {
+        self.0.create_database(name);
+    }
+
+    /// The databases that a played InfluxDB 3 lists, those without a point too.
+    fn created_databases(&self) -> Vec<String> {
+        self.0.created_databases()
+    }
+
+    /// The tables of a database that a played InfluxDB 3 cannot read any more.
+    fn unreadable_tables(&self, database: &str) -> Vec<String> {
+        self.0.unreadable_tables(database)
+    }
 }
 
 impl Server {
@@ -246,4 +281,10 @@ fn wait(py: Python<'_>, timeout: f64, is_done: impl Fn(Duration) -> bool + Sync)
             return Ok(false);
         }
     }
+}
+
+/// The names of the products that a server can play.
+#[pyfunction]
+pub(crate) fn products() -> Vec<&'static str> {
+    testing::Product::ALL.iter().map(|product| product.name()).collect()
 }

@@ -8,7 +8,10 @@ use super::Server;
 
 mod apis;
 mod faults;
+mod influxdb3;
 mod lifecycle;
+mod products;
+mod strangers;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -62,6 +65,17 @@ impl Client {
         reply.body.resize(length, 0);
         self.stream.read_exact(&mut reply.body)?;
         Ok(reply)
+    }
+
+    /// The head of a reply, without looking for a body.
+    fn rest_of_head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        String::from_utf8(head).unwrap()
     }
 
     /// Everything until the server closes.
