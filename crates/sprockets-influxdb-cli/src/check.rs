@@ -123,8 +123,8 @@ fn write_finding(
 fn to_json(settings: &[Setting], warnings: &[String], checks: &[(Option<&str>, Check)]) -> Value {
     let settings = settings.iter().map(|setting| {
         let origin = format!("{:?}", setting.origin()).to_lowercase();
-        let value =
-            json!({ "value": setting.value().to_string(), "origin": origin, "source": setting.source() });
+        let value = setting.value().to_string();
+        let value = json!({ "value": value, "origin": origin, "source": setting.source() });
         (setting.name().to_owned(), value)
     });
     let checks = checks.iter().map(|(database, check)| {

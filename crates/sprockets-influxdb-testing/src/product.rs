@@ -24,8 +24,8 @@ use crate::unknown_name::UnknownName;
 /// | databases, tables, columns | 5, 2,000, 500 | 100, 4,000, 500 |
 /// | name, tag value or string | 64 KiB | 1 MiB |
 ///
-/// Of both: write replies do not tell what the server is. A write creates its database, an empty one
-/// too. `/write` names one bad line, `/api/v2/write` none, `/api/v3/write_lp` all of them. Duplicate
+/// Of both: write replies do not tell what the server is. A write creates its database, an empty
+/// one too. `/write` names one bad line, `/api/v2/write` none, `/api/v3/write_lp` all. Duplicate
 /// tags are answered 204, and their table cannot be read any more. Of queries only `SHOW DATABASES`
 /// is played.
 ///
@@ -49,8 +49,8 @@ pub enum Product {
     InfluxDb1_6,
     /// `influxdb-2.7`: InfluxDB 2.7.12, read in its sources. Lines are read by the strict parser.
     InfluxDb2_7,
-    /// `victoriametrics`: VictoriaMetrics 1.79.5. It skips the lines that the strict parser refuses,
-    /// and answers 204.
+    /// `victoriametrics`: VictoriaMetrics 1.79.5. It skips the lines that the strict parser
+    /// refuses, and answers 204.
     VictoriaMetrics,
     /// `influxdb-3.6`: InfluxDB 3 Core 3.6.0, as measured on a real one.
     InfluxDb3_6,

@@ -1,5 +1,5 @@
-//! Replies of servers that are no InfluxDB: proxies, portals, other applications. Pages of nginx and
-//! HAProxy are those of nginx 1.22 and HAProxy 2.6.
+//! Replies of servers that are no InfluxDB: proxies, portals, other applications. Pages of nginx
+//! and HAProxy are those of nginx 1.22 and HAProxy 2.6.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;

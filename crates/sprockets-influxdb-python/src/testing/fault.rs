@@ -189,7 +189,8 @@ impl Fault {
         Ok(Self(testing::Fault::trouble(named::<testing::Trouble>(name)?)))
     }
 
-    /// Stores the points, and responds after ``base`` seconds and ``per_line`` seconds for each line.
+    /// Stores the points, and responds after ``base`` seconds and ``per_line`` seconds for each
+    /// line.
     #[staticmethod]
     fn slow(base: f64, per_line: f64) -> PyResult<Self> {
         let (base, per_line) = (duration("base", base)?, duration("per_line", per_line)?);

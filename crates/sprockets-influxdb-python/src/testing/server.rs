@@ -24,8 +24,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 /// accepts writes from everyone. It is stricter than any InfluxDB: it rejects each line that one of
 /// the three would reject.
 ///
-/// With the name of a product it plays that product: ``Server("influxdb-3.6")`` answers and stores as
-/// InfluxDB 3.6.0 does.
+/// With the name of a product it plays that product: ``Server("influxdb-3.6")`` answers and
+/// stores as InfluxDB 3.6.0 does.
 #[pyclass(module = "sprockets_influxdb.testing", frozen, subclass)]
 pub(crate) struct Server(testing::Server);
 

@@ -34,7 +34,7 @@ impl Fault {
         self
     }
 
-    /// With [`lingering`](Self::lingering) or [`before_body`](Self::before_body): the reply does not
+    /// With [`lingering`](Self::lingering) or [`before_body`](Self::before_body) the reply does not
     /// say that the connection closes.
     #[must_use]
     pub fn unannounced(mut self) -> Self {

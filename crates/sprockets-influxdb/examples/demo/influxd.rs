@@ -1,4 +1,4 @@
-//! An influxd for the demo alone, in a temporary directory and on ports of its own. Dropping it kills
+//! An influxd for the demo alone, in a temporary directory and on its own ports. Dropping it kills
 //! it and removes its data.
 
 use std::io;

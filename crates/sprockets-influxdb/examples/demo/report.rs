@@ -1,4 +1,4 @@
-//! What the demo shows in the end: the requests as the database has them, and the books beside its count.
+//! The report: the requests that the database has, and the counters of the client beside them.
 
 use sprockets_influxdb::Stats;
 

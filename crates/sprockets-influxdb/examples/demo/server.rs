@@ -121,7 +121,7 @@ fn named(settings: &[Setting]) -> Result<Kind> {
     if setting("enabled").as_deref() == Some("false") {
         return Err("INFLUXDB_ENABLED turns the client off, which leaves nothing to show".into());
     }
-    // A query may hold secrets, of which only the mask is here; what InfluxDB itself needs is in the headers.
+    // A query may have secrets, which are masked here. InfluxDB reads its own from headers.
     let url = setting("url").unwrap_or_default();
     let url = url.split('?').next().unwrap_or_default();
     let base = ["/api/v2/write", "/api/v3/write_lp", "/write"]

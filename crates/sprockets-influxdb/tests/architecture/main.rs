@@ -76,16 +76,6 @@ const CRATES: &[&str] = &[
     "test-support",
 ];
 
-/// Circles that are still to be removed: crates, and beginnings of paths of files in them.
-const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
-    (
-        "sprockets-influxdb",
-        &["buffer", "client", "config", "delivery", "measurement", "middleware", "spool"],
-    ),
-    ("sprockets-influxdb-cli", &[""]),
-    ("sprockets-influxdb-python", &["client", "items", "measurement", "request"]),
-];
-
 fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -130,9 +120,7 @@ fn files_do_not_import_each_other_in_circles() {
     let mut wrong = Vec::new();
     for name in CRATES {
         let graph = Graph::new(&files(&src(name)));
-        let known = KNOWN_CIRCLES.iter().find(|(of, _)| of == name).map_or(&[][..], |(_, of)| of);
-        let is_known = |file: &&str| known.iter().any(|start| file.starts_with(start));
-        let circles = graph.circles().into_iter().filter(|circle| !circle.iter().all(is_known));
+        let circles = graph.circles().into_iter();
         wrong.extend(circles.map(|circle| format!("{name}: {}", circle.join(" -> "))));
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -195,7 +183,7 @@ fn the_scanner_finds_every_form_of_use() {
         "a::g::h c::D e::F"
     );
     assert_eq!(used("a.rs", "mod b;\nb::c(); x::b::d()"), "a::b::c");
-    assert_eq!(used("a.rs", "pub(crate) fn f(); pub(in crate::b) x; pub(super) y"), "b");
+    assert_eq!(used("a.rs", "pub(crate) fn f(); pub(in crate::b) x; pub(super) y"), "");
 }
 
 /// Whether `path` is `item`, or in it.

@@ -46,7 +46,8 @@ impl File {
             .map(|(_, name)| name)
             .collect();
         for (at, word) in words(&self.code) {
-            if self.code[..at].ends_with("::") {
+            // `pub(in path)` names who may use an item, not what it uses.
+            if self.code[..at].ends_with("::") || self.code[..at].ends_with("pub(in ") {
                 continue;
             }
             self.expand_path(&self.code[at..], word, &children, &mut found);
