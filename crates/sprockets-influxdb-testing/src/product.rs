@@ -20,7 +20,7 @@ use crate::unknown_name::UnknownName;
 /// | not UTF-8, bad gzip | 500, on `/api/v2/write` 400 | 400 |
 /// | several gzip members | stores the first, answers 204 | stores all |
 /// | no token, wrong token | 401 without a body | 401 with JSON |
-/// | reply that cuts a line inside a character | closes the connection | cuts before the character |
+/// | reply that cuts a line inside a character | closes the connection | cuts before it |
 /// | databases, tables, columns | 5, 2,000, 500 | 100, 4,000, 500 |
 /// | name, tag value or string | 64 KiB | 1 MiB |
 ///

@@ -1,4 +1,4 @@
-//! An event that happens once, and for which any thread can wait: an interrupt, the end of the load.
+//! An event that happens once, which any thread can wait for: an interrupt, the end of the load.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
