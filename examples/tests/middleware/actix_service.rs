@@ -78,7 +78,7 @@ async fn never(request: HttpRequest) -> HttpResponse {
 
 #[get("/panic")]
 async fn panics() -> HttpResponse {
-    panic!("as asked");
+    panic!("on purpose");
 }
 
 #[get("/fail")]
@@ -131,7 +131,7 @@ impl MessageBody for Panics {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        panic!("as asked");
+        panic!("on purpose");
     }
 }
 

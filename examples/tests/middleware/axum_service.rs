@@ -66,7 +66,7 @@ async fn never(ConnectInfo(client): ConnectInfo<SocketAddr>) {
 }
 
 async fn panics() {
-    panic!("as asked");
+    panic!("on purpose");
 }
 
 async fn upgrade(
@@ -116,7 +116,7 @@ impl http_body::Body for Panics {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        panic!("as asked");
+        panic!("on purpose");
     }
 }
 

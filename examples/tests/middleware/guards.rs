@@ -96,7 +96,7 @@ fn a_panic_is_recorded_by_an_executor_that_keeps_the_future() {
     let recorded = Recorded::new();
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
 
-    let mut service = layer.layer(Handler(|_| async { panic!("as asked") }));
+    let mut service = layer.layer(Handler(|_| async { panic!("on purpose") }));
     let mut answer = Box::pin(service.call(request()));
     let poll = || answer.as_mut().poll(&mut context()).is_ready();
     assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
@@ -106,7 +106,7 @@ fn a_panic_is_recorded_by_an_executor_that_keeps_the_future() {
     assert_eq!(point.field("exception"), Some(&"panic".into()));
 
     // And before there is a future.
-    let handler = |_| -> std::future::Ready<Answer> { panic!("as asked") };
+    let handler = |_| -> std::future::Ready<Answer> { panic!("on purpose") };
     let mut service = layer.layer(Handler(handler));
     assert!(catch_unwind(AssertUnwindSafe(|| drop(service.call(request())))).is_err());
     assert_eq!(recorded.point().field("exception"), Some(&"panic".into()));

@@ -102,8 +102,8 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let interrupted = events.clone();
     // Fails only after the command is over.
     let on_signal = move || drop(interrupted.send(Event::Interrupted));
-    let patience = options.delivery.give_up_after;
-    let mut wait = Wait::with_position(&client, progress, patience, position, on_signal);
+    let give_up_after = options.delivery.give_up_after;
+    let mut wait = Wait::with_position(&client, progress, give_up_after, position, on_signal);
     let import = Import {
         client: client.clone(),
         database: options.database.clone(),

@@ -242,10 +242,10 @@ mod interrupted {
         server.wait_until(LONG, |server| server.requests().len() > 1);
         process.signal("INT");
         let mut errors = BufReader::new(process.child().stderr.take().unwrap());
-        let mut told = String::new();
-        errors.read_line(&mut told).unwrap();
+        let mut line = String::new();
+        errors.read_line(&mut line).unwrap();
         assert_eq!(
-            told,
+            line,
             "interrupted: delivering the lines that were read; Ctrl-C again ends at once\n"
         );
         process.signal("INT");

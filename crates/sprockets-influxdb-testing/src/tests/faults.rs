@@ -125,7 +125,7 @@ fn a_delay_comes_between_the_storing_and_the_reply() {
     server.inject(Fault::delay(LONG));
     let mut client = Client::new(&server);
     client.send(request(V1, "", LINE)).unwrap();
-    assert!(server.wait_for_points("d", 1, PATIENCE));
+    assert!(server.wait_for_points("d", 1, TIMEOUT));
     server.stop();
     assert!(client.reply().is_err());
 }
@@ -171,7 +171,7 @@ fn a_reset_in_the_middle_of_the_body_waits_for_that_much() {
         assert!(!server.wait_for_requests(1, Duration::from_millis(20)));
         client.send(part).unwrap();
         assert!(client.is_reset());
-        assert!(server.wait_for_requests(1, PATIENCE));
+        assert!(server.wait_for_requests(1, TIMEOUT));
     }
 }
 
@@ -211,7 +211,7 @@ fn a_half_closed_connection_is_still_read() {
     client.send(format!("POST {V1} HTTP/1.1\r\nContent-Length: 7\r\n\r\n")).unwrap();
     assert!(client.is_closed());
     client.send(LINE).unwrap();
-    assert!(server.wait_for_points("d", 1, PATIENCE));
+    assert!(server.wait_for_points("d", 1, TIMEOUT));
     client.send("more, which nobody will answer").unwrap();
     drop(client);
     assert_over(&server);
@@ -226,7 +226,7 @@ fn a_black_hole_reads_no_body_and_ends_when_it_is_cleared() {
     client.stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
     let stuck = client.send(&large).unwrap_err();
     assert!(matches!(stuck.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{stuck}");
-    assert!(server.wait_for_requests(1, PATIENCE));
+    assert!(server.wait_for_requests(1, TIMEOUT));
     assert_over(&server);
     server.clear_faults();
     assert!(client.is_reset());
@@ -239,7 +239,7 @@ fn black_holes_end_when_the_server_stops() {
     server.inject_always(Fault::error(500, "never"));
     let mut clients: Vec<_> = (0..4).map(|_| Client::new(&server)).collect();
     clients.iter_mut().for_each(|client| client.send(request(V1, "", LINE)).unwrap());
-    assert!(server.wait_for_requests(4, PATIENCE));
+    assert!(server.wait_for_requests(4, TIMEOUT));
     drop(server);
     for client in &mut clients {
         assert!(!matches!(client.rest(), Ok(bytes) if !bytes.is_empty()));
@@ -299,7 +299,7 @@ fn an_error_may_be_megabytes_long() {
 
     // Nobody reads it: the server still stops.
     let (server, _client) = sent(Fault::oversized(400, 16_000_000));
-    assert!(server.wait_for_requests(1, PATIENCE));
+    assert!(server.wait_for_requests(1, TIMEOUT));
     drop(server);
 }
 

@@ -55,7 +55,7 @@ fn servers_start_and_stop_by_the_dozen() {
 fn waiting_ends_when_the_points_are_there() {
     let server = Server::start();
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| server.wait_for_points("d", 3, PATIENCE));
+        let waiting = scope.spawn(|| server.wait_for_points("d", 3, TIMEOUT));
         let mut client = Client::new(&server);
         for time in 0..3 {
             client.post(V1, "", format!("m f=1 {time}"));

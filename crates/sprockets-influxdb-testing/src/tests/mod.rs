@@ -13,9 +13,9 @@ mod lifecycle;
 mod products;
 mod strangers;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that sends and reads what it is told, and never waits for ever.
+/// A connection that sends and reads on command, and never waits forever.
 struct Client {
     stream: TcpStream,
 }
@@ -30,8 +30,8 @@ struct RawReply {
 impl Client {
     fn new(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Self { stream }
     }
 

@@ -127,7 +127,7 @@ fn named(settings: &[Setting]) -> Result<Kind> {
     let base = ["/api/v2/write", "/api/v3/write_lp", "/write"]
         .iter()
         .find_map(|path| url.strip_suffix(path))
-        .ok_or_else(|| format!("{url} is for writing: from where to read is not to be told"))?;
+        .ok_or_else(|| format!("{url} is for writing: it does not tell where to read"))?;
 
     let mut influxql = InfluxQl::new(base);
     let api = setting("api").unwrap_or_default();
