@@ -24,8 +24,8 @@ pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{Auth, Server};
 pub use self::setting::{Origin, Setting};
 pub(crate) use self::settings::Settings;
-pub(crate) use self::url::is_loopback;
 use self::url::{Scheme, WriteUrl};
+pub(crate) use self::url::{is_loopback, secret_values};
 use self::value::{Asked, Source};
 use crate::error::Result;
 
@@ -568,6 +568,7 @@ mod tests {
             settings.server,
             Server {
                 url: "http://db:1/write".into(),
+                has_url: true,
                 query: None,
                 api: Api::V1,
                 auth: Auth::Basic { user: "u".into(), password: Secret::new("p") },

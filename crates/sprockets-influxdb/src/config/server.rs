@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Server {
     /// Scheme, authority and path; the user's own path as it stands, or the API's.
     pub(crate) url: String,
+    /// Whether a URL was set, rather than a scheme, host and port.
+    pub(crate) has_url: bool,
     /// The user's own query, without what the client sends itself.
     pub(crate) query: Option<String>,
     pub(crate) api: Api,
@@ -140,6 +142,7 @@ impl Server {
         }
         let query = url.and_then(|url| url.query.as_deref());
         Ok(Self {
+            has_url: url.is_some(),
             url: format!("{}://{}{path}", address.scheme.0, address.authority()),
             query: query.and_then(|query| theirs(query, api, retention_policy.is_some(), warnings)),
             api,
@@ -164,6 +167,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("url", &self.url)
+            .field("has_url", &self.has_url)
             .field("query", &self.query.as_deref().map(masked_query))
             .field("api", &self.api)
             .field("auth", &self.auth)

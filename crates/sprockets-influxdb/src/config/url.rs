@@ -103,13 +103,23 @@ impl WriteUrl {
             return Err(refuse(problem, "it percent-encoded"));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (query, parameters) = without_credentials(query);
+        let credential = |parameter: Option<&str>| decoded(parameter.unwrap_or_default());
+        let (user, password) = match (credential(parameters[0])?, credential(parameters[1])?) {
+            (queried, secret) if user.is_none() && password.is_none() => {
+                let named = queried.map(value::user).transpose();
+                let refusal = |_| refuse("has a bad user name", "one without a colon");
+                (named.map_err(refusal)?, secret)
+            }
+            _ => (user, password),
+        };
         let given = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
         Ok(Self {
             scheme,
             host,
             port,
             path: given(path).filter(|path| path != "/"),
-            query: given(query),
+            query: given(&query),
             user,
             password: password.map(Secret::new),
         })
@@ -132,6 +142,14 @@ impl fmt::Debug for WriteUrl {
         }
         Ok(())
     }
+}
+
+/// A query without the parameters `u` and `p`, and the values of these. InfluxDB takes credentials
+/// there, but then they stand in the logs of servers and proxies; we send them in a header.
+fn without_credentials(query: &str) -> (String, [Option<&str>; 2]) {
+    let value = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+    let rest = query.split('&').filter(|pair| !pair.starts_with("u=") && !pair.starts_with("p="));
+    (rest.collect::<Vec<_>>().join("&"), ["u=", "p="].map(value))
 }
 
 /// Host and port of an authority; `None` for an IPv6 address that cannot be told from a port. No port is an empty one.
@@ -190,20 +208,29 @@ pub(super) fn masked(text: &str) -> String {
     }
 }
 
+/// Parameters of a query whose values are known to be no secrets.
+const PLAIN: [&str; 10] = [
+    "accept_partial",
+    "bucket",
+    "consistency",
+    "db",
+    "no_sync",
+    "org",
+    "orgID",
+    "precision",
+    "rp",
+    "sync",
+];
+
+/// The decoded values of a query that may be secrets: those that [`masked_query`] masks.
+pub(crate) fn secret_values(query: &str) -> impl Iterator<Item = String> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)));
+    let secrets = pairs.filter(|(name, value)| !PLAIN.contains(name) && !value.is_empty());
+    secrets.map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
 /// A query with only those values that are known to be no secret.
 pub(super) fn masked_query(query: &str) -> String {
-    const PLAIN: [&str; 10] = [
-        "accept_partial",
-        "bucket",
-        "consistency",
-        "db",
-        "no_sync",
-        "org",
-        "orgID",
-        "precision",
-        "rp",
-        "sync",
-    ];
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
         Some((name, _)) if PLAIN.contains(&name) => pair.to_owned(),
         Some((name, _)) => format!("{name}={MASK}"),
@@ -230,6 +257,29 @@ mod tests {
         assert_eq!(url.query.as_deref(), Some("x=1&y"));
         assert_eq!(url.user.as_deref(), Some("me"));
         assert_eq!(url.password.as_ref().map(Secret::expose), Some("p@ss:/"));
+    }
+
+    #[test]
+    fn credentials_in_the_query_become_those_of_the_header() {
+        let credentials = |text: &str| {
+            let url = parsed(text);
+            let password = url.password.as_ref().map(|password| password.expose().to_owned());
+            (url.user, password, url.query)
+        };
+        let all = |user: &str, password: &str, query: Option<&str>| {
+            (Some(user.to_owned()), Some(password.to_owned()), query.map(str::to_owned))
+        };
+        assert_eq!(credentials("http://db?u=me&p=a%26b&rp=x"), all("me", "a&b", Some("rp=x")));
+        assert_eq!(credentials("http://db/write?p=pw&u=me"), all("me", "pw", None));
+        assert_eq!(credentials("http://you:own@db?u=me&p=pw"), all("you", "own", None));
+        let refused = WriteUrl::parse("http://db?u=a:hunter2&p=hunter2").unwrap_err();
+        assert!(refused.contains("bad user name") && !refused.contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn values_that_may_be_secrets_are_told_from_others() {
+        let values: Vec<_> = secret_values("rp=x&key=a%26b&db=plain&hunter2&e=").collect();
+        assert_eq!(values, ["a&b", "hunter2"]);
     }
 
     #[test]
@@ -360,7 +410,7 @@ mod tests {
             let told = WriteUrl::parse(text).expect_err(text);
             assert!(!told.contains("hunter2"), "{told}");
         }
-        let url = parsed("http://me:hunter2@db:8086/w?p=hunter2&db=plain&hunter2");
-        assert_eq!(format!("{url:?}"), "http://***@db:8086/w?p=***&db=plain&***");
+        let url = parsed("http://me:hunter2@db:8086/w?key=hunter2&db=plain&hunter2&p=hunter2");
+        assert_eq!(format!("{url:?}"), "http://***@db:8086/w?key=***&db=plain&***");
     }
 }
