@@ -91,6 +91,8 @@ fn arguments_and_settings_that_cannot_be_used_exit_with_2() {
         &["check", "--set", "password=hunter2"],
         &["check", "--set", "token=hunter2"],
         &["check", "--url", "http://me:hunter2@localhost"],
+        &["check", "--url", "http://localhost/write?u=me&p=hunter2"],
+        &["check", "--set", "url=http://localhost?p=hunter2&u=me"],
         &["check", "--set", "url=http://me:hunter2@localhost"],
         &["check", "--password-file", "no-such-file"],
         &["check", "--org", "o"],

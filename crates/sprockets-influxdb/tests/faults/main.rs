@@ -1,8 +1,11 @@
 //! Whatever the server answers, and however it fails, through real HTTP: nothing is lost, and the books balance.
 
+mod answers;
 mod network;
+mod raw;
 mod refusals;
 mod row;
+mod secrets;
 mod waits;
 
 use std::sync::Arc;
