@@ -214,7 +214,7 @@ fn a_wrong_scheme_or_certificate_is_reported() {
             &[][..],
             "does not speak TLS: write http:// in INFLUXDB_URL",
         ),
-        (tls.url(), &[], "check INFLUXDB_URL"),
+        (tls.url(), &[], "the server speaks TLS: write https:// in INFLUXDB_URL"),
         (secure.clone(), &[], "INFLUXDB_CA_FILE"),
         (secure, &["--ca-file", trusted], "database \"db\" does not exist: create it"),
     ] {

@@ -1,5 +1,6 @@
 //! Secrets that a server or a proxy echoes show up nowhere.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,6 +63,53 @@ fn the_reason_of_a_rejected_line_is_masked() {
     let reasons = reasons.lock().unwrap();
     assert!(reasons.contains("***"), "{reasons}");
     shows_no_secret(&reasons);
+}
+
+/// Keeps the records of the HTTP library that have a secret in them, and counts the others.
+struct Watch {
+    records: AtomicUsize,
+    leaks: Mutex<Vec<String>>,
+}
+
+impl log::Log for Watch {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = record.args().to_string();
+        self.records.fetch_add(1, Ordering::Relaxed);
+        if ["hunter3", "bWU6aHVudGVyMw"].iter().any(|secret| text.contains(secret)) {
+            self.leaks.lock().unwrap().push(text);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+static WATCH: Watch = Watch { records: AtomicUsize::new(0), leaks: Mutex::new(Vec::new()) };
+
+#[test]
+fn the_debug_log_of_the_http_library_has_no_secret() {
+    log::set_logger(&WATCH).unwrap();
+    log::set_max_level(log::LevelFilter::Debug);
+    let server = RawServer::start(|_, _| no_content());
+    // Other tests of this process have other secrets, and servers that echo them.
+    let url = format!("{}/write?u=me&p=hunter3", server.url());
+    for config in [
+        Config::new().url(&url).unwrap(),
+        server.config(Api::V1).credentials("me", "hunter3"),
+        server.config(Api::V2).token("hunter3"),
+        server.config(Api::V3).token("hunter3"),
+    ] {
+        let client = Client::new(config).unwrap();
+        add_lines(&client, 1);
+        assert!(client.flush(LONG).is_complete());
+    }
+    log::set_max_level(log::LevelFilter::Off);
+    assert!(WATCH.records.load(Ordering::Relaxed) > 0);
+    let leaks = WATCH.leaks.lock().unwrap();
+    assert!(leaks.is_empty(), "{leaks:?}");
 }
 
 #[test]
