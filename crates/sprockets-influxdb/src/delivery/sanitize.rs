@@ -36,7 +36,13 @@ impl Secrets {
         match &server.auth {
             Auth::None => {}
             Auth::Basic { user, password } => secrets.add_basic(user, password.expose()),
-            Auth::Token(token) => secrets.add(token.expose()),
+            Auth::Token(token) => {
+                secrets.add(token.expose());
+                // InfluxDB 1.8 takes `user:password` as a token.
+                if let Some((_, password)) = token.expose().split_once(':') {
+                    secrets.add(password);
+                }
+            }
         }
         for value in server.query.as_deref().into_iter().flat_map(secret_values) {
             secrets.add(&value);

@@ -9,13 +9,14 @@
 
 mod advice;
 mod by_text;
+mod table;
 
 use super::error_body::ErrorBody;
 use super::identity::ServerIdentity;
 use super::reply::Reply;
-use super::retry_after;
 use crate::buffer::Batch;
-use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
+use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Scope};
+use table::Table;
 
 /// What a reply means.
 pub(in crate::delivery) struct Answer {
@@ -30,14 +31,6 @@ pub(in crate::delivery) fn classify(reply: &Reply<'_>, batch: &Batch) -> Answer 
     let server = ServerIdentity::of(reply, &body);
     let disposition = Table { reply, body: &body, server: &server, batch }.look_up();
     Answer { server, disposition }
-}
-
-/// The table, for one reply.
-struct Table<'a> {
-    reply: &'a Reply<'a>,
-    body: &'a ErrorBody<'a>,
-    server: &'a ServerIdentity,
-    batch: &'a Batch,
 }
 
 impl Table<'_> {
@@ -120,27 +113,6 @@ impl Table<'_> {
             (Scope::Database, advice)
         };
         self.configuration(scope, &advice)
-    }
-
-    fn rejected(&self, lines: RejectedLines, rest_stored: bool) -> Disposition {
-        Disposition::Rejected(Rejection { lines, rest_stored, reason: self.body.reason() })
-    }
-
-    fn configuration(&self, scope: Scope, advice: &str) -> Disposition {
-        let reason = self.explain(advice);
-        Disposition::Retry(Failure { cause: Cause::Configuration, scope, after: None, reason })
-    }
-
-    fn unrecognized(&self) -> Disposition {
-        let reason = self.explain(&self.stranger());
-        Disposition::Retry(Failure::of_server(Cause::Unrecognized, reason))
-    }
-
-    fn retry(&self, cause: Cause) -> Disposition {
-        let after = self.reply.retry_after();
-        let after = after.and_then(|value| retry_after::parse(value, self.reply.now));
-        let reason = self.body.reason();
-        Disposition::Retry(Failure { cause, scope: Scope::Server, after, reason })
     }
 }
 

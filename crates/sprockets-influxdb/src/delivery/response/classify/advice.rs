@@ -1,6 +1,6 @@
 //! What a person has to do about a reply.
 
-use super::Table;
+use super::table::Table;
 use crate::config::Api;
 
 pub(super) const CREDENTIALS: &str = "the server refused the credentials: \
@@ -48,17 +48,22 @@ impl Table<'_> {
         )
     }
 
-    /// The advice, and what was answered, and by whom.
+    /// The advice, and what was answered.
     pub(super) fn explain(&self, advice: &str) -> String {
+        format!("{advice} (server: {})", self.answer())
+    }
+
+    /// What was answered; by whom, if that is no InfluxDB.
+    pub(super) fn answer(&self) -> String {
         let reason = self.body.reason();
         if self.server.is_influxdb() {
-            return format!("{advice} (server: {reason})");
+            return reason;
         }
         let by = match self.server.software() {
             "" => String::new(),
             software => format!(", {}", beginning(software, MAX_SOFTWARE)),
         };
-        format!("{advice} (server: {}{by})", beginning(&reason, MAX_TEXT))
+        beginning(&reason, MAX_TEXT) + &by
     }
 
     /// The batch's database, by the API's name for it.

@@ -1,6 +1,7 @@
 //! The replies whose text says more than their status.
 
-use super::{Table, advice};
+use super::advice;
+use super::table::Table;
 use crate::config::Api;
 use crate::delivery::disposition::{Cause, Disposition, RejectedLines, Scope};
 use crate::delivery::response::error_body::Numbered;

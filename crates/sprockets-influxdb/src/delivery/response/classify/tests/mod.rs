@@ -15,6 +15,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::config::Api;
 use crate::delivery::address_setting::AddressSetting;
+use crate::delivery::disposition::Rejection;
 use crate::delivery::sanitize::Secrets;
 
 /// Line 1 (from 0) has no value, 3 and 4 an integer where floats are stored.

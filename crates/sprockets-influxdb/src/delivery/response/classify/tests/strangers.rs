@@ -80,6 +80,8 @@ fn the_reason_tells_what_answered() {
          INFLUXDB_PORT, and any proxy before the server (server: 200: <h1>It works!</h1>, Server: \
          nginx/1.22.1, Via: 1.1 squid)"
     );
+    let reply = Reply { status: 503, ..reply };
+    assert_eq!(reason(&reply), "503: <h1>It works!</h1>, Server: nginx/1.22.1, Via: 1.1 squid");
     let long = "x".repeat(2_000);
     let reply = Reply { body: long.as_bytes(), status: 405, ..reply };
     assert!(reason(&reply).contains("xxx…, Server: nginx") && reason(&reply).len() < 450);
