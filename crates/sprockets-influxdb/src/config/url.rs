@@ -109,7 +109,9 @@ impl WriteUrl {
             (queried, secret) if user.is_none() && password.is_none() => {
                 let named = queried.map(value::user).transpose();
                 let refusal = |_| refuse("has a bad user name", "one without a colon");
-                (named.map_err(refusal)?, secret)
+                // InfluxDB 3 takes a token as `p` alone, or as the password of any user.
+                let anybody = || secret.is_some().then(|| "token".to_owned());
+                (named.map_err(refusal)?.or_else(anybody), secret)
             }
             _ => (user, password),
         };
@@ -272,6 +274,7 @@ mod tests {
         assert_eq!(credentials("http://db?u=me&p=a%26b&rp=x"), all("me", "a&b", Some("rp=x")));
         assert_eq!(credentials("http://db/write?p=pw&u=me"), all("me", "pw", None));
         assert_eq!(credentials("http://you:own@db?u=me&p=pw"), all("you", "own", None));
+        assert_eq!(credentials("http://db/write?p=pw"), all("token", "pw", None));
         let refused = WriteUrl::parse("http://db?u=a:hunter2&p=hunter2").unwrap_err();
         assert!(refused.contains("bad user name") && !refused.contains("hunter2"), "{refused}");
     }
