@@ -133,6 +133,7 @@ fn a_success_of_an_influxdb_is_a_delivery() {
 #[test]
 fn a_refusal_of_a_stranger_keeps_the_data() {
     let no_influxdb = "an answer that no InfluxDB gives: check INFLUXDB_URL";
+    let too_large = "takes no request of this size: raise its limit";
     let fastapi = r#"{"detail":[{"type":"missing","loc":["body","name"],"input":null}]}"#;
     keep(&[
         ("maintenance", ALL, maintenance("405 Method Not Allowed"), no_influxdb),
@@ -143,12 +144,12 @@ fn a_refusal_of_a_stranger_keeps_the_data() {
         ("nginx", ALL, nginx("403 Forbidden"), no_influxdb),
         ("nginx", ALL, nginx("404 Not Found"), "does not have this API: check INFLUXDB_API"),
         ("nginx", ALL, nginx("405 Not Allowed"), no_influxdb),
-        ("nginx", ALL, nginx("413 Request Entity Too Large"), no_influxdb),
+        ("nginx", ALL, nginx("413 Request Entity Too Large"), too_large),
         ("nginx", ALL, nginx("502 Bad Gateway"), "502: <html>"),
         ("HAProxy", ALL, haproxy("400 Bad request"), "400: <html><body><h1>400 Bad request"),
-        ("HAProxy", ALL, haproxy("413 Payload Too Large"), no_influxdb),
+        ("HAProxy", ALL, haproxy("413 Payload Too Large"), too_large),
         ("empty", ALL, reply("400 Bad Request", "", ""), "400 without a text"),
-        ("empty", ALL, reply("413 Too Large", "", ""), no_influxdb),
+        ("empty", ALL, reply("413 Too Large", "", ""), too_large),
         ("empty", ALL, reply("422 Unprocessable Entity", "", ""), no_influxdb),
         ("a framework", ALL, reply("422 Unprocessable Entity", JSON, fastapi), no_influxdb),
         ("captive portal", ALL, maintenance("511 Network Authentication Required"), no_influxdb),

@@ -72,7 +72,10 @@ impl Table<'_> {
 
     fn too_large(&self) -> Disposition {
         let is_influxdb = self.server.is_influxdb();
-        let reason = if is_influxdb { self.body.reason() } else { self.explain(&self.stranger()) };
+        let reason = match is_influxdb {
+            true => self.body.reason(),
+            false => self.explain(advice::TOO_LARGE_FOR_A_PROXY),
+        };
         Disposition::TooLarge { is_influxdb, reason }
     }
 

@@ -13,6 +13,9 @@ pub(super) const MALFORMED_CREDENTIALS: &str = "the server cannot read the crede
 pub(super) const LIMIT_REACHED: &str = "the server has as many databases or tables as its limit \
     allows: raise the limit, or correct the name";
 
+pub(super) const TOO_LARGE_FOR_A_PROXY: &str = "what answers before the server takes no request \
+    of this size: raise its limit (in nginx, client_max_body_size)";
+
 /// Characters of a stranger's text that are shown. A page begins with what it is.
 const MAX_TEXT: usize = 200;
 
