@@ -234,7 +234,7 @@ fn one_request_is_made_about_a_matter_of_configuration() {
     let malformed = r#"{"error": "Authorization header was malformed, the request was not"}"#;
     for (status, body) in [("422 Unprocessable Entity", limit), ("400 Bad Request", malformed)] {
         let server = RawServer::start(move |_, _| reply(status, "", body));
-        let client = Client::new(server.config(Api::V3)).unwrap();
+        let client = Client::new(server.config(Api::V3).shutdown_timeout(Duration::ZERO)).unwrap();
         add_lines(&client, LINES);
         client.flush(Duration::from_millis(300));
         assert_eq!((server.requests(), balanced(&client).pending), (1, LINES));
