@@ -149,12 +149,12 @@ fn a_wrong_address_is_reported_with_advice() {
         (
             format!("http://{closed}"),
             &[][..],
-            "connection refused; start it, or check INFLUXDB_HOST",
+            "connection refused; start it, or check INFLUXDB_URL",
         ),
         (
             "http://no-such-host.invalid".to_owned(),
             &[],
-            "no address for no-such-host.invalid:80: check INFLUXDB_HOST",
+            "no address for no-such-host.invalid:80: check INFLUXDB_URL",
         ),
         (other, &[], "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)"),
         (
@@ -205,9 +205,9 @@ fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
         (
             plain.url().replace("http:", "https:"),
             &[][..],
-            "does not speak TLS: set INFLUXDB_SCHEME=http",
+            "does not speak TLS: write http:// in INFLUXDB_URL",
         ),
-        (tls.url(), &[], "INFLUXDB_SCHEME"),
+        (tls.url(), &[], "the server speaks TLS: write https:// in INFLUXDB_URL"),
         (secure.clone(), &[], "INFLUXDB_CA_FILE"),
         (secure, &["--ca-file", trusted], "database \"db\" does not exist: create it"),
     ] {

@@ -64,6 +64,8 @@ fn invalid_arguments_end_with_exit_code_2() {
         &["check", "--set", "password=hunter2"],
         &["check", "--set", "token=hunter2"],
         &["check", "--url", "http://me:hunter2@localhost"],
+        &["check", "--url", "http://localhost/write?u=me&p=hunter2"],
+        &["check", "--set", "url=http://localhost?p=hunter2&u=me"],
         &["check", "--set", "url=http://me:hunter2@localhost"],
         &["check", "--password-file", "no-such-file"],
         &["check", "--org", "o"],

@@ -204,7 +204,7 @@ impl Outage {
 
     fn back_off(&mut self, cause: Cause, now: Duration) {
         let wait = match cause {
-            Cause::Configuration => Backoff::for_operator(fastrand::f64()),
+            Cause::Configuration | Cause::Unrecognized => Backoff::for_operator(fastrand::f64()),
             Cause::Busy | Cause::Unknown => self.backoff.next(fastrand::f64()),
         };
         self.earliest = now;

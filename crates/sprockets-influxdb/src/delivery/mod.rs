@@ -5,6 +5,7 @@
 //! through a `transport` and acts on the `disposition` of the reply. When it may send,
 //! `circuit_breaker` says.
 
+mod address_setting;
 mod backoff;
 mod bisect;
 mod body_limit;

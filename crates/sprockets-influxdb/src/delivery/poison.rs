@@ -15,7 +15,7 @@ const MALFORMED_REPLIES: u32 = 3;
 pub(super) struct RequestHistory {
     /// Requests, ever, that the server answered other than by a failure.
     answers: u64,
-    /// The share of failures with an unknown cause among the last hundred requests or so.
+    /// The share of failures that may be a batch's fault among the last hundred requests or so.
     failure_rate: f64,
 }
 
@@ -37,13 +37,13 @@ impl RequestHistory {
     }
 
     pub(super) fn record_failure(&mut self, cause: Cause) {
-        if cause == Cause::Unknown {
+        if cause.may_be_the_batch() {
             self.record(true);
         }
     }
 
-    /// Counts a failure of this batch with an unknown cause. Returns whether the batch is poison:
-    /// it failed again and again while others were answered.
+    /// Counts a failure of this batch which may be its own fault. Returns whether the batch is
+    /// poison: it failed again and again while others were answered.
     pub(super) fn is_poison(&self, batch: &mut Batch) -> bool {
         let trials = &mut batch.retry;
         let others_passed = self.answers > trials.deliveries_seen;

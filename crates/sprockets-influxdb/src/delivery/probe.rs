@@ -1,6 +1,7 @@
 //! Finds out whether a server would take a write, by a write of nothing: every InfluxDB judges the
 //! credentials and the database before it sees that there is nothing to write.
 
+use super::address_setting::AddressSetting;
 use super::disposition::{Cause, Disposition, Failure, Scope};
 use super::http::HttpTransport;
 use super::response::ServerIdentity;
@@ -9,6 +10,9 @@ use crate::config::{Api, Auth, Precision, Server};
 
 /// What InfluxDB 2.x and 3.x say to a write of nothing. 1.x says nothing.
 const EMPTY_WRITE: [&str; 2] = ["writing requires points", "incoming write was empty"];
+
+/// What InfluxDB 3 says to credentials that it cannot read, with status 400.
+const MALFORMED_CREDENTIALS: &str = "Authorization header was malformed";
 
 /// Whether a server would take measurements, as [`Client::check`](crate::Client::check) found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,15 +64,18 @@ impl Check {
         };
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
         let mut identity = None;
-        let attempt = transport.send_observed(&batch, &mut |reply| {
-            identity = Some((reply.status().as_u16(), ServerIdentity::of(reply, server.api)));
+        let attempt = transport.send_observed(&batch, &mut |status, server| {
+            identity = Some((status, server));
         });
         let peer = transport.description();
         match identity {
             Some((status, identity)) => {
                 Probe { server, database, peer: &peer, status, identity }.read(&attempt.disposition)
             }
-            None => Self::unconnected(peer, with_advice(attempt.disposition.reason())),
+            None => {
+                let reason = attempt.disposition.reason();
+                Self::unconnected(peer, with_advice(reason, AddressSetting::of(server)))
+            }
         }
     }
 
@@ -103,6 +110,9 @@ impl Probe<'_> {
         let is_influxdb = self.identity.is_influxdb();
         match (self.status, disposition) {
             (401, _) => check(Passed, Failed(self.unauthenticated(message)), refused()),
+            (400, _) if is_influxdb && message.contains(MALFORMED_CREDENTIALS) => {
+                check(Passed, Failed(message.to_owned()), refused())
+            }
             (403, _) if self.database.is_none() => check(Passed, Passed, self.not_named()),
             (403, _) => check(Passed, Passed, Failed(self.with_doubt(message))),
             (
@@ -116,6 +126,7 @@ impl Probe<'_> {
                 let failed = |_| Failed(message.to_owned());
                 check(Passed, Passed, self.database.map_or_else(|| self.not_named(), failed))
             }
+            (200..=299 | 501 | 511, _) if !is_influxdb => no_connection(self.no_influxdb(message)),
             (_, Disposition::Retry(Failure { cause: Cause::Configuration, .. })) => {
                 no_connection(self.with_doubt(message))
             }
@@ -201,23 +212,24 @@ impl Probe<'_> {
     fn no_influxdb(&self, message: &str) -> String {
         format!(
             "what answers at {} is no InfluxDB, or a proxy that has none behind it{}: \
-             it replied {} to a write; check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_URL{}",
+             it replied {} to a write; check {}{}",
             self.peer,
             in_parentheses(self.identity.software()),
             self.status,
+            AddressSetting::of(self.server).all(),
             in_parentheses(message)
         )
     }
 }
 
 /// Adds where to look to a reason that does not say so.
-fn with_advice(reason: &str) -> String {
+fn with_advice(reason: &str, address: AddressSetting) -> String {
     if ["INFLUXDB_", "check ", "put "].iter().any(|advice| reason.contains(advice)) {
         return reason.to_owned();
     }
     format!(
-        "{reason}; look into the server's log, and check INFLUXDB_HOST, INFLUXDB_PORT, \
-         INFLUXDB_SCHEME and any proxy or firewall between"
+        "{reason}; look into the server's log, and check {} and any proxy or firewall between",
+        address.all()
     )
 }
 

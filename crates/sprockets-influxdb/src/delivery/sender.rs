@@ -139,8 +139,19 @@ impl Sender {
                     self.settle(Part::Resend(batch), route);
                 }
             }
-            Disposition::TooLarge { reason } => {
-                self.record_answer(&batch, route);
+            Disposition::TooLarge { is_influxdb: false, reason } if batch.lines() == 1 => {
+                // Something before the server takes no line at all, or not this one.
+                let failure = Failure::of_server(Cause::Unrecognized, reason);
+                self.fail(batch, permit, failure, route);
+            }
+            Disposition::TooLarge { is_influxdb, reason } => {
+                if is_influxdb {
+                    self.record_answer(&batch, route);
+                } else {
+                    // Not an answer of the server's: it shows nothing of other batches.
+                    let now = self.clock.now();
+                    lock(&self.server).breakers.record_answer(batch.database(), now);
+                }
                 self.make_smaller(batch, reason, route);
             }
         }
@@ -150,7 +161,7 @@ impl Sender {
     fn fail(&self, mut batch: Batch, permit: Permit, failure: Failure, route: &Route) {
         let (cause, reason) = (failure.cause, failure.reason.clone());
         self.record_failure(&batch, permit, failure, route);
-        if cause != Cause::Unknown {
+        if !cause.may_be_the_batch() {
             return self.buffer.put_back(batch, QueueEnd::Front);
         }
         if lock(&self.server).history.is_poison(&mut batch) {

@@ -1,8 +1,11 @@
 //! Every reply and every fault of the scripted server: nothing is lost, and the counters balance.
 
+mod answers;
 mod network;
+mod raw;
 mod rejected;
 mod retried;
+mod secrets;
 mod table;
 
 use std::sync::Arc;

@@ -17,6 +17,8 @@ use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
 use crate::config::{Api, Auth, Server};
+use crate::delivery::address_setting::AddressSetting;
+use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
 /// Time for three attempts of the kernel to connect.
@@ -42,6 +44,8 @@ pub(super) struct Endpoint {
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
     authorization: Option<HeaderValue>,
+    secrets: Secrets,
+    address: AddressSetting,
 }
 
 impl Endpoint {
@@ -65,6 +69,11 @@ impl Endpoint {
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let proxy = proxy::for_server(&uri, variable)?;
+        let mut secrets = Secrets::of(server);
+        if let Some(proxy) = &proxy {
+            let user = proxy.username().unwrap_or_default();
+            secrets.add_basic(user, proxy.password().unwrap_or_default());
+        }
         Ok(Self {
             api: server.api,
             gzip: server.gzip,
@@ -76,6 +85,8 @@ impl Endpoint {
             url: server.url.clone(),
             parameters,
             authorization: authorization(server)?,
+            secrets,
+            address: AddressSetting::of(server),
         })
     }
 
@@ -110,6 +121,16 @@ impl Endpoint {
     pub(super) fn uses_tls(&self) -> bool {
         let by_proxy = |proxy: &Proxy| proxy.protocol() == ProxyProtocol::Https;
         self.is_https || self.proxy.as_ref().is_some_and(by_proxy)
+    }
+
+    /// The secrets that a request carries.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Where the server's address comes from.
+    pub(super) fn address(&self) -> AddressSetting {
+        self.address
     }
 
     /// What connections are made to, for a person.

@@ -20,11 +20,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::Response;
-use ureq::http::header::{EXPECT, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use ureq::http::header::EXPECT;
 use ureq::{Agent, SendBody};
 
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
-use super::response::{Reply, classify};
+use super::response::{Answer, Reply, ServerIdentity, classify};
 use super::sanitize::sanitize;
 use super::transport::{Attempt, Transport};
 use crate::buffer::Batch;
@@ -33,8 +33,6 @@ use crate::error::Result;
 use body::Body;
 use endpoint::Endpoint;
 use expect::ExpectContinue;
-
-const INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 
 /// Bytes of a reply's body that are read. influxd 1.x repeats every bad line in it.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -78,14 +76,14 @@ impl HttpTransport {
         self.endpoint.description()
     }
 
-    /// As [`Transport::send`]. `observe` sees the head of each reply.
+    /// As [`Transport::send`]. `observe` sees the status of each reply, and who gave it.
     pub(super) fn send_observed(
         &self,
         batch: &Batch,
-        observe: &mut dyn FnMut(&Response<ureq::Body>),
+        observe: &mut dyn FnMut(u16, ServerIdentity),
     ) -> Attempt {
         let Some(url) = self.endpoint.url(batch) else {
-            return Attempt::unsent(name_too_long(batch.database()));
+            return Attempt::unsent(self.name_too_long(batch.database()));
         };
         let agent = match self.agent() {
             Ok(agent) => agent,
@@ -127,7 +125,7 @@ impl HttpTransport {
         &self,
         outgoing: &Outgoing<'_>,
         timeout: Option<Duration>,
-        observe: &mut dyn FnMut(&Response<ureq::Body>),
+        observe: &mut dyn FnMut(u16, ServerIdentity),
     ) -> Exchange {
         let Outgoing { agent, url, batch, body } = *outgoing;
         let mut request = self.endpoint.request(url, body);
@@ -148,9 +146,11 @@ impl HttpTransport {
         let is_body_sent = bytes_sent == body.length();
         let (is_repeatable, disposition) = match result {
             Ok(reply) => {
-                observe(&reply);
-                let is_repeatable = reply.status().as_u16() == 417 && self.expect.disable();
-                (is_repeatable, self.read(reply, batch, is_body_sent))
+                let status = reply.status().as_u16();
+                let is_repeatable = status == 417 && self.expect.disable();
+                let Answer { server, disposition } = self.read(reply, batch, is_body_sent);
+                observe(status, server);
+                (is_repeatable, disposition)
             }
             Err(error) => (
                 self.is_repeatable_after(&error),
@@ -161,29 +161,36 @@ impl HttpTransport {
     }
 
     /// Reads the rest of a reply, of which the head is there, and classifies it.
-    fn read(&self, reply: Response<ureq::Body>, batch: &Batch, is_body_sent: bool) -> Disposition {
+    fn read(&self, reply: Response<ureq::Body>, batch: &Batch, is_body_sent: bool) -> Answer {
         let (head, body) = reply.into_parts();
         let (body, truncated) = read_body(body.into_reader());
         // A connection whose reply was read to its end goes back to the pool.
         self.has_idle_connection.fetch_or(!truncated, Ordering::Relaxed);
 
         let status = head.status.as_u16();
-        if head.status.is_success() && !is_body_sent {
-            let peer = self.endpoint.peer();
-            return retry(Cause::Unknown, format!("{peer} said {status} before it had the batch"));
-        }
-        let header = |name| head.headers.get::<HeaderName>(name);
         let reply = Reply {
             api: self.endpoint.api(),
             status,
-            retry_after: header(RETRY_AFTER).and_then(|value| value.to_str().ok()),
-            location: header(LOCATION).and_then(|value| value.to_str().ok()),
-            error_header: header(INFLUXDB_ERROR).map(HeaderValue::as_bytes),
+            headers: &head.headers,
             body: &body,
             truncated,
             now: SystemTime::now(),
+            secrets: self.endpoint.secrets(),
+            address: self.endpoint.address(),
         };
-        classify(&reply, batch)
+        let mut answer = classify(&reply, batch);
+        if answer.disposition == Disposition::Delivered && !is_body_sent {
+            let peer = self.endpoint.peer();
+            let reason = format!("{peer} said {status} before it had the batch");
+            answer.disposition = retry(Cause::Unknown, reason);
+        }
+        answer
+    }
+
+    fn name_too_long(&self, database: &str) -> Disposition {
+        let reason = format!("no URL can hold the name of database {database:?}");
+        let reason = sanitize(&reason, self.endpoint.secrets());
+        Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
     }
 
     /// Whether the same request may succeed at once: it went out on an idle connection that the
@@ -205,7 +212,7 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send(&self, batch: &Batch) -> Attempt {
-        self.send_observed(batch, &mut |_| {})
+        self.send_observed(batch, &mut |_, _| {})
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {
@@ -215,11 +222,6 @@ impl Transport for HttpTransport {
 
 fn retry(cause: Cause, reason: String) -> Disposition {
     Disposition::Retry(Failure::of_server(cause, reason))
-}
-
-fn name_too_long(database: &str) -> Disposition {
-    let reason = sanitize(&format!("no URL can hold the name of database {database:?}"));
-    Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
 }
 
 /// The first [`MAX_BODY_BYTES`], and whether the body goes on after that. A connection with more on

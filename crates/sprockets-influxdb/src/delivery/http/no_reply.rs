@@ -1,5 +1,6 @@
 //! What it means when no reply came, or none that can be read.
 
+use std::fmt::Display;
 use std::io;
 
 use ureq::Timeout;
@@ -18,6 +19,8 @@ pub(super) fn classify(
     use Cause::{Configuration, Unknown};
 
     let peer = endpoint.description();
+    let address = endpoint.address();
+    let outside = |text: &dyn Display| sanitize(&text.to_string(), endpoint.secrets());
     let connect_timeout = CONNECT_TIMEOUT.min(endpoint.timeout());
     let (cause, reason) = match error {
         ureq::Error::Timeout(Timeout::Resolve) => {
@@ -30,28 +33,26 @@ pub(super) fn classify(
             (Unknown, format!("no reply from {peer} within {:?}", endpoint.timeout()))
         }
         ureq::Error::HostNotFound => {
-            (Unknown, format!("no address for {peer}: check INFLUXDB_HOST"))
+            (Unknown, format!("no address for {peer}: check {}", address.host()))
         }
         ureq::Error::Io(error) => io_error(error, endpoint, &peer),
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
-            (Configuration, format!("no TLS with {peer}: {error}"))
+            (Configuration, format!("no TLS with {peer}: {}", outside(error)))
         }
-        ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(answer, &peer),
+        ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(&outside(answer), &peer),
         ureq::Error::Protocol(error) => {
             let text = error.to_string();
             match text.strip_prefix("http parse fail: ") {
                 Some("invalid HTTP version" | "invalid response status") => (
                     Configuration,
-                    format!(
-                        "what answers at {peer} does not speak HTTP: \
-                         check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_SCHEME"
-                    ),
+                    format!("what answers at {peer} does not speak HTTP: check {}", address.all()),
                 ),
                 Some(fault) if is_body_sent => {
+                    let fault = outside(&fault);
                     let reason = format!("the reply of {peer} cannot be read: {fault}");
                     return Disposition::MalformedReply { reason };
                 }
-                _ => (Unknown, format!("the reply of {peer} cannot be read: {text}")),
+                _ => (Unknown, format!("the reply of {peer} cannot be read: {}", outside(&text))),
             }
         }
         ureq::Error::LargeResponseHeader(..) => {
@@ -72,16 +73,17 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 }
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
-    if let Some(advice) = tls::refusal(error, endpoint.peer()) {
+    let (address, secrets) = (endpoint.address(), endpoint.secrets());
+    if let Some(advice) = tls::refusal(error, endpoint.peer(), address, secrets) {
         return (Cause::Configuration, advice);
     }
     let reason = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!(
-            "no server at {peer}: connection refused; \
-             start it, or check INFLUXDB_HOST and INFLUXDB_PORT"
+            "no server at {peer}: connection refused; start it, or check {}",
+            address.host_and_port()
         ),
         kind if is_disconnect(kind) => format!("{peer} closed the connection before it replied"),
-        _ => format!("no connection to {peer}: {error}"),
+        _ => format!("no connection to {peer}: {}", sanitize(&error.to_string(), secrets)),
     };
     (Cause::Unknown, reason)
 }
@@ -95,5 +97,5 @@ fn proxy_refusal(answer: &str, peer: &str) -> (Cause, String) {
     };
     let is_refusal = answer.contains("responded 4");
     let cause = if is_refusal { Cause::Configuration } else { Cause::Unknown };
-    (cause, format!("no connection to {peer}: {}; {advice}", sanitize(answer)))
+    (cause, format!("no connection to {peer}: {answer}; {advice}"))
 }

@@ -6,7 +6,7 @@ use super::*;
 fn a_batch_that_is_too_large_is_halved_and_the_limit_is_learnt() {
     let world = World::new(|batch, _| {
         if batch.len() > 20_000 {
-            Disposition::TooLarge { reason: "too large".to_owned() }
+            Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
             Disposition::Delivered
         }
@@ -36,7 +36,7 @@ fn a_small_batch_that_is_too_large_is_halved_and_no_limit_is_learnt() {
     let refused = AtomicUsize::new(0);
     let world = World::new(move |_, _| {
         if refused.fetch_add(1, Ordering::Relaxed) < 3 {
-            Disposition::TooLarge { reason: "too large".to_owned() }
+            Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
             Disposition::Delivered
         }

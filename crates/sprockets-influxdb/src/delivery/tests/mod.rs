@@ -6,6 +6,7 @@ mod log;
 mod outages;
 mod poison;
 mod rejections;
+mod strangers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -29,6 +29,7 @@ const CA: &str = "-----BEGIN CERTIFICATE-----\n\
 fn server(address: SocketAddr) -> Server {
     Server {
         url: format!("http://{address}/write"),
+        has_url: false,
         query: None,
         api: Api::V1,
         auth: Auth::None,

@@ -20,7 +20,7 @@ fn a_server_that_does_not_speak_http_waits_for_the_operator() {
     ] {
         let (cause, reason) = waits(disposition_of(reply));
         assert_eq!(cause, Cause::Configuration);
-        assert!(reason.contains("does not speak HTTP: check INFLUXDB_HOST"), "{reason}");
+        assert!(reason.contains("does not speak HTTP: check INFLUXDB_SCHEME"), "{reason}");
     }
 }
 
