@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
-    ("clock", &[]),
+    ("clock", &["sys"]),
     ("config", &["error"]),
     (
         "delivery",
