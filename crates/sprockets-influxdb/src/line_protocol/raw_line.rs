@@ -35,7 +35,8 @@ impl<'a> RawLine<'a> {
     /// # Errors
     ///
     /// Refuses lines that no InfluxDB accepts: with a missing or empty part, an invalid value, or
-    /// a timestamp out of range. Also refuses lines that servers read differently: with a `"` in a
+    /// a timestamp out of range. Refuses lines that make a table unreadable on InfluxDB 3: with a
+    /// tag that is set twice, or a name that is a tag and a field. Also refuses lines that servers read differently: with a `"` in a
     /// field name, two backslashes before a delimiter, a backslash before a line break, an
     /// unescaped `=` in a tag value, or text that is not UTF-8.
     pub fn parse(line: &'a [u8], precision: Precision) -> Result<Self> {
