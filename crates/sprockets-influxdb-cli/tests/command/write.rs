@@ -226,8 +226,8 @@ mod interrupted {
         let mut process = begin(&server, &["--json", "--set", "shutdown_timeout=0"]);
         assert!(server.wait_for_requests(1, LONG));
         let stdin = process.stdin.take();
-        // The line was sent once there are two requests: the first is the check's.
-        server.wait_until(LONG, |server| server.requests().len() > 1);
+        // The line was sent once there are two writes: the first is the check's.
+        server.wait_until(LONG, |server| server.writes().len() > 1);
         signal(&process, "INT");
         let done: super::super::Done = process.wait_with_output().unwrap().into();
         drop(stdin);
@@ -244,7 +244,7 @@ mod interrupted {
         server.inject_always(Fault::black_hole().when_body_contains("m"));
         let mut process =
             begin(&server, &["--set", "shutdown_timeout=600000", "--set", "timeout=600000"]);
-        server.wait_until(LONG, |server| server.requests().len() > 1);
+        server.wait_until(LONG, |server| server.writes().len() > 1);
         signal(&process, "INT");
         let mut errors = BufReader::new(process.stderr.take().unwrap());
         let mut message = String::new();

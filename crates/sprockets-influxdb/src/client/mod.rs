@@ -125,8 +125,9 @@ impl Client {
         self.core().add_line(database, line)
     }
 
-    /// Asks the server whether it would take measurements for that database, or for any: one request, by the way that
-    /// deliveries take, that stores nothing. Blocks for [`Config::timeout`] at most, and touches neither buffer nor books.
+    /// Asks the server whether it would take measurements for that database, or for any. It stores
+    /// nothing and creates no database. Blocks for three requests, each within
+    /// [`Config::timeout`]. Changes neither the buffer nor the counters.
     pub fn check(&self, database: Option<&str>) -> Check {
         let active = self.core().active.load();
         Check::make(&active.settings.server, active.settings.precision, database)

@@ -1,5 +1,10 @@
-//! Finds out whether a server would take a write, by a write of nothing: every InfluxDB judges the
-//! credentials and the database before it sees that there is nothing to write.
+//! Finds out whether a server would take a write, and stores nothing.
+//!
+//! InfluxDB 1.x and 2.x are probed by a write of nothing: they judge the credentials and the
+//! database before they see that there is nothing to write. On InfluxDB 3 such a write creates the
+//! database, so it is asked for the names of its databases instead.
+
+mod influxdb3;
 
 use super::disposition::{Cause, Disposition, Failure, Scope};
 use super::http::HttpTransport;
@@ -56,6 +61,13 @@ impl Check {
             Ok(transport) => transport,
             Err(error) => return Self::unconnected(server.url.clone(), error.to_string()),
         };
+        match influxdb3::check(&transport, server, database) {
+            Ok(Some(check)) => return check,
+            Ok(None) => {}
+            Err(failure) => {
+                return Self::unconnected(transport.description(), with_advice(failure.reason()));
+            }
+        }
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
         let mut identity = None;
         let attempt = transport.send_observed(&batch, &mut |reply| {
