@@ -23,7 +23,7 @@ fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sprockets-influxdb"));
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy().to_uppercase();
-        if name.starts_with("INFLUXDB_") || name.ends_with("_PROXY") || name == "ENVIRONMENT" {
+        if name.starts_with("INFLUX") || name.ends_with("_PROXY") || name == "ENVIRONMENT" {
             command.env_remove(variable);
         }
     }
