@@ -4,6 +4,7 @@
 mod check;
 #[path = "../../../sprockets-influxdb/tests/influxd/count.rs"]
 mod count;
+mod exports;
 #[path = "../../../sprockets-influxdb/tests/influxd/process.rs"]
 mod process;
 mod quarantine;
@@ -96,7 +97,7 @@ fn arguments_and_settings_that_cannot_be_used_exit_with_2() {
         &["check", "--org", "o"],
         &["write", "--database", "db", "no-such-file"],
         &["write", "--database", "db", "."],
-        &["write", "--database", "db", "--precision", "h"],
+        &["write", "--database", "db", "--precision", "d"],
     ] {
         let done = run(arguments, &[]);
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");

@@ -44,7 +44,7 @@ fn writer(spool: &Path, precision: &str, lines: usize) -> Child {
 }
 
 /// A spool with that many lines of a process that was killed.
-fn killed_writer(precision: &str, lines: usize) -> TempDir {
+pub(super) fn killed_writer(precision: &str, lines: usize) -> TempDir {
     let spool = tempfile::tempdir().unwrap();
     kill(writer(spool.path(), precision, lines));
     spool

@@ -81,3 +81,13 @@ fn lines_that_no_server_accepts_are_refused_with_the_reason() {
     let error = RawLine::parse(b"m f=\"\xff\"", Precision::Nanoseconds).unwrap_err();
     assert!(error.is_measurement() && error.to_string().contains("UTF-8"), "{error}");
 }
+
+#[test]
+fn timestamps_may_be_in_any_unit() {
+    let hour = Duration::from_secs(3600);
+    let time = |line: &[u8], unit| RawLine::parse_in(line, unit).map(|line| line.timestamp());
+    assert_eq!(time(b"m f=1 2", hour), Ok(Some(7_200_000_000_000.into())));
+    let error = time(b"m f=1 9223372036", hour).unwrap_err().to_string();
+    assert!(error.contains("9223372036 is not between the years 1677 and 2262"), "{error}");
+    time(b"m f=1 1", Duration::MAX).unwrap_err();
+}
