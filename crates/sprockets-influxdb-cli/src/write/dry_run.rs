@@ -1,6 +1,6 @@
 //! `write --dry-run`: prints valid lines as line protocol, and reports invalid ones.
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, Write};
 
 use sprockets_influxdb::{RawLine, Timestamp};
 
@@ -10,7 +10,7 @@ use super::targets::Policies;
 use super::unit::Unit;
 use crate::context;
 use crate::exit::{self, Problem};
-use crate::output::message;
+use crate::output::{self, message};
 
 pub(crate) struct DryRun<'a> {
     pub(crate) database: Option<&'a str>,
@@ -21,17 +21,53 @@ pub(crate) struct DryRun<'a> {
     pub(crate) quiet: bool,
 }
 
+#[derive(Debug, Default)]
+struct Counts {
+    valid: u64,
+    invalid: u64,
+    /// Inputs without a line.
+    empty: u64,
+    /// Whether all was printed: the reader of a closed pipe has seen enough.
+    is_whole: bool,
+}
+
 impl DryRun<'_> {
     pub(crate) fn run(&self, inputs: Inputs) -> Result<u8, Problem> {
-        let mut out = BufWriter::new(io::stdout().lock());
-        let (mut valid, mut invalid, mut empty) = (0_u64, 0_u64, 0_u64);
+        let mut counts = Counts::default();
+        let mut ended = Ended::Complete;
+        output::print(|out| {
+            ended = self.print_lines(inputs, out, &mut counts)?;
+            Ok(())
+        })?;
+        match ended {
+            Ended::Unusable(problem) => return Err(problem.into()),
+            Ended::Failed(problem) => {
+                message(&format!("error: {problem}"));
+                return Ok(exit::FAILED);
+            }
+            Ended::Complete => {}
+        }
+        let Counts { valid, invalid, empty, is_whole } = counts;
+        if !self.quiet && is_whole {
+            message(&format!("dry run: {valid} lines would be written, {invalid} are invalid"));
+        }
+        Ok(if invalid + empty == 0 { exit::OK } else { exit::FAILED })
+    }
+
+    /// Errors are those of the output.
+    fn print_lines(
+        &self,
+        inputs: Inputs,
+        out: &mut dyn Write,
+        counts: &mut Counts,
+    ) -> io::Result<Ended> {
         let mut current = (String::new(), None);
-        let mut is_closed = false;
+        let mut failed = None;
         let ended = source::read(inputs, self.database, |item| {
             let (name, target, line) = match item {
                 Item::Line(name, target, line) => (name, target, line),
                 Item::Nothing(why) => {
-                    empty += 1;
+                    counts.empty += 1;
                     message(&why);
                     return Ok(true);
                 }
@@ -39,43 +75,27 @@ impl DryRun<'_> {
             let parsed = match self.parse(line.bytes) {
                 Ok(parsed) => parsed,
                 Err(problem) => {
-                    invalid += 1;
+                    counts.invalid += 1;
                     message(&source::invalid(name, &line, &problem));
                     return Ok(true);
                 }
             };
-            valid += 1;
+            counts.valid += 1;
             let names = self.policies.names(target);
             let is_new = current != names;
             current = names;
             let (database, policy) = &current;
             let head = is_new.then_some((database.as_str(), policy.as_deref()));
-            match print(&mut out, head, &parsed) {
-                Ok(()) => Ok(true),
-                // The reader has seen enough.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                    is_closed = true;
-                    Ok(false)
-                }
-                Err(error) => Err(Ended::Failed(format!("writing the output failed: {error}"))),
-            }
+            failed = print(out, head, &parsed).err();
+            Ok(failed.is_none())
         });
-        let flushed = out.flush();
-        match (ended, flushed) {
-            (Ended::Unusable(problem), _) => return Err(problem.into()),
-            (Ended::Failed(problem), _) => {
-                message(&format!("error: {problem}"));
-                return Ok(exit::FAILED);
+        match failed {
+            Some(error) => Err(error),
+            None => {
+                counts.is_whole = true;
+                Ok(ended)
             }
-            (Ended::Complete, Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
-                return Err(error.into());
-            }
-            (Ended::Complete, _) => {}
         }
-        if !self.quiet && !is_closed {
-            message(&format!("dry run: {valid} lines would be written, {invalid} are invalid"));
-        }
-        Ok(if invalid + empty == 0 { exit::OK } else { exit::FAILED })
     }
 
     fn parse<'l>(&self, line: &'l [u8]) -> Result<RawLine<'l>, String> {
@@ -91,7 +111,7 @@ impl DryRun<'_> {
 
 /// `head`: the database and the retention policy, if they are not those of the line before.
 fn print(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     head: Option<(&str, Option<&str>)>,
     line: &RawLine<'_>,
 ) -> io::Result<()> {

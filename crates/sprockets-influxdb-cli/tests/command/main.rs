@@ -2,6 +2,7 @@
 //! afterwards.
 
 mod check;
+mod control;
 #[path = "../../../sprockets-influxdb/tests/influxd/count.rs"]
 mod count;
 mod exports;
