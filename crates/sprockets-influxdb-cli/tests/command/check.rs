@@ -116,6 +116,29 @@ fn each_setting_is_shown_with_its_origin() {
 }
 
 #[test]
+fn variables_that_nothing_reads_are_reported_without_their_values() {
+    let server = Server::start();
+    let url = server.url();
+    let variables = [
+        ("INFLUXDB_URL", url.as_str()),
+        ("INFLUXDB_TIMOUT", "hunter2"),
+        ("INFLUXDB_V2_TOKEN", "hunter2"),
+        ("INFLUXDB_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let done = run(&["check"], &variables);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    for warning in [
+        "warning: INFLUXDB_TIMOUT is set, and nothing reads it: did you mean INFLUXDB_TIMEOUT?",
+        "warning: INFLUXDB_V2_TOKEN is set, and nothing reads it: set INFLUXDB_TOKEN",
+    ] {
+        assert!(done.out.contains(warning), "{warning}: {done:?}");
+    }
+    assert!(!done.out.contains("SERVICE_HOST") && !done.out.contains("hunter2"), "{done:?}");
+    let json = run(&["check", "--json"], &variables).json();
+    assert_eq!(json["warnings"].as_array().map(Vec::len), Some(2), "{json}");
+}
+
+#[test]
 fn secrets_are_read_from_files() {
     let server = Server::start();
     server.require_basic("me", "hunter2");

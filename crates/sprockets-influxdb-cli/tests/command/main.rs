@@ -1,6 +1,8 @@
 //! The command as an operator sees it: its output, its exit code, and the data on the server.
 
 mod check;
+mod control;
+mod exports;
 mod quarantine;
 mod spool;
 mod write;
@@ -71,7 +73,7 @@ fn invalid_arguments_end_with_exit_code_2() {
         &["check", "--org", "o"],
         &["write", "--database", "db", "no-such-file"],
         &["write", "--database", "db", "."],
-        &["write", "--database", "db", "--precision", "h"],
+        &["write", "--database", "db", "--precision", "d"],
     ] {
         let done = run(arguments, &[]);
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");

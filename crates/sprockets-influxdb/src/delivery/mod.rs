@@ -9,6 +9,7 @@ mod address_setting;
 mod backoff;
 mod bisect;
 mod body_limit;
+mod check;
 mod circuit_breaker;
 mod disposition;
 #[cfg(fuzzing)]
@@ -27,8 +28,8 @@ mod tests;
 mod transport;
 mod workers;
 
+pub use check::{Check, Finding};
 pub(crate) use http::HttpTransport;
-pub use probe::{Check, Finding};
 pub(crate) use route::Route;
 pub(crate) use sender::Sender;
 pub(crate) use transport::Transport;

@@ -1,7 +1,13 @@
-//! Finds out whether a server would take a write, by a write of nothing: every InfluxDB judges the
-//! credentials and the database before it sees that there is nothing to write.
+//! Finds out whether a server would take a write, and stores nothing.
+//!
+//! InfluxDB 1.x and 2.x are probed by a write of nothing: they judge the credentials and the
+//! database before they see that there is nothing to write. On InfluxDB 3 such a write creates the
+//! database, so it is asked for the names of its databases instead.
+
+mod influxdb3;
 
 use super::address_setting::AddressSetting;
+use super::check::{Check, Finding};
 use super::disposition::{Cause, Disposition, Failure, Scope};
 use super::http::HttpTransport;
 use super::response::ServerIdentity;
@@ -14,54 +20,20 @@ const EMPTY_WRITE: [&str; 2] = ["writing requires points", "incoming write was e
 /// What InfluxDB 3 says to credentials that it cannot read, with status 400.
 const MALFORMED_CREDENTIALS: &str = "Authorization header was malformed";
 
-/// Whether a server would take measurements, as [`Client::check`](crate::Client::check) found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Check {
-    /// Who answered, and where, as `InfluxDB 1.8.10 at db:8086`; without an answer only where.
-    pub server: String,
-    /// Whether there is an InfluxDB that answers, and has the API.
-    pub connection: Finding,
-    /// Whether it lets the user, or the token, in.
-    pub authentication: Finding,
-    /// Whether the database is there, and may be written to.
-    pub database: Finding,
-}
-
-/// What came of one part of a [`Check`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finding {
-    /// It is as it should be.
-    Passed,
-    /// It is not: what is wrong, and what to do.
-    Failed(String),
-    /// It cannot be told, and why.
-    Unknown(String),
-}
-
-impl Finding {
-    /// Whether something has to be changed.
-    pub fn is_failed(&self) -> bool {
-        matches!(self, Self::Failed(_))
-    }
-}
-
 impl Check {
-    /// Whether the server answers and accepts the credentials, and the database did not fail. The
-    /// database may be unknown: InfluxDB 3 does not tell, and without a name there is none to
-    /// check.
-    pub fn is_passed(&self) -> bool {
-        self.connection == Finding::Passed
-            && self.authentication == Finding::Passed
-            && !self.database.is_failed()
-    }
-
     pub(crate) fn make(server: &Server, precision: Precision, database: Option<&str>) -> Self {
         let transport = match HttpTransport::new(server) {
             Ok(transport) => transport,
             Err(error) => return Self::unconnected(server.url.clone(), error.to_string()),
         };
+        match influxdb3::check(&transport, server, database) {
+            Ok(Some(check)) => return check,
+            Ok(None) => {}
+            Err(failure) => {
+                let advice = with_advice(failure.reason(), AddressSetting::of(server));
+                return Self::unconnected(transport.description(), advice);
+            }
+        }
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
         let mut identity = None;
         let attempt = transport.send_observed(&batch, &mut |status, server| {
@@ -77,12 +49,6 @@ impl Check {
                 Self::unconnected(peer, with_advice(reason, AddressSetting::of(server)))
             }
         }
-    }
-
-    fn unconnected(server: String, problem: String) -> Self {
-        let unknown = || Finding::Unknown("there is no connection".to_owned());
-        let connection = Finding::Failed(problem);
-        Self { server, connection, authentication: unknown(), database: unknown() }
     }
 }
 
@@ -235,24 +201,4 @@ fn with_advice(reason: &str, address: AddressSetting) -> String {
 
 fn in_parentheses(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_check_does_not_pass_when_nothing_was_checked() {
-        let unknown = || Finding::Unknown("nobody asked".to_owned());
-        let check = |connection, authentication, database| Check {
-            server: String::new(),
-            connection,
-            authentication,
-            database,
-        };
-        assert!(check(Finding::Passed, Finding::Passed, unknown()).is_passed());
-        assert!(!check(unknown(), unknown(), unknown()).is_passed());
-        assert!(!check(Finding::Passed, unknown(), Finding::Passed).is_passed());
-        assert!(!Check::unconnected("db".to_owned(), "down".to_owned()).is_passed());
-    }
 }

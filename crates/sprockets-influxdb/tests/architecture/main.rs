@@ -44,7 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
-    ("clock", &[]),
+    ("clock", &["sys"]),
     ("config", &["error"]),
     (
         "delivery",

@@ -152,6 +152,21 @@ impl Endpoint {
         Some(url).filter(|url| url.len() <= MAX_URL_BYTES)
     }
 
+    /// The URL of another path of the server, beside that of writes.
+    pub(super) fn url_of(&self, path: &str) -> String {
+        const WRITES: [&str; 3] = ["api/v2/write", "api/v3/write_lp", "write"];
+        let base = WRITES.iter().find_map(|write| self.url.strip_suffix(write));
+        // A path of the user's own may end with anything. Its first slash is that of the root.
+        let authority = self.url.find("://").map_or(0, |at| at + "://".len());
+        let root = self.url[authority..].find('/').map_or(self.url.len(), |at| authority + at);
+        let base = base.unwrap_or(&self.url[..root]).trim_end_matches('/');
+        format!("{base}/{path}")
+    }
+
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
     pub(super) fn request(&self, url: &str, body: &Body) -> Builder {
         let mut request = Request::post(url)
             .header(CONTENT_TYPE, "text/plain; charset=utf-8")

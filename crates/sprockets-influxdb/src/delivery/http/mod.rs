@@ -10,6 +10,7 @@ mod endpoint;
 mod expect;
 mod no_reply;
 mod proxy;
+mod query;
 #[cfg(test)]
 mod tests;
 mod tls;
