@@ -349,7 +349,7 @@ impl Core {
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        if self.buffer.push(incoming, notes) {
+        if self.buffer.push(incoming, notes) || self.threads.is_retry_due() {
             self.threads.ensure_listener();
         }
     }

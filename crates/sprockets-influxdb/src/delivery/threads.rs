@@ -2,7 +2,9 @@
 //! to the buffer; before it sends, it calls another to listen: one that rests, or a new one. So a signal wakes one thread,
 //! however many rest.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Sender, Step};
@@ -10,6 +12,9 @@ use crate::buffer::{Buffer, Keeper};
 use crate::measurement::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 use crate::sys;
+
+/// When a thread could not be started, the next add after this time tries again.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// A thread that was not called for so long ends.
 const REST: Duration = Duration::from_secs(10);
@@ -21,6 +26,8 @@ pub(crate) struct Threads {
     state: Mutex<State>,
     /// Tells threads that rest that one is called, or that they may have to end.
     called: Condvar,
+    /// Whether a thread could not be started and is still missing.
+    has_failed: AtomicBool,
 }
 
 struct State {
@@ -31,6 +38,8 @@ struct State {
     /// Whether there is a thread that keeps the spool.
     has_keeper: bool,
     stopped: bool,
+    /// When to try again to start the missing thread.
+    retry_at: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,40 +61,63 @@ impl Threads {
         most: usize,
     ) -> Arc<Self> {
         let (running, resting, listener) = (0, 0, Listener::None);
-        let (has_keeper, stopped) = (false, false);
-        let state = Mutex::new(State { running, resting, listener, most, has_keeper, stopped });
-        Arc::new(Self { sender, buffer, clock, state, called: Condvar::new() })
+        let (has_keeper, stopped, retry_at) = (false, false, Duration::ZERO);
+        let state = State { running, resting, listener, most, has_keeper, stopped, retry_at };
+        let (state, called, has_failed) =
+            (Mutex::new(state), Condvar::new(), AtomicBool::new(false));
+        Arc::new(Self { sender, buffer, clock, state, called, has_failed })
     }
 
     /// Sees to it that a thread listens, unless all that there may be are at work.
     pub(crate) fn ensure_listener(self: &Arc<Self>) {
         let mut state = lock(&self.state);
+        let started = self.start_keeper(&mut state);
+        let started = started.and(self.start_listener(&mut state));
+        state.retry_at = self.clock.now() + RETRY;
+        drop(state);
+        let has_failed = self.has_failed.swap(started.is_err(), Ordering::Relaxed);
+        if let (false, Err(error)) = (has_failed, started) {
+            tracing::error!(
+                "cannot start a thread to send measurements: {error}. The next measurements try \
+                 again. Raise the limit of processes or threads"
+            );
+        }
+    }
+
+    /// Whether a thread that could not be started is to be tried again. Costs a load otherwise.
+    #[inline]
+    pub(crate) fn is_retry_due(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed) && self.clock.now() >= lock(&self.state).retry_at
+    }
+
+    fn start_keeper(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         if self.buffer.has_spool() && !state.has_keeper && !state.stopped {
             let threads = self.clone();
-            state.has_keeper = sys::spawn("influxdb-spool", move || threads.keep()).is_ok();
+            sys::spawn("influxdb-spool", move || threads.keep())?;
+            state.has_keeper = true;
         }
+        Ok(())
+    }
+
+    fn start_listener(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         if state.listener != Listener::None {
-            return;
+            return Ok(());
         }
         if state.resting > 0 {
             state.listener = Listener::Called;
             self.called.notify_one();
-            return;
+            return Ok(());
         }
         if state.running >= state.most || state.stopped {
-            return;
+            return Ok(());
         }
+        let name = format!("influxdb-sender-{}", state.running + 1);
+        let threads = self.clone();
+        // The new thread waits for the lock of the state.
+        sys::spawn(&name, move || threads.run())?;
         state.running += 1;
         state.listener = Listener::Starting;
-        let name = format!("influxdb-sender-{}", state.running);
-        let threads = self.clone();
-        if let Err(error) = sys::spawn(&name, move || threads.run()) {
-            state.running -= 1;
-            state.listener = Listener::None;
-            drop(state);
-            // The next flush or batch tries again.
-            tracing::error!("cannot start a thread to send measurements: {error}");
-        }
+        Ok(())
     }
 
     pub(crate) fn set_most(self: &Arc<Self>, most: usize) {
