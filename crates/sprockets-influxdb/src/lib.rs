@@ -173,6 +173,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod interruption;
 mod line_protocol;
 mod lines;
 mod measurement;
@@ -189,6 +190,9 @@ pub use client::{Client, Flush, add_measurement, flush, install, installed, shut
 pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting, SpoolSync};
 pub use delivery::{Check, Finding};
 pub use error::{Error, ErrorKind, Result};
+/// For the Python package.
+#[doc(hidden)]
+pub use interruption::interrupt_blocked_adds_if;
 pub use line_protocol::{LineReader, RawLine, SourceLine};
 pub use measurement::{DurationGuard, FieldValue, Measurement, Timestamp};
 pub use middleware::RequestMeasurement;
@@ -200,3 +204,7 @@ pub use stats::{DropReason, Dropped, Report, Stats};
 /// For the Python package.
 #[doc(hidden)]
 pub use sys::generation;
+/// For the Python package.
+#[cfg(unix)]
+#[doc(hidden)]
+pub use sys::{await_sigterm, before_sigterm};

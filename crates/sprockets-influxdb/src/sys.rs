@@ -11,6 +11,12 @@ use std::thread;
 
 use memmap2::MmapMut;
 
+#[cfg(unix)]
+mod termination;
+
+#[cfg(unix)]
+pub use termination::{await_sigterm, before_sigterm};
+
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
 /// The file descriptors of locks that this process holds; 0 for none, which no file of ours has.
@@ -38,6 +44,7 @@ pub(crate) fn watch_forks() {
                 unsafe { libc::close(descriptor) };
             }
         }
+        termination::forget_after_fork();
     }
     WATCH.call_once(|| {
         // SAFETY: the handler lives as long as the process, and does nothing but atomic operations and `close`, which

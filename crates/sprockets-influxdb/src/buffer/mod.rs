@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Overflow, Precision};
+use crate::interruption;
 use crate::measurement::Clock;
 use crate::spool::Spool;
 use crate::stats::{DropReason, Stats};
@@ -196,8 +197,17 @@ impl Buffer {
                     }
                     self.submit(&mut queue);
                     queue.blocked += 1;
-                    queue = wait(&self.decided, queue, Some(until - now));
+                    let slice_end = until.min(now + interruption::INTERVAL);
+                    queue = wait(&self.decided, queue, Some(slice_end - now));
                     queue.blocked -= 1;
+                    if self.clock.now() >= slice_end {
+                        drop(queue);
+                        let is_interrupted = interruption::is_interrupted();
+                        queue = lock(&self.queue);
+                        if is_interrupted {
+                            break DropReason::BlockTimeout;
+                        }
+                    }
                 }
                 Overflow::Newest => {
                     self.submit(&mut queue);
