@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
-from sprockets_influxdb import _client
+from sprockets_influxdb import _hooks
 from sprockets_influxdb._requests import Names, Requests, warn
 from sprockets_influxdb._routes import Routes
 
@@ -135,7 +135,7 @@ def _flushing(send: _Send) -> _Send:
             try:
                 # In another loop than asyncio's, the end of the process delivers.
                 if _is_asyncio():
-                    await _client.flush()
+                    await _hooks.flush_at_stop()
             except Exception as error:
                 warn(error)
         await send(message)

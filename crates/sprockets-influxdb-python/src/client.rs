@@ -14,6 +14,7 @@ use sprockets_influxdb::{self as core, Client, Config, Origin};
 use crate::flush::{Flush, report};
 use crate::log;
 use crate::measurement::{self, Measurement, with_recorded};
+use crate::process;
 
 static CLIENT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
 static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
@@ -21,12 +22,10 @@ static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
 static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
 /// Held only with the interpreter's lock, and while no Python code runs: so nobody ever waits for it, and nobody holds it
 /// when a process forks.
-static CHANGES: Mutex<Changes> = Mutex::new(Changes {
-    is_installed: false,
-    options: Vec::new(),
-    password: None,
-    waited_until: None,
-});
+static CHANGES: Mutex<Changes> =
+    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
+/// Until when somebody waits for the client's shutdown, in the process of that generation.
+static WAITED_UNTIL: ArcSwapOption<(u64, Instant)> = ArcSwapOption::const_empty();
 
 /// What only changes of the configuration need; one at a time.
 struct Changes {
@@ -35,8 +34,6 @@ struct Changes {
     options: Options,
     /// The environment's password, as it was before it was masked there.
     password: Option<OsString>,
-    /// Until when somebody waits for the client's shutdown, in the process of that generation.
-    waited_until: Option<(u64, Instant)>,
 }
 
 /// A setting's name and its value, as text.
@@ -58,18 +55,6 @@ impl Changes {
         };
         let config = changed(Config::new().with_lookup(lookup)?, &self.options, None)?;
         changed(config, options, base_tags)
-    }
-
-    /// Notes that whoever shuts the client down waits until then, unless they did before.
-    fn wait_until(&mut self, deadline: Instant) {
-        if self.deadline().is_none() {
-            self.waited_until = Some((core::generation(), deadline));
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let own = self.waited_until.filter(|(generation, _)| *generation == core::generation());
-        own.map(|(_, deadline)| deadline)
     }
 
     /// A client by the environment, unless there is one.
@@ -200,10 +185,10 @@ pub(crate) fn reset(py: Python<'_>) {
         let mut changes = changes();
         changes.is_installed = false;
         changes.options.clear();
-        changes.waited_until = None;
         MAY_BLOCK.store(false, Ordering::Relaxed);
         CLIENT.swap(None)
     };
+    WAITED_UNTIL.store(None);
     BASE_TAGS.store(None);
     if let Some(client) = client {
         py.detach(|| {
@@ -221,13 +206,11 @@ pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
 pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     let client = client(py)?;
     let Some(client) = client.as_deref() else { return Ok(()) };
-    log::ensure_writer(py);
-    let added = if MAY_BLOCK.load(Ordering::Relaxed) {
-        py.detach(|| client.add_measurement(line))
-    } else {
-        client.add_measurement(line)
-    };
-    added.map_err(value_error)
+    process::ensure_begun(py);
+    if MAY_BLOCK.load(Ordering::Relaxed) {
+        return process::interruptible(py, || client.add_measurement(line))?.map_err(value_error);
+    }
+    client.add_measurement(line).map_err(value_error)
 }
 
 /// Adds a measurement to the buffer: a copy into memory, without a wait for anything (other than with
@@ -309,7 +292,7 @@ pub(crate) fn flush_begin() -> PyResult<Option<Flush>> {
 #[pyfunction]
 pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
     let Some(client) = CLIENT.load_full() else { return Ok(None) };
-    changes().wait_until(Instant::now() + shutdown_timeout(&client));
+    wait_until(Instant::now() + shutdown_timeout(&client));
     Flush::new(client.shutdown_async()).map(Some)
 }
 
@@ -347,17 +330,51 @@ pub(crate) fn shutdown_sync<'py>(
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let report = wait(py, timeout, |client, timeout, asked| client.shutdown_unless(timeout, asked));
-    changes().wait_until(Instant::now());
+    wait_until(Instant::now());
     report
 }
 
 /// Shuts down for the end of the process. Whoever did that before is not made to wait longer than they would.
 #[pyfunction]
 pub(crate) fn end(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let deadline = changes().deadline();
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let left = left.map(|left| left.as_secs_f64());
-    wait(py, left, |client, timeout, asked| client.shutdown_unless(timeout, asked))
+    let left = CLIENT.load_full().map(|client| time_left(&client).as_secs_f64());
+    let report = wait(py, left, |client, timeout, asked| client.shutdown_unless(timeout, asked))?;
+    py.detach(core::await_sigterm);
+    Ok(report)
+}
+
+/// Ends the client of a process that dies of a signal, as [`end`] does: without the interpreter.
+/// Returns how many measurements are lost, and how many wait in the spool.
+pub(crate) fn end_before_signal() -> (u64, u64) {
+    let Some(client) = CLIENT.load_full() else { return (0, 0) };
+    // The signal does not end the first process of a container: its client goes on.
+    let report = if std::process::id() == 1 {
+        client.flush(shutdown_timeout(&client))
+    } else {
+        client.shutdown(time_left(&client))
+    };
+    let spooled = report.pending.min(client.stats().spooled);
+    (report.pending - spooled, spooled)
+}
+
+/// Notes that whoever shuts the client down waits until then, unless they did before.
+fn wait_until(new: Instant) {
+    if deadline().is_none() {
+        WAITED_UNTIL.store(Some(Arc::new((core::generation(), new))));
+    }
+}
+
+/// How long the end of the process may wait from now on.
+fn time_left(client: &Client) -> Duration {
+    let now = Instant::now();
+    wait_until(now + shutdown_timeout(client));
+    deadline().map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(now))
+}
+
+fn deadline() -> Option<Instant> {
+    let waited_until = WAITED_UNTIL.load_full()?;
+    let (generation, deadline) = *waited_until;
+    (generation == core::generation()).then_some(deadline)
 }
 
 fn shutdown_timeout(client: &Client) -> Duration {

@@ -6,6 +6,7 @@ mod flush;
 mod items;
 mod log;
 mod measurement;
+mod process;
 mod request;
 mod testing;
 mod value;
@@ -25,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use crate::flush::Flush;
     #[pymodule_export]
-    use crate::log::{close_log, open_log, take_logs};
+    use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement, measurement_at};
     #[pymodule_export]

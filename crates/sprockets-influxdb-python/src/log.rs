@@ -8,6 +8,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
@@ -18,6 +19,13 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// More than the core's own limits let through in minutes; the oldest go first.
 const MOST: usize = 1_000;
+
+// Python's levels.
+const ERROR: u8 = 40;
+const WARNING: u8 = 30;
+
+/// The process, by its generation, whose thread has written the log to its end.
+static WRITTEN_BY: AtomicU64 = AtomicU64::new(u64::MAX);
 
 static LOG: ArcSwapOption<Log> = ArcSwapOption::const_empty();
 
@@ -64,6 +72,17 @@ impl Log {
         }
     }
 
+    fn push(&self, level: u8, message: String) {
+        let mut kept = self.lock();
+        if kept.records.len() >= MOST {
+            kept.records.pop_front();
+        }
+        kept.records.push_back((level, message));
+        if let Some(bell) = kept.bell.as_ref().filter(|_| kept.records.len() == 1) {
+            bell.ring();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,25 +93,6 @@ pub(crate) fn watch() {
     static WATCH: Once = Once::new();
     // An error says that there is one already, which cannot be: nobody else sees this copy of the core.
     WATCH.call_once(|| _ = tracing::subscriber::set_global_default(Bridge));
-}
-
-/// Has a Python thread write the log from now on, unless this process has one.
-#[inline]
-pub(crate) fn ensure_writer(py: Python<'_>) {
-    static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
-    if STARTED.load(Ordering::Relaxed) != core::generation() {
-        STARTED.store(core::generation(), Ordering::Relaxed);
-        start_writer(py);
-    }
-}
-
-#[cold]
-fn start_writer(py: Python<'_>) {
-    let lifecycle = py.import("sprockets_influxdb._lifecycle");
-    if let Err(error) = lifecycle.and_then(|module| module.call_method0("start_writer")) {
-        // No reason not to add the measurement. What is logged is then written at the end.
-        error.write_unraisable(py, None);
-    }
 }
 
 /// A file descriptor, the caller's to close, that becomes readable when there are records: a byte for those that came
@@ -127,6 +127,45 @@ pub(crate) fn close_log() {
     }
 }
 
+/// Called when a thread that writes the log has ended.
+#[pyfunction]
+pub(crate) fn log_is_written() {
+    WRITTEN_BY.store(core::generation(), Ordering::Relaxed);
+}
+
+/// Logs what a process that ends has not delivered.
+#[pyfunction]
+pub(crate) fn log_losses(lost: u64, spooled: u64) {
+    let log = Log::current();
+    let measurements = |count| match count {
+        1 => "1 measurement".to_owned(),
+        _ => format!("{count} measurements"),
+    };
+    if spooled > 0 {
+        let wait = if spooled == 1 { "waits" } else { "wait" };
+        let message = format!("{} {wait} in the spool for the next process", measurements(spooled));
+        log.push(WARNING, message);
+    }
+    if lost > 0 {
+        let are = if lost == 1 { "is" } else { "are" };
+        let message =
+            format!("{} {are} lost: not delivered when the client ended", measurements(lost));
+        log.push(ERROR, message);
+    }
+}
+
+/// Has the log written to its end, without the interpreter, and waits for that until `deadline`.
+pub(crate) fn finish(deadline: Instant) {
+    let log = Log::current();
+    if log.lock().bell.is_none() || log.lock().records.is_empty() {
+        return;
+    }
+    close_log();
+    while WRITTEN_BY.load(Ordering::Relaxed) != core::generation() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 struct Bridge;
 
 impl Subscriber for Bridge {
@@ -136,22 +175,14 @@ impl Subscriber for Bridge {
 
     fn event(&self, event: &Event<'_>) {
         let level = match *event.metadata().level() {
-            Level::ERROR => 40,
-            Level::WARN => 30,
+            Level::ERROR => ERROR,
+            Level::WARN => WARNING,
             Level::INFO => 20,
             _ => 10,
         };
         let mut message = Message::default();
         event.record(&mut message);
-        let log = Log::current();
-        let mut kept = log.lock();
-        if kept.records.len() >= MOST {
-            kept.records.pop_front();
-        }
-        kept.records.push_back((level, message.0));
-        if let Some(bell) = kept.bell.as_ref().filter(|_| kept.records.len() == 1) {
-            bell.ring();
-        }
+        Log::current().push(level, message.0);
     }
 
     // The core has no spans.
