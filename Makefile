@@ -3,7 +3,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix miri models policy python python-docs python-lint python-test rust-test sanitize soak test
+.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix matrix-pythons matrix-servers miri models policy python python-docs python-lint python-test rust-test sanitize soak test
 
 ## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -63,11 +63,19 @@ demo:
 	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || scripts/ensure-influxd
 	$(CARGO) run --package sprockets-influxdb --features axum --example demo
 
-## The Python package's tests on every CPython here, with the oldest and the newest Tornado 6; its installation.
-matrix: $(VENV)/built
+## The Python package's tests on every CPython here, with the oldest and the newest Tornado 6; its installation; every
+## stop of every server.
+matrix: matrix-pythons matrix-servers
+
+matrix-pythons: $(VENV)/built
 	@scripts/ensure-influxd
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	scripts/test-matrix
+
+## Servers that are stopped, and what arrives: the table of docs/process-ends.md.
+matrix-servers: $(VENV)/built
+	$(VENV)/bin/pip install --quiet --group servers || echo "some servers cannot be installed: the table says so"
+	$(VENV)/bin/python tests/stops.py docs/process-ends.md
 
 ## Every fuzz target, for FUZZ_SECONDS each (60).
 fuzz:
