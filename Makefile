@@ -1,39 +1,45 @@
-# The commands of the README. Each does its own set-up.
+# Every command installs or builds what it needs.
 CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix matrix-pythons matrix-servers miri models policy python python-docs python-lint python-test rust-test sanitize soak test
+.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix \
+  matrix-pythons matrix-servers miri models policy python python-docs python-lint python-test \
+  rust-test sanitize soak test
 
-## Format, lints, documentation, tests, the Python package from its wheel. CI runs this and `policy`.
+## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
 
+## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
 	@scripts/ensure-influxd
-	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
-	$(CARGO) test --workspace --all-features
+	CARGO="$(CARGO)" scripts/test-rust
 
-## The buffer in every order that its threads may run in, by loom.
+## Loom runs the buffer in every order of its threads' steps.
 models:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/models \
 	  $(CARGO) test --profile models --package sprockets-influxdb --lib -- buffer::tests::models
 
+## Formatting, line lengths, and Clippy with and without the optional features.
 lint:
+	scripts/check-lines
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+## The Rust documentation, without broken links.
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
 
-## The Python package: built, linted, its stubs held against it, tested, and its guide.
+## The Python package: lints, types, tests, and its documentation.
 python: python-lint python-test python-docs
 
 python-lint: $(VENV)/built
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist sprockets_influxdb
+	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml \
+	  --allowlist tests/stubtest-allowlist sprockets_influxdb
 
 python-test: $(VENV)/built
 	@scripts/ensure-influxd
@@ -48,52 +54,57 @@ $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)/bin/pip install --quiet --group docs --group test
-	$(VENV)/bin/pip install --quiet uwsgi || echo "uWSGI cannot be built here: its tests say that they are skipped"
+	$(VENV)/bin/pip install --quiet uwsgi || \
+	  echo "uWSGI cannot be built here: its tests are skipped"
 	touch $@
 
-# The wheel, as it would be released.
-$(VENV)/built: $(VENV)/tools Cargo.lock $(shell find crates/*/src python -name '*.rs' -o -name '*.py*' -not -name '*.pyc')
+SOURCES := $(shell find crates/*/src python -name '*.rs' -o -name '*.py*' -not -name '*.pyc')
+
+# The release wheel.
+$(VENV)/built: $(VENV)/tools Cargo.lock $(SOURCES)
 	rm -rf target/dist
 	$(VENV)/bin/maturin build --quiet --release --out target/dist
 	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
-## A small service, a few seconds of requests, and what InfluxDB has of them beside the client's books.
+## An instrumented service, five seconds of requests, and what InfluxDB has of them.
 demo:
-	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || scripts/ensure-influxd
+	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || \
+	  scripts/ensure-influxd
 	$(CARGO) run --package sprockets-influxdb --features axum --example demo
 
-## The Python package's tests on every CPython here, with the oldest and the newest Tornado 6; its installation; every
-## stop of every server.
+## The Python tests on each installed CPython, and every way to stop each server.
 matrix: matrix-pythons matrix-servers
 
+## The Python tests on each installed CPython with the oldest and the newest Tornado 6.
 matrix-pythons: $(VENV)/built
 	@scripts/ensure-influxd
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	scripts/test-matrix
 
-## Servers that are stopped, and what arrives: the table of docs/process-ends.md.
+## Stops servers and writes what arrives into the table of docs/process-ends.md.
 matrix-servers: $(VENV)/built
-	$(VENV)/bin/pip install --quiet --group servers || echo "some servers cannot be installed: the table says so"
+	$(VENV)/bin/pip install --quiet --group servers || \
+	  echo "some servers cannot be installed: the table says so"
 	$(VENV)/bin/python tests/stops.py docs/process-ends.md
 
-## Every fuzz target, for FUZZ_SECONDS each (60).
+## Each fuzz target for FUZZ_SECONDS (60).
 fuzz:
 	@scripts/fuzz
 
-## Licences and sources of the dependencies, each feature by itself, the oldest Rust.
+## Licences and sources of dependencies, each feature alone, and the oldest supported Rust.
 policy:
 	@scripts/policy
 
-## What only computes, in Miri.
+## Unit tests without system calls, in Miri.
 miri:
 	@scripts/miri
 
-## Buffer and spool under AddressSanitizer and ThreadSanitizer; SANITIZERS names one of them.
+## Buffer and spool under AddressSanitizer and ThreadSanitizer, or one of them (SANITIZERS).
 sanitize:
 	@scripts/sanitize
 
-## This project beside its peers, as ratios in one run; `make bench SECTIONS="encoding adding"` for some of Rust's.
+## Benchmarks against other libraries, as ratios; SECTIONS="encoding adding" selects some.
 bench: bench-rust bench-python
 
 bench-rust:
@@ -103,22 +114,26 @@ bench-rust:
 bench-python: $(VENV)/built
 	@scripts/ensure-influxd
 	$(VENV)/bin/pip install --quiet --group bench
-	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 sprockets-influxdb==2.2.1
+	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 \
+	  sprockets-influxdb==2.2.1
 	SEED=target/2.2.1 $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
 
-## Processes killed at any instant, and what InfluxDB has of what they were told is accepted: KILLS (1000), SEED.
+## Kills KILLS (1000) processes, and checks what InfluxDB has of theirs. SEED repeats a run.
 kill-harness:
 	@scripts/ensure-influxd
-	KILLS=$${KILLS:-1000} REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --test kill -- \
-	  --nocapture what_was_accepted
+	KILLS=$${KILLS:-1000} REQUIRE_INFLUXD=1 $(CARGO) test --release \
+	  --package sprockets-influxdb --test killed_processes -- \
+	  --nocapture accepted_measurements
 
-## The same with servers, networks and disks that fail as well, for SOAK_MINUTES (20), SEED.
+## The same for SOAK_MINUTES (20), with faults of servers, networks and disks as well.
 soak:
 	@scripts/ensure-influxd
-	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb --test kill -- \
+	REQUIRE_INFLUXD=1 $(CARGO) test --release \
+	  --package sprockets-influxdb --test killed_processes -- \
 	  --nocapture --ignored --exact soak
 
-## The command writes a gibibyte of lines into an influxd.
+## The command writes a gibibyte of lines to an influxd.
 gibibyte:
 	@scripts/ensure-influxd
-	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb-cli --test command -- --nocapture --ignored gibibyte
+	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb-cli --test command -- \
+	  --nocapture --ignored gibibyte

@@ -1,4 +1,4 @@
-"""The guide and reference of the Python package, with Sphinx: ``python -m sphinx -W -b html docs docs/_build``."""
+"""Sphinx builds the documentation: ``python -m sphinx -W -b html docs docs/_build``."""
 
 import sprockets_influxdb
 

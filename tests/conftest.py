@@ -1,4 +1,4 @@
-"""The servers that the tests run against: the scripted one, and an influxd of the tests' own."""
+"""The servers that the tests run against: the scripted one, and a real influxd."""
 
 import contextlib
 import itertools
@@ -19,17 +19,21 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import sprockets_influxdb
+from programs import bound, reset_signals
 from serving import Recording
 from sprockets_influxdb import testing
 
 _numbers = itertools.count()
 
+reset_signals()
+
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test begins and ends without a client, and without a variable that would configure one."""
-    for name in [name for name in os.environ if name.startswith("INFLUXDB_") or name == "ENVIRONMENT"]:
-        monkeypatch.delenv(name)
+    """Each test starts and ends without a client, and without variables that configure one."""
+    for name in list(os.environ):
+        if name.startswith("INFLUXDB_") or name == "ENVIRONMENT":
+            monkeypatch.delenv(name)
     testing.reset()
     yield
     testing.reset()
@@ -37,31 +41,32 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def server() -> Iterator[testing.Server]:
-    """The scripted server; what is recorded goes there once the test has installed a client."""
+    """The scripted server. Nothing is recorded there before the test installs a client."""
     with testing.Server() as server:
         yield server
 
 
 @pytest.fixture
 def client(server: testing.Server) -> testing.Server:
-    """The scripted server, with a client installed that writes to it, without base tags."""
+    """The scripted server, and an installed client without base tags that writes to it."""
     assert sprockets_influxdb.install(server.url, tag_hostname=False)
     return server
 
 
 @pytest.fixture
 def recording(server: testing.Server) -> Recording:
-    """What requests record, submitted as soon as it is."""
+    """What requests record, submitted at once."""
     assert sprockets_influxdb.install(server.url, tag_hostname=False, trigger_size=1)
     return Recording(server)
 
 
 class Influxd:
-    """A real influxd, in a temporary directory and on ports of its own."""
+    """A real influxd, in a temporary directory and on its own ports."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.port, other = _free_port(), _free_port()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")}
+        variables = os.environ.items()
+        environment = {name: value for name, value in variables if not name.startswith("INFLUXDB_")}
         environment.update(
             INFLUXDB_REPORTING_DISABLED="true",
             INFLUXDB_BIND_ADDRESS=f"127.0.0.1:{other}",
@@ -72,7 +77,7 @@ class Influxd:
             INFLUXDB_HTTP_LOG_ENABLED="false",
         )
         self.process = subprocess.Popen(
-            ["influxd", "-config", "/dev/null"],
+            bound(["influxd", "-config", "/dev/null"]),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -82,7 +87,7 @@ class Influxd:
         )
         assert self.process.stderr is not None
         self.is_ready = any("Listening for signals" in line for line in self.process.stderr)
-        # It would stop once the pipe is full.
+        # A full pipe would stop influxd.
         self.drain = threading.Thread(target=self.process.stderr.read, daemon=True)
         self.drain.start()
 
@@ -97,7 +102,8 @@ class Influxd:
             [result] = json.load(reply)["results"]
         assert "error" not in result, result
         [series] = result.get("series") or [{"columns": [], "values": []}]
-        return [dict(zip(series["columns"], values, strict=True)) for values in series.get("values", [])]
+        rows = series.get("values", [])
+        return [dict(zip(series["columns"], values, strict=True)) for values in rows]
 
     def close(self) -> None:
         self.process.kill()
@@ -136,11 +142,16 @@ def database(influxd: Influxd) -> Iterator[str]:
 
 @pytest.fixture
 def python() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a program in a Python of its own, to its end, with the variables given."""
+    """Runs a program in another Python to its end, with these variables."""
 
-    def run(program: str, *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        program: str,
+        *,
+        check: bool = True,
+        **variables: str,
+    ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **variables}
-        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
+        command = bound([sys.executable, "-W", "error", "-c", textwrap.dedent(program)])
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert not check or done.returncode == 0, done.stderr
         return done

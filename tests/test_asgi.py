@@ -1,4 +1,4 @@
-"""The ASGI middleware: each request is recorded once, whatever becomes of it, and answered as without."""
+"""The ASGI middleware records each request once, and does not change the response."""
 
 import asyncio
 import logging
@@ -22,9 +22,15 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send(END)
 
 
-def recorded(recording: Recording, application: Any, *received: Any, **options: Any) -> testing.Point:
+def recorded(
+    recording: Recording, application: Any, *received: Any, **options: Any
+) -> testing.Point:
     """The only point of the only request of an application."""
-    middleware = {name: options.pop(name) for name in ("names", "leave_out", "remote_ip_header") if name in options}
+    middleware = {
+        name: options.pop(name)
+        for name in ("names", "leave_out", "remote_ip_header")
+        if name in options
+    }
     web.asgi(InfluxDBMiddleware(application, database="db", **middleware), *received, **options)
     return recording.point()
 
@@ -33,42 +39,53 @@ def status_and_length(point: testing.Point) -> tuple[str, object]:
     return point.tags["status_code"], point.fields["content_length"]
 
 
-class TestWhatIsRecorded:
-    def test_of_a_request(self, recording: Recording) -> None:
+class TestAttributes:
+    def test_a_request_has_all_attributes(self, recording: Recording) -> None:
         headers = [(b"correlation-id", b"42"), (b"content-length", b"7")]
         point = recorded(recording, hello, method="POST", headers=headers)
         assert point.measurement == "request"
         assert point.tags == {"endpoint": "(unmatched)", "method": "POST", "status_code": "200"}
         assert sorted(point.fields) == [
-            "content_length", "correlation_id", "duration", "remote_ip", "request_length", "time_to_first_byte"
-        ]  # fmt: skip
+            "content_length",
+            "correlation_id",
+            "duration",
+            "remote_ip",
+            "request_length",
+            "time_to_first_byte",
+        ]
         assert (point.fields["correlation_id"], point.fields["remote_ip"]) == ("42", "192.0.2.1")
         assert (point.fields["content_length"], point.fields["request_length"]) == (5, 7)
         assert 0 < float(point.fields["time_to_first_byte"]) <= float(point.fields["duration"])
 
-    def test_by_names_of_opentelemetry(self, recording: Recording) -> None:
-        point = recorded(recording, hello, method="BREW", names="opentelemetry", leave_out=["time_to_first_byte"])
+    def test_names_can_be_those_of_opentelemetry(self, recording: Recording) -> None:
+        point = recorded(
+            recording, hello, method="BREW", names="opentelemetry", leave_out=["time_to_first_byte"]
+        )
         assert point.tags == {
-            "http.route": "(unmatched)", "http.request.method": "_OTHER", "http.response.status_code": "200"
-        }  # fmt: skip
+            "http.route": "(unmatched)",
+            "http.request.method": "_OTHER",
+            "http.response.status_code": "200",
+        }
         assert sorted(point.fields) == [
             "client.address",
             "http.server.request.duration",
             "http.server.response.body.size",
         ]
 
-    def test_many_valued_ones_are_tags_if_so_asked(self, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_variables_make_tags_of_fields(
+        self, recording: Recording, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", "true")
         monkeypatch.setenv("INFLUXDB_TAG_CORRELATION_ID", "on")
         point = recorded(recording, hello, headers=[(b"correlation-id", b"42")])
         assert (point.tags["remote_ip"], point.tags["correlation_id"]) == ("192.0.2.1", "42")
 
-    def test_the_address_that_a_proxy_tells(self, recording: Recording) -> None:
+    def test_the_address_comes_from_the_proxys_header(self, recording: Recording) -> None:
         headers = [(b"x-forwarded-for", b"198.51.100.7, 10.0.0.1")]
         point = recorded(recording, hello, headers=headers, remote_ip_header="X-Forwarded-For")
         assert point.fields["remote_ip"] == "198.51.100.7"
 
-    def test_what_the_handler_sets_wins(self, recording: Recording) -> None:
+    def test_what_the_handler_sets_takes_precedence(self, recording: Recording) -> None:
         async def own(scope: Any, receive: Any, send: Any) -> None:
             measurement = scope["sprockets_influxdb.measurement"]
             assert type(measurement) is influxdb.Measurement
@@ -78,31 +95,37 @@ class TestWhatIsRecorded:
             await hello(scope, receive, send)
 
         point = recorded(recording, own)
-        assert (point.tags["endpoint"], point.tags["queue"], point.fields["content_length"]) == ("/own", "mail", 1)
+        assert (point.tags["endpoint"], point.tags["queue"], point.fields["content_length"]) == (
+            "/own",
+            "mail",
+            1,
+        )
         assert "query" in point.fields
 
-    def test_a_base_tag_of_a_propertys_name_gives_way(self, server: testing.Server) -> None:
+    def test_an_attribute_replaces_a_base_tag_of_its_name(self, server: testing.Server) -> None:
         influxdb.install(server.url, tag_hostname=False, base_tags={"method": "base", "zone": "a"})
         web.asgi(InfluxDBMiddleware(hello, database="db"))
         assert Recording(server).point().tags["method"] == "GET"
         assert Recording(server).point().tags["zone"] == "a"
 
-    def test_not_what_is_skipped(self, recording: Recording) -> None:
-        application = InfluxDBMiddleware(hello, database="db", skip=lambda scope: scope["path"] == "/health")
+    def test_skipped_requests_are_not_recorded(self, recording: Recording) -> None:
+        application = InfluxDBMiddleware(
+            hello, database="db", skip=lambda scope: scope["path"] == "/health"
+        )
         for path in ("/health", "/other"):
             web.asgi(application, path=path)
         recording.point()
 
-    def test_once_by_two_of_them(self, recording: Recording) -> None:
+    def test_two_middlewares_record_a_request_once(self, recording: Recording) -> None:
         recorded(recording, InfluxDBMiddleware(hello, database="db"))
 
-    def test_in_another_measurement(self, recording: Recording) -> None:
+    def test_the_measurement_can_be_named(self, recording: Recording) -> None:
         web.asgi(InfluxDBMiddleware(hello, database="db", measurement="http"))
         assert recording.point().measurement == "http"
 
 
 class TestEnds:
-    def test_streamed(self, recording: Recording) -> None:
+    def test_a_streamed_body_is_counted(self, recording: Recording) -> None:
         async def streamed(scope: Any, receive: Any, send: Any) -> None:
             await send(START)
             for _ in range(10):
@@ -111,10 +134,10 @@ class TestEnds:
 
         assert status_and_length(recorded(recording, streamed)) == ("200", 50)
 
-    def test_of_head_has_no_body(self, recording: Recording) -> None:
+    def test_a_response_to_head_has_no_content(self, recording: Recording) -> None:
         assert status_and_length(recorded(recording, hello, method="HEAD")) == ("200", 0)
 
-    def test_its_time_is_that_of_the_last_byte(self, recording: Recording) -> None:
+    def test_the_duration_ends_with_the_last_byte(self, recording: Recording) -> None:
         finished: list[float] = []
 
         async def with_task(scope: Any, receive: Any, send: Any) -> None:
@@ -128,7 +151,7 @@ class TestEnds:
         point = recorded(recording, with_task)
         assert float(point.fields["duration"]) < 10 * finished[0]
 
-    def test_raised_before_a_response(self, recording: Recording) -> None:
+    def test_an_exception_before_the_response_is_500(self, recording: Recording) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             raise ValueError("no such row" + "x" * 1000)
 
@@ -137,7 +160,9 @@ class TestEnds:
         assert str(point.fields["exception"]).startswith("ValueError: no such row")
         assert len(str(point.fields["exception"])) == 256
 
-    def test_raised_in_the_middle(self, recording: Recording) -> None:
+    def test_an_exception_in_the_body_keeps_the_status_that_was_sent(
+        self, recording: Recording
+    ) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             await send(START)
             await send({**END, "more_body": True})
@@ -147,13 +172,13 @@ class TestEnds:
         assert status_and_length(point) == ("200", 5)
         assert point.fields["exception"] == "ValueError"
 
-    def test_without_a_response(self, recording: Recording) -> None:
+    def test_an_application_without_a_response_is_500(self, recording: Recording) -> None:
         async def silent(scope: Any, receive: Any, send: Any) -> None:
             pass
 
         assert status_and_length(recorded(recording, silent)) == ("500", 0)
 
-    def test_client_gone_before_a_response(self, recording: Recording) -> None:
+    def test_a_disconnect_before_the_response_is_499(self, recording: Recording) -> None:
         async def waiting(scope: Any, receive: Any, send: Any) -> None:
             assert await receive() == GONE
             await hello(scope, receive, send)
@@ -164,17 +189,19 @@ class TestEnds:
         ("refused", "end"),
         [("http.response.start", ("499", 0)), ("http.response.body", ("200", 0))],
     )
-    def test_client_gone_by_what_the_server_raises(self, recording: Recording, refused: str, end: Any) -> None:
+    def test_an_oserror_of_send_is_a_disconnect(
+        self, recording: Recording, refused: str, end: Any
+    ) -> None:
         assert status_and_length(recorded(recording, hello, refuses=refused, raises=OSError)) == end
 
-    def test_an_error_of_the_applications_own_is_not_the_clients(self, recording: Recording) -> None:
+    def test_an_oserror_of_the_application_is_500(self, recording: Recording) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
             raise FileNotFoundError
 
         assert recorded(recording, failing, raises=OSError).tags["status_code"] == "500"
 
     @pytest.mark.parametrize("begun", [False, True])
-    def test_cancelled(self, recording: Recording, begun: bool) -> None:
+    def test_a_cancelled_request_is_recorded(self, recording: Recording, begun: bool) -> None:
         async def cancelled(scope: Any, receive: Any, send: Any) -> None:
             if begun:
                 await send(START)
@@ -185,7 +212,7 @@ class TestEnds:
         assert status_and_length(point) == (("200", 5) if begun else ("499", 0))
         assert "exception" not in point.fields
 
-    def test_a_coroutine_that_is_dropped(self, recording: Recording) -> None:
+    def test_a_coroutine_that_is_closed_is_recorded(self, recording: Recording) -> None:
         async def waiting(scope: Any, receive: Any, send: Any) -> None:
             await receive()
 
@@ -199,16 +226,20 @@ class TestEnds:
         coroutine.close()
         assert status_and_length(recording.point()) == ("499", 0)
 
-    def test_the_requests_body_is_counted_where_no_header_tells(self, recording: Recording) -> None:
+    def test_the_requests_body_is_counted_without_a_length_header(
+        self, recording: Recording
+    ) -> None:
         async def reading(scope: Any, receive: Any, send: Any) -> None:
             while (await receive()).get("more_body"):
                 pass
             await hello(scope, receive, send)
 
-        parts = [{"type": "http.request", "body": b"abc", "more_body": more} for more in (True, False)]
+        parts = [
+            {"type": "http.request", "body": b"abc", "more_body": more} for more in (True, False)
+        ]
         assert recorded(recording, reading, *parts).fields["request_length"] == 6
 
-    def test_what_servers_offer_beside(self, recording: Recording, tmp_path: Any) -> None:
+    def test_extensions_of_servers_are_counted(self, recording: Recording, tmp_path: Any) -> None:
         file = tmp_path / "file"
         file.write_bytes(b"x" * 100)
 
@@ -233,28 +264,35 @@ class TestWebsockets:
         assert point.tags["method"] == "GET"
         return status_and_length(point)
 
-    def test_accepted(self, recording: Recording) -> None:
-        messages = [{"type": "websocket.send", "text": "ü"}, {"type": "websocket.send", "bytes": b"abc", "text": None}]
+    def test_an_accepted_one_is_101(self, recording: Recording) -> None:
+        messages = [
+            {"type": "websocket.send", "text": "ü"},
+            {"type": "websocket.send", "bytes": b"abc", "text": None},
+        ]
         accept, close = {"type": "websocket.accept"}, {"type": "websocket.close"}
         assert self.recorded(recording, accept, *messages, close) == ("101", 5)
 
-    def test_rejected(self, recording: Recording) -> None:
+    def test_a_rejected_one_is_403(self, recording: Recording) -> None:
         assert self.recorded(recording, {"type": "websocket.close"}) == ("403", 0)
 
-    def test_rejected_with_a_response(self, recording: Recording) -> None:
+    def test_a_rejected_one_has_the_status_of_its_response(self, recording: Recording) -> None:
         start = {"type": "websocket.http.response.start", "status": 401, "headers": []}
-        assert self.recorded(recording, start, {"type": "websocket.http.response.body", "body": b"no"}) == ("401", 2)
+        assert self.recorded(
+            recording, start, {"type": "websocket.http.response.body", "body": b"no"}
+        ) == ("401", 2)
 
-    def test_given_up(self, recording: Recording) -> None:
+    def test_a_disconnect_before_it_is_accepted_is_499(self, recording: Recording) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:
             await receive()
 
-        point = recorded(recording, application, {"type": "websocket.disconnect", "code": 1006}, type="websocket")
+        point = recorded(
+            recording, application, {"type": "websocket.disconnect", "code": 1006}, type="websocket"
+        )
         assert point.tags["status_code"] == "499"
 
 
 class TestLifespan:
-    def test_its_shutdown_delivers(self, server: testing.Server) -> None:
+    def test_shutdown_flushes(self, server: testing.Server) -> None:
         influxdb.install(server.url)
 
         async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -266,10 +304,11 @@ class TestLifespan:
         async def send(message: Any) -> None:
             seen.append(len(server.points("db")))
 
-        asyncio.run(InfluxDBMiddleware(application, database="db")({"type": "lifespan"}, None, send))  # type: ignore[arg-type]
+        middleware: Any = InfluxDBMiddleware(application, database="db")
+        asyncio.run(middleware({"type": "lifespan"}, None, send))
         assert seen == [1]
 
-    def test_its_failure_is_the_applications(self, recording: Recording) -> None:
+    def test_failures_reach_the_server(self, recording: Recording) -> None:
         async def without(scope: Any, receive: Any, send: Any) -> None:
             assert scope["type"] == "http"
 
@@ -292,7 +331,7 @@ class TestWrongConfiguration:
             ({"database": "db", "remote_ip_header": b"x"}, "remote_ip_header is b'x'"),
         ],
     )
-    def test_is_one_warning(
+    def test_an_option_is_one_warning(
         self, recording: Recording, caplog: pytest.LogCaptureFixture, options: Any, words: str
     ) -> None:
         application = InfluxDBMiddleware(hello, **options)
@@ -304,7 +343,7 @@ class TestWrongConfiguration:
         assert recording.points() == []
 
     @pytest.mark.parametrize("variable", ["INFLUXDB_TAG_REMOTE_IP", "INFLUXDB_PORT"])
-    def test_in_the_environment(
+    def test_a_variable_is_one_warning(
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, variable: str
     ) -> None:
         monkeypatch.setenv(variable, "maybe")
@@ -322,7 +361,7 @@ class TestWrongConfiguration:
         web.asgi(InfluxDBMiddleware(hello, database="db"))
         assert Recording(server).point().tags["environment"] == "test"
 
-    def test_what_goes_wrong_within_is_a_warning_in_a_minute(
+    def test_errors_are_one_warning_a_minute(
         self, recording: Recording, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Unprintable:
@@ -339,7 +378,9 @@ class TestWrongConfiguration:
         assert "NotImplementedError" in record.getMessage()
         assert recording.points() == []
 
-    def test_a_skip_that_raises_skips_nothing(self, recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_skip_that_raises_skips_nothing(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture
+    ) -> None:
         application = InfluxDBMiddleware(hello, database="db", skip=lambda scope: scope["none"])
         assert web.asgi(application) == [START, END]
         assert "KeyError" in caplog.text

@@ -1,11 +1,13 @@
 """``python -m sprockets_influxdb`` is the command for operators."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 
+from programs import bound
 from sprockets_influxdb import testing
 
 
@@ -38,15 +40,18 @@ def test_what_cannot_be_used_is_a_usage_error() -> None:
 
 
 def test_an_interrupt_ends_the_reading(server: testing.Server) -> None:
-    argv = [sys.executable, "-m", "sprockets_influxdb", "write", "--url", server.url, "--database", "db"]
+    program = [sys.executable, "-m", "sprockets_influxdb", "write"]
+    argv = bound([*program, "--url", server.url, "--database", "db"])
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe))
+        stack.callback(process.kill)
         assert process.stdin is not None
         process.stdin.write(b"m f=1 1\n")
         process.stdin.flush()
         assert server.wait_for_points(1, database="db")
         os.kill(process.pid, signal.SIGINT)
-        # Its input goes on: the end of that would end the reading as well.
+        # Its input stays open: the end of input would end it too.
         assert process.wait(60) == 1
         out, _ = process.communicate()
     assert b"interrupted" in out

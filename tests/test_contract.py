@@ -1,4 +1,4 @@
-"""The module's functions, as users of 2.2.1 know them: install, the setters, adding, flushing, settings and books."""
+"""The module's functions, compatible with release 2.2.1."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ import tornado.gen
 import tornado.ioloop
 
 import sprockets_influxdb as influxdb
-from sprockets_influxdb import Measurement, flush_sync, install, record, stats, testing
+from sprockets_influxdb import Measurement, _client, flush_sync, install, record, stats, testing
 from sprockets_influxdb.testing import Fault
 
 HOUR = 3_600_000
@@ -71,7 +72,9 @@ class TestNames:
         flush_sync()
         assert client.writes()[0].header("user-agent") == influxdb.USER_AGENT
 
-    def test_the_log_is_that_of_the_package(self, server: testing.Server, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_log_is_that_of_the_package(
+        self, server: testing.Server, caplog: pytest.LogCaptureFixture
+    ) -> None:
         install(server.url)
         assert install() is False
         [entry] = caplog.records
@@ -87,7 +90,10 @@ class TestNames:
             sprockets_influxdb.flush_sync(0.1)
             """
         )
-        assert 'WARNING sprockets_influxdb cannot write to database "db" at http://127.0.0.1:1' in done.stderr
+        assert (
+            'WARNING sprockets_influxdb cannot write to database "db" at http://127.0.0.1:1'
+            in done.stderr
+        )
         assert "hunter2" not in done.stderr
 
 
@@ -137,9 +143,14 @@ class TestInstall:
         monkeypatch.setenv("INFLUXDB_SAMPLE_PROBABILITY", "0")
         monkeypatch.setenv("INFLUXDB_TRIGGER_SIZE", "7")
         install(server.url, trigger_size=5_000, sample_probability=1.0)
-        assert (influxdb.settings()["sample_probability"], influxdb.settings()["trigger_size"]) == (1.0, 5_000)
+        assert (influxdb.settings()["sample_probability"], influxdb.settings()["trigger_size"]) == (
+            1.0,
+            5_000,
+        )
 
-    def test_the_first_call_wins(self, server: testing.Server, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_first_call_wins(
+        self, server: testing.Server, caplog: pytest.LogCaptureFixture
+    ) -> None:
         assert install(server.url) is True
         assert install("http://other:1") is False
         assert "installed already" in caplog.text
@@ -163,19 +174,36 @@ class TestInstall:
         assert warnings[0].filename == __file__
 
     def test_new_options_are_keywords(self, server: testing.Server) -> None:
-        install(server.url, api="v2", token="t", org="o", precision="ms", timeout=500, overflow="oldest", gzip=True)
+        install(
+            server.url,
+            api="v2",
+            token="t",
+            org="o",
+            precision="ms",
+            timeout=500,
+            overflow="oldest",
+            gzip=True,
+        )
         add()
         flush_sync()
         [request] = server.writes()
         assert request.path == "/api/v2/write"
-        assert (request.parameter("bucket"), request.parameter("org"), request.parameter("precision")) == (
+        assert (
+            request.parameter("bucket"),
+            request.parameter("org"),
+            request.parameter("precision"),
+        ) == (
             "db",
             "o",
             "ms",
         )
         assert request.header("authorization") == "Token t"
         settings = influxdb.settings()
-        assert (settings["timeout"], settings["overflow"], settings["gzip"]) == (500, "oldest", True)
+        assert (settings["timeout"], settings["overflow"], settings["gzip"]) == (
+            500,
+            "oldest",
+            True,
+        )
 
     @pytest.mark.parametrize(
         ("argument", "value"),
@@ -221,7 +249,9 @@ class TestInstall:
 
 
 class TestEnvironment:
-    def test_every_variable_of_2_2_1(self, server: testing.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_every_variable_of_2_2_1(
+        self, server: testing.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         variables = {
             "INFLUXDB_SCHEME": "http",
             "INFLUXDB_HOST": "127.0.0.1",
@@ -253,12 +283,18 @@ class TestEnvironment:
         }
         assert {name: settings[name] for name in expected} == expected
 
-    def test_an_argument_wins_over_a_variable_and_that_over_the_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_argument_wins_over_a_variable_and_that_over_the_default(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("INFLUXDB_MAX_BATCH_SIZE", "20")
         monkeypatch.setenv("INFLUXDB_TRIGGER_SIZE", "50")
         install(max_batch_size=7)
         settings = influxdb.settings()
-        assert (settings["max_batch_size"], settings["trigger_size"], settings["max_buffer_size"]) == (7, 50, 25_000)
+        assert (
+            settings["max_batch_size"],
+            settings["trigger_size"],
+            settings["max_buffer_size"],
+        ) == (7, 50, 25_000)
 
     @pytest.mark.parametrize(
         ("variable", "value"),
@@ -324,18 +360,28 @@ class TestEnvironment:
         }
         assert {name: settings[name] for name in expected} == expected
 
-    @pytest.mark.parametrize(("host", "scheme"), [("localhost", "http"), ("127.0.0.1", "http"), ("db", "https")])
-    def test_https_except_to_a_loopback_host(self, monkeypatch: pytest.MonkeyPatch, host: str, scheme: str) -> None:
+    @pytest.mark.parametrize(
+        ("host", "scheme"), [("localhost", "http"), ("127.0.0.1", "http"), ("db", "https")]
+    )
+    def test_https_except_to_a_loopback_host(
+        self, monkeypatch: pytest.MonkeyPatch, host: str, scheme: str
+    ) -> None:
         monkeypatch.setenv("INFLUXDB_HOST", host)
         install()
         assert influxdb.settings()["scheme"] == scheme
 
-    def test_a_trigger_size_beyond_the_buffer_is_lowered_with_a_warning(self, python: Callable[..., Any]) -> None:
-        done = python("import sprockets_influxdb as s; s.install(trigger_size=60_000); print(s.settings())")
+    def test_a_trigger_size_beyond_the_buffer_is_lowered_with_a_warning(
+        self, python: Callable[..., Any]
+    ) -> None:
+        done = python(
+            "import sprockets_influxdb as s; s.install(trigger_size=60_000); print(s.settings())"
+        )
         assert "'trigger_size': 25000" in done.stdout
         assert "lowered from 60000 to 25000" in done.stderr
 
-    def test_the_password_is_masked(self, server: testing.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_password_is_masked(
+        self, server: testing.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         server.require_basic("me", "hunter2")
         monkeypatch.setenv("INFLUXDB_USER", "me")
         monkeypatch.setenv("INFLUXDB_PASSWORD", "hunter2")
@@ -381,7 +427,11 @@ class TestSetters:
         add()
         flush_sync()
         [request] = client.writes()
-        assert (request.path, request.parameter("key"), request.database) == ("/behind/a/proxy", "value", "db")
+        assert (request.path, request.parameter("key"), request.database) == (
+            "/behind/a/proxy",
+            "value",
+            "db",
+        )
 
     def test_max_batch_size(self, client: testing.Server) -> None:
         in_a_thread(influxdb.set_max_batch_size, 2)
@@ -410,7 +460,14 @@ class TestSetters:
     def test_sample_probability(self, client: testing.Server) -> None:
         in_a_thread(influxdb.set_sample_probability, 0)
         add(3)
-        assert flush_sync() == {"delivered": 0, "rejected": 0, "sampled_out": 3, "dropped": 0, "pending": 0}
+        assert flush_sync() == {
+            "delivered": 0,
+            "rejected": 0,
+            "sampled_out": 3,
+            "dropped": 0,
+            "pending": 0,
+            "closed": 0,
+        }
         influxdb.set_sample_probability(1.0)
         add(3)
         assert flush_sync()["delivered"] == 3
@@ -443,7 +500,9 @@ class TestSetters:
             (influxdb.set_trigger_size, "trigger_size"),
         ],
     )
-    def test_a_wrong_value_is_an_error_and_changes_nothing(self, setter: Callable[[Any], None], argument: str) -> None:
+    def test_a_wrong_value_is_an_error_and_changes_nothing(
+        self, setter: Callable[[Any], None], argument: str
+    ) -> None:
         install()
         before = influxdb.settings()
         for wrong in (-1, "?", object()):
@@ -478,7 +537,10 @@ class TestSetters:
         for thread in threads:
             thread.join()
         flush_sync()
-        assert (stats()["delivered"], influxdb.settings()["max_batch_size"] in range(1, 5)) == (200, True)
+        assert (stats()["delivered"], influxdb.settings()["max_batch_size"] in range(1, 5)) == (
+            200,
+            True,
+        )
 
 
 class TestAdding:
@@ -519,17 +581,23 @@ class TestAdding:
         [
             ("disabled", "s.install(enabled=False); add()"),
             ("closed", "s.install(); s.shutdown_sync(); add()"),
-            ("newest", "s.install('http://127.0.0.1:1', max_buffer_size=1, shutdown_timeout=0); add(); add()"),
+            (
+                "newest",
+                "s.install('http://127.0.0.1:1', max_buffer_size=1, shutdown_timeout=0); "
+                "add(); add()",
+            ),
         ],
     )
-    def test_what_is_discarded_is_logged(self, python: Callable[..., Any], reason: str, program: str) -> None:
+    def test_what_is_discarded_is_logged(
+        self, python: Callable[..., Any], reason: str, program: str
+    ) -> None:
         python(
             f"""
             import logging, threading, sprockets_influxdb as s
             logged = threading.Event()
             class Handler(logging.Handler):
                 def emit(self, record):
-                    if "1 measurements were dropped ({reason})" in record.getMessage():
+                    if "1 measurement was dropped ({reason})" in record.getMessage():
                         logged.set()
             logging.getLogger("sprockets_influxdb").addHandler(Handler())
             add = lambda: s.record("db", "m", {{}}, {{"n": 1}})
@@ -546,7 +614,11 @@ class TestAdding:
         # What is on its way cannot be dropped.
         server.wait_for_requests(1)
         add(5)
-        assert (stats()["pending"], stats()["dropped"]["oldest"], stats()["dropped"]["newest"]) == (3, 3, 0)
+        assert (stats()["pending"], stats()["dropped"]["oldest"], stats()["dropped"]["newest"]) == (
+            3,
+            3,
+            0,
+        )
 
     def test_a_full_buffer_that_blocks_lets_other_threads_run(self, server: testing.Server) -> None:
         install(server.url, max_buffer_size=1, overflow="block", block_timeout=HOUR)
@@ -667,6 +739,20 @@ class TestFutures:
 
         assert [asyncio.run(main()), asyncio.run(main())] == [True, True]
 
+    def test_a_flush_is_not_true_for_what_was_added_after_the_shutdown(
+        self, client: testing.Server
+    ) -> None:
+        async def main() -> None:
+            add()
+            assert await influxdb.shutdown() is True
+            assert await influxdb.flush() is True
+            add(2)
+            assert await influxdb.flush() is False
+
+        asyncio.run(main())
+        assert flush_sync()["closed"] == influxdb.shutdown_sync()["closed"] == 2
+        assert (stats()["delivered"], stats()["dropped"]["closed"]) == (1, 2)
+
     def test_extra_arguments_are_ignored(self, client: testing.Server) -> None:
         async def main() -> None:
             assert await influxdb.flush(object(), 2) is True
@@ -715,7 +801,8 @@ class TestFutures:
 class TestBlocking:
     def test_a_flush_says_what_became_of_it(self, client: testing.Server) -> None:
         add(2)
-        assert flush_sync() == {"delivered": 2, "rejected": 0, "sampled_out": 0, "dropped": 0, "pending": 0}
+        counts = {"rejected": 0, "sampled_out": 0, "dropped": 0, "pending": 0, "closed": 0}
+        assert flush_sync() == {"delivered": 2, **counts}
         add(3)
         assert influxdb.shutdown_sync(timeout=30)["delivered"] == 3
         assert influxdb.shutdown_sync()["delivered"] == 0
@@ -746,7 +833,9 @@ class TestBlocking:
         assert flush_sync()["pending"] == influxdb.shutdown_sync()["pending"] == 0
 
     @pytest.mark.parametrize("end", [flush_sync, influxdb.shutdown_sync])
-    def test_a_signal_ends_the_wait(self, client: testing.Server, end: Callable[[float], object]) -> None:
+    def test_a_signal_ends_the_wait(
+        self, client: testing.Server, end: Callable[[float], object]
+    ) -> None:
         client.inject(Fault.black_hole())
         add()
 
@@ -769,7 +858,12 @@ class TestBooks:
 
         def balance() -> dict[str, Any]:
             books: dict[str, Any] = {**stats()}
-            decided = books["delivered"] + books["rejected"] + books["sampled_out"] + sum(books["dropped"].values())
+            decided = (
+                books["delivered"]
+                + books["rejected"]
+                + books["sampled_out"]
+                + sum(books["dropped"].values())
+            )
             assert books["added"] == decided + books["pending"]
             return books
 
@@ -812,7 +906,11 @@ class TestBooks:
 
     def test_all_is_nothing_before_there_is_a_client(self) -> None:
         books = stats()
-        assert (books["added"], books["last_error"], set(books["dropped"].values())) == (0, None, {0})
+        assert (books["added"], books["last_error"], set(books["dropped"].values())) == (
+            0,
+            None,
+            {0},
+        )
 
 
 class TestSettings:
@@ -839,6 +937,24 @@ class TestSettings:
         assert install(**shown) is True
         assert influxdb.settings() == shown
 
+    def test_install_takes_every_setting_by_name_and_type(self) -> None:
+        # Unset settings have no type of their own: they are given a value here.
+        texts = {"ca_file", "environment", "org", "retention_policy", "spool", "token"}
+        settings = {**influxdb.settings(), **dict.fromkeys(texts, "")}
+        positional = {
+            name
+            for name, parameter in inspect.signature(install).parameters.items()
+            if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        }
+        options = typing.get_type_hints(_client.Options)
+        assert set(settings) == positional | set(options)
+        for name, annotation in options.items():
+            kinds = set()
+            for kind in set(typing.get_args(annotation)) - {type(None)}:
+                kinds |= {str} if typing.get_origin(kind) is typing.Literal else {kind}
+            assert kinds == {type(settings[name])}, name
+            assert f"``{name}``" in str(influxdb.install.__doc__)
+
     def test_base_tags_are_a_dict_of_its_own(self) -> None:
         install(base_tags={"a": "b,c=d"}, tag_hostname=False)
         influxdb.settings()["base_tags"]["x"] = "y"
@@ -848,8 +964,21 @@ class TestSettings:
 class TestRealServer:
     def test_from_install_to_a_query(self, influxd: Any, database: str) -> None:
         install(influxd.url, base_tags={"region": "eu"}, tag_hostname=False)
-        record(database, "m", {"t": "a b"}, {"f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'}, 1_700_000_000.123)
-        assert flush_sync() == {"delivered": 1, "rejected": 0, "sampled_out": 0, "dropped": 0, "pending": 0}
+        record(
+            database,
+            "m",
+            {"t": "a b"},
+            {"f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'},
+            1_700_000_000.123,
+        )
+        assert flush_sync() == {
+            "delivered": 1,
+            "rejected": 0,
+            "sampled_out": 0,
+            "dropped": 0,
+            "pending": 0,
+            "closed": 0,
+        }
         [row] = influxd.query("SELECT * FROM m", database)
         expected = {"region": "eu", "t": "a b", "f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'}
         assert row == {"time": 1_700_000_000_123_000_000, **expected}

@@ -44,7 +44,7 @@ def one(recording: Recording, interface: str, path: str, method: str = "GET") ->
         ("/nowhere", "(unmatched)", None, "404", None),
     ],
 )
-def test_route_and_view(
+def test_endpoint_and_handler_are_route_and_view(
     recording: Recording,
     interface: str,
     path: str,
@@ -66,16 +66,18 @@ def test_the_view_has_the_measurement(recording: Recording, interface: str) -> N
 
 
 @INTERFACES
-def test_of_head_has_no_body(recording: Recording, interface: str) -> None:
+def test_a_response_to_head_has_no_content(recording: Recording, interface: str) -> None:
     assert one(recording, interface, "/", "HEAD").fields["content_length"] == 0
 
 
 @INTERFACES
-def test_an_exception_that_became_a_page_is_told(recording: Recording, interface: str) -> None:
+def test_an_exception_that_became_an_error_page_is_recorded(
+    recording: Recording, interface: str
+) -> None:
     assert one(recording, interface, "/failed").fields["exception"] == "ValueError: no such row"
 
 
-def test_a_body_that_breaks(recording: Recording) -> None:
+def test_a_body_that_raises_is_recorded(recording: Recording) -> None:
     with pytest.raises(ValueError, match="no such row"):
         answer("wsgi", "/breaking")
     point = recording.point()
@@ -83,27 +85,34 @@ def test_a_body_that_breaks(recording: Recording) -> None:
     assert point.fields["exception"] == "ValueError: no such row"
 
 
-def test_a_body_that_is_abandoned(recording: Recording) -> None:
+def test_an_abandoned_body_is_recorded(recording: Recording) -> None:
     web.wsgi(web_django.wsgi(), web.environ("/endless"), parts=3)
     assert recording.point().fields["content_length"] == 30_000
 
 
-def test_a_client_gone_before_the_response(recording: Recording) -> None:
-    received: list[web.Message] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+def test_a_disconnect_before_the_response_is_499(recording: Recording) -> None:
+    received: list[web.Message] = [
+        {"type": "http.request", "body": b""},
+        {"type": "http.disconnect"},
+    ]
     web.asgi(web_django.asgi(), *received, path="/waiting")
     point = recording.point()
     assert (point.tags["endpoint"], point.tags["status_code"]) == ("/waiting", "499")
 
 
 @pytest.mark.parametrize("wrapper", [None, wsgiref.util.FileWrapper])
-def test_a_file(recording: Recording, wrapper: Any) -> None:
+def test_a_file_is_counted(recording: Recording, wrapper: Any) -> None:
     body = web.wsgi(web_django.wsgi(), web.environ("/file", **{"wsgi.file_wrapper": wrapper}))
     assert recording.point().fields["content_length"] == len(body) > 0
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({}, "database is missing"), ({"database": "db", "colour": "red"}, "'colour'"), (5, "no dict")],
+    [
+        ({}, "database is missing"),
+        ({"database": "db", "colour": "red"}, "'colour'"),
+        (5, "no dict"),
+    ],
 )
 def test_a_wrong_setting_is_one_warning(
     recording: Recording, caplog: pytest.LogCaptureFixture, options: Any, words: str
@@ -117,8 +126,10 @@ def test_a_wrong_setting_is_one_warning(
     assert recording.points() == []
 
 
-def test_once_where_the_application_is_wrapped_as_well(recording: Recording) -> None:
+def test_a_wrapped_application_records_a_request_once(recording: Recording) -> None:
     from sprockets_influxdb.asgi import InfluxDBMiddleware
 
-    web.asgi(InfluxDBMiddleware(web_django.asgi(), database="db"), {"type": "http.request"}, path="/")
+    web.asgi(
+        InfluxDBMiddleware(web_django.asgi(), database="db"), {"type": "http.request"}, path="/"
+    )
     recording.point()

@@ -1,4 +1,4 @@
-"""Every example in README and guide runs: programs to their end, tests under pytest, against the scripted server."""
+"""Every example in the README and the guide runs against the scripted server."""
 
 import pathlib
 import re
@@ -24,7 +24,9 @@ def examples() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("example", list(examples()))
-def test_it_runs(example: str, server: testing.Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs(
+    example: str, server: testing.Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INFLUXDB_URL", server.url)
     is_test = re.search("^def test_", example, re.MULTILINE)
     file = tmp_path / ("test_example.py" if is_test else "example.py")

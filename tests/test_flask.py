@@ -67,7 +67,7 @@ def one(recording: Recording, application: Any, path: str, method: str = "GET") 
         ("/failing", "GET", "/failing", "test_flask.application.<locals>.failing", "500"),
     ],
 )
-def test_rule_and_view(
+def test_endpoint_and_handler_are_rule_and_view(
     recording: Recording,
     application: Any,
     path: str,
@@ -85,21 +85,25 @@ def test_the_view_has_the_measurement(recording: Recording, application: Any) ->
     assert one(recording, application, "/users/7").fields["rows"] == 7
 
 
-def test_an_exception_that_became_a_page_is_told(recording: Recording, application: Any) -> None:
+def test_an_exception_that_became_an_error_page_is_recorded(
+    recording: Recording, application: Any
+) -> None:
     assert one(recording, application, "/failing").fields["exception"] == "ValueError: no such row"
 
 
-def test_what_is_streamed_is_counted(recording: Recording, application: Any) -> None:
+def test_a_streamed_body_is_counted(recording: Recording, application: Any) -> None:
     assert one(recording, application, "/streamed").fields["content_length"] == 50
 
 
-def test_a_factory(recording: Recording) -> None:
+def test_options_of_init_app_take_precedence(recording: Recording) -> None:
     application = flask.Flask("tests")
     InfluxDB(database="none").init_app(application, database="db")
     one(recording, application, "/")
 
 
-def test_a_missing_database_is_one_warning(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_database_is_one_warning(
+    recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
     application = flask.Flask("tests")
     init_app(application)
     for _ in range(3):

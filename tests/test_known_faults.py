@@ -11,12 +11,21 @@ import numpy
 import pytest
 
 import sprockets_influxdb as influxdb
-from sprockets_influxdb import Measurement, add_measurement, flush_sync, install, record, stats, testing
+from sprockets_influxdb import (
+    Measurement,
+    add_measurement,
+    flush_sync,
+    install,
+    record,
+    stats,
+    testing,
+)
 from sprockets_influxdb.testing import Fault
 
 HOUR = 3_600_000
 
-#: 2.2.1 stored nothing with this program; as it stands in its documents, with a flush that the loop does not wait for.
+#: 2.2.1 stored nothing with this program; as it stands in its documents, with a flush that the loop
+#: does not wait for.
 STOPPED_LOOP = """
     import asyncio, os
     import sprockets_influxdb as influxdb
@@ -68,14 +77,22 @@ class TestValues:
         measurement.set_field("n", 1)
         return measurement
 
-    @pytest.mark.parametrize("value", [True, False, "123", "", "a b,c", 'q"\\', "é", 1, 1.0, 2**63 - 1, -(2**63)])
+    @pytest.mark.parametrize(
+        "value", [True, False, "123", "", "a b,c", 'q"\\', "é", 1, 1.0, 2**63 - 1, -(2**63)]
+    )
     def test_fields_keep_value_and_type(
-        self, roundtrip: Callable[[Measurement], dict[str, Any]], measurement: Measurement, value: Any
+        self,
+        roundtrip: Callable[[Measurement], dict[str, Any]],
+        measurement: Measurement,
+        value: Any,
     ) -> None:
         measurement.fields = {"f": value}
         stored = roundtrip(measurement)["f"]
         # JSON has one kind of number.
-        assert (stored, type(stored)) == (value, int if value == 1.0 and value is not True else type(value))
+        assert (stored, type(stored)) == (
+            value,
+            int if value == 1.0 and value is not True else type(value),
+        )
 
     @pytest.mark.parametrize(
         ("value", "expected"),
@@ -88,7 +105,11 @@ class TestValues:
         ],
     )
     def test_scalars_and_lone_surrogates(
-        self, roundtrip: Callable[[Measurement], dict[str, Any]], measurement: Measurement, value: Any, expected: Any
+        self,
+        roundtrip: Callable[[Measurement], dict[str, Any]],
+        measurement: Measurement,
+        value: Any,
+        expected: Any,
     ) -> None:
         measurement.fields = {"f": value}
         assert roundtrip(measurement) == {"f": expected}
@@ -109,14 +130,23 @@ class TestValues:
         ],
     )
     def test_tags_do_not_break_or_forge_lines(
-        self, roundtrip: Callable[[Measurement], dict[str, Any]], measurement: Measurement, value: str, stored: str
+        self,
+        roundtrip: Callable[[Measurement], dict[str, Any]],
+        measurement: Measurement,
+        value: str,
+        stored: str,
     ) -> None:
         measurement.set_tag("t", value)
         assert roundtrip(measurement) == {"t": stored, "n": 1}
 
-    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), numpy.float32("nan")])
+    @pytest.mark.parametrize(
+        "value", [float("nan"), float("inf"), -float("inf"), numpy.float32("nan")]
+    )
     def test_what_is_not_finite_is_left_out_alone(
-        self, roundtrip: Callable[[Measurement], dict[str, Any]], measurement: Measurement, value: Any
+        self,
+        roundtrip: Callable[[Measurement], dict[str, Any]],
+        measurement: Measurement,
+        value: Any,
     ) -> None:
         measurement.set_field("f", value)
         assert roundtrip(measurement) == {"n": 1}
@@ -142,7 +172,9 @@ class TestSettings:
         monkeypatch.setenv("INFLUXDB_ENABLED", value)
         assert install() is True
 
-    def test_the_sample_probability_is_read(self, server: testing.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_sample_probability_is_read(
+        self, server: testing.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("INFLUXDB_SAMPLE_PROBABILITY", "0")
         install(server.url)
         add(3)
@@ -191,7 +223,9 @@ class TestReplies:
         assert flush_sync(60)["delivered"] == 50
         assert len(client.points()) == 50
 
-    def test_a_bad_line_does_not_cost_the_others_nor_send_them_twice(self, client: testing.Server) -> None:
+    def test_a_bad_line_does_not_cost_the_others_nor_send_them_twice(
+        self, client: testing.Server
+    ) -> None:
         client.inject_always(Fault.reject_lines("n=7i"))
         client.inject(Fault.reset())
         add(20)
@@ -221,14 +255,21 @@ class TestProcesses:
     def test_a_loop_that_is_stopped_right_after_shutdown(
         self, influxd: Any, database: str, python: Callable[..., Any]
     ) -> None:
-        python(STOPPED_LOOP, DATABASE=database, INFLUXDB_URL=influxd.url, INFLUXDB_TAG_HOSTNAME="false")
+        python(
+            STOPPED_LOOP, DATABASE=database, INFLUXDB_URL=influxd.url, INFLUXDB_TAG_HOSTNAME="false"
+        )
         [row] = influxd.query('SELECT * FROM "measurement-name"', database)
         del row["time"]
         assert row == {"foo": "bar", "baz": 1.05}
 
     @pytest.mark.parametrize(
         ("end", "status"),
-        [("", 0), ("import sys; sys.exit(3)", 3), ("raise RuntimeError", 1), ("influxdb.flush_sync()", 0)],
+        [
+            ("", 0),
+            ("import sys; sys.exit(3)", 3),
+            ("raise RuntimeError", 1),
+            ("influxdb.flush_sync()", 0),
+        ],
     )
     def test_what_is_buffered_at_the_end_is_delivered(
         self, server: testing.Server, python: Callable[..., Any], end: str, status: int
@@ -241,7 +282,9 @@ class TestProcesses:
         assert python(program, check=False, INFLUXDB_URL=server.url).returncode == status
         assert len(server.points("db")) == 1
 
-    def test_an_end_does_not_wait_for_a_server_that_is_down(self, python: Callable[..., Any]) -> None:
+    def test_an_end_does_not_wait_for_a_server_that_is_down(
+        self, python: Callable[..., Any]
+    ) -> None:
         program = """
             import sprockets_influxdb as influxdb
             influxdb.record("db", "m", {}, {"n": 1})

@@ -1,4 +1,4 @@
-"""``Measurement``, as users of 2.2.1 know it: plain attributes and dicts, checked when they are set or added."""
+"""``Measurement`` is compatible with release 2.2.1. Values are checked when set or added."""
 
 import copy
 import datetime
@@ -25,7 +25,7 @@ def measurement() -> Measurement:
 
 
 def stored(measurement: Measurement) -> Point:
-    """What its line stands for."""
+    """The point in its line."""
     [point] = testing.parse(measurement.marshall())
     return point
 
@@ -35,7 +35,7 @@ def pickled_by(protocol: int) -> Callable[[Measurement], Any]:
 
 
 class Request(Measurement):
-    """A subclass with an ``__init__`` of its own, as applications have them."""
+    """A subclass with its own ``__init__``."""
 
     def __init__(self, handler: object, *, sampled: bool) -> None:
         super().__init__("requests", "request")
@@ -45,7 +45,7 @@ class Request(Measurement):
 
 
 class TestAttributes:
-    def test_as_it_is_made(self) -> None:
+    def test_a_new_measurement(self) -> None:
         before = time.time()
         measurement = Measurement("db", "m")
         assert (measurement.database, measurement.name) == ("db", "m")
@@ -80,7 +80,7 @@ class TestAttributes:
         del measurement.fields["m"]
         assert "m" not in stored(measurement).fields
 
-    def test_an_assigned_dict_is_the_one(self, measurement: Measurement) -> None:
+    def test_an_assigned_dict_is_kept(self, measurement: Measurement) -> None:
         fields = {"a": 1}
         measurement.fields = fields
         fields["b"] = 2
@@ -119,7 +119,7 @@ class TestAttributes:
         measurement.name = name
         assert stored(measurement).measurement == str(name)
 
-    def test_attributes_of_its_own(self, measurement: Measurement) -> None:
+    def test_it_takes_further_attributes(self, measurement: Measurement) -> None:
         measurement.request = "x"  # type: ignore[attr-defined]
         assert measurement.request == "x"  # type: ignore[attr-defined]
 
@@ -153,15 +153,18 @@ class TestTimestamp:
             assert measurement.timestamp == now
 
     @pytest.mark.parametrize(
-        "wrong", ["now", None, float("nan"), float("inf"), 1e10, -1e10, 10**30, datetime.date.today()]
+        "wrong",
+        ["now", None, float("nan"), float("inf"), 1e10, -1e10, 10**30, datetime.date.today()],
     )
-    def test_what_is_no_time_is_an_error(self, measurement: Measurement, wrong: Any) -> None:
+    def test_a_value_that_is_no_time_is_an_error(
+        self, measurement: Measurement, wrong: Any
+    ) -> None:
         with pytest.raises(ValueError, match=r"timestamp is .*: expected seconds since the epoch"):
             measurement.set_timestamp(wrong)
         with pytest.raises(ValueError, match=r"timestamp is .*: expected seconds since the epoch"):
             measurement.timestamp = wrong
 
-    def test_is_kept_when_it_was_set_and_renewed_when_not(self, client: testing.Server) -> None:
+    def test_it_is_renewed_unless_it_was_set(self, client: testing.Server) -> None:
         for _ in range(2):
             measurement = Measurement("db", "m")
             measurement.set_field("n", 1)
@@ -176,9 +179,10 @@ class TestTimestamp:
 
 class TestFields:
     @pytest.mark.parametrize(
-        "value", [1, -(2**63), 2**63 - 1, 1.5, -0.0, 1e300, True, False, "", "a", "é 🎈", '"\\,= \n']
+        "value",
+        [1, -(2**63), 2**63 - 1, 1.5, -0.0, 1e300, True, False, "", "a", "é 🎈", '"\\,= \n'],
     )
-    def test_come_back_as_they_are(self, measurement: Measurement, value: Any) -> None:
+    def test_values_are_stored_unchanged(self, measurement: Measurement, value: Any) -> None:
         measurement.set_field("f", value)
         field = stored(measurement).fields["f"]
         assert (field, type(field)) == (value, type(value))
@@ -208,7 +212,9 @@ class TestFields:
             ("\ud800a\udfff", "\N{REPLACEMENT CHARACTER}a\N{REPLACEMENT CHARACTER}"),
         ],
     )
-    def test_of_other_types(self, measurement: Measurement, value: Any, expected: Any) -> None:
+    def test_other_types_are_converted(
+        self, measurement: Measurement, value: Any, expected: Any
+    ) -> None:
         measurement.set_field("f", value)
         field = stored(measurement).fields["f"]
         assert (field, type(field)) == (expected, type(expected))
@@ -245,10 +251,14 @@ class TestFields:
             assert isinstance(wrong, int) or type(wrong).__name__ in message
             assert "f" not in measurement.fields or measurement.fields.pop("f") is wrong
 
-    def test_integers_above_63_bits_depend_on_the_api(self, server: testing.Server, measurement: Measurement) -> None:
+    def test_integers_above_63_bits_depend_on_the_api(
+        self, server: testing.Server, measurement: Measurement
+    ) -> None:
         measurement.set_field("n", 2**63)
         install(server.url)
-        with pytest.raises(ValueError, match=r'"n" of measurement "m" is 9223372036854775808: InfluxDB 1\.x'):
+        with pytest.raises(
+            ValueError, match=r'"n" of measurement "m" is 9223372036854775808: InfluxDB 1\.x'
+        ):
             add_measurement(measurement)
         testing.reset()
         install(server.url, token="t", api="v3")
@@ -275,7 +285,9 @@ class TestFields:
         with pytest.raises(RuntimeError, match="no str today"):
             add_measurement(measurement)
 
-    def test_values_that_change_the_dict_while_they_are_written(self, measurement: Measurement) -> None:
+    def test_values_that_change_the_dict_while_they_are_written(
+        self, measurement: Measurement
+    ) -> None:
         class Meddler:
             def __str__(self) -> str:
                 measurement.tags.clear()
@@ -290,7 +302,21 @@ class TestFields:
 
 class TestTags:
     @pytest.mark.parametrize(
-        "value", ["a", 1, 1.5, True, False, "a b", "a,b=c", "é", ("a", 1), ValueError("x"), TestFields.Color.RED, "123"]
+        "value",
+        [
+            "a",
+            1,
+            1.5,
+            True,
+            False,
+            "a b",
+            "a,b=c",
+            "é",
+            ("a", 1),
+            ValueError("x"),
+            TestFields.Color.RED,
+            "123",
+        ],
     )
     def test_any_value_is_written_as_its_str(self, measurement: Measurement, value: Any) -> None:
         measurement.set_tag("t", value)
@@ -298,7 +324,9 @@ class TestTags:
         assert stored(measurement).tags == {"t": str(value)}
 
     @pytest.mark.parametrize("value", [None, ""])
-    def test_none_and_empty_ones_are_left_out(self, measurement: Measurement, value: Any) -> None:
+    def test_none_and_the_empty_string_are_left_out(
+        self, measurement: Measurement, value: Any
+    ) -> None:
         measurement.set_tag("t", value)
         measurement.set_tag("u", "x")
         assert stored(measurement).tags == {"u": "x"}
@@ -314,15 +342,58 @@ class TestTags:
         measurement.set_tag("u", None)
         assert stored(measurement).tags == {"t": "3"}
 
-    def test_what_no_server_stores_is_repaired(self, measurement: Measurement) -> None:
+    @pytest.mark.parametrize("nothing", [None, ""])
+    @pytest.mark.parametrize("as_dict", [False, True])
+    @pytest.mark.parametrize("before", ["set_tag", "set_tags", "base tag"])
+    @pytest.mark.parametrize("after", ["set_tag", "set_tags", "tags"])
+    def test_none_and_the_empty_string_remove_what_was_set_before(
+        self, nothing: str | None, as_dict: bool, before: str, after: str
+    ) -> None:
+        if before == "base tag":
+            install(base_tags={"u": "4"}, tag_hostname=False)
+        measurement = Measurement("db", "m")
+        measurement.set_field("n", 1)
+        if as_dict:
+            assert isinstance(measurement.tags, dict)
+        if before == "set_tag":
+            measurement.set_tag("u", "4")
+        elif before == "set_tags":
+            measurement.set_tags({"u": "4"})
+        measurement.set_tag("v", "5")
+        if after == "set_tag":
+            measurement.set_tag("u", nothing)
+        elif after == "set_tags":
+            measurement.set_tags({"u": nothing})
+        else:
+            measurement.tags["u"] = nothing
+        assert stored(measurement).tags == {"v": "5"}
+        measurement.set_tag("u", "6")
+        assert stored(measurement).tags == {"u": "6", "v": "5"}
+
+    @pytest.mark.parametrize("nothing", [None, ""])
+    def test_none_and_the_empty_string_remove_a_base_tag_of_a_record(
+        self, server: testing.Server, nothing: str | None
+    ) -> None:
+        install(server.url, base_tags={"region": "eu", "kept": "yes"}, tag_hostname=False)
+        sprockets_influxdb.record("db", "m", {"region": nothing}, {"n": 1})
+        flush_sync()
+        [point] = server.points("db")
+        assert point.tags == {"kept": "yes"}
+
+    def test_characters_that_no_server_stores_are_replaced(self, measurement: Measurement) -> None:
         measurement.set_tags({"line": "a\nb", "end": "a\\", "surrogate": "\ud800", "time": "x"})
-        repaired = {"line": "a b", "end": "a/", "surrogate": "\N{REPLACEMENT CHARACTER}", "time_": "x"}
+        repaired = {
+            "line": "a b",
+            "end": "a/",
+            "surrogate": "\N{REPLACEMENT CHARACTER}",
+            "time_": "x",
+        }
         assert stored(measurement).tags == repaired
 
 
 class TestDuration:
     @pytest.mark.parametrize("name", ["duration", "timer"])
-    def test_seconds_in_a_field(self, measurement: Measurement, name: str) -> None:
+    def test_it_is_recorded_in_seconds(self, measurement: Measurement, name: str) -> None:
         before = time.monotonic()
         with getattr(measurement, name)("took"):
             pass
@@ -342,13 +413,13 @@ class TestDuration:
 
 
 class TestMarshall:
-    def test_is_a_line_of_text(self, measurement: Measurement) -> None:
+    def test_it_returns_a_line(self, measurement: Measurement) -> None:
         measurement.tags = {"foo": "bar"}
         measurement.fields = {"baz": 1.05}
         measurement.timestamp = 1
         assert measurement.marshall() == "m,foo=bar baz=1.05 1000000000"
 
-    def test_does_not_change_the_measurement(self, measurement: Measurement) -> None:
+    def test_it_does_not_change_the_measurement(self, measurement: Measurement) -> None:
         assert measurement.marshall() == measurement.marshall()
         add_measurement(measurement)
         assert measurement.marshall() == measurement.marshall()
@@ -357,22 +428,34 @@ class TestMarshall:
 class TestCopies:
     @pytest.mark.parametrize(
         "duplicate",
-        [copy.copy, copy.deepcopy, *(lambda m, p=p: pickle.loads(pickle.dumps(m, p)) for p in (2, 3, 4, 5))],
+        [
+            copy.copy,
+            copy.deepcopy,
+            *(lambda m, p=p: pickle.loads(pickle.dumps(m, p)) for p in (2, 3, 4, 5)),
+        ],
     )
-    def test_are_equal_and_their_own(self, duplicate: Callable[[Measurement], Measurement]) -> None:
+    def test_a_copy_is_equal_and_independent(
+        self, duplicate: Callable[[Measurement], Measurement]
+    ) -> None:
         for original in (Measurement("db", "m"), Request("Main", sampled=True)):
             original.set_field("n", 1)
             original.set_tag("t", 2)
             original.timestamp = 1.5
-            twin = duplicate(original)
-            assert type(twin) is type(original)
-            assert vars(twin) == vars(original)
-            assert (twin.database, twin.name, twin.timestamp) == (original.database, original.name, 1.5)
-            assert twin.marshall() == original.marshall()
-            twin.fields = {}
+            duplicated = duplicate(original)
+            assert type(duplicated) is type(original)
+            assert vars(duplicated) == vars(original)
+            assert (duplicated.database, duplicated.name, duplicated.timestamp) == (
+                original.database,
+                original.name,
+                1.5,
+            )
+            assert duplicated.marshall() == original.marshall()
+            duplicated.fields = {}
             assert original.fields == {"n": 1}
 
-    def test_a_copy_is_another_point(self, client: testing.Server, measurement: Measurement) -> None:
+    def test_a_copy_is_another_point(
+        self, client: testing.Server, measurement: Measurement
+    ) -> None:
         add_measurement(measurement)
         add_measurement(copy.deepcopy(measurement))
         add_measurement(pickle.loads(pickle.dumps(measurement)))
@@ -383,7 +466,7 @@ class TestCopies:
         assert pickle.loads(pickle.dumps(Measurement)) is sprockets_influxdb.Measurement
         assert b"_native" not in pickle.dumps(Measurement("db", "m"))
 
-    def test_a_subclass_is_made_as_it_says(self) -> None:
+    def test_a_subclass_can_be_copied(self) -> None:
         install(base_tags={"region": "eu"}, tag_hostname=False)
         request = Request("Main", sampled=False)
         assert request.tags == {"region": "eu", "handler": "Main"}

@@ -1,4 +1,4 @@
-"""One measurement for each request of a Tornado application: what it has, and what an application registers."""
+"""The attributes of requests of a Tornado application, and the application's callbacks."""
 
 import asyncio
 import json
@@ -82,31 +82,83 @@ def test_handlers_add_tags_and_fields_from_initialize_on(recording: Recording) -
     assert isinstance(point.fields["query"], float)
 
 
-def test_a_handler_may_put_another_measurement_in_its_place(recording: Recording) -> None:
+def test_a_handler_may_replace_the_measurement(recording: Recording) -> None:
     class Own(Hello):
         def prepare(self) -> None:
             self.influxdb = influxdb.Measurement("db", "own")
 
     request(application(Own))
     point = recording.point()
-    assert (point.measurement, point.tags["status_code"], point.fields["content_length"]) == ("own", "200", 5)
+    assert not {"endpoint", "handler", "method"} & point.tags.keys()
+    assert (point.measurement, point.tags["status_code"], point.fields["content_length"]) == (
+        "own",
+        "200",
+        5,
+    )
+
+
+def test_what_the_handler_sets_takes_precedence(recording: Recording) -> None:
+    class Own(Hello):
+        correlation_id = "c0ffee"
+
+        def prepare(self) -> None:
+            self.influxdb.set_tags({"status_code": "fine", "endpoint": "/own", "remote_ip": "none"})
+            self.influxdb.set_field("content_length", 7)
+            self.influxdb.set_field("duration", 1.5)
+
+    request(application(Own))
+    point = recording.point()
+    assert point.tags["status_code"] == "fine"
+    assert (point.tags["endpoint"], point.tags["remote_ip"]) == ("/own", "none")
+    assert point.tags["correlation_id"] == "c0ffee"
+    assert point.fields == {"content_length": 7, "duration": 1.5}
+
+
+@pytest.mark.parametrize("uses_measurement", [False, True])
+def test_an_attribute_replaces_a_base_tag_of_its_name(
+    server: testing.Server, uses_measurement: bool
+) -> None:
+    class Own(Hello):
+        def prepare(self) -> None:
+            if uses_measurement:
+                self.influxdb.set_field("used", True)
+
+    base_tags = {"endpoint": "base", "status_code": "base", "region": "eu"}
+    influxdb.install(server.url, base_tags=base_tags, tag_hostname=False, trigger_size=1)
+    request(application(Own))
+    tags = Recording(server).point().tags
+    assert (tags["endpoint"], tags["status_code"], tags["region"]) == ("/(.*)", "200", "eu")
+
+
+def test_a_tag_that_the_handler_removes_is_not_recorded(recording: Recording) -> None:
+    class Own(Hello):
+        def prepare(self) -> None:
+            del self.influxdb.tags["endpoint"]
+            self.influxdb.set_tag("method", None)
+
+    request(application(Own))
+    tags = recording.point().tags
+    assert tags.keys() == {"handler", "remote_ip", "status_code"}
 
 
 class TestMethods:
     @pytest.mark.parametrize("method", web.RequestHandler.SUPPORTED_METHODS)
-    def test_those_of_tornado_keep_their_names(self, recording: Recording, method: str) -> None:
+    def test_tornados_methods_are_recorded(self, recording: Recording, method: str) -> None:
         code = request(application(), method=method, allow_nonstandard_methods=True).code
         assert code == (200 if method in ("GET", "HEAD") else 405)
         point = recording.point()
         assert (point.tags["method"], point.tags["status_code"]) == (method, str(code))
 
     @pytest.mark.parametrize("method", ["FOO", "PROPFIND", "get"])
-    def test_an_unknown_one_has_one_value(self, recording: Recording, method: str) -> None:
+    def test_unknown_methods_share_one_value(self, recording: Recording, method: str) -> None:
         assert request(application(), method=method, allow_nonstandard_methods=True).code == 405
         point = recording.point()
-        assert (point.tags["method"], point.tags["status_code"]) == (influxdb.tornado.UNKNOWN_METHOD, "405")
+        assert (point.tags["method"], point.tags["status_code"]) == (
+            influxdb.tornado.UNKNOWN_METHOD,
+            "405",
+        )
 
-    def test_one_that_the_handler_adds_keeps_its_name(self, recording: Recording) -> None:
+    def test_a_method_that_the_handler_supports_is_recorded(self, recording: Recording) -> None:
         class WebDAV(Hello):
             SUPPORTED_METHODS = (*web.RequestHandler.SUPPORTED_METHODS, "PROPFIND")
 
@@ -120,17 +172,25 @@ class TestMethods:
         assert found == [("PROPFIND", "207"), ("(unknown)", "405")]
 
 
-class TestManyValued:
+class TestRemoteIpAndCorrelationId:
     @pytest.mark.parametrize("variable", ["INFLUXDB_TAG_CORRELATION_ID", "INFLUXDB_TAG_REMOTE_IP"])
-    @pytest.mark.parametrize(("value", "is_tag"), [("", True), ("true", True), ("0", False), ("No", False)])
-    @pytest.mark.parametrize("asks", [False, True])
-    def test_each_is_a_tag_or_a_field_by_its_variable(
-        self, recording: Recording, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, is_tag: bool, asks: bool
+    @pytest.mark.parametrize(
+        ("value", "is_tag"), [("", True), ("true", True), ("0", False), ("No", False)]
+    )
+    @pytest.mark.parametrize("uses_measurement", [False, True])
+    def test_variables_make_fields_of_tags(
+        self,
+        recording: Recording,
+        monkeypatch: pytest.MonkeyPatch,
+        variable: str,
+        value: str,
+        is_tag: bool,
+        uses_measurement: bool,
     ) -> None:
         class Asking(Correlated):
             def prepare(self) -> None:
-                if asks:
-                    self.influxdb.set_tag("asked", True)
+                if uses_measurement:
+                    self.influxdb.set_tag("used", True)
 
         monkeypatch.setenv(variable, value)
         request(application(Asking))
@@ -141,8 +201,11 @@ class TestManyValued:
             places = (point.tags.get(key), point.fields.get(key))
             assert places == ((text, None) if is_tag or name != variable else (None, text))
 
-    def test_a_value_that_cannot_be_read_breaks_nothing(
-        self, recording: Recording, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    def test_a_wrong_variable_is_a_warning(
+        self,
+        recording: Recording,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         monkeypatch.setenv("INFLUXDB_TAG_REMOTE_IP", "maybe")
         assert request(application()).code == 200
@@ -150,7 +213,9 @@ class TestManyValued:
         assert 'INFLUXDB_TAG_REMOTE_IP: "maybe" is not a boolean' in caplog.text
 
     @pytest.mark.parametrize(("value", "text"), [(None, None), (7, "7"), ("a b,c=d", "a b,c=d")])
-    def test_any_value_may_be_a_correlation_id(self, recording: Recording, value: Any, text: str | None) -> None:
+    def test_any_value_may_be_a_correlation_id(
+        self, recording: Recording, value: Any, text: str | None
+    ) -> None:
         class Own(Hello):
             def prepare(self) -> None:
                 self.correlation_id = value
@@ -158,7 +223,7 @@ class TestManyValued:
         request(application(Own))
         assert recording.point().tags.get("correlation_id") == text
 
-    def test_the_address_is_that_of_tornado(self, recording: Recording) -> None:
+    def test_the_address_is_tornados(self, recording: Recording) -> None:
         class Proxied(Hello):
             def prepare(self) -> None:
                 self.request.remote_ip = "2001:db8::1"
@@ -168,8 +233,10 @@ class TestManyValued:
 
 
 class TestDatabase:
-    @pytest.mark.parametrize("missing", [{}, {influxdb.REQUEST_DATABASE: None}, {influxdb.REQUEST_DATABASE: ""}])
-    def test_a_missing_one_is_one_warning_and_no_broken_request(
+    @pytest.mark.parametrize(
+        "missing", [{}, {influxdb.REQUEST_DATABASE: None}, {influxdb.REQUEST_DATABASE: ""}]
+    )
+    def test_without_a_database_requests_succeed_with_one_warning(
         self, recording: Recording, caplog: pytest.LogCaptureFixture, missing: dict[str, Any]
     ) -> None:
         class Asking(Hello):
@@ -180,17 +247,19 @@ class TestDatabase:
         assert [request(serving, path).body for path in ("/", "/asking") * 3] == [b"Hello"] * 6
         recording.points()
         assert influxdb.stats()["added"] == 0
-        [warning] = [entry.getMessage() for entry in caplog.records if entry.name == "sprockets_influxdb"]
+        [warning] = [
+            entry.getMessage() for entry in caplog.records if entry.name == "sprockets_influxdb"
+        ]
         assert influxdb.REQUEST_DATABASE in warning
 
-    def test_each_application_has_its_own(self, recording: Recording) -> None:
+    def test_each_application_has_its_own_database(self, recording: Recording) -> None:
         for database in ("db", "other"):
             settings: dict[str, Any] = {influxdb.REQUEST_DATABASE: database}
             request(web.Application([("/", Hello)], **settings))
         recording.points()
         assert recording.server.databases() == ["db", "other"]
 
-    def test_a_handler_may_choose_it(self, recording: Recording) -> None:
+    def test_a_handler_may_choose_the_database(self, recording: Recording) -> None:
         class Own(Hello):
             def prepare(self) -> None:
                 self.influxdb.database = "db"
@@ -201,7 +270,7 @@ class TestDatabase:
 
 class TestOnFinish:
     @pytest.mark.parametrize("is_first", [False, True])
-    def test_it_chains(self, recording: Recording, is_first: bool) -> None:
+    def test_it_calls_the_next_class(self, recording: Recording, is_first: bool) -> None:
         finished = []
 
         class Other(web.RequestHandler):
@@ -214,7 +283,7 @@ class TestOnFinish:
         assert finished == [200]
         assert recording.point().tags["status_code"] == "200"
 
-    def test_what_the_next_one_sets_is_recorded(self, recording: Recording) -> None:
+    def test_what_the_next_class_sets_is_recorded(self, recording: Recording) -> None:
         class Other(web.RequestHandler):
             influxdb: influxdb.Measurement
 
@@ -224,7 +293,7 @@ class TestOnFinish:
         request(application(type("Both", (influxdb.InfluxDBMixin, Other, Quiet), {})))
         assert recording.point().fields["late"] == 1
 
-    def test_one_that_raises_is_recorded(self, recording: Recording) -> None:
+    def test_a_request_is_recorded_if_it_raises(self, recording: Recording) -> None:
         class Other(web.RequestHandler):
             def on_finish(self) -> None:
                 raise RuntimeError("on purpose")
@@ -240,7 +309,7 @@ def test_a_disabled_client_records_nothing(server: testing.Server) -> None:
     assert server.points("db") == []
 
 
-class TestRegistered:
+class TestCallbacks:
     def test_start_installs_and_shutdown_delivers(
         self, server: testing.Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -258,17 +327,17 @@ class TestRegistered:
         assert [point.measurement for point in server.points("db")] == ["m"]
         assert influxdb.stats()["dropped"]["closed"] == 1
 
-    def test_start_does_nothing_where_a_client_is_installed(self, recording: Recording) -> None:
+    def test_start_does_nothing_if_a_client_is_installed(self, recording: Recording) -> None:
         assert on_start(application()) is False
         assert influxdb.settings()["url"].startswith(recording.server.url)
 
-    def test_start_refuses_what_cannot_be_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_start_raises_for_a_wrong_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("INFLUXDB_INTERVAL", "soon")
         with pytest.raises(ValueError, match="INFLUXDB_INTERVAL"):
             on_start(application())
 
     @pytest.mark.parametrize("secret", ["auth_password", "token"])
-    def test_the_stats_handler_serves_books_and_settings_without_secrets(
+    def test_the_stats_handler_serves_stats_and_settings_without_secrets(
         self, server: testing.Server, secret: str
     ) -> None:
         options: dict[str, Any] = {"auth_username": "me", secret: "hunter2"}
@@ -280,7 +349,7 @@ class TestRegistered:
         served = json.loads(response.body)
         assert served["settings"][secret] == "***"
         assert served["settings"]["url"].startswith(server.url)
-        # Its own request is none of them.
+        # Its own request is not counted.
         assert (served["stats"]["added"], influxdb.stats()["added"]) == (1, 1)
 
 
@@ -288,7 +357,9 @@ def test_the_module_does_not_load_tornado(python: Callable[..., Any]) -> None:
     python("import sys, sprockets_influxdb; assert 'tornado' not in sys.modules")
 
 
-def test_a_real_server_has_what_was_recorded(influxd: Any, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_server_stores_the_requests(
+    influxd: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INFLUXDB_TAG_CORRELATION_ID", "false")
     influxdb.install(influxd.url, tag_hostname=False)
 
@@ -309,10 +380,25 @@ def test_a_real_server_has_what_was_recorded(influxd: Any, database: str, monkey
         assert isinstance(row.pop("duration"), float)
         del row["time"]
     own = {"correlation_id": Own.correlation_id, "handler": f"{__name__}.Own", "own": "a b,c=d é"}
-    expected = {"content_length": 5, "endpoint": r"/own/(\w+)", "method": "GET", "status_code": "200", **own}
+    expected = {
+        "content_length": 5,
+        "endpoint": r"/own/(\w+)",
+        "method": "GET",
+        "status_code": "200",
+        **own,
+    }
     expected["remote_ip"] = "127.0.0.1"
-    other = {"correlation_id": None, "endpoint": r"/a,b=(\w+)", "handler": "serving.Hello", "own": None}
-    refused = {"content_length": rows[-1]["content_length"], "method": "(unknown)", "status_code": "405"}
+    other = {
+        "correlation_id": None,
+        "endpoint": r"/a,b=(\w+)",
+        "handler": "serving.Hello",
+        "own": None,
+    }
+    refused = {
+        "content_length": rows[-1]["content_length"],
+        "method": "(unknown)",
+        "status_code": "405",
+    }
     assert rows == [expected | other, expected, expected | refused]
     tags = {row["tagKey"] for row in influxd.query("SHOW TAG KEYS", database)}
     assert tags == {"endpoint", "handler", "method", "own", "remote_ip", "status_code"}

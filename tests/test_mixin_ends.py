@@ -1,4 +1,4 @@
-"""How requests end: each is recorded once, with the status and the bytes that its client was sent."""
+"""Each request is recorded once, however it ends, with the status and bytes that were sent."""
 
 import asyncio
 import zlib
@@ -21,7 +21,7 @@ def application(handler: Any, **settings: Any) -> web.Application:
 
 
 class Streaming(Handler):
-    """A first piece, and nine more."""
+    """Writes one piece, and nine more."""
 
     async def get(self) -> None:
         for number in range(10):
@@ -70,7 +70,10 @@ class TestContentLength:
         serving = application(Hello, compress_response=compress)
         etag = request(serving).headers["ETag"]
         assert request(serving, headers={"If-None-Match": etag}).code == 304
-        found = [(point.tags["status_code"], point.fields["content_length"]) for point in recording.points()]
+        found = [
+            (point.tags["status_code"], point.fields["content_length"])
+            for point in recording.points()
+        ]
         assert found == [("200", 5), ("304", 0)]
 
     def test_of_no_content(self, recording: Recording) -> None:
@@ -91,17 +94,23 @@ class TestContentLength:
             def get(self) -> None:
                 self.write("x" * 5000)
 
-        body = request(application(Own, compress_response=True), headers={"Accept-Encoding": "gzip"}).body
+        body = request(
+            application(Own, compress_response=True), headers={"Accept-Encoding": "gzip"}
+        ).body
         assert zlib.decompress(body, 31) == b"x" * 5000
         recording.is_one(200, len(body))
 
     def test_of_a_compressed_body_in_many_pieces(self, recording: Recording) -> None:
-        body = request(application(Streaming, compress_response=True), headers={"Accept-Encoding": "gzip"}).body
+        body = request(
+            application(Streaming, compress_response=True), headers={"Accept-Encoding": "gzip"}
+        ).body
         assert len(zlib.decompress(body, 31)) == 10_000
         recording.is_one(200, len(body))
 
     def test_of_a_body_that_could_be_compressed(self, recording: Recording) -> None:
-        body = request(application(Streaming, compress_response=True), headers={"Accept-Encoding": "identity"}).body
+        body = request(
+            application(Streaming, compress_response=True), headers={"Accept-Encoding": "identity"}
+        ).body
         assert len(body) == 10_000
         recording.is_one(200, 10_000)
 
@@ -115,7 +124,13 @@ class TestContentLength:
         ],
     )
     def test_of_a_file(
-        self, recording: Recording, tmp_path: Any, method: str, headers: dict[str, str], code: int, length: int
+        self,
+        recording: Recording,
+        tmp_path: Any,
+        method: str,
+        headers: dict[str, str],
+        code: int,
+        length: int,
     ) -> None:
         class Static(influxdb.InfluxDBMixin, web.StaticFileHandler):
             pass
@@ -179,12 +194,14 @@ class TestFailures:
         assert response.code == code
         recording.is_one(code, len(response.body))
 
-    @pytest.mark.parametrize("asks", [False, True])
-    def test_what_raises_in_initialize_is_recorded(self, recording: Recording, asks: bool) -> None:
+    @pytest.mark.parametrize("uses_measurement", [False, True])
+    def test_what_raises_in_initialize_is_recorded(
+        self, recording: Recording, uses_measurement: bool
+    ) -> None:
         class Failing(Hello):
             def initialize(self) -> None:
-                if asks:
-                    self.influxdb.set_tag("asked", True)
+                if uses_measurement:
+                    self.influxdb.set_tag("used", True)
                 raise RuntimeError("on purpose")
 
         assert send(application(Failing), b"GET / HTTP/1.1") == [b""]
@@ -199,7 +216,9 @@ class TestFailures:
         assert request(application(Refusing)).body == b"no"
         recording.is_one(401, 2)
 
-    def test_what_raises_in_the_middle_has_the_status_that_was_sent(self, recording: Recording) -> None:
+    def test_what_raises_in_the_middle_has_the_status_that_was_sent(
+        self, recording: Recording
+    ) -> None:
         class Failing(Handler):
             async def get(self) -> None:
                 self.write("part")
@@ -301,7 +320,7 @@ class TestHangUps:
             if streams:
                 await has_begun.wait()
             else:
-                # Tornado has no handler before it has the body: there is nothing to record it.
+                # Tornado makes the handler after the body, so nothing is recorded.
                 await writer.drain()
                 request = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
                 other, another = await asyncio.open_connection(*writer.get_extra_info("peername"))
@@ -331,7 +350,9 @@ class TestHangUps:
 
 class TestDetach:
     @pytest.mark.parametrize("waits", [False, True])
-    def test_it_is_recorded_when_the_method_returns(self, recording: Recording, waits: bool) -> None:
+    def test_it_is_recorded_when_the_method_returns(
+        self, recording: Recording, waits: bool
+    ) -> None:
         class Detaching(Handler):
             async def get(self) -> None:
                 stream = self.detach()

@@ -1,4 +1,4 @@
-"""A websocket is recorded when it closes, and one that is refused when that is said."""
+"""A websocket is recorded when it closes, a refused one when the refusal is sent."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,9 @@ HEADERS = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
-HANDSHAKE = "\r\n".join(["GET / HTTP/1.1", "Host: a", *map(": ".join, HEADERS.items()), "\r\n"]).encode()
+HANDSHAKE = "\r\n".join(
+    ["GET / HTTP/1.1", "Host: a", *map(": ".join, HEADERS.items()), "\r\n"]
+).encode()
 
 
 class Echo(influxdb.InfluxDBMixin, websocket.WebSocketHandler):
@@ -31,7 +33,7 @@ def application(handler: Any) -> web.Application:
 
 
 def text(message: bytes) -> bytes:
-    """A message as a client sends it, with a mask that changes nothing."""
+    """A message in the format of a client, with a mask of zeros."""
     return bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message
 
 
@@ -59,7 +61,7 @@ def test_one_is_recorded_when_it_closes(recording: Recording, by: str) -> None:
     recording.is_one(101, len("hello") + len("you"))
 
 
-def test_one_has_what_its_handler_set_until_it_closed(recording: Recording) -> None:
+def test_one_has_what_its_handler_sets_until_it_closes(recording: Recording) -> None:
     class Counting(Echo):
         def open(self) -> None:
             self.influxdb.set_field("opened", 1)
@@ -98,13 +100,15 @@ def test_one_that_raises_is_recorded(recording: Recording, where: str) -> None:
         ({"Origin": "http://else.example"}, 403),
     ],
 )
-def test_one_that_is_refused_is_recorded_as_that(recording: Recording, headers: dict[str, str], code: int) -> None:
+def test_a_refused_one_has_the_status_of_the_refusal(
+    recording: Recording, headers: dict[str, str], code: int
+) -> None:
     response = request(application(Echo), headers={**HEADERS, **headers})
     assert response.code == code
     recording.is_one(code, len(response.body))
 
 
-def test_one_that_prepare_refuses_is_recorded_as_that(recording: Recording) -> None:
+def test_one_that_prepare_refuses_has_the_status_of_the_refusal(recording: Recording) -> None:
     class Refusing(Echo):
         def prepare(self) -> None:
             raise web.HTTPError(401)

@@ -1,4 +1,4 @@
-"""The example of 2.2.1's README, as it stands there, in an environment of its own: it stores its point."""
+"""The unchanged example of release 2.2.1's README stores its point."""
 
 import os
 import pathlib
@@ -50,7 +50,9 @@ def pip(python: object, *arguments: object) -> subprocess.CompletedProcess[str]:
 def seed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A directory with 2.2.1. Where pip reaches no index, the tests are skipped."""
     directory = tmp_path_factory.mktemp("seed")
-    done = pip(sys.executable, "install", "--no-deps", "--target", directory, "sprockets-influxdb==2.2.1")
+    done = pip(
+        sys.executable, "install", "--no-deps", "--target", directory, "sprockets-influxdb==2.2.1"
+    )
     if done.returncode:
         pytest.skip(f"pip cannot install 2.2.1 here: {done.stderr.strip()[-200:]}")
     return directory
@@ -58,13 +60,15 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def fresh(seed: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The Python of an environment that has nothing but this package: the wheel that WHEEL names, or else the sources,
-    which takes minutes.
+    """The Python of an environment that has only this package, with the extra for Tornado.
+
+    Installs the wheel named by WHEEL. Without it, the sources are built, which takes minutes.
     """
     directory = tmp_path_factory.mktemp("environment")
     venv.create(directory, with_pip=True)
     python = directory / "bin" / "python"
-    done = pip(python, "install", (ROOT / os.environ["WHEEL"]) if "WHEEL" in os.environ else ROOT)
+    package = ROOT / os.environ.get("WHEEL", "")
+    done = pip(python, "install", f"{package}[tornado]")
     assert done.returncode == 0, done.stderr
     return python
 
@@ -77,10 +81,18 @@ def example(influxd: Any) -> Iterator[str]:
     influxd.query("DROP DATABASE example")
 
 
-def run(python: pathlib.Path, program: str, influxd: Any, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("INFLUXDB_", "PYTHON"))}
+def run(
+    python: pathlib.Path, program: str, influxd: Any, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("INFLUXDB_", "PYTHON"))
+    }
     environment.update(INFLUXDB_HOST="127.0.0.1", INFLUXDB_PORT=str(influxd.port), **variables)
-    return subprocess.run([python, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [python, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 def stored(influxd: Any, database: str) -> list[dict[str, object]]:
@@ -89,13 +101,17 @@ def stored(influxd: Any, database: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("program", [EXAMPLE, CORRECTED], ids=["as it stands", "corrected"])
-def test_ours_stores_its_point(fresh: pathlib.Path, influxd: Any, example: str, program: str) -> None:
+def test_ours_stores_its_point(
+    fresh: pathlib.Path, influxd: Any, example: str, program: str
+) -> None:
     done = run(fresh, program, influxd)
     assert done.returncode == 0, done.stderr
     assert stored(influxd, example) == [{"foo": "bar", "baz": 1.05}], done.stderr
 
 
-@pytest.mark.parametrize(("program", "status"), [(EXAMPLE, 1), (CORRECTED, 0)], ids=["as it stands", "corrected"])
+@pytest.mark.parametrize(
+    ("program", "status"), [(EXAMPLE, 1), (CORRECTED, 0)], ids=["as it stands", "corrected"]
+)
 def test_2_2_1_stored_none(
     fresh: pathlib.Path, seed: pathlib.Path, influxd: Any, example: str, program: str, status: int
 ) -> None:

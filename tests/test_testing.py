@@ -1,5 +1,6 @@
 """What ``sprockets_influxdb.testing`` promises to those who test their own code with it."""
 
+import itertools
 import os
 import signal
 import threading
@@ -7,7 +8,15 @@ import threading
 import pytest
 
 import sprockets_influxdb
-from sprockets_influxdb import Measurement, add_measurement, flush_sync, install, record, stats, testing
+from sprockets_influxdb import (
+    Measurement,
+    add_measurement,
+    flush_sync,
+    install,
+    record,
+    stats,
+    testing,
+)
 from sprockets_influxdb.testing import Fault, Point
 
 pytest_plugins = ["pytester"]
@@ -21,9 +30,16 @@ def test_points_have_the_types_that_were_stored(client: testing.Server) -> None:
     fields: dict[str, float | int | bool | str] = {"f": 1.0, "i": 1, "b": True, "s": "1"}
     record("example", "types", {"tag": "a b,c=d"}, fields, 1_700_000_000.25)
     flush_sync()
-    assert client.points("example") == [Point("types", {"tag": "a b,c=d"}, fields, 1_700_000_000_250_000_000)]
+    assert client.points("example") == [
+        Point("types", {"tag": "a b,c=d"}, fields, 1_700_000_000_250_000_000)
+    ]
     [point] = client.points()
-    assert {name: type(value) for name, value in point.fields.items()} == {"f": float, "i": int, "b": bool, "s": str}
+    assert {name: type(value) for name, value in point.fields.items()} == {
+        "f": float,
+        "i": int,
+        "b": bool,
+        "s": str,
+    }
 
 
 def test_points_of_all_databases_or_of_one(client: testing.Server) -> None:
@@ -53,7 +69,9 @@ def test_waiting_in_vain_says_what_came_instead(client: testing.Server) -> None:
     client.inject(Fault.error(400, "unable to parse"))
     job()
     flush_sync()
-    with pytest.raises(TimeoutError, match=r"0 of 1 points after 0 s; .*POST /write 400.*unable to parse"):
+    with pytest.raises(
+        TimeoutError, match=r"0 of 1 points after 0 s; .*POST /write 400.*unable to parse"
+    ):
         client.wait_for_points(1, timeout=0, database="example")
     with pytest.raises(TimeoutError, match=r"fewer than 9 requests after 0 s; .*POST /write 400"):
         client.wait_for_requests(9, timeout=0)
@@ -84,10 +102,17 @@ def test_requests_are_recorded(server: testing.Server) -> None:
     flush_sync()
     [request] = server.writes()
     assert request == server.requests()[0] == server.wait_for_requests(1)[0]
-    assert (request.method, request.path, request.database, request.status) == ("POST", "/write", "example", 204)
+    assert (request.method, request.path, request.database, request.status) == (
+        "POST",
+        "/write",
+        "example",
+        204,
+    )
     assert request.parameter("precision") == "ns"
     assert request.parameter("nothing") is None
-    assert request.header("Authorization") == request.header("authorization") == "Basic bWU6c2VjcmV0"
+    assert (
+        request.header("Authorization") == request.header("authorization") == "Basic bWU6c2VjcmV0"
+    )
     assert request.header("nothing") is None
     assert request.text.startswith("job,")
     assert request.body == request.text.encode()
@@ -156,20 +181,29 @@ def test_a_black_hole_ends_when_the_faults_are_cleared(client: testing.Server) -
 
 
 def test_bad_arguments_of_faults() -> None:
-    with pytest.raises(ValueError, match='stage is "late": expected before_body, mid_body or before_reply'):
+    with pytest.raises(
+        ValueError, match='stage is "late": expected before_body, mid_body or before_reply'
+    ):
         Fault.reset("late")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="seconds is -1"):
         Fault.delay(-1)
 
 
 def test_the_servers_own_rules(server: testing.Server) -> None:
+    calls = itertools.count()
+
     def status(path: str = "") -> int | None:
+        # A client that is reset may still retry. The policy tells its requests from the new ones.
+        policy = f"call-{next(calls)}"
         testing.reset()
-        server.clear()
-        install(server.url + path)
+        install(server.url + path, retention_policy=policy)
         job()
         flush_sync(0)
-        return server.wait_for_requests(1)[0].status
+        for count in itertools.count(1):
+            for request in server.wait_for_requests(count):
+                if request.parameter("rp") == policy:
+                    return request.status
+        raise AssertionError
 
     server.require_basic("me", "secret")
     assert status() == 401
@@ -215,7 +249,9 @@ def test_parsing_lines() -> None:
     measurement.set_tag("queue", "mail")
     measurement.set_field("rows", 3)
     measurement.set_timestamp(1)
-    assert testing.parse(measurement.marshall()) == [Point("job", {"queue": "mail"}, {"rows": 3}, 1_000_000_000)]
+    assert testing.parse(measurement.marshall()) == [
+        Point("job", {"queue": "mail"}, {"rows": 3}, 1_000_000_000)
+    ]
     with pytest.raises(ValueError, match="missing"):
         testing.parse("job")
 
@@ -280,5 +316,7 @@ def test_the_fixture_takes_what_the_code_under_test_records(pytester: pytest.Pyt
             assert sprockets_influxdb.stats()["added"] == 0
         """
     )
-    pytester.runpytest_subprocess("--fixtures").stdout.fnmatch_lines(["influxdb*", "*A scripted InfluxDB*"])
+    pytester.runpytest_subprocess("--fixtures").stdout.fnmatch_lines(
+        ["influxdb*", "*A scripted InfluxDB*"]
+    )
     pytester.runpytest_subprocess().assert_outcomes(passed=3)

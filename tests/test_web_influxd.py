@@ -1,5 +1,5 @@
-"""Web frameworks under real servers, and a real influxd: what clients do is one point each; what scanners do is no new
-series.
+"""Web frameworks under real servers, with a real influxd: each request is one point, and scanners
+make no new series.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import pytest
 import sprockets_influxdb as influxdb
 import test_processes
 import web
+from programs import bound
 from sprockets_influxdb.asgi import InfluxDBMiddleware
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -123,7 +124,7 @@ SERVICES: dict[str, Callable[[str], Any]] = {
 
 
 def points(influxd: Any, database: str) -> dict[tuple[object, object], list[dict[str, object]]]:
-    """What is stored, by endpoint and status."""
+    """The stored points, by endpoint and status."""
     found: dict[tuple[object, object], list[dict[str, object]]] = {}
     for row in influxd.query("SELECT * FROM request", database):
         found.setdefault((row["endpoint"], row["status_code"]), []).append(row)
@@ -146,14 +147,18 @@ def test_each_request_is_one_point(influxd: Any, database: str, service: str) ->
         ("(unmatched)", "404"): 1,
         ("/endless", "200"): 1,
     }
-    [streamed], [failed], [endless] = found["/streamed", "200"], found["/failed", "500"], found["/endless", "200"]
+    [streamed], [failed], [endless] = (
+        found["/streamed", "200"],
+        found["/failed", "500"],
+        found["/endless", "200"],
+    )
     assert streamed["content_length"] == 50
     assert failed["exception"] == "ValueError: no such row"
     assert int(str(endless["content_length"])) >= 1_000_000
 
 
 class Scanner:
-    """Requests that nobody should make. The same each time."""
+    """Malicious requests, the same in each run."""
 
     def __init__(self) -> None:
         self.random = random.Random(5)
@@ -167,7 +172,8 @@ class Scanner:
 
     def options(self) -> dict[str, Any]:
         headers = [
-            (name, self.header()) for name in (b"correlation-id", b"content-length", b"x-real-ip", self.header())
+            (name, self.header())
+            for name in (b"correlation-id", b"content-length", b"x-real-ip", self.header())
         ]
         method = self.random.choice(["GET", "get", "PROPFIND", self.text()])
         return {"path": f"/{self.text()}", "method": method, "headers": headers}
@@ -193,13 +199,21 @@ def test_a_scanner_of_10000_requests_makes_no_series(influxd: Any, database: str
 
     def ask(path: str, method: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         given = dict(headers or ())
-        web.asgi(asgi, {"type": "http.request", "body": b""}, path=path, method=method, headers=list(given.items()))
+        web.asgi(
+            asgi,
+            {"type": "http.request", "body": b""},
+            path=path,
+            method=method,
+            headers=list(given.items()),
+        )
         variables = {
             "HTTP_CORRELATION_ID": given.get(b"correlation-id", b"").decode("latin-1"),
             "HTTP_X_REAL_IP": given.get(b"x-real-ip", b"").decode("latin-1"),
             "REMOTE_ADDR": "192.0.2.1",
         }
-        web.wsgi(wsgi, web.environ(path.encode(errors="replace").decode("latin-1"), method, **variables))
+        web.wsgi(
+            wsgi, web.environ(path.encode(errors="replace").decode("latin-1"), method, **variables)
+        )
 
     for method in ("GET", "PROPFIND"):
         ask("/nowhere", method)
@@ -210,12 +224,14 @@ def test_a_scanner_of_10000_requests_makes_no_series(influxd: Any, database: str
         ask(**scanner.options())
     influxdb.flush_sync(30)
     stats = influxdb.stats()
-    assert (stats["delivered"], stats["rejected"], stats["repaired"]) == (10_004, 0, 0), stats["last_error"]
+    assert (stats["delivered"], stats["rejected"], stats["repaired"]) == (10_004, 0, 0), stats[
+        "last_error"
+    ]
     assert series(influxd, database) == before == 4
 
 
 class Receiver(test_processes.Receiver):
-    """Hands on to influxd what it is sent, and tells when it was enough."""
+    """A proxy in front of influxd that counts the lines."""
 
     def __init__(self, influxd: Any, database: str) -> None:
         self.has_more = threading.Condition()
@@ -229,7 +245,9 @@ class Receiver(test_processes.Receiver):
 
     def wait_for(self, count: int) -> None:
         with self.has_more:
-            assert self.has_more.wait_for(lambda: self.lines["request"] >= count, test_processes.DEADLINE)
+            assert self.has_more.wait_for(
+                lambda: self.lines["request"] >= count, test_processes.DEADLINE
+            )
 
     def __enter__(self) -> "Receiver":
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -241,16 +259,21 @@ class Receiver(test_processes.Receiver):
 
 
 class Example:
-    """An example of the repository's, as a process."""
+    """The process of an example of the repository."""
 
     def __init__(self, name: str, url: str, database: str) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port: int = listener.getsockname()[1]
-        variables = {"DATABASE": database, "INFLUXDB_URL": url, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        variables = {
+            "DATABASE": database,
+            "INFLUXDB_URL": url,
+            "PORT": str(self.port),
+            "PYTHONUNBUFFERED": "1",
+        }
         variables["INFLUXDB_TRIGGER_SIZE"] = "1"
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "examples" / name / "app.py")],
+            bound([sys.executable, str(ROOT / "examples" / name / "app.py")]),
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -289,12 +312,14 @@ class Example:
         ("tornado", r"/users/(\d+)"),
     ],
 )
-def test_an_example_records_its_requests(influxd: Any, database: str, name: str, endpoint: str) -> None:
+def test_an_example_records_its_requests(
+    influxd: Any, database: str, name: str, endpoint: str
+) -> None:
     with Receiver(influxd, database) as receiver, Example(name, receiver.url, database) as example:
         for path in ("/users/17", "/stream", "/fail", "/nowhere"):
             web.get(example.port, path)
         web.hang_up(example.port, "/stream")
-        # Development servers end without the requests that are not done.
+        # Development servers end before all requests have ended.
         receiver.wait_for(5)
     found = points(influxd, database)
     assert {key: len(rows) for key, rows in found.items()} == {

@@ -1,4 +1,4 @@
-"""The WSGI middleware: each request is recorded once, whatever becomes of it, and answered as without."""
+"""The WSGI middleware records each request once, and does not change the response."""
 
 import gc
 import io
@@ -42,11 +42,14 @@ def middleware(application: Any, **options: Any) -> InfluxDBMiddleware:
 
 def is_one(recording: Recording, status_code: str, content_length: int) -> None:
     point = recording.point()
-    assert (point.tags["status_code"], point.fields["content_length"]) == (status_code, content_length)
+    assert (point.tags["status_code"], point.fields["content_length"]) == (
+        status_code,
+        content_length,
+    )
 
 
-class TestWhatIsRecorded:
-    def test_of_a_request(self, recording: Recording) -> None:
+class TestAttributes:
+    def test_a_request_has_all_attributes(self, recording: Recording) -> None:
         variables = {"HTTP_CORRELATION_ID": "42", "CONTENT_LENGTH": "7"}
         web.wsgi(middleware(answering([b"Hello"])), web.environ("/", "POST", **variables))
         point = recording.point()
@@ -55,7 +58,7 @@ class TestWhatIsRecorded:
         assert (point.fields["content_length"], point.fields["request_length"]) == (5, 7)
         assert 0 < float(point.fields["time_to_first_byte"]) <= float(point.fields["duration"])
 
-    def test_what_the_handler_sets_wins(self, recording: Recording) -> None:
+    def test_what_the_handler_sets_takes_precedence(self, recording: Recording) -> None:
         def own(environ: Any, start_response: Any) -> Any:
             measurement = environ["sprockets_influxdb.measurement"]
             assert type(measurement) is influxdb.Measurement
@@ -65,17 +68,24 @@ class TestWhatIsRecorded:
         web.wsgi(middleware(own), web.environ())
         assert recording.point().tags["endpoint"] == "/own"
 
-    def test_a_headers_characters_are_its_bytes(self, recording: Recording) -> None:
-        web.wsgi(middleware(answering([])), web.environ(HTTP_CORRELATION_ID="ü".encode().decode("latin-1")))
+    def test_headers_are_decoded_as_utf_8(self, recording: Recording) -> None:
+        web.wsgi(
+            middleware(answering([])),
+            web.environ(HTTP_CORRELATION_ID="ü".encode().decode("latin-1")),
+        )
         assert recording.point().fields["correlation_id"] == "ü"
 
-    def test_not_what_is_skipped(self, recording: Recording) -> None:
-        application = middleware(answering([]), skip=lambda environ: environ["PATH_INFO"] == "/health")
+    def test_skipped_requests_are_not_recorded(self, recording: Recording) -> None:
+        application = middleware(
+            answering([]), skip=lambda environ: environ["PATH_INFO"] == "/health"
+        )
         for path in ("/health", "/other"):
             web.wsgi(application, web.environ(path))
         recording.point()
 
-    def test_a_missing_database_is_one_warning(self, recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_missing_database_is_one_warning(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture
+    ) -> None:
         application = InfluxDBMiddleware(answering([b"Hello"]))
         for _ in range(3):
             assert web.wsgi(application, web.environ()) == b"Hello"
@@ -85,17 +95,19 @@ class TestWhatIsRecorded:
 
 
 class TestEnds:
-    @pytest.mark.parametrize(("body", "length"), [([b"Hello", b"you"], 8), (parts, 50), ((), 0), (lambda: iter(()), 0)])
-    def test_finished(self, recording: Recording, body: Any, length: int) -> None:
+    @pytest.mark.parametrize(
+        ("body", "length"), [([b"Hello", b"you"], 8), (parts, 50), ((), 0), (lambda: iter(()), 0)]
+    )
+    def test_a_finished_body_is_counted(self, recording: Recording, body: Any, length: int) -> None:
         assert len(web.wsgi(middleware(answering(body)), web.environ())) == length
         is_one(recording, "200", length)
 
     @pytest.mark.parametrize("body", [[b"Hello"], parts])
-    def test_of_head_has_no_body(self, recording: Recording, body: Any) -> None:
+    def test_a_response_to_head_has_no_content(self, recording: Recording, body: Any) -> None:
         web.wsgi(middleware(answering(body)), web.environ("/", "HEAD"), parts=0)
         is_one(recording, "200", 0)
 
-    def test_written_by_the_callable(self, recording: Recording) -> None:
+    def test_the_write_callable_is_counted(self, recording: Recording) -> None:
         def writing(environ: Any, start_response: Any) -> Any:
             write = start_response("201 Created", [])
             write(b"abc")
@@ -105,7 +117,7 @@ class TestEnds:
         assert web.wsgi(middleware(writing), web.environ()) == b"abcdef"
         is_one(recording, "201", 6)
 
-    def test_raised_before_a_response(self, recording: Recording) -> None:
+    def test_an_exception_before_the_response_is_500(self, recording: Recording) -> None:
         def raising(environ: Any, start_response: Any) -> Any:
             raise ValueError("no such row")
 
@@ -115,13 +127,15 @@ class TestEnds:
         assert recording.point().fields["exception"] == "ValueError: no such row"
 
     @pytest.mark.parametrize(("before", "status_code"), [(0, "500"), (2, "200")])
-    def test_raised_by_the_body(self, recording: Recording, before: int, status_code: str) -> None:
+    def test_an_exception_in_the_body_keeps_the_status(
+        self, recording: Recording, before: int, status_code: str
+    ) -> None:
         with pytest.raises(ValueError, match="no such row"):
             web.wsgi(middleware(answering(failing(before))), web.environ())
         is_one(recording, status_code, before * 5)
         assert recording.point().fields["exception"] == "ValueError: no such row"
 
-    def test_raised_by_its_close(self, recording: Recording) -> None:
+    def test_an_exception_in_close_is_recorded(self, recording: Recording) -> None:
         class Body(list[bytes]):
             def close(self) -> None:
                 raise ValueError
@@ -131,7 +145,7 @@ class TestEnds:
         is_one(recording, "200", 5)
         assert recording.point().fields["exception"] == "ValueError"
 
-    def test_an_error_page_instead(self, recording: Recording) -> None:
+    def test_the_last_status_counts(self, recording: Recording) -> None:
         def application(environ: Any, start_response: Any) -> Any:
             start_response("200 OK", [])
             start_response("503 Busy", [], (None, None, None))
@@ -143,7 +157,9 @@ class TestEnds:
         is_one(recording, "503", 2)
 
     @pytest.mark.parametrize(("handed", "end"), [(0, ("499", 0)), (3, ("200", 15))])
-    def test_abandoned_by_the_client(self, recording: Recording, handed: int, end: Any) -> None:
+    def test_a_body_that_the_client_abandons_is_recorded(
+        self, recording: Recording, handed: int, end: Any
+    ) -> None:
         closed: list[bool] = []
 
         def body() -> Iterator[bytes]:
@@ -156,7 +172,7 @@ class TestEnds:
         assert closed == ([True] if handed else [])
         is_one(recording, *end)
 
-    def test_a_body_that_nobody_closes(self, recording: Recording) -> None:
+    def test_a_body_that_is_never_closed_is_recorded(self, recording: Recording) -> None:
         body = iter(middleware(answering(parts))(web.environ(), lambda *_: None))
         next(body)
         assert recording.points() == []
@@ -164,7 +180,7 @@ class TestEnds:
         gc.collect()
         is_one(recording, "200", 5)
 
-    def test_the_length_of_a_body_is_still_told(self) -> None:
+    def test_a_body_keeps_its_length(self) -> None:
         class Body(list[bytes]):
             def close(self) -> None: ...
 
@@ -176,7 +192,7 @@ class TestEnds:
 class TestFiles:
     """A server's file wrapper is left as the server knows it."""
 
-    def test_read_to_its_end(self, recording: Recording) -> None:
+    def test_a_file_that_is_read_to_the_end(self, recording: Recording) -> None:
         file = io.BytesIO(b"x" * 20_000)
         body = self.answered(file)
         assert type(body) is wsgiref.util.FileWrapper
@@ -185,13 +201,13 @@ class TestFiles:
         assert file.closed
         is_one(recording, "200", 20_000)
 
-    def test_abandoned(self, recording: Recording) -> None:
+    def test_an_abandoned_file(self, recording: Recording) -> None:
         body = self.answered(io.BytesIO(b"x" * 20_000))
         next(body)
         body.close()
         is_one(recording, "200", 8192)
 
-    def test_sent_by_the_system(self, recording: Recording, tmp_path: Any) -> None:
+    def test_a_file_sent_by_sendfile(self, recording: Recording, tmp_path: Any) -> None:
         path = tmp_path / "file"
         path.write_bytes(b"x" * 20_000)
         with path.open("rb") as file:

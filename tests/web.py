@@ -1,4 +1,4 @@
-"""Web applications: called as a server calls them, and served on a port of their own."""
+"""Calls web applications as a server does, and serves them."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def asgi(
     raises: type[BaseException] | None = None,
     **options: Any,
 ) -> list[Message]:
-    """What an application sends for a request, and when that is over. What it raises is raised, unless expected.
+    """Return what an application sends for a request. Raises what it raises, unless expected.
 
     :param received: what it is sent; then it waits
     :param refuses: the type of message that the server cannot send any more
@@ -73,13 +73,18 @@ def asgi(
 
 
 def environ(path: str = "/", method: str = "GET", /, **more: Any) -> dict[str, Any]:
-    variables: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "REMOTE_ADDR": "192.0.2.1", **more}
+    variables: dict[str, Any] = {
+        "PATH_INFO": path,
+        "REQUEST_METHOD": method,
+        "REMOTE_ADDR": "192.0.2.1",
+        **more,
+    }
     wsgiref.util.setup_testing_defaults(variables)
     return variables
 
 
 def wsgi(application: Any, environment: dict[str, Any], parts: int = -1) -> bytes:
-    """What a server sends for a request: all of it, or so many parts until its client is gone."""
+    """Return what a server sends: all, or this number of parts before its client is gone."""
     written: list[bytes] = []
     body = application(environment, lambda *_: written.append)
     try:
@@ -131,7 +136,9 @@ class _Handler(wsgiref.simple_server.WSGIRequestHandler):
 @contextlib.contextmanager
 def wsgiref_serving(application: Callable[..., Iterable[bytes]]) -> Iterator[int]:
     """Ends when all requests have ended."""
-    with wsgiref.simple_server.make_server("127.0.0.1", 0, application, _ThreadingServer, _Handler) as server:
+    with wsgiref.simple_server.make_server(
+        "127.0.0.1", 0, application, _ThreadingServer, _Handler
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server.server_port
@@ -140,7 +147,7 @@ def wsgiref_serving(application: Callable[..., Iterable[bytes]]) -> Iterator[int
 
 
 def get(port: int, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, bytes]:
-    """Status and body; a body that ends before its end is what there was of it."""
+    """Return status and body. A truncated body is returned as far as it was received."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, path, headers=headers)
@@ -154,7 +161,7 @@ def get(port: int, path: str = "/", method: str = "GET", **headers: str) -> tupl
 
 
 def hang_up(port: int, path: str, after: int = 1) -> None:
-    """Reads so many bytes of a response, and resets the connection."""
+    """Read this number of bytes of a response, and reset the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
         while after > 0:

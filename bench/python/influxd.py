@@ -1,4 +1,4 @@
-"""An influxd of the benchmark's own, in a temporary directory."""
+"""An influxd for the benchmark, in a temporary directory."""
 
 import contextlib
 import os
@@ -18,7 +18,9 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def running(directory: Path) -> Iterator[str]:
     port = _free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")} | {
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")
+    } | {
         "INFLUXDB_REPORTING_DISABLED": "true",
         "INFLUXDB_BIND_ADDRESS": f"127.0.0.1:{_free_port()}",
         "INFLUXDB_META_DIR": str(directory / "meta"),
@@ -28,14 +30,16 @@ def running(directory: Path) -> Iterator[str]:
         "INFLUXDB_HTTP_LOG_ENABLED": "false",
     }
     command = ["influxd", "-config", "/dev/null"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
         try:
             log = process.stderr
             assert log is not None
             for line in log:
                 if b"Listening for signals" in line:
                     break
-            # Its log has to go somewhere, or influxd stops when the pipe is full.
+            # The log has to be read, or influxd blocks when the pipe is full.
             threading.Thread(target=log.read, daemon=True).start()
             yield f"http://127.0.0.1:{port}"
         finally:

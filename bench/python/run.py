@@ -1,5 +1,7 @@
-"""The Python package beside release 2.2.1 of it, ``questdb``, and loops written by hand, as ratios in one run. Each
-subject runs in a process of its own: ours and 2.2.1 have the same name.
+"""Measures the Python package against its release 2.2.1, ``questdb`` and hand-written loops.
+
+Figures are ratios from one run. Each subject runs in a process of its own, as the package and its
+release 2.2.1 have the same name.
 """
 
 import json
@@ -19,22 +21,29 @@ SEED = os.environ.get("SEED", "")
 
 
 def measured(subject: str, *arguments: str) -> dict[str, float]:
-    """What a subject prints: figures by name."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")}
+    """The figures that a subject prints, by name."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")
+    }
     if subject.startswith("seed_"):
         environment["PYTHONPATH"] = SEED
     command = [sys.executable, str(HERE / "subjects.py"), subject, *arguments]
-    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     return json.loads(output.splitlines()[-1])
 
 
 def rounds(count: int, *subjects: Callable[[], dict[str, float]]) -> list[dict[str, float]]:
-    """The medians of each subject's figures; the subjects take turns, so that what disturbs one disturbs all."""
+    """The medians of each subject's figures. They take turns, so that disturbances affect all."""
     taken: list[list[dict[str, float]]] = [[] for _ in subjects]
     for _ in range(count):
         for figures, subject in zip(taken, subjects, strict=True):
             figures.append(subject())
-    return [{name: statistics.median(one[name] for one in figures) for name in figures[0]} for figures in taken]
+    return [
+        {name: statistics.median(one[name] for one in figures) for name in figures[0]}
+        for figures in taken
+    ]
 
 
 def section(title: str) -> None:
@@ -45,12 +54,14 @@ def figure(what: str, value: float, unit: str) -> None:
     print(f"  {what:<74} {value:>10,.1f} {unit}")
 
 
-def at_least(what: str, ratio: float, asked: float) -> None:
-    print(f"  {what:<74} {ratio:>10.2f} x  asked: at least {asked}{'' if ratio >= asked else '  MISSED'}")
+def at_least(what: str, ratio: float, goal: float) -> None:
+    missed = "" if ratio >= goal else "  MISSED"
+    print(f"  {what:<74} {ratio:>10.2f} x  goal: at least {goal}{missed}")
 
 
-def at_most(what: str, value: float, asked: float, unit: str = "x") -> None:
-    print(f"  {what:<74} {value:>10.2f} {unit}  asked: at most {asked}{'' if value <= asked else '  MISSED'}")
+def at_most(what: str, value: float, goal: float, unit: str = "x") -> None:
+    missed = "" if value <= goal else "  MISSED"
+    print(f"  {what:<74} {value:>10.2f} {unit}  goal: at most {goal}{missed}")
 
 
 def recording() -> None:
@@ -74,7 +85,7 @@ def recording() -> None:
 
 def mixin() -> None:
     ours, seed = rounds(5, lambda: measured("ours_requests"), lambda: measured("seed_requests"))
-    section("Processor time of a Tornado hello-world request, the client's left out")
+    section("Processor time of a Tornado hello-world request, without the client's")
     figure("plain", ours["plain_us"], "us")
     figure("with the mixin", ours["us"], "us")
     figure("plain, beside 2.2.1", seed["plain_us"], "us")
@@ -85,12 +96,16 @@ def mixin() -> None:
 
 def asgi() -> None:
     (ours,) = rounds(5, lambda: measured("asgi"))
-    section("Processor time of a Starlette hello-world request under uvicorn, the client's left out")
+    section("Processor time of a Starlette hello-world request under uvicorn, without the client's")
     figure("plain", ours["plain_us"], "us")
     figure("with the middleware", ours["us"], "us")
     figure("with prometheus-fastapi-instrumentator", ours["theirs_us"], "us")
     at_most("the middleware adds", (ours["us"] / ours["plain_us"] - 1) * 100, 4, "%")
-    figure("prometheus-fastapi-instrumentator adds", (ours["theirs_us"] / ours["plain_us"] - 1) * 100, "%")
+    figure(
+        "prometheus-fastapi-instrumentator adds",
+        (ours["theirs_us"] / ours["plain_us"] - 1) * 100,
+        "%",
+    )
 
 
 def wsgi() -> None:
@@ -103,7 +118,7 @@ def wsgi() -> None:
 
 def loop(url: str) -> None:
     ours, seed = rounds(7, lambda: measured("ours_loop", url), lambda: measured("seed_loop", url))
-    section("The event loop, while 10,000 go to a server that takes them unseen")
+    section("The event loop, while 10,000 are sent to a server that ignores them")
     figure("2.2.1: longest pause while 10,000 are flushed", seed["pause_ms"], "ms")
     at_most("longest pause while 10,000 are flushed", ours["pause_ms"], 1, "ms")
     figure("2.2.1: adding 10,000 in one callback", seed["adding_ms"], "ms")
@@ -111,7 +126,9 @@ def loop(url: str) -> None:
 
 
 def delivering(url: str) -> None:
-    by_hand, ours = rounds(3, lambda: measured("by_hand", url), lambda: measured("ours_delivering", url))
+    by_hand, ours = rounds(
+        3, lambda: measured("by_hand", url), lambda: measured("ours_delivering", url)
+    )
     section("200,000 measurements into influxd")
     figure("f-strings and http.client: time", by_hand["s"] * 1e3, "ms")
     figure("f-strings and http.client: processor", by_hand["cpu_s"] * 1e3, "ms")
@@ -125,17 +142,30 @@ def memory() -> None:
     (ours,) = rounds(1, lambda: measured("ours_memory"))
     section("Memory")
     figure("a line", ours["line"], "bytes")
-    at_most("memory for each buffered measurement", ours["bytes"], 180 * ours["line"] / 145, "bytes")
+    at_most(
+        "memory for each buffered measurement", ours["bytes"], 180 * ours["line"] / 145, "bytes"
+    )
 
 
 def main() -> None:
-    sections = sys.argv[1:] or ["recording", "mixin", "asgi", "wsgi", "loop", "delivering", "memory"]
+    sections = sys.argv[1:] or [
+        "recording",
+        "mixin",
+        "asgi",
+        "wsgi",
+        "loop",
+        "delivering",
+        "memory",
+    ]
     for name in sections:
         if name == "loop":
             with sink.running() as url:
                 loop(url)
         elif name == "delivering":
-            with tempfile.TemporaryDirectory() as directory, influxd.running(Path(directory)) as url:
+            with (
+                tempfile.TemporaryDirectory() as directory,
+                influxd.running(Path(directory)) as url,
+            ):
                 delivering(url)
         else:
             globals()[name]()

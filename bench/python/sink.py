@@ -1,4 +1,4 @@
-"""A server that takes every write and looks at none: it leaves the processor to what is measured."""
+"""A server that accepts every write unread, and leaves the processor to the subject."""
 
 import contextlib
 import socket
@@ -30,6 +30,9 @@ def _serve(connection: socket.socket) -> None:
                 return
             if any(line.startswith(b"expect:") for line in head):
                 connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            length = next((int(line.split(b":")[1]) for line in head if line.startswith(b"content-length:")), 0)
+            length = next(
+                (int(line.split(b":")[1]) for line in head if line.startswith(b"content-length:")),
+                0,
+            )
             requests.read(length)
             connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own; prints its figures as JSON."""
+"""The subjects of the benchmark. Each runs in a process of its own, and prints JSON."""
 
 import asyncio
 import gc
@@ -44,7 +44,7 @@ def classic(influxdb, add):
 
 
 def sampled_out():
-    """Everything but sending: batches are sealed, and then dropped."""
+    """A client that does everything but send: it samples every batch out."""
     import sprockets_influxdb as influxdb
 
     influxdb.install(NOWHERE, sample_probability=0.0, max_buffer_size=1_000_000, tag_hostname=False)
@@ -115,7 +115,8 @@ def questdb_row():
     return {"ns": best(record)}
 
 
-#: Asks on one connection, as often as a line on its standard input says, and answers with a line when that is done.
+#: Reads numbers from its standard input. For each it sends so many requests on one connection, then
+#: prints a line.
 CLIENT = """
 import socket, sys
 port = int(sys.argv[1])
@@ -131,8 +132,9 @@ for line in sys.stdin:
 
 
 def requests(mixin):
-    """The processor time of this process, in microseconds, for a request without and with the mixin: of many short
-    turns the fastest quarter's slowest, since others on the machine only ever make one slower.
+    """Microseconds of this process's processor time for a request, without and with the mixin.
+
+    The first quartile of many short turns, as other processes only ever make a turn slower.
     """
     from tornado import web
     from tornado.httpserver import HTTPServer
@@ -145,11 +147,15 @@ def requests(mixin):
     async def serve():
         clients, taken = {}, {name: [] for name in handlers}
         for name, handler in handlers.items():
-            application = web.Application([web.url(r"/hello/(\w+)", handler)], **{mixin_database(): "bench"})
+            application = web.Application(
+                [web.url(r"/hello/(\w+)", handler)], **{mixin_database(): "bench"}
+            )
             listener, port = bind_unused_port()
             HTTPServer(application).add_socket(listener)
             pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-            clients[name] = await asyncio.create_subprocess_exec(sys.executable, "-c", CLIENT, str(port), **pipes)
+            clients[name] = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", CLIENT, str(port), **pipes
+            )
         gc.collect()
         for turn in range(turns):
             for name, client in sorted(clients.items(), reverse=bool(turn % 2)):
@@ -198,7 +204,7 @@ def seed_requests():
     return requests(influxdb.InfluxDBMixin)
 
 
-#: The same on several connections at a time, which keeps a server busy.
+#: The same on several connections at once, which keeps a server busy.
 BUSY_CLIENT = """
 import socket, sys
 port = int(sys.argv[1])
@@ -244,8 +250,9 @@ def flask(*middleware):
 
 
 def asgi():
-    """The processor time of this process, in microseconds, for a request of uvicorn's, by the applications that take
-    turns: of many short turns the fastest quarter's slowest.
+    """Microseconds of this process's processor time for a request to uvicorn, by application.
+
+    The applications take turns; the first quartile of many short turns.
     """
     import uvicorn
     from prometheus_fastapi_instrumentator import Instrumentator
@@ -255,7 +262,9 @@ def asgi():
     sampled_out()
     applications = {
         "plain_us": starlette(),
-        "us": starlette(lambda application: application.add_middleware(InfluxDBMiddleware, database="bench")),
+        "us": starlette(
+            lambda application: application.add_middleware(InfluxDBMiddleware, database="bench")
+        ),
         "theirs_us": starlette(lambda application: Instrumentator().instrument(application)),
     }
     current = None
@@ -267,7 +276,12 @@ def asgi():
 
     async def serve():
         nonlocal current
-        options = {"access_log": False, "http": "httptools", "lifespan": "off", "log_level": "warning"}
+        options = {
+            "access_log": False,
+            "http": "httptools",
+            "lifespan": "off",
+            "log_level": "warning",
+        }
         config = uvicorn.Config(application, port=0, interface="asgi3", **options)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
@@ -275,7 +289,9 @@ def asgi():
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-        client = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY_CLIENT, str(port), **pipes)
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", BUSY_CLIENT, str(port), **pipes
+        )
         taken = {name: [] for name in applications}
         gc.collect()
         for turn in range(turns):
@@ -296,7 +312,7 @@ def asgi():
 
 
 def wsgi():
-    """The same for calls of a Flask application, without a server."""
+    """As ``asgi``, for calls of a Flask application without a server."""
     from sprockets_influxdb.flask import InfluxDB
 
     sampled_out()
@@ -386,7 +402,9 @@ def by_hand(url):
 
     for n in range(DELIVERED):
         tags = ",".join([f"{name}={value}" for name, value in TAGS.items()])
-        lines.append(f"by_hand,{tags} content_length={n}i,duration={n / 7},cached=true {time.time_ns()}")
+        lines.append(
+            f"by_hand,{tags} content_length={n}i,duration={n / 7},cached=true {time.time_ns()}"
+        )
         if len(lines) == 10_000:
             post()
     return {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
@@ -399,7 +417,9 @@ def ours_delivering(url):
     start, cpu = time.perf_counter(), time.process_time()
     influxdb.install(url, overflow="block", block_timeout=60_000, tag_hostname=False)
     for n in range(DELIVERED):
-        influxdb.record("bench", "ours", TAGS, {"content_length": n, "duration": n / 7, "cached": True})
+        influxdb.record(
+            "bench", "ours", TAGS, {"content_length": n, "duration": n / 7, "cached": True}
+        )
     report = influxdb.shutdown_sync(60)
     figures = {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
     assert report["pending"] == 0
@@ -410,7 +430,13 @@ def ours_delivering(url):
 def ours_memory():
     import sprockets_influxdb as influxdb
 
-    influxdb.install(NOWHERE, max_buffer_size=10**9, max_buffer_bytes=10**9, shutdown_timeout=0, tag_hostname=False)
+    influxdb.install(
+        NOWHERE,
+        max_buffer_size=10**9,
+        max_buffer_bytes=10**9,
+        shutdown_timeout=0,
+        tag_hostname=False,
+    )
     count = 500_000
 
     def record(times):

@@ -1,4 +1,5 @@
-//! What `add_measurement` costs beside the bare encoding, with several threads, and while batches are sent.
+//! Measures `add_measurement`: against bare encoding, with several threads, and while batches are
+//! sent.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -6,18 +7,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+use test_support::influxd::Influxd;
 
-use crate::delivering::Influxd;
 use crate::rounds::compare;
 use crate::sample::{self, DATABASE, NAME};
-use crate::table::{Asked, nanoseconds, ratio, section};
+use crate::table::{Goal, nanoseconds, ratio, section};
 
-/// A client that takes measurements, gathers and seals them as ever, and then samples every batch out: adding is
-/// measured, sending is not.
+/// A client that buffers measurements as usual, and then samples every batch out. So adding is
+/// measured, but not sending.
 pub fn client_that_sends_nothing() -> Client {
-    let config = Config::new().url("http://127.0.0.1:1").expect("a URL");
-    let config = config.tag_hostname(false).sample_probability(0.0).expect("a probability");
-    Client::new(config.max_buffer_size(1_000_000).expect("a size")).expect("a client")
+    let config = Config::new().url("http://127.0.0.1:1");
+    let config = config.tag_hostname(false).sample_probability(0.0);
+    Client::new(config.max_buffer_size(1_000_000)).expect("a client")
 }
 
 pub fn run() {
@@ -56,7 +57,7 @@ pub fn run() {
     nanoseconds("bare encoding, from strings", encode);
     nanoseconds("the same, added to a client: encoded, counted, in the buffer", add);
     nanoseconds("of that, add_measurement alone", add - fill);
-    ratio("added / encoded", add / encode, Asked::AtMost(1.5));
+    ratio("added / encoded", add / encode, Goal::AtMost(1.5));
 }
 
 pub fn run_threads() {
@@ -91,16 +92,16 @@ pub fn run_threads() {
     section(&format!("Threads that add at once, on {cores} cores"));
     nanoseconds("one thread, for each measurement", 1e9 / one);
     nanoseconds("four threads, for each measurement", 1e9 / four);
-    ratio("throughput of four threads / of one", four / one, Asked::AtLeast(1.0));
+    ratio("throughput of four threads / of one", four / one, Goal::AtLeast(1.0));
 }
 
 pub fn run_latency() {
     const COUNT: usize = 500_000;
-    /// About what one influxd takes.
+    /// The time between additions: about what one influxd accepts.
     const PAUSE: Duration = Duration::from_micros(8);
     let Some(influxd) = Influxd::start() else { return };
     influxd.create(DATABASE);
-    let config = Config::new().url(&influxd.url()).expect("a URL").overflow(Overflow::Block);
+    let config = Config::new().url(&influxd.url()).overflow(Overflow::Block);
     let client = Client::new(config).expect("a client");
     let mut measurement = Measurement::new(DATABASE, NAME);
     let mut taken = Vec::with_capacity(COUNT);
@@ -126,5 +127,5 @@ pub fn run_latency() {
     nanoseconds("median", median);
     nanoseconds("99th percentile", taken[COUNT - COUNT / 100]);
     nanoseconds("99.9th percentile", high);
-    ratio("99.9th percentile / median", high / median, Asked::AtMost(20.0));
+    ratio("99.9th percentile / median", high / median, Goal::AtMost(20.0));
 }

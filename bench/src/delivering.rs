@@ -1,5 +1,5 @@
-//! A million measurements into a local influxd, beside the same bytes posted by hand: what the client adds in processor
-//! time and in time.
+//! Measures the delivery of a million measurements to a local influxd, in wall time and processor
+//! time, against posting the same bytes with a plain HTTP client.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,20 +8,10 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
+use test_support::influxd::Influxd;
 
 use crate::sample::{self, NAME};
-use crate::table::{Asked, figure, ratio, section};
-
-#[path = "../../crates/sprockets-influxdb/tests/influxd"]
-#[allow(dead_code)]
-mod influxd {
-    mod count;
-    mod process;
-    mod server;
-
-    pub(crate) use server::Influxd;
-}
-pub(crate) use influxd::Influxd;
+use crate::table::{Goal, figure, ratio, section};
 
 /// The first argument of a process that delivers.
 pub const CHILD: &str = "deliver";
@@ -30,21 +20,21 @@ const COUNT: usize = 1_000_000;
 const BATCH: usize = 10_000;
 const ROUNDS: usize = 3;
 
-/// With what a body is sent: as it is, as is the default to this machine, or compressed, as to every other.
+/// Encodings of a body: the defaults for a server on the same machine, and for any other.
 const ENCODINGS: [&str; 2] = ["plain", "gzip"];
 
 pub fn run() {
     let Some(influxd) = Influxd::start() else { return };
     for encoding in ENCODINGS {
-        let rounds: Vec<[Taken; 2]> = (0..ROUNDS)
-            .map(|_| ["bare", "ours"].map(|way| deliver(&influxd, way, encoding)))
+        let rounds: Vec<[Cost; 2]> = (0..ROUNDS)
+            .map(|_| ["bare", "ours"].map(|mode| deliver(&influxd, mode, encoding)))
             .collect();
-        let median = |figure: &dyn Fn(&[Taken; 2]) -> f64| {
+        let median = |figure: &dyn Fn(&[Cost; 2]) -> f64| {
             let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
             figures.sort_by(f64::total_cmp);
             figures[ROUNDS / 2]
         };
-        let show = |what: &str, taken: &dyn Fn(&[Taken; 2]) -> f64| {
+        let show = |what: &str, taken: &dyn Fn(&[Cost; 2]) -> f64| {
             figure(what, &format!("{:.2} s", median(taken)));
         };
         section(&format!(
@@ -55,47 +45,47 @@ pub fn run() {
         show("recording and delivering: time", &|[_, ours]| ours.time);
         show("recording and delivering: processor", &|[_, ours]| ours.processor);
         show("of that, in the sender threads", &|[_, ours]| ours.sending);
-        ratio("time", median(&|[bare, ours]| ours.time / bare.time), Asked::AtMost(1.1));
+        ratio("time", median(&|[bare, ours]| ours.time / bare.time), Goal::AtMost(1.1));
         let delivering = median(&|[bare, ours]| ours.sending / bare.processor);
-        ratio("processor, delivering / posting", delivering, Asked::AtMost(1.5));
+        ratio("processor, delivering / posting", delivering, Goal::AtMost(1.5));
         let everything = median(&|[bare, ours]| ours.processor / bare.processor);
-        ratio("processor, recording and delivering / posting", everything, Asked::AtMost(1.5));
+        ratio("processor, recording and delivering / posting", everything, Goal::AtMost(1.5));
     }
 }
 
 #[derive(Clone, Copy)]
-struct Taken {
+struct Cost {
     time: f64,
     processor: f64,
-    /// Of that, in sender threads.
+    /// The part of `processor` that sender threads took.
     sending: f64,
 }
 
-/// Delivers in a process of its own, whose processor time is counted.
-fn deliver(influxd: &Influxd, way: &str, encoding: &str) -> Taken {
+/// Delivers in a process of its own, to count its processor time.
+fn deliver(influxd: &Influxd, mode: &str, encoding: &str) -> Cost {
     const DATABASE: &str = "delivering";
     influxd.create(DATABASE);
     let program = std::env::current_exe().expect("this program's path");
     let output = Command::new(program)
-        .args([CHILD, way, encoding, &influxd.url(), DATABASE])
+        .args([CHILD, mode, encoding, &influxd.url(), DATABASE])
         .stderr(Stdio::inherit())
         .output()
         .expect("a process");
-    assert_eq!(influxd.count(DATABASE, NAME, sample::BYTES.0), COUNT as u64, "{way} {encoding}");
+    assert_eq!(influxd.count(DATABASE, NAME, sample::BYTES.0), COUNT as u64, "{mode} {encoding}");
     influxd.query("", &format!("DROP DATABASE \"{DATABASE}\""));
     let text = String::from_utf8(output.stdout).expect("text");
     let figures: Vec<f64> =
         text.split_whitespace().map(|figure| figure.parse().expect("a number")).collect();
     let [time, processor, sending] = figures[..] else { panic!("{text:?} is not three numbers") };
-    Taken { time, processor, sending }
+    Cost { time, processor, sending }
 }
 
 pub fn run_child(arguments: &[String]) {
-    let [way, encoding, url, database] = arguments else {
-        panic!("expected: way, encoding, URL, database")
+    let [mode, encoding, url, database] = arguments else {
+        panic!("expected: mode, encoding, URL, database")
     };
     let is_compressed = encoding == "gzip";
-    let sending = if way == "bare" {
+    let sending = if mode == "bare" {
         let batches = encoded(database);
         let start = Start::now();
         post(url, database, is_compressed, &batches);
@@ -168,7 +158,7 @@ fn post(url: &str, database: &str, is_compressed: bool, batches: &[Vec<u8>]) {
 }
 
 fn record(url: &str, database: &str, is_compressed: bool) -> Client {
-    let config = Config::new().url(url).expect("a URL").tag_hostname(false).gzip(is_compressed);
+    let config = Config::new().url(url).tag_hostname(false).gzip(is_compressed);
     let config = config.overflow(Overflow::Block).block_timeout(Duration::from_secs(600));
     let client = Client::new(config).expect("a client");
     each(database, |measurement| client.add_measurement(measurement).expect("added"));
@@ -177,7 +167,8 @@ fn record(url: &str, database: &str, is_compressed: bool) -> Client {
     client
 }
 
-/// The processor time of this process, all threads, user and system, as Linux tells it in hundredths of a second.
+/// The processor time of all threads of this process, user and system, in seconds. Linux reports
+/// hundredths.
 fn processor_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let after_name = stat.rsplit_once(')').expect("a name").1;

@@ -1,4 +1,4 @@
-//! What it costs to make line protocol, beside a copy of the same bytes and the peers.
+//! Measures encoding line protocol, against a copy of the same bytes and against peers.
 
 use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,9 +9,9 @@ use sprockets_influxdb::Measurement;
 
 use crate::rounds::compare;
 use crate::sample::{self, BYTES, DATABASE, NAME, SECONDS, TAGS};
-use crate::table::{Asked, nanoseconds, ratio, section};
+use crate::table::{Goal, nanoseconds, ratio, section};
 
-/// Lines go to the end of a buffer of this size, which is emptied when it is full.
+/// The size of the buffer that lines are appended to. It is cleared when it is full.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 fn make_room(buffer: &mut Vec<u8>) {
@@ -106,11 +106,11 @@ pub fn run() {
     );
     nanoseconds("questdb-rs 7: table, 7 symbol, 2 column, at", questdb);
     nanoseconds("influxdb-line-protocol 2: its builder", builder);
-    ratio("line of a measurement / memcpy", encode / copy, Asked::AtMost(4.0));
-    ratio("questdb-rs / line of a measurement", questdb / encode, Asked::AtLeast(4.0));
-    ratio("influxdb-line-protocol / line of a measurement", builder / encode, Asked::AtLeast(15.0));
-    ratio("questdb-rs / from strings", questdb / from_strings, Asked::Nothing);
-    ratio("influxdb-line-protocol / from strings", builder / from_strings, Asked::Nothing);
+    ratio("line of a measurement / memcpy", encode / copy, Goal::AtMost(4.0));
+    ratio("questdb-rs / line of a measurement", questdb / encode, Goal::AtLeast(4.0));
+    ratio("influxdb-line-protocol / line of a measurement", builder / encode, Goal::AtLeast(15.0));
+    ratio("questdb-rs / from strings", questdb / from_strings, Goal::None);
+    ratio("influxdb-line-protocol / from strings", builder / from_strings, Goal::None);
 }
 
 fn now() -> i64 {

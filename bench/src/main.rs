@@ -1,5 +1,7 @@
-//! The speed and memory that the README claims, as ratios of what was measured in one run. Each section runs in a
-//! process of its own; `sprockets-influxdb-bench SECTION…` runs some of them.
+//! Measures the speed and memory that the README claims, as ratios of figures from one run.
+//!
+//! Each section runs in a process of its own. `sprockets-influxdb-bench SECTION…` runs some of
+//! them.
 
 mod adding;
 mod delivering;
@@ -14,7 +16,7 @@ mod table;
 
 use std::process::{Command, ExitCode};
 
-/// A section's name, and what prints it.
+/// A section's name, and the function that measures and prints it.
 type Section = (&'static str, fn());
 
 const SECTIONS: [Section; 9] = [
@@ -30,8 +32,8 @@ const SECTIONS: [Section; 9] = [
 ];
 
 fn main() -> ExitCode {
-    let asked: Vec<String> = std::env::args().skip(1).collect();
-    match asked.as_slice() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
         [child, arguments @ ..] if child == delivering::CHILD => {
             delivering::run_child(arguments);
             ExitCode::SUCCESS

@@ -1,17 +1,17 @@
-//! How much memory a buffered line takes.
+//! Measures the memory that a buffered line takes.
 
 use std::time::Duration;
 
 use sprockets_influxdb::{Client, Config, Measurement};
 
 use crate::sample::{self, DATABASE, NAME};
-use crate::table::{Asked, figure, ratio, section};
+use crate::table::{Goal, figure, ratio, section};
 
 pub fn run() {
     const BYTES: usize = 256 << 20;
-    let config = Config::new().url("http://127.0.0.1:1").expect("a URL").tag_hostname(false);
-    let config = config.max_buffer_size(100_000_000).expect("a size");
-    let config = config.max_buffer_bytes(BYTES).expect("a size").shutdown_timeout(Duration::ZERO);
+    let config = Config::new().url("http://127.0.0.1:1").tag_hostname(false);
+    let config = config.max_buffer_size(100_000_000);
+    let config = config.max_buffer_bytes(BYTES).shutdown_timeout(Duration::ZERO);
     let client = Client::new(config).expect("a client");
     let mut measurement = Measurement::new(DATABASE, NAME);
     let (mut line, mut buffered) = (Vec::new(), 0);
@@ -28,11 +28,11 @@ pub fn run() {
     assert_eq!(client.stats().pending, (BYTES / 256) as u64);
     section("Memory, with a server that cannot be reached");
     figure("lines buffered", &format!("{:.1} MiB", mebibytes(buffered)));
-    figure("memory more than before", &format!("{:.1} MiB", mebibytes(used)));
+    figure("additional memory", &format!("{:.1} MiB", mebibytes(used)));
     ratio(
         "bytes of memory / bytes of buffered line",
         used as f64 / buffered as f64,
-        Asked::AtMost(1.1),
+        Goal::AtMost(1.1),
     );
 }
 
@@ -40,17 +40,17 @@ fn mebibytes(bytes: usize) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// What the process has in memory.
+/// The memory of the process.
 fn resident_bytes() -> usize {
     status_bytes("VmRSS:")
 }
 
-/// The most that the process had in memory, ever.
+/// The peak memory of the process.
 pub fn peak_bytes() -> usize {
     status_bytes("VmHWM:")
 }
 
-/// A figure of the process, as Linux tells it.
+/// A figure from `/proc/self/status`.
 fn status_bytes(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with(name)).expect("a figure");

@@ -1,4 +1,5 @@
-//! What it costs to record a request, beside other middleware: hello world, without a socket, on one thread.
+//! Measures recording a request, against other middleware: hello world, without a socket, on one
+//! thread.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,26 +11,26 @@ use axum::http::Request;
 use axum::routing::get;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
-use sprockets_influxdb::actix::InfluxDb;
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::actix::InfluxDb;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use tokio::runtime::{Builder, Runtime};
 use tower_service::Service;
 
 use crate::adding::client_that_sends_nothing;
 use crate::rounds::compare;
 use crate::sample::DATABASE;
-use crate::table::{Asked, nanoseconds, ratio, section};
+use crate::table::{Goal, nanoseconds, ratio, section};
 
 const PATH: &str = "/users/7";
 const ROUTE: &str = "/users/{id}";
 const CALLS: usize = 2_000;
-/// Nanoseconds that a request may cost more.
-const MOST: f64 = 1_000.0;
+/// The goal for the time that recording adds to a request, in nanoseconds.
+const MAX_ADDED: f64 = 1_000.0;
 
 pub fn run_axum() {
     let routes = || Router::new().route(ROUTE, get(async || "Hello, world"));
     let requests = InfluxDbLayer::new(client_that_sends_nothing(), DATABASE, "request");
-    // It starts a task, which here nobody runs.
+    // It starts a task, which is never run here.
     let idle = runtime();
     let prometheus = {
         let _entered = idle.enter();
@@ -46,7 +47,7 @@ pub fn run_axum() {
     print("axum", taken[0], taken[1], &[("axum-prometheus", taken[2]), ("tower-otel", taken[3])]);
 }
 
-/// Sends requests to a service, and reads the answers.
+/// Sends requests to a service, and reads the responses.
 fn ask_axum(routes: Router) -> impl FnMut(usize) {
     let mut service = routes.into_service::<Body>();
     let runtime = runtime();
@@ -65,7 +66,8 @@ fn ask_axum(routes: Router) -> impl FnMut(usize) {
 }
 
 pub fn run_actix() {
-    /// Sends requests to an application, whose type has no name, and reads the answers.
+    /// Sends requests to an application, and reads the responses. A macro, as the type of an
+    /// application has no name.
     macro_rules! ask {
         ($app:expr) => {{
             let runtime = runtime();
@@ -99,13 +101,13 @@ fn runtime() -> Runtime {
 fn print(framework: &str, bare: f64, ours: f64, peers: &[(&str, f64)]) {
     section(&format!("A request to {framework}, \"Hello, world\" without a socket"));
     nanoseconds("bare", bare);
-    nanoseconds("recorded, that is more", ours - bare);
+    nanoseconds("added by ours", ours - bare);
     for (peer, taken) in peers {
-        nanoseconds(&format!("with {peer}, that is more"), taken - bare);
+        nanoseconds(&format!("added by {peer}"), taken - bare);
     }
-    ratio("recorded, of a microsecond more", (ours - bare) / MOST, Asked::AtMost(1.0));
+    ratio("added by ours / 1 us", (ours - bare) / MAX_ADDED, Goal::AtMost(1.0));
     for (peer, taken) in peers {
-        let what = format!("more with {peer} / more with ours");
-        ratio(&what, (taken - bare) / (ours - bare), Asked::Nothing);
+        let what = format!("added by {peer} / added by ours");
+        ratio(&what, (taken - bare) / (ours - bare), Goal::None);
     }
 }

@@ -1,8 +1,10 @@
-//! Times candidates in turn, round by round, so that what disturbs one disturbs all: only their ratios mean anything.
+//! Times candidates in turns, so that a disturbance affects all of them. Only their ratios are
+//! meaningful.
 
 use std::time::Instant;
 
-/// The median nanoseconds for one call of each candidate. A candidate runs itself as often as it is told.
+/// The median nanoseconds for one call of each candidate. A candidate takes the number of calls to
+/// make.
 pub fn compare<const N: usize>(calls: usize, candidates: [&mut dyn FnMut(usize); N]) -> [f64; N] {
     const ROUNDS: usize = 41;
     let mut taken = [const { Vec::<f64>::new() }; N];

@@ -1,4 +1,4 @@
-//! The measurement that is measured with: 7 tags, 2 fields, 240 bytes of line protocol.
+//! The measurement that all benchmarks use: 7 tags, 2 fields, 240 bytes of line protocol.
 
 use sprockets_influxdb::Measurement;
 
@@ -16,7 +16,7 @@ pub const TAGS: [(&str, &str); 7] = [
 pub const BYTES: (&str, i64) = ("content_length", 51_234);
 pub const SECONDS: (&str, f64) = ("duration", 0.023_456_789);
 
-/// Sets its tags and fields.
+/// Sets the tags and fields.
 #[inline]
 pub fn fill(measurement: &mut Measurement) {
     for (name, value) in std::hint::black_box(TAGS) {

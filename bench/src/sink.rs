@@ -1,10 +1,10 @@
-//! A server that takes every write, and keeps nothing.
+//! A server that accepts every write, and keeps nothing.
 
 use std::io::{BufRead, BufReader, Read, Write, copy, sink};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-/// Starts one; its URL.
+/// Starts the server, and returns its URL.
 pub fn start() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -1,4 +1,4 @@
-//! What the spool costs: adding, delivering what waited on disk, and coming back to a gibibyte of it.
+//! Measures the spool: adding, delivering lines from disk, and recovering a gibibyte of lines.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -8,26 +8,26 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sprockets_influxdb::{Client, Config, Measurement, Overflow, SpoolSync};
+use test_support::influxd::Influxd;
 
-use crate::delivering::Influxd;
 use crate::memory::peak_bytes;
 use crate::rounds::compare;
 use crate::sample::{self, DATABASE, NAME};
 use crate::sink;
-use crate::table::{Asked, figure, nanoseconds, ratio, section};
+use crate::table::{Goal, figure, nanoseconds, ratio, section};
 
 const NOWHERE: &str = "http://127.0.0.1:1";
-/// The first argument of a process that comes back to what another has left.
+/// The first argument of a process that recovers the lines of another.
 pub const CHILD: &str = "recover";
 
 fn config(url: &str) -> Config {
-    Config::new().url(url).expect("a URL").tag_hostname(false)
+    Config::new().url(url).tag_hostname(false)
 }
 
-/// A client that takes measurements, gathers and seals them as ever, and then samples every batch out.
+/// A client that buffers measurements as usual, and then samples every batch out.
 fn client_that_sends_nothing(spool: Option<(&Path, SpoolSync)>) -> Client {
-    let config = config(NOWHERE).sample_probability(0.0).expect("a probability");
-    let config = config.max_buffer_size(1_000_000).expect("a size");
+    let config = config(NOWHERE).sample_probability(0.0);
+    let config = config.max_buffer_size(1_000_000);
     Client::new(match spool {
         Some((spool, sync)) => config.spool(spool).spool_sync(sync),
         None => config,
@@ -83,13 +83,14 @@ fn adding(directory: &Path) {
     );
     nanoseconds("add_measurement, in memory", memory);
     nanoseconds("add_measurement, with a spool", spool);
-    ratio("with a spool / in memory", spool / memory, Asked::AtMost(1.25));
+    ratio("with a spool / in memory", spool / memory, Goal::AtMost(1.25));
     nanoseconds("from strings and added, in memory", memory_all);
     nanoseconds("from strings and added, with a spool", spool_all);
-    ratio("with a spool / in memory", spool_all / memory_all, Asked::AtMost(1.25));
+    ratio("with a spool / in memory", spool_all / memory_all, Goal::AtMost(1.25));
 }
 
-/// What the levels of durability cost: who adds, and who flushes, which with `always` waits for the disk.
+/// Measures adding and flushing with each level of durability. With `always` a flush waits for the
+/// disk.
 fn levels(directory: &Path) {
     const LEVELS: [SpoolSync; 3] = [SpoolSync::Process, SpoolSync::Interval, SpoolSync::Always];
     let measurement = sample::measurement();
@@ -110,7 +111,7 @@ fn levels(directory: &Path) {
     section("The levels of durability: add_measurement, and a flush of 1,000 that goes no further");
     for (level, nanoseconds) in LEVELS.iter().zip(&taken[1..]) {
         let what = format!("add_measurement with {level} / in memory");
-        ratio(&what, nanoseconds / taken[0], Asked::Nothing);
+        ratio(&what, nanoseconds / taken[0], Goal::None);
     }
     for (level, client) in LEVELS.iter().zip([&process, &interval, &always]) {
         waits(&format!("flush with {level}"), || {
@@ -140,7 +141,7 @@ fn waits(what: &str, wait: impl FnMut() -> Duration) {
 
 const COUNT: usize = 1_000_000;
 
-/// A million that waited, in memory or on disk, into influxd.
+/// Delivers a million waiting measurements to influxd, from memory or from disk.
 fn delivering(directory: &Path) {
     let Some(influxd) = Influxd::start() else { return };
     const ROUNDS: usize = 3;
@@ -155,13 +156,12 @@ fn delivering(directory: &Path) {
     section(&format!("Delivering {COUNT} measurements that waited for influxd"));
     figure("from memory", &format!("{:.2} s", memory));
     figure("from the spool", &format!("{:.2} s", spool));
-    ratio("throughput from the spool / from memory", memory / spool, Asked::AtLeast(0.9));
+    ratio("throughput from the spool / from memory", memory / spool, Goal::AtLeast(0.9));
 }
 
 fn deliver(influxd: &Influxd, spool: Option<&Path>) -> f64 {
     let config = config(NOWHERE).overflow(Overflow::Block).shutdown_timeout(Duration::ZERO);
-    let config = config.max_buffer_size(COUNT).and_then(|c| c.max_buffer_bytes(1 << 30));
-    let config = config.expect("sizes");
+    let config = config.max_buffer_size(COUNT).max_buffer_bytes(1 << 30);
     let config = match spool {
         Some(spool) => config.spool(spool),
         None => config,
@@ -184,11 +184,11 @@ fn deliver(influxd: &Influxd, spool: Option<&Path>) -> f64 {
     taken
 }
 
-/// A gibibyte that a process has left.
+/// Recovers a gibibyte of lines of another process.
 fn recovering(directory: &Path) {
     let spool = directory.join("recovering");
     let config = config(NOWHERE).spool(&spool).overflow(Overflow::Block);
-    let config = config.spool_max_bytes(4 << 30).expect("a size").shutdown_timeout(Duration::ZERO);
+    let config = config.spool_max_bytes(4 << 30).shutdown_timeout(Duration::ZERO);
     let client = Client::new(config).expect("a client");
     let mut measurement = sample::measurement();
     let line = measurement.marshall().len() + 1;
@@ -211,13 +211,13 @@ fn recovering(directory: &Path) {
     let [first, all, peak, delivered] = figures[..] else {
         panic!("{text:?} is not four numbers: {}", String::from_utf8_lossy(&child.stderr))
     };
-    section("Coming back to a gibibyte of lines");
+    section("Recovering a gibibyte of lines");
     figure("lines delivered to a server that keeps none", &format!("{delivered:.0}"));
     figure("all of them", &format!("{all:.1} s"));
     figure("the first request", &format!("{:.0} ms", first * 1e3));
-    ratio("the first request / 200 ms", first / 0.2, Asked::AtMost(1.0));
+    ratio("the first request / 200 ms", first / 0.2, Goal::AtMost(1.0));
     figure("peak memory of the process", &format!("{:.0} MiB", peak / f64::from(1 << 20)));
-    ratio("peak memory / 64 MiB", peak / f64::from(64 << 20), Asked::AtMost(1.0));
+    ratio("peak memory / 64 MiB", peak / f64::from(64 << 20), Goal::AtMost(1.0));
 }
 
 pub fn run_child(arguments: &[String]) {
@@ -225,8 +225,8 @@ pub fn run_child(arguments: &[String]) {
     let start = Instant::now();
     let client = Client::new(config(url).spool(spool)).expect("a client");
     client.add_measurement(&sample::measurement()).expect("added");
-    let until = |is_so: &dyn Fn() -> bool| {
-        while !is_so() {
+    let until = |holds: &dyn Fn() -> bool| {
+        while !holds() {
             std::thread::sleep(Duration::from_millis(1));
         }
         start.elapsed().as_secs_f64()

@@ -1,12 +1,11 @@
-//! How results are printed.
+//! Prints results.
 
-/// What is asked of a ratio.
+/// The goal of a ratio.
 #[derive(Clone, Copy)]
-pub enum Asked {
+pub enum Goal {
     AtMost(f64),
     AtLeast(f64),
-    /// Only told.
-    Nothing,
+    None,
 }
 
 pub fn section(title: &str) {
@@ -21,12 +20,12 @@ pub fn nanoseconds(what: &str, nanoseconds: f64) {
     figure(what, &format!("{nanoseconds:.1} ns"));
 }
 
-pub fn ratio(what: &str, ratio: f64, asked: Asked) {
-    let (asked, is_met) = match asked {
-        Asked::AtMost(most) => (format!("asked: at most {most}"), ratio <= most),
-        Asked::AtLeast(least) => (format!("asked: at least {least}"), ratio >= least),
-        Asked::Nothing => (String::new(), true),
+pub fn ratio(what: &str, ratio: f64, goal: Goal) {
+    let (goal, is_met) = match goal {
+        Goal::AtMost(most) => (format!("goal: at most {most}"), ratio <= most),
+        Goal::AtLeast(least) => (format!("goal: at least {least}"), ratio >= least),
+        Goal::None => (String::new(), true),
     };
     let missed = if is_met { "" } else { "  MISSED" };
-    println!("  {what:<74} {ratio:>10.2} x  {asked}{missed}");
+    println!("  {what:<74} {ratio:>10.2} x  {goal}{missed}");
 }

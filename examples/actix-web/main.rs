@@ -6,8 +6,8 @@
 #![allow(clippy::print_stdout)]
 
 use actix_web::{App, HttpMessage, HttpRequest, HttpServer, get, web};
-use sprockets_influxdb::actix::InfluxDb;
-use sprockets_influxdb::{Client, Config, RequestMeasurement};
+use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
+use sprockets_influxdb::{Client, Config};
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

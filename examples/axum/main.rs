@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use axum::extract::Path;
 use axum::routing::get;
 use axum::{Extension, Router};
-use sprockets_influxdb::tower::InfluxDbLayer;
-use sprockets_influxdb::{Client, Config, RequestMeasurement};
+use sprockets_influxdb::middleware::tower::{InfluxDbLayer, RequestMeasurement};
+use sprockets_influxdb::{Client, Config};
 use tokio::net::TcpListener;
 
 #[tokio::main(flavor = "current_thread")]

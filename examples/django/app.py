@@ -1,5 +1,5 @@
-"""A Django project in one file that records each of its requests in the database "example" of the InfluxDB that the
-variables INFLUXDB_* name:
+"""A Django project in one file that records each of its requests in the database "example" of the
+InfluxDB that the variables INFLUXDB_* name:
 
     python examples/django/app.py
 """

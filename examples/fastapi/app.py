@@ -1,5 +1,5 @@
-"""A FastAPI application that records each of its requests in the database "example" of the InfluxDB that the variables
-INFLUXDB_* name:
+"""A FastAPI application that records each of its requests in the database "example" of the InfluxDB
+that the variables INFLUXDB_* name:
 
     python examples/fastapi/app.py
 """

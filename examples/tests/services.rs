@@ -1,38 +1,30 @@
-//! The services of `examples/`, started as anybody would, against a real influxd.
-
-#[path = "../../crates/sprockets-influxdb/tests/influxd/count.rs"]
-mod count;
-#[allow(dead_code)]
-#[path = "../../crates/sprockets-influxdb/tests/influxd/process.rs"]
-mod process;
-#[allow(dead_code)]
-#[path = "../../crates/sprockets-influxdb/tests/influxd/server.rs"]
-mod server;
+//! Runs the services of `examples/` against a real influxd.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
-use server::Influxd;
+use test_support::influxd::Influxd;
+use test_support::process::{Process, remove_settings};
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 /// A running example.
 struct Service {
-    process: Child,
+    process: Process,
     output: BufReader<ChildStdout>,
     url: String,
 }
 
 impl Service {
     fn start(program: &str, influxd: &Influxd) -> Self {
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        remove_settings(&mut command)
             .env("INFLUXDB_URL", influxd.url())
             .env("PORT", "0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("started");
-        let mut output = BufReader::new(process.stdout.take().expect("piped"));
+            .stdout(Stdio::piped());
+        let mut process = Process::start(&mut command).expect("started");
+        let mut output = BufReader::new(process.child().stdout.take().expect("piped"));
         let mut url = String::new();
         output.read_line(&mut url).expect("a URL");
         Self { process, output, url: url.trim_end().to_owned() }
@@ -41,31 +33,24 @@ impl Service {
     fn get(&self, path: &str) -> u16 {
         let agent = ureq::config::Config::builder().http_status_as_error(false).build();
         let response = agent.new_agent().get(format!("{}{path}", self.url)).call();
-        response.expect("an answer").status().as_u16()
+        response.expect("a response").status().as_u16()
     }
 
-    /// Ends it as Ctrl-C does, and returns what it says at the end.
+    /// Ends it like Ctrl-C, and returns the rest of its output.
     fn interrupt(mut self) -> String {
-        let kill = format!("kill -INT {}", self.process.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
-        let mut last_words = String::new();
-        self.output.read_to_string(&mut last_words).expect("text");
-        assert!(self.process.wait().expect("ended").success());
-        last_words
+        self.process.signal("INT");
+        assert!(self.process.wait().success());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("text");
+        rest
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// What there is once: endpoint and status of each point.
+/// The number of points with this endpoint and status.
 fn recorded(influxd: &Influxd, measurement: &str, endpoint: &str, status: &str) -> u64 {
     let query = format!(
-        "SELECT count(\"duration\") FROM {measurement} WHERE endpoint = '{endpoint}' AND status_code = '{status}'"
+        "SELECT count(\"duration\") FROM {measurement} \
+         WHERE endpoint = '{endpoint}' AND status_code = '{status}'"
     );
     let result = influxd.query("example", &query);
     result["results"][0]["series"][0]["values"][0][1].as_u64().unwrap_or_default()
@@ -79,8 +64,8 @@ fn an_http_service(program: &str) {
     assert_eq!(service.get("/greetings/you"), 200);
     assert_eq!(service.get("/greetings/me"), 200);
     assert_eq!(service.get("/nothing"), 404);
-    let last_words = service.interrupt();
-    assert!(last_words.contains("delivered: 4"), "{last_words}");
+    let output = service.interrupt();
+    assert!(output.contains("delivered: 4"), "{output}");
     assert_eq!(recorded(&influxd, "request", "/", "200"), 1);
     assert_eq!(recorded(&influxd, "request", "/greetings/{name}", "200"), 2);
     assert_eq!(recorded(&influxd, "request", "(unmatched)", "404"), 1);
@@ -88,17 +73,17 @@ fn an_http_service(program: &str) {
 }
 
 #[test]
-fn axum() {
+fn the_axum_example_records_its_requests() {
     an_http_service(env!("CARGO_BIN_EXE_axum"));
 }
 
 #[test]
-fn actix_web() {
+fn the_actix_web_example_records_its_requests() {
     an_http_service(env!("CARGO_BIN_EXE_actix-web"));
 }
 
 #[test]
-fn tonic() {
+fn the_tonic_example_records_its_calls() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("example");
     let service = Service::start(env!("CARGO_BIN_EXE_tonic"), &influxd);
@@ -111,7 +96,7 @@ fn tonic() {
         let unknown = HealthCheckRequest { service: "unknown".to_owned() };
         health.check(unknown).await.expect_err("no such service");
     });
-    let last_words = service.interrupt();
-    assert!(last_words.contains("delivered: 2"), "{last_words}");
+    let output = service.interrupt();
+    assert!(output.contains("delivered: 2"), "{output}");
     assert_eq!(recorded(&influxd, "call", "/grpc.health.v1.Health/Check", "200"), 2);
 }

@@ -1,12 +1,13 @@
 //! A gRPC service whose calls are recorded in InfluxDB: `cargo run --bin tonic`.
 //!
-//! The `INFLUXDB_*` variables say where; the database is `example`. `PORT` is the service's (8000). The service is the
-//! health check that every client of gRPC knows, so that nothing has to be generated.
+//! The `INFLUXDB_*` variables configure the client; the database is `example`. `PORT` is the
+//! service's port (8000). The service is the health check that every gRPC client knows, so that
+//! nothing has to be generated.
 
-// It says where it listens, and what became of the measurements.
+// It prints its address, and what became of the measurements.
 #![allow(clippy::print_stdout)]
 
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::{Client, Config};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;

@@ -1,10 +1,9 @@
-//! Samples out of the fuzzer's bytes.
+//! Makes samples from the bytes of the fuzzer.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
+use test_support::sample::{HOSTILE, Sample, Value};
 
-use crate::model::{HOSTILE, Sample, Value};
-
-/// Text, mostly in pieces that are likely to be misunderstood somewhere. May be empty.
+/// Text, mostly made of pieces that parsers are likely to get wrong. May be empty.
 pub(crate) fn text(u: &mut Unstructured<'_>) -> Result<String> {
     if u.ratio(1, 4)? {
         return String::arbitrary(u);
@@ -13,20 +12,18 @@ pub(crate) fn text(u: &mut Unstructured<'_>) -> Result<String> {
 }
 
 pub(crate) fn tags(u: &mut Unstructured<'_>) -> Result<Vec<(String, String)>> {
-    // More than the 16 whose fingerprints a measurement keeps.
+    // More than the 16 keys whose fingerprints a measurement keeps.
     (0..u.int_in_range(0..=20)?).map(|_| Ok((text(u)?, text(u)?))).collect()
 }
 
-impl<'a> Arbitrary<'a> for Sample {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let fields = 0..u.int_in_range(0..=20)?;
-        Ok(Self {
-            name: text(u)?,
-            tags: tags(u)?,
-            fields: fields.map(|_| Ok((text(u)?, value(u)?))).collect::<Result<_>>()?,
-            timestamp: u.arbitrary()?,
-        })
-    }
+pub(crate) fn sample(u: &mut Unstructured<'_>) -> Result<Sample> {
+    let fields = 0..u.int_in_range(0..=20)?;
+    Ok(Sample {
+        name: text(u)?,
+        tags: tags(u)?,
+        fields: fields.map(|_| Ok((text(u)?, value(u)?))).collect::<Result<_>>()?,
+        timestamp: u.arbitrary()?,
+    })
 }
 
 fn value(u: &mut Unstructured<'_>) -> Result<Value> {

@@ -1,4 +1,4 @@
-//! What the fuzz targets check, one module each. `make fuzz` runs them.
+//! The checks of the fuzz targets, one module each. `make fuzz` runs them.
 
 pub mod line_protocol;
 pub mod measurement;
@@ -6,6 +6,3 @@ pub mod reply;
 pub mod spool;
 
 mod hostile;
-/// Shared with the property tests, so that the rule of repair is written twice and not three times.
-#[path = "../../crates/sprockets-influxdb/tests/influxd/model.rs"]
-mod model;

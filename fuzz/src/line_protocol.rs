@@ -1,5 +1,5 @@
-//! Any bytes: no parser of ours panics, cutting them into lines loses none, and what the scripted server's parser
-//! takes, the one of InfluxDB 3.x takes as well, and reads the same.
+//! For any bytes: no parser of ours panics, splitting them into lines loses none, and what the
+//! scripted server's parser accepts, InfluxDB 3.x's parser accepts too, and reads as the same.
 
 use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
 use sprockets_influxdb::testing::{self, Point, Value};
@@ -13,11 +13,11 @@ pub fn check(bytes: &[u8]) {
         check_text(line);
     }
     check_text(bytes);
-    check_foreign(bytes);
+    check_raw_lines(bytes);
 }
 
-/// What is taken of somebody's lines is one line each.
-fn check_foreign(bytes: &[u8]) {
+/// Each line that `RawLine` accepts is one line in a batch.
+fn check_raw_lines(bytes: &[u8]) {
     let mut reader = LineReader::new(bytes);
     while let Some(line) = reader.next_line().expect("memory can be read") {
         if let Ok(line) = RawLine::parse(line.bytes, Precision::Nanoseconds) {
@@ -29,7 +29,8 @@ fn check_foreign(bytes: &[u8]) {
 
 fn check_text(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    // To InfluxDB a quote or a backslash in a comment may hide the line's end; nobody sends comments.
+    // InfluxDB may read over the end of a comment with a quote or a backslash. The library sends no
+    // comments.
     if text.lines().any(|line| line.trim_start_matches(' ').starts_with('#')) {
         return;
     }

@@ -1,15 +1,15 @@
-//! What is recorded is what every parser reads, whatever the text.
+//! Every parser reads what was recorded, whatever the text.
 
 use std::collections::BTreeMap;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use sprockets_influxdb::testing::{self, Point};
 use sprockets_influxdb::{Measurement, fuzzing};
+use test_support::sample::{Sample, key};
 
 use crate::hostile;
-use crate::model::{Sample, key};
 
-/// Measurements of one client, one after the other.
+/// Several measurements of one client.
 #[derive(Debug)]
 pub struct Recorded {
     base_tags: Vec<(String, String)>,
@@ -19,7 +19,7 @@ pub struct Recorded {
 impl<'a> Arbitrary<'a> for Recorded {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let base_tags = hostile::tags(u)?;
-        Ok(Self { base_tags, samples: (0..3).map(|_| u.arbitrary()).collect::<Result<_>>()? })
+        Ok(Self { base_tags, samples: (0..3).map(|_| hostile::sample(u)).collect::<Result<_>>()? })
     }
 }
 
@@ -57,7 +57,7 @@ impl Recorded {
     }
 }
 
-/// A measurement made afresh, without base tags; with the scripted server's parser as another oracle.
+/// Checks a new measurement without base tags, also with the scripted server's parser.
 fn check_alone(sample: &Sample) {
     let measurement = sample.measurement("db");
     assert_eq!(measurement.is_empty(), sample.expected_fields().is_empty(), "{measurement:?}");
@@ -75,14 +75,14 @@ fn check_alone(sample: &Sample) {
         }
         Ok(points) => panic!("{points:?} from {line:?}"),
         Err(error) => {
-            // What the library leaves to the application.
+            // A name that is both tag and field, which the library does not prevent.
             let is_both = sample.fields.iter().any(|(name, _)| tags.contains_key(&key(name, true)));
             assert!(is_both, "{error}");
         }
     }
 }
 
-/// Whether there is nothing to store, or no server that could.
+/// Whether there is nothing to store, or no server can store it.
 fn is_refused(sample: &Sample) -> bool {
     let is_storable = |time: i64| (i64::MIN + 2..i64::MAX).contains(&time);
     sample.name.is_empty()

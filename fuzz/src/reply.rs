@@ -1,12 +1,11 @@
-//! A server's reply, be it a stranger's, never breaks the sender; and an honest one, in the words of each version, never
-//! costs a line that it does not refuse.
+//! No reply breaks the sender, whoever sent it. A correct reply, in the form of each version, never
+//! loses a line that it does not reject.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use serde_json::json;
 use sprockets_influxdb::{Api, fuzzing};
 
 use crate::hostile;
-use crate::model::Sample;
 
 /// A batch, and a reply to it.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub struct Answered {
     error_header: Option<Vec<u8>>,
     body: Vec<u8>,
     truncated: bool,
-    /// What an honest server refuses.
+    /// Which lines a correct reply rejects.
     bad: Option<Vec<bool>>,
 }
 
@@ -27,7 +26,7 @@ impl<'a> Arbitrary<'a> for Answered {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let mut lines = Vec::new();
         for _ in 0..u.int_in_range(1..=5)? {
-            let sample: Sample = u.arbitrary()?;
+            let sample = hostile::sample(u)?;
             if let Some(mut line) = fuzzing::line(&sample.measurement("db"), &[]) {
                 line.pop();
                 lines.push(String::from_utf8(line).expect("UTF-8"));
@@ -48,16 +47,16 @@ impl<'a> Arbitrary<'a> for Answered {
             bad: None,
         };
         if u.arbitrary()? {
-            reply.make_honest(u)?
+            reply.make_correct(u)?
         } else {
-            reply.body = strange_body(u)?
+            reply.body = any_body(u)?
         }
         Ok(reply)
     }
 }
 
 /// Bytes, or pieces of real replies in any order.
-fn strange_body(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+fn any_body(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const PIECES: [&str; 24] = [
         "{\"error\":\"",
         "{\"message\":\"",
@@ -98,8 +97,8 @@ fn strange_body(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
 }
 
 impl Answered {
-    /// Refuses some lines, and says so as a server of that version does.
-    fn make_honest(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    /// Rejects some lines, as a server of that version does.
+    fn make_correct(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let bad: Vec<bool> = self.lines.iter().map(|_| u.arbitrary()).collect::<Result<_>>()?;
         let refused = || self.lines.iter().enumerate().filter(|(index, _)| bad[*index]);
         let entries =
@@ -113,7 +112,11 @@ impl Answered {
             Api::V2 => json!({ "code": "invalid", "message": entries }),
             _ => {
                 let data = refused().map(|(index, line)| {
-                    json!({ "error_message": "bad", "line_number": index + 1, "original_line": line })
+                    json!({
+                        "error_message": "bad",
+                        "line_number": index + 1,
+                        "original_line": line,
+                    })
                 });
                 let data: Vec<_> = data.collect();
                 json!({ "error": "partial write of line protocol occurred", "data": data })
@@ -140,7 +143,7 @@ impl Answered {
             let refused = bad.iter().enumerate().filter(|(_, bad)| **bad).map(|(index, _)| index);
             assert_eq!(named, refused.collect::<Vec<_>>());
         }
-        // Equal lines are one as good, or bad, as the other.
+        // A reply may name any of several equal lines.
         let is_bad = |line: &str| lines.iter().zip(bad).any(|(other, bad)| *bad && *other == line);
         assert!(named.iter().all(|index| is_bad(lines[*index])), "{named:?}");
     }

@@ -1,18 +1,18 @@
-//! Whatever a file of the spool has become: reading it ends, what is read is what was written, and a change of some bytes
-//! costs no line that it did not touch.
+//! For any damage to a spool file: reading it ends, it returns only lines that were written, and a
+//! change of some bytes loses only the lines that it touches.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use sprockets_influxdb::fuzzing;
 
-/// A file, and what happened to it.
+/// A file, and the damage to it.
 #[derive(Debug)]
 pub struct Spooled {
     lines: Vec<Vec<u8>>,
     is_ended: bool,
-    /// Where other bytes stand now.
+    /// Positions with the bytes that are there now.
     changes: Vec<(u16, u8)>,
     cut: Option<u16>,
-    /// What follows: an earlier use of the file, or anything.
+    /// What follows the lines: those of an earlier use of the file, or anything.
     rest: Vec<u8>,
     is_raw: bool,
 }
@@ -39,7 +39,7 @@ impl Spooled {
         for (at, byte) in &self.changes {
             let at = usize::from(*at);
             let Some(place) = file.get_mut(at) else { continue };
-            // A changed header may cost every line when the other is changed, too.
+            // If both headers are changed, every line may be lost.
             if at < places.first().map_or(usize::MAX, |first| first.start) || *place == *byte {
                 continue;
             }

@@ -1,12 +1,16 @@
-"""Records measurements in running applications and gets them into InfluxDB: buffered, batched, retried, accounted for,
-without slowing the application down. Names and shapes are those of release 2.2.1; what is new is keyword-only.
+"""Records measurements in running applications and delivers them to InfluxDB.
+
+Measurements are buffered, batched, retried and accounted for, without slowing the application down.
+Names and signatures are those of release 2.2.1. New arguments are keyword-only.
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
+    Options,
     flush,
     install,
     set_auth_credentials,
@@ -22,14 +26,21 @@ from sprockets_influxdb._client import (
     settings,
     shutdown,
 )
-from sprockets_influxdb._native import Measurement, add_measurement, flush_sync, record, shutdown_sync, stats
+from sprockets_influxdb._native import (
+    Measurement,
+    add_measurement,
+    flush_sync,
+    record,
+    shutdown_sync,
+    stats,
+)
 from sprockets_influxdb._requests import REQUEST_DATABASE
 
 if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
-for _function in (add_measurement, flush_sync, record, shutdown_sync, stats):
-    _function.__module__ = __name__
+for _public in (Options, add_measurement, flush_sync, record, shutdown_sync, stats):
+    _public.__module__ = __name__
 
 __version__: str = _native.VERSION
 version_info: tuple[int, ...] = tuple(int(part) for part in __version__.split("."))
@@ -42,6 +53,7 @@ __all__ = [
     "USER_AGENT",
     "InfluxDBMixin",
     "Measurement",
+    "Options",
     "__version__",
     "add_measurement",
     "flush",
@@ -66,8 +78,13 @@ __all__ = [
 ]
 
 
+if importlib.util.find_spec("tornado") is None:
+    # `import *` works without Tornado. (Type checkers must not see this.)
+    globals()["__all__"].remove("InfluxDBMixin")
+
+
 def __getattr__(name: str) -> Any:
-    # Tornado is loaded for those who use it.
+    # Tornado is loaded on first use. Without it, this raises an ImportError that names the extra.
     if name in ("InfluxDBMixin", "tornado"):
         module = importlib.import_module("sprockets_influxdb.tornado")
         return module if name == "tornado" else module.InfluxDBMixin

@@ -7,21 +7,53 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from sprockets_influxdb import _native
-from sprockets_influxdb._requests import request_tags
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
-#: Names of arguments that the core's settings have others for.
+#: Arguments whose settings have other names.
 _SETTINGS = {"auth_username": "user", "auth_password": "password"}
 _ARGUMENTS = {setting: argument for argument, setting in _SETTINGS.items()}
 
-#: The default, told by its identity from a 1.0 of the caller's, which wins over the environment.
+#: The default. Only its identity tells it from a caller's 1.0, which takes precedence over the
+#: environment.
 _EVERY_BATCH = float("1.0")
 
 _shutdown: "asyncio.Future[bool] | None" = None
+
+
+class Options(TypedDict, total=False):
+    """The options of :func:`install` beside its positional arguments: settings by name, durations
+    in milliseconds. ``None`` leaves a setting alone.
+    """
+
+    api: Literal["v1", "v2", "v3"] | None
+    block_timeout: int | None
+    ca_file: str | None
+    enabled: bool | None
+    environment: str | None
+    gzip: bool | None
+    host: str | None
+    max_batch_bytes: int | None
+    max_buffer_bytes: int | None
+    org: str | None
+    overflow: Literal["newest", "oldest", "block"] | None
+    port: int | None
+    precision: Literal["ns", "us", "ms", "s"] | None
+    retention_policy: str | None
+    scheme: Literal["http", "https"] | None
+    shutdown_timeout: int | None
+    spool: str | None
+    spool_max_bytes: int | None
+    spool_sync: Literal["process", "interval", "always"] | None
+    tag_hostname: bool | None
+    timeout: int | None
+    token: str | None
 
 
 def install(
@@ -37,37 +69,45 @@ def install(
     sample_probability: float = _EVERY_BATCH,
     *,
     io_loop: object = None,
-    **options: Any,
+    **options: "Unpack[Options]",
 ) -> bool | None:
-    """Installs the client, for the rest of the process. An argument wins over the environment, the environment over the
-    default. As it stands it can be registered as a Tornado application's start callback, ``(application, io_loop)``.
+    """Installs the client, for the rest of the process. An argument takes precedence over the
+    environment, the environment over the default. This function can be registered as a start
+    callback of a Tornado application, ``(application, io_loop)``.
 
-    :param url: the server's URL (``INFLUXDB_URL``; else of scheme, host and port)
+    :param url: URL of the server (``INFLUXDB_URL``; else scheme, host and port)
     :param auth_username: user name (``INFLUXDB_USER``)
     :param auth_password: password (``INFLUXDB_PASSWORD``)
-    :param submission_interval: milliseconds until fewer measurements than the trigger size are submitted
-        (``INFLUXDB_INTERVAL``; 60000)
-    :param max_batch_size: the most measurements in one request (``INFLUXDB_MAX_BATCH_SIZE``; 10000)
-    :param max_clients: the most requests at a time
+    :param submission_interval: milliseconds that the first measurement of a batch waits, unless the
+        trigger size is reached (``INFLUXDB_INTERVAL``; 60000)
+    :param max_batch_size: maximum number of measurements in one request
+        (``INFLUXDB_MAX_BATCH_SIZE``; 10000)
+    :param max_clients: maximum number of concurrent requests
     :param base_tags: tags of every measurement
-    :param max_buffer_size: the most measurements that wait (``INFLUXDB_MAX_BUFFER_SIZE``; 25000)
-    :param trigger_size: so many measurements are submitted at once (``INFLUXDB_TRIGGER_SIZE``; 5000)
-    :param sample_probability: that a batch is submitted rather than dropped (``INFLUXDB_SAMPLE_PROBABILITY``; 1.0)
+    :param max_buffer_size: capacity of the buffer in measurements (``INFLUXDB_MAX_BUFFER_SIZE``;
+        25000)
+    :param trigger_size: number of waiting measurements that are sent at once
+        (``INFLUXDB_TRIGGER_SIZE``; 5000)
+    :param sample_probability: probability that a batch is sent rather than dropped
+        (``INFLUXDB_SAMPLE_PROBABILITY``; 1.0)
     :param io_loop: ignored, deprecated
-    :param options: any other setting by its name, as :func:`settings` lists them, times in milliseconds: ``api``,
-        ``token``, ``org``, ``retention_policy``, ``precision``, ``gzip``, ``timeout``, ``shutdown_timeout``,
-        ``ca_file``, ``spool``, ``spool_sync``, ``spool_max_bytes``, ``overflow``, ``block_timeout``,
-        ``max_buffer_bytes``, ``max_batch_bytes``, ``tag_hostname``, ``environment``, ``enabled``, ``scheme``,
-        ``host``, ``port``
-    :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log) when there was one
-        already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
-    :raises ValueError: for an argument or a variable that cannot be used; the message names it, and what is expected
+    :param options: any other setting by its name, as :func:`settings` lists them, durations in
+        milliseconds: ``api``, ``block_timeout``, ``ca_file``, ``enabled``, ``environment``,
+        ``gzip``, ``host``, ``max_batch_bytes``, ``max_buffer_bytes``, ``org``, ``overflow``,
+        ``port``, ``precision``, ``retention_policy``, ``scheme``, ``shutdown_timeout``, ``spool``,
+        ``spool_max_bytes``, ``spool_sync``, ``tag_hostname``, ``timeout``, ``token``
+    :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log)
+        when there was one already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
+    :raises ValueError: for an argument or a variable that cannot be used; the message names it, and
+        what is expected
     """
     if _is_application(url):
-        # Registered as the application's start callback, which is called with the application and the loop.
+        # A start callback is called with the application and the loop.
         url = auth_username = None
     if io_loop is not None:
-        _deprecated("the argument io_loop of install() is ignored: flush() and shutdown() use the loop that is running")
+        _deprecated(
+            "the argument io_loop of install() is ignored: flush() and shutdown() use the loop that is running"
+        )
     arguments = {
         "url": url,
         "auth_username": auth_username,
@@ -80,15 +120,17 @@ def install(
         "sample_probability": None if sample_probability is _EVERY_BATCH else sample_probability,
         **options,
     }
-    # They are read when an application's first request comes, which is too late for an error.
-    request_tags()
+    # The middlewares read these when the first request comes, which is too late for an error.
+    _native.check_request_variables()
     tags = None
     if base_tags is not None:
         if not isinstance(base_tags, Mapping):
             raise ValueError(
                 f"base_tags: a value of type {type(base_tags).__name__}: expected a dict of names and values"
             )
-        tags = [(_text(name), _text(value)) for name, value in base_tags.items() if value is not None]
+        tags = [
+            (_text(name), _text(value)) for name, value in base_tags.items() if value is not None
+        ]
     with _argument_names():
         installed = _native.install(_texts(arguments), tags)
     if installed is False:
@@ -104,17 +146,18 @@ def _is_application(value: object) -> bool:
 
 
 def flush(*_ignored: object) -> "asyncio.Future[bool]":
-    """Submits what is buffered.
+    """Sends what is buffered.
 
-    :returns: a future of the running (or current) event loop: ``True`` when everything that was added before the call
-        has been decided (delivered, rejected or dropped), ``False`` when the shutdown timeout came first
+    :returns: a future of the running (or current) event loop: ``True`` when everything that was
+        added before the call is decided (delivered, rejected or dropped), ``False`` when the
+        shutdown timeout comes first, or when something was added after the shutdown, and so dropped
     """
     return _future(_event_loop(), _native.flush_begin())
 
 
 def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
-    """Takes no more measurements, and submits what is buffered. Extra arguments are ignored, so that an application can
-    have it called when it shuts down.
+    """Accepts no more measurements, and sends what is buffered. Extra arguments are ignored, so
+    that this can be registered as a shutdown callback of an application.
 
     :returns: a future as that of :func:`flush`; a second call returns the same one
     """
@@ -126,21 +169,19 @@ def shutdown(*_ignored: object) -> "asyncio.Future[bool]":
 
 
 def settings() -> dict[str, Any]:
-    """The configuration in force, by the names that :func:`install` takes; secrets are masked, times in milliseconds,
-    and ``base_tags`` is a dict.
+    """The configuration in force, by the names that :func:`install` takes. Secrets are masked,
+    durations are in milliseconds, and ``base_tags`` is a dict.
     """
-    rows = _native.settings()
-    in_force = {_ARGUMENTS.get(name, name): _typed(value, default) for name, value, default, _ in rows}
-    return {**in_force, "base_tags": _native.base_tags()}
+    return {_ARGUMENTS.get(name, name): value for name, value in _native.settings().items()}
 
 
 def forget() -> None:
-    """Back to the state before :func:`install`, as far as it is kept here."""
+    """Resets the state of this module to that before :func:`install`."""
     global _shutdown
     _shutdown = None
 
 
-# The future is the parent's, on a loop that the child may go on with.
+# The future belongs to the parent, on a loop that the child may continue to use.
 os.register_at_fork(after_in_child=forget)
 
 
@@ -150,7 +191,7 @@ def set_auth_credentials(username: str | None, password: str | None) -> None:
 
 
 def set_base_url(url: str) -> None:
-    """The server's URL. One with a path is used as it stands; otherwise the API's own path is added.
+    """URL of the server. A path in it is used as it is; otherwise the path of the API is added.
 
     :raises ValueError: for what is not an ``http`` or ``https`` URL
     """
@@ -158,7 +199,7 @@ def set_base_url(url: str) -> None:
 
 
 def set_max_batch_size(limit: int) -> None:
-    """The most measurements in one request.
+    """Maximum number of measurements in one request.
 
     :raises ValueError: for a number below 1
     """
@@ -166,7 +207,7 @@ def set_max_batch_size(limit: int) -> None:
 
 
 def set_max_buffer_size(limit: int) -> None:
-    """The most measurements that wait; by default, those that come when there are so many are dropped.
+    """Capacity of the buffer in measurements.
 
     :raises ValueError: for a number below 1
     """
@@ -174,7 +215,7 @@ def set_max_buffer_size(limit: int) -> None:
 
 
 def set_max_clients(limit: int) -> None:
-    """The most requests at a time.
+    """Maximum number of concurrent requests.
 
     :raises ValueError: for a number below 1
     """
@@ -182,7 +223,7 @@ def set_max_clients(limit: int) -> None:
 
 
 def set_sample_probability(probability: float) -> None:
-    """The probability that a batch is submitted rather than dropped.
+    """Probability that a batch is sent rather than dropped.
 
     :raises ValueError: for a number outside 0 to 1
     """
@@ -190,7 +231,8 @@ def set_sample_probability(probability: float) -> None:
 
 
 def set_timeout(milliseconds: int) -> None:
-    """The submission interval: how long fewer measurements than the trigger size wait, in milliseconds.
+    """The submission interval in milliseconds: how long the first measurement of a batch waits,
+    unless the trigger size is reached.
 
     :raises ValueError: for a negative number
     """
@@ -198,7 +240,7 @@ def set_timeout(milliseconds: int) -> None:
 
 
 def set_trigger_size(limit: int) -> None:
-    """So many measurements are submitted at once.
+    """Number of waiting measurements that are sent at once.
 
     :raises ValueError: for a number below 1
     """
@@ -222,7 +264,7 @@ def _configure(**options: Any) -> None:
 
 
 def _texts(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Settings as the core reads them; those that are ``None`` are left alone."""
+    """Settings as the core reads them, without those that are ``None``."""
     texts = []
     for name, value in options.items():
         if value is None:
@@ -231,7 +273,9 @@ def _texts(options: Mapping[str, Any]) -> list[tuple[str, str]]:
             value = "true" if value else "false"
         elif not isinstance(value, int | float | str):
             kind = type(value).__name__
-            raise ValueError(f"{name}: a value of type {kind}: expected a str, an int, a float or a bool")
+            raise ValueError(
+                f"{name}: a value of type {kind}: expected a str, an int, a float or a bool"
+            )
         elif isinstance(value, float) and value.is_integer():
             # Release 2.2.1 took 1000.0 for 1000.
             value = int(value)
@@ -240,13 +284,13 @@ def _texts(options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    """The ``str()`` of a value, which UTF-8 can have: lone surrogates are replaced."""
+    """The ``str()`` of a value. Lone surrogates, which UTF-8 cannot encode, are replaced."""
     return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @contextlib.contextmanager
 def _argument_names() -> Iterator[None]:
-    """Has the core's errors name the arguments as they are called here."""
+    """Renames settings in errors of the core to the arguments of this module."""
     try:
         yield
     except ValueError as error:
@@ -257,21 +301,9 @@ def _argument_names() -> Iterator[None]:
         raise
 
 
-def _typed(value: str, default: str) -> Any:
-    """A setting's text as what its default is."""
-    like = default.partition(";")[0]
-    if like in ("true", "false"):
-        return value == "true"
-    for kind in (int, float):
-        try:
-            kind(like)
-            return kind(value)
-        except ValueError:
-            continue
-    return value or None
-
-
-def _future(loop: asyncio.AbstractEventLoop, flushing: _native.Flush | None) -> "asyncio.Future[bool]":
+def _future(
+    loop: asyncio.AbstractEventLoop, flushing: _native.Flush | None
+) -> "asyncio.Future[bool]":
     future: asyncio.Future[bool] = loop.create_future()
     if flushing is None:
         future.set_result(True)
@@ -283,7 +315,7 @@ def _future(loop: asyncio.AbstractEventLoop, flushing: _native.Flush | None) -> 
             return
         loop.remove_reader(flushing.fileno())
         if not future.done():
-            future.set_result(report["pending"] == 0)
+            future.set_result(report["pending"] == 0 and report["closed"] == 0)
 
     loop.add_reader(flushing.fileno(), done)
     return future
@@ -293,13 +325,25 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        # Tornado knows the current loop, and makes one where there is none yet.
-        from tornado import ioloop
-
-        loop: asyncio.AbstractEventLoop = ioloop.IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
+        loop = _current_event_loop()
         if loop.is_closed():
-            raise RuntimeError("the current event loop is closed: use flush_sync() or shutdown_sync()") from None
+            raise RuntimeError(
+                "the current event loop is closed: use flush_sync() or shutdown_sync()"
+            ) from None
         return loop
+
+
+def _current_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop that is set for this thread. Set a new one if there is none, as Tornado does."""
+    with warnings.catch_warnings():
+        # Python 3.12 and 3.13 warn before they set a new loop. Python 3.14 raises instead.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return asyncio.get_event_loop()
+        except RuntimeError:
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            return loop
 
 
 def _deprecated(message: str) -> None:

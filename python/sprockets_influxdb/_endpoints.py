@@ -1,5 +1,7 @@
-"""Which rule of an application routed a request. Tornado does not tell its handlers, so the rules are asked again; only
-their matchers are, which may have no side effects, and only those of rules that lead to the handler's class.
+"""The rule of a Tornado application that routed a request.
+
+Tornado does not pass the rule to handlers. So the matchers of the rules for the handler's class are
+called again. Matchers must not have side effects.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,41 +13,41 @@ from sprockets_influxdb import _native
 
 #: The endpoint of requests that no rule matched.
 UNMATCHED = _native.UNMATCHED
-#: The endpoint of requests that were routed by rules without a pattern for the path, and without a name.
+#: The endpoint of requests whose rules have neither a pattern for the path nor a name.
 ANY_PATH = "(any)"
 
 
-#: Lists of rules, and what was in them.
-_Known = list[tuple[list[routing.Rule], list[routing.Rule]]]
+#: Lists of rules, each with a copy from when it was indexed.
+_Snapshots = list[tuple[list[routing.Rule], list[routing.Rule]]]
 
 
 class _Route(NamedTuple):
-    """A way through the rules to a handler."""
+    """A path through nested rules to a handler."""
 
-    #: The patterns that the path has to match.
+    #: The patterns that the path must match.
     patterns: tuple[Callable[[str], object], ...]
-    #: What else has to match the request.
+    #: Other matchers that must match the request.
     matchers: tuple[Callable[[httputil.HTTPServerRequest], object], ...]
     endpoint: str
 
 
 class Endpoints:
-    """The endpoints of an application: for each class of handlers the routes that lead to it, in Tornado's order."""
+    """The endpoints of an application: the routes to each class of handlers, in Tornado's order."""
 
     def __init__(self, application: web.Application) -> None:
         self._router = application.default_router
-        self._look()
+        self._index()
 
     def of(self, handler_class: type, request: httputil.HTTPServerRequest) -> str:
-        """The endpoint of a request that this class handles.
+        """Return the endpoint of a request that is handled by this class.
 
-        Of the rules that led to it, that is the pattern of the innermost that has one, without the ``$`` at its end;
-        rules without any are told by the name of the innermost, or as :data:`ANY_PATH`.
+        This is the pattern of the innermost rule that has one, without its trailing ``$``. If no
+        rule has a pattern, it is the name of the innermost rule that has one, or :data:`ANY_PATH`.
         """
         for rules, known in self._known:
-            # Rules are compared by identity: this costs nanoseconds.
+            # Rules compare by identity, in nanoseconds.
             if rules != known:
-                self._look()
+                self._index()
                 break
         path = request.path
         plain = self._plain.get(handler_class)
@@ -53,7 +55,7 @@ class Endpoints:
             pattern, endpoint = plain
             if pattern(path) is not None:
                 return endpoint
-        # A router of the application's own cannot be asked. That it was one is believed when nothing else matches.
+        # Routers of the application's own cannot be asked. They are assumed when nothing matches.
         for routes in (self._routes.get(handler_class, ()), self._opaque):
             for patterns, matchers, endpoint in routes:
                 if all(pattern(path) is not None for pattern in patterns) and all(
@@ -62,40 +64,43 @@ class Endpoints:
                     return endpoint
         return UNMATCHED
 
-    def _look(self) -> None:
-        known: _Known = []
+    def _index(self) -> None:
+        known: _Snapshots = []
         routes: dict[type, list[_Route]] = {}
         opaque: list[_Route] = []
-        for rules in _ways(self._router, (), known):
+        for rules in _paths(self._router, (), known):
             target = rules[-1].target
             if isinstance(target, type) and issubclass(target, web.RequestHandler):
                 routes.setdefault(target, []).append(_route(rules))
             elif not isinstance(target, web.Application):
-                # Handlers of another application ask that one.
+                # Handlers of another application use that application's endpoints.
                 opaque.append(_route(rules))
         plain: dict[type, tuple[Callable[[str], object], str]] = {}
-        for handler_class, ways in routes.items():
-            if len(ways[0].patterns) == 1 and not ways[0].matchers:
-                plain[handler_class] = ways[0].patterns[0], ways[0].endpoint
+        for handler_class, (first, *_) in routes.items():
+            if len(first.patterns) == 1 and not first.matchers:
+                plain[handler_class] = first.patterns[0], first.endpoint
         self._known, self._routes, self._opaque, self._plain = known, routes, opaque, plain
 
 
-def _ways(
-    router: routing.RuleRouter, outer: tuple[routing.Rule, ...], known: _Known
+def _paths(
+    router: routing.RuleRouter, outer: tuple[routing.Rule, ...], known: _Snapshots
 ) -> Iterator[tuple[routing.Rule, ...]]:
-    """Each rule that leads to something other than further rules, after those that lead to it."""
+    """Yield each rule whose target is not a list of rules, after the rules that lead to it."""
     known.append((router.rules, list(router.rules)))
     for rule in router.rules:
         rules = (*outer, rule)
         if not _has_rules(rule.target):
             yield rules
         elif rule not in outer:
-            yield from _ways(rule.target, rules, known)
+            yield from _paths(rule.target, rules, known)
 
 
 def _has_rules(target: object) -> bool:
-    """Whether a rule's target is a router that goes by its rules alone."""
-    return isinstance(target, routing.RuleRouter) and type(target).find_handler is routing.RuleRouter.find_handler
+    """Return whether a rule's target is a router that only uses its rules."""
+    return (
+        isinstance(target, routing.RuleRouter)
+        and type(target).find_handler is routing.RuleRouter.find_handler
+    )
 
 
 def _route(rules: tuple[routing.Rule, ...]) -> _Route:
@@ -107,7 +112,7 @@ def _route(rules: tuple[routing.Rule, ...]) -> _Route:
         if isinstance(matcher, routing.PathMatches):
             endpoint = _without_end(matcher.regex.pattern) or endpoint
         if type(matcher) is routing.PathMatches:
-            # Its match() would take the path apart as well, for arguments.
+            # Its match() would parse the arguments in the path as well.
             patterns.append(matcher.regex.match)
         elif type(matcher) is not routing.AnyMatches:
             matchers.append(matcher.match)
@@ -115,7 +120,7 @@ def _route(rules: tuple[routing.Rule, ...]) -> _Route:
 
 
 def _without_end(pattern: Any) -> str:
-    """A pattern without the ``$`` that ends it, which is not one that has been escaped."""
+    """Return a pattern without its trailing ``$``, unless that is escaped."""
     text = str(pattern)
     while text.endswith("$"):
         shorter = text[:-1]

@@ -1,8 +1,8 @@
-"""Delivers at the end of processes that end without exit handlers, where a library ends them so.
+"""Hooks into libraries that end a process without its exit handlers.
 
-uvicorn raises the signal again that has stopped it, and the process dies of it. billiard, on which
-Celery's prefork pool is built, ends its children by ``os._exit``. Each is hooked into when the
-application has imported it; nothing here imports it.
+uvicorn raises the signal that stopped it again, and the process dies of it. billiard, which
+Celery's prefork pool uses, ends its children with ``os._exit``. A library is hooked into when the
+application has imported it. Nothing here imports it.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from sprockets_influxdb import _client, _native
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
-#: A flush that has failed so many seconds ago was part of the same stop.
+#: A flush that failed within the last second is part of the same stop.
 _SAME_STOP = 1.0
 
-#: Seconds between two looks at whether somebody wants the server to stop at once.
+#: How often a flush checks whether the server must stop at once, in seconds.
 _INTERVAL = 0.1
 
 _failed_at: float | None = None
@@ -32,9 +32,9 @@ _ends_with_billiard = False
 
 
 async def flush_at_stop(is_forced: Callable[[], bool] = lambda: False) -> None:
-    """Delivers when a server stops, within the shutdown timeout, unless that was just tried.
+    """Flush when a server stops, within the shutdown timeout, unless a flush has just failed.
 
-    :param is_forced: whether the server is to stop without waiting any longer
+    :param is_forced: whether the server must stop at once
     """
     global _failed_at
     if has_just_failed():
@@ -49,18 +49,18 @@ async def flush_at_stop(is_forced: Callable[[], bool] = lambda: False) -> None:
 
 
 def has_just_failed() -> bool:
-    """Whether a flush at this stop has failed, so that nobody is to wait for another."""
+    """Whether a flush at this stop has failed. Then nothing waits for another one."""
     return _failed_at is not None and time.monotonic() - _failed_at < _SAME_STOP
 
 
 def forget() -> None:
-    """Called in a forked child."""
+    """Forget the state of the parent. Called in a forked child."""
     global _ends_with_billiard, _failed_at
     _ends_with_billiard, _failed_at = False, None
 
 
 def install_hooks() -> None:
-    """Called when the process has a client."""
+    """Hook into each library, now or when it is imported. Called when the process has a client."""
     for name, hook in _HOOKS.items():
         module = sys.modules.get(name)
         if module is not None:
@@ -105,13 +105,13 @@ def _install(hook: Callable[[Any], None], module: types.ModuleType) -> None:
     try:
         hook(module)
     except Exception as error:
-        # Another release of the library. Measurements may be lost at its end.
+        # Another release of the library. Measurements may be lost when the process ends.
         LOGGER.warning("cannot hook into %s: %r", module.__name__, error)
 
 
 def _hook_into_uvicorn(module: Any) -> None:
-    """Flushes before uvicorn raises a signal again. A server that no signal has stopped is left
-    alone: its process goes on, or ends with exit handlers.
+    """Flush before uvicorn raises a signal again. Without a signal, the process goes on, or ends
+    with exit handlers.
     """
     original = module.Server.shutdown
     if getattr(original, "_is_hooked", False):
@@ -144,11 +144,11 @@ _HOOKS: dict[str, Callable[[Any], None]] = {"uvicorn.server": _hook_into_uvicorn
 
 
 def end_with_billiard(end: Callable[[], None], priority: int) -> None:
-    """Called with the first measurement of a process: calls ``end`` when billiard ends it."""
+    """Call ``end`` when billiard ends this process. Called before its first measurement."""
     global _ends_with_billiard
     util: Any = sys.modules.get("billiard.util")
     process: Any = sys.modules.get("billiard.process")
-    # The main process has no number.
+    # The main process has no identity.
     if util is None or process is None or not process.current_process()._identity:
         return
     if _ends_with_billiard:
@@ -165,7 +165,7 @@ def end_with_billiard(end: Callable[[], None], priority: int) -> None:
         on_exit = self.on_exit
 
         def then_end(*arguments: Any) -> None:
-            # The application's own may record as well.
+            # The callback of the application may record measurements as well.
             try:
                 if on_exit is not None:
                     on_exit(*arguments)

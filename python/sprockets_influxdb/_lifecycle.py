@@ -1,9 +1,9 @@
-"""What a process owes its measurements: delivery at its end, a fresh start after a fork, and a
-Python thread that writes the log.
+"""The life of a process: the flush at its end, the new start after a fork, and the thread that
+writes the log.
 
-Functions here run in any thread, in a child just forked, or while the interpreter shuts down. No
-thread is started before the first measurement, so that a process with a client can still fork
-safely.
+The functions here may run in any thread, in a child just after a fork, or while the interpreter
+shuts down. No thread is started before the first measurement, so that a process can install a
+client and then fork safely.
 """
 
 import atexit
@@ -23,15 +23,15 @@ from sprockets_influxdb import _hooks, _native, _secrets
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
-#: After everything else that a child of multiprocessing or billiard does at its end.
+#: The priority of the finalizer in a child of multiprocessing or billiard: after all others.
 _LAST = -100
 
-#: Seconds that the end of the process waits for a slow logging handler.
+#: Maximum time that the end of the process waits for a slow logging handler, in seconds.
 _WRITER_TIMEOUT = 1
 
-#: Signals that the writer leaves to the application's threads: all except those that a fault of the
-#: thread itself raises. A server's handler may end the process on the thread that it runs on, as
-#: uWSGI's does, and the end waits for the writer.
+#: Signals that are blocked in the writer: all but those that a thread's own fault raises. A
+#: server's handler, such as uWSGI's, may end the process on the thread that it runs on, and the end
+#: waits for the writer.
 _SIGNALS = signal.valid_signals() - {
     signal.SIGBUS,
     signal.SIGFPE,
@@ -40,8 +40,8 @@ _SIGNALS = signal.valid_signals() - {
     signal.SIGTRAP,
 }
 
-#: The descriptor that becomes readable when there are messages, and who waits for it: a thread, or
-#: a function that stops the watcher of an event loop.
+#: The file descriptor that becomes readable when there are log messages, and its reader: a thread,
+#: or a watcher of an event loop, which this function stops.
 _bell: int | None = None
 _writer: threading.Thread | None = None
 _stop_watcher: Callable[[], None] | None = None
@@ -49,8 +49,9 @@ _has_ended = False
 
 
 def watch() -> None:
-    """Called when the package is imported. Exit handlers of other modules are mostly registered
-    later, so they run before, and may add measurements.
+    """Register the callbacks. Called when the package is imported.
+
+    Exit callbacks that are registered later run before ours, and may add measurements.
     """
     atexit.register(end)
     os.register_at_fork(after_in_child=_after_fork)
@@ -59,7 +60,9 @@ def watch() -> None:
 
 
 def begin() -> None:
-    """Called when the configuration has changed, as it has when the process gets its client."""
+    """Hide the password and install the hooks. Called when the client is made, and when its
+    configuration changes.
+    """
     if _secrets.is_hidden_by_parent():
         LOGGER.warning(
             "INFLUXDB_PASSWORD consists of X only: a parent process hides its password, and this "
@@ -71,14 +74,14 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Called at the end of the process, perhaps twice: delivers within the shutdown timeout, and
-    writes the log.
+    """Shut down within the shutdown timeout, and write the log. Called at the end of the process,
+    possibly twice.
     """
     global _has_ended
     if _has_ended:
         return
     _has_ended = True
-    # A server that has just stopped has waited as long as it may.
+    # A flush when the server stopped has already waited for the shutdown timeout.
     report = _native.shutdown_sync(0) if _hooks.has_just_failed() else _native.end()
     pending = report["pending"]
     write_log()
@@ -91,7 +94,8 @@ def end() -> None:
 
 
 def start_writer() -> bool:
-    """Called with the first measurement of a process, and again after it has returned ``False``.
+    """Start the thread that writes the log. Called before the first measurement of a process, and
+    again later if it returned ``False``.
 
     :returns: whether the log is written from now on
     """
@@ -104,12 +108,13 @@ def start_writer() -> bool:
         try:
             _bell = _native.open_log()
         except OSError:
-            # Out of descriptors.
+            # The process has no file descriptor left.
             return False
     try:
         return _start_writer(_bell)
     except RuntimeError:
-        # Out of threads, or at the end of the interpreter, which writes the log itself.
+        # The system or the interpreter starts no more threads. In an interpreter that is shutting
+        # down, end() writes the log.
         return False
 
 
@@ -122,7 +127,7 @@ def _start_writer(bell: int) -> bool:
         _write_with_eventlet(bell)
         return True
     _writer = threading.Thread(target=_write, args=(bell,), name="influxdb-log", daemon=True)
-    # A thread begins with the mask of the one that starts it.
+    # A thread inherits the signal mask of the thread that starts it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         _writer.start()
@@ -135,7 +140,7 @@ def _start_writer(bell: int) -> bool:
 
 
 def write_log() -> None:
-    """Writes what the core has logged."""
+    """Write the log messages of the core."""
     for level, message in _native.take_logs():
         try:
             LOGGER.log(level, "%s", message)
@@ -144,7 +149,7 @@ def write_log() -> None:
 
 
 def _write_log_in_background() -> None:
-    """Like :func:`write_log`, where nobody could handle what a logging handler raises."""
+    """Like :func:`write_log`, but nothing that a logging handler raises ends the caller."""
     for level, message in _native.take_logs():
         try:
             LOGGER.log(level, "%s", message)
@@ -153,7 +158,7 @@ def _write_log_in_background() -> None:
 
 
 def _print_error() -> None:
-    """A handler's mistake must not cost the messages that follow."""
+    # A failing handler must not lose the messages that follow.
     if logging.raiseExceptions:
         traceback.print_exc()
 
@@ -164,13 +169,13 @@ def _write(bell: int) -> None:
     _native.log_is_written()
 
 
-def _is_patched(patcher: str, question: str, name: str) -> bool:
+def _is_patched(patcher: str, function: str, name: str) -> bool:
     module: Any = sys.modules.get(patcher)
-    return module is not None and bool(getattr(module, question)(name))
+    return module is not None and bool(getattr(module, function)(name))
 
 
 def _write_with_gevent(bell: int) -> None:
-    """A thread would be a greenlet there, and stop all others while it reads."""
+    """Write the log in greenlets: under gevent, a thread that blocks would block all of them."""
     global _stop_watcher
     gevent: Any = importlib.import_module("gevent")
 
@@ -180,21 +185,21 @@ def _write_with_gevent(bell: int) -> None:
         else:
             watcher.stop()
 
-    # Whoever waits for the loop's end does not wait for this.
+    # Waiting for the end of the hub's loop must not wait for this watcher.
     watcher = gevent.get_hub().loop.io(bell, 1, ref=False)
     watcher.start(rung)
     _stop_watcher = watcher.stop
 
 
 def _write_with_eventlet(bell: int) -> None:
-    """As with gevent. Before release 0.37, ``os.read`` does not yield."""
+    """As with gevent. Before eventlet 0.37, ``os.read`` does not yield, so wait with the hub."""
     eventlet: Any = importlib.import_module("eventlet")
     hubs: Any = importlib.import_module("eventlet.hubs")
 
     def write() -> None:
         while True:
             hubs.trampoline(bell, read=True)
-            # Closed in a child.
+            # A forked child has closed it.
             if bell != _bell or not os.read(bell, 4096):
                 break
             _write_log_in_background()
@@ -214,13 +219,13 @@ def _after_fork() -> None:
 
 
 def _end_with_multiprocessing() -> None:
-    """Its children end without ``atexit``."""
+    """Register a finalizer: children of multiprocessing end without ``atexit``."""
     if multiprocessing.process.parent_process() is not None:
         multiprocessing.util.Finalize(None, _end_of_child, exitpriority=_LAST)
 
 
 def _end_of_child() -> None:
-    # Threads of a child may go on adding when its function has returned. multiprocessing waits for
-    # them next, by the same function.
+    # Other threads of a child may add measurements after its function has returned. The child waits
+    # for them after this, so wait for them first.
     threading._shutdown()  # type: ignore[attr-defined]
     end()

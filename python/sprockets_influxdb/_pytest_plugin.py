@@ -1,4 +1,4 @@
-"""The fixture that pytest finds by the entry point ``pytest11``."""
+"""The pytest fixture. pytest loads it by the entry point ``pytest11``."""
 
 import os
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ from sprockets_influxdb import testing
 
 @pytest.fixture
 def influxdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[testing.Server]:
-    """A scripted InfluxDB that everything recorded in this test goes to, at once.
+    """A scripted InfluxDB that receives everything that the test records, without delay.
 
-    The code under test may install the client or leave that out: the environment points to the server. When it gives
-    ``install()`` a URL of its own, that has to be the server's ``url``. Before and after the test there is no client.
+    The environment points to the server, so the code under test need not install the client. If it
+    passes a URL to ``install()``, that must be the server's ``url``. There is no client before and
+    after the test.
     """
     testing.reset()
     for name in [name for name in os.environ if name.startswith("INFLUXDB_")]:

@@ -1,8 +1,8 @@
-"""Hides the password in ``os.environ`` without taking it from other processes.
+"""Hides the password in ``os.environ`` from this process, but not from its children.
 
-Release 2.2.1 overwrote ``INFLUXDB_PASSWORD`` by as many X. Code that reads the variable in this
-process still sees these. The environment that child processes get still has the password, whether
-they inherit it or are started by ``subprocess`` with a copy of ``os.environ``.
+As in release 2.2.1, code of this process that reads ``INFLUXDB_PASSWORD`` sees an X for each
+character. Children still get the password, whether they inherit the environment or are started by
+``subprocess`` with a copy of ``os.environ``.
 """
 
 import os
@@ -11,7 +11,7 @@ _VARIABLE = "INFLUXDB_PASSWORD"
 
 
 class _HiddenBytes(bytes):
-    """What ``os.environ`` keeps, and the environment has: the password, which decodes to X."""
+    """The password, as ``os.environ`` and the environment hold it. It decodes to X."""
 
     __slots__ = ()
 
@@ -23,9 +23,9 @@ class _HiddenBytes(bytes):
 
 
 class _HiddenText(str):
-    """What ``os.environ`` returns, and its copies contain: X, which encodes to the password.
+    """X for each character, as ``os.environ`` returns it. It encodes to the password.
 
-    ``subprocess`` encodes by this method. What prints, compares, logs, pickles or serializes the
+    ``subprocess`` calls :meth:`encode`. Code that prints, compares, logs, pickles or serializes the
     text does not.
     """
 
@@ -42,7 +42,7 @@ _password = _HiddenBytes()
 
 
 def hide_password() -> None:
-    """Hides the password from code of this process that reads ``os.environ``."""
+    """Hide the password from code of this process that reads ``os.environ``."""
     global _password
     value = os.environ.get(_VARIABLE)
     if not value or isinstance(value, _HiddenText):
@@ -52,6 +52,6 @@ def hide_password() -> None:
 
 
 def is_hidden_by_parent() -> bool:
-    """Whether this process was given X for a password, by a parent that lost the hidden one."""
+    """Whether the password is X only: the parent process passed on a copy without the password."""
     value = os.environ.get(_VARIABLE)
     return bool(value) and not isinstance(value, _HiddenText) and set(value or "") == {"X"}

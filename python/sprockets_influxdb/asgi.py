@@ -1,13 +1,19 @@
-"""One measurement for each request of an ASGI application, as of Starlette and FastAPI."""
+"""One measurement for each request of an ASGI application, for example Starlette or FastAPI."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sprockets_influxdb import _hooks
-from sprockets_influxdb._requests import Names, Requests, warn
+from sprockets_influxdb._requests import Requests
 from sprockets_influxdb._routes import Routes
+from sprockets_influxdb._warnings import warn
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from sprockets_influxdb._requests import RequestOptions
 
 __all__ = ["InfluxDBMiddleware"]
 
@@ -26,45 +32,23 @@ class InfluxDBMiddleware:
         app = FastAPI()
         app.add_middleware(InfluxDBMiddleware, database="example")
 
-    or around any application: ``app = InfluxDBMiddleware(app, database="example")``. The handler finds the measurement
-    at ``scope["sprockets_influxdb.measurement"]``, for tags, fields and timings of its own, which win. It is recorded
-    when the application is done with the request, whatever became of it.
+    or around any application: ``app = InfluxDBMiddleware(app, database="example")``. The handler
+    finds the measurement at ``scope["sprockets_influxdb.measurement"]``. Its own tags and fields
+    take precedence. The request is recorded when the application returns, also when it fails or is
+    cancelled.
 
     :param app: the application
-    :param database: the database (bucket) of the measurements
-    :param measurement: their name
-    :param names: ``"sprockets"``, or ``"opentelemetry"`` for the names of its conventions for HTTP servers
-    :param leave_out: names of tags and fields that are not wanted
-    :param skip: called with a request's scope; requests for which it returns true are not recorded
-    :param correlation_id_header: the header that has the request's correlation id
-    :param remote_ip_header: the header that has the client's address, as a proxy in front writes it
+    :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
+    :raises TypeError: for an unknown option
 
-    Nothing here breaks a request: what cannot be used is one warning in the log, and nothing is recorded.
+    Nothing here breaks a request. If an option has a value that cannot be used, nothing is
+    recorded, and the log says so once.
     """
 
-    def __init__(
-        self,
-        app: _App,
-        *,
-        database: str | None = None,
-        measurement: str = "request",
-        names: Names = "sprockets",
-        leave_out: Iterable[str] = (),
-        skip: Callable[[_Scope], bool] | None = None,
-        correlation_id_header: str = "correlation-id",
-        remote_ip_header: str | None = None,
-    ) -> None:
+    def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
         self.app = app
         self._routes = Routes()
-        self._requests: Requests[_Scope] = Requests(
-            database=database,
-            measurement=measurement,
-            names=names,
-            leave_out=leave_out,
-            skip=skip,
-            correlation_id_header=correlation_id_header,
-            remote_ip_header=remote_ip_header,
-        )
+        self._requests = Requests(**options)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         kind = scope["type"]
@@ -75,8 +59,8 @@ class InfluxDBMiddleware:
         request = self._requests.asgi(scope)
         if request is None:
             return await self.app(scope, receive, send)
-        # Of most responses these are all there is to know. They are kept here, as the interpreter's code is in the
-        # processor's caches, and the native module's is not.
+        # Most responses need no more than these. Counting in Python is faster: between two requests
+        # the native module's code leaves the processor's caches, and the interpreter's does not.
         started, status, began, ended, length, is_gone = _clock(), None, 0.0, None, 0, False
 
         async def received() -> _Message:
@@ -115,7 +99,7 @@ class InfluxDBMiddleware:
             request.fail(error)
             raise
         except BaseException:
-            # Cancelled: asyncio's, Trio's, or that of a coroutine that is closed.
+            # Cancelled by asyncio or Trio, or the coroutine is closed.
             request.give_up()
             raise
         finally:
@@ -128,12 +112,12 @@ class InfluxDBMiddleware:
 
 
 def _flushing(send: _Send) -> _Send:
-    """Delivers what is buffered before the server is told that the application is down."""
+    """Flush before the server is told that the application has shut down."""
 
     async def flushing(message: _Message) -> None:
         if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             try:
-                # In another loop than asyncio's, the end of the process delivers.
+                # In another event loop than asyncio's, the end of the process flushes.
                 if _is_asyncio():
                     await _hooks.flush_at_stop()
             except Exception as error:

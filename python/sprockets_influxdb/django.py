@@ -1,7 +1,8 @@
-"""One measurement for each request of a Django project, under WSGI and ASGI. This module needs Django; the rest of the
-package does not load it.
+"""One measurement for each request of a Django project, under WSGI and ASGI. Only this module needs
+Django.
 """
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -11,12 +12,15 @@ from django import conf
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.signals import got_request_exception
 
-from sprockets_influxdb._native import MEASUREMENT, Request
-from sprockets_influxdb._requests import Requests, handler_name, warn
+from sprockets_influxdb._native import MEASUREMENT, RequestGuard
+from sprockets_influxdb._requests import Requests, handler_name
+from sprockets_influxdb._warnings import warn
 
 __all__ = ["InfluxDBMiddleware"]
 
-#: Where a request of Django's has ours.
+LOGGER = logging.getLogger("sprockets_influxdb")
+
+#: The attribute of a Django request that has the recorded request.
 _REQUEST = "_influxdb_request"
 
 
@@ -26,10 +30,12 @@ class InfluxDBMiddleware:
         MIDDLEWARE = ["sprockets_influxdb.django.InfluxDBMiddleware", ...]
         INFLUXDB_REQUESTS = {"database": "example"}
 
-    The options in ``INFLUXDB_REQUESTS`` are those of :class:`sprockets_influxdb.wsgi.InfluxDBMiddleware`; ``skip`` is
-    called with Django's request. ``endpoint`` is the route with a slash before it, ``/users/<int:user>/``, and
-    ``handler`` the view. Views find the measurement at ``request.influxdb``. It is recorded when Django closes the
-    response: after its last byte, or when the client is gone.
+    The options in ``INFLUXDB_REQUESTS`` are :class:`~sprockets_influxdb._requests.RequestOptions`.
+    If they cannot be used, nothing is recorded, and the log says so once.
+
+    Views find the measurement at ``request.influxdb``. ``endpoint`` is the route with a leading
+    slash, for example ``/users/<int:user>/``, and ``handler`` is the view. The request is recorded
+    when Django closes the response: after the last byte, or when the client is gone.
     """
 
     sync_capable = True
@@ -37,9 +43,12 @@ class InfluxDBMiddleware:
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         options = getattr(conf.settings, "INFLUXDB_REQUESTS", {})
-        if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
-            options = {"INFLUXDB_REQUESTS that are no dict": options}
-        self._requests: Requests[Any] = Requests(**options)
+        try:
+            self._requests = Requests(**options)
+        except TypeError as error:
+            reason = error if isinstance(options, dict) else "INFLUXDB_REQUESTS is no dict"
+            LOGGER.warning("the requests of this project are not recorded: %s", reason)
+            raise MiddlewareNotUsed from None
         if not self._requests.is_recording:
             raise MiddlewareNotUsed
         self._get_response = get_response
@@ -74,14 +83,14 @@ class InfluxDBMiddleware:
             _end(recorded, request)
             raise
         except BaseException:
-            # Cancelled, as the client is gone.
+            # Cancelled: the client is gone.
             recorded.give_up()
             _end(recorded, request)
             raise
 
-    def _begin(self, request: Any) -> Request | None:
+    def _begin(self, request: Any) -> RequestGuard | None:
         if MEASUREMENT in getattr(request, "scope", ()):
-            # A middleware around the application does it.
+            # A middleware around the application records the request.
             return None
         recorded = self._requests.wsgi(request.META, request)
         if recorded is not None:
@@ -90,12 +99,12 @@ class InfluxDBMiddleware:
         return recorded
 
 
-def _followed(recorded: Request, request: Any, response: Any) -> Any:
-    """The response, told of until it is closed."""
+def _followed(recorded: RequestGuard, request: Any, response: Any) -> Any:
+    """Return the response. It is observed until it is closed."""
     try:
         recorded.respond(response.status_code)
         if hasattr(request, "scope"):
-            # Under ASGI the head of a response is sent at once, else with the first part of its body.
+            # ASGI servers send the head at once, WSGI servers with the first part of the body.
             recorded.sent_length(0)
         if not response.streaming:
             recorded.sent(response.content)
@@ -113,8 +122,11 @@ def _followed(recorded: Request, request: Any, response: Any) -> Any:
     return response
 
 
-def _followed_file(recorded: Request, request: Any, response: Any) -> Any:
-    """The server may send a file by a way of its own: how much was sent is told by where the file is then."""
+def _followed_file(recorded: RequestGuard, request: Any, response: Any) -> Any:
+    """Record the request when the file is closed.
+
+    The server may send the file without reading it here. The position at the end is what was sent.
+    """
     file, length = response.file_to_stream, int(response.headers.get("Content-Length") or 0)
     start = file.tell() if hasattr(file, "tell") else 0
 
@@ -127,12 +139,12 @@ def _followed_file(recorded: Request, request: Any, response: Any) -> Any:
         recorded.complete()
         _end(recorded, request)
 
-    # Before the file is closed.
+    # The first closer runs before the file is closed.
     response._resource_closers.insert(0, closing)
     return response
 
 
-def _counted(recorded: Request, parts: Iterator[bytes]) -> Iterator[bytes]:
+def _counted(recorded: RequestGuard, parts: Iterator[bytes]) -> Iterator[bytes]:
     try:
         for part in parts:
             recorded.sent(part)
@@ -143,7 +155,9 @@ def _counted(recorded: Request, parts: Iterator[bytes]) -> Iterator[bytes]:
     recorded.complete()
 
 
-async def _counted_async(recorded: Request, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _counted_async(
+    recorded: RequestGuard, parts: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
     try:
         async for part in parts:
             recorded.sent(part)
@@ -154,12 +168,12 @@ async def _counted_async(recorded: Request, parts: AsyncIterator[bytes]) -> Asyn
     recorded.complete()
 
 
-def _close(recorded: Request, request: Any) -> None:
+def _close(recorded: RequestGuard, request: Any) -> None:
     recorded.give_up()
     _end(recorded, request)
 
 
-def _end(recorded: Request, request: Any) -> None:
+def _end(recorded: RequestGuard, request: Any) -> None:
     try:
         match = request.resolver_match
         if match is not None:
@@ -171,8 +185,8 @@ def _end(recorded: Request, request: Any) -> None:
 
 
 def _failed(sender: object, request: Any = None, **_more: object) -> None:
-    """Django answers an exception by a page."""
-    recorded: Request | None = getattr(request, _REQUEST, None)
+    """Called when a view raised. Django responds with an error page."""
+    recorded: RequestGuard | None = getattr(request, _REQUEST, None)
     error = sys.exc_info()[1]
     if recorded is not None and error is not None:
         recorded.fail(error)

@@ -1,20 +1,24 @@
-"""One measurement for each request of a Flask application. This module needs Flask; the rest of the package does not
-load it.
-"""
+"""One measurement for each request of a Flask application. Only this module needs Flask."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 
-from sprockets_influxdb._native import Request
-from sprockets_influxdb._requests import handler_name, warn
+from sprockets_influxdb._native import RequestGuard
+from sprockets_influxdb._requests import handler_name
+from sprockets_influxdb._warnings import warn
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from sprockets_influxdb._requests import RequestOptions
 
 __all__ = ["InfluxDB", "init_app"]
 
-#: Where the middleware leaves a request for the hooks.
+#: The key of the request in the WSGI environment, for the hooks.
 _REQUEST = "sprockets_influxdb.request"
 
 
@@ -24,38 +28,48 @@ class InfluxDB:
         app = Flask(__name__)
         influxdb = InfluxDB(app, database="example")
 
-    or, with a factory, ``influxdb = InfluxDB(database="example")`` and later ``influxdb.init_app(app)``. The options
-    are those of :class:`sprockets_influxdb.wsgi.InfluxDBMiddleware`. ``endpoint`` is the rule, ``/users/<int:user>``,
-    and ``handler`` the view. Views find the measurement at ``flask.g.influxdb``.
+    or, with a factory, ``influxdb = InfluxDB(database="example")`` and later
+    ``influxdb.init_app(app)``. Views find the measurement at ``flask.g.influxdb``. ``endpoint`` is
+    the rule, for example ``/users/<int:user>``, and ``handler`` is the view.
+
+    :param app: the application
+    :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
+    :raises TypeError: for an unknown option
     """
 
-    def __init__(self, app: flask.Flask | None = None, **options: Any) -> None:
+    def __init__(self, app: flask.Flask | None = None, **options: "Unpack[RequestOptions]") -> None:
         self._options = options
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: flask.Flask, **options: Any) -> None:
-        """Records the requests of that application; options given here win."""
-        app.wsgi_app = _Middleware(app.wsgi_app, **{**self._options, **options})  # type: ignore[method-assign]
+    def init_app(self, app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
+        """Record the requests of an application. Options given here take precedence.
+
+        :raises TypeError: for an unknown option
+        """
+        merged: RequestOptions = {**self._options, **options}
+        app.wsgi_app = _Middleware(app.wsgi_app, **merged)  # type: ignore[method-assign]
         app.before_request(_routed)
         flask.got_request_exception.connect(_failed, app)
 
 
-def init_app(app: flask.Flask, **options: Any) -> None:
-    """Records the requests of that application: as ``InfluxDB(app, **options)``."""
+def init_app(app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
+    """Record the requests of an application: the same as ``InfluxDB(app, **options)``."""
     InfluxDB(app, **options)
 
 
 class _Middleware(InfluxDBMiddleware):
-    def _record(self, request: Request, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _record(
+        self, request: RequestGuard, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         environ[_REQUEST] = request
         return super()._record(request, environ, start_response)
 
 
 def _routed() -> None:
-    """Flask has routed the request, and not called the view."""
+    """Called when Flask has routed the request, before the view."""
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
-    recorded: Request | None = request.environ.get(_REQUEST)
+    recorded: RequestGuard | None = request.environ.get(_REQUEST)
     if recorded is None:
         return
     try:
@@ -69,7 +83,7 @@ def _routed() -> None:
 
 
 def _rule_of_other_methods() -> Any:
-    """The rule whose path it is, of a request with a method that the rule does not take."""
+    """Return the rule that matches the path, if it matches no method of the rule."""
     error = flask.request.routing_exception
     adapter = flask.globals.request_ctx.url_adapter
     if not isinstance(error, MethodNotAllowed) or not error.valid_methods or adapter is None:
@@ -79,6 +93,6 @@ def _rule_of_other_methods() -> Any:
 
 
 def _failed(_app: flask.Flask, exception: BaseException, **_more: object) -> None:
-    request: Request | None = flask.request.environ.get(_REQUEST)
+    request: RequestGuard | None = flask.request.environ.get(_REQUEST)
     if request is not None:
         request.fail(exception)

@@ -1,5 +1,6 @@
-"""One measurement for each request of a Tornado application, and what an application registers. This module needs
-Tornado 6; the rest of the package does not load it.
+"""One measurement for each request of a Tornado application, and the application's callbacks.
+
+Only this module needs Tornado 6. It is in the extra ``sprockets-influxdb[tornado]``.
 """
 
 import asyncio
@@ -8,12 +9,19 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tornado import httputil, web
+try:
+    from tornado import httputil, web
+except ImportError as _error:
+    raise ImportError(
+        "sprockets_influxdb.InfluxDBMixin needs Tornado 6: pip install sprockets-influxdb[tornado]",
+        name=_error.name,
+    ) from _error
 
 from sprockets_influxdb import _client, _native
 from sprockets_influxdb._endpoints import ANY_PATH, UNMATCHED, Endpoints
-from sprockets_influxdb._native import Measurement, add_measurement
-from sprockets_influxdb._requests import REQUEST_DATABASE, RequestTags, request_tags, warn
+from sprockets_influxdb._native import Measurement
+from sprockets_influxdb._requests import REQUEST_DATABASE
+from sprockets_influxdb._warnings import warn
 
 __all__ = [
     "ANY_PATH",
@@ -29,9 +37,9 @@ __all__ = [
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
-#: The tag ``method`` of requests with a method that their handler does not know.
+#: The tag ``method`` of requests with a method that is not in ``SUPPORTED_METHODS``.
 UNKNOWN_METHOD = "(unknown)"
-#: The tag ``status_code`` of requests whose client hung up before there was a response, as nginx has it.
+#: The tag ``status_code`` of requests whose client disconnected before the response began.
 CLIENT_CLOSED_REQUEST = _native.CLIENT_CLOSED_REQUEST
 
 if TYPE_CHECKING:
@@ -41,16 +49,16 @@ else:
 
 
 class _Application:
-    """What the mixin knows of an application."""
+    """The state of the mixin for one application."""
 
     def __init__(self, application: web.Application) -> None:
         self.endpoints = Endpoints(application)
         self.has_warned = False
         try:
-            self.tags = request_tags()
+            self.recorder = _native.TornadoRecorder(True)
         except ValueError as error:
-            LOGGER.warning("%s; it is taken for true", error)
-            self.tags = RequestTags()
+            LOGGER.warning("%s; the default, true, is used", error)
+            self.recorder = _native.TornadoRecorder(False)
 
     @classmethod
     def of(cls, application: web.Application) -> "_Application":
@@ -63,13 +71,14 @@ class _Application:
         if not self.has_warned:
             self.has_warned = True
             LOGGER.warning(
-                "the requests of this application are not recorded: it has no setting %r, which names their database",
+                "the requests of this application are not recorded: "
+                "set the name of their database in its setting %r",
                 REQUEST_DATABASE,
             )
 
 
 class InfluxDBMixin(_Base):
-    """Records each request of a handler. It stands before Tornado's class::
+    """Records each request of a handler. List it before Tornado's class::
 
         class MainHandler(sprockets_influxdb.InfluxDBMixin, tornado.web.RequestHandler):
             def get(self):
@@ -77,39 +86,46 @@ class InfluxDBMixin(_Base):
                 self.write("Hello, world")
 
         application = tornado.web.Application(
-            [(r"/", MainHandler)], **{"service": "hello", sprockets_influxdb.REQUEST_DATABASE: "example"}
+            [(r"/", MainHandler)],
+            **{"service": "hello", sprockets_influxdb.REQUEST_DATABASE: "example"},
         )
 
-    The database is the application's setting :data:`REQUEST_DATABASE`; without it, nothing is recorded, and the log
-    says so once. The measurement is named by the setting ``service``, else ``request``. It is ``influxdb``, from
-    before ``initialize()`` on, for tags and fields of the handler's own.
+    The application's setting :data:`REQUEST_DATABASE` names the database. Without it nothing is
+    recorded, and the log says so once. The setting ``service`` names the measurement (default
+    ``request``). The attribute ``influxdb`` is the measurement, available from ``initialize()`` on.
+    Tags and fields that the handler sets take precedence.
 
-    ========================  ====================================================================================
+    ========================  ============================================================
     tag ``handler``           ``module.Class``
-    tag ``endpoint``          the pattern of the rule that routed the request, without its ``$``: of nested rules the
-                              innermost pattern. ``(unmatched)`` if no rule did, as with a ``default_handler_class``;
-                              for rules without a pattern their name, or ``(any)``
-    tag ``method``            ``(unknown)`` for one that is not in the handler's ``SUPPORTED_METHODS``
-    tag ``status_code``       101 for a websocket; 499 if the client hung up before there was a response; 500 if
-                              ``initialize()`` raised, which Tornado answers by closing the connection
+    tag ``endpoint``          the pattern of the rule that routed the request, without its
+                              trailing ``$``. Of nested rules the innermost pattern.
+                              ``(unmatched)`` if no rule matched, for example with a
+                              ``default_handler_class``. For rules without a pattern their
+                              name, or ``(any)``
+    tag ``method``            ``(unknown)`` if it is not in ``SUPPORTED_METHODS``
+    tag ``status_code``       101 for a websocket; 499 if the client disconnected before the
+                              response began; 500 if ``initialize()`` raised, for which
+                              Tornado closes the connection
     tag ``remote_ip``         a field with ``INFLUXDB_TAG_REMOTE_IP=false``
-    tag ``correlation_id``    if the handler has an attribute ``correlation_id`` that is not ``None``; a field with
-                              ``INFLUXDB_TAG_CORRELATION_ID=false``
-    field ``content_length``  bytes of body that were written, after compression; for a websocket those of the
-                              messages, before it. What is written on a stream got by ``detach()`` is not counted
-    field ``duration``        seconds, from the request's headers until it is recorded
-    ========================  ====================================================================================
+    tag ``correlation_id``    if the handler has an attribute ``correlation_id`` that is not
+                              ``None``; a field with ``INFLUXDB_TAG_CORRELATION_ID=false``
+    field ``content_length``  bytes of the body that were written, after compression. For a
+                              websocket the bytes of messages, before compression. Bytes
+                              written to a stream from ``detach()`` are not counted
+    field ``duration``        seconds from the request's headers until it is recorded
+    ========================  ============================================================
 
-    A request is recorded once: when its response is finished, when its client hangs up, when a websocket closes, and
-    after ``detach()`` when the handler's method returns. ``on_finish()`` may be overridden, and calls the next class's;
-    what that sets is recorded.
+    A request is recorded once: when its response is finished, when its client disconnects, when a
+    websocket closes, and after ``detach()`` when the handler's method returns. ``on_finish()`` may
+    be overridden. It calls the next class's ``on_finish()``, and what that sets is recorded.
 
-    Nothing here breaks a request: what goes wrong is a warning in the log, at most once a minute.
+    Nothing here breaks a request. Errors are logged as warnings, at most once a minute.
     """
 
     #: The tag ``handler``.
     _influxdb_name = ""
-    #: When the handler was made, as long as the request is still to be recorded.
+    #: When the handler was made, in nanoseconds. ``None`` once the request is recorded, or if it
+    #: is not to be recorded.
     _influxdb_stamp: int | None = None
     _influxdb_length = 0
     _influxdb_measurement: Measurement | None = None
@@ -121,21 +137,23 @@ class InfluxDBMixin(_Base):
         cls._influxdb_name = f"{cls.__module__}.{cls.__name__}"
         _watch(cls)
 
-    def __init__(self, application: web.Application, request: httputil.HTTPServerRequest, **kwargs: Any) -> None:
-        # The base class sets them too, but what comes before it may ask for the measurement.
+    def __init__(
+        self, application: web.Application, request: httputil.HTTPServerRequest, **kwargs: Any
+    ) -> None:
+        # The base class sets them too. A class before it may use the measurement.
         self.application = application
         self.request = request
         self._influxdb_stamp = _native.stamp()
         try:
             super().__init__(application, request, **kwargs)
-        except Exception:
-            # Tornado closes the connection, and asks the handler nothing more.
-            self._influxdb_record(500)
+        except Exception as error:
+            # Tornado closes the connection, and does not call the handler again.
+            self._influxdb_record(None, error)
             raise
 
     @property
     def influxdb(self) -> Measurement:
-        """The measurement of this request. A request whose handler does not ask for it is recorded without one."""
+        """The measurement of this request. It is made on first use."""
         measurement = self._influxdb_measurement
         if measurement is None:
             measurement = self._influxdb_measurement = self._influxdb_make()
@@ -147,7 +165,7 @@ class InfluxDBMixin(_Base):
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":
         if include_footers and not self._headers_written and not self._transforms:
-            # Most responses are written in one piece.
+            # The response is written in one piece.
             self._influxdb_length = sum(map(len, self._write_buffer))
             return super().flush(True)
         return self._influxdb_flush(include_footers)
@@ -156,7 +174,7 @@ class InfluxDBMixin(_Base):
         try:
             super().on_finish()
         finally:
-            # A websocket's handshake is finished like a response, which it is only the beginning of.
+            # The handshake of a websocket finishes as well, and is only the beginning.
             if self._status_code != 101 or getattr(self, "ws_connection", None) is None:
                 self._influxdb_record(self._status_code)
 
@@ -170,7 +188,7 @@ class InfluxDBMixin(_Base):
         stream = super().detach()
         if self._influxdb_stamp is not None:
             self._influxdb_websocket = getattr(self, "ws_connection", None)
-            # From here on Tornado may not tell the handler of its end: not without a websocket, and not when the
+            # From here on Tornado may not report the end: not without a websocket, and not if the
             # websocket's open() raises.
             try:
                 task = asyncio.current_task()
@@ -184,31 +202,31 @@ class InfluxDBMixin(_Base):
 
     def _influxdb_make(self) -> Measurement:
         settings = self.application.settings
-        # Without a database it is a measurement all the same, which is not recorded.
+        # Without a database there is a measurement as well. It is not recorded.
         database: Any = settings.get(REQUEST_DATABASE)
         name = settings.get("service", "request")
         if self._influxdb_stamp is None:
             return Measurement(database, name)
-        measurement = _native.measurement_at(self._influxdb_stamp, database, name)
         try:
-            for tag, value in self._influxdb_tags(_Application.of(self.application)).items():
-                measurement.set_tag(tag, value)
+            known = _Application.of(self.application)
+            route = self._influxdb_route(known)
+            return known.recorder.measurement(self._influxdb_stamp, (database, name), route)
         except Exception as error:
             _warn(type(self), error)
-        return measurement
+            return Measurement(database, name)
 
-    def _influxdb_tags(self, known: _Application) -> dict[str, Any]:
-        """What is known of the request from the beginning."""
+    def _influxdb_route(self, known: _Application) -> tuple[str, str, str | None]:
+        """Return handler, endpoint, and method. The method is ``None`` if it is not supported."""
         request = self.request
         method = request.method
-        return {
-            "handler": self._influxdb_name,
-            "endpoint": known.endpoints.of(type(self), request),
-            "method": method if method in self.SUPPORTED_METHODS else UNKNOWN_METHOD,
-        }
+        return (
+            self._influxdb_name,
+            known.endpoints.of(type(self), request),
+            method if method in self.SUPPORTED_METHODS else None,
+        )
 
     def _influxdb_flush(self, include_footers: bool) -> "asyncio.Future[None]":
-        """Writes a part of the body, or what transforms make of it, which only one after the last of them can tell."""
+        """Write a part of the body. A transform of ours counts the output of the others."""
         if self._influxdb_stamp is None:
             return super().flush(include_footers)
         transform = self._influxdb_transform
@@ -219,16 +237,20 @@ class InfluxDBMixin(_Base):
         future = super().flush(include_footers)
         if transform is not None:
             length = transform.take()
-        # Without a connection nothing is written. (A class between may have made something else of the future.)
+        # Without a connection nothing is written. A class between may return any kind of future.
         if not (isinstance(future, asyncio.Future) and future.done() and future.exception()):
             self._influxdb_length += length
         return future
 
     def _influxdb_close(self) -> None:
-        self._influxdb_record(self._status_code if self._headers_written else CLIENT_CLOSED_REQUEST)
+        self._influxdb_record(self._status_code if self._headers_written else None)
 
-    def _influxdb_record(self, status_code: int) -> None:
-        """Records the request, unless that is done. Never raises."""
+    def _influxdb_record(self, status_code: int | None, error: Exception | None = None) -> None:
+        """Record the request, unless it is recorded already. Never raises.
+
+        :param status_code: of the response; ``None`` if there was none
+        :param error: the reason why there was no response; ``None`` if the client is gone
+        """
         stamp = self._influxdb_stamp
         if stamp is None:
             return
@@ -238,49 +260,42 @@ class InfluxDBMixin(_Base):
             known = getattr(self.application, "_sprockets_influxdb", None)
             if type(known) is not _Application:
                 known = _Application.of(self.application)
-            tags = self._influxdb_tags(known) if measurement is None else {}
-            tags["status_code"] = status_code
-            length = 0 if request.method == "HEAD" else self._influxdb_length
+            length = self._influxdb_length
             if self._influxdb_websocket is not None:
                 length += getattr(self._influxdb_websocket, "_message_bytes_out", 0)
-            fields: dict[str, Any] = {"content_length": length, "duration": request.request_time()}
-            if known.tags.remote_ip:
-                tags["remote_ip"] = request.remote_ip
-            elif request.remote_ip:
-                fields["remote_ip"] = request.remote_ip
-            correlation_id = getattr(self, "correlation_id", None)
-            if correlation_id is not None:
-                if known.tags.correlation_id:
-                    tags["correlation_id"] = correlation_id
-                else:
-                    fields["correlation_id"] = str(correlation_id)
+            end = (
+                request.method,
+                status_code,
+                error,
+                length,
+                request.request_time(),
+                request.remote_ip,
+                getattr(self, "correlation_id", None),
+            )
             if measurement is None:
                 settings = self.application.settings
                 database = settings.get(REQUEST_DATABASE)
                 if not database:
                     return known.warn_of_database()
-                _native.record_at(stamp, database, settings.get("service", "request"), tags, fields)
+                place = (database, settings.get("service", "request"))
+                known.recorder.record(stamp, place, self._influxdb_route(known), end)
             elif not measurement.database:
                 known.warn_of_database()
             else:
-                for name, value in tags.items():
-                    measurement.set_tag(name, value)
-                for name, value in fields.items():
-                    measurement.set_field(name, value)
-                add_measurement(measurement)
-        except Exception as error:
-            _warn(type(self), error)
+                known.recorder.complete(measurement, end)
+        except Exception as failure:
+            _warn(type(self), failure)
 
 
 def _watch(cls: type[InfluxDBMixin]) -> None:
-    """Has a request recorded when its client hangs up, also by an ``on_connection_close()`` that does not call that of
-    the next class. Tornado does not ask for it, so few do.
+    """Record requests whose client disconnects, also if the class's ``on_connection_close()`` does
+    not call that of the next class. Tornado does not require that, so few do.
     """
     close = cls.on_connection_close
     if getattr(close, "_influxdb_closes", False) or not inspect.isfunction(close):
         return
     if "on_connection_close" not in vars(cls):
-        # Of a class before the mixin, and not for others to change.
+        # It belongs to a class before the mixin, and must not be changed.
         def close(self: Any) -> Any:
             return super(cls, self).on_connection_close()
 
@@ -299,7 +314,7 @@ InfluxDBMixin.on_connection_close._influxdb_closes = True  # type: ignore[attr-d
 
 
 class _Length(web.OutputTransform):
-    """Counts what other transforms make of a body."""
+    """Counts the output of the other transforms."""
 
     def __init__(self) -> None:
         self._length = 0
@@ -314,15 +329,17 @@ class _Length(web.OutputTransform):
         return chunk
 
     def take(self) -> int:
-        """The bytes since the last time."""
+        """Return the bytes since the last call."""
         length, self._length = self._length, 0
         return length
 
 
 class StatsHandler(web.RequestHandler):
-    """Serves the client's books and its configuration in force, as JSON: an object with the keys ``stats``
-    (:func:`sprockets_influxdb.stats`) and ``settings`` (:func:`sprockets_influxdb.settings`, secrets masked, times in
-    milliseconds). It is not recorded itself. Give it a rule that not everybody can reach::
+    """Serves the client's counters and settings as a JSON object.
+
+    The key ``stats`` has :func:`sprockets_influxdb.stats`. The key ``settings`` has
+    :func:`sprockets_influxdb.settings`, with secrets masked and times in milliseconds. Requests to
+    it are not recorded. Do not expose it to the public::
 
         tornado.web.Application([(r"/internal/influxdb", sprockets_influxdb.tornado.StatsHandler)])
     """
@@ -333,19 +350,21 @@ class StatsHandler(web.RequestHandler):
 
 
 def on_start(application: object = None, io_loop: object = None) -> bool | None:
-    """Installs the client by the environment: to be registered as an application's start callback. Both arguments are
-    ignored.
+    """Install the client, configured by the environment. A start callback for applications.
 
+    :param application: ignored
+    :param io_loop: ignored
     :returns: as :func:`sprockets_influxdb.install`
-    :raises ValueError: for a variable that cannot be read
+    :raises ValueError: for a variable that cannot be used
     """
     return _client.install()
 
 
 def on_shutdown(application: object = None) -> "asyncio.Future[bool]":
-    """Delivers what is buffered: to be registered as an application's shutdown callback. The argument is ignored.
+    """Flush and shut down. A shutdown callback for applications.
 
-    :returns: as :func:`sprockets_influxdb.shutdown`, a future that is done within the shutdown timeout
+    :param application: ignored
+    :returns: as :func:`sprockets_influxdb.shutdown`, a future
     """
     return _client.shutdown()
 

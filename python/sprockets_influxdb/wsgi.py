@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sprockets_influxdb._native import Request
-from sprockets_influxdb._requests import Names, Requests
+from sprockets_influxdb._native import RequestGuard
+from sprockets_influxdb._requests import Requests
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from sprockets_influxdb._requests import RequestOptions
 
 __all__ = ["InfluxDBMiddleware"]
 
@@ -18,45 +23,24 @@ class InfluxDBMiddleware:
 
         application = InfluxDBMiddleware(application, database="example")
 
-    The handler finds the measurement at ``environ["sprockets_influxdb.measurement"]``, for tags, fields and timings of
-    its own, which win. WSGI knows no routes: ``endpoint`` is ``(unmatched)`` unless the handler sets it; for Flask see
-    :class:`sprockets_influxdb.flask.InfluxDB`, for Django :class:`sprockets_influxdb.django.InfluxDBMiddleware`. A
-    request is recorded when the server closes the response.
+    The handler finds the measurement at ``environ["sprockets_influxdb.measurement"]``. Its own tags
+    and fields take precedence. The request is recorded when the server closes the response.
+
+    WSGI has no routes: ``endpoint`` is ``(unmatched)`` unless the handler sets it. For Flask use
+    :class:`sprockets_influxdb.flask.InfluxDB`, for Django
+    :class:`sprockets_influxdb.django.InfluxDBMiddleware`.
 
     :param app: the application
-    :param database: the database (bucket) of the measurements
-    :param measurement: their name
-    :param names: ``"sprockets"``, or ``"opentelemetry"`` for the names of its conventions for HTTP servers
-    :param leave_out: names of tags and fields that are not wanted
-    :param skip: called with a request's environment; requests for which it returns true are not recorded
-    :param correlation_id_header: the header that has the request's correlation id
-    :param remote_ip_header: the header that has the client's address, as a proxy in front writes it
+    :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
+    :raises TypeError: for an unknown option
 
-    Nothing here breaks a request: what cannot be used is one warning in the log, and nothing is recorded.
+    Nothing here breaks a request. If an option has a value that cannot be used, nothing is
+    recorded, and the log says so once.
     """
 
-    def __init__(
-        self,
-        app: _App,
-        *,
-        database: str | None = None,
-        measurement: str = "request",
-        names: Names = "sprockets",
-        leave_out: Iterable[str] = (),
-        skip: Callable[[_Environ], bool] | None = None,
-        correlation_id_header: str = "correlation-id",
-        remote_ip_header: str | None = None,
-    ) -> None:
+    def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
         self.app = app
-        self._requests: Requests[_Environ] = Requests(
-            database=database,
-            measurement=measurement,
-            names=names,
-            leave_out=leave_out,
-            skip=skip,
-            correlation_id_header=correlation_id_header,
-            remote_ip_header=remote_ip_header,
-        )
+        self._requests = Requests(**options)
 
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = self._requests.wsgi(environ, environ)
@@ -64,8 +48,12 @@ class InfluxDBMiddleware:
             return self.app(environ, start_response)
         return self._record(request, environ, start_response)
 
-    def _record(self, request: Request, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *more: Any, **named: Any) -> Callable[[bytes], Any]:
+    def _record(
+        self, request: RequestGuard, environ: _Environ, start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        def start(
+            status: str, headers: list[tuple[str, str]], *more: Any, **named: Any
+        ) -> Callable[[bytes], Any]:
             write = start_response(status, headers, *more, **named)
             request.respond(status)
 
@@ -86,7 +74,7 @@ class InfluxDBMiddleware:
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             return _watched_file(request, body)
         if isinstance(body, list | tuple) and not hasattr(body, "close"):
-            # There is nothing between this and the server's writing it, nor does the server tell of its end.
+            # The server writes the list at once, and does not report its end.
             for data in body:
                 request.sent(data)
             request.complete()
@@ -96,9 +84,9 @@ class InfluxDBMiddleware:
 
 
 class _Body:
-    """A response's body on its way to the server, which closes it when it is done, or when its client is gone."""
+    """Counts the body of a response. The server closes it at the end, or if the client is gone."""
 
-    def __init__(self, request: Request, body: Any) -> None:
+    def __init__(self, request: RequestGuard, body: Any) -> None:
         self._request = request
         self._body = body
         self._chunks: Iterator[bytes] | None = None
@@ -137,15 +125,17 @@ class _Body:
 
 
 class _SizedBody(_Body):
-    """Of one that has a length servers take what they need to say of the response's."""
+    """A body with a length: servers derive Content-Length from ``len(body)``."""
 
     def __len__(self) -> int:
         return len(self._body)
 
 
-def _watched_file(request: Request, body: Any) -> Iterable[bytes]:
-    """A file that the server sends by a way of its own: it stays what the server knows it by, and is recorded when the
-    server closes it. How much was sent is told by where the file is then.
+def _watched_file(request: RequestGuard, body: Any) -> Iterable[bytes]:
+    """Record the request when the server closes the file.
+
+    The server may send the file without reading it here, so it must get the same object. The file's
+    position at the end says how much was sent.
     """
     file = getattr(body, "filelike", None) or getattr(body, "file", None)
     start = _position(file)
@@ -163,7 +153,7 @@ def _watched_file(request: Request, body: Any) -> Iterable[bytes]:
     try:
         body.close = closing
     except (AttributeError, TypeError):
-        # The server's own type: it tells nobody of its end.
+        # The server's own type does not report its end.
         request.sent_length(_left(file, start))
         request.complete()
         request.end()
@@ -178,7 +168,7 @@ def _position(file: Any) -> int:
 
 
 def _sent(file: Any, start: int) -> int:
-    # A server that has the system send the file may leave it where it was.
+    # A server that uses sendfile() may not move the position.
     return max(_position(file) - start, 0) or _left(file, start)
 
 

@@ -1,4 +1,4 @@
-"""Children by multiprocessing, each of which adds: arguments are the start method and what is done with it."""
+"""Children by multiprocessing that add measurements. Arguments: start method and function."""
 
 import concurrent.futures
 import multiprocessing
@@ -51,7 +51,9 @@ def fork_on() -> None:
 
 def processes(context: Any) -> None:
     targets = [(work, (1,), 0), (work_on, (), 0), (fail, (), 1), (leave, (), 7), (fork_on, (), 0)]
-    children = [(context.Process(target=target, args=arguments), code) for target, arguments, code in targets]
+    children = []
+    for target, arguments, code in targets:
+        children.append((context.Process(target=target, args=arguments), code))
     for child, _ in children:
         child.start()
     for child, code in children:

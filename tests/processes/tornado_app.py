@@ -1,5 +1,7 @@
-"""A Tornado application in two processes. ``INSTALL`` says whether its client is installed before the fork or after it,
-the argument how the processes are started. Ends well on SIGTERM.
+"""A Tornado application in two processes.
+
+``INSTALL`` says whether its client is installed before or after the fork, the argument how the
+processes start. Ends well on SIGTERM.
 """
 
 import os

@@ -1,5 +1,6 @@
-"""An application for gunicorn and uWSGI that records each request. ``INSTALL`` says whether its client is installed
-before the fork or after it.
+"""An application for gunicorn and uWSGI that records each request.
+
+``INSTALL`` says whether its client is installed before or after the fork.
 """
 
 import contextlib

@@ -1,30 +1,32 @@
-//! `check`: the configuration in force with where each value came from, and whether its server would take measurements.
+//! `check`: the configuration in force with the source of each value, and whether its server would
+//! accept measurements.
 
 use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sprockets_influxdb::{Check, Client, Config, Finding, Setting};
+use sprockets_influxdb::{Check, Client, Config, Finding, Origin, Setting, SettingValue};
 
+use crate::exit::{self, Problem};
 use crate::terminal::{self, Style};
-use crate::{Problem, exit, options, warnings};
+use crate::{args, warnings};
 
-/// Show the configuration in force, and whether its server would take measurements
+/// Show the configuration, and check that its server would accept measurements
 ///
-/// Nothing is stored: the server is asked to write nothing, and judges address, credentials and database before it sees
-/// that.
+/// Stores nothing: it writes an empty body, which the server judges by address, credentials and
+/// database.
 ///
-/// Ends with 0 if nothing has to be changed, 1 if a check failed, 2 if an argument or a setting cannot be used.
+/// Exit code: 0 if every check passed, 1 if one failed, 2 if an argument or a setting cannot be
+/// used.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    server: options::Server,
-    /// A database (bucket, on InfluxDB 2) that is to be written to. May be repeated
+    server: args::Server,
+    /// Database (bucket, on InfluxDB 2) to check; may be repeated
     #[arg(long = "database", value_name = "NAME")]
     databases: Vec<String>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: args::Output,
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
@@ -39,40 +41,52 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let names = options.databases.iter().map(String::as_str);
         names.map(|name| (Some(name), client.check(Some(name)))).collect()
     };
-    let mut out = io::stdout().lock();
-    // A reader that has gone away has seen what it wanted.
-    let _ = if options.json {
-        writeln!(out, "{}", as_json(&settings, &warnings, &checks))
-    } else {
-        print(&mut out, &settings, &warnings, &checks)
-    };
     let is_passed = checks.iter().all(|(_, check)| check.is_passed());
+    // The exit code tells the result even if the output cannot be written.
+    let _ = options.output.print(
+        || to_json(&settings, &warnings, &checks),
+        |out| {
+            write_settings(out, &settings, &warnings)?;
+            write_checks(out, &checks)
+        },
+    );
     Ok(if is_passed { exit::OK } else { exit::FAILED })
 }
 
-fn print(
-    out: &mut impl Write,
+fn write_settings(
+    out: &mut dyn Write,
     settings: &[Setting],
     warnings: &[String],
-    checks: &[(Option<&str>, Check)],
 ) -> io::Result<()> {
     let style = terminal::on_stdout();
     writeln!(out, "configuration")?;
     for setting in settings {
-        let (name, value, origin) = (setting.name(), setting.value(), options::origin(setting));
-        let value = if value.is_empty() { "-" } else { value };
-        writeln!(out, "  {name:<20} {value:<32} {}", style.faint(&format!("({origin})")))?;
+        let (name, value, source) = (setting.name(), setting.value(), source(setting));
+        let value = if value.is_unset() { "-".to_owned() } else { value.to_string() };
+        writeln!(out, "  {name:<20} {value:<32} {}", style.faint(&format!("({source})")))?;
     }
-    if settings.iter().any(|setting| setting.name() == "enabled" && setting.value() == "false") {
-        let told = "enabled is false: applications record nothing";
-        writeln!(out, "  {} {told}", style.doubtful("warning:"))?;
+    let mut warn = |warning: &str| writeln!(out, "  {} {warning}", style.warning("warning:"));
+    let disabled = SettingValue::Boolean(false);
+    if settings.iter().any(|setting| setting.name() == "enabled" && *setting.value() == disabled) {
+        warn("enabled is false: applications record nothing")?;
     }
-    for warning in warnings {
-        writeln!(out, "  {} {warning}", style.doubtful("warning:"))?;
+    warnings.iter().try_for_each(|warning| warn(warning))
+}
+
+/// Where a setting's value comes from.
+fn source(setting: &Setting) -> String {
+    match (setting.origin(), setting.source()) {
+        (Origin::Argument, Some(name)) => format!("argument {name}"),
+        (Origin::Environment, Some(variable)) => format!("environment {variable}"),
+        _ => "default".to_owned(),
     }
+}
+
+fn write_checks(out: &mut dyn Write, checks: &[(Option<&str>, Check)]) -> io::Result<()> {
+    let style = terminal::on_stdout();
     let Some((_, first)) = checks.first() else { return Ok(()) };
     writeln!(out, "\n{}", first.server)?;
-    // The server is the same for all databases; what failed for one of them is told, even if it is not the first.
+    // The server is the same for all databases: show the first failure.
     let worst = |part: fn(&Check) -> &Finding| {
         let mut parts = checks.iter().map(|(_, check)| part(check));
         parts.clone().find(|part| part.is_failed()).or_else(|| parts.next())
@@ -82,45 +96,45 @@ fn print(
         ("authentication", worst(|check| &check.authentication)),
     ] {
         if let Some(finding) = finding {
-            print_finding(out, style, name, finding)?;
+            write_finding(out, style, name, finding)?;
         }
     }
     for (database, check) in checks {
         let name = database.map_or("database".to_owned(), |name| format!("database {name:?}"));
-        print_finding(out, style, &name, &check.database)?;
+        write_finding(out, style, &name, &check.database)?;
     }
     Ok(())
 }
 
-fn print_finding(
-    out: &mut impl Write,
+fn write_finding(
+    out: &mut dyn Write,
     style: Style,
     name: &str,
     finding: &Finding,
 ) -> io::Result<()> {
     match finding {
         Finding::Passed => writeln!(out, "  {} {name}", style.good("ok         ")),
-        Finding::Failed(todo) => writeln!(out, "  {} {name}: {todo}", style.bad("failed     ")),
-        Finding::Unknown(why) => writeln!(out, "  {} {name}: {why}", style.doubtful("not checked")),
+        Finding::Failed(advice) => writeln!(out, "  {} {name}: {advice}", style.bad("failed     ")),
+        Finding::Unknown(why) => writeln!(out, "  {} {name}: {why}", style.warning("not checked")),
         other => writeln!(out, "  {other:?} {name}"),
     }
 }
 
-fn as_json(settings: &[Setting], warnings: &[String], checks: &[(Option<&str>, Check)]) -> Value {
+fn to_json(settings: &[Setting], warnings: &[String], checks: &[(Option<&str>, Check)]) -> Value {
     let settings = settings.iter().map(|setting| {
         let origin = format!("{:?}", setting.origin()).to_lowercase();
-        let about =
-            json!({ "value": setting.value(), "origin": origin, "source": setting.source() });
-        (setting.name().to_owned(), about)
+        let value = setting.value().to_string();
+        let value = json!({ "value": value, "origin": origin, "source": setting.source() });
+        (setting.name().to_owned(), value)
     });
     let checks = checks.iter().map(|(database, check)| {
         json!({
             "database": database,
             "server": check.server,
             "ok": check.is_passed(),
-            "connection": finding(&check.connection),
-            "authentication": finding(&check.authentication),
-            "write": finding(&check.database),
+            "connection": finding_json(&check.connection),
+            "authentication": finding_json(&check.authentication),
+            "write": finding_json(&check.database),
         })
     });
     json!({
@@ -130,9 +144,9 @@ fn as_json(settings: &[Setting], warnings: &[String], checks: &[(Option<&str>, C
     })
 }
 
-fn finding(finding: &Finding) -> Value {
+fn finding_json(finding: &Finding) -> Value {
     match finding {
-        Finding::Failed(todo) => json!({ "result": "failed", "reason": todo }),
+        Finding::Failed(advice) => json!({ "result": "failed", "reason": advice }),
         Finding::Unknown(why) => json!({ "result": "unknown", "reason": why }),
         _ => json!({ "result": "ok" }),
     }

@@ -1,38 +1,33 @@
-//! The command `sprockets-influxdb`, for operators: checks a configuration against its server, writes line protocol, and looks
-//! after what waits in a spool and what its quarantine holds.
-//! A library, so that `python -m sprockets_influxdb` is the same command. It uses the core's public interface only; each
-//! command is one module.
+//! The command `sprockets-influxdb`, for operators. It checks a configuration against its server,
+//! writes line protocol, and manages the spool and its quarantine.
+//!
+//! It is a library, so that `python -m sprockets_influxdb` is the same command. It uses the core's
+//! public interface only. Each command is one module.
 
+mod args;
 mod check;
-mod options;
-mod patience;
+mod context;
+mod exit;
+mod format;
+mod output;
 mod progress;
 mod quarantine;
+mod report;
 mod signals;
 mod spool;
 mod terminal;
+mod wait;
 mod warnings;
-mod words;
 mod write;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
 
-/// What a command says to the shell.
-pub(crate) mod exit {
-    pub(crate) const OK: u8 = 0;
-    /// A check failed; a line was not delivered; a file is damaged.
-    pub(crate) const FAILED: u8 = 1;
-    /// An argument, a setting or a file that cannot be used.
-    pub(crate) const USAGE: u8 = 2;
-}
-
-/// Records measurements in running applications and gets them into InfluxDB: its command for operators.
+/// Delivers measurements to InfluxDB: the command for operators
 ///
-/// Where the server is, and how to speak to it, is taken from the environment (INFLUXDB_URL, INFLUXDB_USER,
-/// INFLUXDB_PASSWORD, INFLUXDB_TOKEN, ...), as applications do; options win over it.
+/// The server and how to reach it come from the environment, as for applications: INFLUXDB_URL,
+/// INFLUXDB_USER, INFLUXDB_PASSWORD, INFLUXDB_TOKEN and so on. Options take precedence.
 #[derive(Debug, Parser)]
 #[command(name = "sprockets-influxdb", version, arg_required_else_help = true)]
 struct Arguments {
@@ -50,10 +45,11 @@ enum Command {
     Quarantine(quarantine::Command),
 }
 
-/// Runs a command, given its arguments without its own name, and returns what the process is to end with: 0 when all
-/// went well, 1 when a check failed, a line was not delivered or a file is damaged, 2 when an argument, a setting or a file cannot be used.
+/// Runs a command. `arguments` are those after the command's own name. Returns the exit code:
+/// 0 on success; 1 if a check failed, a line was not delivered or a file is damaged; 2 if an
+/// argument, a setting or a file cannot be used.
 ///
-/// Takes over SIGINT, SIGTERM and SIGHUP while lines are delivered.
+/// While it delivers lines, it handles SIGINT, SIGTERM and SIGHUP.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let name = OsString::from("sprockets-influxdb");
     let parsed = Arguments::try_parse_from(std::iter::once(name).chain(arguments));
@@ -63,26 +59,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(Arguments { command: Command::Spool(command) }) => spool::run(command),
         Ok(Arguments { command: Command::Quarantine(command) }) => quarantine::run(command),
         Err(error) => {
-            // A closed pipe is nothing to tell anybody.
+            // If the pipe is closed, nobody reads it.
             let _ = error.print();
             return if error.use_stderr() { exit::USAGE } else { exit::OK };
         }
     };
     done.unwrap_or_else(|problem| {
-        let _ = writeln!(io::stderr(), "{} {problem}", terminal::on_stderr().bad("error:"));
+        output::message(&format!("{} {problem}", terminal::on_stderr().bad("error:")));
         exit::USAGE
     })
 }
-
-/// Why a command could not begin, in words.
-pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_arguments_are_consistent() {
+    fn the_arguments_are_declared_consistently() {
         super::Arguments::command().debug_assert();
     }
 }

@@ -1,25 +1,27 @@
-//! How far it is: a bar on a terminal, a line now and then elsewhere. On standard error, since the summary goes to standard
-//! output.
+//! Progress on standard error: a bar on a terminal, a line every ten seconds elsewhere.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sprockets_influxdb::Stats;
 
-use crate::patience::TICK;
+use crate::output;
 
-/// How often a line is written where there is no terminal.
-const PLAIN: Duration = Duration::from_secs(10);
+/// How often progress is updated.
+pub(crate) const TICK: Duration = Duration::from_millis(200);
 
-/// After so long without progress the reason is shown.
+/// How often a line is written if there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// After so long without progress the last error is shown.
 const STALLED: Duration = Duration::from_secs(2);
 
 const BAR: &str = "{bytes} of {total_bytes} [{bar:30}] {eta} left, {msg}";
 const LINES: &str = "{human_pos} of {human_len} lines [{bar:30}] {msg}";
 const SPINNER: &str = "{spinner} {bytes}, {msg}";
 
-/// Of what there is so much.
+/// How much there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
     Unknown,
@@ -28,8 +30,8 @@ pub(crate) enum Size {
 }
 
 impl Size {
-    /// So much of it, in words.
-    fn shown(self, count: u64) -> String {
+    /// A count in the unit of this size.
+    fn format(self, count: u64) -> String {
         match self {
             Self::Lines(_) => format!("{} lines", HumanCount(count)),
             _ => HumanBytes(count).to_string(),
@@ -37,14 +39,14 @@ impl Size {
     }
 }
 
-/// How far it is.
-pub(crate) struct Done<'a> {
-    /// As the size counts.
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    /// In the unit of the [`Size`]; bytes, if that is unknown.
     pub(crate) count: u64,
-    /// Of lines, valid or not.
+    /// Lines read, valid or not. Not shown if the size is in lines.
     pub(crate) lines: u64,
     pub(crate) invalid: u64,
-    pub(crate) stats: &'a Stats,
 }
 
 pub(crate) struct Progress {
@@ -52,48 +54,42 @@ pub(crate) struct Progress {
     is_quiet: bool,
     size: Size,
     started: Instant,
-    looked: Instant,
-    told: Instant,
-    /// What was decided at the last look, and since when it is so much.
-    decided: (u64, Instant),
+    updated: Instant,
+    line_written: Instant,
 }
 
 impl Progress {
     pub(crate) fn new(is_quiet: bool, size: Size) -> Self {
         let bar = (!is_quiet && io::stderr().is_terminal()).then(|| bar(size));
         let now = Instant::now();
-        Self { bar, is_quiet, size, started: now, looked: now, told: now, decided: (0, now) }
+        Self { bar, is_quiet, size, started: now, updated: now, line_written: now }
     }
 
-    /// Whether it is time to look again.
+    /// Whether an update is due. If so, the next is due after [`TICK`].
     pub(crate) fn is_due(&mut self) -> bool {
-        let is_due = self.looked.elapsed() >= TICK;
+        let is_due = self.updated.elapsed() >= TICK;
         if is_due {
-            self.looked = Instant::now();
+            self.updated = Instant::now();
         }
         is_due
     }
 
-    pub(crate) fn update(&mut self, done: &Done<'_>) {
-        let decided = done.stats.delivered + done.stats.rejected;
-        if done.stats.pending == 0 || decided != self.decided.0 {
-            self.decided = (decided, Instant::now());
-        }
-        let state = self.state(done);
+    /// `stalled`: for how long the server has decided nothing.
+    pub(crate) fn update(&mut self, position: Position, stats: &Stats, stalled: Duration) {
+        let state = self.state(position, stats, stalled);
         if let Some(bar) = &self.bar {
-            bar.set_position(done.count);
+            bar.set_position(position.count);
             bar.set_message(state);
-        } else if !self.is_quiet && self.told.elapsed() >= PLAIN {
-            self.told = Instant::now();
-            let of = match self.size {
+        } else if !self.is_quiet && self.line_written.elapsed() >= LINE_INTERVAL {
+            self.line_written = Instant::now();
+            let total = match self.size {
                 Size::Unknown => String::new(),
-                Size::Bytes(size) | Size::Lines(size) => format!(" of {}", self.size.shown(size)),
+                Size::Bytes(size) | Size::Lines(size) => format!(" of {}", self.size.format(size)),
             };
-            let _ = writeln!(io::stderr(), "{}{of}, {state}", self.size.shown(done.count));
+            output::message(&format!("{}{total}, {state}", self.size.format(position.count)));
         }
     }
 
-    /// It has become known, or has changed.
     pub(crate) fn set_size(&mut self, size: Size) {
         self.size = size;
         if let (Some(bar), Size::Bytes(size) | Size::Lines(size)) = (&self.bar, size) {
@@ -101,14 +97,11 @@ impl Progress {
         }
     }
 
-    /// A line about something that happened, above the bar.
-    pub(crate) fn say(&self, text: &str) {
-        let write = || {
-            let _ = writeln!(io::stderr(), "{text}");
-        };
+    /// Writes a message above the bar.
+    pub(crate) fn message(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+            Some(bar) => bar.suspend(|| output::message(text)),
+            None => output::message(text),
         }
     }
 
@@ -118,20 +111,23 @@ impl Progress {
         }
     }
 
-    fn state(&self, done: &Done<'_>) -> String {
-        let stats = done.stats;
+    fn state(&self, position: Position, stats: &Stats, stalled: Duration) -> String {
         let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
         let rate = (stats.delivered as f64 / seconds) as u64;
         let mut state = match self.size {
             Size::Lines(_) => format!("{} delivered/s", HumanCount(rate)),
-            _ => format!("{} lines, {} delivered/s", HumanCount(done.lines), HumanCount(rate)),
+            _ => format!("{} lines, {} delivered/s", HumanCount(position.lines), HumanCount(rate)),
         };
-        let others =
-            [("rejected", stats.rejected), ("invalid", done.invalid), ("retries", stats.retries)];
-        for (what, count) in others.into_iter().filter(|(_, count)| *count > 0) {
-            state += &format!(", {} {what}", HumanCount(count));
+        for (count, what) in [
+            (stats.rejected, "rejected"),
+            (position.invalid, "invalid"),
+            (stats.retries, "retries"),
+        ] {
+            if count > 0 {
+                state += &format!(", {} {what}", HumanCount(count));
+            }
         }
-        if let (true, Some(error)) = (self.decided.1.elapsed() >= STALLED, &stats.last_error) {
+        if let (true, Some(error)) = (stalled >= STALLED, &stats.last_error) {
             state += &format!("; {error}");
         }
         state

@@ -1,35 +1,32 @@
-//! SIGINT, SIGTERM and SIGHUP: the first is told to the command, the next ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP: the command handles the first; the second ends the process at once.
 
 use std::sync::{Mutex, Once, PoisonError};
 
-/// What is called at the first signal.
 type Listener = Box<dyn FnOnce() + Send>;
 
-/// What a shell says of a process that SIGINT has ended.
+/// The exit code of a process that SIGINT ended, as shells report it.
 const INTERRUPTED: i32 = 130;
 
 static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 static HANDLER: Once = Once::new();
 
-/// Tells the next signal to this listener.
-pub(crate) fn tell(listener: impl FnOnce() + Send + 'static) {
-    put(Some(Box::new(listener)));
+/// Calls this listener at the next signal.
+pub(crate) fn listen(listener: impl FnOnce() + Send + 'static) {
+    replace(Some(Box::new(listener)));
     HANDLER.call_once(|| {
-        // Where no handler can be set, the signals do what they did before.
-        let _ = ctrlc::set_handler(|| {
-            let told = put(None).map(|listener| listener());
-            if told.is_none() {
-                std::process::exit(INTERRUPTED);
-            }
+        // If no handler can be set, signals keep their default effect.
+        let _ = ctrlc::set_handler(|| match replace(None) {
+            Some(listener) => listener(),
+            None => std::process::exit(INTERRUPTED),
         });
     });
 }
 
-/// From now on a signal ends the process.
-pub(crate) fn forget() {
-    put(None);
+/// Removes the listener: the next signal ends the process.
+pub(crate) fn reset() {
+    replace(None);
 }
 
-fn put(listener: Option<Listener>) -> Option<Listener> {
+fn replace(listener: Option<Listener>) -> Option<Listener> {
     std::mem::replace(&mut *LISTENER.lock().unwrap_or_else(PoisonError::into_inner), listener)
 }

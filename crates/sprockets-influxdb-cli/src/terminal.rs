@@ -1,8 +1,8 @@
-//! Colours, for people only: on a terminal, and without `NO_COLOR`.
+//! Colours, on terminals only and unless `NO_COLOR` is set.
 
 use std::io::{self, IsTerminal};
 
-/// How texts are shown on one stream.
+/// The style of text on one stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     has_colours: bool,
@@ -30,7 +30,7 @@ impl Style {
         self.coloured("31", text)
     }
 
-    pub(crate) fn doubtful(self, text: &str) -> String {
+    pub(crate) fn warning(self, text: &str) -> String {
         self.coloured("33", text)
     }
 

@@ -1,4 +1,4 @@
-//! What the core has to say of a configuration that can be used but is odd: it says it to the log.
+//! The core logs warnings about configurations that work but are unusual. This collects them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,28 +7,28 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Runs `make`, and returns the warnings that it logged beside its result.
-pub(crate) fn collect<T>(make: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let told = Told::default();
-    let made = tracing::subscriber::with_default(told.clone(), make);
-    let texts = std::mem::take(&mut *told.texts.lock().unwrap_or_else(PoisonError::into_inner));
-    (made, texts)
+/// Calls `function`, and returns its result with the warnings that it logged.
+pub(crate) fn collect<T>(function: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let collector = Collector::default();
+    let result = tracing::subscriber::with_default(collector.clone(), function);
+    let mut warnings = collector.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+    (result, std::mem::take(&mut *warnings))
 }
 
 #[derive(Clone, Default)]
-struct Told {
-    texts: Arc<Mutex<Vec<String>>>,
+struct Collector {
+    warnings: Arc<Mutex<Vec<String>>>,
 }
 
-impl Subscriber for Told {
+impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event() && *metadata.level() <= Level::WARN
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner).push(text.0);
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(message.0);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -44,9 +44,9 @@ impl Subscriber for Told {
     fn exit(&self, _: &Id) {}
 }
 
-struct Text(String);
+struct Message(String);
 
-impl Visit for Text {
+impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             self.0 = format!("{value:?}");

@@ -1,19 +1,20 @@
-//! Tags or fields of a measurement: a list of what was set, until somebody asks for the dict.
+//! Tags or fields of a measurement: a list of the items set, until Python asks for the dict.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::client::base_tags;
+use crate::base_tags::base_tags;
 use crate::value::Plain;
 
-/// As long as a list may get: one measurement may be set and added for as long as a program runs.
-const MOST: usize = 32;
+/// Maximum length of a list. A program may set the tags of one measurement for as long as it runs.
+const MAX_LIST: usize = 32;
 
-/// Names and values. Most measurements are only ever set and added: for them a list is less work than a dict.
+/// Names and values. Most measurements are only set and added. For them a list is faster than a
+/// dict.
 pub(crate) enum Items {
-    /// In the order they were set, the same name perhaps more than once. All are plain: looking at them runs no Python
-    /// code.
+    /// In the order in which they were set. A name may occur several times: the last one counts.
+    /// All names and values are plain, so that reading them runs no Python code.
     List(Vec<(Py<PyAny>, Py<PyAny>)>),
     Dict(Py<PyDict>),
 }
@@ -33,7 +34,7 @@ impl Items {
         Self::List(list)
     }
 
-    /// A copy of the base tags of these names.
+    /// A copy of the base tags for whose names `is_wanted` returns true.
     pub(crate) fn of_base_tags_where(py: Python<'_>, is_wanted: impl Fn(&str) -> bool) -> Self {
         let mut list = Vec::new();
         for (name, value) in base_tags(py).iter().flatten() {
@@ -44,7 +45,7 @@ impl Items {
         Self::List(list)
     }
 
-    /// A dict as it is, and a copy of any other mapping.
+    /// The items assigned to an attribute: a dict is kept, any other mapping is copied.
     pub(crate) fn assigned(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
         if let Ok(dict) = value.cast::<PyDict>() {
             return Ok(Self::Dict(dict.clone().unbind()));
@@ -66,7 +67,9 @@ impl Items {
     ) -> PyResult<()> {
         match self {
             Self::List(list)
-                if list.len() < MOST && Plain::of(name).is_some() && Plain::of(value).is_some() =>
+                if list.len() < MAX_LIST
+                    && Plain::of(name).is_some()
+                    && Plain::of(value).is_some() =>
             {
                 list.push((name.clone().unbind(), value.clone().unbind()));
                 Ok(())
@@ -75,7 +78,7 @@ impl Items {
         }
     }
 
-    /// The dict, from now on the only place of the items.
+    /// The items as a dict, which holds them from now on.
     pub(crate) fn dict<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = match self {
             Self::Dict(dict) => return Ok(dict.bind(py).clone()),
@@ -92,8 +95,8 @@ impl Items {
     }
 }
 
-/// Calls `take` with each item of a dict. Taking an item that is not plain may run Python code, which may change the
-/// dict: from there on a copy is gone through.
+/// Calls `take` with each item of a dict. Taking an item that is not plain may run Python code that
+/// changes the dict. From the first such item on, this iterates over a copy.
 pub(crate) fn each_of<'py>(
     dict: &Bound<'py, PyDict>,
     mut take: impl FnMut(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> PyResult<()>,

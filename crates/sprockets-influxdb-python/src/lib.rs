@@ -1,14 +1,19 @@
-//! The Python package's native module: translation between Python and the core, no logic of its own.
+//! The Python package's native module: translation between Python and the core, no logic of its
+//! own.
 
+mod base_tags;
 mod client;
 mod command;
+mod current;
 mod flush;
 mod items;
 mod log;
 mod measurement;
 mod process;
 mod request;
+mod stats;
 mod testing;
+mod timestamp;
 mod value;
 
 use pyo3::prelude::*;
@@ -17,22 +22,21 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{
-        add_measurement, base_tags_in_force, configure, end, flush_begin, flush_sync, install,
-        record, record_at, reset, settings, shutdown_begin, shutdown_sync, stamp, stats,
-    };
+    use crate::client::{add_measurement, configure, install, record, reset, stamp};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
-    use crate::flush::Flush;
+    use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
     #[pymodule_export]
     use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
     #[pymodule_export]
-    use crate::measurement::{Duration, Measurement, measurement_at};
+    use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
-    use crate::request::{Recorder, Request};
+    use crate::request::{Recorder, RequestGuard, TornadoRecorder, check_request_variables};
     #[pymodule_export]
-    use crate::testing::{Fault, Server, parse};
+    use crate::stats::{settings, stats};
+    #[pymodule_export]
+    use crate::testing::{Fault, Point, Request, Server, parse, products, strangers};
 
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;

@@ -1,4 +1,5 @@
-//! What the core logs, kept until a Python thread takes it: no native thread ever waits for the interpreter.
+//! Log records of the core, kept until a Python thread takes them. So no native thread ever waits
+//! for the interpreter.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -12,19 +13,19 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use sprockets_influxdb as core;
+use sprockets_influxdb::internal::generation;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// More than the core's own limits let through in minutes; the oldest go first.
-const MOST: usize = 1_000;
+/// More than the core's rate limits let through in minutes. The oldest are dropped first.
+const MAX_RECORDS: usize = 1_000;
 
 // Python's levels.
 const ERROR: u8 = 40;
 const WARNING: u8 = 30;
 
-/// The process, by its generation, whose thread has written the log to its end.
+/// The generation of the process whose thread has written the log to its end.
 static WRITTEN_BY: AtomicU64 = AtomicU64::new(u64::MAX);
 
 static LOG: ArcSwapOption<Log> = ArcSwapOption::const_empty();
@@ -42,30 +43,30 @@ struct Kept {
     bell: Option<Bell>,
 }
 
-/// Tells whoever writes the log that there are records. Both ends are kept: see `flush`.
+/// Wakes the thread that writes the log. Both ends stay open: see `flush`.
 struct Bell {
-    _heard: UnixStream,
-    rung: UnixStream,
+    _reader: UnixStream,
+    writer: UnixStream,
 }
 
 impl Bell {
     fn ring(&self) {
-        // It fails only if it was rung so often that it will be heard.
-        let _ = (&self.rung).write(&[1]);
+        // It fails only if so much was written that the reader will wake.
+        let _ = (&self.writer).write(&[1]);
     }
 }
 
 impl Log {
-    /// That of this process. A forked one starts anew, without a look at what there was: its lock may be held by a
-    /// thread that is not there.
+    /// The log of this process. A forked process starts a new one and ignores the old one, whose
+    /// lock may be held by a thread that does not exist there.
     fn current() -> Arc<Self> {
         loop {
             let log = LOG.load_full();
             match &log {
-                Some(own) if own.generation == core::generation() => return own.clone(),
+                Some(own) if own.generation == generation() => return own.clone(),
                 _ => {
                     let kept = Mutex::default();
-                    let own = Some(Arc::new(Self { generation: core::generation(), kept }));
+                    let own = Some(Arc::new(Self { generation: generation(), kept }));
                     LOG.compare_and_swap(&log, own);
                 }
             }
@@ -74,7 +75,7 @@ impl Log {
 
     fn push(&self, level: u8, message: String) {
         let mut kept = self.lock();
-        if kept.records.len() >= MOST {
+        if kept.records.len() >= MAX_RECORDS {
             kept.records.pop_front();
         }
         kept.records.push_back((level, message));
@@ -91,49 +92,49 @@ impl Log {
 /// Keeps what the core logs from now on.
 pub(crate) fn watch() {
     static WATCH: Once = Once::new();
-    // An error says that there is one already, which cannot be: nobody else sees this copy of the core.
+    // It cannot be set already: nothing else sees this copy of the core.
     WATCH.call_once(|| _ = tracing::subscriber::set_global_default(Bridge));
 }
 
-/// A file descriptor, the caller's to close, that becomes readable when there are records: a byte for those that came
-/// since the last were taken. At its end there will be no more.
+/// Returns a file descriptor that becomes readable when there are records. The caller closes it.
+/// End of file means that there will be no more.
 #[pyfunction]
 pub(crate) fn open_log() -> PyResult<i32> {
-    let (heard, rung) = UnixStream::pair()?;
-    rung.set_nonblocking(true)?;
-    let theirs = heard.try_clone()?;
-    let bell = Bell { _heard: heard, rung };
+    let (reader, writer) = UnixStream::pair()?;
+    writer.set_nonblocking(true)?;
+    let returned = reader.try_clone()?;
+    let bell = Bell { _reader: reader, writer };
     let log = Log::current();
     let mut kept = log.lock();
     if !kept.records.is_empty() {
         bell.ring();
     }
     kept.bell = Some(bell);
-    Ok(theirs.into_raw_fd())
+    Ok(returned.into_raw_fd())
 }
 
-/// Takes the records that there are: Python's level, and the message.
+/// Takes all records: Python's level and the message of each.
 #[pyfunction]
 pub(crate) fn take_logs() -> Vec<(u8, String)> {
     Log::current().lock().records.drain(..).collect()
 }
 
-/// Lets whoever listens know that there will be no more.
+/// Tells the reader that there will be no more records.
 #[pyfunction]
 pub(crate) fn close_log() {
     if let Some(bell) = Log::current().lock().bell.take() {
         // It cannot fail: both ends are open.
-        let _ = bell.rung.shutdown(Shutdown::Write);
+        let _ = bell.writer.shutdown(Shutdown::Write);
     }
 }
 
 /// Called when a thread that writes the log has ended.
 #[pyfunction]
 pub(crate) fn log_is_written() {
-    WRITTEN_BY.store(core::generation(), Ordering::Relaxed);
+    WRITTEN_BY.store(generation(), Ordering::Relaxed);
 }
 
-/// Logs what a process that ends has not delivered.
+/// Logs how many measurements a process that ends has not delivered.
 #[pyfunction]
 pub(crate) fn log_losses(lost: u64, spooled: u64) {
     let log = Log::current();
@@ -154,14 +155,14 @@ pub(crate) fn log_losses(lost: u64, spooled: u64) {
     }
 }
 
-/// Has the log written to its end, without the interpreter, and waits for that until `deadline`.
+/// Waits without the interpreter until the log is written to its end, at most until `deadline`.
 pub(crate) fn finish(deadline: Instant) {
     let log = Log::current();
     if log.lock().bell.is_none() || log.lock().records.is_empty() {
         return;
     }
     close_log();
-    while WRITTEN_BY.load(Ordering::Relaxed) != core::generation() && Instant::now() < deadline {
+    while WRITTEN_BY.load(Ordering::Relaxed) != generation() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
 }

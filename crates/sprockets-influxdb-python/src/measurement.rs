@@ -1,15 +1,15 @@
-//! `Measurement`, turned into line protocol when it is added.
+//! `Measurement`: it becomes line protocol when it is added.
 
 use std::cell::Cell;
 use std::time::Instant;
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 use sprockets_influxdb as core;
 
-use crate::client::base_tags;
+use crate::base_tags::base_tags;
 use crate::items::{Items, each_of};
+use crate::timestamp::{Stamp, nanoseconds, seconds};
 use crate::value::{Plain, with_field, with_text};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
@@ -17,9 +17,9 @@ use crate::value::{Plain, with_field, with_text};
 /// :param str database: the database (bucket) to write to
 /// :param str name: the measurement's name
 ///
-/// ``tags`` and ``fields`` are dicts of its own, to be changed as you like; what is in them is checked when the
-/// measurement is added. ``tags`` starts as a copy of the base tags. ``timestamp`` is in seconds since the epoch:
-/// when the measurement was made, unless it is set.
+/// ``tags`` and ``fields`` are dicts that you can change. Their items are checked when the
+/// measurement is added. ``tags`` starts as a copy of the base tags. ``timestamp`` is in seconds
+/// since the epoch, by default the time when the measurement was made.
 #[pyclass(module = "sprockets_influxdb", subclass, dict, weakref)]
 pub(crate) struct Measurement {
     /// The database (bucket) to write to.
@@ -33,34 +33,9 @@ pub(crate) struct Measurement {
     stamp: Stamp,
 }
 
-/// When a measurement was made, in nanoseconds since the epoch.
-#[derive(Clone, Copy)]
-struct Stamp {
-    nanoseconds: i64,
-    /// Whether it is ours, and so ours to renew when the measurement is added again.
-    is_ours: bool,
-    is_used: bool,
-}
-
-impl Stamp {
-    fn now() -> Self {
-        let nanoseconds = core::Timestamp::now().nanoseconds();
-        Self { nanoseconds, is_ours: true, is_used: false }
-    }
-
-    /// The stamp to add the measurement with.
-    fn take(&mut self) -> i64 {
-        if self.is_ours && self.is_used {
-            *self = Self::now();
-        }
-        self.is_used = true;
-        self.nanoseconds
-    }
-}
-
 #[pymethods]
 impl Measurement {
-    // A subclass may have another `__init__`: what it takes is not looked at here.
+    // A subclass may have an `__init__` with other arguments.
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "(database, name)")]
     fn new(
@@ -82,7 +57,8 @@ impl Measurement {
         self.name = name;
     }
 
-    /// Tags by name. A value is written as its ``str()``; ``None`` and empty ones are left out.
+    /// Tags by name. A value is written as its ``str()``. ``None`` and the empty string are left
+    /// out.
     #[getter]
     fn tags<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.tags.dict(py)
@@ -106,7 +82,7 @@ impl Measurement {
         Ok(())
     }
 
-    /// Seconds since the epoch, when the measurement was made.
+    /// The time of the measurement, in seconds since the epoch.
     #[getter]
     fn timestamp(&self) -> f64 {
         seconds(self.stamp.nanoseconds)
@@ -121,21 +97,21 @@ impl Measurement {
     ///
     /// :raises ValueError: for a value that is not a number, or out of range
     fn set_timestamp(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.stamp = Stamp { nanoseconds: nanoseconds(value)?, is_ours: false, is_used: false };
+        self.stamp = Stamp::of_user(nanoseconds(value)?);
         Ok(())
     }
 
-    /// Sets a tag; its value is written as its ``str()``. ``None`` and the empty string leave it out.
+    /// Sets a tag. Its value is written as its ``str()``. ``None`` and the empty string remove it.
     fn set_tag(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         self.tags.set(name, value)
     }
 
-    /// Sets several tags, given as a dict.
+    /// Sets several tags from a dict, as :meth:`set_tag` does.
     fn set_tags(&mut self, py: Python<'_>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
         self.tags.dict(py)?.call_method1("update", (tags,)).map(drop)
     }
 
-    /// Sets a field to an ``int``, ``float``, ``bool`` or ``str``, or to what a NumPy scalar stands for.
+    /// Sets a field to an ``int``, ``float``, ``bool``, ``str`` or NumPy scalar.
     ///
     /// :raises ValueError: for a value of another type, and for an ``int`` beyond 64 bits
     fn set_field(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -143,22 +119,23 @@ impl Measurement {
         self.fields.set(name, value)
     }
 
-    /// A context manager that records in a field how long its block took, in seconds, also when it raises.
+    /// Returns a context manager that records the duration of its block in a field, in seconds,
+    /// also when the block raises.
     fn duration(this: Bound<'_, Self>, name: Py<PyAny>) -> Duration {
         Duration { measurement: this.unbind(), name, started: None }
     }
 
-    /// The name of :meth:`duration` in old documents.
+    /// An alias of :meth:`duration`, by its name in the documentation of release 2.2.1.
     fn timer(this: Bound<'_, Self>, name: Py<PyAny>) -> Duration {
         Self::duration(this, name)
     }
 
-    /// The measurement in line protocol, as it would be sent with nanosecond precision.
+    /// Returns the measurement in line protocol with nanosecond precision.
     ///
-    /// :raises ValueError: for a field that can never be stored
+    /// :raises ValueError: for a field that cannot be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
         let mut line = core::Measurement::new("", "");
-        Self::write(this, |stamp| stamp.nanoseconds, |_| (), &mut line)?;
+        Self::write(this, |stamp| stamp.nanoseconds, &mut line)?;
         Ok(line.marshall())
     }
 
@@ -178,7 +155,7 @@ impl Measurement {
         let Stamp { nanoseconds, is_ours, .. } = this.borrow().stamp;
         let attributes = this.getattr("__dict__")?;
         let state = (database, name, tags, fields, nanoseconds, is_ours, attributes);
-        // What pickle and copy call a class's `__new__` by.
+        // pickle and copy call `__new__` of the class by this function.
         let new_object = py.import("copyreg")?.getattr("__newobj__")?;
         let reduced = (new_object, (this.get_type(),), state);
         Ok(reduced.into_pyobject(py)?.into_any())
@@ -190,14 +167,13 @@ impl Measurement {
             let mut this = this.borrow_mut();
             (this.database, this.name) = (database, name);
             (this.tags, this.fields) = (Items::Dict(tags), Items::Dict(fields));
-            // The copy would be the same point as the original: it gets a stamp of its own when it is added.
-            this.stamp = Stamp { nanoseconds, is_ours, is_used: true };
+            this.stamp = Stamp::of_copy(nanoseconds, is_ours);
         }
         this.getattr("__dict__")?.cast::<PyDict>()?.update(attributes.as_mapping())
     }
 }
 
-/// What a copy is made of.
+/// The state of a pickle or a copy.
 type State<'py> = (Py<PyAny>, Py<PyAny>, Py<PyDict>, Py<PyDict>, i64, bool, Bound<'py, PyDict>);
 
 struct Parts<'py> {
@@ -221,38 +197,44 @@ impl<'py> Parts<'py> {
 }
 
 impl Measurement {
-    /// A measurement stamped now, with the base tags whose names are free.
+    /// The measurement of a request. It has the base tags for which `is_free` returns true.
     pub(crate) fn of_request(
         py: Python<'_>,
-        database: &Py<PyString>,
-        name: &Py<PyString>,
+        database: Py<PyAny>,
+        name: Py<PyAny>,
+        stamp: Stamp,
         is_free: impl Fn(&str) -> bool,
     ) -> Self {
-        Self {
-            database: database.clone_ref(py).into_any(),
-            name: name.clone_ref(py).into_any(),
-            tags: Items::of_base_tags_where(py, is_free),
-            fields: Items::List(Vec::new()),
-            stamp: Stamp::now(),
-        }
+        let tags = Items::of_base_tags_where(py, is_free);
+        Self { database, name, tags, fields: Items::List(Vec::new()), stamp }
     }
 
-    /// Calls `add` with the measurement as the core has it, stamped to be added.
+    /// Sets a tag, as Python does.
+    pub(crate) fn set_own_tag(
+        &mut self,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.tags.set(name, value)
+    }
+
+    /// Calls `add` with the core's form of the measurement, stamped to be added.
     pub(crate) fn with_line<T>(
         this: &Bound<'_, Self>,
         add: impl FnOnce(&core::Measurement) -> PyResult<T>,
     ) -> PyResult<T> {
-        Self::with_line_on(this, |_| (), add)
+        Self::with_completed_line(this, |_| Ok(()), add)
     }
 
-    /// As [`with_line`](Self::with_line), with what `ground` sets and the measurement does not.
-    pub(crate) fn with_line_on<T>(
+    /// As [`with_line`](Self::with_line). `complete` may add to the line before.
+    pub(crate) fn with_completed_line<T>(
         this: &Bound<'_, Self>,
-        ground: impl FnOnce(&mut core::Measurement),
+        complete: impl FnOnce(&mut core::Measurement) -> PyResult<()>,
         add: impl FnOnce(&core::Measurement) -> PyResult<T>,
     ) -> PyResult<T> {
         with_spare(|line| {
-            Self::write(this, Stamp::take, ground, line)?;
+            Self::write(this, Stamp::take, line)?;
+            complete(line)?;
             add(line)
         })
     }
@@ -260,7 +242,6 @@ impl Measurement {
     fn write(
         this: &Bound<'_, Self>,
         stamp: impl FnOnce(&mut Stamp) -> i64,
-        ground: impl FnOnce(&mut core::Measurement),
         line: &mut core::Measurement,
     ) -> PyResult<()> {
         let py = this.py();
@@ -270,15 +251,15 @@ impl Measurement {
             &*own
         else {
             drop(own);
-            return Self::write_parts(this, nanoseconds, ground, line);
+            return Self::write_parts(this, nanoseconds, line);
         };
         let (database, name) = (database.bind(py), name.bind(py));
         if Plain::of(database).is_none() || Plain::of(name).is_none() {
             drop(own);
-            return Self::write_parts(this, nanoseconds, ground, line);
+            return Self::write_parts(this, nanoseconds, line);
         }
         restart(line, database, name, nanoseconds)?;
-        ground(line);
+        line.omit_base_tags();
         for (name, value) in tags {
             write_tag(line, name.bind(py), value.bind(py))?;
         }
@@ -288,22 +269,22 @@ impl Measurement {
         Ok(())
     }
 
-    /// As [`write`](Self::write), where that runs Python code, which may change the measurement.
+    /// As [`write`](Self::write), for items whose conversion may run Python code. That code may
+    /// change the measurement.
     fn write_parts(
         this: &Bound<'_, Self>,
         nanoseconds: i64,
-        ground: impl FnOnce(&mut core::Measurement),
         line: &mut core::Measurement,
     ) -> PyResult<()> {
         let Parts { database, name, tags, fields } = Parts::of(this)?;
         restart(line, &database, &name, nanoseconds)?;
-        ground(line);
+        line.omit_base_tags();
         each_of(&tags, |name, value| write_tag(line, name, value))?;
         each_of(&fields, |name, value| write_field(line, name, value))
     }
 }
 
-/// Makes a measurement without an object of it; the tags are the base tags and these.
+/// Calls `add` with a line made of these parts and the base tags, without a Python object.
 pub(crate) fn with_recorded<T>(
     database: &Bound<'_, PyAny>,
     name: &Bound<'_, PyAny>,
@@ -312,8 +293,8 @@ pub(crate) fn with_recorded<T>(
     nanoseconds: i64,
     add: impl FnOnce(&core::Measurement) -> PyResult<T>,
 ) -> PyResult<T> {
-    with_spare(|line| {
-        restart(line, database, name, nanoseconds)?;
+    with_new_line(database, name, nanoseconds, |line| {
+        line.omit_base_tags();
         for tags in [base_tags(database.py()).as_ref(), tags].into_iter().flatten() {
             each_of(tags, |name, value| write_tag(line, name, value))?;
         }
@@ -324,8 +305,21 @@ pub(crate) fn with_recorded<T>(
     })
 }
 
-/// Lends the thread's one measurement of the core, so that none has to be made. Python code that runs meanwhile and
-/// records as well gets another.
+/// Calls `use_it` with an empty line of this time. The client adds its base tags to it.
+pub(crate) fn with_new_line<T>(
+    database: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyAny>,
+    nanoseconds: i64,
+    use_it: impl FnOnce(&mut core::Measurement) -> PyResult<T>,
+) -> PyResult<T> {
+    with_spare(|line| {
+        restart(line, database, name, nanoseconds)?;
+        use_it(line)
+    })
+}
+
+/// Lends the thread's spare measurement, so that none is allocated. Python code that runs meanwhile
+/// and records as well gets another one.
 fn with_spare<T>(use_it: impl FnOnce(&mut core::Measurement) -> T) -> T {
     thread_local! {
         static SPARE: Cell<Option<Box<core::Measurement>>> = const { Cell::new(None) };
@@ -344,9 +338,7 @@ fn restart(
 ) -> PyResult<()> {
     with_text(database, |database| {
         with_text(name, |name| line.restart_at(database, name, nanoseconds))
-    })??;
-    line.omit_base_tags();
-    Ok(())
+    })?
 }
 
 fn write_tag(
@@ -355,7 +347,8 @@ fn write_tag(
     value: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     if value.is_none() {
-        return Ok(());
+        // The empty text removes what was set before.
+        return with_text(name, |name| _ = line.set_tag(name, ""));
     }
     with_text(name, |name| with_text(value, |value| _ = line.set_tag(name, value)))?
 }
@@ -368,67 +361,7 @@ fn write_field(
     with_text(name, |text| with_field(name, value, |field| _ = line.set_field(text, field)))?
 }
 
-/// Seconds since the epoch, as nanoseconds.
-pub(crate) fn nanoseconds(seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let nanoseconds = match seconds.cast::<PyInt>() {
-        Ok(seconds) => {
-            seconds.extract::<i64>().ok().and_then(|seconds| seconds.checked_mul(1_000_000_000))
-        }
-        Err(_) => seconds.extract::<f64>().ok().and_then(decimal_nanoseconds),
-    };
-    match nanoseconds {
-        Some(nanoseconds) => Ok(nanoseconds),
-        None => Err(PyValueError::new_err(format!(
-            "timestamp is {}: expected seconds since the epoch, in the years 1678 to 2262",
-            seconds.repr()?
-        ))),
-    }
-}
-
-/// The nanoseconds of the shortest decimal number that stands for these seconds, which is the one that was meant:
-/// 1700000000.123 is a little less as a binary number, and would be another millisecond.
-fn decimal_nanoseconds(seconds: f64) -> Option<i64> {
-    if !seconds.is_finite() {
-        return None;
-    }
-    let text = seconds.to_string();
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    let whole: i64 = whole.parse::<i64>().ok()?.checked_mul(1_000_000_000)?;
-    let fraction: i64 = digits.parse().ok()?;
-    if seconds.is_sign_negative() {
-        whole.checked_sub(fraction)
-    } else {
-        whole.checked_add(fraction)
-    }
-}
-
-/// The float that is nearest to these nanoseconds: what was set is what is read.
-fn seconds(nanoseconds: i64) -> f64 {
-    let sign = if nanoseconds < 0 { "-" } else { "" };
-    let nanoseconds = nanoseconds.unsigned_abs();
-    let text = format!("{sign}{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-    text.parse().unwrap_or_default()
-}
-
-/// The time of a measurement that is made later, if at all: nanoseconds since the epoch, never the same twice.
-pub(crate) fn stamp() -> i64 {
-    core::Timestamp::now().nanoseconds()
-}
-
-/// A measurement that was made at that time, by [`stamp`].
-#[pyfunction]
-pub(crate) fn measurement_at(
-    py: Python<'_>,
-    nanoseconds: i64,
-    database: Py<PyAny>,
-    name: Py<PyAny>,
-) -> Measurement {
-    let stamp = Stamp { nanoseconds, is_ours: true, is_used: false };
-    Measurement { database, name, tags: Items::of_base_tags(py), fields: Items::none(), stamp }
-}
-
-/// Records how long its block took. Made by [`Measurement::duration`].
+/// Records the duration of its block. Made by [`Measurement::duration`].
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct Duration {
     measurement: Py<Measurement>,

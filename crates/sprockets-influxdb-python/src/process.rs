@@ -1,5 +1,5 @@
-//! What the first measurement of a process begins: a Python thread that writes the log, and the
-//! delivery before SIGTERM. And signals that come while an add waits.
+//! What the first measurement of a process starts: a Python thread that writes the log, and the
+//! delivery before SIGTERM. Also the interruption of an add that waits, by a signal.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,71 +8,72 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use sprockets_influxdb as core;
+use sprockets_influxdb::internal::{self, generation};
 
-use crate::{client, log};
+use crate::{flush, log};
 
-/// How long to wait before what could not be begun is tried again.
+/// How long to wait before a failed start is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long a process that SIGTERM ends waits for the log to be written.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The process, by its generation, in which all is begun.
-static BEGUN: AtomicU64 = AtomicU64::new(u64::MAX);
-/// When to try again.
+/// The generation of the process in which everything is started.
+static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
+/// When to try again, and in the process of which generation.
 static RETRY_AT: ArcSwapOption<(u64, Instant)> = ArcSwapOption::const_empty();
 
-/// Begins what this process needs beside the client, unless it has.
+/// Starts what this process needs beside the client, once.
 #[inline]
-pub(crate) fn ensure_begun(py: Python<'_>) {
-    if BEGUN.load(Ordering::Relaxed) != core::generation() {
-        begin(py);
+pub(crate) fn ensure_started(py: Python<'_>) {
+    if STARTED.load(Ordering::Relaxed) != generation() {
+        start(py);
     }
 }
 
 #[cold]
-fn begin(py: Python<'_>) {
+fn start(py: Python<'_>) {
     let is_early =
-        |retry_at: &(u64, Instant)| retry_at.0 == core::generation() && Instant::now() < retry_at.1;
+        |retry_at: &(u64, Instant)| retry_at.0 == generation() && Instant::now() < retry_at.1;
     if RETRY_AT.load().as_deref().is_some_and(is_early) {
         return;
     }
-    // Other threads, and measurements that are added meanwhile, do not wait for it.
-    RETRY_AT.store(Some(Arc::new((core::generation(), Instant::now() + RETRY))));
+    // Other threads, and measurements that are added meanwhile, do not wait for this.
+    RETRY_AT.store(Some(Arc::new((generation(), Instant::now() + RETRY))));
     let lifecycle = py.import("sprockets_influxdb._lifecycle");
     let has_writer = lifecycle
         .and_then(|module| module.call_method0("start_writer"))
         .and_then(|started| started.extract::<bool>())
         .unwrap_or_else(|error| {
-            // No reason not to add the measurement. What is logged is then written at the end.
+            // The measurement is added all the same. The log is then written at the end of the
+            // process.
             error.write_unraisable(py, None);
             true
         });
-    if core::before_sigterm(deliver).is_ok() && has_writer {
-        BEGUN.store(core::generation(), Ordering::Relaxed);
+    if internal::before_sigterm(deliver).is_ok() && has_writer {
+        STARTED.store(generation(), Ordering::Relaxed);
     }
 }
 
-/// What a process does before SIGTERM ends it, on a thread of the core's.
+/// Delivers before SIGTERM ends the process. Runs on a thread of the core.
 fn deliver() {
-    let (lost, spooled) = client::end_before_signal();
+    let (lost, spooled) = flush::end_before_signal();
     log::log_losses(lost, spooled);
     log::finish(Instant::now() + LOG_TIMEOUT);
 }
 
 thread_local! {
-    /// What a signal's handler has raised while this thread waits in [`interruptible`].
+    /// The exception of a signal handler that ran while this thread waits in [`interruptible`].
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
-/// Runs what may wait without the interpreter's lock. What a signal's handler raises meanwhile ends
-/// the wait, and is the error.
+/// Runs a function that may wait, without the interpreter's lock. An exception of a signal handler
+/// ends the wait, and is the error.
 pub(crate) fn interruptible<T: Send>(
     py: Python<'_>,
     run: impl FnOnce() -> T + Send,
 ) -> PyResult<T> {
     static WATCH: Once = Once::new();
-    WATCH.call_once(|| core::interrupt_blocked_adds_if(is_interrupted));
+    WATCH.call_once(|| internal::interrupt_blocked_adds_if(is_interrupted));
     let done = py.detach(run);
     match RAISED.take() {
         Some(error) => Err(error),

@@ -1,4 +1,4 @@
-//! Python's values as the core takes them.
+//! Converts Python's values to the core's.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 use sprockets_influxdb::FieldValue;
 
-/// A string's text. A lone surrogate, which UTF-8 does not have, becomes a replacement character.
+/// The text of a string. A lone surrogate becomes a replacement character, as UTF-8 has none.
 pub(crate) fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
     if let Ok(text) = string.to_str() {
         return Ok(Cow::Borrowed(text));
@@ -19,8 +19,9 @@ pub(crate) fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>
     Ok(Cow::Owned(text.collect()))
 }
 
-/// A value of exactly one of these types: looking at it runs no Python code. It is asked for by the address of its type,
-/// which takes a tenth of the time of asking what it is an instance of.
+/// A value of exactly one of these types. Reading it runs no Python code.
+///
+/// Types are compared by address. An instance check takes ten times as long.
 pub(crate) enum Plain<'a, 'py> {
     Text(&'a Bound<'py, PyString>),
     Float(&'a Bound<'py, PyFloat>),
@@ -46,8 +47,8 @@ impl<'a, 'py> Plain<'a, 'py> {
     }
 }
 
-/// Calls `take` with the text of any value: its `str()`, which that of a string's subclass, such as an enumeration's, may
-/// make something else of.
+/// Calls `take` with the text of any value: its `str()`. For a subclass of `str`, for example an
+/// enumeration, that may differ from the string.
 #[inline]
 pub(crate) fn with_text<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> T) -> PyResult<T> {
     match value.cast_exact::<PyString>() {
@@ -56,7 +57,7 @@ pub(crate) fn with_text<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> 
     }
 }
 
-/// Calls `take` with a field's value; `name` is for the error if it can be none.
+/// Calls `take` with the value of a field. `name` is for the error if it cannot be stored.
 #[inline]
 pub(crate) fn with_field<T>(
     name: &Bound<'_, PyAny>,
@@ -107,7 +108,7 @@ fn integer_field<'a>(
     }
 }
 
-/// What the numeric protocols make of a value of another type, a NumPy scalar above all: a float, an int or a bool.
+/// Converts a number of another type, such as a NumPy scalar, to a float, an int or a bool.
 fn number<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = value.py();
     if let Ok(float) = value.cast::<PyFloat>() {
@@ -115,7 +116,7 @@ fn number<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>>
     }
     let class = value.get_type();
     if class.module().is_ok_and(|module| module.to_string_lossy() == "numpy") {
-        // A bool has no protocol that would make a bool of it; an array of one item is no scalar.
+        // No protocol makes a bool of NumPy's bool. An array of one item is no scalar.
         if !value.is_instance(&py.import("numpy")?.getattr("generic")?)? {
             return Ok(None);
         }
@@ -148,12 +149,12 @@ fn not_a_field(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyErr {
     ))
 }
 
-/// How a value shows itself, cut to what a message can take.
-fn repr(value: &Bound<'_, PyAny>) -> String {
-    const MOST: usize = 200;
+/// The `repr()` of a value for an error message, truncated.
+pub(crate) fn repr(value: &Bound<'_, PyAny>) -> String {
+    const MAX_LENGTH: usize = 200;
     let text = value.repr().map_or_else(|_| "a value".to_owned(), |text| text.to_string());
-    if text.chars().count() <= MOST {
+    if text.chars().count() <= MAX_LENGTH {
         return text;
     }
-    text.chars().take(MOST).chain("…".chars()).collect()
+    text.chars().take(MAX_LENGTH).chain("…".chars()).collect()
 }

@@ -1,15 +1,24 @@
-//! The one error type. Messages say what was wrong, with which value, and what is expected; never a secret.
+//! The error type of the crate.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in words for a person; [`Error::kind`] says it for a program.
-#[derive(Clone, PartialEq, Eq)]
+/// The error that led to an [`Error`].
+pub(crate) type Cause = Arc<dyn StdError + Send + Sync>;
+
+/// What went wrong. The message says what, with which value, and what is expected; it never has a
+/// secret in it. [`Error::kind`] is for programs.
+///
+/// Two errors are equal if kind and message are.
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    cause: Option<Cause>,
 }
 
 /// The kinds of [`Error`].
@@ -24,11 +33,15 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Configuration, message: message.into() }
+        Self { kind: ErrorKind::Configuration, message: message.into(), cause: None }
     }
 
     pub(crate) fn measurement(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Measurement, message: message.into() }
+        Self { kind: ErrorKind::Measurement, message: message.into(), cause: None }
+    }
+
+    pub(crate) fn caused_by(self, cause: Option<Cause>) -> Self {
+        Self { cause, ..self }
     }
 
     /// The kind of this error.
@@ -47,6 +60,14 @@ impl Error {
     }
 }
 
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.message) == (other.kind, &other.message)
+    }
+}
+
+impl Eq for Error {}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -59,4 +80,9 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {
+    /// The error of the operating system or of TLS, where one led to this error.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}

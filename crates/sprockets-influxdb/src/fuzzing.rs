@@ -1,4 +1,4 @@
-//! The inside, as far as the fuzz targets (`fuzz/`) need it. In no other build.
+//! Access to internals for the fuzz targets in `fuzz/`. In no other build.
 
 pub use crate::delivery::fuzzing::refused;
 pub use crate::spool::fuzzing::{spool_file, spooled};
@@ -6,8 +6,8 @@ pub use crate::spool::fuzzing::{spool_file, spooled};
 use crate::Measurement;
 use crate::measurement::BaseTags;
 
-/// The line as a client with these base tags would add it. Nothing for a measurement that it would refuse, or that has
-/// no field.
+/// The line as a client with these base tags adds it. `None` for a measurement that the client
+/// refuses, or that has no field.
 pub fn line(measurement: &Measurement, base_tags: &[(String, String)]) -> Option<Vec<u8>> {
     if measurement.check(true).is_err() || measurement.is_empty() {
         return None;
@@ -21,7 +21,7 @@ pub fn line(measurement: &Measurement, base_tags: &[(String, String)]) -> Option
     Some(bytes)
 }
 
-/// The lines that a batch with these bytes has.
+/// The lines of a batch with these bytes.
 pub fn lines(bytes: &[u8]) -> Vec<&[u8]> {
-    crate::lines::lines(bytes).collect()
+    crate::line_protocol::split::lines(bytes).collect()
 }

@@ -1,5 +1,5 @@
-//! Records **measurements** in running applications and gets them into InfluxDB: buffered, batched, retried, accounted
-//! for, without slowing the application down.
+//! Records **measurements** in running applications and delivers them to InfluxDB: buffered,
+//! batched, retried and accounted for, without slowing the application down.
 //!
 //! # Record and deliver
 //!
@@ -9,54 +9,58 @@
 //!
 //! # fn main() -> sprockets_influxdb::Result<()> {
 //! let client = Client::new(Config::from_env()?)?;
-//! let measurement = Measurement::new("example", "measurement-name").tag("foo", "bar").field("baz", 1.05);
-//! client.add_measurement(&measurement)?;
+//! let measurement = Measurement::new("example", "measurement-name").tag("foo", "bar");
+//! client.add_measurement(&measurement.field("baz", 1.05))?;
 //! let report = client.shutdown(Duration::from_secs(5));
 //! assert!(report.is_complete(), "{:?}", client.stats().last_error);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Client::add_measurement`] copies a line of line protocol into memory. Threads of the client's own submit what is
-//! there once it is [`Config::trigger_size`] measurements, or once the first of them has waited for
-//! [`Config::submission_interval`]; they repeat what fails, and keep it until the server has decided. A [`Client`] is cheap
-//! to clone, and any thread may use any clone.
+//! [`Client::add_measurement`] copies a line of line protocol into memory. Threads of the client
+//! send what waits once there are [`Config::trigger_size`] measurements, or once the first of them
+//! has waited for [`Config::submission_interval`]. They retry what fails, and keep it until the
+//! server has decided. A [`Client`] is cheap to clone, and any thread may use any clone.
 //!
-//! A process that needs one client only can [`install`] it, and use the functions [`add_measurement`], [`flush`] and
-//! [`shutdown`] from anywhere.
+//! A process that needs only one client can [`install`] it, and call [`add_measurement`],
+//! [`flush`] and [`shutdown`] from anywhere.
 //!
 //! # Configure
 //!
-//! By the environment ([`Config::from_env`]), by setters, or both: a setter wins. [`Client::settings`] shows what is in
-//! force, and [`Client::reconfigure`] changes it.
+//! Use the environment ([`Config::from_env`]), setters, or both: a setter takes precedence.
+//! Setters do not fail; [`Client::new`] reports a value that cannot be used.
+//! [`Client::settings`] shows what is in force, and [`Client::reconfigure`] changes it.
 //!
 //! ```
 //! use std::time::Duration;
 //! use sprockets_influxdb::{Config, Overflow};
 //!
 //! let config = Config::new()
-//!     .url("https://influx.example.com:8086")?
+//!     .url("https://influx.example.com:8086")
 //!     .credentials("writer", "secret")
 //!     .base_tag("region", "eu")
 //!     .submission_interval(Duration::from_secs(10))
 //!     .overflow(Overflow::Oldest);
 //! for setting in config.settings()? {
-//!     println!("{} = {} ({:?}): {}", setting.name(), setting.value(), setting.origin(), setting.about());
+//!     let (name, value, origin) = (setting.name(), setting.value(), setting.origin());
+//!     println!("{name} = {value} ({origin:?}): {}", setting.about());
 //! }
 //! # Ok::<(), sprockets_influxdb::Error>(())
 //! ```
 //!
 //! # Several databases
 //!
-//! Each measurement names its own: a database on InfluxDB 1.x and 3.x, a bucket on 2.x. One client serves them all, and one
-//! that is missing, or not allowed, holds up no other.
+//! Each measurement names its database: on InfluxDB 1.x and 3.x a database, on 2.x a bucket. One
+//! client serves them all. A database that is missing, or not allowed, does not hold up the
+//! others.
 //!
 //! ```
 //! # use std::time::Duration;
 //! # use sprockets_influxdb::{Client, Config, Measurement};
 //! # let server = sprockets_influxdb::testing::Server::start();
-//! # let client = Client::new(Config::new().url(&server.url())?)?;
-//! client.add_measurement(&Measurement::new("web", "requests").tag("method", "GET").field("bytes", 512))?;
+//! # let client = Client::new(Config::new().url(&server.url()))?;
+//! let request = Measurement::new("web", "requests").tag("method", "GET").field("bytes", 512);
+//! client.add_measurement(&request)?;
 //! client.add_measurement(&Measurement::new("billing", "invoices").field("amount", 9.5))?;
 //! # assert!(client.flush(Duration::from_secs(30)).is_complete());
 //! # assert_eq!(server.databases(), ["billing", "web"]);
@@ -65,8 +69,8 @@
 //!
 //! # Durations
 //!
-//! [`Measurement::duration`] times what happens until its guard is dropped, in seconds. The guard can be used as the
-//! measurement meanwhile.
+//! [`Measurement::duration`] returns a guard that records the seconds until it is dropped. The
+//! guard can be used as the measurement meanwhile.
 //!
 //! ```
 //! # use sprockets_influxdb::Measurement;
@@ -80,18 +84,18 @@
 //! assert!(measurement.marshall().contains(" rows=3i,duration="));
 //! ```
 //!
-//! # The books
+//! # The counters
 //!
-//! Nothing is lost without a trace: [`Client::stats`] has each measurement in exactly one column, and [`Stats::last_error`]
-//! says in words what is to be changed. [`Config::on_rejected`] is told of each line that the server refused; the rest is
-//! in the log, which is that of the `tracing` crate.
+//! No measurement is lost without a trace: [`Client::stats`] counts each in exactly one way, and
+//! [`Stats::last_error`] says what to change. [`Config::on_rejected`] gets each line that the
+//! server rejected. The rest is in the log, through the `tracing` crate.
 //!
 //! ```
 //! # use std::time::Duration;
 //! use sprockets_influxdb::{Client, Config, DropReason, Measurement};
 //!
 //! # let server = sprockets_influxdb::testing::Server::start();
-//! # let config = Config::new().url(&server.url())?;
+//! # let config = Config::new().url(&server.url());
 //! let client = Client::new(config)?;
 //! client.add_measurement(&Measurement::new("example", "ratio").field("value", 0.5))?;
 //! client.add_measurement(&Measurement::new("example", "ratio").field("value", f64::NAN))?;
@@ -106,31 +110,34 @@
 //!
 //! # Requests of web services
 //!
-//! The features `tower`, `axum` and `actix` have middleware that makes one measurement of each request; [`middleware`] says
-//! what is recorded, and is what others are made of.
+//! The features `tower`, `axum` and `actix` have middleware that records one measurement for each
+//! request. [`middleware`] says what is recorded, and has the parts to build another.
 //!
-//! # Lines that are there already
+//! # Existing line protocol
 //!
-//! [`LineReader`] cuts files into lines, [`RawLine`] says what is wrong with one, and [`Client::add_line`] adds it, by the
-//! same way as a measurement. [`Client::check`] tells beforehand, and without a write, whether the server would take it.
+//! [`LineReader`] splits files into lines, [`RawLine`] says what is wrong with one, and
+//! [`Client::add_line`] adds it as a measurement is added. [`Client::check`] tells beforehand,
+//! without a write, whether the server would accept it.
 //!
 //! # Flush and shutdown
 //!
-//! [`Client::flush`] and [`Client::shutdown`] block until everything that was added before has been decided, at most for the
-//! time they are given; their [`Report`] says what became of it. Asynchronous code has them as futures that need no
-//! particular executor. The last clone that is dropped shuts the client down within [`Config::shutdown_timeout`].
+//! [`Client::flush`] and [`Client::shutdown`] block until everything that was added before is
+//! decided, at most for the given time; their [`Report`] says what became of it. Asynchronous code
+//! has them as futures that need no particular executor. Dropping the last clone shuts the client
+//! down within [`Config::shutdown_timeout`].
 //!
 //! ```
 //! # use sprockets_influxdb::Client;
 //! async fn on_shutdown(client: Client) {
 //!     let report = client.shutdown_async().await;
 //!     if !report.is_complete() {
-//!         eprintln!("{} measurements were not delivered: {:?}", report.pending, client.stats().last_error);
+//!         eprintln!("{} measurements were not delivered", report.pending);
 //!     }
 //! }
 //! ```
 //!
-//! In a child made by `fork()` every client starts afresh, with nothing in it, and the parent's goes on.
+//! In a child made by `fork()` every client starts afresh, with an empty buffer; the parent's
+//! continues.
 //!
 //! # Tests
 //!
@@ -143,7 +150,7 @@
 //!
 //! let server = Server::start();
 //! server.inject(Fault::error(503, "overloaded"));
-//! let client = Client::new(Config::new().url(&server.url())?)?;
+//! let client = Client::new(Config::new().url(&server.url()))?;
 //! client.add_measurement(&Measurement::new("example", "job").field("rows", 3))?;
 //! assert!(client.flush(Duration::from_secs(30)).is_complete());
 //! assert_eq!(server.points("example")[0].field("rows"), Some(&3i64.into()));
@@ -151,11 +158,12 @@
 //! # Ok::<(), sprockets_influxdb::Error>(())
 //! ```
 //!
-//! # What is refused
+//! # Errors
 //!
-//! A measurement that no server could store is an [`Error`]: one without a field, a name or a database, with an integer that
-//! has no type there, or with a time out of range. Names and tags that cannot be written as they are get repaired by one
-//! rule, which [`Measurement`] states; [`FieldValue`] says what becomes of each type.
+//! A measurement that no server could store is an [`Error`]: one without a field, a name or a
+//! database, with an integer that has no type there, or with a time out of range. Names and tags
+//! that cannot be written as they are get repaired by a rule that [`Measurement`] states;
+//! [`FieldValue`] says what becomes of each type.
 //!
 //! ```
 //! # use sprockets_influxdb::{Client, Config, Measurement};
@@ -167,44 +175,34 @@
 
 mod buffer;
 mod client;
+mod clock;
 mod config;
 mod delivery;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod internal;
 mod interruption;
 mod line_protocol;
-mod lines;
 mod measurement;
 pub mod middleware;
-/// The spool seen from outside, for operators: [`Directory`](spool::Directory).
+/// Spool directories, for operators: [`Directory`](spool::Directory).
 pub mod spool;
 mod stats;
 mod sync;
 mod sys;
-#[cfg(feature = "testing")]
-pub mod testing;
 
 pub use client::{Client, Flush, add_measurement, flush, install, installed, shutdown};
-pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting, SpoolSync};
+pub use config::{
+    Api, Config, Origin, Overflow, Precision, Rejected, Setting, SettingValue, SpoolSync,
+};
 pub use delivery::{Check, Finding};
 pub use error::{Error, ErrorKind, Result};
-/// For the Python package.
-#[doc(hidden)]
-pub use interruption::interrupt_blocked_adds_if;
 pub use line_protocol::{LineReader, RawLine, SourceLine};
 pub use measurement::{DurationGuard, FieldValue, Measurement, Timestamp};
-pub use middleware::RequestMeasurement;
-#[cfg(feature = "actix")]
-pub use middleware::actix;
-#[cfg(feature = "tower")]
-pub use middleware::tower;
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use sprockets_influxdb_testing as testing;
 pub use stats::{DropReason, Dropped, Report, Stats};
-/// For the Python package.
-#[doc(hidden)]
-pub use sys::generation;
-/// For the Python package.
-#[cfg(unix)]
-#[doc(hidden)]
-pub use sys::{await_sigterm, before_sigterm};

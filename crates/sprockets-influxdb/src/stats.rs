@@ -1,8 +1,10 @@
-//! The books: every measurement that was added is in exactly one of their columns, at every moment.
+//! Statistics: every measurement that was added is counted in exactly one column, at every moment.
 
 use std::fmt;
 
-/// What became of the measurements that were added to a client so far. Taken in one piece: at every moment
+/// What became of the measurements that were added to a client so far.
+///
+/// The counters are read together. At every moment
 ///
 /// ```text
 /// added = delivered + rejected + sampled_out + dropped.total() + pending
@@ -10,38 +12,42 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Measurements handed to `add_measurement`, whatever came of it; and those [`recovered`](Self::recovered).
+    /// Measurements passed to `add_measurement`, whatever became of them, and
+    /// [`recovered`](Self::recovered) ones.
     pub added: u64,
-    /// Of those added, the ones that were found in the spool, as processes that are no more had left them.
+    /// Of those added, the ones found in the spool, where dead processes had left them.
     pub recovered: u64,
-    /// Stored by the server, as it said.
+    /// Stored by the server, according to its replies.
     pub delivered: u64,
-    /// Refused by the server for good. The log and the hook [`Config::on_rejected`](crate::Config::on_rejected) say why.
+    /// Refused by the server. The log and the hook
+    /// [`Config::on_rejected`](crate::Config::on_rejected) have the reasons.
     pub rejected: u64,
-    /// In batches that the sample probability chose not to submit.
+    /// In batches that were not submitted because of the sample probability.
     pub sampled_out: u64,
-    /// Given up on our side, by reason.
+    /// Dropped by the client, by reason.
     pub dropped: Dropped,
-    /// Waiting: in the buffer, or on the way.
+    /// Waiting in the buffer, or being sent.
     pub pending: u64,
-    /// Of those pending, how many are in the spool, so that they outlive the process. Always 0 without a spool.
+    /// Of those pending, the ones that are in the spool, so that they outlive the process. Always 0
+    /// without a spool.
     pub spooled: u64,
-    /// Requests made to write a batch, repeated ones included.
+    /// Requests made to write a batch, retries included.
     pub batches: u64,
-    /// Of those, requests for a batch, or a part of one, that was sent before.
+    /// Of those, requests for a batch, or for a part of one, that was sent before.
     pub retries: u64,
     /// Bytes of request bodies sent, after compression.
     pub bytes_sent: u64,
-    /// Fields left out because they were NaN or infinite.
+    /// Fields that were left out because they were NaN or infinite.
     pub non_finite: u64,
-    /// Measurements with a name or a tag that had to be repaired: see [`Measurement`](crate::Measurement).
+    /// Measurements with a name or a tag that was repaired: see
+    /// [`Measurement`](crate::Measurement).
     pub repaired: u64,
-    /// The newest failure to deliver, in words.
+    /// The message of the newest failure to deliver.
     pub last_error: Option<String>,
 }
 
 impl Stats {
-    /// Whether the books balance. They do, unless this crate has a bug.
+    /// Whether the counters balance. They do, unless this crate has a bug.
     pub fn is_balanced(&self) -> bool {
         self.added
             == self.delivered
@@ -52,23 +58,24 @@ impl Stats {
     }
 }
 
-/// Why a measurement was given up on our side.
+/// Why the client dropped a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// It came when the client was shut down.
+    /// It was added after the client was shut down.
     Closed,
     /// The client is disabled (`INFLUXDB_ENABLED`).
     Disabled,
-    /// No server could ever store it; the caller was told.
+    /// No server could store it. The caller got an error.
     Invalid,
     /// All of its fields were NaN or infinite.
     NonFinite,
-    /// The buffer was full when it came (overflow policy `newest`, or nothing was there to drop for it).
+    /// The buffer was full when it was added (overflow policy `newest`, or nothing was there to
+    /// drop for it).
     Newest,
-    /// The buffer was full and it was the oldest (overflow policy `oldest`).
+    /// It was the oldest when the buffer was full (overflow policy `oldest`).
     Oldest,
-    /// The buffer stayed full for as long as its caller was willing to wait (overflow policy `block`).
+    /// The buffer stayed full until the block timeout (overflow policy `block`).
     BlockTimeout,
     /// Its file in the spool was damaged.
     Damaged,
@@ -76,7 +83,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of [`Dropped::iter`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &'static [Self] = &[
         Self::Closed,
         Self::Disabled,
         Self::Invalid,
@@ -113,19 +120,19 @@ impl fmt::Display for DropReason {
 pub struct Dropped([u64; DropReason::ALL.len()]);
 
 impl Dropped {
-    /// How many were dropped for that reason.
+    /// How many measurements were dropped for this reason.
     pub fn count(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
     }
 
-    /// How many were dropped in all.
+    /// How many measurements were dropped in all.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Every reason with its count, also those of 0.
+    /// Every reason with its count, also counts of 0.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.into_iter().zip(self.0)
+        DropReason::ALL.iter().copied().zip(self.0)
     }
 
     pub(crate) fn add(&mut self, reason: DropReason, count: u64) {
@@ -147,26 +154,30 @@ impl fmt::Debug for Dropped {
     }
 }
 
-/// What `flush` and `shutdown` achieved: what became of the measurements that were pending when they were called.
+/// The result of `flush` and `shutdown`: what became of the measurements that were pending when it
+/// was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// Stored by the server.
     pub delivered: u64,
-    /// Refused by the server for good.
+    /// Refused by the server.
     pub rejected: u64,
-    /// Chosen by the sample probability not to be submitted.
+    /// Not submitted because of the sample probability.
     pub sampled_out: u64,
-    /// Given up on our side while waiting.
+    /// Dropped by the client while they waited.
     pub dropped: u64,
-    /// Not decided when the time was over. They stay in the buffer.
+    /// Not decided at the deadline. They stay in the buffer.
     pub pending: u64,
+    /// Added before the call, but after the client was shut down: dropped ([`DropReason::Closed`]).
+    pub closed: u64,
 }
 
 impl Report {
-    /// Whether everything was decided in time.
+    /// Whether everything was decided before the deadline, and nothing was added after the
+    /// shutdown.
     pub fn is_complete(&self) -> bool {
-        self.pending == 0
+        self.pending == 0 && self.closed == 0
     }
 }
 
@@ -175,9 +186,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_its_place() {
-        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, index, "{reason}");
+    fn drop_reasons_index_their_counts() {
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index, "{reason}");
         }
     }
 }

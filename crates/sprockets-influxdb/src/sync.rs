@@ -1,6 +1,5 @@
-//! Locks whose poison is ignored: nothing that runs under them panics, and a measurement is not lost because something
-//! else did. And the one seam to threads: locks are std's, but in the models of `make models` loom's, which tries in
-//! what order they may be taken.
+//! Locks and condition variables: those of std, or in the models of `make models` those of loom,
+//! which tries all interleavings. Poisoning is ignored: no code panics under a lock.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -11,8 +10,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for a signal, at most for `timeout`; for ever without one. A model's time is never over: who would go on only
-/// then has missed a signal.
+/// Waits for a signal, at most for `timeout` if there is one. In a model no timeout ends a wait: a
+/// thread that would go on only then has missed a signal.
 pub(crate) fn wait<'a, T>(
     condvar: &Condvar,
     guard: MutexGuard<'a, T>,
@@ -30,7 +29,7 @@ pub(crate) fn wait<'a, T>(
 mod primitives {
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
-    /// A `static` for each process; in a model, for each of its runs.
+    /// A `static` for each process. In a model, for each run of it.
     macro_rules! per_process {
         (static $name:ident: $type:ty = $value:expr;) => {
             static $name: $type = $value;

@@ -1,4 +1,4 @@
-//! What the operating system offers only by calls that Rust cannot check: the one module with `unsafe`.
+//! System calls that need `unsafe`. Only this module and its children have any.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -7,30 +7,31 @@ use std::sync::Once;
 #[cfg(unix)]
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 use memmap2::MmapMut;
 
 #[cfg(unix)]
 mod termination;
+mod thread;
 
 #[cfg(unix)]
 pub use termination::{await_sigterm, before_sigterm};
+pub(crate) use thread::spawn;
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// The file descriptors of locks that this process holds; 0 for none, which no file of ours has.
+/// The file descriptors of locks that this process holds. 0, standard input, means none.
 #[cfg(unix)]
 static LOCKS: [AtomicI32; 256] = [const { AtomicI32::new(0) }; 256];
 
-/// A number that differs between a process and one forked from it, once there was a client. Costs a load; the process's
-/// id costs a system call.
+/// A number that changes in each forked child, once a client was created. It costs a load, where
+/// the process id costs a system call.
 #[inline]
 pub fn generation() -> u64 {
     FORKS.load(Ordering::Relaxed)
 }
 
-/// Makes [`generation`] notice forks from now on.
+/// Makes [`generation`] change in forked children from now on.
 #[cfg(unix)]
 pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
@@ -39,75 +40,46 @@ pub(crate) fn watch_forks() {
         for lock in &LOCKS {
             let descriptor = lock.swap(0, Ordering::Relaxed);
             if descriptor != 0 {
-                // SAFETY: it is this process's copy of a descriptor that a `FileLock` of the parent owns, which in the
-                // child never closes it. A lock is held as long as any copy of its descriptor is open.
+                // The parent's lock would be held as long as this copy of its descriptor is open.
+                // SAFETY: the descriptor is a copy of one that a `FileLock` owns. In the child,
+                // that `FileLock` never closes it.
                 unsafe { libc::close(descriptor) };
             }
         }
         termination::forget_after_fork();
     }
     WATCH.call_once(|| {
-        // SAFETY: the handler lives as long as the process, and does nothing but atomic operations and `close`, which
-        // are allowed in the child of a process with several threads. An error (no memory) leaves forks unnoticed,
-        // nothing worse.
+        // An error (out of memory) leaves forks unnoticed.
+        // SAFETY: the handler is static. Atomic operations and `close` are allowed in the child of
+        // a process with several threads.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
 
-/// There is no fork here.
+/// There is no fork on this system.
 #[cfg(not(unix))]
 pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {});
 }
 
-/// Starts a thread that takes no signal: whatever the application's handlers do, as to end the process, they do it on its
-/// own threads, not on one that the end waits for. Signals that a thread's own fault raises are left alone.
-#[cfg(unix)]
-pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    const FAULTS: [libc::c_int; 5] =
-        [libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGTRAP];
-    // SAFETY: the sets are ours, and a set of zeros is one that can be filled. A new thread begins with the mask of the
-    // one that starts it, which gets its own back.
-    unsafe {
-        let mut signals: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut signals);
-        for fault in FAULTS {
-            libc::sigdelset(&raw mut signals, fault);
-        }
-        let is_masked =
-            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, &raw mut before) == 0;
-        let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
-        if is_masked {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-        }
-        spawned.map(drop)
-    }
-}
-
-/// There are no signals here.
-#[cfg(not(unix))]
-pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
-}
-
-/// A file's bytes in memory.
+/// Maps a file.
 pub(crate) fn map(file: &File) -> io::Result<MmapMut> {
-    // SAFETY: the bytes change under us only if somebody else writes to the file, which is one that this process made
-    // anew, under a name of its own in a directory that it has locked, and does not read: it only writes there, and takes
-    // nothing from it for granted. Whoever cuts the file short has the process killed by a signal.
+    // Another process that truncates the file has this one killed by a signal (SIGBUS).
+    // SAFETY: this process created the file, in a directory that it has locked, and only writes to
+    // the mapping. Bytes that another process changed are never read.
     unsafe { MmapMut::map_mut(file) }
 }
 
-/// Whether somebody has a file locked. While it asks, it has a lock itself, which keeps nobody from asking.
+/// Whether a process has a file locked. Holds a shared lock meanwhile, which does not disturb
+/// others that ask the same.
 #[cfg(unix)]
 pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     use std::os::fd::AsRawFd;
-    // SAFETY: a descriptor that is open.
+    // SAFETY: the descriptor is open.
     let flock = |operation| unsafe { libc::flock(file.as_raw_fd(), operation) };
     if flock(libc::LOCK_SH | libc::LOCK_NB) == 0 {
-        // Not with the descriptor's end: a process forked meanwhile has it too.
+        // Closing is not enough: a process forked meanwhile has a copy of the descriptor.
         flock(libc::LOCK_UN);
         return Ok(false);
     }
@@ -122,7 +94,7 @@ pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// An advisory lock on a whole file. It ends with the process that took it, not with the processes forked from it.
+/// An advisory lock on a file. It ends with the process that took it, also if children live on.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     file: Option<File>,
@@ -130,7 +102,7 @@ pub(crate) struct FileLock {
 }
 
 impl FileLock {
-    /// Takes the lock, unless another has it.
+    /// Takes the lock. Returns `None` if another process holds it.
     #[cfg(unix)]
     pub(crate) fn try_on(file: File) -> io::Result<Option<Self>> {
         use std::os::fd::AsRawFd;
@@ -139,10 +111,10 @@ impl FileLock {
             lock.compare_exchange(0, descriptor, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
         if !LOCKS.iter().any(free) {
-            return Err(io::Error::other("this process holds as many locks as it may"));
+            return Err(io::Error::other("this process holds too many locks of spool files"));
         }
         let lock = Self { file: Some(file), generation: generation() };
-        // SAFETY: a descriptor that is open.
+        // SAFETY: the descriptor is open.
         if unsafe { libc::flock(descriptor, libc::LOCK_EX | libc::LOCK_NB) } == 0 {
             return Ok(Some(lock));
         }
@@ -162,7 +134,7 @@ impl Drop for FileLock {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         if self.generation != generation() {
-            // It was closed when the process was forked; the number may be that of another file now.
+            // The fork closed it. The number may be that of another file now.
             std::mem::forget(file);
             return;
         }
@@ -170,8 +142,8 @@ impl Drop for FileLock {
         {
             use std::os::fd::AsRawFd;
             let descriptor = file.as_raw_fd();
-            // A process forked right now may have a copy of the descriptor, which would keep the lock.
-            // SAFETY: a descriptor that is open.
+            // A process forked just now may have a copy of the descriptor, which would keep the
+            // lock. SAFETY: the descriptor is open.
             unsafe { libc::flock(descriptor, libc::LOCK_UN) };
             let own = |lock: &&AtomicI32| lock.load(Ordering::Relaxed) == descriptor;
             if let Some(lock) = LOCKS.iter().find(own) {
@@ -184,8 +156,7 @@ impl Drop for FileLock {
 #[cfg(all(test, unix))]
 pub(crate) use forked::Forked;
 
-/// Forks, for tests: the child of a process with several threads, which a test process always is, may do what a child
-/// of a service does.
+/// Forks, for tests.
 #[cfg(all(test, unix))]
 mod forked {
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -194,13 +165,14 @@ mod forked {
     pub(crate) struct Forked(libc::pid_t);
 
     impl Forked {
-        /// Runs `child` in a forked process, which ends after it, or after a minute.
+        /// Runs `child` in a forked process, at most for a minute.
         pub(crate) fn run(child: impl FnOnce() -> bool) -> Self {
-            // SAFETY: the child never returns from here: it runs `child` and ends without destructors or exit handlers.
+            // SAFETY: the child never returns from here. It ends without destructors or exit
+            // handlers.
             let process = unsafe { libc::fork() };
             assert!(process >= 0, "no fork: {}", std::io::Error::last_os_error());
             if process == 0 {
-                // SAFETY: a timer that ends the process, and the end of the process.
+                // SAFETY: a timer that ends the process, and an exit.
                 unsafe {
                     libc::alarm(60);
                     let passed = catch_unwind(AssertUnwindSafe(child)).unwrap_or(false);
@@ -210,10 +182,10 @@ mod forked {
             Self(process)
         }
 
-        /// Waits for its end, and tells whether `child` returned true.
+        /// Waits for its end. Returns whether `child` returned true.
         pub(crate) fn passed(self) -> bool {
             let mut status = 0;
-            // SAFETY: our own child, waited for once, and a place for its status.
+            // SAFETY: a child of this process, waited for once, and a pointer to a local.
             let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
             waited == self.0 && status == 0
         }

@@ -1,16 +1,13 @@
 //! Adding a measurement allocates nothing once warm.
 
-use std::time::Duration;
-
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement, Overflow};
-
-const LONG: Duration = Duration::from_secs(60);
+use test_support::LONG;
 
 #[test]
 fn recording_and_adding_allocates_nothing_once_warm() {
     let server = Server::start();
-    let config = Config::new().url(&server.url()).unwrap().overflow(Overflow::Block);
+    let config = Config::new().url(&server.url()).overflow(Overflow::Block);
     let client = Client::new(config.block_timeout(LONG)).unwrap();
     let mut measurement = Measurement::new("db", "m");
     let mut record = |count: usize| {
@@ -39,7 +36,7 @@ mod requests {
     use std::task::{Context, Poll, Waker};
 
     use http::{Request, Response};
-    use sprockets_influxdb::tower::InfluxDbLayer;
+    use sprockets_influxdb::middleware::tower::InfluxDbLayer;
     use sprockets_influxdb::{Client, Config};
     use tower_layer::Layer;
     use tower_service::Service;
@@ -60,7 +57,8 @@ mod requests {
         }
     }
 
-    /// The measurement that the handler shares, and what `http` needs for an extension: a map, its table, a box.
+    /// The measurement that the handler shares, and what `http` needs for an extension: a map, its
+    /// table, a box.
     const OWN: u64 = 4;
 
     #[test]
@@ -92,7 +90,7 @@ mod requests {
     }
 
     fn service() -> impl Service<Request<String>, Response = Response<impl Sized>> {
-        let config = Config::new().sample_probability(0.0).unwrap();
+        let config = Config::new().sample_probability(0.0);
         let client = Client::new(config).unwrap();
         InfluxDbLayer::new(client, "db", "request").layer(Nothing)
     }

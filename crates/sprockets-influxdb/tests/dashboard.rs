@@ -1,26 +1,19 @@
-//! The dashboard of `dashboards/`: it is what Grafana reads, and each of its queries finds what the middleware records in a
-//! real influxd.
-
-#[allow(dead_code)]
-#[path = "influxd/process.rs"]
-mod process;
-#[allow(dead_code)]
-#[path = "influxd/server.rs"]
-mod server;
+//! The dashboard in `dashboards/` has the current schema of Grafana, and each of its queries finds
+//! what the middleware records in a real influxd.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::Value;
-use server::Influxd;
 use sprockets_influxdb::middleware::{Recorder, RequestHead, RequestOptions};
 use sprockets_influxdb::{Client, Config};
+use test_support::LONG;
+use test_support::influxd::Influxd;
 
-/// What Grafana 12 and 13 write, and what everything before is brought to when it is loaded
-/// (`apps/dashboard/pkg/migration/schemaversion` of Grafana's sources).
+/// The version of Grafana 12 and 13, which migrate older ones on loading
+/// (`apps/dashboard/pkg/migration/schemaversion` in the sources of Grafana).
 const SCHEMA_VERSION: u64 = 42;
 
-/// The types of panels that come with Grafana.
+/// The panel types in use, all of which are part of Grafana.
 const PANELS: [&str; 3] = ["stat", "table", "timeseries"];
 
 fn dashboard() -> Value {
@@ -37,10 +30,10 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 #[test]
-fn it_is_of_the_current_schema() {
+fn it_has_the_current_schema() {
     let dashboard = dashboard();
     assert_eq!(dashboard["schemaVersion"], SCHEMA_VERSION);
-    assert!(dashboard.get("id").is_none(), "an id is one server's own");
+    assert!(dashboard.get("id").is_none(), "an id belongs to one server");
     let variables: BTreeSet<_> = list(&dashboard, "/templating/list")
         .iter()
         .map(|variable| text(variable, "name"))
@@ -62,7 +55,7 @@ fn it_is_of_the_current_schema() {
             assert_eq!(target["rawQuery"], true);
         }
     }
-    // No variable is used that is not there, as a Grafana would show the text itself.
+    // Grafana shows the name of an undefined variable as text.
     let all = dashboard.to_string();
     for used in all.split("${").skip(1).filter_map(|rest| rest.split_once('}')) {
         assert!(variables.contains(used.0), "{}", used.0);
@@ -85,21 +78,21 @@ impl RequestHead for Request {
     }
 }
 
-/// Requests of all kinds, as a middleware would record them.
+/// Records requests of all kinds, like a middleware.
 fn record(client: &Client) {
     let recorder = Recorder::new(client.clone(), "example", "request", RequestOptions::new());
     for status_code in [200, 404, 502] {
-        let mut recording = recorder.begin(&Request).expect("recorded");
-        recording.endpoint("/greetings/{name}");
-        recording.remote_ip("10.0.0.1");
-        recording.request_length(100);
-        recording.respond(status_code);
-        recording.sent(1_000);
+        let mut guard = recorder.begin(&Request).expect("recorded");
+        guard.endpoint("/greetings/{name}");
+        guard.remote_ip("10.0.0.1");
+        guard.request_length(100);
+        guard.respond(status_code);
+        guard.sent(1_000);
         if status_code == 502 {
-            recording.fail("no backend");
+            guard.fail("no backend");
         }
     }
-    // Given up, and a call of gRPC.
+    // A cancelled request, and a gRPC call.
     drop(recorder.begin(&Request).expect("recorded"));
     let mut call = recorder.begin(&Request).expect("recorded");
     call.grpc("/greetings.Greeter/Greet");
@@ -107,7 +100,7 @@ fn record(client: &Client) {
     call.grpc_status(0);
 }
 
-/// What Grafana makes of a query.
+/// The query after Grafana has filled in its variables.
 fn interpolated(query: &str) -> String {
     query
         .replace("$timeFilter", "time >= now() - 1h AND time <= now() + 1m")
@@ -121,9 +114,9 @@ fn interpolated(query: &str) -> String {
 fn every_query_finds_rows() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("example");
-    let client = Client::new(Config::new().url(&influxd.url()).expect("a URL")).expect("a client");
+    let client = Client::new(Config::new().url(&influxd.url())).expect("a client");
     record(&client);
-    assert!(client.shutdown(Duration::from_secs(60)).is_complete());
+    assert!(client.shutdown(LONG).is_complete());
 
     let dashboard = dashboard();
     let variables = list(&dashboard, "/templating/list").iter();

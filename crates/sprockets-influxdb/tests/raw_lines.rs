@@ -1,11 +1,11 @@
-//! Lines that others wrote: whatever they are, those that are taken stay one line each, and what the strictest reader
-//! takes is taken.
+//! Lines of other programs: each accepted line stays one line, and every line that the strictest
+//! parser accepts is accepted.
 
 use proptest::prelude::*;
 use sprockets_influxdb::testing::parse;
 use sprockets_influxdb::{LineReader, Precision, RawLine};
 
-/// Little else than what has a meaning.
+/// Text made mostly of characters with a meaning.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "m", ",", " ", "=", "\"", "\\", "\n", "#", ",t=v", " f=1", "i", "u", "-", ".", "e", "1",
@@ -15,11 +15,17 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn what_is_taken_is_one_line(text in text()) {
-        let Ok(line) = RawLine::parse(text.as_bytes(), Precision::Nanoseconds) else { return Ok(()) };
+    fn an_accepted_line_is_one_line(text in text()) {
+        let Ok(line) = RawLine::parse(text.as_bytes(), Precision::Nanoseconds) else {
+            return Ok(());
+        };
         let whole = format!("{} 7\nm f=1 1\n", line.text());
         let mut reader = LineReader::new(whole.as_bytes());
         let first = reader.next_line().unwrap().map(|first| first.bytes.to_vec());
@@ -31,9 +37,9 @@ proptest! {
     }
 
     #[test]
-    fn what_the_strictest_takes_is_taken(text in text()) {
+    fn every_line_that_the_strictest_parser_accepts_is_accepted(text in text()) {
         let Ok(points) = parse(&text) else { return Ok(()) };
-        // The one thing that it takes and we do not: other servers read it differently.
+        // The one exception: servers read a quotation mark in a field key differently.
         let mut names = points.iter().flat_map(|point| &point.fields).map(|(name, _)| name);
         prop_assume!(!names.any(|name| name.contains('"')));
         let mut reader = LineReader::new(text.as_bytes());

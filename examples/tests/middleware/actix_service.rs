@@ -13,8 +13,8 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, get, post, rt, web,
 };
-use sprockets_influxdb::actix::InfluxDb;
-use sprockets_influxdb::{Client, RequestMeasurement};
+use sprockets_influxdb::Client;
+use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
 
 use super::exchange::get as ask;
 use super::{Recorded, Service, entered};
@@ -78,7 +78,7 @@ async fn never(request: HttpRequest) -> HttpResponse {
 
 #[get("/panic")]
 async fn panics() -> HttpResponse {
-    panic!("as asked");
+    panic!("on purpose");
 }
 
 #[get("/fail")]
@@ -131,7 +131,7 @@ impl MessageBody for Panics {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        panic!("as asked");
+        panic!("on purpose");
     }
 }
 

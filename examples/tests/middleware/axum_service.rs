@@ -13,12 +13,13 @@ use axum::response::Response;
 use axum::routing::{self, post};
 use axum::{Extension, Router};
 use http_body::Frame;
-use sprockets_influxdb::tower::InfluxDbLayer;
-use sprockets_influxdb::{Client, RequestMeasurement};
+use sprockets_influxdb::Client;
+use sprockets_influxdb::middleware::tower::{InfluxDbLayer, RequestMeasurement};
+use test_support::LONG;
 use tokio::net::TcpListener;
 
 use super::exchange::{get, websocket};
-use super::{LONG, Recorded, Service, entered};
+use super::{Recorded, Service, entered};
 
 pub(crate) struct Axum;
 
@@ -65,7 +66,7 @@ async fn never(ConnectInfo(client): ConnectInfo<SocketAddr>) {
 }
 
 async fn panics() {
-    panic!("as asked");
+    panic!("on purpose");
 }
 
 async fn upgrade(
@@ -115,7 +116,7 @@ impl http_body::Body for Panics {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        panic!("as asked");
+        panic!("on purpose");
     }
 }
 

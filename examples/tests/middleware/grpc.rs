@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use tokio::runtime::Runtime;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};

@@ -1,4 +1,5 @@
-//! What records a request when nobody is left to see to it: no connection, no executor, just futures that are dropped.
+//! What records a request when nobody is left to see to it: no connection, no executor, just
+//! futures that are dropped.
 
 use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use http::{Request, Response};
-use sprockets_influxdb::middleware::{Names, Property, RequestOptions};
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -95,7 +96,7 @@ fn a_panic_is_recorded_by_an_executor_that_keeps_the_future() {
     let recorded = Recorded::new();
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
 
-    let mut service = layer.layer(Handler(|_| async { panic!("as asked") }));
+    let mut service = layer.layer(Handler(|_| async { panic!("on purpose") }));
     let mut answer = Box::pin(service.call(request()));
     let poll = || answer.as_mut().poll(&mut context()).is_ready();
     assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
@@ -105,7 +106,7 @@ fn a_panic_is_recorded_by_an_executor_that_keeps_the_future() {
     assert_eq!(point.field("exception"), Some(&"panic".into()));
 
     // And before there is a future.
-    let handler = |_| -> std::future::Ready<Answer> { panic!("as asked") };
+    let handler = |_| -> std::future::Ready<Answer> { panic!("on purpose") };
     let mut service = layer.layer(Handler(handler));
     assert!(catch_unwind(AssertUnwindSafe(|| drop(service.call(request())))).is_err());
     assert_eq!(recorded.point().field("exception"), Some(&"panic".into()));
@@ -116,8 +117,8 @@ fn names_and_what_is_left_out_are_as_asked() {
     let recorded = Recorded::new();
     let options = RequestOptions::new()
         .names(Names::OpenTelemetry)
-        .leave_out([Property::TimeToFirstByte])
-        .tag(Property::CorrelationId)
+        .leave_out([Attribute::TimeToFirstByte])
+        .tag(Attribute::CorrelationId)
         .correlation_id_header("X-Request-Id")
         .remote_ip_header("X-Forwarded-For")
         .skip(|request| request.path() == "/health")
@@ -159,7 +160,8 @@ fn what_the_handler_sets_wins_and_what_it_sets_too_late_is_lost() {
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
     let mut kept = None;
     let mut service = layer.layer(Handler(|request: Request<Body>| {
-        let measurement = request.extensions().get::<sprockets_influxdb::RequestMeasurement>();
+        let measurement =
+            request.extensions().get::<sprockets_influxdb::middleware::RequestMeasurement>();
         let measurement = measurement.expect("recorded").clone();
         measurement.set_tag("endpoint", "mine").set_tag("status_code", "fine");
         measurement.set_field("content_length", 7);
@@ -179,7 +181,7 @@ fn what_the_handler_sets_wins_and_what_it_sets_too_late_is_lost() {
 #[test]
 fn a_client_that_is_turned_off_records_nothing() {
     let recorded = Recorded::new();
-    recorded.client.reconfigure(|config| Ok(config.enabled(false))).expect("reconfigured");
+    recorded.client.reconfigure(|config| config.enabled(false)).expect("reconfigured");
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
     let mut service = layer.layer(Handler(|request: Request<Body>| {
         assert!(request.extensions().is_empty());

@@ -1,31 +1,21 @@
-//! Requests to services with our middleware, over real connections: each is recorded once, whatever becomes of it.
+//! Requests over real connections to services with the middleware. Each is recorded once, however
+//! it ends.
 
 mod actix_service;
 mod axum_service;
-#[path = "../../../crates/sprockets-influxdb/tests/influxd/count.rs"]
-mod count;
 mod entered;
 mod exchange;
 mod grpc;
 mod guards;
-#[allow(dead_code)]
-#[path = "../../../crates/sprockets-influxdb/tests/influxd/process.rs"]
-mod process;
 mod promises;
 mod scanner;
-#[allow(dead_code)]
-#[path = "../../../crates/sprockets-influxdb/tests/influxd/server.rs"]
-mod server;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use sprockets_influxdb::testing::{Point, Server};
 use sprockets_influxdb::{Client, Config};
+use test_support::LONG;
 use tokio::runtime::{Builder, Runtime};
-
-/// Longer than anything here takes where nothing is wrong.
-const LONG: Duration = Duration::from_secs(60);
 
 /// A scripted server, and a client that submits at once.
 struct Recorded {
@@ -40,7 +30,7 @@ impl Recorded {
         Self { server, client }
     }
 
-    /// What was recorded, once there is so much of it; and no more.
+    /// The recorded points, which must be exactly this many.
     fn points(&self, count: usize) -> Vec<Point> {
         assert!(self.server.wait_for_points("example", count, LONG), "{:?}", self.client);
         assert!(self.client.flush(LONG).is_complete());
@@ -49,7 +39,7 @@ impl Recorded {
         points
     }
 
-    /// What was recorded since the last time, which is one.
+    /// The one point since the last call.
     fn point(&self) -> Point {
         let point = self.points(1).remove(0);
         self.server.clear();
@@ -58,8 +48,8 @@ impl Recorded {
 }
 
 fn client(url: &str) -> Client {
-    let config = Config::new().url(url).and_then(|config| config.trigger_size(1));
-    Client::new(config.expect("a URL").tag_hostname(false)).expect("a client")
+    let config = Config::new().url(url).trigger_size(1);
+    Client::new(config.tag_hostname(false)).expect("a client")
 }
 
 fn runtime() -> Runtime {

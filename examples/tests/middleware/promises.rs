@@ -4,13 +4,14 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use sprockets_influxdb::testing::{Point, Value};
+use test_support::LONG;
+use test_support::influxd::Influxd;
 
 use super::actix_service::Actix;
 use super::axum_service::Axum;
 use super::entered;
 use super::exchange::{exchange, get, hang_up, read_some, request, send, websocket};
-use super::server::Influxd;
-use super::{LONG, Recorded, Service, client};
+use super::{Recorded, Service, client};
 
 macro_rules! promises {
     ($($name:ident)*) => {
@@ -135,8 +136,9 @@ fn a_head_has_no_body<S: Service>() {
     assert_eq!(integer(&point, "content_length"), 0);
 }
 
-/// Asks twice, and gives up after the first answer, which is still to be read: so the connection is reset. Where it is only
-/// closed, actix-web takes it for a client that has nothing more to say but still listens.
+/// Asks twice, and gives up after the first answer, which is still to be read: so the connection is
+/// reset. Where it is only closed, actix-web takes it for a client that has nothing more to say but
+/// still listens.
 fn give_up_waiting(service: SocketAddr) {
     let requests = b"GET / HTTP/1.1\r\nhost: test\r\n\r\nGET /never HTTP/1.1\r\nhost: test\r\n\r\n";
     let stream = send(service, requests);
@@ -172,7 +174,8 @@ fn a_client_that_hangs_up_in_its_own_body_is_recorded<S: Service>() {
     hang_up(stream);
     let point = recorded.point();
     assert_eq!(point.tag("endpoint"), Some("/upload"));
-    // What becomes of such a body is the framework's affair: axum refuses it, actix-web takes it for the whole.
+    // What becomes of such a body is the framework's affair: axum refuses it, actix-web takes it
+    // for the whole.
     assert!(["200", "400"].contains(&point.tag("status_code").expect("a status")), "{point:?}");
 }
 

@@ -1,5 +1,5 @@
-//! Paths, methods and headers of somebody who looks for a way in: no series comes of them, and each request is answered as
-//! without the middleware.
+//! Paths, methods and headers of somebody who looks for a way in: no series comes of them, and each
+//! request is answered as without the middleware.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,12 +7,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use fastrand::Rng;
+use test_support::LONG;
+use test_support::influxd::Influxd;
 
 use super::actix_service::Actix;
 use super::axum_service::Axum;
 use super::exchange::{exchange, get};
-use super::server::Influxd;
-use super::{LONG, Recorded, Service, client};
+use super::{Recorded, Service, client};
 
 const REQUESTS: usize = 10_000;
 

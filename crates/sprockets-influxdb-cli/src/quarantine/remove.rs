@@ -1,57 +1,59 @@
-//! `quarantine drop`: removes lines that nobody wants any more.
+//! `quarantine drop`: removes rejected lines.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use crate::words::{counted, print, print_json};
-use crate::{Problem, exit, options};
+use super::files;
+use crate::args;
+use crate::exit::{self, Problem};
+use crate::format::counted;
+use crate::output::ask;
 
 const DAY: u64 = 24 * 3600;
 
-/// Remove lines that servers refused
+/// Remove lines that servers rejected
 ///
-/// On a terminal it asks before; elsewhere it wants --yes.
+/// Asks for confirmation on a terminal. Elsewhere it requires --yes.
 ///
-/// Ends with 0, 1 if it was told not to, or 2 if an argument or a file cannot be used.
+/// Exit code: 0, 1 if the answer was no, or 2 if an argument or a file cannot be used.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
+    spool: args::Spool,
     #[command(flatten)]
     which: Which,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: args::Output,
 }
 
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// That file, by its name or path. May be repeated
+    /// Remove this file, by name or path; may be repeated
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// All files
+    /// Remove all files
     #[arg(long)]
     all: bool,
-    /// Files to which no line was added for so many days
+    /// Remove files to which no line was added for that many days
     #[arg(long, value_name = "DAYS")]
     older_than: Option<u64>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
-    let mut files = super::files(&options.spool.directory()?, &options.which.files)?;
+    let mut files = files::open(&options.spool.directory()?, &options.which.files)?;
     if let Some(days) = options.which.older_than {
-        let least = Duration::from_secs(days.saturating_mul(DAY));
+        let min_age = Duration::from_secs(days.saturating_mul(DAY));
         files.retain(|file| {
             let age = file.modified.map(|modified| modified.elapsed().unwrap_or_default());
-            age.is_some_and(|age| age >= least)
+            age.is_some_and(|age| age >= min_age)
         });
     }
     let mut lines = 0;
@@ -59,26 +61,25 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         lines += file.read()?.len() as u64;
     }
     let amount = format!("{} in {}", counted(lines, "line"), counted(files.len() as u64, "file"));
-    if !files.is_empty() && !options.yes && !is_wanted(&amount)? {
+    if !files.is_empty() && !options.yes && !is_confirmed(&amount)? {
         return Ok(exit::FAILED);
     }
     for file in &files {
         let shown = file.path.display();
         file.remove().map_err(|error| format!("{shown} cannot be removed: {error}"))?;
     }
-    if options.json {
-        print_json(&json!({ "files": files.len(), "lines": lines }))?;
-    } else {
-        print(|out| writeln!(out, "{amount} removed"))?;
-    }
+    options.output.print(
+        || json!({ "files": files.len(), "lines": lines }),
+        |out| writeln!(out, "{amount} removed"),
+    )?;
     Ok(exit::OK)
 }
 
-fn is_wanted(amount: &str) -> Result<bool, Problem> {
+fn is_confirmed(amount: &str) -> Result<bool, Problem> {
     if !io::stdin().is_terminal() {
-        return Err(format!("{amount} would be removed: say --yes").into());
+        return Err(format!("{amount} would be removed: pass --yes").into());
     }
-    write!(io::stderr(), "remove {amount}? [y/N] ")?;
+    ask(&format!("remove {amount}? [y/N]"))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -1,27 +1,29 @@
-//! `quarantine retry`: sends lines again that were refused. A file is replaced when all of its lines are decided, by one with
-//! those that are left: whenever this ends, each line is in the database or in a file, and some may be in both.
+//! `quarantine retry`: sends rejected lines again.
+//!
+//! A file is replaced once all its lines are decided, by one with the lines that remain. Whenever
+//! the command ends, each line is in the database, in a file, or in both.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
-use indicatif::HumanCount;
-use serde_json::{Value, json};
+use serde_json::json;
 use sprockets_influxdb::spool::QuarantineEntry;
-use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine};
+use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine, internal};
 
-use crate::patience::{self, NOT_FOR_FILES, PATIENCE, Stop, Watch};
+use super::files::Files;
+use crate::args;
+use crate::exit::Problem;
+use crate::format::counted;
 use crate::progress::{Progress, Size};
-use crate::words::{counted, print, print_json};
-use crate::{Problem, exit, options, terminal, warnings};
+use crate::report::Report;
+use crate::wait::{self, IGNORED_VARIABLES, NO_TIMEOUT, Wait};
 
-/// Lines that are under way at once.
-const LINES: usize = 5_000;
+/// How many lines are sent before the next ones.
+const CHUNK_LINES: usize = 5_000;
 
-/// What is about an application's measurements, or decided here.
-const NOT_HEEDED: [&str; 5] = [
+/// Variables for applications, and those that this command sets itself.
+const MORE_IGNORED_VARIABLES: [&str; 5] = [
     "INFLUXDB_MAX_BUFFER_BYTES",
     "INFLUXDB_MAX_BUFFER_SIZE",
     "INFLUXDB_PRECISION",
@@ -29,91 +31,73 @@ const NOT_HEEDED: [&str; 5] = [
     "INFLUXDB_TRIGGER_SIZE",
 ];
 
-/// Send lines again that servers refused
+/// Send rejected lines again
 ///
-/// Those that are delivered now are removed from the quarantine; those that are refused again stay, with the new reason, and
-/// so do those that are not decided. If it is interrupted, or killed, no line is lost.
+/// Delivered lines are removed from the quarantine. Lines that are rejected again stay, with the
+/// new reason, and so do undecided ones. No line is lost if the command is interrupted or killed.
 ///
-/// Ends with 0 if every line was delivered, 1 if one was not, 2 if an argument, a setting or a file cannot be used, and
-/// 130 on a second Ctrl-C.
+/// Exit code: 0 if every line was delivered, 1 if one was not, 2 if an argument, a setting or a
+/// file cannot be used, 130 on a second Ctrl-C.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
-    /// Only that file, by its name or path. May be repeated
-    #[arg(long = "file", value_name = "FILE")]
-    files: Vec<PathBuf>,
+    spool: args::Spool,
     #[command(flatten)]
-    server: options::Server,
-    /// Give up when the server has taken nothing for so many seconds; 0: never
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
-    give_up_after: u64,
-    /// No progress, and no summary unless a line was not delivered
-    #[arg(long, short)]
-    quiet: bool,
-    /// Print the summary as one JSON object
-    #[arg(long)]
-    json: bool,
+    files: Files,
+    #[command(flatten)]
+    server: args::Server,
+    #[command(flatten)]
+    delivery: args::Delivery,
 }
 
+/// The lines that the server rejected again.
 #[derive(Debug, Default)]
 struct Refused {
-    /// How many, in all.
+    /// Their number since the command began.
     count: u64,
-    /// Why, by database and line, of those that are under way.
+    /// The reasons of those in the current chunk, by database and line.
     reasons: HashMap<(String, String), String>,
 }
 
 type Refusals = Arc<Mutex<Refused>>;
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
-    let files = super::files(&options.spool.directory()?, &options.files)?;
+    let files = options.files.open(&options.spool.directory()?)?;
     let refusals = Refusals::default();
-    let (client, told) = {
-        let config = options.config(refusals.clone())?;
-        warnings::collect(|| Client::new(config))
-    };
-    let client = client?;
-    let progress = Progress::new(options.quiet, Size::Lines(0));
-    for warning in told {
-        progress.say(&format!("warning: {warning}"));
-    }
-    let watch = Watch::new(&client, progress, options.give_up_after);
-    let mut retry = Retry { client: &client, watch, refusals, counts: Counts::default() };
+    let config = options.config(refusals.clone())?;
+    let progress = Progress::new(options.delivery.quiet, Size::Lines(0));
+    let client = wait::client(config, &progress)?;
+    let wait = Wait::new(&client, progress, options.delivery.give_up_after);
+    let mut retry = Retry { client: &client, wait, refusals, counts: Counts::default() };
     for file in files {
         let shown = file.path.display();
         let failed = |error| format!("{shown} of the quarantine: {error}");
-        // One that is gone is another's, who takes care of it.
-        let Some(taken) = file.take().map_err(failed)? else { continue };
-        let left = retry.send(taken.entries());
-        taken.give_back(&left).map_err(failed)?;
+        // Another process claimed it, if it is gone.
+        let Some(claim) = file.claim().map_err(failed)? else { continue };
+        let left = retry.send(claim.entries());
+        claim.finish(&left).map_err(failed)?;
     }
-    let (counts, stop) = (retry.counts, retry.watch.stop);
-    drop(retry.watch);
-    let last_error = client.stats().last_error;
-    let outcome = Outcome { counts, stop, last_error };
-    if options.json {
-        print_json(&outcome.json())?;
-    } else if !options.quiet || !outcome.is_delivered() {
-        print(|out| outcome.write_to(out))?;
-    }
-    Ok(if outcome.is_delivered() { exit::OK } else { exit::FAILED })
+    let (counts, stop) = (retry.counts, retry.wait.stop());
+    drop(retry.wait);
+    let report = counts.report(client.stats().last_error, stop.map(|stop| stop.to_string()));
+    report.print(&options.delivery)?;
+    Ok(report.exit_code())
 }
 
 impl Options {
     fn config(&self, refusals: Refusals) -> Result<Config, Problem> {
-        let base = patience::config().on_rejected(move |rejected| {
+        let base = wait::config().on_rejected(move |rejected| {
             let key = (rejected.database().to_owned(), rejected.line().to_owned());
             let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
             refusals.count += 1;
             refusals.reasons.insert(key, rejected.reason().to_owned());
         });
-        let ignored = [NOT_FOR_FILES, NOT_HEEDED].concat();
+        let ignored = [IGNORED_VARIABLES, MORE_IGNORED_VARIABLES].concat();
         let config = self.server.config(base, &ignored)?;
-        // In memory only, as they are on disk already; and there, all that are sent at once have room. Files have lines of
-        // several precisions: the finest has them all.
+        // Without a spool, as the lines are on disk already, and with room for a whole chunk. The
+        // files have lines of several precisions, which nanoseconds can all express.
         let config = config.spool("").precision(Precision::Nanoseconds);
-        Ok(config.max_buffer_size(2 * LINES)?.max_buffer_bytes(1 << 30)?)
+        Ok(config.max_buffer_size(2 * CHUNK_LINES).max_buffer_bytes(1 << 30))
     }
 }
 
@@ -125,41 +109,59 @@ struct Counts {
     undecided: u64,
 }
 
+impl Counts {
+    fn report(self, last_error: Option<String>, ended_early: Option<String>) -> Report {
+        Report {
+            heading: format!("{} of the quarantine", counted(self.lines, "line")),
+            delivered: self.delivered,
+            undelivered: vec![
+                ("rejected", self.refused, "rejected again: they stay, with the new reason"),
+                ("pending", self.undecided, "not delivered: they stay"),
+            ],
+            failures: Vec::new(),
+            last_error,
+            ended_early,
+            notes: Vec::new(),
+            json: json!({ "lines": self.lines }),
+        }
+    }
+}
+
 struct Retry<'a> {
     client: &'a Client,
-    watch: Watch<'a>,
+    wait: Wait<'a>,
     refusals: Refusals,
     counts: Counts,
 }
 
 impl Retry<'_> {
-    /// Sends lines. Returns those that are left.
+    /// Sends lines. Returns those that remain in the quarantine.
     fn send(&mut self, entries: &[QuarantineEntry]) -> Vec<QuarantineEntry> {
         self.counts.lines += entries.len() as u64;
-        self.watch.progress().set_size(Size::Lines(self.counts.lines));
+        self.wait.progress().set_size(Size::Lines(self.counts.lines));
         let mut left = Vec::new();
-        for part in entries.chunks(LINES) {
-            if self.watch.is_over() {
-                self.counts.undecided += part.len() as u64;
-                left.extend_from_slice(part);
+        for chunk in entries.chunks(CHUNK_LINES) {
+            if self.wait.is_over() {
+                self.counts.undecided += chunk.len() as u64;
+                left.extend_from_slice(chunk);
             } else {
-                self.send_part(part, &mut left);
+                self.send_chunk(chunk, &mut left);
             }
         }
         left
     }
 
-    fn send_part(&mut self, part: &[QuarantineEntry], left: &mut Vec<QuarantineEntry>) {
-        let unsure_before = self.unsure();
-        let sent: Vec<Result<String, String>> = part.iter().map(|entry| self.add(entry)).collect();
-        let (client, watch) = (self.client, &mut self.watch);
-        let report = client.flush_unless(PATIENCE, || watch.is_over());
+    fn send_chunk(&mut self, chunk: &[QuarantineEntry], left: &mut Vec<QuarantineEntry>) {
+        let undecided_before = self.undecided();
+        let sent: Vec<Result<String, String>> = chunk.iter().map(|entry| self.add(entry)).collect();
+        let (client, wait) = (self.client, &mut self.wait);
+        let report = internal::flush_unless(client, NO_TIMEOUT, || wait.is_over());
         if !report.is_complete() {
-            watch.shut_down();
+            client.shutdown(wait.shutdown_timeout());
         }
-        let is_decided = self.unsure() == unsure_before;
+        let is_decided = self.undecided() == undecided_before;
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        for (entry, sent) in part.iter().zip(sent) {
+        for (entry, sent) in chunk.iter().zip(sent) {
             let reason = match sent {
                 Ok(line) => refusals.reasons.get(&(entry.database.clone(), line)).cloned(),
                 Err(problem) => Some(problem),
@@ -179,9 +181,9 @@ impl Retry<'_> {
         refusals.reasons.clear();
     }
 
-    /// How many lines cannot be said to be delivered, nor to be refused: those that were not sent, for whatever reason, and
-    /// those of which the server only said how many it refused.
-    fn unsure(&self) -> u64 {
+    /// The number of lines that may be delivered or not: those that were not sent, and those that
+    /// the server counted as rejected without naming them.
+    fn undecided(&self) -> u64 {
         let stats = self.client.stats();
         let invalid = stats.dropped.count(DropReason::Invalid);
         let unsent = stats.pending + stats.sampled_out + stats.dropped.total() - invalid;
@@ -189,7 +191,7 @@ impl Retry<'_> {
         unsent + stats.rejected.saturating_sub(known)
     }
 
-    /// Returns the line as it is sent, or why it cannot be.
+    /// Adds a line. Returns it as it is sent, or the reason why it cannot be.
     fn add(&self, entry: &QuarantineEntry) -> Result<String, String> {
         let line = RawLine::parse(&entry.line, entry.precision).map_err(|e| e.to_string())?;
         let Some(time) = line.timestamp() else {
@@ -197,50 +199,5 @@ impl Retry<'_> {
         };
         self.client.add_line(&entry.database, &line).map_err(|error| error.to_string())?;
         Ok(format!("{} {}", line.text(), time.nanoseconds()))
-    }
-}
-
-struct Outcome {
-    counts: Counts,
-    stop: Option<Stop>,
-    last_error: Option<String>,
-}
-
-impl Outcome {
-    fn is_delivered(&self) -> bool {
-        self.stop.is_none() && self.counts.refused + self.counts.undecided == 0
-    }
-
-    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (style, counts) = (terminal::on_stdout(), &self.counts);
-        writeln!(out, "{} of the quarantine", counted(counts.lines, "line"))?;
-        writeln!(out, "  {} delivered", style.good(&HumanCount(counts.delivered).to_string()))?;
-        for (count, what) in [
-            (counts.refused, "refused again: they stay, with the new reason"),
-            (counts.undecided, "not delivered: they stay"),
-        ] {
-            if count > 0 {
-                writeln!(out, "  {} {what}", style.bad(&HumanCount(count).to_string()))?;
-            }
-        }
-        if let (false, Some(error)) = (self.is_delivered(), &self.last_error) {
-            writeln!(out, "  last error: {error}")?;
-        }
-        if let Some(stop) = self.stop {
-            writeln!(out, "  {} {}", style.bad("ended early:"), stop.told())?;
-        }
-        Ok(())
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "ok": self.is_delivered(),
-            "lines": self.counts.lines,
-            "delivered": self.counts.delivered,
-            "rejected": self.counts.refused,
-            "pending": self.counts.undecided,
-            "last_error": self.last_error,
-            "problem": self.stop.map(Stop::told),
-        })
     }
 }

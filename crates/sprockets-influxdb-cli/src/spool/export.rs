@@ -1,4 +1,4 @@
-//! `spool export`: all that waits, as one file of line protocol.
+//! `spool export`: all lines in the spool, as one file of line protocol.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -7,21 +7,25 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sprockets_influxdb::spool::{Content, Directory};
 
-use crate::words::{self, counted, print, tell};
-use crate::{Problem, exit, options};
+use crate::args;
+use crate::context;
+use crate::exit::{self, Problem};
+use crate::format::counted;
+use crate::output::{message, print};
 
-/// Write all lines that wait as line protocol, for `write` and `influx -import`
+/// Export the lines in a spool as line protocol, for `write` and `influx -import`
 ///
-/// Comments say which database the lines after them are for. All timestamps are in nanoseconds, whatever the precision in
-/// which the lines wait. The lines stay in the spool as well, those of processes that are alive included: whoever
-/// delivers both has them in the database once all the same.
+/// Comments name the database of the lines after them. All timestamps are in nanoseconds. The
+/// lines stay in the spool, and those of running processes are included. Delivering a line twice
+/// stores it once.
 ///
-/// Ends with 0 if every line was written, 1 if one was not, or 2 if an argument or the directory cannot be used.
+/// Exit code: 0 if every line was written, 1 if one was not, 2 if an argument or the directory
+/// cannot be used.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
-    /// A new file to write to, which nobody else may read; without it: the standard output
+    spool: args::Spool,
+    /// New file to write to, readable by its owner only; default: standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// No summary
@@ -43,19 +47,19 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     match &options.output {
         None => print(|out| export.write_to(out, &directory))?,
         Some(path) => {
-            let failed = |error| format!("{} cannot be written to: {error}", path.display());
-            let mut out = BufWriter::new(new(path).map_err(failed)?);
+            let failed = |error| format!("{} cannot be written: {error}", path.display());
+            let mut out = BufWriter::new(create(path).map_err(failed)?);
             export.write_to(&mut out, &directory).and_then(|()| out.flush()).map_err(failed)?;
         }
     }
     if !options.quiet {
         let (lines, files) = (counted(export.lines, "line"), counted(export.files, "file"));
-        tell(&format!("{lines} of {files} exported"));
+        message(&format!("exported {lines} of {files}"));
     }
     Ok(if export.problems == 0 { exit::OK } else { exit::FAILED })
 }
 
-fn new(path: &Path) -> io::Result<File> {
+fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -65,8 +69,8 @@ fn new(path: &Path) -> io::Result<File> {
 
 impl Export {
     fn write_to(&mut self, out: &mut dyn Write, directory: &Directory) -> io::Result<()> {
-        // `influx -import` takes what is before it for statements.
-        writeln!(out, "# DML")?;
+        // `influx -import` reads statements before this comment.
+        writeln!(out, "{}", context::DML)?;
         for file in directory.slots()?.iter().flat_map(|slot| &slot.files) {
             let path = file.path.display();
             match file.read() {
@@ -92,18 +96,19 @@ impl Export {
     ) -> io::Result<()> {
         let database = &content.database;
         if self.database.as_ref() != Some(database) {
-            let Some(context) = words::context(database) else {
-                let told = format!("{path}: no comment can name the database {database:?}");
-                self.problem(&told);
+            let Some(comment) = context::comment(database) else {
+                self.problem(&format!("{path}: no comment can name the database {database:?}"));
                 return Ok(());
             };
-            writeln!(out, "{context}")?;
+            writeln!(out, "{comment}")?;
             self.database = Some(database.clone());
         }
         for line in content.lines() {
-            let Some(line) = words::in_nanoseconds(line, content.precision) else {
+            let Some(line) = context::in_nanoseconds(line, content.precision) else {
                 let line = String::from_utf8_lossy(line);
-                self.problem(&format!("{path}: it has no timestamp in nanoseconds: {line}"));
+                self.problem(&format!(
+                    "{path}: a line has no timestamp, or one out of range: {line}"
+                ));
                 continue;
             };
             out.write_all(&line)?;
@@ -113,8 +118,8 @@ impl Export {
         Ok(())
     }
 
-    fn problem(&mut self, told: &str) {
+    fn problem(&mut self, problem: &str) {
         self.problems += 1;
-        tell(told);
+        message(problem);
     }
 }

@@ -1,4 +1,4 @@
-//! `spool list`: whose lines wait, and how many.
+//! `spool list`: the processes with lines in the spool, and how many.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -8,34 +8,34 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use sprockets_influxdb::spool::{Directory, FileKind, SlotInfo};
 
-use crate::words::{age, counted, print, print_json, seconds};
-use crate::{Problem, exit, options, terminal};
+use crate::exit::{self, Problem};
+use crate::format::{age, age_seconds, counted};
+use crate::{args, terminal};
 
-/// List the processes with lines in the spool, alive or not, and what is damaged or refused
+/// List the processes with lines in the spool, and damaged and rejected lines
 ///
-/// Lines of a process that is alive are delivered by itself; those of one that is not by the next client of the same
-/// spool, or by `spool deliver`.
+/// A running process delivers its own lines. Those of a process that has ended are delivered by
+/// the next client of the same spool, or by `spool deliver`.
 ///
-/// Ends with 0, or 2 if an argument or the directory cannot be used.
+/// Exit code: 0, or 2 if an argument or the directory cannot be used.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    spool: options::Spool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    spool: args::Spool,
+    #[command(flatten)]
+    output: args::Output,
 }
 
-/// So much of something.
+/// The sum over some files.
 #[derive(Clone, Copy, Debug, Default)]
-struct Amount {
+struct Total {
     files: u64,
     lines: u64,
     bytes: u64,
     oldest: Option<SystemTime>,
 }
 
-impl Amount {
+impl Total {
     fn add(&mut self, lines: usize, bytes: u64, modified: Option<SystemTime>) {
         self.files += 1;
         self.lines += lines as u64;
@@ -44,16 +44,16 @@ impl Amount {
     }
 
     fn of_slot(slot: &SlotInfo) -> Self {
-        let mut amount = Self::default();
+        let mut total = Self::default();
         for file in &slot.files {
             let lines = match file.kind {
                 FileKind::Sealed(lines) => lines,
-                // What cannot be read, `verify` tells.
+                // `spool verify` reports files that cannot be read.
                 _ => file.read().ok().flatten().map_or(0, |content| content.len()),
             };
-            amount.add(lines, file.bytes, file.modified);
+            total.add(lines, file.bytes, file.modified);
         }
-        amount
+        total
     }
 
     fn json(&self) -> Value {
@@ -61,35 +61,31 @@ impl Amount {
             "files": self.files,
             "lines": self.lines,
             "bytes": self.bytes,
-            "oldest_seconds": seconds(self.oldest),
+            "oldest_seconds": age_seconds(self.oldest),
         })
     }
 }
 
-struct Found {
-    slots: Vec<(SlotInfo, Amount)>,
-    damaged: Amount,
-    quarantine: Amount,
+struct Listing {
+    slots: Vec<(SlotInfo, Total)>,
+    damaged: Total,
+    quarantine: Total,
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let directory = options.spool.directory()?;
-    let found = Found::of(&directory)?;
-    if options.json {
-        print_json(&found.json(&directory))?;
-    } else {
-        print(|out| found.write_to(out))?;
-    }
+    let listing = Listing::of(&directory)?;
+    options.output.print(|| listing.json(&directory), |out| listing.write_to(out))?;
     Ok(exit::OK)
 }
 
-impl Found {
+impl Listing {
     fn of(directory: &Directory) -> io::Result<Self> {
         let slots = directory.slots()?.into_iter().map(|slot| {
-            let amount = Amount::of_slot(&slot);
-            (slot, amount)
+            let total = Total::of_slot(&slot);
+            (slot, total)
         });
-        let (mut damaged, mut quarantine) = (Amount::default(), Amount::default());
+        let (mut damaged, mut quarantine) = (Total::default(), Total::default());
         for file in directory.damaged()? {
             let lines = file.read().ok().flatten().map_or(0, |content| content.len());
             damaged.add(lines, file.bytes, file.modified);
@@ -103,7 +99,7 @@ impl Found {
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let style = terminal::on_stdout();
         if self.slots.is_empty() {
-            writeln!(out, "no line waits")?;
+            writeln!(out, "no lines are waiting")?;
         } else {
             let head = format!(
                 "{:<24} {:>10} {:<5} {:>6} {:>12} {:>12}  {}",
@@ -111,39 +107,39 @@ impl Found {
             );
             writeln!(out, "{}", style.faint(&head))?;
         }
-        for (slot, amount) in &self.slots {
+        for (slot, total) in &self.slots {
             let process = slot.process.map_or("-".to_owned(), |process| process.to_string());
             let alive = format!("{:<5}", if slot.is_alive { "yes" } else { "no" });
-            let alive = if slot.is_alive { style.good(&alive) } else { style.doubtful(&alive) };
+            let alive = if slot.is_alive { style.good(&alive) } else { style.warning(&alive) };
             writeln!(
                 out,
                 "{:<24} {process:>10} {alive} {:>6} {:>12} {:>12}  {}",
                 slot.name,
-                amount.files,
-                HumanCount(amount.lines).to_string(),
-                HumanBytes(amount.bytes).to_string(),
-                age(amount.oldest),
+                total.files,
+                HumanCount(total.lines).to_string(),
+                HumanBytes(total.bytes).to_string(),
+                age(total.oldest),
             )?;
             for stray in &slot.strays {
-                writeln!(out, "  {} is no file of a spool", stray.display())?;
+                writeln!(out, "  {} is not a file of a spool", stray.display())?;
             }
         }
-        for (name, amount, what) in [
-            ("damaged/", &self.damaged, "could be read"),
-            ("quarantine/", &self.quarantine, "refused by a server"),
+        for (name, total, what) in [
+            ("damaged/", &self.damaged, "readable"),
+            ("quarantine/", &self.quarantine, "rejected by a server"),
         ] {
-            if amount.files > 0 {
-                let (files, lines) = (counted(amount.files, "file"), counted(amount.lines, "line"));
-                let bytes = HumanBytes(amount.bytes);
-                writeln!(out, "{}  {files}, {bytes}; {lines} {what}", style.doubtful(name))?;
+            if total.files > 0 {
+                let (files, lines) = (counted(total.files, "file"), counted(total.lines, "line"));
+                let bytes = HumanBytes(total.bytes);
+                writeln!(out, "{}  {files}, {bytes}; {lines} {what}", style.warning(name))?;
             }
         }
         Ok(())
     }
 
     fn json(&self, directory: &Directory) -> Value {
-        let slots = self.slots.iter().map(|(slot, amount)| {
-            let mut json = amount.json();
+        let slots = self.slots.iter().map(|(slot, total)| {
+            let mut json = total.json();
             json["slot"] = json!(slot.name);
             json["process"] = json!(slot.process);
             json["alive"] = json!(slot.is_alive);

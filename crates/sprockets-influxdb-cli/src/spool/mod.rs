@@ -1,4 +1,4 @@
-//! `spool`: what waits on disk, also of processes that are no more.
+//! `spool`: lines that wait on disk, including those of processes that have ended.
 
 mod deliver;
 mod export;
@@ -7,11 +7,10 @@ mod show;
 mod verify;
 
 use clap::Subcommand;
-use sprockets_influxdb::spool::FileKind;
 
-use crate::Problem;
+use crate::exit::Problem;
 
-/// See, check, deliver and export what waits in a spool
+/// List, check, deliver and export the lines in a spool
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     List(list::Options),
@@ -28,15 +27,5 @@ pub(crate) fn run(command: Command) -> Result<u8, Problem> {
         Command::Verify(options) => verify::run(&options),
         Command::Deliver(options) => deliver::run(&options),
         Command::Export(options) => export::run(&options),
-    }
-}
-
-/// What a file is, as a word.
-fn kind(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::Open => "open",
-        FileKind::Sealed(_) => "sealed",
-        FileKind::Unfinished => "unfinished",
-        _ => "other",
     }
 }

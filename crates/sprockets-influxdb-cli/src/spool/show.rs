@@ -4,32 +4,31 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
-use sprockets_influxdb::spool::{Content, FileInfo};
+use serde_json::{Value, json};
+use sprockets_influxdb::spool::{Content, FileInfo, FileKind};
 
-use super::kind;
-use crate::words::{self, print, print_json};
-use crate::{Problem, exit, options};
+use crate::exit::{self, Problem};
+use crate::format::counted;
+use crate::{args, context};
 
 /// Show the lines of files of a spool, or of all files of a slot
 ///
-/// They are line protocol, with timestamps in the precision that the comment above them names. Files that are set aside
-/// as damaged are shown as far as they can be read.
+/// The lines are line protocol. A comment names the precision of their timestamps. Of damaged
+/// files it shows what can be read.
 ///
-/// Ends with 0, 1 if a file is damaged, or 2 if an argument or a file cannot be used.
+/// Exit code: 0, 1 if a file is damaged, or 2 if an argument or a file cannot be used.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Files, wherever they are
+    /// Files of any spool
     #[arg(value_name = "FILE", required_unless_present = "slot")]
     files: Vec<PathBuf>,
-    /// All files of a slot, by the name that `list` shows
+    /// All files of the slot of that name, as `spool list` shows it
     #[arg(long, value_name = "NAME")]
     slot: Option<String>,
     #[command(flatten)]
-    spool: options::Spool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    spool: args::Spool,
+    #[command(flatten)]
+    output: args::Output,
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
@@ -39,41 +38,46 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let content = file.read().map_err(|error| format!("{shown}: {error}"))?;
         read.extend(content.map(|content| (file, content)));
     }
-    if options.json {
-        let files = read.iter().map(|(file, content)| {
-            let lines = content.lines().map(String::from_utf8_lossy).collect::<Vec<_>>();
-            json!({
-                "file": file.path,
-                "kind": kind(file.kind),
-                "database": content.database,
-                "precision": content.precision.to_string(),
-                "damage": content.damage,
-                "lines": lines,
-            })
-        });
-        print_json(&json!({ "files": files.collect::<Vec<_>>() }))?;
-    } else {
-        print(|out| read.iter().try_for_each(|(file, content)| write_file(out, file, content)))?;
-    }
+    options.output.print(
+        || json!({ "files": read.iter().map(file_json).collect::<Vec<_>>() }),
+        |out| read.iter().try_for_each(|(file, content)| write_file(out, file, content)),
+    )?;
     let is_whole = read.iter().all(|(_, content)| content.damage.is_none());
     Ok(if is_whole { exit::OK } else { exit::FAILED })
 }
 
+fn file_json((file, content): &(FileInfo, Content)) -> Value {
+    json!({
+        "file": file.path,
+        "kind": kind(file.kind),
+        "database": content.database,
+        "precision": content.precision.to_string(),
+        "damage": content.damage,
+        "lines": content.lines().map(String::from_utf8_lossy).collect::<Vec<_>>(),
+    })
+}
+
 fn write_file(out: &mut dyn Write, file: &FileInfo, content: &Content) -> io::Result<()> {
-    let (count, precision) = (words::counted(content.len() as u64, "line"), content.precision);
+    let (count, precision) = (counted(content.len() as u64, "line"), content.precision);
     writeln!(out, "# {}: {count}, precision={precision}", file.path.display())?;
     if let Some(damage) = &content.damage {
         writeln!(out, "# {damage}")?;
     }
-    match words::context(&content.database) {
-        Some(context) => writeln!(out, "{context}")?,
-        None => writeln!(out, "# database={:?}", content.database)?,
-    }
+    writeln!(out, "{}", context::comment_for_people(&content.database))?;
     for line in content.lines() {
         out.write_all(line)?;
         out.write_all(b"\n")?;
     }
     Ok(())
+}
+
+fn kind(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Open => "open",
+        FileKind::Sealed(_) => "sealed",
+        FileKind::Unfinished => "unfinished",
+        _ => "other",
+    }
 }
 
 impl Options {

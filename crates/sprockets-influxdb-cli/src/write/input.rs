@@ -1,4 +1,4 @@
-//! Where lines come from: files one after the other, or the standard input, unpacked if they are compressed.
+//! The inputs: files one after the other, or standard input, decompressed if they are gzip.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -8,28 +8,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::Problem;
+use crate::exit::Problem;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    /// `None`: the standard input.
+    /// `None` is standard input.
     files: Vec<Option<PathBuf>>,
-    /// Bytes of them all, if that is known.
+    /// Their bytes, if all are plain files.
     size: Option<u64>,
-    /// Bytes read, before they are unpacked.
+    /// Bytes read, before decompression.
     read: Arc<AtomicU64>,
 }
 
-pub(crate) struct Input {
-    /// As errors name it.
-    pub(crate) name: String,
-    pub(crate) reader: Box<dyn Read + Send>,
-}
+type Reader = Box<dyn Read + Send>;
 
 impl Inputs {
-    /// Opens each file, so that one that cannot be read is told of before anything is written.
+    /// Opens each file once, to fail before anything is written if one cannot be read.
     pub(crate) fn new(files: &[PathBuf]) -> Result<Self, Problem> {
         let stdin = [PathBuf::from("-")];
         let files = if files.is_empty() { &stdin } else { files };
@@ -53,22 +49,22 @@ impl Inputs {
         self.size
     }
 
-    /// Counts the bytes that are read.
+    /// The number of bytes read so far, before decompression.
     pub(crate) fn counter(&self) -> Arc<AtomicU64> {
         self.read.clone()
     }
 
-    /// Each input with its name, opened when it is its turn.
-    pub(crate) fn open(self) -> impl Iterator<Item = (String, io::Result<Input>)> {
+    /// Opens one input after the other. Each comes with its name.
+    pub(crate) fn open(self) -> impl Iterator<Item = (String, io::Result<Reader>)> {
         let read = self.read;
         self.files.into_iter().map(move |file| {
             let name = file.as_deref().map_or("-".to_owned(), |file| file.display().to_string());
-            (name.clone(), open(file.as_deref(), name, read.clone()))
+            (name, open(file.as_deref(), read.clone()))
         })
     }
 }
 
-/// `None` for what is no plain file.
+/// `None` if it is not a plain file.
 fn length(file: &Path) -> io::Result<Option<u64>> {
     let metadata = std::fs::metadata(file)?;
     if metadata.is_dir() {
@@ -81,8 +77,8 @@ fn length(file: &Path) -> io::Result<Option<u64>> {
     Ok(Some(metadata.len()))
 }
 
-fn open(file: Option<&Path>, name: String, count: Arc<AtomicU64>) -> io::Result<Input> {
-    let mut reader: Box<dyn Read + Send> = match file {
+fn open(file: Option<&Path>, count: Arc<AtomicU64>) -> io::Result<Reader> {
+    let mut reader: Reader = match file {
         Some(file) => Box::new(Counted { reader: File::open(file)?, count }),
         None => Box::new(Counted { reader: io::stdin(), count }),
     };
@@ -90,9 +86,7 @@ fn open(file: Option<&Path>, name: String, count: Arc<AtomicU64>) -> io::Result<
     reader.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
     let is_gzip = start == GZIP;
     let whole = Cursor::new(start).chain(reader);
-    let reader: Box<dyn Read + Send> =
-        if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
-    Ok(Input { name, reader })
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 struct Counted<R> {

@@ -1,12 +1,14 @@
-//! `write`: line protocol from files, through the same client that applications use. One thread reads and adds; this one
-//! shows how far it is, and decides when enough is enough. The buffer blocks when it is full, so memory is bounded
-//! however large the files are.
+//! `write`: line protocol from files, through the same client that applications use.
+//!
+//! One thread reads and adds lines; this one shows progress and decides when to give up. The
+//! buffer blocks when it is full, so memory is bounded however large the files are.
 
+mod add_guard;
 mod dry_run;
-mod gate;
 mod import;
 mod input;
-mod summary;
+mod refusals;
+mod source;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,189 +18,213 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use sprockets_influxdb::{Client, Config, Precision};
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::json;
+use sprockets_influxdb::{Api, Client, Config, DropReason, Precision, SettingValue};
 
-use self::gate::Gate;
-use self::import::{Counts, Ended, Import};
+use self::add_guard::AddGuard;
+use self::dry_run::DryRun;
+use self::import::{Counts, Event, Import};
 use self::input::Inputs;
-use self::summary::{Refusals, Summary};
-use crate::patience::{self, NOT_FOR_FILES, Stall, Stop, TICK, shutdown_timeout};
-use crate::progress::{Done, Progress, Size};
-use crate::{Problem, exit, options, signals, warnings};
+use self::refusals::Refusals;
+use self::source::Ended;
+use crate::args;
+use crate::exit::Problem;
+use crate::progress::{Position, Progress, Size, TICK};
+use crate::report::Report;
+use crate::wait::{self, IGNORED_VARIABLES, Wait};
 
-/// Write line protocol from files, or from the standard input, into InfluxDB
+/// Write line protocol from files or standard input to InfluxDB
 ///
-/// Lines are sent in batches, repeated until the server has decided, and lines that it refuses are left out. What is no
-/// line protocol is reported with its place, and the rest goes on. A line without a timestamp gets one, so that equal
-/// lines do not overwrite each other. Files may be compressed by gzip. INFLUXDB_ENABLED, INFLUXDB_INTERVAL,
-/// INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT and INFLUXDB_SAMPLE_PROBABILITY are not heeded.
+/// Lines are sent in batches and retried until the server has accepted or rejected each. Invalid
+/// lines are reported with their file and line number, and the others are sent. A line without a
+/// timestamp gets a unique one, so that equal lines do not overwrite each other. Files may be
+/// compressed with gzip.
 ///
-/// The first Ctrl-C ends the reading, and what was read is delivered within the shutdown timeout; the second ends at
-/// once.
+/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT and
+/// INFLUXDB_SAMPLE_PROBABILITY.
 ///
-/// Ends with 0 if every line was delivered, 1 if one was not, 2 if an argument, a setting or a file cannot be used, and
-/// 130 on a second Ctrl-C.
+/// The first Ctrl-C stops reading, and delivers within the shutdown timeout what was read. The
+/// second ends at once.
+///
+/// Exit code: 0 if every line was delivered, 1 if one was not, 2 if an argument, a setting or a
+/// file cannot be used, 130 on a second Ctrl-C.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Files of line protocol; `-`, or none: the standard input
+    /// Files of line protocol; `-` or none: standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The database (bucket, on InfluxDB 2) to write to; without it, comments `# CONTEXT-DATABASE: NAME` say so
+    /// Database (bucket, on InfluxDB 2); default: what comments `# CONTEXT-DATABASE: NAME` say
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Of the timestamps in the files: ns, us, ms or s
+    /// Unit of the timestamps in the files: ns, us, ms or s
     #[arg(long, value_name = "UNIT", default_value = "ns")]
     precision: Precision,
-    /// Most lines in one request (INFLUXDB_MAX_BATCH_SIZE)
+    /// Maximum number of lines in one request [env: INFLUXDB_MAX_BATCH_SIZE]
     #[arg(long, value_name = "LINES")]
     max_batch_size: Option<usize>,
-    /// Give up when the server has taken nothing for so many seconds; 0: never
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
-    give_up_after: u64,
     #[command(flatten)]
-    server: options::Server,
-    /// Write nothing: print what would be written, and report what is no line protocol
+    server: args::Server,
+    /// Send nothing: print the lines that would be sent, and report invalid ones
     #[arg(long)]
     dry_run: bool,
-    /// No progress, and no summary unless a line was not delivered
-    #[arg(long, short)]
-    quiet: bool,
-    /// Print the summary as one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-/// What the reading thread and the signals tell.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A line that is no line protocol, in words.
-    Invalid(String),
-    /// Everything was read, or something forbids to go on.
-    Ended(Ended),
-    /// All that was read is decided.
-    Flushed,
-    Interrupted,
+    #[command(flatten)]
+    delivery: args::Delivery,
 }
 
 pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let refusals = Arc::new(Refusals::default());
     let config = options.config(refusals.clone())?;
-    // Judged before a file is opened.
+    // Fails on unusable settings before a file is opened.
     let settings = config.settings()?;
     let inputs = Inputs::new(&options.files)?;
     if options.dry_run {
-        let api = settings.iter().find(|setting| setting.name() == "api");
-        return dry_run::run(&options, inputs, api.is_some_and(|api| api.value() == "v1"));
+        let v1 = SettingValue::Api(Api::V1);
+        let dry_run = DryRun {
+            database: options.database.as_deref(),
+            precision: options.precision,
+            is_v1: settings.iter().any(|setting| *setting.value() == v1),
+            quiet: options.delivery.quiet,
+        };
+        return dry_run.run(inputs);
     }
 
-    let (client, told) = warnings::collect(|| Client::new(config));
-    let client = client?;
-    let mut progress =
-        Progress::new(options.quiet, inputs.size().map_or(Size::Unknown, Size::Bytes));
-    for warning in told {
-        progress.say(&format!("warning: {warning}"));
-    }
+    let size = inputs.size().map_or(Size::Unknown, Size::Bytes);
+    let progress = Progress::new(options.delivery.quiet, size);
+    let client = wait::client(config, &progress)?;
     let (events, inbox) = channel();
+    let (guard, counts) = (Arc::new(AddGuard::default()), Arc::new(Counts::new(inputs.counter())));
+    let position = |_: &_| Position {
+        count: counts.bytes.load(Ordering::Relaxed),
+        lines: counts.lines.load(Ordering::Relaxed),
+        invalid: counts.invalid.load(Ordering::Relaxed),
+    };
     let interrupted = events.clone();
-    // Nobody listens once the command is over.
-    signals::tell(move || drop(interrupted.send(Event::Interrupted)));
-    let (gate, counts) = (Arc::new(Gate::default()), Arc::new(Counts::new(inputs.counter())));
+    // Fails only after the command is over.
+    let on_signal = move || drop(interrupted.send(Event::Interrupted));
+    let give_up_after = options.delivery.give_up_after;
+    let mut wait = Wait::with_position(&client, progress, give_up_after, position, on_signal);
     let import = Import {
         client: client.clone(),
         database: options.database.clone(),
         precision: options.precision,
-        gate: gate.clone(),
+        guard: guard.clone(),
         counts: counts.clone(),
         events,
     };
     let started = Instant::now();
     thread::Builder::new().name("influxdb-import".into()).spawn(move || import.run(inputs))?;
 
-    let watch = Watch { client: &client, counts: &counts, gate: &gate, options: &options };
-    let (stop, ended) = watch.run(&inbox, &mut progress);
-    progress.clear();
-    signals::forget();
+    let ended = wait_for(&mut wait, &client, &guard, &inbox);
+    let stop = wait.stop();
+    drop(wait);
     if let (Some(Ended::Unusable(problem)), 0) = (&ended, counts.lines.load(Ordering::Relaxed)) {
         return Err(problem.clone().into());
     }
-    let summary =
-        Summary::new(&client.stats(), &counts, &refusals, started.elapsed(), stop, ended.as_ref());
-    if options.json || !options.quiet || !summary.is_delivered() {
-        summary.print(options.json);
-    }
-    Ok(if summary.is_delivered() { exit::OK } else { exit::FAILED })
+    let ended_early = match ended {
+        Some(Ended::Failed(problem) | Ended::Unusable(problem)) => Some(problem),
+        _ => stop.map(|stop| stop.to_string()),
+    };
+    let report = report(&client, &counts, &refusals, started.elapsed(), ended_early);
+    // The exit code tells the result even if the output cannot be written.
+    let _ = report.print(&options.delivery);
+    Ok(report.exit_code())
 }
 
 impl Options {
     fn config(&self, refusals: Arc<Refusals>) -> Result<Config, Problem> {
-        let base = patience::config().on_rejected(move |rejected| refusals.note(rejected));
-        let config = self.server.config(base, &NOT_FOR_FILES)?;
+        let base = wait::config().on_rejected(move |rejected| refusals.add(rejected));
+        let config = self.server.config(base, &IGNORED_VARIABLES)?;
         Ok(match self.max_batch_size {
-            Some(size) => config.max_batch_size(size)?,
+            Some(size) => config.max_batch_size(size),
             None => config,
         })
     }
 }
 
-/// What becomes of the import, seen from outside.
-struct Watch<'a> {
-    client: &'a Client,
-    counts: &'a Counts,
-    gate: &'a Gate,
-    options: &'a Options,
+/// Waits until all lines are decided. If it has to stop before, it shuts the client down. Returns
+/// how reading ended, if it did.
+fn wait_for(
+    wait: &mut Wait<'_>,
+    client: &Client,
+    guard: &AddGuard,
+    inbox: &Receiver<Event>,
+) -> Option<Ended> {
+    let mut ended = None;
+    loop {
+        match inbox.recv_timeout(TICK) {
+            Ok(Event::Invalid(message)) => wait.progress().message(&message),
+            Ok(Event::Ended(how)) => ended = Some(how),
+            Ok(Event::Flushed) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Event::Interrupted) | Err(RecvTimeoutError::Timeout) => {}
+        }
+        if wait.is_over() {
+            break;
+        }
+    }
+    if wait.stop().is_some() {
+        let deadline = Instant::now() + wait.shutdown_timeout();
+        guard.stop(deadline);
+        client.shutdown(deadline.saturating_duration_since(Instant::now()));
+        // The shutdown released the reading thread, if it was waiting for room.
+        guard.stop(Instant::now() + Duration::from_secs(1));
+    }
+    for event in inbox.try_iter() {
+        match event {
+            Event::Invalid(message) => wait.progress().message(&message),
+            Event::Ended(how) => ended = Some(how),
+            Event::Flushed | Event::Interrupted => {}
+        }
+    }
+    ended
 }
 
-impl Watch<'_> {
-    /// Waits until all is decided, somebody interrupts it, or the server has taken nothing for too long.
-    fn run(
-        &self,
-        inbox: &Receiver<Event>,
-        progress: &mut Progress,
-    ) -> (Option<Stop>, Option<Ended>) {
-        let mut ended = None;
-        let mut stall = Stall::new(self.options.give_up_after);
-        let stop = loop {
-            match inbox.recv_timeout(TICK) {
-                Ok(Event::Invalid(text)) => progress.say(&text),
-                Ok(Event::Ended(how)) => ended = Some(how),
-                Ok(Event::Flushed) | Err(RecvTimeoutError::Disconnected) => break None,
-                Ok(Event::Interrupted) => break Some(Stop::Interrupted),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            // Each of many bad lines is an event.
-            if !progress.is_due() {
-                continue;
-            }
-            let stats = self.client.stats();
-            progress.update(&Done {
-                count: self.counts.bytes.load(Ordering::Relaxed),
-                lines: self.counts.lines.load(Ordering::Relaxed),
-                invalid: self.counts.invalid.load(Ordering::Relaxed),
-                stats: &stats,
-            });
-            if stall.is_too_long(stats.pending, stats.delivered + stats.rejected) {
-                break Some(Stop::GaveUp);
-            }
-        };
-        if let Some(stop) = stop {
-            let is_hopeless = stop == Stop::GaveUp;
-            let timeout = if is_hopeless { Duration::ZERO } else { shutdown_timeout(self.client) };
-            if !is_hopeless {
-                progress.say("interrupted: delivering what was read");
-            }
-            let deadline = Instant::now() + timeout;
-            self.gate.close(deadline);
-            self.client.shutdown(deadline.saturating_duration_since(Instant::now()));
-            // Whoever waited for room has been let go.
-            self.gate.close(Instant::now() + Duration::from_secs(1));
-        }
-        for event in inbox.try_iter() {
-            match event {
-                Event::Invalid(text) => progress.say(&text),
-                Event::Ended(how) => ended = Some(how),
-                Event::Flushed | Event::Interrupted => {}
-            }
-        }
-        (stop, ended)
+fn report(
+    client: &Client,
+    counts: &Counts,
+    refusals: &Refusals,
+    elapsed: Duration,
+    ended_early: Option<String>,
+) -> Report {
+    let stats = client.stats();
+    let lines = counts.lines.load(Ordering::Relaxed);
+    let bytes_read = counts.bytes.load(Ordering::Relaxed);
+    // Lines that the client refused as invalid are in `counts.invalid`.
+    let dropped =
+        stats.sampled_out + stats.dropped.total() - stats.dropped.count(DropReason::Invalid);
+    let seconds = elapsed.as_secs_f64();
+    let rate = (stats.delivered as f64 / seconds.max(1e-3)) as u64;
+    let refusals = refusals.first();
+    Report {
+        heading: format!(
+            "{} lines read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} requests, {} of \
+             them retries",
+            HumanCount(lines),
+            HumanBytes(bytes_read),
+            HumanCount(rate),
+            HumanBytes(stats.bytes_sent),
+            HumanCount(stats.batches),
+            HumanCount(stats.retries),
+        ),
+        delivered: stats.delivered,
+        undelivered: vec![
+            ("rejected", stats.rejected, "rejected by the server"),
+            ("invalid", counts.invalid.load(Ordering::Relaxed), "invalid, not sent"),
+            ("dropped", dropped, "dropped, not sent"),
+            ("pending", stats.pending, "not delivered"),
+        ],
+        failures: refusals.iter().map(|refusal| ("rejected", refusal.text())).collect(),
+        last_error: stats.last_error,
+        ended_early,
+        notes: Vec::new(),
+        json: json!({
+            "lines": lines,
+            "bytes_read": bytes_read,
+            "bytes_sent": stats.bytes_sent,
+            "requests": stats.batches,
+            "retries": stats.retries,
+            "seconds": seconds,
+            "first_rejected": refusals.iter().map(refusals::Refusal::json).collect::<Vec<_>>(),
+        }),
     }
 }

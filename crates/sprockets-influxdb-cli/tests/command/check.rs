@@ -1,17 +1,18 @@
-//! `check` tells what is wrong, and stores nothing.
+//! `check` reports what is wrong, and stores nothing.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpListener;
-use std::thread;
 
 use rcgen::{CertificateParams, KeyPair};
 use sprockets_influxdb::testing::{Fault, Server};
+use test_support::file;
+use test_support::influxd::Influxd;
+use test_support::tcp::{listen, read_head};
 
-use super::server::Influxd;
-use super::{file, run};
+use super::run;
 
 #[test]
-fn credentials_databases_and_permissions_are_told_apart() {
+fn credentials_databases_and_permissions_are_distinguished() {
     let Some(influxd) = Influxd::start_with(&[("INFLUXDB_HTTP_AUTH_ENABLED", "true")]) else {
         return;
     };
@@ -96,7 +97,7 @@ fn credentials_databases_and_permissions_are_told_apart() {
 }
 
 #[test]
-fn each_value_says_where_it_came_from() {
+fn each_setting_is_shown_with_its_origin() {
     let server = Server::start();
     let variables =
         [("INFLUXDB_TIMEOUT", "7000"), ("INFLUXDB_TOKEN", "hunter2"), ("INFLUXDB_ENABLED", "no")];
@@ -115,7 +116,7 @@ fn each_value_says_where_it_came_from() {
 }
 
 #[test]
-fn secrets_come_from_files() {
+fn secrets_are_read_from_files() {
     let server = Server::start();
     server.require_basic("me", "hunter2");
     let password = file("hunter2\n");
@@ -138,13 +139,13 @@ fn secrets_come_from_files() {
 }
 
 #[test]
-fn an_address_that_is_wrong_is_told_with_what_to_change() {
+fn a_wrong_address_is_reported_with_advice() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let stranger_url =
-        stranger("HTTP/1.1 200 OK\r\nServer: nginx/1.2\r\nContent-Length: 2\r\n\r\nhi");
-    let proxy = stranger("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+    let other = other_server("HTTP/1.1 200 OK\r\nServer: nginx/1.2\r\nContent-Length: 2\r\n\r\nhi");
+    let proxy =
+        other_server("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
     let through = [("http_proxy", proxy.as_str())];
-    for (url, variables, says) in [
+    for (url, variables, expected) in [
         (
             format!("http://{closed}"),
             &[][..],
@@ -155,11 +156,7 @@ fn an_address_that_is_wrong_is_told_with_what_to_change() {
             &[],
             "no address for no-such-host.invalid:80: check INFLUXDB_HOST",
         ),
-        (
-            stranger_url,
-            &[],
-            "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)",
-        ),
+        (other, &[], "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)"),
         (
             "http://db.invalid:8086".to_owned(),
             &through,
@@ -169,34 +166,27 @@ fn an_address_that_is_wrong_is_told_with_what_to_change() {
         let done = run(&["check", "--url", &url, "--database", "db"], variables);
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(
-            done.out.contains("failed      connection: ") && done.out.contains(says),
-            "{says}: {done:?}"
+            done.out.contains("failed      connection: ") && done.out.contains(expected),
+            "{expected}: {done:?}"
         );
         assert!(done.out.contains("not checked authentication: "), "{done:?}");
     }
 }
 
-/// Answers every request alike; its URL.
-fn stranger(reply: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let mut byte = [0];
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0)
-            {
-                head.extend(byte);
-            }
-            let _ = stream.write_all(reply.as_bytes());
+/// The URL of a server that sends the same reply to every request.
+fn other_server(reply: &'static str) -> String {
+    let address = listen(move |client| {
+        let mut client = BufReader::new(client);
+        loop {
+            read_head(&mut client)?;
+            client.get_mut().write_all(reply.as_bytes())?;
         }
     });
-    url
+    format!("http://{address}")
 }
 
 #[test]
-fn the_scheme_and_the_certificate_are_told() {
+fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
     let key = KeyPair::generate().unwrap();
     let certificate =
         CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -211,7 +201,7 @@ fn the_scheme_and_the_certificate_are_told() {
     let plain = Influxd::start().unwrap();
     let secure = tls.url().replace("http:", "https:");
     let trusted = shown.to_str().unwrap();
-    for (url, arguments, says) in [
+    for (url, arguments, expected) in [
         (
             plain.url().replace("http:", "https:"),
             &[][..],
@@ -223,6 +213,6 @@ fn the_scheme_and_the_certificate_are_told() {
     ] {
         let fixed = ["check", "--url", &url, "--database", "db"];
         let done = run(&[&fixed, arguments].concat(), &[]);
-        assert!(done.code == Some(1) && done.out.contains(says), "{says}: {done:?}");
+        assert!(done.code == Some(1) && done.out.contains(expected), "{expected}: {done:?}");
     }
 }

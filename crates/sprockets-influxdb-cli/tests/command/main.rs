@@ -1,37 +1,25 @@
-//! The command as an operator meets it: its output, what it ends with, and what the server has afterwards.
+//! The command as an operator sees it: its output, its exit code, and the data on the server.
 
 mod check;
-#[path = "../../../sprockets-influxdb/tests/influxd/count.rs"]
-mod count;
-#[path = "../../../sprockets-influxdb/tests/influxd/process.rs"]
-mod process;
 mod quarantine;
-#[allow(dead_code)]
-#[path = "../../../sprockets-influxdb/tests/influxd/server.rs"]
-mod server;
 mod spool;
 mod write;
 
 use std::io::Write;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use test_support::process::{Process, remove_settings};
 
-/// The command with these arguments, and of the variables that it heeds only these.
-fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+/// Starts the command with these arguments, and with these variables as its only settings.
+fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sprockets-influxdb"));
-    for (variable, _) in std::env::vars_os() {
-        let name = variable.to_string_lossy().to_uppercase();
-        if name.starts_with("INFLUXDB_") || name.ends_with("_PROXY") || name == "ENVIRONMENT" {
-            command.env_remove(variable);
-        }
-    }
-    command.args(arguments).envs(variables.iter().copied());
+    remove_settings(&mut command).args(arguments).envs(variables.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    Process::start(&mut command).unwrap()
 }
 
-/// What came of it.
+/// The result of a command.
 #[derive(Debug)]
 struct Done {
     code: Option<i32>,
@@ -57,30 +45,16 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Done {
 }
 
 fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> Done {
-    let mut process = command(arguments, variables).spawn().unwrap();
-    let mut stdin = process.stdin.take().unwrap();
-    // One that ends early does not read all.
+    let mut process = start(arguments, variables);
+    let mut stdin = process.child().stdin.take().unwrap();
+    // A command that ends early does not read everything.
     let _ = stdin.write_all(input);
     drop(stdin);
-    process.wait_with_output().unwrap().into()
-}
-
-/// A file that is gone when this is dropped.
-fn file(content: impl AsRef<[u8]>) -> tempfile::TempPath {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(content.as_ref()).unwrap();
-    file.into_temp_path()
-}
-
-/// Sends a signal, by its name without the `SIG`.
-#[cfg(unix)]
-fn signal(process: &Child, name: &str) {
-    let script = format!("kill -{name} {}", process.id());
-    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    process.output().into()
 }
 
 #[test]
-fn what_cannot_be_used_ends_with_2() {
+fn invalid_arguments_end_with_exit_code_2() {
     for arguments in [
         &["nonsense"][..],
         &["check", "--nonsense"],

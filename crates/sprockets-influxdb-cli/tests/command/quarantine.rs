@@ -1,4 +1,4 @@
-//! `quarantine`: what was refused is seen, sent again and removed, and no line is lost on the way.
+//! `quarantine`: rejected lines are listed, sent again and removed, and no line is lost.
 
 use std::fs;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use sprockets_influxdb::testing::{Fault, Server};
 use tempfile::TempDir;
+use test_support::influxd::Influxd;
+use test_support::wait_until;
 
-use super::server::Influxd;
-use super::spool::wait;
-use super::{command, run, run_with};
+use super::{run, run_with, start};
 
 const ENTRY: &str = "# 2026-11-23T15:04:05Z precision=s database=my%20db\n# 400: no\n";
 
-/// A spool whose quarantine has one file of so many lines, in seconds.
+/// A spool whose quarantine has one file of this many lines, in seconds.
 fn quarantine(lines: usize) -> TempDir {
     let spool = tempfile::tempdir().unwrap();
     fs::create_dir(spool.path().join("quarantine")).unwrap();
@@ -34,7 +34,7 @@ fn retry(spool: &Path, url: &str, more: &[&str]) -> super::Done {
 }
 
 #[test]
-fn what_a_server_refused_is_delivered_once_it_takes_it() {
+fn rejected_lines_are_delivered_when_the_server_accepts_them() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("db");
     let (spool, url) = (tempfile::tempdir().unwrap(), influxd.url());
@@ -67,7 +67,7 @@ fn what_a_server_refused_is_delivered_once_it_takes_it() {
 }
 
 #[test]
-fn what_is_refused_again_stays_with_the_new_reason() {
+fn lines_that_are_rejected_again_stay_with_the_new_reason() {
     let spool = quarantine(10);
     let path = spool.path().join("quarantine/0000000000000001-1.lp");
     let mut text = fs::read_to_string(&path).unwrap();
@@ -89,8 +89,8 @@ fn what_is_refused_again_stays_with_the_new_reason() {
         .iter()
         .map(|of| of["reason"].as_str().unwrap())
         .collect();
-    for told in ["too old", "the field f has no value", "it has no timestamp"] {
-        assert!(reasons.iter().any(|reason| reason.contains(told)), "{told}: {reasons:?}");
+    for message in ["too old", "the field f has no value", "it has no timestamp"] {
+        assert!(reasons.iter().any(|reason| reason.contains(message)), "{message}: {reasons:?}");
     }
 }
 
@@ -109,11 +109,11 @@ fn nothing_is_lost_when_lines_are_not_sent() {
 }
 
 #[test]
-fn lines_of_which_the_server_says_only_how_many_it_refused_stay() {
+fn lines_stay_if_the_server_only_says_how_many_it_rejected() {
     let spool = quarantine(5_000);
     let server = Server::start();
-    let told = "partial write: points beyond retention policy dropped=1";
-    server.inject_always(Fault::error(400, told).when_body_contains(" n="));
+    let message = "partial write: points beyond retention policy dropped=1";
+    server.inject_always(Fault::error(400, message).when_body_contains(" n="));
     let done = retry(spool.path(), &server.url(), &[]);
     assert_eq!((done.code, &done.json()["delivered"]), (Some(1), &0.into()), "{done:?}");
     assert!(done.json()["pending"].as_u64() > Some(0), "{done:?}");
@@ -124,16 +124,15 @@ fn lines_of_which_the_server_says_only_how_many_it_refused_stay() {
 fn a_retry_that_is_killed_loses_nothing() {
     let spool = quarantine(12_000);
     let server = Server::start();
-    // The first lines are taken, and the rest has no reply.
+    // The server stores the first lines, and does not reply to the rest.
     server.inject_always(Fault::black_hole().when_body_contains(" n=11000i"));
     let place = spool.path().to_str().unwrap();
     let url = server.url();
     let arguments = ["quarantine", "retry", "--spool", place, "--url", &url];
-    let mut process = command(&arguments, &[]).spawn().unwrap();
+    let mut process = start(&arguments, &[]);
     assert!(server.wait_for_points("my db", 5_000, Duration::from_secs(60)));
-    wait(|| server.count("my db") >= 10_000);
-    process.kill().unwrap();
-    process.wait().unwrap();
+    wait_until(|| server.count("my db") >= 10_000);
+    process.kill();
     assert_eq!(listed(spool.path())["lines"], 12_000);
     let server = Server::start();
     let done = retry(spool.path(), &server.url(), &[]);
@@ -142,7 +141,7 @@ fn a_retry_that_is_killed_loses_nothing() {
 }
 
 #[test]
-fn lines_are_removed_when_it_is_said_so() {
+fn lines_are_removed_only_with_a_confirmation() {
     let spool = quarantine(2);
     let place = spool.path().to_str().unwrap();
     let quarantine = spool.path().join("quarantine");
@@ -152,14 +151,14 @@ fn lines_are_removed_when_it_is_said_so() {
     fs::File::options().append(true).open(first).unwrap().set_modified(old).unwrap();
     let drop =
         |more: &[&str]| run(&[&["quarantine", "drop", "--spool", place], more].concat(), &[]);
-    for (arguments, told) in [
+    for (arguments, message) in [
         (&[][..], "--older-than"),
-        (&["--all"], "3 lines in 2 files would be removed: say --yes"),
+        (&["--all"], "3 lines in 2 files would be removed: pass --yes"),
         (&["--all", "--older-than", "1"], "cannot be used with"),
         (&["--file", "no-such-file", "--yes"], "no-such-file cannot be read"),
     ] {
         let done = drop(arguments);
-        assert!(done.code == Some(2) && done.errors.contains(told), "{told}: {done:?}");
+        assert!(done.code == Some(2) && done.errors.contains(message), "{message}: {done:?}");
     }
     assert_eq!(listed(spool.path())["lines"], 3);
     assert_eq!(drop(&["--older-than", "4", "--yes"]).out, "0 lines in 0 files removed\n");

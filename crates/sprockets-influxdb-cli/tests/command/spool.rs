@@ -1,57 +1,42 @@
-//! `spool`: what killed processes left is seen, checked, exported and delivered; what is damaged is told of.
+//! `spool`: files of killed processes are listed, verified, exported and delivered, and damage is
+//! reported.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Client, Config, Measurement, Precision};
 use tempfile::TempDir;
+use test_support::influxd::Influxd;
+use test_support::process::Process;
+use test_support::{NO_SERVER, file, wait_until};
 
-use super::server::Influxd;
-use super::{command, file, run, run_with};
+use super::{run, run_with, start};
 
-/// Where nobody listens.
-const NOWHERE: &str = "http://127.0.0.1:1";
-
-/// Waits until something is so, which has no signal.
-pub(super) fn wait(is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A process that has put so many lines into a spool, and waits for a server.
-fn writer(spool: &Path, precision: &str, lines: usize) -> Child {
+/// A process that has put this many lines into a spool, and waits for a server.
+fn writer(spool: &Path, precision: &str, lines: usize) -> Process {
     let text: String = (0..lines).map(|n| format!("m,t=a n={n}i {n}000000000\n")).collect();
     let (input, setting) = (file(text), format!("spool={}", spool.display()));
     let unit = format!("precision={precision}");
-    let arguments = ["write", "--url", NOWHERE, "--database", "my db", "--give-up-after", "0"];
+    let arguments = ["write", "--url", NO_SERVER, "--database", "my db", "--give-up-after", "0"];
     let settings = ["--set", &setting, "--set", &unit, input.to_str().unwrap()];
-    let process = command(&[&arguments[..], &settings].concat(), &[]).spawn().unwrap();
+    let process = start(&[&arguments[..], &settings].concat(), &[]);
     let waiting = || {
         let done = run(&["spool", "list", "--json", "--spool", spool.to_str().unwrap()], &[]);
         let slots = done.json()["slots"].clone();
         let own = |slot: &&serde_json::Value| slot["process"] == process.id();
         slots.as_array().unwrap().iter().find(own).map_or(0, |slot| slot["lines"].as_u64().unwrap())
     };
-    wait(|| waiting() == lines as u64);
+    wait_until(|| waiting() == lines as u64);
     process
 }
 
-/// A spool with the lines of a process that was killed.
-fn left(precision: &str, lines: usize) -> TempDir {
+/// A spool with the lines of a killed process.
+fn killed_writer(precision: &str, lines: usize) -> TempDir {
     let spool = tempfile::tempdir().unwrap();
-    kill(writer(spool.path(), precision, lines));
+    writer(spool.path(), precision, lines).kill();
     spool
-}
-
-fn kill(mut process: Child) {
-    process.kill().unwrap();
-    process.wait().unwrap();
 }
 
 /// The files with lines.
@@ -72,9 +57,9 @@ fn damage(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A client with measurements that wait in a spool for a server that is not there, whose files are sealed when it goes.
+/// A client whose measurements wait in a spool. Dropping it seals their files.
 fn recorder(spool: &Path, url: &str) -> Client {
-    let config = Config::new().url(url).unwrap().tag_hostname(false).spool(spool);
+    let config = Config::new().url(url).tag_hostname(false).spool(spool);
     let client = Client::new(config.precision(Precision::Milliseconds)).unwrap();
     for number in 0..100 {
         let measurement =
@@ -85,10 +70,10 @@ fn recorder(spool: &Path, url: &str) -> Client {
 }
 
 #[test]
-fn what_a_killed_process_left_is_delivered() {
+fn lines_of_a_killed_process_are_delivered() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("my db");
-    let spool = left("ns", 20_000);
+    let spool = killed_writer("ns", 20_000);
     let place = spool.path().to_str().unwrap();
     let listed = run(&["spool", "list"], &[("INFLUXDB_SPOOL", place)]);
     assert!(listed.out.contains(" no ") && listed.out.contains(" 20,000 "), "{listed:?}");
@@ -100,22 +85,23 @@ fn what_a_killed_process_left_is_delivered() {
     assert_eq!(influxd.count("my db", "m", "n"), 20_000);
     let again = run(&["spool", "deliver", "--spool", place, "--url", &url], &[]);
     assert!(again.code == Some(0) && again.out.starts_with("0 lines found"), "{again:?}");
-    assert!(run(&["spool", "list", "--spool", place], &[]).out.starts_with("no line waits"));
+    assert!(run(&["spool", "list", "--spool", place], &[]).out.starts_with("no lines are waiting"));
 }
 
 #[test]
-fn what_is_not_delivered_stays() {
-    let spool = left("ns", 1_000);
+fn undelivered_lines_stay() {
+    let spool = killed_writer("ns", 1_000);
     let place = spool.path().to_str().unwrap();
     let deliver = ["spool", "deliver", "--spool", place, "--give-up-after", "1", "--url"];
-    let done = run(&[&deliver[..], &[NOWHERE]].concat(), &[]);
+    let done = run(&[&deliver[..], &[NO_SERVER]].concat(), &[]);
     assert_eq!(done.code, Some(1), "{done:?}");
-    for told in ["1,000 not delivered: they stay", "connection refused", "ended early: gave up"] {
-        assert!(done.out.contains(told), "{told}: {done:?}");
+    for message in ["1,000 not delivered: they stay", "connection refused", "ended early: gave up"]
+    {
+        assert!(done.out.contains(message), "{message}: {done:?}");
     }
-    let done = run(&[&deliver[..], &[NOWHERE, "--set", "enabled=false"]].concat(), &[]);
+    let done = run(&[&deliver[..], &[NO_SERVER, "--set", "enabled=false"]].concat(), &[]);
     assert!(done.code == Some(1) && done.out.contains("1,000 not delivered"), "{done:?}");
-    // Refused lines are told of, and kept.
+    // Rejected lines are reported, and kept in the quarantine.
     let server = Server::start();
     server.inject_always(Fault::error(400, "unable to parse").when_body_contains(" n=7i"));
     let done = run(&[&deliver[..], &[&server.url(), "--json"]].concat(), &[]);
@@ -132,14 +118,17 @@ fn an_export_can_be_written_and_imported() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("my db");
     influxd.create("db");
-    let spool = left("s", 300);
+    let spool = killed_writer("s", 300);
     let place = spool.path().to_str().unwrap();
-    drop(recorder(spool.path(), NOWHERE));
+    drop(recorder(spool.path(), NO_SERVER));
     let output = spool.path().join("export.lp");
     let export = ["spool", "export", "--spool", place, "--output", output.to_str().unwrap()];
     let done = run(&export, &[]);
-    assert!(done.code == Some(0) && done.errors.contains("400 lines of 2 files"), "{done:?}");
-    assert_eq!(run(&export, &[]).code, Some(2), "a file that is there is not written over");
+    assert!(
+        done.code == Some(0) && done.errors.contains("exported 400 lines of 2 files"),
+        "{done:?}"
+    );
+    assert_eq!(run(&export, &[]).code, Some(2), "an existing file is not overwritten");
     let written = run(&["write", "--url", &influxd.url(), output.to_str().unwrap()], &[]);
     assert_eq!(written.code, Some(0), "{written:?}");
     assert_eq!((influxd.count("my db", "m", "n"), influxd.count("db", "m", "n")), (300, 100));
@@ -150,8 +139,8 @@ fn an_export_can_be_written_and_imported() {
 }
 
 #[test]
-fn lines_are_shown_as_they_stand() {
-    let spool = left("s", 10);
+fn lines_are_shown_unchanged() {
+    let spool = killed_writer("s", 10);
     let place = spool.path().to_str().unwrap();
     let [path] = &files(spool.path())[..] else { panic!() };
     let path = path.to_str().unwrap();
@@ -167,13 +156,16 @@ fn lines_are_shown_as_they_stand() {
 }
 
 #[test]
-fn damage_is_told_file_by_file_and_costs_only_what_it_happened_to() {
-    let spool = left("ns", 10);
-    drop(recorder(spool.path(), NOWHERE));
+fn damage_is_reported_for_each_file_and_loses_only_the_damaged_lines() {
+    let spool = killed_writer("ns", 10);
+    drop(recorder(spool.path(), NO_SERVER));
     let place = spool.path().to_str().unwrap();
     let verify = ["spool", "verify", "--spool", place];
     let whole = run(&verify, &[]);
-    assert!(whole.code == Some(0) && whole.out.contains("110 lines wait; 0 damaged"), "{whole:?}");
+    assert!(
+        whole.code == Some(0) && whole.out.contains("110 lines waiting; 0 damaged"),
+        "{whole:?}"
+    );
     for path in files(spool.path()) {
         damage(&path);
     }
@@ -200,18 +192,18 @@ fn damage_is_told_file_by_file_and_costs_only_what_it_happened_to() {
 }
 
 #[test]
-fn processes_that_are_alive_are_left_alone_and_read_while_they_write() {
+fn files_of_running_processes_are_only_read() {
     let spool = tempfile::tempdir().unwrap();
     let place = spool.path().to_str().unwrap();
-    let process = writer(spool.path(), "ns", 100);
+    let mut process = writer(spool.path(), "ns", 100);
     let server = Server::start();
     let deliver = ["spool", "deliver", "--spool", place, "--url", &server.url(), "--json"];
     let done = run(&deliver, &[]);
     let json = done.json();
     assert_eq!((done.code, &json["recovered"], &json["alive"]), (Some(0), &0.into(), &1.into()));
     assert_eq!(server.requests().len(), 0);
-    kill(process);
-    // One that writes all the time, and has its files delivered and used again.
+    process.kill();
+    // A process that writes all the time, whose files are delivered and reused.
     let client = recorder(spool.path(), &server.url());
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -237,7 +229,7 @@ fn processes_that_are_alive_are_left_alone_and_read_while_they_write() {
 }
 
 #[test]
-fn a_spool_that_is_not_there_is_no_empty_one() {
+fn a_missing_spool_is_an_error() {
     for arguments in
         [&["list"][..], &["verify"], &["export"], &["deliver"], &["show", "--slot", "1"]]
     {

@@ -1,4 +1,4 @@
-//! `write`: what is in a file is in the database, and what is not is accounted for.
+//! `write`: lines of a file are in the database, and all others are counted.
 
 use std::io::Write;
 
@@ -6,20 +6,21 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 use sprockets_influxdb::testing::{Fault, Server};
+use test_support::file;
+use test_support::influxd::Influxd;
 
-use super::server::Influxd;
-use super::{file, run, run_with};
+use super::{run, run_with};
 
-/// The summary, which is the only thing on standard output.
+/// These numbers of the summary.
 fn summary(done: &super::Done, keys: &[&str]) -> Vec<u64> {
     let json = done.json();
     keys.iter().map(|key| json[key].as_u64().unwrap_or_else(|| panic!("{key}: {done:?}"))).collect()
 }
 
-const BOOKS: [&str; 6] = ["lines", "delivered", "rejected", "invalid", "dropped", "pending"];
+const COUNTS: [&str; 6] = ["lines", "delivered", "rejected", "invalid", "dropped", "pending"];
 
 #[test]
-fn files_of_every_form_are_in_the_database_line_by_line() {
+fn files_of_every_format_are_stored_line_by_line() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("db");
     let lines: String = (0..30_000).map(|n| format!("plain,t=a n={n}i {n}\n")).collect();
@@ -34,7 +35,7 @@ fn files_of_every_form_are_in_the_database_line_by_line() {
         ["write", "--url", &url, "--database", "db", "--json"].into_iter().chain(paths).collect();
     let done = run(&arguments, &[]);
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert_eq!(summary(&done, &BOOKS), [30_006, 30_006, 0, 0, 0, 0]);
+    assert_eq!(summary(&done, &COUNTS), [30_006, 30_006, 0, 0, 0, 0]);
     assert!(done.errors.is_empty(), "{done:?}");
     for (measurement, field, count) in
         [("plain", "n", 30_000), ("same", "f", 3), ("text", "s", 1), ("packed", "f", 2)]
@@ -47,7 +48,7 @@ fn files_of_every_form_are_in_the_database_line_by_line() {
 }
 
 #[test]
-fn bad_lines_are_reported_with_their_place_and_the_rest_is_stored() {
+fn bad_lines_are_reported_with_their_position_and_the_rest_is_stored() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("db");
     let url = influxd.url();
@@ -56,14 +57,14 @@ fn bad_lines_are_reported_with_their_place_and_the_rest_is_stored() {
     let text = "m f=2 2\n\nm,t= f=1 3\nm f=\"a\nb\" later\nm f=\"conflict\" 4\nm f=3u 5\nm f=6 6\n";
     let done = run_with(&write, &[], text.as_bytes());
     assert_eq!(done.code, Some(1), "{done:?}");
-    for told in [
+    for message in [
         "-:3: the tag t has no value: give it one, or leave the tag out: m,t= f=1 3\n",
         "-:4-5: \"later\" is not a timestamp",
         "-:7: it has an unsigned integer, which the v1 API does not know",
     ] {
-        assert!(done.errors.contains(told), "{told}: {done:?}");
+        assert!(done.errors.contains(message), "{message}: {done:?}");
     }
-    for told in [
+    for message in [
         "6 lines read",
         "2 delivered",
         "1 rejected",
@@ -71,7 +72,7 @@ fn bad_lines_are_reported_with_their_place_and_the_rest_is_stored() {
         "field type conflict",
         "conflict\\\" 4",
     ] {
-        assert!(done.out.contains(told), "{told}: {done:?}");
+        assert!(done.out.contains(message), "{message}: {done:?}");
     }
     let rows = influxd.query("db", "SELECT f FROM m")["results"][0]["series"][0]["values"].clone();
     assert_eq!(rows, json!([[1_000_000_000, 1], [2_000_000_000, 2], [6_000_000_000_i64, 6]]));
@@ -80,10 +81,11 @@ fn bad_lines_are_reported_with_their_place_and_the_rest_is_stored() {
 #[test]
 fn an_import_file_names_its_databases() {
     let server = Server::start();
-    let text = "# DDL\nCREATE DATABASE one\n\n# DML\n# CONTEXT-DATABASE: one\nm f=1 1\n# CONTEXT-DATABASE: two\nm f=2 2\n";
+    let text = "# DDL\nCREATE DATABASE one\n\n# DML\n# CONTEXT-DATABASE: one\nm f=1 1\n\
+                # CONTEXT-DATABASE: two\nm f=2 2\n";
     let url = server.url();
     let done = run_with(&["write", "--url", &url, "--json"], &[], text.as_bytes());
-    assert_eq!((done.code, summary(&done, &BOOKS)), (Some(0), vec![2, 2, 0, 0, 0, 0]), "{done:?}");
+    assert_eq!((done.code, summary(&done, &COUNTS)), (Some(0), vec![2, 2, 0, 0, 0, 0]), "{done:?}");
     assert_eq!((server.count("one"), server.count("two")), (1, 1));
     let done = run_with(&["write", "--url", &url, "--database", "three"], &[], text.as_bytes());
     assert_eq!((done.code, server.count("three")), (Some(0), 2));
@@ -92,7 +94,7 @@ fn an_import_file_names_its_databases() {
 }
 
 #[test]
-fn failures_are_repeated_halved_and_counted_as_by_any_client() {
+fn failed_batches_are_retried_and_split() {
     let server = Server::start();
     let lines: String = (0..5_000).map(|n| format!("m n={n}i {n}\n")).collect();
     let url = server.url();
@@ -101,13 +103,13 @@ fn failures_are_repeated_halved_and_counted_as_by_any_client() {
     server.inject(Fault::error(503, "overloaded").when_body_contains("n="));
     let done = run_with(&write, &[], lines.as_bytes());
     assert_eq!(
-        (done.code, summary(&done, &BOOKS)),
+        (done.code, summary(&done, &COUNTS)),
         (Some(0), vec![5_000, 5_000, 0, 0, 0, 0]),
         "{done:?}"
     );
     assert_eq!(server.count("db"), 5_000);
     assert!(summary(&done, &["retries", "requests"])[0] > 0);
-    // What is for applications does not make a file's lines fewer.
+    // Settings for applications do not drop lines of a file.
     let variables = [
         ("INFLUXDB_ENABLED", "false"),
         ("INFLUXDB_SAMPLE_PROBABILITY", "0"),
@@ -116,29 +118,31 @@ fn failures_are_repeated_halved_and_counted_as_by_any_client() {
     ];
     let done = run_with(&write, &variables, lines.as_bytes());
     assert_eq!(
-        (done.code, summary(&done, &BOOKS)),
+        (done.code, summary(&done, &COUNTS)),
         (Some(0), vec![5_000, 5_000, 0, 0, 0, 0]),
         "{done:?}"
     );
 }
 
 #[test]
-fn a_server_that_takes_nothing_is_given_up() {
+fn the_command_gives_up_when_the_server_accepts_nothing() {
     let server = Server::start();
     let url = server.url();
     server.stop();
     let write = ["write", "--url", &url, "--database", "db", "--give-up-after", "1"];
-    // More than the buffer holds: the reading waits for room as well.
+    // More than the buffer holds, so the reader waits too.
     let lines: String = (0..100).map(|n| format!("m n={n}i {n}\n")).collect();
     let done = run_with(&write, &[("INFLUXDB_MAX_BUFFER_SIZE", "10")], lines.as_bytes());
     assert_eq!(done.code, Some(1), "{done:?}");
-    for told in ["10 not delivered", "1 given up", "connection refused", "ended early: gave up"] {
-        assert!(done.out.contains(told), "{told}: {done:?}");
+    for message in
+        ["10 not delivered", "1 dropped, not sent", "connection refused", "ended early: gave up"]
+    {
+        assert!(done.out.contains(message), "{message}: {done:?}");
     }
 }
 
 #[test]
-fn what_an_operator_has_to_change_is_told_before_anything_is_sent() {
+fn a_missing_database_is_reported_before_anything_is_sent() {
     let server = Server::start();
     server.only_databases(["there"]);
     let url = server.url();
@@ -152,7 +156,7 @@ fn what_an_operator_has_to_change_is_told_before_anything_is_sent() {
 }
 
 #[test]
-fn a_dry_run_prints_what_could_be_written_and_writes_nothing() {
+fn a_dry_run_prints_valid_lines_and_writes_nothing() {
     let server = Server::start();
     let url = server.url();
     let text = "m s=\"two\nlines\" 1\nbad\n# CONTEXT-DATABASE: other\n  n f=1\r\n";
@@ -175,35 +179,34 @@ fn a_dry_run_prints_what_could_be_written_and_writes_nothing() {
 #[cfg(unix)]
 mod interrupted {
     use std::io::{BufRead, BufReader, Read, Write};
-    use std::process::Child;
-    use std::time::Duration;
 
-    use super::super::{command, signal};
+    use test_support::LONG;
+    use test_support::process::Process;
+
+    use super::super::start;
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
-
-    /// Begins to write one line; its standard input stays open.
-    fn begin(server: &Server, settings: &[&str]) -> Child {
+    /// Starts to write one line, and leaves standard input open.
+    fn begin(server: &Server, settings: &[&str]) -> Process {
         let url = server.url();
         let fixed = ["write", "--url", &url, "--database", "db"];
-        let mut process = command(&[&fixed, settings].concat(), &[]).spawn().unwrap();
-        process.stdin.as_mut().unwrap().write_all(b"m f=1 1\n").unwrap();
+        let mut process = start(&[&fixed, settings].concat(), &[]);
+        process.child().stdin.as_mut().unwrap().write_all(b"m f=1 1\n").unwrap();
         process
     }
 
     #[test]
-    fn the_first_signal_delivers_what_was_read() {
+    fn the_first_signal_delivers_the_lines_that_were_read() {
         for name in ["INT", "TERM"] {
             let server = Server::start();
             let mut process = begin(&server, &["--json"]);
             assert!(server.wait_for_points("db", 1, LONG));
-            let stdin = process.stdin.take();
-            signal(&process, name);
-            let done: super::super::Done = process.wait_with_output().unwrap().into();
+            let stdin = process.child().stdin.take();
+            process.signal(name);
+            let done: super::super::Done = process.output().into();
             drop(stdin);
             assert_eq!(
-                (done.code, summary(&done, &BOOKS)),
+                (done.code, summary(&done, &COUNTS)),
                 (Some(1), vec![1, 1, 0, 0, 0, 0]),
                 "{done:?}"
             );
@@ -212,19 +215,19 @@ mod interrupted {
     }
 
     #[test]
-    fn what_is_not_taken_within_the_shutdown_timeout_is_told_of() {
+    fn lines_left_at_the_shutdown_timeout_are_reported() {
         let server = Server::start();
         server.inject_always(Fault::black_hole().when_body_contains("m"));
         let mut process = begin(&server, &["--json", "--set", "shutdown_timeout=0"]);
         assert!(server.wait_for_requests(1, LONG));
-        let stdin = process.stdin.take();
-        // The line is on its way once its request is there, beside that of the check.
+        let stdin = process.child().stdin.take();
+        // The first request is the check, the second one has the line.
         server.wait_until(LONG, |server| server.requests().len() > 1);
-        signal(&process, "INT");
-        let done: super::super::Done = process.wait_with_output().unwrap().into();
+        process.signal("INT");
+        let done: super::super::Done = process.output().into();
         drop(stdin);
         assert_eq!(
-            (done.code, summary(&done, &BOOKS)),
+            (done.code, summary(&done, &COUNTS)),
             (Some(1), vec![1, 0, 0, 0, 0, 1]),
             "{done:?}"
         );
@@ -237,35 +240,38 @@ mod interrupted {
         let mut process =
             begin(&server, &["--set", "shutdown_timeout=600000", "--set", "timeout=600000"]);
         server.wait_until(LONG, |server| server.requests().len() > 1);
-        signal(&process, "INT");
-        let mut errors = BufReader::new(process.stderr.take().unwrap());
-        let mut told = String::new();
-        errors.read_line(&mut told).unwrap();
-        assert_eq!(told, "interrupted: delivering what was read\n");
-        signal(&process, "INT");
-        assert_eq!(process.wait().unwrap().code(), Some(130));
+        process.signal("INT");
+        let mut errors = BufReader::new(process.child().stderr.take().unwrap());
+        let mut line = String::new();
+        errors.read_line(&mut line).unwrap();
+        assert_eq!(
+            line,
+            "interrupted: delivering the lines that were read; Ctrl-C again ends at once\n"
+        );
+        process.signal("INT");
+        assert_eq!(process.wait().code(), Some(130));
         let mut out = String::new();
-        process.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        process.child().stdout.take().unwrap().read_to_string(&mut out).unwrap();
         assert_eq!(out, "");
     }
 }
 
 #[test]
-fn a_file_that_is_no_line_protocol_does_not_fill_the_memory() {
+fn a_file_without_line_ends_does_not_fill_the_memory() {
     let server = Server::start();
     let junk = file(vec![b'x'; 20 << 20]);
     let arguments = ["write", "--url", &server.url(), "--database", "db", junk.to_str().unwrap()];
     let done = run(&arguments, &[]);
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.out.contains("cannot be read on: line 1 has no end in 16 MiB"), "{done:?}");
+    assert!(done.out.contains("failed: line 1 has no end in 16 MiB"), "{done:?}");
 }
 
-/// `make gibibyte`. Takes a minute, and 2 GiB of disk.
+/// `make gibibyte`. Takes a minute and 2 GiB of disk space.
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "slow"]
 #[allow(clippy::print_stdout)]
-fn a_gibibyte_is_in_the_database_line_by_line_and_was_never_in_memory() {
+fn a_gibibyte_is_stored_line_by_line_in_little_memory() {
     const LINES: u64 = 10_000_000;
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("db");
@@ -273,7 +279,8 @@ fn a_gibibyte_is_in_the_database_line_by_line_and_was_never_in_memory() {
     for n in 0..LINES {
         let time = 1_700_000_000_000_000_000 + n;
         let text = "a text that makes the line as long as lines are";
-        writeln!(content, "lines,host=web-{},region=eu number={n}i,text=\"{text}\" {time}", n % 10)
+        let host = n % 10;
+        writeln!(content, "lines,host=web-{host},region=eu number={n}i,text=\"{text}\" {time}")
             .unwrap();
     }
     let content = content.into_inner().unwrap();
@@ -284,24 +291,24 @@ fn a_gibibyte_is_in_the_database_line_by_line_and_was_never_in_memory() {
     let url = influxd.url();
     let path = content.path().to_str().unwrap();
     let arguments = ["write", "--url", &url, "--database", "db", "--json", path];
-    let process = super::command(&arguments, &[]).spawn().unwrap();
+    let process = super::start(&arguments, &[]);
     let status = format!("/proc/{}/status", process.id());
     let watching = std::thread::spawn(move || {
         let mut peak = 0;
         while let Ok(status) = std::fs::read_to_string(&status) {
             let line = status.lines().find(|line| line.starts_with("VmHWM"));
-            // A process that has ended has no memory.
+            // A process that has ended has no such line.
             let Some(line) = line else { break };
             peak = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(peak);
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         peak
     });
-    let done: super::Done = process.wait_with_output().unwrap().into();
+    let done: super::Done = process.output().into();
     let took = begun.elapsed();
     let peak: u64 = watching.join().unwrap();
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert_eq!(summary(&done, &BOOKS), [LINES, LINES, 0, 0, 0, 0]);
+    assert_eq!(summary(&done, &COUNTS), [LINES, LINES, 0, 0, 0, 0]);
     assert_eq!(influxd.count("db", "lines", "number"), LINES);
     println!("{bytes} bytes, {LINES} lines in {took:.1?}, at most {} MiB of memory", peak >> 10);
     assert!((1..64 << 10).contains(&peak), "{peak} KiB");

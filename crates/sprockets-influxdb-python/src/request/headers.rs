@@ -1,13 +1,14 @@
-//! Headers, as ASGI and WSGI have them.
+//! Headers in ASGI and WSGI.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::value::text;
 
-/// The name of a header, as ASGI and WSGI have it.
+/// The name of a header in ASGI and in WSGI.
 pub(super) struct Header {
     name: String,
+    /// The key in a WSGI environment.
     pub(super) variable: Py<PyString>,
 }
 
@@ -18,7 +19,7 @@ impl Header {
     }
 }
 
-/// The headers of an ASGI scope: pairs of bytes, the names in lower case.
+/// The headers of an ASGI scope: pairs of bytes, with names in lower case.
 pub(super) struct Headers<'a, 'py>(Option<&'a Bound<'py, PyList>>);
 
 impl<'a, 'py> Headers<'a, 'py> {
@@ -41,22 +42,25 @@ impl<'a, 'py> Headers<'a, 'py> {
     }
 
     pub(super) fn length(&self) -> Option<u64> {
-        with_header(&self.find(b"content-length")?, |text| text.trim().parse().ok()).flatten()
+        length(&self.find(b"content-length")?)
     }
 }
 
-/// Calls `take` with a header's text. ASGI has bytes, WSGI the same bytes as characters.
-pub(super) fn with_header<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> T) -> Option<T> {
+/// The number in the value of a header, if it is one.
+pub(super) fn length(value: &Bound<'_, PyAny>) -> Option<u64> {
+    let parse = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.trim().parse().ok();
+    with_header(value, parse).flatten()
+}
+
+/// Calls `take` with the value of a header. ASGI has bytes, WSGI has the same bytes as characters.
+pub(super) fn with_header<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Some(take(&String::from_utf8_lossy(bytes.as_bytes())));
+        return Some(take(bytes.as_bytes()));
     }
     let text = text(value.cast::<PyString>().ok()?).ok()?;
     if text.is_ascii() {
-        return Some(take(&text));
+        return Some(take(text.as_bytes()));
     }
     let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    match bytes.as_deref().map(String::from_utf8_lossy) {
-        Some(text) => Some(take(&text)),
-        None => Some(take(&text)),
-    }
+    Some(take(bytes.as_deref().unwrap_or(text.as_bytes())))
 }

@@ -1,8 +1,5 @@
-//! An influxd of the demo's own: in a temporary directory, on ports of its own, gone with its directory when it is
-//! dropped.
-
-#[path = "../../tests/influxd/process.rs"]
-mod process;
+//! An influxd for the demo alone, in a temporary directory and on its own ports. Dropping it kills
+//! it and removes its data.
 
 use std::io;
 use std::path::Path;
@@ -11,10 +8,11 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use test_support::influxd::process;
 
 use super::latch::Latch;
 
-/// It needs a fraction of a second, unless the machine has a lot to do.
+/// Usually it takes a fraction of a second.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Influxd {
@@ -25,7 +23,7 @@ pub(crate) struct Influxd {
 }
 
 impl Influxd {
-    /// Starts one; an `Err` is the reason why there is none.
+    /// Starts one. The error says why that is impossible.
     pub(crate) fn start(interrupted: &Latch) -> Result<Self, String> {
         let version = version()?;
         let mut reason = String::new();
@@ -44,12 +42,12 @@ impl Influxd {
         let directory = tempfile::Builder::new().prefix("influxdb-demo-").tempdir()?;
         let (port, other) = (process::free_port()?, process::free_port()?);
         let mut command = process::command(directory.path(), port, other);
-        // Ctrl-C is for the demo, which still has something to tell influxd.
+        // Ctrl-C must not end influxd: the demo still queries it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut process = command.spawn()?;
         let ready = process::watch(&mut process);
-        // From here on whatever goes wrong ends the process as well.
+        // From here on, dropping it ends the process.
         let url = format!("http://127.0.0.1:{port}");
         let influxd = Self { process, url, version: version.to_owned(), directory };
 
@@ -86,24 +84,24 @@ impl Influxd {
 
 impl Drop for Influxd {
     fn drop(&mut self) {
-        // It has nothing to keep. One that has ended already is as good.
+        // Both fail only if it has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// What influxd says it is. One of 2.x would start as well, but keep its data elsewhere.
+/// The version of the influxd here. One of 2.x would start, but keep its data elsewhere.
 fn version() -> Result<String, String> {
     let output = Command::new("influxd").arg("version").output();
     let output = output.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no influxd here".to_owned(),
+        io::ErrorKind::NotFound => "no influxd is installed".to_owned(),
         _ => format!("influxd cannot be run: {error}"),
     })?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let version = said.split_whitespace().nth(1).unwrap_or_default().trim_start_matches('v');
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.split_whitespace().nth(1).unwrap_or_default().trim_start_matches('v');
     if version.starts_with("1.") {
         Ok(version.to_owned())
     } else {
-        Err(format!("the influxd here is none of 1.x: {:?}", said.trim()))
+        Err(format!("the installed influxd is not 1.x: {:?}", text.trim()))
     }
 }

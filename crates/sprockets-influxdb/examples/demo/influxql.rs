@@ -1,4 +1,4 @@
-//! Reads from a real InfluxDB by InfluxQL, over the `/query` of 1.x, which 2.x and 3.x have as well.
+//! Reads from a real InfluxDB by InfluxQL, over `/query` of 1.x, which 2.x and 3.x have too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,8 +77,8 @@ impl InfluxQl {
         self.admitted(answer.status().as_u16())
     }
 
-    /// Fails unless the server answers. That it does not make the database is no failure: it may be there, and this
-    /// user may not make any.
+    /// Creates a database. Fails only if the server does not answer: the database may exist, and
+    /// this user may not be allowed to create any.
     pub(crate) fn create(&self, database: &str) -> Result<()> {
         let create = format!("CREATE DATABASE {}", quoted(database));
         let url = format!("{}/query", self.base);
@@ -96,8 +96,9 @@ impl InfluxQl {
         let queries = [
             format!("SELECT count(\"duration\") {from}"),
             format!(
-                "SELECT count(\"duration\"), percentile(\"duration\", 50) AS p50, percentile(\"duration\", 95) AS p95, \
-                 percentile(\"duration\", 99) AS p99 {from} {each}"
+                "SELECT count(\"duration\"), percentile(\"duration\", 50) AS p50, \
+                 percentile(\"duration\", 95) AS p95, percentile(\"duration\", 99) AS p99 \
+                 {from} {each}"
             ),
             format!("SELECT count(\"duration\") {from} AND status_code =~ /^5/ {each}"),
             format!(

@@ -1,4 +1,4 @@
-//! Something that happens once, and that any thread can wait for: an interrupt, the end of the load.
+//! An event that happens once, which any thread can wait for: an interrupt, the end of the load.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

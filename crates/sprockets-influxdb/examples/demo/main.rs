@@ -1,8 +1,10 @@
-//! `make demo`: a small HTTP service that records each of its requests, real requests for a few seconds, and what
-//! InfluxDB then has of them, beside the client's books. Ends with 1 if the two differ.
+//! `make demo`: a small HTTP service that records each of its requests, real requests for a few
+//! seconds, and what InfluxDB then has of them beside the client's counters. Its exit code is 1 if
+//! the two differ.
 //!
-//! The server is the one that the `INFLUXDB_*` variables name, else an influxd of its own, else the scripted one. In a
-//! named one `DEMO_DATABASE` names the database (default: `sprockets_influxdb_demo`); on 2.x the bucket has to be there.
+//! The server is the one that the `INFLUXDB_*` variables name, else an influxd of its own, else the
+//! scripted one. `DEMO_DATABASE` names the database of a named server (default:
+//! `sprockets_influxdb_demo`). On 2.x the bucket must exist.
 
 // What it prints is what it is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -20,7 +22,7 @@ mod summary;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::{Client, Precision};
 use tokio::runtime::{Builder, Runtime};
 

@@ -1,4 +1,4 @@
-//! The line that tells how far the load is: rewritten in place on a terminal, once a second elsewhere.
+//! The progress of the load: one line, rewritten in place on a terminal, once a second elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::latch::Latch;
 use super::report::thousands;
 
-/// Shows requests and pending measurements, as `now` tells them, until the time is over or the latch is set.
+/// Shows the requests and pending measurements that `now` returns, until the time is over or the
+/// latch is set.
 pub(crate) fn show(time: Duration, interrupted: &Latch, now: impl Fn() -> (u64, u64)) {
     let terminal = io::stdout().is_terminal();
     let between = Duration::from_millis(if terminal { 100 } else { 1_000 });

@@ -1,4 +1,4 @@
-//! What the demo shows in the end: the requests as the database has them, and the books beside its count.
+//! The report: the requests that the database has, and the counters of the client beside them.
 
 use sprockets_influxdb::Stats;
 
@@ -37,16 +37,16 @@ pub(crate) fn requests(summary: &Summary) {
     );
 }
 
-/// The books, with what should be equal beside them; says whether it is.
+/// Prints the counters beside what should equal them. Returns whether they are equal.
 pub(crate) fn books(sent: &Sent, stats: &Stats, stored: Option<u64>) -> bool {
     let row = |name: &str, count: u64| println!("{name:<19} {:>8}", thousands(count));
-    let compare = |name: &str, count: u64, other: Option<u64>, told: &str| {
+    let compare = |name: &str, count: u64, other: Option<u64>, what: &str| {
         let sign = if Some(count) == other { '=' } else { '≠' };
         let other = other.map_or_else(|| "?".to_owned(), thousands);
-        println!("{name:<19} {:>8}  {sign} {other:>8} {told}", thousands(count));
+        println!("{name:<19} {:>8}  {sign} {other:>8} {what}", thousands(count));
     };
     println!();
-    println!("the books");
+    println!("counters");
     compare("added", stats.added, Some(sent.answered), "requests answered");
     compare("  delivered", stats.delivered, stored, "points in the database");
     row("  rejected", stats.rejected);
@@ -84,7 +84,7 @@ fn problems(sent: &Sent, stats: &Stats, stored: Option<u64>) -> Vec<String> {
     let Stats { added, delivered, dropped, pending, .. } = stats;
     check(sent.unanswered == 0, format!("{} requests were not answered", sent.unanswered));
     check(*added == sent.answered, format!("{added} added of {} requests", sent.answered));
-    check(stats.is_balanced(), "the books do not balance".to_owned());
+    check(stats.is_balanced(), "the counters do not balance".to_owned());
     check(*pending == 0, format!("{pending} are not delivered in time"));
     check(*delivered > 0, format!("nothing is delivered (dropped: {dropped:?})"));
     if let Some(stored) = stored {

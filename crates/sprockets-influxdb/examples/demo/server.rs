@@ -68,8 +68,8 @@ impl Server {
     pub(crate) fn config(&self) -> Result<Config> {
         Ok(match &self.kind {
             Kind::Named { .. } => Config::from_env()?,
-            Kind::Own { influxd, .. } => Config::new().url(influxd.url())?,
-            Kind::Embedded { server, .. } => Config::new().url(&server.url())?,
+            Kind::Own { influxd, .. } => Config::new().url(influxd.url()),
+            Kind::Embedded { server, .. } => Config::new().url(&server.url()),
         })
     }
 
@@ -116,33 +116,34 @@ impl fmt::Display for Server {
 fn named(settings: &[Setting]) -> Result<Kind> {
     let setting = |name: &str| {
         let found = settings.iter().find(|setting| setting.name() == name);
-        found.map(Setting::value).filter(|value| !value.is_empty())
+        found.map(Setting::value).filter(|value| !value.is_unset()).map(ToString::to_string)
     };
-    if setting("enabled") == Some("false") {
+    if setting("enabled").as_deref() == Some("false") {
         return Err("INFLUXDB_ENABLED turns the client off, which leaves nothing to show".into());
     }
-    // A query may hold secrets, of which only the mask is here; what InfluxDB itself needs is in the headers.
-    let url = setting("url").unwrap_or_default().split('?').next().unwrap_or_default();
+    // A query may have secrets, which are masked here. InfluxDB reads its own from headers.
+    let url = setting("url").unwrap_or_default();
+    let url = url.split('?').next().unwrap_or_default();
     let base = ["/api/v2/write", "/api/v3/write_lp", "/write"]
         .iter()
         .find_map(|path| url.strip_suffix(path))
-        .ok_or_else(|| format!("{url} is for writing: from where to read is not to be told"))?;
+        .ok_or_else(|| format!("{url} is for writing: it does not tell where to read"))?;
 
     let mut influxql = InfluxQl::new(base);
     let api = setting("api").unwrap_or_default();
     if let Some(user) = setting("user") {
-        influxql = influxql.basic(user, &password());
+        influxql = influxql.basic(&user, &password());
     } else if let (Some(_), Ok(token)) = (setting("token"), env::var("INFLUXDB_TOKEN")) {
         // The form that each of the versions takes for reading by InfluxQL.
         influxql = influxql.token(if api == "v3" { "Bearer" } else { "Token" }, &token);
     }
     if let Some(name) = setting("retention_policy") {
-        influxql = influxql.retention_policy(name);
+        influxql = influxql.retention_policy(&name);
     }
     if base.starts_with("https:") {
-        influxql = influxql.tls(setting("ca_file"))?;
+        influxql = influxql.tls(setting("ca_file").as_deref())?;
     }
-    Ok(Kind::Named { api: api.to_owned(), shown: base.to_owned(), influxql })
+    Ok(Kind::Named { api, shown: base.to_owned(), influxql })
 }
 
 /// The settings only have its mask.

@@ -1,4 +1,4 @@
-//! The service: an ordinary axum application that pretends to work, with a layer that records its requests.
+//! The service: an axum application that pretends to work, with a layer that records its requests.
 
 use std::future::IntoFuture;
 use std::io;
@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
-use sprockets_influxdb::tower::InfluxDbLayer;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -104,7 +104,8 @@ async fn not_found() -> Answer {
     (StatusCode::NOT_FOUND, "there is nothing here".to_owned())
 }
 
-/// Takes as long as such work does: never less than a half, mostly about this many milliseconds, now and then far more.
+/// Sleeps as long as such work takes: at least half of this many milliseconds, mostly about as
+/// many, and rarely far more.
 async fn work(milliseconds: f64) {
     let tail = -fastrand::f64().max(1e-4).ln();
     sleep(Duration::from_secs_f64(milliseconds * (0.5 + 0.7 * tail) / 1e3)).await;

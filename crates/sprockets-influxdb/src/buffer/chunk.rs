@@ -1,18 +1,26 @@
-//! A piece of memory with whole lines in it, and with a spool the mapped file that has the same lines.
+//! A chunk: a piece of memory with whole lines, and with a spool the segment that has the same
+//! lines on disk.
 
 use crate::config::Precision;
-use crate::lines::{line_end, lines_with_ends};
-use crate::spool::Twin;
+use crate::line_protocol::split::{line_end, lines_with_ends};
+use crate::spool::Segment;
 
-/// Whole lines, each with its line feed. Never grows beyond the capacity that it was made with: writing a
+/// The usual capacity, and the one of pooled chunks. Small enough for many databases and threads,
+/// large enough that a thread rarely asks for the next one.
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The capacity of chunks of databases that are one of many.
+pub(super) const SMALL_CHUNK_BYTES: usize = 4 * 1024;
+
+/// Whole lines, each with its line feed. Never grows beyond its initial capacity, so that writing a
 /// line never moves the others.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     bytes: Vec<u8>,
-    /// Where the first line starts: those before it were dropped as the oldest.
+    /// The start of the first line. Those before it were dropped as the oldest.
     start: usize,
     lines: usize,
-    twin: Option<Twin>,
+    segment: Option<Segment>,
 }
 
 impl Chunk {
@@ -20,16 +28,16 @@ impl Chunk {
         Self { bytes: Vec::with_capacity(capacity), ..Self::default() }
     }
 
-    /// The lines of a buffer.
+    /// A chunk of this number of lines.
     pub(crate) fn of(bytes: Vec<u8>, lines: usize) -> Self {
         Self { bytes, lines, ..Self::default() }
     }
 
-    /// Whether so many more lines of so many bytes in all fit.
+    /// Whether this number of lines, with this number of bytes in all, can be appended.
     #[inline]
     pub(crate) fn fits(&self, lines: usize, bytes: usize) -> bool {
         self.bytes.capacity() - self.bytes.len() >= bytes
-            && self.twin.as_ref().is_none_or(|twin| twin.fits(lines, bytes))
+            && self.segment.as_ref().is_none_or(|segment| segment.fits(lines, bytes))
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -45,51 +53,54 @@ impl Chunk {
         &self.bytes[self.start..]
     }
 
-    pub(crate) fn has_twin(&self) -> bool {
-        self.twin.is_some()
+    pub(crate) fn has_segment(&self) -> bool {
+        self.segment.is_some()
     }
 
-    /// Has lines written to a file as well from now on.
-    pub(crate) fn set_twin(&mut self, twin: Twin) {
-        self.twin = Some(twin);
+    /// Writes lines to a segment as well from now on.
+    pub(crate) fn set_segment(&mut self, segment: Segment) {
+        self.segment = Some(segment);
     }
 
-    pub(crate) fn take_twin(&mut self) -> Option<Twin> {
-        self.twin.take()
+    pub(crate) fn take_segment(&mut self) -> Option<Segment> {
+        self.segment.take()
     }
 
-    /// Makes an empty chunk ready for lines of that kind. Gives back a twin that cannot be.
-    pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> Option<Twin> {
-        let is_ready = self.twin.as_mut().is_none_or(|twin| twin.begin(database, precision));
-        if is_ready { None } else { self.twin.take() }
+    /// Prepares an empty chunk for lines of this database and precision. Returns the segment if it
+    /// cannot be prepared.
+    pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> Option<Segment> {
+        let is_ready =
+            self.segment.as_mut().is_none_or(|segment| segment.begin(database, precision));
+        if is_ready { None } else { self.segment.take() }
     }
 
-    /// Appends one line that `write` appends to the bytes. The caller has seen to the room.
+    /// Appends one line, which `write` appends to the bytes. It has to fit.
     #[inline]
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write(&mut self.bytes);
         self.lines += 1;
-        if let Some(twin) = &mut self.twin {
-            twin.append(&self.bytes[start..]);
+        if let Some(segment) = &mut self.segment {
+            segment.append(&self.bytes[start..]);
         }
     }
 
-    /// Whether it can take in all lines of another. One that is on disk is not copied to where they would not be.
-    pub(crate) fn takes_in(&self, other: &Self) -> bool {
-        self.fits(other.lines, other.bytes().len()) && (self.has_twin() || !other.has_twin())
+    /// Whether all lines of another chunk can be copied to this one. Lines that are on disk are not
+    /// copied to where they would be in memory only.
+    pub(crate) fn can_append(&self, other: &Self) -> bool {
+        self.fits(other.lines, other.bytes().len()) && (self.has_segment() || !other.has_segment())
     }
 
-    /// Appends a copy of whole lines. The caller has seen to the room.
+    /// Appends a copy of whole lines, which have to fit.
     pub(crate) fn append(&mut self, bytes: &[u8], lines: usize) {
         self.bytes.extend_from_slice(bytes);
         self.lines += lines;
-        if let Some(twin) = &mut self.twin {
-            lines_with_ends(bytes).for_each(|line| twin.append(line));
+        if let Some(segment) = &mut self.segment {
+            lines_with_ends(bytes).for_each(|line| segment.append(line));
         }
     }
 
-    /// Forgets the first line. Returns its length, or `None` if there is none.
+    /// Drops the first line. Returns its length, or `None` if there is none.
     pub(crate) fn drop_first_line(&mut self) -> Option<usize> {
         let len = line_end(self.bytes());
         self.lines = self.lines.checked_sub(1)?;
@@ -101,8 +112,8 @@ impl Chunk {
         self.bytes.clear();
         self.start = 0;
         self.lines = 0;
-        if let Some(twin) = &mut self.twin {
-            twin.clear();
+        if let Some(segment) = &mut self.segment {
+            segment.clear();
         }
     }
 }

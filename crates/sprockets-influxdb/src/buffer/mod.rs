@@ -1,31 +1,43 @@
-//! Where measurements wait: as bytes of line protocol, by database. Any thread adds, sender threads take; both bounds
-//! (measurements and bytes) are exact, and the books are kept here, under the same locks as what they count.
+//! The buffer: measurements that wait to be sent, as lines of line protocol, by database. Any
+//! thread adds; sender threads take batches.
 //!
-//! A thread that adds takes the lock of its shard only, as long as its grant and its chunk last. Everything else, a
-//! few times in a thousand lines, happens under the lock of the [`Queue`]. Locks are taken in the order queue, shard.
+//! - Both bounds, lines and bytes, are exact. Every line is counted under the lock of what holds
+//!   it.
+//! - Adding takes the lock of the thread's shard only, while its grant and its chunk last. A few
+//!   times in a thousand lines it takes the lock of the [`Queue`] as well.
+//! - Locks are taken in this order: queue, shard.
+//! - Files are read and written in `spool_io`, under neither lock. One exception: an adding thread
+//!   creates a segment under both if the spool worker has not prepared one in time.
 
-mod amount;
 mod batch;
+mod bounds;
 mod chunk;
+mod chunk_pool;
+mod counters;
 mod flush;
-mod keeper;
+mod flushes;
+mod open_batches;
+mod open_lines;
 mod queue;
+mod ready_queue;
+mod sending;
 mod shard;
-mod stock;
-mod waiting;
+mod size;
+mod spool_files;
+mod spool_io;
+pub(crate) mod spool_worker;
+mod types;
+mod waiters;
 
-pub(crate) use amount::Amount;
 pub(crate) use batch::Batch;
-pub(crate) use keeper::Keeper;
-pub(crate) use queue::{Door, Order, Outcome};
-pub(crate) use waiting::Place;
+pub(crate) use size::Size;
+pub(crate) use types::{Entry, EntryFlags, Intake, Limits, Outcome, PushOutcome, QueueEnd};
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::config::{Overflow, Precision};
+use crate::clock::Clock;
+use crate::config::Overflow;
 use crate::interruption;
-use crate::measurement::Clock;
 use crate::spool::Spool;
 use crate::stats::{DropReason, Stats};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -34,108 +46,67 @@ use queue::Queue;
 use shard::Shard;
 
 /// How many databases of a shard get chunks of full size, and keep them.
-const WARM_DATABASES: usize = 4;
-
-/// A sender with nothing to do does not look more often than this.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
-
-/// The bounds of what waits, and when it is due.
-#[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    /// The most that may wait.
-    pub(crate) buffer: Amount,
-    /// The most in one batch. A single line may have more bytes.
-    pub(crate) batch: Amount,
-    /// So many open lines are submitted at once.
-    pub(crate) trigger_size: usize,
-    /// Fewer are submitted when the first of them has waited so long.
-    pub(crate) submission_interval: Duration,
-    /// The probability that a batch is submitted at all.
-    pub(crate) sample_probability: f64,
-    pub(crate) overflow: Overflow,
-    /// How long an add may wait for room, with [`Overflow::Block`].
-    pub(crate) block_timeout: Duration,
-    /// The most in the spool, which counts instead of `buffer` where there is one that works.
-    pub(crate) spool_bytes: usize,
-}
+const FULL_CHUNK_DATABASES: usize = 4;
 
 pub(crate) struct Buffer {
     shards: Box<[Shard]>,
     queue: Mutex<Queue>,
-    /// Set while no measurement fits and the newest is to be dropped: then there is nothing to ask the queue.
-    full: AtomicBool,
-    /// Set when something was dropped that a sender has not seen yet: the log is to tell of it.
+    /// Set while nothing fits and the newest lines are dropped. Then an add need not lock the
+    /// queue.
+    is_full: AtomicBool,
+    /// Set by the first drop since a sender looked, so that a sender logs it.
     has_drops: AtomicBool,
-    /// Tells senders that there may be something to do.
+    /// Signals senders that there may be something to do.
     work: Condvar,
-    /// Tells those who wait for room or for a flush that something was decided.
+    /// Signals threads that wait for room or for a flush that lines were decided.
     decided: Condvar,
-    /// Tells the keeper of the spool that there is something to do.
-    kept: Condvar,
-    /// Held by the keeper while it does something, and at the end of all: what it makes then, nobody would remove.
-    keeping: Mutex<()>,
+    /// Signals the spool worker that there is something to do.
+    spool_work: Condvar,
+    /// Held by the spool worker while it works, and at shutdown: a file that the worker created
+    /// after that would stay.
+    disk_work: Mutex<()>,
     spool: Option<Arc<Spool>>,
     clock: Clock,
 }
 
-/// A line that is to be added: where it belongs, and what appends its bytes.
-pub(crate) struct Incoming<'a, W: Fn(&mut Vec<u8>)> {
-    /// UTF-8; looked at as text only where that is worth its time.
-    pub(crate) database: &'a [u8],
-    pub(crate) precision: Precision,
-    /// How many bytes `write` appends.
-    pub(crate) len: usize,
-    pub(crate) write: W,
-}
-
-impl<W: Fn(&mut Vec<u8>)> Incoming<'_, W> {
-    #[inline]
-    fn amount(&self) -> Amount {
-        Amount { lines: 1, bytes: self.len }
-    }
-}
-
-/// What is to be counted of a measurement beside its line.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Notes {
-    pub(crate) non_finite: usize,
-    pub(crate) repaired: bool,
-}
-
 impl Buffer {
-    pub(crate) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>, clock: Clock) -> Self {
-        let shards: Box<[Shard]> = (0..shard::count()).map(|_| Shard::default()).collect();
+    pub(crate) fn new(
+        limits: Limits,
+        intake: Intake,
+        spool: Option<Arc<Spool>>,
+        clock: Clock,
+    ) -> Self {
         let buffer = Self {
-            shards,
-            queue: Mutex::new(Queue::new(limits, door, spool.clone())),
-            full: AtomicBool::new(false),
+            shards: (0..shard::count()).map(|_| Shard::default()).collect(),
+            queue: Mutex::new(Queue::new(limits, intake, spool.clone())),
+            is_full: AtomicBool::new(false),
             has_drops: AtomicBool::new(false),
             work: Condvar::new(),
             decided: Condvar::new(),
-            kept: Condvar::new(),
-            keeping: Mutex::new(()),
+            spool_work: Condvar::new(),
+            disk_work: Mutex::new(()),
             spool,
             clock,
         };
-        buffer.tell_shards(&lock(&buffer.queue));
+        buffer.set_batch_limits(&lock(&buffer.queue));
         buffer
     }
 
-    /// Adds a line, or counts why it was dropped. Returns whether it is the first to be open, or the first drop that no
-    /// sender has seen: then somebody has to listen.
+    /// Adds a line, or counts why it was dropped.
     #[inline]
-    pub(crate) fn push(&self, line: Incoming<'_, impl Fn(&mut Vec<u8>)>, notes: Notes) -> bool {
+    pub(crate) fn push(
+        &self,
+        line: Entry<'_, impl Fn(&mut Vec<u8>)>,
+        flags: EntryFlags,
+    ) -> PushOutcome {
         let shard = self.shard();
         let mut open = lock(&shard.0);
-        if notes.repaired {
-            open.tally.repaired += 1;
-        }
-        open.tally.non_finite += notes.non_finite as u64;
+        open.counters.flag(flags);
         if open.push(&line) {
-            return false;
+            return PushOutcome::Accepted;
         }
-        if self.full.load(Ordering::Relaxed) {
-            open.tally.drop_added(DropReason::Newest);
+        if self.is_full.load(Ordering::Relaxed) {
+            open.counters.drop_added(DropReason::Newest);
             drop(open);
             return self.announce_drop();
         }
@@ -143,24 +114,25 @@ impl Buffer {
         self.push_slowly(shard, &line)
     }
 
-    /// Counts a measurement that never became a line. Returns what [`push`](Self::push) does.
+    /// Counts a measurement that was dropped before it became a line.
     #[cold]
-    pub(crate) fn drop_added(&self, reason: DropReason, notes: Notes) -> bool {
+    pub(crate) fn drop_added(&self, reason: DropReason, flags: EntryFlags) -> PushOutcome {
         let mut open = lock(&self.shard().0);
-        open.tally.drop_added(reason);
-        open.tally.non_finite += notes.non_finite as u64;
+        open.counters.drop_added(reason);
+        open.counters.flag(EntryFlags { repaired: false, ..flags });
         drop(open);
         self.announce_drop()
     }
 
-    /// Wakes a sender for the first drop that none has seen yet, and returns whether this is it. Called without a lock.
-    fn announce_drop(&self) -> bool {
+    /// Wakes a sender for the first drop since one looked. Called without a lock.
+    fn announce_drop(&self) -> PushOutcome {
         let is_first = !self.has_drops.load(Ordering::Relaxed)
             && !self.has_drops.swap(true, Ordering::Relaxed);
-        if is_first {
-            self.wake();
+        if !is_first {
+            return PushOutcome::Dropped;
         }
-        is_first
+        self.wake();
+        PushOutcome::FirstDrop
     }
 
     #[inline]
@@ -168,23 +140,24 @@ impl Buffer {
         &self.shards[shard::index_for_this_thread(self.shards.len())]
     }
 
+    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
     #[cold]
-    fn push_slowly(&self, shard: &Shard, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+    fn push_slowly(&self, shard: &Shard, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> PushOutcome {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
-        let dropped = loop {
-            match queue.door {
-                Door::Open => {}
-                Door::Disabled => break DropReason::Disabled,
-                Door::Closed => break DropReason::Closed,
+        let reason = loop {
+            match queue.intake {
+                Intake::Open => {}
+                Intake::Disabled => break DropReason::Disabled,
+                Intake::Closed => break DropReason::Closed,
             }
-            let is_first = queue.first_open.is_none();
+            let is_first = !queue.open.has_first();
             if self.push_granted(&mut queue, shard, line) {
-                return is_first;
+                return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
             }
             match queue.limits.overflow {
                 Overflow::Oldest => {
-                    if !self.make_room(&mut queue, line.amount()) {
+                    if !self.make_room(&mut queue, line) {
                         break DropReason::Newest;
                     }
                 }
@@ -196,11 +169,12 @@ impl Buffer {
                         break DropReason::BlockTimeout;
                     }
                     self.submit(&mut queue);
-                    queue.blocked += 1;
+                    queue.waiters.begin_blocked();
                     let slice_end = until.min(now + interruption::INTERVAL);
                     queue = wait(&self.decided, queue, Some(slice_end - now));
-                    queue.blocked -= 1;
+                    queue.waiters.end_blocked();
                     if self.clock.now() >= slice_end {
+                        // The runtime may run any code: it is asked without the lock.
                         drop(queue);
                         let is_interrupted = interruption::is_interrupted();
                         queue = lock(&self.queue);
@@ -211,26 +185,25 @@ impl Buffer {
                 }
                 Overflow::Newest => {
                     self.submit(&mut queue);
-                    let full = queue.room().lines == 0;
-                    self.full.store(full, Ordering::Relaxed);
+                    let is_full = queue.bounds().room().lines == 0;
+                    self.is_full.store(is_full, Ordering::Relaxed);
                     break DropReason::Newest;
                 }
             }
         };
-        lock(&shard.0).tally.drop_added(dropped);
+        lock(&shard.0).counters.drop_added(reason);
         drop(queue);
         self.announce_drop()
     }
 
-    /// Pushes a line to a shard after getting it what it needs for that, a grant and a chunk; false if the bounds do not
-    /// allow it.
+    /// Gets a grant and a chunk for a shard, and pushes the line. Returns false if it does not fit.
     fn push_granted(
         &self,
         queue: &mut Queue,
         shard: &Shard,
-        line: &Incoming<'_, impl Fn(&mut Vec<u8>)>,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
     ) -> bool {
-        let needed = line.amount();
+        let needed = line.size();
         let mut open = lock(&shard.0);
         if !open.grant.covers(needed) && queue.grant(needed).is_none() {
             drop(open);
@@ -239,26 +212,25 @@ impl Buffer {
         }
         if !open.grant.covers(needed) {
             let Some(grant) = queue.grant(needed) else { return false };
-            queue.granted += grant;
+            queue.open.grant(grant);
             open.grant += grant;
         }
-        if queue.first_open.is_none() {
+        if !queue.open.has_first() {
             let now = self.clock.now();
-            queue.first_open = Some(now);
-            // Whoever listens looks again in time, as a rule: then the application need not wake them.
+            queue.open.set_first(now);
+            // A waiting sender usually wakes up in time by itself: no system call is needed.
             let due = now.saturating_add(queue.limits.submission_interval);
-            if queue.listeners == 0 || queue.listens_until > due {
+            if !queue.waiters.sender_wakes_by(due) {
                 self.signal(queue);
             }
         }
         if !open.has_chunk(line) {
-            // Others may have made files since this was granted.
-            if queue.lacks_file(needed) {
+            // Others may have created files since the grant.
+            if queue.bounds().lacks_file(needed) {
                 return false;
             }
-            let capacity = queue.chunk_capacity(open.databases() < WARM_DATABASES);
-            let database = queue.database(line.database);
-            let chunk = queue.stock.chunk(capacity, line.len, &database, line.precision);
+            let is_full_size = open.databases() < FULL_CHUNK_DATABASES;
+            let (database, chunk) = queue.chunk_for(line, is_full_size);
             if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
                 let is_empty = full.lines() == 0;
                 let mut emptied = if is_empty {
@@ -266,12 +238,12 @@ impl Buffer {
                 } else {
                     queue.gather(&database, line.precision, full)
                 };
-                emptied.iter_mut().for_each(|chunk| queue.stock.retire(chunk));
-                queue.stock.recycle(emptied);
+                emptied.iter_mut().for_each(|chunk| queue.pool.retire(chunk));
+                queue.pool.recycle(emptied);
             }
-            self.call_keeper(queue);
+            self.call_spool_worker(queue);
         }
-        let pushed = open.push(line);
+        let is_pushed = open.push(line);
         drop(open);
         if queue.is_triggered() {
             self.reclaim(queue);
@@ -279,15 +251,16 @@ impl Buffer {
                 self.submit(queue);
             }
         }
-        pushed
+        is_pushed
     }
 
-    /// Drops the oldest lines until `needed` fits. What is open can only be dropped once it is sealed.
-    fn make_room(&self, queue: &mut Queue, needed: Amount) -> bool {
-        let mut has_room = queue.drop_oldest(needed);
+    /// Drops the oldest lines until a line fits. Open lines can only be dropped once their batches
+    /// are closed.
+    fn make_room(&self, queue: &mut Queue, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+        let mut has_room = queue.drop_oldest(line.size());
         if !has_room {
-            self.seal(queue);
-            has_room = queue.drop_oldest(needed);
+            self.close_batches(queue);
+            has_room = queue.drop_oldest(line.size());
         }
         if !self.has_drops.swap(true, Ordering::Relaxed) {
             self.signal(queue);
@@ -298,201 +271,104 @@ impl Buffer {
         has_room
     }
 
-    /// Takes back what was granted to shards and not used, so that what is left counts open lines exactly.
+    /// Takes back what shards were granted and have not used. After that, what is granted is what
+    /// is open.
     fn reclaim(&self, queue: &mut Queue) {
         for shard in &self.shards {
             let mut open = lock(&shard.0);
-            queue.granted -= open.grant;
-            open.grant = Amount::default();
+            queue.open.take_back(std::mem::take(&mut open.grant));
         }
     }
 
-    /// Makes all that is open due at once. A sender seals it: that is not the application's work.
+    /// Makes all open lines due. A sender closes their batches: adding threads do not do that work.
     fn submit(&self, queue: &mut Queue) {
-        if !queue.submit && queue.granted.lines > 0 {
-            queue.submit = true;
+        if queue.open.submit() {
             self.signal(queue);
         }
     }
 
-    /// Gathers what is open in the shards and seals it into batches.
-    fn seal(&self, queue: &mut Queue) {
+    /// Gathers the open lines of all shards, and closes their batches.
+    fn close_batches(&self, queue: &mut Queue) {
         for shard in &self.shards {
-            let released = lock(&shard.0).collect(WARM_DATABASES, |database, precision, chunk| {
+            let mut open = lock(&shard.0);
+            let released = open.collect(FULL_CHUNK_DATABASES, |database, precision, chunk| {
                 let mut copied = queue.gather(database, precision, chunk)?;
-                queue.stock.renew(&mut copied, database, precision);
+                queue.pool.renew(&mut copied, database, precision);
                 Some(copied)
             });
-            queue.stock.recycle(released);
+            drop(open);
+            queue.pool.recycle(released);
         }
-        if queue.seal() {
-            self.tell(queue);
+        if queue.close_batches() {
+            self.notify_decided(queue);
         }
-        self.call_keeper(queue);
+        self.call_spool_worker(queue);
         self.signal(queue);
     }
 
+    /// Signals senders.
     fn signal(&self, queue: &mut Queue) {
-        queue.signals += 1;
-        // It is a system call even if nobody listens.
-        if queue.listeners > 0 {
+        // Without a waiting thread it would still be a system call.
+        if queue.waiters.signal() {
             self.work.notify_all();
         }
     }
 
-    /// Tells whoever waits for room, or for a flush, that something was decided: there may be room again.
-    fn tell(&self, queue: &Queue) {
-        self.full.store(false, Ordering::Relaxed);
+    /// Signals threads that wait for room, or for a flush. There may be room again.
+    fn notify_decided(&self, queue: &Queue) {
+        self.is_full.store(false, Ordering::Relaxed);
         if queue.is_awaited() {
             self.decided.notify_all();
         }
     }
 
-    fn tell_shards(&self, queue: &Queue) {
+    /// Calls the spool worker if there is something to do for it.
+    fn call_spool_worker(&self, queue: &mut Queue) {
+        let is_needed = self.spool.is_some() && !queue.waiters.is_worker_called();
+        if is_needed && queue.has_spool_work() {
+            queue.waiters.call_worker();
+            self.spool_work.notify_all();
+        }
+    }
+
+    fn set_batch_limits(&self, queue: &Queue) {
         for shard in &self.shards {
             lock(&shard.0).batch_limit = queue.limits.batch;
         }
     }
-}
 
-/// For senders.
-impl Buffer {
-    /// Seals what is due by its number or by its age.
-    pub(crate) fn seal_due(&self) {
-        let mut queue = lock(&self.queue);
-        if queue.due_at().is_some_and(|due| due <= self.clock.now()) {
-            self.seal(&mut queue);
-        }
-    }
-
-    /// Takes the first batch that is due for a database that `is_open`, of at most so many bytes. It stays pending until
-    /// it is settled, whole or in parts.
-    pub(crate) fn take(&self, most_bytes: usize, is_open: impl Fn(&str) -> bool) -> Option<Batch> {
-        lock(&self.queue).take(most_bytes, is_open)
-    }
-
-    /// Puts back a batch that was taken, or a part of one.
-    pub(crate) fn put_back(&self, batch: Batch, place: Place) {
-        let mut queue = lock(&self.queue);
-        queue.put_back(batch, place);
-        self.signal(&mut queue);
-    }
-
-    /// Enters in the books what became of a batch, or of a part of one: each of its lines is delivered or rejected.
-    pub(crate) fn settle(&self, batch: Batch, outcome: Outcome) {
-        debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
-        let mut queue = lock(&self.queue);
-        queue.settle(batch.order, batch.amount(), outcome);
-        queue.stock.recycle_batch(batch);
-        self.call_keeper(&mut queue);
-        self.tell(&queue);
-    }
-
-    /// Enters a request in the books.
-    pub(crate) fn count_request(&self, bytes: u64, is_retry: bool) {
-        let mut queue = lock(&self.queue);
-        queue.books.batches += 1;
-        queue.books.retries += u64::from(is_retry);
-        queue.books.bytes_sent += bytes;
-    }
-
-    pub(crate) fn note_error(&self, error: String) {
-        lock(&self.queue).books.last_error = Some(error);
-    }
-
-    /// Whether something was dropped since [`see_drops`](Self::see_drops).
-    pub(crate) fn has_drops(&self) -> bool {
-        self.has_drops.load(Ordering::Relaxed)
-    }
-
-    /// To be called before the books are looked at: what is dropped from here on is announced again.
-    pub(crate) fn see_drops(&self) {
-        self.has_drops.store(false, Ordering::Relaxed);
-    }
-
-    /// When what is open will be due.
-    pub(crate) fn due_at(&self) -> Option<Duration> {
-        lock(&self.queue).due_at()
-    }
-
-    /// A number that changes with every signal: taken before a look at the buffer, it tells [`wait`](Self::wait)
-    /// whether there was one since.
-    pub(crate) fn signals(&self) -> u64 {
-        lock(&self.queue).signals
-    }
-
-    /// Waits for a signal after `seen`, or until a time; in any case for no longer than a measurement that is added
-    /// meanwhile may wait.
-    pub(crate) fn wait(&self, seen: u64, until: Option<Duration>) {
-        let mut queue = lock(&self.queue);
-        if queue.signals != seen {
-            return;
-        }
-        let now = self.clock.now();
-        let interval = queue.limits.submission_interval.max(LEAST_WAIT);
-        let until = until.unwrap_or(Duration::MAX).min(now.saturating_add(interval));
-        queue.listeners += 1;
-        queue.listens_until = until;
-        queue = wait(&self.work, queue, Some(until.saturating_sub(now)));
-        queue.listeners -= 1;
-        queue.listens_until = Duration::MAX;
-    }
-
-    /// Wakes every sender.
-    pub(crate) fn wake(&self) {
-        self.signal(&mut lock(&self.queue));
-    }
-}
-
-/// For the client.
-impl Buffer {
-    /// Changes the limits, for what waits as well. What is open stays so, unless the new ones make it due.
-    pub(crate) fn set_limits(&self, limits: Limits, door: Door) {
+    /// Changes the limits, also for lines that wait. Open lines stay open unless the new limits
+    /// make them due.
+    pub(crate) fn set_limits(&self, limits: Limits, intake: Intake) {
         let mut queue = lock(&self.queue);
         queue.limits = limits;
-        if queue.door != Door::Closed {
-            queue.door = door;
+        if queue.intake != Intake::Closed {
+            queue.intake = intake;
         }
-        self.tell_shards(&queue);
+        self.set_batch_limits(&queue);
         self.reclaim(&mut queue);
         if queue.is_triggered() {
             self.submit(&mut queue);
         }
-        self.full.store(false, Ordering::Relaxed);
+        self.is_full.store(false, Ordering::Relaxed);
         self.signal(&mut queue);
         self.decided.notify_all();
     }
 
-    /// The books, taken in one piece.
+    /// The counters at one moment.
     pub(crate) fn stats(&self) -> Stats {
         let queue = lock(&self.queue);
         let shards: Vec<MutexGuard<'_, shard::Open>> =
             self.shards.iter().map(|shard| lock(&shard.0)).collect();
-        let books = &queue.books;
-        let mut stats = Stats {
-            added: books.recovered,
-            recovered: books.recovered,
-            delivered: books.delivered,
-            rejected: books.rejected,
-            sampled_out: books.sampled_out,
-            dropped: books.dropped,
-            batches: books.batches,
-            retries: books.retries,
-            bytes_sent: books.bytes_sent,
-            last_error: books.last_error.clone(),
-            ..Stats::default()
-        };
-        let mut unused = Amount::default();
-        let mut unspooled = queue.waiting.unspooled();
+        let mut stats = queue.counters.to_stats();
+        let mut unused = Size::default();
+        let mut unspooled = queue.unspooled();
         for open in shards {
+            open.counters.add_to(&mut stats);
             unspooled += open.unspooled();
-            stats.added += open.tally.added;
-            stats.dropped.add_all(&open.tally.dropped);
-            stats.non_finite += open.tally.non_finite;
-            stats.repaired += open.tally.repaired;
             unused += open.grant;
         }
-        let pending = (queue.granted - unused + queue.sealed).lines;
+        let pending = queue.pending(unused);
         stats.pending = pending as u64;
         if self.spool.is_some() {
             stats.spooled = pending.saturating_sub(unspooled) as u64;

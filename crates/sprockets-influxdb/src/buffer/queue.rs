@@ -1,242 +1,112 @@
-//! What is shared by all threads: batches that are gathered, due, or on their way, the bounds, and the books.
+//! What all threads share under one lock: open lines, closed batches, flushes and counters. The
+//! methods here keep these parts consistent.
 
-use std::collections::{BTreeMap, HashMap};
+mod seal;
+
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::batch::Batch;
+use super::bounds::Bounds;
 use super::chunk::Chunk;
-use super::keeper::IN_MEMORY;
-use super::stock::{CHUNK_BYTES, COLD_CHUNK_BYTES, Stock};
-use super::waiting::{Place, Waiting};
-use super::{Amount, Batch, Limits};
+use super::chunk_pool::ChunkPool;
+use super::counters::Counters;
+use super::flushes::Flushes;
+use super::open_batches::OpenBatches;
+use super::open_lines::OpenLines;
+use super::ready_queue::ReadyQueue;
+use super::size::Size;
+use super::types::{Entry, Intake, Limits, Outcome, QueueEnd, SequenceNumber};
+use super::waiters::Waiters;
 use crate::config::Precision;
-use crate::spool::{OVERHEAD, Spool};
-use crate::stats::{DropReason, Dropped, Report};
-
-/// The place of a batch among all that were sealed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Order(u64);
-
-impl Order {
-    /// That of what other processes recorded: no flush of this one waits for it.
-    const OTHERS: Self = Self(u64::MAX);
-}
-
-/// Whether measurements are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    Open,
-    Disabled,
-    Closed,
-}
-
-/// What became of the lines of a batch, or of a part of one.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) delivered: usize,
-    pub(crate) rejected: usize,
-}
-
-#[derive(Default)]
-pub(super) struct Books {
-    /// Taken over from processes that are no more.
-    pub(super) recovered: u64,
-    pub(super) delivered: u64,
-    pub(super) rejected: u64,
-    pub(super) sampled_out: u64,
-    pub(super) dropped: Dropped,
-    pub(super) batches: u64,
-    pub(super) retries: u64,
-    pub(super) bytes_sent: u64,
-    pub(super) last_error: Option<String>,
-}
-
-/// A `flush` that waits for every batch up to one.
-struct Flush {
-    id: u64,
-    last: Order,
-    report: Report,
-}
+use crate::spool::Spool;
+use crate::stats::DropReason;
 
 pub(super) struct Queue {
     pub(super) limits: Limits,
-    pub(super) door: Door,
-    pub(super) books: Books,
-    /// Counts signals to the senders, so that none is missed between a look and a wait.
-    pub(super) signals: u64,
-    /// Senders that wait for a signal, and until when the last of them does at most.
-    pub(super) listeners: usize,
-    pub(super) listens_until: Duration,
-    /// Threads that wait for room.
-    pub(super) blocked: usize,
-    /// Open or granted to shards.
-    pub(super) granted: Amount,
-    /// In sealed batches, whether due or on their way.
-    pub(super) sealed: Amount,
-    /// When the oldest open line was added.
-    pub(super) first_open: Option<Duration>,
-    /// What is open is due now, whatever its age.
-    pub(super) submit: bool,
-    gathering: HashMap<Arc<str>, Vec<Batch>>,
-    pub(super) waiting: Waiting,
-    /// What files take that are being written for batches.
-    pub(super) sealing: usize,
-    pub(super) stock: Stock,
-    /// Set while there is something to do for who may wait for the disk, and not yet said.
-    pub(super) wants_keeper: bool,
-    newest: Order,
-    undecided: BTreeMap<Order, usize>,
-    flushes: Vec<Flush>,
-    flushes_begun: u64,
+    pub(super) intake: Intake,
+    pub(super) open: OpenLines,
+    pub(super) pool: ChunkPool,
+    pub(super) counters: Counters,
+    pub(super) flushes: Flushes,
+    pub(super) waiters: Waiters,
+    spool: Option<Arc<Spool>>,
+    open_batches: OpenBatches,
+    ready: ReadyQueue,
+    /// The size of closed batches, whether they wait or are being sent.
+    batched: Size,
+    /// The size of files that are being written for batches, in bytes.
+    being_sealed: usize,
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits, door: Door, spool: Option<Arc<Spool>>) -> Self {
-        let spool_bytes = limits.spool_bytes;
+    pub(super) fn new(limits: Limits, intake: Intake, spool: Option<Arc<Spool>>) -> Self {
         Self {
+            intake,
+            open: OpenLines::default(),
+            pool: ChunkPool::new(spool.clone(), limits.spool_bytes),
+            counters: Counters::default(),
+            flushes: Flushes::default(),
+            waiters: Waiters::new(),
+            spool,
+            open_batches: OpenBatches::default(),
+            ready: ReadyQueue::default(),
+            batched: Size::default(),
+            being_sealed: 0,
             limits,
-            door,
-            books: Books::default(),
-            signals: 0,
-            listeners: 0,
-            listens_until: Duration::MAX,
-            blocked: 0,
-            granted: Amount::default(),
-            sealed: Amount::default(),
-            first_open: None,
-            submit: false,
-            gathering: HashMap::new(),
-            waiting: Waiting::default(),
-            sealing: 0,
-            stock: Stock::new(spool, spool_bytes),
-            wants_keeper: false,
-            newest: Order::default(),
-            undecided: BTreeMap::new(),
-            flushes: Vec::new(),
-            flushes_begun: 0,
         }
     }
 
-    /// What the bounds still allow: those of the spool, or while there is none that works those of the buffer.
-    pub(super) fn room(&self) -> Amount {
-        let used = self.granted + self.sealed;
-        match &self.stock.spool {
-            Some(spool) if !spool.is_failing() => {
-                let bytes = self.room_for_files(spool) + self.stock.ready() * CHUNK_BYTES;
-                Amount { lines: bytes / OVERHEAD, bytes }
-            }
-            Some(_) => self.limits.buffer - (used - self.waiting.on_disk()),
-            None => self.limits.buffer - used,
+    pub(super) fn bounds(&self) -> Bounds<'_> {
+        Bounds {
+            limits: &self.limits,
+            spool: self.spool.as_deref(),
+            pool: &self.pool,
+            used: self.open.granted() + self.batched,
+            on_disk: self.ready.on_disk(),
+            being_sealed: self.being_sealed,
         }
     }
 
-    /// What files may take that are made for lines to come.
-    pub(super) fn room_for_files(&self, spool: &Spool) -> usize {
-        let batch = self.limits.batch;
-        // Who adds and the keeper may each be about to make one.
-        let mut kept_free = 2 * Spool::twin_capacity(CHUNK_BYTES);
-        // Where batches move to files of their own, each is there twice for a moment.
-        if self.limits.spool_bytes > IN_MEMORY {
-            let file = Spool::sealed_capacity(batch.lines, batch.bytes);
-            kept_free += file.min(self.limits.spool_bytes / 4);
-        }
-        self.room_on_disk(spool).saturating_sub(kept_free)
+    /// What to grant to a shard that needs this much. `None` if it does not fit.
+    pub(super) fn grant(&self, needed: Size) -> Option<Size> {
+        self.bounds().grant(needed, self.open.lines_to_trigger(&self.limits))
     }
 
-    /// What files may take at all.
-    fn room_on_disk(&self, spool: &Spool) -> usize {
-        let most = self.limits.spool_bytes as u64;
-        let others = spool.used_by_others().min(most);
-        let on_disk = self.waiting.on_disk();
-        let own = spool.twin_bytes() + on_disk.bytes + OVERHEAD * on_disk.lines + self.sealing;
-        ((most - others) as usize).saturating_sub(own)
-    }
-
-    /// Whether a line is within the bounds that goes into another chunk.
-    pub(super) fn takes(&self, needed: Amount) -> bool {
-        match &self.stock.spool {
-            Some(spool) if !spool.is_failing() => {
-                needed.bytes <= CHUNK_BYTES && self.stock.ready() > 0
-                    || self.room_for_files(spool) >= needed.bytes.max(OVERHEAD)
-            }
-            _ => self.room().covers(needed),
-        }
-    }
-
-    /// Whether the spool's bound has no room for another chunk's file.
-    pub(super) fn lacks_file(&self, needed: Amount) -> bool {
-        let has_disk = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_failing());
-        has_disk && !self.takes(needed)
-    }
-
-    /// The capacity of another chunk: small for a database that is one of many, if there is room for its file.
-    pub(super) fn chunk_capacity(&self, is_warm: bool) -> usize {
-        let has_file = self.stock.spool.as_ref().is_none_or(|spool| {
-            self.stock.has_cold() || self.room_for_files(spool) > 0 || spool.is_failing()
-        });
-        if is_warm || !has_file { CHUNK_BYTES } else { COLD_CHUNK_BYTES }
-    }
-
-    /// Where the oldest batch is that is to be written to disk, if there is more in memory than so many bytes. What has
-    /// files of its own already may stay there, if the bound leaves no room for another.
-    pub(super) fn find_to_seal(&self, beyond: usize) -> Option<usize> {
-        let room = self.room_on_disk(self.stock.spool.as_ref()?);
-        let has_room = |batch: &Batch| Spool::sealed_capacity(batch.lines(), batch.len()) <= room;
-        self.waiting.find_beyond(beyond, |batch| !batch.is_spooled() || has_room(batch))
-    }
-
-    /// Takes that batch; with what its file takes, which counts as [`sealing`](Self::sealing) from here on.
-    pub(super) fn take_to_seal(&mut self, beyond: usize) -> Option<(Batch, usize)> {
-        let index = self.find_to_seal(beyond)?;
-        let batch = self.waiting.due.remove(index)?;
-        let file = Spool::sealed_capacity(batch.lines(), batch.len());
-        self.sealing += file;
-        Some((batch, file))
-    }
-
-    /// What to grant a shard that needs `needed`: a part of what is left before the bounds or the trigger, so that
-    /// other shards get theirs.
-    pub(super) fn grant(&self, needed: Amount) -> Option<Amount> {
-        let room = self.room();
-        let mut lines = room.lines;
-        if !self.submit {
-            lines = lines.min(self.limits.trigger_size.saturating_sub(self.granted.lines));
-        }
-        if lines < needed.lines || !self.takes(needed) {
-            return None;
-        }
-        let lines = (lines / 8).clamp(lines.min(16), 256);
-        let bytes = (room.bytes / 8).clamp(needed.bytes, needed.bytes.max(CHUNK_BYTES));
-        Some(Amount { lines, bytes })
-    }
-
-    /// Whether enough is open to submit it.
+    /// Whether there are enough open lines to submit them.
     pub(super) fn is_triggered(&self) -> bool {
-        !self.submit
-            && (self.granted.lines >= self.limits.trigger_size
-                || self.granted.bytes >= self.limits.batch.bytes)
+        self.open.is_triggered(&self.limits)
     }
 
-    /// When what is open is due by its age.
-    pub(super) fn due_at(&self) -> Option<Duration> {
-        if self.submit {
-            return Some(Duration::ZERO);
-        }
-        self.first_open.map(|first| first.saturating_add(self.limits.submission_interval))
+    /// The number of lines that are neither delivered nor dropped. `unused` was granted to shards,
+    /// which have not used it.
+    pub(super) fn pending(&self, unused: Size) -> usize {
+        (self.open.granted() - unused + self.batched).lines
     }
 
-    /// The name of a database as it is shared by all that refer to it.
-    pub(super) fn database(&mut self, name: &[u8]) -> Arc<str> {
-        let name = String::from_utf8_lossy(name);
-        if let Some((name, _)) = self.gathering.get_key_value(&*name) {
-            return name.clone();
-        }
-        let name: Arc<str> = name.into();
-        self.gathering.insert(name.clone(), Vec::new());
-        name
+    /// Lines of closed batches that are in memory only.
+    pub(super) fn unspooled(&self) -> usize {
+        self.ready.unspooled()
     }
 
-    /// Takes in a shard's chunk. It is given back, to be cleared, where it could be copied.
+    /// Whether a thread waits for decisions.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiters.has_blocked() || self.flushes.has_any()
+    }
+
+    /// A new chunk for a line, and the shared name of its database.
+    pub(super) fn chunk_for(
+        &mut self,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+        is_full_size: bool,
+    ) -> (Arc<str>, Chunk) {
+        let capacity = self.bounds().chunk_capacity(is_full_size);
+        let database = self.open_batches.database(line.database);
+        let chunk = self.pool.chunk(capacity, line.len, &database, line.precision);
+        (database, chunk)
+    }
+
+    /// Moves the lines of a shard's chunk to an open batch. If they were copied, returns the chunk,
+    /// which the caller has to clear.
     pub(super) fn gather(
         &mut self,
         database: &Arc<str>,
@@ -244,212 +114,139 @@ impl Queue {
         chunk: Chunk,
     ) -> Option<Chunk> {
         let limit = self.limits.batch;
-        let amount = Amount { lines: chunk.lines(), bytes: chunk.bytes().len() };
-        let batches = self.gathering.entry(database.clone()).or_default();
-        match batches.last_mut() {
-            Some(last) if last.precision() == precision && limit.covers(last.amount() + amount) => {
-                last.push_chunk(chunk)
-            }
-            _ => {
-                let mut batch = Batch::with_storage(database.clone(), precision, self.stock.list());
-                let back = batch.push_chunk(chunk);
-                batches.push(batch);
-                back
-            }
-        }
+        self.open_batches.add(database, precision, chunk, limit, &mut self.pool)
     }
 
-    /// Seals all that was gathered into batches that are due, or samples them out. Returns whether some were sampled
-    /// out, which leaves room.
-    pub(super) fn seal(&mut self) -> bool {
-        let sampled_out = self.books.sampled_out;
-        let mut sealed: Vec<Batch> = Vec::new();
-        for batches in self.gathering.values_mut() {
-            sealed.append(batches);
-        }
-        // A name that is not in use any more is forgotten in time.
-        if self.gathering.len() > 1_000 {
-            self.gathering.clear();
-        }
-        for batch in sealed {
+    /// Closes all open batches: they are due, or sampled out. Returns whether some were sampled
+    /// out, which makes room.
+    pub(super) fn close_batches(&mut self) -> bool {
+        let sampled_out = self.counters.sampled_out();
+        for batch in self.open_batches.take_all() {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
-                self.books.sampled_out += lines as u64;
-                self.stock.recycle_batch(batch);
+                self.counters.sample_out(lines);
+                self.pool.recycle_batch(batch);
                 continue;
             }
-            self.sealed += batch.amount();
+            self.batched += batch.size();
             if let Some(mut batch) = self.merge(batch) {
-                self.newest = Order(self.newest.0 + 1);
-                self.undecided.insert(self.newest, lines);
-                batch.order = self.newest;
-                self.waiting.due.push_back(batch);
+                batch.sequence = self.flushes.number(lines);
+                self.ready.push(batch);
             }
         }
-        self.granted = Amount::default();
-        self.first_open = None;
-        self.submit = false;
-        self.books.sampled_out > sampled_out
+        self.open.clear();
+        self.counters.sampled_out() > sampled_out
     }
 
-    /// Adds a batch to one that waits for the same database and has room, so that a trickle during an outage does not
-    /// become a queue of tiny batches. Batches that a flush waits for stay as they are.
+    /// Adds the lines of a batch to one that waits, so that a few lines at a time do not become a
+    /// queue of tiny batches during an outage. Returns the batch if there is no such batch.
     fn merge(&mut self, batch: Batch) -> Option<Batch> {
-        let limit = self.limits.batch;
-        let flushed = self.flushes.iter().map(|flush| flush.last).max();
-        let waiting = self.waiting.due.iter_mut().rev().take(16).find(|waiting| {
-            waiting.database() == batch.database()
-                && waiting.precision() == batch.precision()
-                && waiting.trials.requests == 0
-                && waiting.takes_in()
-                && flushed.is_none_or(|flushed| waiting.order > flushed)
-                && limit.covers(waiting.amount() + batch.amount())
-        });
-        let Some(waiting) = waiting else { return Some(batch) };
-        *self.undecided.entry(waiting.order).or_default() += batch.lines();
-        let (mut chunks, _) = batch.into_storage();
+        let awaited = self.flushes.newest_awaited();
+        let found = self.ready.find_mergeable(&batch, self.limits.batch, awaited);
+        let Some(waiting) = found else { return Some(batch) };
+        self.flushes.extend(waiting.sequence, batch.lines());
+        let (mut chunks, files) = batch.into_storage();
         let mut kept = 0;
         for index in 0..chunks.len() {
             if let Some(mut copied) = waiting.push_chunk(std::mem::take(&mut chunks[index])) {
-                self.stock.retire(&mut copied);
+                self.pool.retire(&mut copied);
                 chunks[kept] = copied;
                 kept += 1;
             }
         }
         chunks.truncate(kept);
-        self.stock.recycle_list(chunks);
+        self.pool.recycle_storage(chunks, files);
         None
     }
 
-    /// Takes the first due batch of a database that `is_open`, cut down to the limits and to `most_bytes`.
+    /// Takes the first batch of a database that `is_open`, cut down to the limits and to
+    /// `max_bytes`. The lines of a batch on disk are not loaded.
     pub(super) fn take(
         &mut self,
-        most_bytes: usize,
+        max_bytes: usize,
         is_open: impl Fn(&str) -> bool,
     ) -> Option<Batch> {
-        let is_readable = self.stock.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
-        let batch = self.waiting.take(is_readable, is_open)?;
-        if batch.is_on_disk() { Some(batch) } else { self.cut(batch, most_bytes) }
+        let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
+        let batch = self.ready.take(is_readable, is_open)?;
+        if batch.is_on_disk() { Some(batch) } else { self.cut(batch, max_bytes) }
     }
 
-    /// The first part of a batch that the limits allow; the others wait again.
-    pub(super) fn cut(&mut self, batch: Batch, most_bytes: usize) -> Option<Batch> {
-        let bytes = self.limits.batch.bytes.min(most_bytes);
-        let mut parts = batch.split_to(Amount { bytes, ..self.limits.batch });
+    /// Returns the first part of a batch that is within the limits. The other parts wait again.
+    pub(super) fn cut(&mut self, batch: Batch, max_bytes: usize) -> Option<Batch> {
+        let bytes = self.limits.batch.bytes.min(max_bytes);
+        let mut parts = batch.split_to(Size { bytes, ..self.limits.batch });
         let rest = parts.split_off(1.min(parts.len()));
         for part in rest.into_iter().rev() {
-            self.waiting.put_back(part, Place::Front);
+            self.ready.put_back(part, QueueEnd::Front);
         }
         parts.pop()
     }
 
-    /// Puts back a batch, or a part of one. What can wait on disk does.
-    pub(super) fn put_back(&mut self, mut batch: Batch, place: Place) {
+    /// Puts back a batch, or a part of one. If a sealed file has its lines, they leave memory.
+    pub(super) fn put_back(&mut self, mut batch: Batch, end: QueueEnd) {
         let chunks = batch.unload();
-        self.stock.recycle(chunks);
-        self.waiting.put_back(batch, place);
+        self.pool.recycle(chunks);
+        self.ready.put_back(batch, end);
     }
 
-    /// Enters in the books what a process that is no more has left.
+    /// Adds a batch of a dead process.
     pub(super) fn recover(&mut self, mut batch: Batch) {
-        batch.order = Order::OTHERS;
-        self.books.recovered += batch.lines() as u64;
-        self.sealed += batch.amount();
-        self.waiting.put_back(batch, Place::Back);
+        batch.sequence = SequenceNumber::RECOVERED;
+        self.counters.recover(batch.lines());
+        self.batched += batch.size();
+        self.ready.put_back(batch, QueueEnd::Back);
     }
 
-    /// Enters in the books that a batch from disk has other lines than its file had.
-    pub(super) fn correct(&mut self, order: Order, was: Amount, is: Amount) {
-        self.sealed = self.sealed + is - was;
-        // A name that tells less than its file has.
-        self.books.recovered += is.lines.saturating_sub(was.lines) as u64;
-        let lost = was.lines.saturating_sub(is.lines);
+    /// Counts the difference between the expected and the actual size of a batch that was loaded.
+    pub(super) fn correct(&mut self, sequence: SequenceNumber, expected: Size, actual: Size) {
+        self.batched = self.batched + actual - expected;
+        // The name of the file says fewer lines than it has.
+        self.counters.recover(actual.lines.saturating_sub(expected.lines));
+        let lost = expected.lines.saturating_sub(actual.lines);
         if lost > 0 {
-            self.books.dropped.add(DropReason::Damaged, lost as u64);
-            self.decide(order, lost, |report| report.dropped += lost as u64);
+            self.count_dropped(sequence, DropReason::Damaged, lost);
         }
     }
 
-    /// Enters in the books what became of so much of a batch.
-    pub(super) fn settle(&mut self, order: Order, amount: Amount, outcome: Outcome) {
-        self.sealed -= amount;
-        self.books.delivered += outcome.delivered as u64;
-        self.books.rejected += outcome.rejected as u64;
-        self.decide(order, amount.lines, |report| {
+    /// Counts what became of a batch, or of a part of one, and recycles it.
+    pub(super) fn settle(&mut self, batch: Batch, outcome: Outcome) {
+        self.batched -= batch.size();
+        self.counters.settle(outcome);
+        self.flushes.decide(batch.sequence, batch.lines(), |report| {
             report.delivered += outcome.delivered as u64;
             report.rejected += outcome.rejected as u64;
         });
+        self.pool.recycle_batch(batch);
     }
 
-    /// Drops the oldest lines that wait until `needed` fits: of what is on disk a batch at a time. Returns false if that
-    /// cannot be.
-    pub(super) fn drop_oldest(&mut self, needed: Amount) -> bool {
-        while !self.takes(needed) {
-            if let Some(oldest) = self.waiting.take_oldest_on_disk() {
-                let (order, amount) = (oldest.order, oldest.amount());
-                self.stock.recycle_batch(oldest);
-                self.dropped(order, amount);
+    /// Drops the oldest lines until `needed` fits: first batches on disk, each as a whole, then
+    /// lines in memory. Returns false if that is not enough.
+    pub(super) fn drop_oldest(&mut self, needed: Size) -> bool {
+        while !self.bounds().fits(needed) {
+            if let Some(oldest) = self.ready.take_oldest_on_disk() {
+                let (sequence, size) = (oldest.sequence, oldest.size());
+                self.pool.recycle_batch(oldest);
+                self.batched -= size;
+                self.count_dropped(sequence, DropReason::Oldest, size.lines);
                 continue;
             }
-            let Some(oldest) = self.waiting.oldest() else { return false };
-            let order = oldest.order;
-            let (dropped, emptied) = oldest.drop_first_line();
+            let Some(oldest) = self.ready.oldest() else { return false };
+            let sequence = oldest.sequence;
+            let (size, emptied) = oldest.drop_first_line();
             if oldest.lines() == 0 {
-                if let Some(emptied) = self.waiting.due.pop_front() {
-                    self.stock.recycle_batch(emptied);
+                if let Some(emptied) = self.ready.take_oldest() {
+                    self.pool.recycle_batch(emptied);
                 }
             }
-            self.stock.recycle(emptied);
-            self.dropped(order, dropped);
+            self.pool.recycle(emptied);
+            self.batched -= size;
+            self.count_dropped(sequence, DropReason::Oldest, size.lines);
         }
         true
     }
 
-    fn dropped(&mut self, order: Order, amount: Amount) {
-        self.sealed -= amount;
-        self.books.dropped.add(DropReason::Oldest, amount.lines as u64);
-        self.decide(order, amount.lines, |report| report.dropped += amount.lines as u64);
-    }
-
-    fn decide(&mut self, order: Order, lines: usize, note: impl Fn(&mut Report)) {
-        if let Some(undecided) = self.undecided.get_mut(&order) {
-            *undecided = undecided.saturating_sub(lines);
-            if *undecided == 0 {
-                self.undecided.remove(&order);
-            }
-        }
-        for flush in self.flushes.iter_mut().filter(|flush| flush.last >= order) {
-            note(&mut flush.report);
-        }
-    }
-
-    /// Registers a flush of all batches sealed so far; `sampled_out` of what it covers were just sampled out.
-    pub(super) fn begin_flush(&mut self, sampled_out: u64) -> u64 {
-        self.flushes_begun += 1;
-        let report = Report { sampled_out, ..Report::default() };
-        self.flushes.push(Flush { id: self.flushes_begun, last: self.newest, report });
-        self.flushes_begun
-    }
-
-    /// Whether a thread waits for decisions.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.blocked > 0 || !self.flushes.is_empty()
-    }
-
-    pub(super) fn is_flushed(&self, id: u64) -> bool {
-        self.flushes
-            .iter()
-            .find(|flush| flush.id == id)
-            .is_none_or(|flush| self.undecided.range(..=flush.last).next().is_none())
-    }
-
-    pub(super) fn end_flush(&mut self, id: u64) -> Report {
-        let Some(index) = self.flushes.iter().position(|flush| flush.id == id) else {
-            return Report::default();
-        };
-        let mut flush = self.flushes.swap_remove(index);
-        let pending: usize = self.undecided.range(..=flush.last).map(|(_, lines)| lines).sum();
-        flush.report.pending = pending as u64;
-        flush.report
+    fn count_dropped(&mut self, sequence: SequenceNumber, reason: DropReason, lines: usize) {
+        self.counters.drop_lines(reason, lines);
+        self.flushes.decide(sequence, lines, |report| report.dropped += lines as u64);
     }
 }

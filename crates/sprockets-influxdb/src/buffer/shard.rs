@@ -1,33 +1,34 @@
-//! Where a thread writes its lines. Each thread has one of a few shards, so that threads that add at once do not wait
-//! for each other; what a shard may take without asking is granted to it beforehand.
+//! Shards: each thread writes its lines to one of a few, so that threads do not wait for each
+//! other. What a shard may accept without the lock of the queue is granted to it beforehand.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::thread;
 
 use super::chunk::Chunk;
-use super::{Amount, Incoming};
+use super::counters::ShardCounters;
+use super::size::Size;
+use super::types::Entry;
 use crate::config::Precision;
-use crate::spool::Twin;
-use crate::stats::{DropReason, Dropped};
+use crate::spool::Segment;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, per_process, per_thread};
 
-/// A lock of its own in cache lines of its own.
+/// A lock, in cache lines of its own.
 #[repr(align(128))]
 #[derive(Default)]
 pub(super) struct Shard(pub(super) Mutex<Open>);
 
-/// What is open: written to, not yet part of a batch.
+/// The open chunks of a shard, one for each database and precision.
 #[derive(Default)]
 pub(super) struct Open {
-    /// What may still be written here before asking the queue.
-    pub(super) grant: Amount,
-    /// The most that goes into one batch, and so into one chunk.
-    pub(super) batch_limit: Amount,
-    pub(super) tally: Tally,
+    /// What may still be written without the lock of the queue.
+    pub(super) grant: Size,
+    /// The most that goes into one batch, and so into one chunk. A copy of the limit in force.
+    pub(super) batch_limit: Size,
+    pub(super) counters: ShardCounters,
     chunks: Vec<OpenChunk>,
-    /// The index of the one written last.
+    /// The index of the chunk that was written to last.
     last: usize,
 }
 
@@ -37,27 +38,11 @@ struct OpenChunk {
     chunk: Chunk,
 }
 
-/// A shard's part of the books.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub(super) added: u64,
-    pub(super) dropped: Dropped,
-    pub(super) non_finite: u64,
-    pub(super) repaired: u64,
-}
-
-impl Tally {
-    pub(super) fn drop_added(&mut self, reason: DropReason) {
-        self.added += 1;
-        self.dropped.add(reason, 1);
-    }
-}
-
 impl Open {
-    /// Writes a line, if all that it needs is at hand.
+    /// Writes a line, if the grant covers it and a chunk has room. Returns whether it did.
     #[inline]
-    pub(super) fn push(&mut self, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
-        let needed = line.amount();
+    pub(super) fn push(&mut self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+        let needed = line.size();
         if !self.grant.covers(needed) {
             return false;
         }
@@ -68,12 +53,12 @@ impl Open {
         self.chunks[index].chunk.push(&line.write);
         self.last = index;
         self.grant -= needed;
-        self.tally.added += 1;
+        self.counters.add();
         true
     }
 
-    /// Whether there is a chunk that takes a line.
-    pub(super) fn has_chunk(&self, line: &Incoming<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+    /// Whether a chunk has room for a line.
+    pub(super) fn has_chunk(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         self.find(line.database, line.precision).is_some_and(|index| self.fits(index, line.len))
     }
 
@@ -96,7 +81,7 @@ impl Open {
         self.chunks.iter().position(is_it)
     }
 
-    /// Puts a chunk in place for a database. Returns the one that was there.
+    /// Sets the chunk of a database and precision. Returns the previous one.
     pub(super) fn replace_chunk(
         &mut self,
         database: &Arc<str>,
@@ -112,23 +97,24 @@ impl Open {
         }
     }
 
-    /// Lines here that are in memory only.
+    /// Lines in memory only.
     pub(super) fn unspooled(&self) -> usize {
         let chunks = self.chunks.iter().map(|open| &open.chunk);
-        chunks.filter(|chunk| !chunk.has_twin()).map(Chunk::lines).sum()
+        chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum()
     }
 
-    /// Takes what is open away from its files, which are done with: nothing more is to be written.
-    pub(super) fn take_twins(&mut self) -> Vec<Twin> {
-        self.chunks.iter_mut().filter_map(|open| open.chunk.take_twin()).collect()
+    /// Takes the segments of all chunks, so that nothing more is written to them.
+    pub(super) fn take_segments(&mut self) -> Vec<Segment> {
+        self.chunks.iter_mut().filter_map(|open| open.chunk.take_segment()).collect()
     }
 
-    /// How many databases have a chunk here.
+    /// The number of chunks.
     pub(super) fn databases(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Hands every chunk to `gather`, which may give it back empty. Chunks of more databases than `kept` are returned.
+    /// Hands every chunk with lines to `gather`, which may return it empty. Returns the chunks of
+    /// more databases than `kept`.
     pub(super) fn collect(
         &mut self,
         kept: usize,
@@ -140,12 +126,12 @@ impl Open {
                 open.chunk = gather(&open.database, open.precision, chunk).unwrap_or_default();
             }
         }
-        self.grant = Amount::default();
+        self.grant = Size::default();
         self.chunks.drain(kept.min(self.chunks.len())..).map(|open| open.chunk).collect()
     }
 }
 
-/// How many shards there are: a power of two, and in a model so few that threads have to share them.
+/// The number of shards: a power of two. Few in a model, so that threads share them.
 pub(super) fn count() -> usize {
     if cfg!(all(loom, test)) {
         return 2;
@@ -154,7 +140,7 @@ pub(super) fn count() -> usize {
     (4 * cores).next_power_of_two().clamp(4, 64)
 }
 
-/// Which of so many shards is this thread's. `count` is a power of two.
+/// The index of this thread's shard. `count` is a power of two.
 #[inline]
 pub(super) fn index_for_this_thread(count: usize) -> usize {
     per_process! {

@@ -1,10 +1,10 @@
-//! The one client of a process, and the functions that use it.
+//! The installed client of a process, and the functions that use it.
 
 use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
-use super::Client;
+use super::handle::Client;
 use crate::config::Config;
 use crate::error::Result;
 use crate::measurement::Measurement;
@@ -12,8 +12,8 @@ use crate::stats::Report;
 
 static INSTALLED: OnceBox<Client> = OnceBox::new();
 
-/// Makes the one client that this module's functions use, for the rest of the process. Returns whether this call did;
-/// if there was one already, that one stays as it is.
+/// Installs the client that [`add_measurement`], [`flush`] and [`shutdown`] use, for the rest of
+/// the process. Returns whether this call installed it; an installed client stays as it is.
 ///
 /// The process does not wait for it at its end: call [`shutdown`] last.
 ///
@@ -31,12 +31,13 @@ pub fn install(config: Config) -> Result<bool> {
     Ok(false)
 }
 
-/// Adds a measurement to the installed client: see [`Client::add_measurement`]. Without one, the first call installs
-/// the client that the environment describes.
+/// Adds a measurement to the installed client: see [`Client::add_measurement`]. Without one, the
+/// first call installs a client that the environment configures.
 ///
 /// # Errors
 ///
-/// Those of [`Client::add_measurement`]; without an installed client, those of [`Config::from_env`] too.
+/// Those of [`Client::add_measurement`]; without an installed client, also those of
+/// [`Config::from_env`].
 pub fn add_measurement(measurement: &Measurement) -> Result<()> {
     match INSTALLED.get() {
         Some(client) => client.add_measurement(measurement),

@@ -1,4 +1,4 @@
-//! Forks, and the end. Everything else is tested through the public interface, in `tests/`.
+//! Forks, flush and shutdown. Everything else is tested through the public interface, in `tests/`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::sys::Forked;
 use crate::testing::{Fault, Server};
-use crate::{Client, Config, Measurement, Overflow, Stats};
+use crate::{Client, Config, DropReason, Measurement, Overflow, Stats};
 
 const LONG: Duration = Duration::from_secs(30);
 
 fn client(server: &Server) -> Client {
-    let config = Config::new().url(&server.url()).unwrap().overflow(Overflow::Block);
+    let config = Config::new().url(&server.url()).overflow(Overflow::Block);
     Client::new(config.tag_hostname(false)).unwrap()
 }
 
@@ -21,7 +21,7 @@ fn add(client: &Client, from: &str, count: usize) {
     }
 }
 
-/// How many points of that name the server has.
+/// The number of points of that name on the server.
 fn stored(server: &Server, name: &str) -> usize {
     server.points("db").iter().filter(|point| point.measurement == name).count()
 }
@@ -56,33 +56,33 @@ fn no_thread_is_started_before_there_is_something_to_send() {
     client.reconfigure(|config| config.trigger_size(100)).unwrap();
     assert!(client.flush(LONG).is_complete());
     let child = Forked::run(|| {
-        let was_quiet = client.stats() == Stats::default() && client.core().threads.running() == 0;
+        let was_quiet = client.stats() == Stats::default() && client.core().workers.running() == 0;
         add(&client, "child", 1);
-        was_quiet && client.core().threads.running() == 1
+        was_quiet && client.core().workers.running() == 1
     });
     assert!(child.passed());
-    assert_eq!(client.core().threads.running(), 0);
-    // Nothing but the trigger calls for this delivery.
+    assert_eq!(client.core().workers.running(), 0);
+    // Only the trigger size starts this delivery.
     add(&client, "parent", 100);
     assert!(server.wait_for_points("db", 100, LONG));
     assert!(client.shutdown(LONG).is_complete());
 }
 
 #[test]
-fn somebody_listens_also_where_there_are_only_drops_to_tell_of() {
+fn a_thread_is_started_to_log_drops_alone() {
     let server = Server::start();
     let shut_down = client(&server);
     assert!(shut_down.shutdown(LONG).is_complete());
-    let disabled = Client::new(Config::new().url(&server.url()).unwrap().enabled(false)).unwrap();
+    let disabled = Client::new(Config::new().url(&server.url()).enabled(false)).unwrap();
     for client in [shut_down, disabled] {
-        assert_eq!(client.core().threads.running(), 0);
+        assert_eq!(client.core().workers.running(), 0);
         add(&client, "dropped", 2);
-        assert_eq!(client.core().threads.running(), 1);
+        assert_eq!(client.core().workers.running(), 1);
     }
 }
 
 #[test]
-fn a_fork_hangs_nobody_while_other_threads_add_and_send() {
+fn a_fork_does_not_hang_while_other_threads_add_and_send() {
     let server = Server::start();
     let client = client(&server);
     client.reconfigure(|config| config.trigger_size(50)).unwrap();
@@ -123,7 +123,7 @@ fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
     let server = Server::start();
     let client = client(&server);
     add(&client, "parent", 3);
-    // The handle goes with the closure: in the child when that says so, in the parent right after the fork.
+    // The closure owns the handle: it is dropped in the child below, in the parent after the fork.
     let child = Forked::run(move || {
         add(&client, "child", 2);
         drop(client);
@@ -135,11 +135,26 @@ fn the_last_handle_dropped_on_either_side_of_a_fork_delivers_what_is_there() {
 }
 
 #[test]
+fn a_flush_after_the_shutdown_tells_what_was_added_too_late() {
+    let server = Server::start();
+    let client = client(&server);
+    add(&client, "in_time", 1);
+    assert!(client.shutdown(LONG).is_complete());
+    assert!(client.flush(LONG).is_complete());
+    add(&client, "late", 2);
+    for report in [client.flush(LONG), client.flush(LONG), client.shutdown(LONG)] {
+        assert_eq!((report.closed, report.dropped, report.pending), (2, 0, 0));
+        assert!(!report.is_complete());
+    }
+    assert_eq!(client.stats().dropped.count(DropReason::Closed), 2);
+    assert_eq!(stored(&server, "late"), 0);
+}
+
+#[test]
 fn a_client_that_was_shut_down_does_not_wait_again_when_it_is_dropped() {
     let server = Server::start();
     server.inject_always(Fault::black_hole());
-    let config =
-        Config::new().url(&server.url()).unwrap().shutdown_timeout(Duration::from_secs(600));
+    let config = Config::new().url(&server.url()).shutdown_timeout(Duration::from_secs(600));
     let client = Client::new(config).unwrap();
     add(&client, "m", 1);
     assert_eq!(client.shutdown(Duration::from_millis(1)).pending, 1);

@@ -1,9 +1,9 @@
-//! What the hook for refused lines is told.
+//! The callback for lines that the server rejects.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A line that a server refused for good; see [`Config::on_rejected`](super::Config::on_rejected).
+/// A line that the server rejected; see [`Config::on_rejected`](crate::Config::on_rejected).
 #[derive(Clone, Debug)]
 pub struct Rejected<'a> {
     database: &'a str,
@@ -16,17 +16,17 @@ impl<'a> Rejected<'a> {
         Self { database, line, reason }
     }
 
-    /// The database (v2: the bucket) that it was for.
+    /// The database, on v2 the bucket, that it was written to.
     pub fn database(&self) -> &str {
         self.database
     }
 
-    /// The measurement in line protocol, without the line break at its end.
+    /// The line, without the line break at its end.
     pub fn line(&self) -> &str {
         self.line
     }
 
-    /// The server's words for it.
+    /// The reason, as the server gave it.
     pub fn reason(&self) -> &str {
         self.reason
     }
@@ -36,10 +36,10 @@ pub(crate) type OnRejected = Arc<dyn Fn(&Rejected<'_>) + Send + Sync>;
 
 /// An [`OnRejected`] with a `Debug`.
 #[derive(Clone)]
-pub(super) struct Hook(pub(super) OnRejected);
+pub(super) struct Callback(pub(super) OnRejected);
 
-impl fmt::Debug for Hook {
+impl fmt::Debug for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
+        f.write_str("Callback")
     }
 }

@@ -1,11 +1,10 @@
-//! Text that never shows itself.
+//! A text that never shows itself.
 
 use std::fmt;
 
-/// What a secret shows instead of itself.
-pub(super) const MASK: &str = "***";
+use super::mask::MASK;
 
-/// A password or a token. Its `Debug` and `Display` show `***`.
+/// A password or a token. Its `Debug` shows `***`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
@@ -14,7 +13,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret itself, for the request's header and nothing else.
+    /// The secret itself. Only the request's header may use it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -27,12 +26,6 @@ impl AsRef<str> for Secret {
 }
 
 impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
     }

@@ -1,4 +1,4 @@
-//! The forms of a write URL: reading it, and showing it without its secrets.
+//! The write URL and its parts: how they are read, and how they are shown without secrets.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,11 +6,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
-use super::secret::{MASK, Secret};
-use super::value::{self, Checked, quoted};
+use super::mask::{MASK, masked, masked_query, quoted};
+use super::parse::{self, Checked, Parser, ValueParser};
+use super::secret::Secret;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(crate) enum Scheme {
     Http,
     Https,
 }
@@ -41,14 +42,29 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// A URL that a user gave, in its parts.
+pub(super) static SCHEME: ValueParser<Scheme> = ValueParser {
+    noun: "a scheme",
+    expected: "http or https",
+    parse: Scheme::named,
+    valid: |_| true,
+};
+
+pub(super) static HOST: ValueParser<String> = ValueParser {
+    noun: "a host",
+    expected: "a host name or an IP address alone \
+               (a whole URL belongs in INFLUXDB_URL or url)",
+    parse: host,
+    valid: |_| true,
+};
+
+/// The parts of a URL that writes go to. `Display` shows it without credentials.
 #[derive(Clone)]
-pub(super) struct WriteUrl {
+pub(crate) struct WriteUrl {
     pub(super) scheme: Scheme,
-    /// As it stands in a URL: IPv6 in brackets.
+    /// As in a URL: IPv6 in brackets.
     pub(super) host: String,
     pub(super) port: Option<u16>,
-    /// Other than `/`.
+    /// `None` for `/`.
     pub(super) path: Option<String>,
     pub(super) query: Option<String>,
     pub(super) user: Option<String>,
@@ -85,8 +101,8 @@ impl WriteUrl {
             port => Some(
                 Some(port)
                     .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-                    .and_then(|port| value::PORT.read(port).ok())
-                    .ok_or_else(|| refuse("has a bad port", value::PORT.expected))?,
+                    .and_then(|port| parse::PORT.read(port).ok())
+                    .ok_or_else(|| refuse("has a bad port", parse::PORT.expected))?,
             ),
         };
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
@@ -96,7 +112,7 @@ impl WriteUrl {
             Ok(Some(text.into_owned()).filter(|text| !text.is_empty()))
         };
         let (user, password) = (decoded(user)?, decoded(password)?);
-        let named = user.map(value::user).transpose();
+        let named = user.as_deref().map(parse::user).transpose();
         let user = named.map_err(|_| refuse("has a bad user name", "one without a colon"))?;
         if format!("{scheme}://{host}{target}").parse::<Uri>().is_err() {
             let problem = "holds a character that a URL cannot hold";
@@ -116,25 +132,36 @@ impl WriteUrl {
     }
 }
 
-impl fmt::Debug for WriteUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://", self.scheme)?;
-        if self.user.is_some() || self.password.is_some() {
-            write!(f, "{MASK}@")?;
-        }
-        f.write_str(&self.host)?;
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
-        }
-        f.write_str(self.path.as_deref().unwrap_or_default())?;
-        if let Some(query) = &self.query {
-            write!(f, "?{}", masked_query(query))?;
-        }
-        Ok(())
+impl WriteUrl {
+    /// Scheme, host, port and path, without credentials and query.
+    pub(super) fn endpoint(&self) -> String {
+        let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
+        let path = self.path.as_deref().unwrap_or_default();
+        format!("{}://{}{port}{path}", self.scheme, self.host)
     }
 }
 
-/// Host and port of an authority; `None` for an IPv6 address that cannot be told from a port. No port is an empty one.
+impl fmt::Display for WriteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.endpoint())?;
+        match &self.query {
+            Some(query) => write!(f, "?{}", masked_query(query)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for WriteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.user.is_some() || self.password.is_some() {
+            write!(f, "{MASK}@ ")?;
+        }
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Splits an authority into host and port. The port is empty if there is none. `None` for an IPv6
+/// address that cannot be told from a port.
 fn host_and_port(authority: &str) -> Option<(&str, &str)> {
     if authority.starts_with('[') {
         let (host, rest) = authority.split_at(authority.find(']')? + 1);
@@ -147,8 +174,8 @@ fn host_and_port(authority: &str) -> Option<(&str, &str)> {
     (!port.contains(':')).then_some((host, port))
 }
 
-/// A host as it stands in a URL, with brackets around IPv6, if it is one.
-pub(super) fn host(text: &str) -> Option<String> {
+/// Normalizes a host to its form in a URL, with brackets around IPv6. `None` if it is not a host.
+fn host(text: &str) -> Option<String> {
     let unbracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     if let Ok(address) = unbracketed.unwrap_or(text).parse::<Ipv6Addr>() {
         return Some(format!("[{address}]"));
@@ -157,7 +184,7 @@ pub(super) fn host(text: &str) -> Option<String> {
     (!text.is_empty() && text.bytes().all(named)).then(|| text.to_owned())
 }
 
-/// Whether a host, with or without brackets, is this machine whatever the network.
+/// Whether a host, with or without brackets, is a loopback name or address.
 pub(crate) fn is_loopback(host: &str) -> bool {
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
         let mapped = address.to_ipv4_mapped();
@@ -170,197 +197,5 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 
-/// A text that should be a URL, without what may be a secret in it.
-pub(super) fn masked(text: &str) -> String {
-    let named = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    let (scheme, rest) = match text.find("://") {
-        Some(end) if text[..end].bytes().all(named) => text.split_at(end + 3),
-        _ => ("", text),
-    };
-    // Up to the last `@`, wherever it stands: a password that is not percent-encoded may hold any character.
-    let end = rest.rfind('@').map(|at| at + 1);
-    let end = end.max(rest.rfind("%40").map(|at| at + 3));
-    let (mask, rest) = match end {
-        Some(end) => ("***@", &rest[end..]),
-        None => ("", rest),
-    };
-    match rest.split_once('?') {
-        Some((rest, query)) => format!("{scheme}{mask}{rest}?{}", masked_query(query)),
-        None => format!("{scheme}{mask}{rest}"),
-    }
-}
-
-/// A query with only those values that are known to be no secret.
-pub(super) fn masked_query(query: &str) -> String {
-    const PLAIN: [&str; 10] = [
-        "accept_partial",
-        "bucket",
-        "consistency",
-        "db",
-        "no_sync",
-        "org",
-        "orgID",
-        "precision",
-        "rp",
-        "sync",
-    ];
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if PLAIN.contains(&name) => pair.to_owned(),
-        Some((name, _)) => format!("{name}={MASK}"),
-        None => MASK.to_owned(),
-    });
-    pairs.collect::<Vec<_>>().join("&")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(text: &str) -> WriteUrl {
-        WriteUrl::parse(text).unwrap()
-    }
-
-    #[test]
-    fn a_url_is_taken_apart() {
-        let url = parsed(" HTTPS://me:p%40ss%3A%2f@Db.example.com:8087/a/b?x=1&y ");
-        assert_eq!(url.scheme, Scheme::Https);
-        assert_eq!(url.host, "Db.example.com");
-        assert_eq!(url.port, Some(8087));
-        assert_eq!(url.path.as_deref(), Some("/a/b"));
-        assert_eq!(url.query.as_deref(), Some("x=1&y"));
-        assert_eq!(url.user.as_deref(), Some("me"));
-        assert_eq!(url.password.as_ref().map(Secret::expose), Some("p@ss:/"));
-    }
-
-    #[test]
-    fn what_a_url_leaves_out_is_not_there() {
-        for text in ["http://db", "http://db/", "http://db:", "http://@db/?", "http://:@db?"] {
-            let url = parsed(text);
-            assert_eq!((url.host.as_str(), url.port), ("db", None), "{text}");
-            assert_eq!(
-                (url.path, url.query, url.user, url.password),
-                (None, None, None, None),
-                "{text}"
-            );
-        }
-        assert_eq!(parsed("http://db?a=1").query.as_deref(), Some("a=1"));
-    }
-
-    #[test]
-    fn ipv6_hosts_are_read_and_bracketed() {
-        let url = parsed("http://[::1]:8086/write");
-        assert_eq!((url.host.as_str(), url.port), ("[::1]", Some(8086)));
-        assert_eq!(parsed("http://[2001:DB8::1]").host, "[2001:db8::1]");
-        assert_eq!(host("::1").as_deref(), Some("[::1]"));
-        assert_eq!(host("[::1]").as_deref(), Some("[::1]"));
-    }
-
-    #[test]
-    fn hosts_are_told_from_other_text() {
-        for good in ["localhost", "db-1.example.com", "influx_db", "10.0.0.1", "db.example.com."] {
-            assert_eq!(host(good).as_deref(), Some(good));
-            assert!(format!("http://{good}:8086/write").parse::<Uri>().is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "a b",
-            "db:8086",
-            "http://db",
-            "db/x",
-            "me@db",
-            "[db]",
-            "[::1",
-            "::1]",
-            "[::1]:80",
-            "d\u{f6}",
-            "a%b",
-        ] {
-            assert_eq!(host(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn loopback_hosts_are_known() {
-        let loopback = [
-            "localhost",
-            "LOCALHOST.",
-            "db.localhost",
-            "127.0.0.1",
-            "127.8.9.1",
-            "[::1]",
-            "[::ffff:127.0.0.1]",
-        ];
-        for host in loopback {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in
-            ["localhost.example.com", "notlocalhost", "10.0.0.1", "128.0.0.1", "[::2]", "0.0.0.0"]
-        {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_bad_url_is_told_what_is_wrong_with_it() {
-        let rows = [
-            ("", "has no scheme"),
-            ("localhost:8086", "has no scheme"),
-            ("/write", "has no scheme"),
-            ("ftp://db", "has an unknown scheme"),
-            ("http+unix://db", "has an unknown scheme"),
-            ("://db", "has an unknown scheme"),
-            ("http://", "has no host"),
-            ("http:///write", "has no host"),
-            ("http://:8086", "has no host"),
-            ("http://me:pw@", "has no host"),
-            ("http://db#there", "has a fragment"),
-            ("http://db:80a86", "has a bad port"),
-            ("http://db:+80", "has a bad port"),
-            ("http://db:0", "has a bad port"),
-            ("http://db:65536", "has a bad port"),
-            ("http://[::1]:x", "has a bad port"),
-            ("http://::1:8086", "has a bad host"),
-            ("http://[::1", "has a bad host"),
-            ("http://[::1]8086", "has a bad host"),
-            ("http://[db]", "has a bad host"),
-            ("http://a b", "has a bad host"),
-            ("http://d\u{f6}ner", "has a bad host"),
-            ("http://me:%ff@db", "has bad credentials"),
-            ("http://me%3Ayou:pw@db", "has a bad user name"),
-            ("http://db/a b", "holds a character that a URL cannot hold"),
-            ("http://db/\u{1}", "holds a character that a URL cannot hold"),
-        ];
-        for (text, problem) in rows {
-            let told = WriteUrl::parse(text).expect_err(text);
-            assert!(told.contains(problem), "{text}: {told}");
-            assert!(told.contains(": expected "), "{text}: {told}");
-        }
-    }
-
-    #[test]
-    fn no_form_of_a_url_shows_its_secrets() {
-        let bad = [
-            "ftp://me:hunter2@db",
-            "me:hunter2@db:8086",
-            "me:hunter2://@db",
-            "http://me:hunter2@db:x",
-            "http://me:hunter2#@db",
-            "http://me:hunter2/@db",
-            "http://me:hunter2?@db",
-            "http://me:hunter2/x@y@db:x",
-            "http://me:hunter2@a b",
-            "http%3A%2F%2Fme:hunter2%40db",
-            "http://me:hunter2%40db",
-            "http://db:x/?p=hunter2",
-            "http://db:x/?u=me&hunter2",
-            "http://db/ ?token=hunter2#",
-            "http://me:hunter2%ff@db",
-        ];
-        for text in bad {
-            let told = WriteUrl::parse(text).expect_err(text);
-            assert!(!told.contains("hunter2"), "{told}");
-        }
-        let url = parsed("http://me:hunter2@db:8086/w?p=hunter2&db=plain&hunter2");
-        assert_eq!(format!("{url:?}"), "http://***@db:8086/w?p=***&db=plain&***");
-    }
-}
+mod tests;

@@ -1,316 +1,125 @@
-//! Kinds of values: how each is read from text, which are valid, and what is said of the others. Setters and
-//! environment share them.
+//! The typed value of a setting, as programs and people see it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-use std::str::FromStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ureq::tls::{PemItem, parse_pem};
+use super::enums::{Api, Overflow, Precision, SpoolSync};
+use super::mask::MASK;
+use super::secret::Secret;
+use super::tags::Tags;
+use super::url::{Scheme, WriteUrl};
 
-use super::secret::{MASK, Secret};
-use super::setting::Origin;
-use super::url;
-use crate::error::{Error, Result};
-
-/// A value, or what is wrong with it; the name of its setting is put in front where it is known.
-pub(super) type Checked<T> = std::result::Result<T, String>;
-
-/// Where a value was asked for: the kind of place, and the variable's or the argument's name.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
-    pub(super) origin: Origin,
-    pub(super) name: &'static str,
+/// The value of a [`Setting`](crate::Setting).
+///
+/// `Display` writes it as the environment variable would have it: durations in milliseconds,
+/// `***` for a secret, nothing for [`SettingValue::Unset`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SettingValue {
+    /// There is no value.
+    Unset,
+    /// A secret is set. It is never shown.
+    Secret,
+    /// A text: a URL, a name, a path.
+    Text(String),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A count, a size or a port.
+    Integer(u64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A time span.
+    Duration(Duration),
+    /// Names and values of tags, in order.
+    Tags(Vec<(String, String)>),
+    /// The write API.
+    Api(Api),
+    /// The overflow policy.
+    Overflow(Overflow),
+    /// The precision of timestamps.
+    Precision(Precision),
+    /// The durability of the spool.
+    SpoolSync(SpoolSync),
 }
 
-impl Source {
-    pub(super) const DEFAULT: Self = Self { origin: Origin::Default, name: "" };
-
-    pub(super) fn argument(name: &'static str) -> Self {
-        let origin = Origin::Argument;
-        Self { origin, name }
-    }
-
-    pub(super) fn environment(name: &'static str) -> Self {
-        let origin = Origin::Environment;
-        Self { origin, name }
-    }
-
-    pub(super) fn error(&self, problem: impl fmt::Display) -> Error {
-        Error::configuration(format!("{}: {problem}", self.name))
-    }
-}
-
-/// A setting that may have been asked for: its value, or what is wrong with it when that is told later.
-#[derive(Clone)]
-pub(super) struct Asked<T>(Option<(Checked<T>, Source)>);
-
-impl<T> Asked<T> {
-    /// For setters that cannot fail: what is wrong is told when a client is made.
-    pub(super) fn put(&mut self, source: Source, value: Checked<T>) {
-        self.0 = Some((value, source));
-    }
-
-    /// For setters that can fail, and for the environment.
-    pub(super) fn set(&mut self, source: Source, value: Checked<T>) -> Result<()> {
-        let value = value.map_err(|problem| source.error(problem))?;
-        self.put(source, Ok(value));
-        Ok(())
-    }
-
-    pub(super) fn value(&self) -> Result<Option<&T>> {
-        match &self.0 {
-            None => Ok(None),
-            Some((Ok(value), _)) => Ok(Some(value)),
-            Some((Err(problem), source)) => Err(source.error(problem)),
-        }
-    }
-
-    /// As [`Asked::value`], where what is wrong has been told already.
-    pub(super) fn valid(&self) -> Option<&T> {
-        self.value().ok().flatten()
-    }
-
-    pub(super) fn source(&self) -> Option<Source> {
-        self.0.as_ref().map(|(_, source)| *source)
-    }
-
-    /// As [`Asked::source`], with one for the default.
-    pub(super) fn from(&self) -> Source {
-        self.source().unwrap_or(Source::DEFAULT)
-    }
-
-    pub(super) fn origin(&self) -> Origin {
-        self.from().origin
+impl SettingValue {
+    /// Whether there is no value.
+    pub fn is_unset(&self) -> bool {
+        *self == Self::Unset
     }
 }
 
-impl<T: AsRef<str>> Asked<T> {
-    /// A text; an empty one asks for none.
-    pub(super) fn filled(&self) -> Result<Option<&T>> {
-        Ok(self.value()?.filter(|text| !text.as_ref().is_empty()))
-    }
-}
-
-impl<T: Copy> Asked<T> {
-    pub(super) fn or(&self, default: T) -> Result<T> {
-        Ok(self.value()?.copied().unwrap_or(default))
-    }
-}
-
-impl<T> Default for Asked<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Asked<T> {
+impl fmt::Display for SettingValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            None => f.write_str("None"),
-            Some((Ok(value), _)) => value.fmt(f),
-            Some((Err(problem), _)) => f.write_str(problem),
+        match self {
+            Self::Unset => f.pad(""),
+            Self::Secret => f.pad(MASK),
+            Self::Text(text) => f.pad(text),
+            Self::Boolean(value) => value.fmt(f),
+            Self::Integer(number) => f.pad(&number.to_string()),
+            // With a fraction, so that a float stays a float: 1.0, not 1.
+            Self::Float(number) => f.pad(&format!("{number:?}")),
+            Self::Duration(duration) => f.pad(&milliseconds(*duration)),
+            Self::Tags(tags) => {
+                let pairs: Vec<_> =
+                    tags.iter().map(|(name, tag)| format!("{name}={tag}")).collect();
+                f.pad(&pairs.join(","))
+            }
+            Self::Api(api) => api.fmt(f),
+            Self::Overflow(overflow) => overflow.fmt(f),
+            Self::Precision(precision) => precision.fmt(f),
+            Self::SpoolSync(sync) => sync.fmt(f),
         }
     }
 }
 
-/// A kind of value.
-pub(super) struct Kind<T> {
-    /// With its article: "a port".
-    pub(super) noun: &'static str,
-    pub(super) expected: &'static str,
-    pub(super) parse: fn(&str) -> Option<T>,
-    pub(super) valid: fn(&T) -> bool,
-}
-
-impl<T> Kind<T> {
-    /// Reads a value from text; white space around it does not count. Masked as a URL is: one may stand where it does
-    /// not belong.
-    pub(super) fn read(&self, text: &str) -> Checked<T> {
-        (self.parse)(text.trim())
-            .filter(self.valid)
-            .ok_or_else(|| self.refusal(quoted(&url::masked(text))))
-    }
-
-    fn refusal(&self, value: impl fmt::Display) -> String {
-        format!("{value} is not {}: expected {}", self.noun, self.expected)
+fn milliseconds(duration: Duration) -> String {
+    if duration.subsec_nanos() % 1_000_000 == 0 {
+        duration.as_millis().to_string()
+    } else {
+        (duration.as_secs_f64() * 1e3).to_string()
     }
 }
 
-impl<T: fmt::Debug> Kind<T> {
-    pub(super) fn check(&self, value: T) -> Checked<T> {
-        if (self.valid)(&value) { Ok(value) } else { Err(self.refusal(format_args!("{value:?}"))) }
+/// What the value of a setting shows of itself.
+pub(super) trait ToSettingValue {
+    fn to_setting_value(&self) -> SettingValue;
+}
+
+impl<T: ToSettingValue> ToSettingValue for Option<T> {
+    fn to_setting_value(&self) -> SettingValue {
+        self.as_ref().map_or(SettingValue::Unset, T::to_setting_value)
     }
 }
 
-pub(super) static BOOLEAN: Kind<bool> = Kind {
-    noun: "a boolean",
-    expected: "true, false, 1, 0, yes, no, on or off",
-    parse: |text| match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    },
-    valid: |_| true,
-};
-
-pub(super) static CLIENTS: Kind<usize> = Kind {
-    noun: "a number of clients",
-    expected: "a whole number from 1 to 1024",
-    parse: number,
-    valid: |clients| (1..=1024).contains(clients),
-};
-
-pub(super) static HOST: Kind<String> = Kind {
-    noun: "a host",
-    expected: "a host name or an IP address alone (a whole URL belongs in INFLUXDB_URL or url)",
-    parse: url::host,
-    valid: |_| true,
-};
-
-pub(super) static INTERVAL: Kind<Duration> = Kind {
-    noun: "an interval",
-    expected: "whole milliseconds from 1 to 31536000000 (a trigger size of 1 submits each measurement at once)",
-    parse: milliseconds,
-    valid: |interval| !interval.is_zero() && *interval <= LONGEST,
-};
-
-pub(super) static PORT: Kind<u16> = Kind {
-    noun: "a port",
-    expected: "a whole number from 1 to 65535",
-    parse: number,
-    valid: |port| *port != 0,
-};
-
-pub(super) static PROBABILITY: Kind<f64> = Kind {
-    noun: "a probability",
-    expected: "a number from 0 to 1",
-    parse: number,
-    valid: |probability| (0.0..=1.0).contains(probability),
-};
-
-pub(super) static SCHEME: Kind<url::Scheme> = Kind {
-    noun: "a scheme",
-    expected: "http or https",
-    parse: url::Scheme::named,
-    valid: |_| true,
-};
-
-pub(super) static SIZE: Kind<usize> = Kind {
-    noun: "a size",
-    #[cfg(target_pointer_width = "64")]
-    expected: "a whole number from 1 to 9223372036854775807",
-    #[cfg(not(target_pointer_width = "64"))]
-    expected: "a whole number from 1 to 2147483647",
-    parse: number,
-    valid: |size| (1..=isize::MAX as usize).contains(size),
-};
-
-pub(super) static TIMEOUT: Kind<Duration> = Kind {
-    noun: "a timeout",
-    expected: "whole milliseconds from 1 to 31536000000",
-    parse: milliseconds,
-    valid: |timeout| !timeout.is_zero() && *timeout <= LONGEST,
-};
-
-/// A timeout for something that need not be waited for.
-pub(super) static WAIT: Kind<Duration> = Kind {
-    noun: "a timeout",
-    expected: "whole milliseconds from 0 to 31536000000",
-    parse: milliseconds,
-    valid: |timeout| *timeout <= LONGEST,
-};
-
-/// 365 days: more is a mistake, and much more could not be added to the present time.
-const LONGEST: Duration = Duration::from_millis(31_536_000_000);
-
-fn number<T: FromStr>(text: &str) -> Option<T> {
-    text.parse().ok()
-}
-
-fn milliseconds(text: &str) -> Option<Duration> {
-    number(text).map(Duration::from_millis)
-}
-
-/// A text as it is shown in an error: in quotes, without control characters, not endless.
-pub(super) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 200;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
-/// A token that can stand in a header. What is said of another does not show it.
-pub(super) fn token(token: Secret) -> Checked<Secret> {
-    if token.expose().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Ok(token);
-    }
-    let problem = "the token (not shown) holds a character that cannot stand in an HTTP header: expected printable \
-                   ASCII (is there a line break at its end?)";
-    Err(problem.into())
-}
-
-/// A user name that can be told from the password that follows it in Basic authentication.
-pub(super) fn user(user: String) -> Checked<String> {
-    let Some((start, _)) = user.split_once(':') else {
-        return Ok(user);
-    };
-    // What follows the colon may be a password.
-    let shown = quoted(&format!("{start}:{MASK}"));
-    Err(format!(
-        "{shown} is not a user name: expected one without a colon, where HTTP lets the password begin"
-    ))
-}
-
-/// Whether a file holds certificates.
-pub(super) fn ca_file(path: &Path) -> Checked<()> {
-    /// The largest bundles in use have a quarter of a megabyte.
-    const MOST: u64 = 16 << 20;
-    let refuse = |problem: &dyn fmt::Display| {
-        let path = quoted(&path.to_string_lossy());
-        format!("{path} {problem}: expected a file of PEM certificates")
-    };
-    let unreadable = |error| refuse(&format_args!("cannot be read ({error})"));
-    // Asked of the path, not of the open file: to open a pipe would wait for its writer.
-    if !path.metadata().map_err(unreadable)?.is_file() {
-        return Err(refuse(&"is not a file"));
-    }
-    let mut pem = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MOST + 1).read_to_end(&mut pem).map_err(unreadable)?;
-    if pem.len() as u64 > MOST {
-        return Err(refuse(&"is larger than 16 MiB"));
-    }
-    let mut certificates = 0;
-    for item in parse_pem(&pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) if certificate.der().starts_with(&[SEQUENCE]) => {
-                certificates += 1
+macro_rules! to_setting_value {
+    ($($type:ty: |$value:ident| $shown:expr,)+) => {$(
+        impl ToSettingValue for $type {
+            fn to_setting_value(&self) -> SettingValue {
+                let $value = self;
+                $shown
             }
-            Ok(PemItem::Certificate(_)) | Err(_) => {
-                return Err(refuse(&"holds a damaged PEM section"));
-            }
-            Ok(_) => {}
         }
-    }
-    if certificates == 0 {
-        return Err(refuse(&"holds no PEM certificate"));
-    }
-    Ok(())
+    )+};
 }
 
-/// The first byte of every certificate in DER.
-const SEQUENCE: u8 = 0x30;
-
-/// Adds a tag; a name that is there already keeps its place and gets the new value.
-pub(super) fn put_tag(tags: &mut Vec<(String, String)>, name: String, value: String) {
-    match tags.iter_mut().find(|(present, _)| *present == name) {
-        Some((_, present)) => *present = value,
-        None => tags.push((name, value)),
-    }
+to_setting_value! {
+    Api: |api| SettingValue::Api(*api),
+    Duration: |duration| SettingValue::Duration(*duration),
+    Overflow: |overflow| SettingValue::Overflow(*overflow),
+    PathBuf: |path| SettingValue::Text(path.display().to_string()),
+    Precision: |precision| SettingValue::Precision(*precision),
+    Scheme: |scheme| SettingValue::Text(scheme.to_string()),
+    Secret: |_secret| SettingValue::Secret,
+    SpoolSync: |sync| SettingValue::SpoolSync(*sync),
+    String: |text| SettingValue::Text(text.clone()),
+    Tags: |tags| SettingValue::Tags(tags.iter().cloned().collect()),
+    WriteUrl: |url| SettingValue::Text(url.to_string()),
+    bool: |value| SettingValue::Boolean(*value),
+    f64: |number| SettingValue::Float(*number),
+    u16: |number| SettingValue::Integer(u64::from(*number)),
+    usize: |number| SettingValue::Integer(*number as u64),
 }
 
 #[cfg(test)]
@@ -318,84 +127,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn booleans_are_read_in_any_case() {
-        for text in ["true", "TRUE", "True", "1", "yes", "Yes", "on", " on\n"] {
-            assert_eq!(BOOLEAN.read(text), Ok(true), "{text}");
-        }
-        for text in ["false", "FALSE", "False", "0", "no", "No", "off", "OFF"] {
-            assert_eq!(BOOLEAN.read(text), Ok(false), "{text}");
-        }
+    fn durations_are_shown_in_milliseconds() {
+        let shown = |duration| SettingValue::Duration(duration).to_string();
+        assert_eq!(shown(Duration::from_secs(60)), "60000");
+        assert_eq!(shown(Duration::from_micros(1500)), "1.5");
     }
 
     #[test]
-    fn a_refusal_says_value_kind_and_expectation() {
-        assert_eq!(
-            PORT.read("80a86").unwrap_err(),
-            r#""80a86" is not a port: expected a whole number from 1 to 65535"#
-        );
-        assert_eq!(
-            PROBABILITY.check(f64::NAN).unwrap_err(),
-            "NaN is not a probability: expected a number from 0 to 1"
-        );
-        let told = SIZE.read(&"9".repeat(10_000)).unwrap_err();
-        assert!(told.len() < 400, "{told}");
+    fn a_secret_is_masked() {
+        assert_eq!(Secret::new("hunter2").to_setting_value().to_string(), "***");
     }
 
     #[test]
-    fn limits_are_exact() {
-        assert_eq!(PORT.read("65535"), Ok(65535));
-        assert!(PORT.read("65536").is_err());
-        assert!(PORT.read("0").is_err());
-        assert_eq!(CLIENTS.check(1024), Ok(1024));
-        assert!(CLIENTS.check(1025).is_err());
-        assert_eq!(SIZE.check(isize::MAX as usize), Ok(isize::MAX as usize));
-        assert!(SIZE.check(usize::MAX).is_err());
-        assert!(SIZE.expected.ends_with(&isize::MAX.to_string()));
-        assert_eq!(WAIT.read("0"), Ok(Duration::ZERO));
-        assert!(TIMEOUT.read("0").is_err());
-        assert_eq!(INTERVAL.check(LONGEST), Ok(LONGEST));
-        assert!(INTERVAL.check(LONGEST + Duration::from_nanos(1)).is_err());
-        assert!(INTERVAL.check(Duration::MAX).is_err());
-        for kind in [&INTERVAL, &TIMEOUT, &WAIT] {
-            assert!(kind.expected.contains(&LONGEST.as_millis().to_string()));
-        }
-    }
-
-    #[test]
-    fn only_a_file_of_certificates_is_a_ca_file() {
-        let directory =
-            std::env::temp_dir().join(format!("sprockets-influxdb-ca-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let told = |content: &str| {
-            let path = directory.join("ca.pem");
-            std::fs::write(&path, content).unwrap();
-            ca_file(&path)
-        };
-        let certificate = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
-        let key = "-----BEGIN PRIVATE KEY-----\nMAMCAQE=\n-----END PRIVATE KEY-----\n";
-
-        assert_eq!(told(certificate), Ok(()));
-        assert_eq!(told(&format!("# a comment\n{key}{certificate}{certificate}")), Ok(()));
-        for (content, problem) in [
-            ("", "holds no PEM certificate"),
-            ("not a certificate", "holds no PEM certificate"),
-            (key, "holds no PEM certificate"),
-            ("-----BEGIN CERTIFICATE-----\nMAMCAQE=\n", "holds a damaged PEM section"),
-            (
-                "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
-                "holds a damaged PEM section",
-            ),
-            (
-                "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
-                "holds a damaged PEM section",
-            ),
+    fn a_value_is_padded_as_text_is() {
+        for (value, shown) in [
+            (SettingValue::Integer(7), "[7    ]"),
+            (SettingValue::Unset, "[     ]"),
+            (SettingValue::Api(Api::V1), "[v1   ]"),
+            (SettingValue::Boolean(true), "[true ]"),
         ] {
-            let told = told(content).unwrap_err();
-            assert!(told.contains("ca.pem") && told.contains(problem), "{told}");
+            assert_eq!(format!("[{value:<5}]"), shown);
         }
-        assert!(ca_file(&directory).unwrap_err().contains("is not a file"));
-        let absent = ca_file(&directory.join("absent")).unwrap_err();
-        assert!(absent.contains("absent\" cannot be read ("), "{absent}");
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

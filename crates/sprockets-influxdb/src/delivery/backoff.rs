@@ -1,28 +1,28 @@
-//! How long to wait after a failure. Pure: time and chance come from outside.
+//! How long to wait after a failure. Pure: time and randomness come from the caller.
 
 use std::time::Duration;
 
-/// The window of the first wait; it doubles with each failure.
+/// The window of the first wait. It doubles with each failure.
 const FIRST: Duration = Duration::from_millis(250);
 /// The largest window.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Exponential backoff with full jitter: a wait is drawn from the whole window, so that many clients do not come back
-/// at the same moment.
+/// Exponential backoff with full jitter: each wait is drawn from the whole window, so that many
+/// clients do not return at the same moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// The next wait. `chance` is from 0 to 1.
+    /// The next wait. `chance` is a random number from 0 to 1.
     pub(crate) fn next(&mut self, chance: f64) -> Duration {
         let window = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         window.mul_f64(chance.clamp(0.0, 1.0))
     }
 
-    /// How long to wait for an operator: 30 to 60 s.
+    /// How long to wait for an operator to change something: 30 to 60 s.
     pub(crate) fn for_operator(chance: f64) -> Duration {
         LONGEST + LONGEST.mul_f64(chance.clamp(0.0, 1.0))
     }

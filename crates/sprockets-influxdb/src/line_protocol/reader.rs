@@ -1,19 +1,21 @@
-//! Cuts a stream of line protocol into lines, in memory that is bounded by the longest line.
+//! Cuts a stream of line protocol into lines. The longest line bounds the memory it takes.
 
 use std::io::{self, ErrorKind, Read};
 
 use memchr::memchr;
 
-use crate::lines::known_line_end;
+use super::split::known_line_end;
 
-const BUFFER: usize = 256 * 1024;
+const INITIAL_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Beyond what servers take in one request by default, so what has no end in it is not line protocol.
-const LONGEST_LINE: usize = 16 << 20;
+/// More than servers accept in one request by default. Input without a line end in so many bytes
+/// is not line protocol.
+const MAX_LINE_BYTES: usize = 16 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The lines of line protocol in a file or a stream, with their numbers. A line break within a string does not end a line.
+/// Reads line protocol from a file or a stream, line by line, with line numbers. A line break
+/// within a string does not end a line.
 ///
 /// ```
 /// use sprockets_influxdb::LineReader;
@@ -32,83 +34,80 @@ pub struct LineReader<R> {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    is_drained: bool,
-    /// Line breaks so far.
-    breaks: u64,
+    is_at_end: bool,
+    /// Line breaks in the lines returned so far.
+    line_breaks: u64,
 }
 
-/// A line as it stands in its file; blank ones are left out.
+/// A line of a [`LineReader`]'s input. The reader skips blank lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceLine<'a> {
-    /// Without its line break.
+    /// The line without its line break.
     pub bytes: &'a [u8],
-    /// The number of the line, from 1.
+    /// The number of the input line on which it begins, from 1.
     pub first: u64,
-    /// The number of its last part: more than the first, where line breaks stand in its strings.
+    /// The number of the input line on which it ends: more than `first` if strings in the line
+    /// contain line breaks.
     pub last: u64,
 }
 
 impl SourceLine<'_> {
-    /// Whether it is a comment: its first character is a `#`.
+    /// Whether the line is a comment: its first character after spaces is `#`.
     pub fn is_comment(&self) -> bool {
         is_comment(self.bytes)
     }
 }
 
 impl<R: Read> LineReader<R> {
-    /// Reads whole pieces of its own: there is no need for a buffered reader.
+    /// A reader of lines from `reader`, which need not be buffered.
     pub fn new(reader: R) -> Self {
-        let buffer = vec![0; BUFFER];
-        Self { reader, buffer, start: 0, end: 0, is_drained: false, breaks: 0 }
+        let buffer = vec![0; INITIAL_BUFFER_BYTES];
+        Self { reader, buffer, start: 0, end: 0, is_at_end: false, line_breaks: 0 }
     }
 
-    /// The next line that is not blank, if there is one.
+    /// The next line that is not blank, or `None` at the end.
     ///
     /// # Errors
     ///
-    /// Those of the reader, and a line without an end in 16 MiB.
+    /// Errors of the underlying reader, and [`ErrorKind::InvalidData`] for a line of more than
+    /// 16 MiB.
     pub fn next_line(&mut self) -> io::Result<Option<SourceLine<'_>>> {
         loop {
             let Some(length) = self.find_line()? else { return Ok(None) };
-            let (start, first) = (self.start, self.breaks + 1);
+            let (start, first) = (self.start, self.line_breaks + 1);
             self.start += length;
             let line = &self.buffer[start..start + length];
-            self.breaks += line.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            self.line_breaks += line.iter().filter(|&&byte| byte == b'\n').count() as u64;
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
             let is_ended = line.last() == Some(&b'\n');
-            let last = self.breaks + u64::from(!is_ended);
+            let last = self.line_breaks + u64::from(!is_ended);
             let bytes = &self.buffer[start..start + length - usize::from(is_ended)];
             return Ok(Some(SourceLine { bytes, first, last }));
         }
     }
 
-    /// The length of the line at the start, with its line break, reading until it is known.
+    /// Reads until the length of the next line, with its line break, is known.
     fn find_line(&mut self) -> io::Result<Option<usize>> {
         loop {
-            if self.breaks == 0 && self.buffer[self.start..self.end].starts_with(BYTE_ORDER_MARK) {
+            if self.line_breaks == 0
+                && self.buffer[self.start..self.end].starts_with(BYTE_ORDER_MARK)
+            {
                 self.start += BYTE_ORDER_MARK.len();
             }
             let bytes = &self.buffer[self.start..self.end];
-            let (found, otherwise) = match ends(bytes) {
-                Ok(end) => (Some(end), end),
-                Err(end) => (None, end),
+            let end = match source_line_end(bytes) {
+                Ok(end) => return Ok(Some(end)),
+                Err(end) => end,
             };
-            if found.is_some() {
-                return Ok(found);
+            if self.is_at_end {
+                return Ok(Some(end).filter(|end| *end > 0));
             }
-            if self.is_drained {
-                return Ok(Some(otherwise).filter(|end| *end > 0));
-            }
-            if bytes.len() >= LONGEST_LINE {
-                // A string that is never closed has line breaks all the same.
-                return if otherwise < bytes.len() {
-                    Ok(Some(otherwise))
-                } else {
-                    Err(self.endless())
-                };
+            if bytes.len() >= MAX_LINE_BYTES {
+                // A string that is never closed may still be followed by a line break.
+                return if end < bytes.len() { Ok(Some(end)) } else { Err(self.too_long()) };
             }
             self.fill()?;
         }
@@ -123,7 +122,7 @@ impl<R: Read> LineReader<R> {
         }
         loop {
             match self.reader.read(&mut self.buffer[self.end..]) {
-                Ok(0) => self.is_drained = true,
+                Ok(0) => self.is_at_end = true,
                 Ok(read) => self.end += read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -132,26 +131,26 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    fn endless(&self) -> io::Error {
-        let line = self.breaks + 1;
-        let told =
-            format!("line {line} has no end in {} MiB: expected line protocol", LONGEST_LINE >> 20);
-        io::Error::new(ErrorKind::InvalidData, told)
+    fn too_long(&self) -> io::Error {
+        let (line, limit) = (self.line_breaks + 1, MAX_LINE_BYTES >> 20);
+        let message = format!("line {line} has no end in {limit} MiB: expected line protocol");
+        io::Error::new(ErrorKind::InvalidData, message)
     }
 }
 
-/// Where the first line ends; an `Err` if more bytes could change it. In a comment a quote is just that.
-fn ends(bytes: &[u8]) -> Result<usize, usize> {
-    match bytes.iter().position(|byte| *byte != b' ') {
-        None => Err(bytes.len()),
-        Some(_) if is_comment(bytes) => {
-            memchr(b'\n', bytes).map(|found| found + 1).ok_or(bytes.len())
-        }
-        // The end of spaces before a name is none of the name's.
-        Some(indent) => match known_line_end(&bytes[indent..]) {
-            Ok(end) => Ok(indent + end),
-            Err(end) => Err(indent + end),
-        },
+/// Where the first line of an input ends. `Err` if more bytes could change it.
+fn source_line_end(bytes: &[u8]) -> Result<usize, usize> {
+    let Some(indent) = bytes.iter().position(|byte| *byte != b' ') else {
+        return Err(bytes.len());
+    };
+    // Quotes in a comment open no string.
+    if is_comment(bytes) {
+        return memchr(b'\n', bytes).map(|found| found + 1).ok_or(bytes.len());
+    }
+    // Spaces before the name do not end the head.
+    match known_line_end(&bytes[indent..]) {
+        Ok(end) => Ok(indent + end),
+        Err(end) => Err(indent + end),
     }
 }
 
@@ -160,63 +159,4 @@ fn is_comment(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Gives one byte at a time.
-    struct Slow<'a>(&'a [u8]);
-
-    impl Read for Slow<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let length = buffer.len().min(1);
-            self.0.read(&mut buffer[..length])
-        }
-    }
-
-    fn lines(reader: impl Read) -> Vec<(u64, u64, String)> {
-        let (mut reader, mut lines) = (LineReader::new(reader), Vec::new());
-        while let Some(line) = reader.next_line().unwrap() {
-            lines.push((line.first, line.last, String::from_utf8(line.bytes.to_vec()).unwrap()));
-        }
-        lines
-    }
-
-    #[test]
-    fn lines_are_cut_alike_however_they_arrive() {
-        let text =
-            "\u{feff}# it's \"quoted\n\n  m,t=\"a\" f=\"x\n# y\" 1\r\n \r\n  n f=1 2\n# end\nm f=3";
-        let expected = [
-            (1, 1, "# it's \"quoted"),
-            (3, 4, "  m,t=\"a\" f=\"x\n# y\" 1\r"),
-            (6, 6, "  n f=1 2"),
-            (7, 7, "# end"),
-            (8, 8, "m f=3"),
-        ];
-        let expected = expected.map(|(first, last, line)| (first, last, line.to_owned()));
-        assert_eq!(lines(text.as_bytes()), expected);
-        assert_eq!(lines(Slow(text.as_bytes())), expected);
-        assert_eq!(lines(&b""[..]), []);
-        assert_eq!(lines(&b"\n \n"[..]), []);
-    }
-
-    #[test]
-    fn a_string_that_is_never_closed_takes_one_line_with_it() {
-        let text = "m f=\"a 1\nm f=2 2\n";
-        assert_eq!(lines(text.as_bytes()), [(1, 1, "m f=\"a 1".into()), (2, 2, "m f=2 2".into())]);
-        let mut long = b"m f=\"a 1\n".to_vec();
-        long.resize(LONGEST_LINE + (1 << 20), b'x');
-        long.extend_from_slice(b"\nm f=2 2\n");
-        let mut reader = LineReader::new(&*long);
-        assert_eq!(reader.next_line().unwrap().unwrap().bytes, b"m f=\"a 1");
-        let error = reader.next_line().unwrap_err().to_string();
-        assert!(error.starts_with("line 2 has no end in 16 MiB"), "{error}");
-    }
-
-    #[test]
-    fn a_line_may_be_longer_than_the_buffer() {
-        let string = "y".repeat(3 * BUFFER);
-        let text = format!("m f=\"{string}\" 1\nm f=2 2\n");
-        let found = lines(text.as_bytes());
-        assert_eq!((found.len(), found[0].2.len()), (2, string.len() + 8));
-    }
-}
+mod tests;

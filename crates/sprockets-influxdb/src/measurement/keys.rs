@@ -1,12 +1,14 @@
-//! Which keys a measurement has: a filter that mostly knows of a new key that it is new, without a look at the text; and
-//! the entries of the text for when it does not.
+//! The keys of tags and fields: a filter that tells most new keys without reading the text, and
+//! the entries of the text for when it cannot.
 
 use std::ops::Range;
 
-use super::text::{Key, Text};
+use super::escape::Key;
+use super::text_buf::TextBuf;
+use crate::line_protocol::lexer;
 
-/// A Bloom filter of 256 bits, two for each key. Words, not wider: a wide read of what was just written in narrow
-/// pieces stalls the processor for longer than all the rest takes.
+/// A Bloom filter of 256 bits, two for each key. It is read in words, as it is written: a wider
+/// read of what was just written stalls the processor for longer than all the rest takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
     bits: [u64; 4],
@@ -17,10 +19,15 @@ impl Keys {
         *self = Self::default();
     }
 
-    /// Takes note of a key that was just appended to `text`. Returns where, from `start` on, an older entry of the same
-    /// key stands.
+    /// Inserts a key that was just appended to `text`. Returns the older entry of the same key,
+    /// from `start` on, if there is one.
     #[inline]
-    pub(super) fn insert(&mut self, text: &Text, start: usize, key: &Key) -> Option<Range<usize>> {
+    pub(super) fn insert(
+        &mut self,
+        text: &TextBuf,
+        start: usize,
+        key: &Key,
+    ) -> Option<Range<usize>> {
         if self.may_contain(key.fingerprint) {
             let old = find_older(text, start, key);
             if old.is_some() {
@@ -31,86 +38,75 @@ impl Keys {
         None
     }
 
+    /// Whether a key with this fingerprint may have been inserted. `false` is certain.
     #[inline]
     pub(super) fn may_contain(&self, fingerprint: u64) -> bool {
-        halves(fingerprint).iter().all(|&half| self.bits[word(half)] & bit(half) != 0)
+        halves(fingerprint).iter().all(|&half| self.bits[word(half)] & mask(half) != 0)
     }
 
     #[inline]
     fn push(&mut self, fingerprint: u64) {
         for half in halves(fingerprint) {
-            self.bits[word(half)] |= bit(half);
+            self.bits[word(half)] |= mask(half);
         }
     }
 }
 
-/// The two places of a fingerprint in the filter.
+/// The two bits of a fingerprint in the filter.
 #[inline]
 fn halves(fingerprint: u64) -> [u64; 2] {
     [fingerprint & 0xff, fingerprint >> 8 & 0xff]
 }
 
 #[inline]
-fn word(place: u64) -> usize {
-    (place >> 6) as usize
+fn word(bit: u64) -> usize {
+    (bit >> 6) as usize
 }
 
 #[inline]
-fn bit(place: u64) -> u64 {
-    1 << (place & 63)
+fn mask(bit: u64) -> u64 {
+    1 << (bit & 63)
 }
 
 #[cold]
-fn find_older(text: &Text, start: usize, key: &Key) -> Option<Range<usize>> {
+fn find_older(text: &TextBuf, start: usize, key: &Key) -> Option<Range<usize>> {
     let old = find(&text.as_bytes()[start..key.start], text.key(key))?;
     Some(old.start + start..old.end + start)
 }
 
 /// One `key=value` of a line's tags or fields.
 pub(super) struct Entry {
-    /// With the separator before it.
+    /// The entry with the separator before it.
     pub(super) whole: Range<usize>,
     pub(super) key: Range<usize>,
 }
 
-/// Where the entry of that key stands.
+/// The entry of that key, with the separator before it.
 pub(super) fn find(text: &[u8], key: &[u8]) -> Option<Range<usize>> {
     entries(text).find(|entry| text[entry.key.clone()] == *key).map(|entry| entry.whole)
 }
 
-/// The entries of a text that we wrote: each begins with a separator, keys and tag values are escaped, strings quoted.
+/// The entries of a text. Each begins with a separator; keys and tag values are escaped, strings
+/// are quoted.
 pub(super) fn entries(text: &[u8]) -> impl Iterator<Item = Entry> + '_ {
-    // A quote at the start of a tag's value is part of it. Fields begin with a space, tags with a comma.
+    // Fields begin with a space, tags with a comma. A quote opens no string in a tag's value.
     let has_strings = text.first() == Some(&b' ');
     let mut start = 0;
     std::iter::from_fn(move || {
         if start >= text.len() {
             return None;
         }
-        let key_end = after_unescaped(text, start + 1, b'=');
+        let key_end = lexer::find_unescaped(text, start + 1, |byte| byte == b'=');
         let value = (key_end + 1).min(text.len());
         let end = if has_strings && text.get(value) == Some(&b'"') {
-            after_unescaped(text, value + 1, b'"') + 1
+            lexer::string_end(text, value + 1).unwrap_or(text.len())
         } else {
-            after_unescaped(text, value, b',')
+            lexer::find_unescaped(text, value, |byte| byte == b',')
         };
         let whole = start..end.min(text.len());
         start = whole.end;
         Some(Entry { key: whole.start + 1..key_end, whole })
     })
-}
-
-/// Where `byte` stands first without a backslash before it; the end if nowhere. A backslash that is not an escape
-/// never stands before a byte that is looked for, thanks to the rule of repair.
-fn after_unescaped(text: &[u8], mut at: usize, byte: u8) -> usize {
-    while let Some(&here) = text.get(at) {
-        match here {
-            b'\\' => at += 2,
-            _ if here == byte => return at,
-            _ => at += 1,
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
@@ -119,7 +115,7 @@ mod tests {
     use crate::Measurement;
 
     #[test]
-    fn a_quote_at_the_start_of_a_tags_value_hides_no_other_tag() {
+    fn a_quote_at_the_start_of_a_tag_value_opens_no_string() {
         let mut measurement = Measurement::new("db", "m").field("f", "\"").timestamp(7);
         measurement.set_tags([("a", "\""), ("b", "1"), ("c", "\"x"), ("b", "2")]);
         assert_eq!(measurement.marshall(), r#"m,a=",b=2,c="x f="\"" 7"#);

@@ -1,20 +1,22 @@
-//! A line ready to be written: slices of the measurement and of the base tags, and the timestamp in digits. Its length
-//! is known before a byte is copied, which is what the buffer needs to hold its bounds.
+//! A line ready to be written: slices of the measurement and of the base tags, and the timestamp.
+//! Its length is known before a byte is copied, which the buffer needs to keep its bounds.
 
+use super::escape::Position;
 use super::keys::{Entry, Keys, entries, find};
-use super::text::{Position, Text, fingerprint};
+use super::swar::fingerprint;
+use super::text_buf::TextBuf;
 
-/// Tags that every measurement of a client gets, escaped once.
+/// The tags that a client gives to every measurement, escaped once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BaseTags {
-    text: Text,
+    text: TextBuf,
     fingerprints: Vec<u64>,
 }
 
 impl BaseTags {
-    /// Base tags in this order; empty values are left out.
+    /// Base tags in this order. Tags with empty values are left out.
     pub(crate) fn new<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut text = Text::default();
+        let mut text = TextBuf::default();
         let mut keys = Keys::default();
         for (name, value) in tags {
             if value.is_empty() {
@@ -38,12 +40,13 @@ impl BaseTags {
     }
 }
 
-/// One line of line protocol, with its line feed.
+/// One line of line protocol.
 pub(crate) struct Line<'a> {
     name: &'a [u8],
     base_tags: &'a [u8],
-    /// Set when the measurement has a tag of a base tag's name: then the base tags are written one by one.
-    overridden: bool,
+    /// Whether the measurement may have a tag of a base tag's name. Then the base tags are written
+    /// one by one.
+    may_override: bool,
     tags: &'a [u8],
     fields: &'a [u8],
     timestamp: i64,
@@ -52,10 +55,10 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     #[inline]
     pub(super) fn new(name: &'a [u8], tags: &'a [u8], fields: &'a [u8], timestamp: i64) -> Self {
-        Self { name, base_tags: &[], overridden: false, tags, fields, timestamp }
+        Self { name, base_tags: &[], may_override: false, tags, fields, timestamp }
     }
 
-    /// A line that is written already, but for its time.
+    /// A line from existing line protocol without its timestamp.
     pub(crate) fn of_text(text: &'a [u8], timestamp: i64) -> Self {
         Self::new(text, &[], &[], timestamp)
     }
@@ -63,15 +66,15 @@ impl<'a> Line<'a> {
     #[inline]
     pub(super) fn with_base_tags(mut self, base_tags: &'a BaseTags, keys: &Keys) -> Self {
         self.base_tags = base_tags.text.as_bytes();
-        self.overridden =
+        self.may_override =
             base_tags.fingerprints.iter().any(|&fingerprint| keys.may_contain(fingerprint));
         self
     }
 
-    /// How many bytes [`write_to`](Self::write_to) writes.
+    /// The number of bytes that [`write_to`](Self::write_to) appends.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        let base_tags = if self.overridden {
+        let base_tags = if self.may_override {
             self.base_entries().map(|entry| entry.whole.len()).sum()
         } else {
             self.base_tags.len()
@@ -84,11 +87,12 @@ impl<'a> Line<'a> {
             + 2
     }
 
-    /// Appends the line. Does not allocate where `out` has room for [`len`](Self::len) bytes more.
+    /// Appends the line with a line feed. Does not allocate if `out` has room for
+    /// [`len`](Self::len) more bytes.
     #[inline]
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.name);
-        if self.overridden {
+        if self.may_override {
             self.write_base_tags(out);
         } else if !self.base_tags.is_empty() {
             out.extend_from_slice(self.base_tags);
@@ -116,10 +120,10 @@ impl<'a> Line<'a> {
     }
 }
 
-/// How many characters a number has, with its sign.
+/// The length of a number in decimal, with its sign.
 #[inline]
 fn digits(number: i64) -> usize {
-    // Nanoseconds since 2001.
+    // Nanoseconds after 2001: the common case.
     if number >= 1_000_000_000_000_000_000 {
         return 19;
     }
@@ -128,51 +132,4 @@ fn digits(number: i64) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Measurement;
-
-    fn line(measurement: &Measurement, base_tags: &BaseTags) -> String {
-        let line = measurement.line(base_tags, 1);
-        let mut bytes = Vec::new();
-        line.write_to(&mut bytes);
-        assert_eq!(bytes.len(), line.len());
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn base_tags_come_first_and_a_measurements_own_tag_wins() {
-        let base_tags =
-            BaseTags::new([("host", "a b"), ("empty", ""), ("env", "x"), ("env", "test")]);
-        let measurement = Measurement::new("db", "m").field("f", 1).timestamp(7);
-        assert_eq!(line(&measurement, &base_tags), "m,host=a\\ b,env=test f=1i 7\n");
-        let measurement = measurement.tag("z", "1").tag("env", "prod");
-        assert_eq!(line(&measurement, &base_tags), "m,host=a\\ b,z=1,env=prod f=1i 7\n");
-        let mut measurement = measurement.tag("host", "c");
-        assert_eq!(line(&measurement, &base_tags), "m,z=1,env=prod,host=c f=1i 7\n");
-        measurement.set_tag("host", "").omit_base_tags();
-        assert_eq!(line(&measurement, &base_tags), "m,z=1,env=prod f=1i 7\n");
-    }
-
-    #[test]
-    fn the_length_is_known_whatever_the_timestamp() {
-        for timestamp in
-            [0, 1, -1, 9, 10, -10, 99, 100, i64::MAX, i64::MIN, 1_000_000_000_000_000_000]
-        {
-            let measurement = Measurement::new("db", "m").field("f", 1).timestamp(timestamp);
-            assert_eq!(line(&measurement, &BaseTags::default()), format!("m f=1i {timestamp}\n"));
-        }
-    }
-
-    #[test]
-    fn a_measurement_with_many_tags_still_overrides() {
-        let base_tags = BaseTags::new([("t3", "base"), ("other", "base")]);
-        let mut measurement = Measurement::new("db", "m").field("f", 1).timestamp(7);
-        for tag in 0..40 {
-            measurement.set_tag(format!("t{tag}"), "own");
-        }
-        let line = line(&measurement, &base_tags);
-        assert!(line.starts_with("m,other=base,t0=own"), "{line}");
-        assert_eq!(line.matches(",t3=").count(), 1);
-    }
-}
+mod tests;

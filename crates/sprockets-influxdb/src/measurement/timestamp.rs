@@ -3,17 +3,20 @@
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
-/// Nanoseconds since the Unix epoch. Made by `Into` from such a number or from a [`SystemTime`].
+use crate::clock::{unique_stamp, unix_nanoseconds};
+
+/// Nanoseconds since the Unix epoch. Convert to it with `Into` from an `i64` of nanoseconds or
+/// from a [`SystemTime`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// What InfluxDB can store (`models.MinNanoTime` and `MaxNanoTime` of InfluxDB 1.x and 2.x).
+    /// The range that InfluxDB 1.x and 2.x store.
     pub(crate) const RANGE: RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
 
-    /// Now, as a measurement is stamped when it is made: never the same number twice in this process.
+    /// The current time. It never returns the same timestamp twice in a process.
     pub fn now() -> Self {
-        Self(super::clock::unique_stamp())
+        Self(unique_stamp())
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -30,6 +33,6 @@ impl From<i64> for Timestamp {
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        Self(super::unix_nanoseconds(time))
+        Self(unix_nanoseconds(time))
     }
 }

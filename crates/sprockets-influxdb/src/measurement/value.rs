@@ -1,26 +1,67 @@
-//! What a field can hold.
+//! Field values, and their form in line protocol.
 
 use std::borrow::Cow;
 
-/// A field's value. Made by `Into` from every integer type, `f32`, `f64`, `bool` and strings.
+use super::text_buf::TextBuf;
+
+/// A field's value. Convert to it with `Into` from every integer type, `f32`, `f64`, `bool` and
+/// strings.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum FieldValue<'a> {
-    /// A 64-bit float, written so that it reads back as the same number. NaN and the infinities cannot be stored by any
-    /// server: such a field is left out of the line, and counted in [`Stats::non_finite`](crate::Stats::non_finite).
+    /// A 64-bit float, written so that it reads back as the same number. No server stores NaN or
+    /// infinities: such a field is left out of the line, and counted in
+    /// [`Stats::non_finite`](crate::Stats::non_finite).
     Float(f64),
     /// A signed integer (`i`).
     Integer(i64),
-    /// An unsigned integer. Up to `i64::MAX` it is written as a signed one, so that a field keeps one type on the
-    /// server; above that as unsigned (`u`), which InfluxDB 1.x does not have and
-    /// [`add_measurement`](crate::Client::add_measurement) refuses there.
+    /// An unsigned integer. Up to `i64::MAX` it is written as a signed one (`i`), so that a field
+    /// keeps one type on the server. Above that it is written as unsigned (`u`), which InfluxDB 1.x
+    /// does not support: there [`add_measurement`](crate::Client::add_measurement) refuses it.
     Unsigned(u64),
     /// A boolean.
     Boolean(bool),
-    /// A string: any text, stored as it is.
+    /// A string. Any text is stored unchanged.
     String(Cow<'a, str>),
-    /// An integer beyond 64 bits, in decimal: adding a measurement with such a field is an error.
+    /// An integer beyond 64 bits, in decimal. Adding a measurement with such a field is an error.
     OutOfRange(String),
+}
+
+impl FieldValue<'_> {
+    /// Appends the value as line protocol writes it. The caller leaves out values that have no
+    /// form: non-finite floats and integers out of range.
+    #[inline]
+    pub(super) fn write_to(&self, text: &mut TextBuf) {
+        match self {
+            Self::Float(float) => {
+                text.push_raw(zmij::Buffer::new().format_finite(*float).as_bytes());
+            }
+            Self::Integer(integer) => {
+                text.push_raw(itoa::Buffer::new().format(*integer).as_bytes());
+                text.push(b'i');
+            }
+            Self::Unsigned(unsigned) => {
+                text.push_raw(itoa::Buffer::new().format(*unsigned).as_bytes());
+                text.push(if i64::try_from(*unsigned).is_ok() { b'i' } else { b'u' });
+            }
+            Self::Boolean(true) => text.push_raw(b"true"),
+            Self::Boolean(false) => text.push_raw(b"false"),
+            Self::String(string) => push_quoted(text, string.as_bytes()),
+            Self::OutOfRange(_) => {}
+        }
+    }
+}
+
+/// Appends a string in quotes. Only `"` and `\` are special in it.
+fn push_quoted(text: &mut TextBuf, mut bytes: &[u8]) {
+    text.push(b'"');
+    while let Some(at) = memchr::memchr2(b'"', b'\\', bytes) {
+        text.push_raw(&bytes[..at]);
+        text.push_raw(&[b'\\', bytes[at]]);
+        bytes = &bytes[at + 1..];
+    }
+    text.push_raw(bytes);
+    text.push(b'"');
 }
 
 macro_rules! from_small_integers {
@@ -97,3 +138,6 @@ impl<'a> From<Cow<'a, str>> for FieldValue<'a> {
         Self::String(value)
     }
 }
+
+#[cfg(test)]
+mod tests;

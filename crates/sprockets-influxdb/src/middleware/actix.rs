@@ -2,8 +2,8 @@
 //!
 //! ```no_run
 //! use actix_web::{App, HttpMessage, HttpRequest, HttpServer, web};
-//! use sprockets_influxdb::actix::InfluxDb;
-//! use sprockets_influxdb::{Client, Config, RequestMeasurement};
+//! use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
+//! use sprockets_influxdb::{Client, Config};
 //!
 //! async fn greet(request: HttpRequest) -> &'static str {
 //!     if let Some(measurement) = request.extensions().get::<RequestMeasurement>() {
@@ -15,15 +15,18 @@
 //! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::new(Config::from_env()?)?;
 //! let requests = InfluxDb::new(client.clone(), "example", "request");
-//! let service = move || App::new().wrap(requests.clone()).route("/greetings/{name}", web::get().to(greet));
+//! let service = move || {
+//!     App::new().wrap(requests.clone()).route("/greetings/{name}", web::get().to(greet))
+//! };
 //! HttpServer::new(service).bind("127.0.0.1:8000")?.run().await?;
 //! client.shutdown_async().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! What is recorded is [listed](crate::middleware). The endpoint is the pattern of the resource that matched, the handler
-//! the resource's name, which actix-web's macros take from the function. A websocket is recorded when it closes.
+//! See [`middleware`](crate::middleware) for the attributes that are recorded. The endpoint is the
+//! pattern of the resource that matched. The handler is the resource's name, which actix-web's
+//! macros take from the function. A websocket is recorded when it closes.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -35,25 +38,33 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ResourceMap, Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::error::PayloadError;
-use actix_web::http::{Method, Uri, header};
+use actix_web::http::{Uri, header};
 use actix_web::{Error, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::{Recorder, Recording, RequestBytes, RequestHead, RequestOptions};
+use super::guard::RequestGuard;
+pub use super::handle::RequestMeasurement;
+use super::options::{RequestHead, RequestOptions};
+use super::outcome::RequestBytes;
+use super::recorder::Recorder;
 use crate::client::Client;
 
-/// Records each request of the application, or the scope, that wraps itself in it: [`App::wrap`](actix_web::App::wrap).
-/// To be made once and cloned for each of the server's workers.
+/// Records each request of an application or a scope: pass it to
+/// [`App::wrap`](actix_web::App::wrap).
+///
+/// Make one, and clone it for each of the server's workers.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct InfluxDb {
     recorder: Recorder,
 }
 
 impl InfluxDb {
-    /// Records requests with that client in a database (a bucket, on InfluxDB 2.x), in measurements of that name. Where
-    /// one of them is empty, requests pass unrecorded, which the log says once.
+    /// Records requests in measurements of this name, in this database (a bucket on InfluxDB 2.x).
+    ///
+    /// If one of the two is empty, nothing is recorded, and the log says so once.
     pub fn new(
         client: Client,
         database: impl Into<String>,
@@ -62,7 +73,7 @@ impl InfluxDb {
         Self::with_options(client, database, measurement, RequestOptions::new())
     }
 
-    /// As [`new`](Self::new), with other names, without some of what is recorded, or not for all requests.
+    /// As [`new`](Self::new), with options.
     pub fn with_options(
         client: Client,
         database: impl Into<String>,
@@ -112,14 +123,13 @@ where
     }
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        let mut recording = self.recorder.begin(&request);
-        if let Some(recording) = &mut recording {
-            describe(recording, &mut request);
+        let mut guard = self.recorder.begin(&request);
+        if let Some(guard) = &mut guard {
+            describe(guard, &mut request);
         }
-        let is_head = request.method() == Method::HEAD;
-        let mut unanswered = Unanswered::new(recording, &request, &self.routes);
-        let inner = Recording::watch(&mut unanswered.recording, || self.inner.call(request));
-        ResponseFuture { inner, unanswered, is_head }
+        let mut unanswered = Unanswered::new(guard, &request, &self.routes);
+        let inner = RequestGuard::catch(&mut unanswered.guard, || self.inner.call(request));
+        ResponseFuture { inner, unanswered }
     }
 }
 
@@ -141,75 +151,77 @@ impl RequestHead for ServiceRequest {
 #[derive(Debug, Default)]
 struct Routes {
     map: OnceCell<ResourceMap>,
-    /// The name of each pattern's resource, for which actix-web would match the path again.
+    /// The name of each pattern's resource. actix-web would match the path again to find it.
     names: RefCell<HashMap<String, String>>,
 }
 
 impl Routes {
-    fn note(&self, recording: &Recording, pattern: String, name: impl FnOnce() -> Option<String>) {
-        recording.endpoint(&pattern);
+    fn note(&self, guard: &RequestGuard, pattern: String, name: impl FnOnce() -> Option<String>) {
+        guard.endpoint(&pattern);
         let mut names = self.names.borrow_mut();
-        recording.handler(names.entry(pattern).or_insert_with(|| name().unwrap_or_default()));
+        guard.handler(names.entry(pattern).or_insert_with(|| name().unwrap_or_default()));
     }
 }
 
-/// A request that is being handled. Nobody but actix-web may have it meanwhile; when there is a response, actix-web knows
-/// its route, and if there never is one, the path has to be matched for it.
+/// A request without a response.
+///
+/// Only actix-web can hold the request while it is handled. The response has the request's route.
+/// If there never is a response, the path is matched again.
 #[derive(Debug)]
 struct Unanswered {
-    recording: Option<Recording>,
+    guard: Option<RequestGuard>,
     uri: Uri,
     routes: Rc<Routes>,
 }
 
 impl Unanswered {
-    fn new(recording: Option<Recording>, request: &ServiceRequest, routes: &Rc<Routes>) -> Self {
+    fn new(guard: Option<RequestGuard>, request: &ServiceRequest, routes: &Rc<Routes>) -> Self {
         routes.map.get_or_init(|| request.resource_map().clone());
-        Self { recording, uri: request.uri().clone(), routes: routes.clone() }
+        Self { guard, uri: request.uri().clone(), routes: routes.clone() }
     }
 
-    fn answered(&mut self, request: &HttpRequest) -> Option<Recording> {
-        let recording = self.recording.take()?;
+    fn answered(&mut self, request: &HttpRequest) -> Option<RequestGuard> {
+        let guard = self.guard.take()?;
         if let Some(pattern) = request.match_pattern() {
             let name = || request.match_name().map(str::to_owned);
-            self.routes.note(&recording, pattern, name);
+            self.routes.note(&guard, pattern, name);
         }
-        Some(recording)
+        Some(guard)
     }
 }
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        let Some((recording, map)) = self.recording.take().zip(self.routes.map.get()) else {
+        let Some((guard, map)) = self.guard.take().zip(self.routes.map.get()) else {
             return;
         };
         let path = self.uri.path();
         if let Some(pattern) = map.match_pattern(path) {
             let name = || map.match_name(path).map(str::to_owned);
-            self.routes.note(&recording, pattern, name);
+            self.routes.note(&guard, pattern, name);
         }
     }
 }
 
-fn describe(recording: &mut Recording, request: &mut ServiceRequest) {
+fn describe(guard: &mut RequestGuard, request: &mut ServiceRequest) {
     if let Some(peer) = request.peer_addr() {
-        recording.remote_ip(peer.ip());
+        guard.remote_ip(peer.ip());
     }
     let length = request.headers().get(header::CONTENT_LENGTH);
     match length.and_then(|length| length.to_str().ok()?.parse().ok()) {
-        Some(length) => recording.request_length(length),
+        Some(length) => guard.request_length(length),
         None => match request.take_payload() {
-            Payload::None => recording.request_length(0),
+            Payload::None => guard.request_length(0),
             payload => {
-                let counted = CountedPayload { payload, received: recording.count_request() };
+                let counted = CountedPayload { payload, received: guard.count_request() };
                 request.set_payload(Payload::Stream { payload: Box::pin(counted) });
             }
         },
     }
-    request.extensions_mut().insert(recording.measurement());
+    request.extensions_mut().insert(guard.measurement());
 }
 
-/// The body of a request, whose length no header tells.
+/// Counts the bytes of a request body without a length header.
 struct CountedPayload {
     payload: Payload,
     received: RequestBytes,
@@ -231,12 +243,11 @@ impl Stream for CountedPayload {
 }
 
 pin_project! {
-    /// The response to come of an [`InfluxDbService`].
+    /// The future of an [`InfluxDbService`].
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
         unanswered: Unanswered,
-        is_head: bool,
     }
 }
 
@@ -250,31 +261,30 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let poll = || this.inner.poll(context);
-        let result = ready!(Recording::watch(&mut this.unanswered.recording, poll));
-        let recording = match &result {
+        let result = ready!(RequestGuard::catch(&mut this.unanswered.guard, poll));
+        let guard = match &result {
             Ok(response) => {
-                let mut recording = this.unanswered.answered(response.request());
-                if let Some(recording) = &mut recording {
-                    recording.respond(response.status().as_u16());
+                let mut guard = this.unanswered.answered(response.request());
+                if let Some(guard) = &mut guard {
+                    guard.respond(response.status().as_u16());
                     if let Some(error) = response.response().error() {
-                        recording.fail(error);
+                        guard.fail(error);
                     }
                 }
-                recording
+                guard
             }
             Err(error) => {
-                if let Some(recording) = &mut this.unanswered.recording {
-                    recording.respond(error.as_response_error().status_code().as_u16());
-                    recording.fail(error);
+                if let Some(guard) = &mut this.unanswered.guard {
+                    guard.respond(error.as_response_error().status_code().as_u16());
+                    guard.fail(error);
                 }
                 None
             }
         };
-        let is_head = *this.is_head;
         let recorded = |response: ServiceResponse<B>| {
             response.map_body(|_, inner| {
-                let recording = recording.filter(|_| !inner.size().is_eof());
-                ResponseBody { inner, recording, is_head }
+                let guard = guard.filter(|_| !inner.size().is_eof());
+                ResponseBody { inner, guard }
             })
         };
         Poll::Ready(result.map(recorded))
@@ -282,13 +292,12 @@ where
 }
 
 pin_project! {
-    /// The body of a response, which records its request when it ends, or is dropped.
+    /// The body of a response. Records the request when it ends or is dropped.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
         inner: B,
-        recording: Option<Recording>,
-        is_head: bool,
+        guard: Option<RequestGuard>,
     }
 }
 
@@ -304,17 +313,16 @@ impl<B: MessageBody> MessageBody for ResponseBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, B::Error>>> {
         let this = self.project();
-        let chunk = ready!(Recording::watch(this.recording, || this.inner.poll_next(context)));
-        if let Some(recording) = this.recording {
+        let chunk = ready!(RequestGuard::catch(this.guard, || this.inner.poll_next(context)));
+        if let Some(guard) = this.guard {
             match &chunk {
-                Some(Ok(_)) if *this.is_head => {}
-                Some(Ok(bytes)) => recording.sent(bytes.len()),
-                // It can be shown only by what takes it.
-                Some(Err(_)) => recording.fail("the response's body failed"),
+                Some(Ok(bytes)) => guard.sent(bytes.len()),
+                // Its type need not implement `Display`.
+                Some(Err(_)) => guard.fail("the response's body failed"),
                 None => {}
             }
             if !matches!(chunk, Some(Ok(_))) {
-                *this.recording = None;
+                *this.guard = None;
             }
         }
         Poll::Ready(chunk)

@@ -1,35 +1,42 @@
-//! One measurement for each request of an HTTP service: what the middlewares for frameworks share, and what one for
-//! another framework is made of.
+//! One measurement for each request of an HTTP service. This module has what the middlewares for
+//! frameworks share. Use it to build middleware for another framework.
 //!
-//! | property | as | what |
+//! | attribute | as | value |
 //! |---|---|---|
-//! | `handler` | tag | the handler, where the framework knows one |
-//! | `endpoint` | tag | the template of the route, never the path; `(unmatched)` if no route matched |
-//! | `method` | tag | `(unknown)` for one that no RFC knows |
-//! | `status_code` | tag | 499 if the client gave up before there was a response; 500 if there was none as the handler failed |
-//! | `grpc_status` | tag | of gRPC, a number |
-//! | `content_length` | field | bytes of the response's body, as far as it was sent |
-//! | `request_length` | field | bytes of the request's body, where it is known |
-//! | `duration` | field | seconds, until the last byte of the response's body |
-//! | `time_to_first_byte` | field | seconds, until the response began |
+//! | `handler` | tag | the handler, if the framework knows one |
+//! | `endpoint` | tag | the template of the route, never the path; `(unmatched)` without a route |
+//! | `method` | tag | the method; `(unknown)` if no RFC defines it |
+//! | `status_code` | tag | the response's; without one 499 if the client disconnected, else 500 |
+//! | `grpc_status` | tag | the number of the gRPC status |
+//! | `content_length` | field | bytes of the response's body that were sent |
+//! | `request_length` | field | bytes of the request's body, if known |
+//! | `duration` | field | seconds until the last byte of the response's body |
+//! | `time_to_first_byte` | field | seconds until the response began |
 //! | `remote_ip` | field | the client's address; see [`RequestOptions::remote_ip_header`] |
 //! | `correlation_id` | field | see [`RequestOptions::correlation_id_header`] |
-//! | `exception` | field | what went wrong, if something did |
+//! | `exception` | field | the error, if there was one |
 //!
-//! A request is recorded once, whatever becomes of it: what records it is a guard.
+//! A tag or field that the handler sets itself takes precedence. Texts are cut to 256 characters.
+//!
+//! Each request is recorded once, also when its handler fails, panics or is cancelled:
+//! [`RequestGuard`] records it when it is dropped.
 
 #[cfg(feature = "actix")]
 pub mod actix;
-mod measurement;
+pub(crate) mod attributes;
+mod destination;
+mod guard;
+mod handle;
 mod options;
+pub(crate) mod outcome;
 mod recorder;
-mod recording;
+pub(crate) mod sink;
 #[cfg(feature = "tower")]
 pub mod tower;
-mod vocabulary;
 
-pub use measurement::{RequestDuration, RequestMeasurement};
+pub use attributes::{Attribute, CLIENT_CLOSED_REQUEST, Names, UNMATCHED};
+pub use guard::RequestGuard;
+pub use handle::{RequestDuration, RequestMeasurement};
 pub use options::{RequestHead, RequestOptions};
+pub use outcome::RequestBytes;
 pub use recorder::Recorder;
-pub use recording::{Recording, RequestBytes};
-pub use vocabulary::{CLIENT_CLOSED_REQUEST, Names, Property, UNMATCHED, Vocabulary, cut};

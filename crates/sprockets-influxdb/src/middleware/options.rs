@@ -1,50 +1,58 @@
-//! What a middleware is told beside the database and the measurement's name.
+//! The options of the middlewares.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::vocabulary::{Names, Property, Vocabulary};
+use super::attributes::{Attribute, Attributes, Names};
 use crate::config::flag;
 use crate::error::Result;
 
-/// A request before it is handled, as the functions of [`RequestOptions`] see it.
+/// A request before it is handled, for the functions in [`RequestOptions`].
 pub trait RequestHead {
-    /// The method: `GET`.
+    /// The method, for example `GET`.
     fn method(&self) -> &str;
     /// The path, without the query.
     fn path(&self) -> &str;
-    /// The first header of that name, which is in lower case.
+    /// The value of the first header with this name, which is in lower case.
     fn header(&self, name: &str) -> Option<&[u8]>;
 }
 
 type Skip = Arc<dyn Fn(&dyn RequestHead) -> bool + Send + Sync>;
 type Endpoint = Arc<dyn Fn(&dyn RequestHead) -> Option<String> + Send + Sync>;
 
-/// What is recorded of requests, and of which. The defaults: everything that the framework knows, of all of them.
+/// The variables that make a tag of an attribute that is a field otherwise.
+const TAG_VARIABLES: [(&str, Attribute); 2] = [
+    ("INFLUXDB_TAG_REMOTE_IP", Attribute::RemoteIp),
+    ("INFLUXDB_TAG_CORRELATION_ID", Attribute::CorrelationId),
+];
+
+/// Which requests are recorded, and which of their attributes. By default: all that the framework
+/// knows, of all requests.
 ///
 /// ```
-/// use sprockets_influxdb::middleware::{Names, Property, RequestOptions};
+/// use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 ///
 /// let options = RequestOptions::new()
 ///     .names(Names::OpenTelemetry)
-///     .leave_out([Property::RequestLength, Property::RemoteIp])
+///     .leave_out([Attribute::RequestLength, Attribute::RemoteIp])
 ///     .correlation_id_header("x-request-id")
 ///     .skip(|request| request.path() == "/health");
 /// # let _ = options;
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct RequestOptions {
     names: Names,
-    left_out: Vec<Property>,
-    tags: Vec<Property>,
-    pub(super) correlation_id_header: String,
-    pub(super) remote_ip_header: Option<String>,
-    pub(super) skip: Option<Skip>,
-    pub(super) endpoint: Option<Endpoint>,
+    left_out: Vec<Attribute>,
+    tags: Vec<Attribute>,
+    correlation_id_header: String,
+    remote_ip_header: Option<String>,
+    skip: Option<Skip>,
+    endpoint: Option<Endpoint>,
 }
 
 impl RequestOptions {
-    /// The defaults: nothing is read from the environment.
+    /// The defaults. The environment is not read.
     pub fn new() -> Self {
         Self {
             names: Names::default(),
@@ -57,65 +65,72 @@ impl RequestOptions {
         }
     }
 
-    /// The defaults, changed by `INFLUXDB_TAG_REMOTE_IP` and `INFLUXDB_TAG_CORRELATION_ID`, which make tags of fields.
+    /// The defaults, changed by the environment. `INFLUXDB_TAG_REMOTE_IP=true` and
+    /// `INFLUXDB_TAG_CORRELATION_ID=true` record the attribute as a tag.
     ///
     /// # Errors
     ///
-    /// A value that is not a boolean: the error names the variable.
+    /// A variable is not a boolean. The error names it.
     pub fn from_env() -> Result<Self> {
+        Self::from_env_or(false)
+    }
+
+    /// As [`from_env`](Self::from_env), with another default for the variables.
+    #[doc(hidden)]
+    pub fn from_env_or(default: bool) -> Result<Self> {
         let mut options = Self::new();
-        for (variable, property) in [
-            ("INFLUXDB_TAG_REMOTE_IP", Property::RemoteIp),
-            ("INFLUXDB_TAG_CORRELATION_ID", Property::CorrelationId),
-        ] {
-            if flag(variable)? {
-                options = options.tag(property);
+        for (variable, attribute) in TAG_VARIABLES {
+            if flag(variable)?.unwrap_or(default) {
+                options = options.tag(attribute);
             }
         }
         Ok(options)
     }
 
-    /// By which names it is recorded.
+    /// The names of the attributes. Default: [`Names::Sprockets`].
     pub fn names(mut self, names: Names) -> Self {
         self.names = names;
         self
     }
 
-    /// Does not record these.
-    pub fn leave_out(mut self, properties: impl IntoIterator<Item = Property>) -> Self {
-        self.left_out.extend(properties);
+    /// Does not record these attributes.
+    pub fn leave_out(mut self, attributes: impl IntoIterator<Item = Attribute>) -> Self {
+        self.left_out.extend(attributes);
         self
     }
 
-    /// Records [`Property::RemoteIp`] or [`Property::CorrelationId`] as a tag, not as a field. Each value is a series of
-    /// its own then.
-    pub fn tag(mut self, property: Property) -> Self {
-        self.tags.push(property);
+    /// Records [`Attribute::RemoteIp`] or [`Attribute::CorrelationId`] as a tag instead of a field.
+    /// Each value of a tag makes a series of its own.
+    pub fn tag(mut self, attribute: Attribute) -> Self {
+        self.tags.push(attribute);
         self
     }
 
-    /// The request's header that has its correlation id. Default: `correlation-id`.
+    /// The request header that has the correlation id. Default: `correlation-id`.
     pub fn correlation_id_header(mut self, name: &str) -> Self {
         self.correlation_id_header = name.to_ascii_lowercase();
         self
     }
 
-    /// The request's header that has the client's address, as a proxy writes it: the first of several. Anybody can send
-    /// such a header, so this is for services behind a proxy that replaces it. Default: none, the connection's peer.
+    /// The request header that has the client's address, as a proxy writes it. The first address of
+    /// a list is recorded. Default: none, the address of the connection's peer is recorded.
+    ///
+    /// Clients can send this header as well. Use it only behind a proxy that replaces it.
     pub fn remote_ip_header(mut self, name: &str) -> Self {
         self.remote_ip_header = Some(name.to_ascii_lowercase());
         self
     }
 
-    /// Does not record requests for which `skip` returns true.
+    /// Does not record requests for which `skip` returns true. Default: all are recorded.
     pub fn skip(mut self, skip: impl Fn(&dyn RequestHead) -> bool + Send + Sync + 'static) -> Self {
         self.skip = Some(Arc::new(skip));
         self
     }
 
-    /// The endpoint of requests whose framework knows no route, as of a service made by hand. `None` for those that are
-    /// not matched. What it returns must not be the path of any request that anybody sends: each value is a series of its
-    /// own.
+    /// The endpoint of requests whose framework knows no route, for example of a service without a
+    /// router. Return `None` for requests that match nothing.
+    ///
+    /// Do not return the path of arbitrary requests: each value makes a series of its own.
     pub fn endpoint(
         mut self,
         endpoint: impl Fn(&dyn RequestHead) -> Option<String> + Send + Sync + 'static,
@@ -124,11 +139,27 @@ impl RequestOptions {
         self
     }
 
-    pub(super) fn vocabulary(&self) -> Vocabulary {
-        let mut vocabulary = Vocabulary::new(self.names);
-        self.left_out.iter().for_each(|property| vocabulary.leave_out(*property));
-        self.tags.iter().for_each(|property| vocabulary.make_tag(*property));
-        vocabulary
+    /// The attributes to record.
+    #[doc(hidden)]
+    pub fn attributes(&self) -> Attributes {
+        let mut attributes = Attributes::new(self.names);
+        self.left_out.iter().for_each(|attribute| attributes.leave_out(*attribute));
+        self.tags.iter().for_each(|attribute| attributes.make_tag(*attribute));
+        attributes
+    }
+
+    /// The headers with the correlation id and with the client's address, in lower case.
+    #[doc(hidden)]
+    pub fn header_names(&self) -> (&str, Option<&str>) {
+        (&self.correlation_id_header, self.remote_ip_header.as_deref())
+    }
+
+    pub(super) fn skips(&self, request: &dyn RequestHead) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip(request))
+    }
+
+    pub(super) fn endpoint_of(&self, request: &dyn RequestHead) -> Option<String> {
+        self.endpoint.as_ref().and_then(|endpoint| endpoint(request))
     }
 }
 

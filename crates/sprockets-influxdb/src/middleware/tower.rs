@@ -1,12 +1,13 @@
-//! One measurement for each request of a service made with [tower](https://docs.rs/tower): axum, tonic, hyper.
+//! One measurement for each request of a [tower](https://docs.rs/tower) service, for example of
+//! axum, tonic or hyper.
 //!
 //! ```
 //! use std::net::SocketAddr;
 //!
 //! use axum::routing::get;
 //! use axum::{Extension, Router};
-//! use sprockets_influxdb::tower::InfluxDbLayer;
-//! use sprockets_influxdb::{Client, Config, RequestMeasurement};
+//! use sprockets_influxdb::middleware::tower::{InfluxDbLayer, RequestMeasurement};
+//! use sprockets_influxdb::{Client, Config};
 //!
 //! async fn greet(Extension(measurement): Extension<RequestMeasurement>) -> &'static str {
 //!     let _timed = measurement.set_field("rows", 3).duration("query");
@@ -25,14 +26,20 @@
 //! # }
 //! ```
 //!
-//! What is recorded is [listed](crate::middleware). With the feature `axum`, the endpoint is the route that matched, for a
-//! layer given to `Router::layer` after the routes; the client's address is known to a service that is served with
-//! `into_make_service_with_connect_info`; and the length of a request is counted where no header tells it. Without it,
-//! the endpoint is what [`RequestOptions::endpoint`] says. That of gRPC is the method's path, once a call of it has
-//! succeeded: until then it may be anybody's invention.
+//! See [`middleware`](crate::middleware) for the attributes that are recorded.
 //!
-//! A websocket is recorded when it closes, if the function given to `on_upgrade` has the [`RequestMeasurement`]; else
-//! when the handshake is done.
+//! With the feature `axum`:
+//!
+//! - The endpoint is the route that matched. Call `Router::layer` after you add the routes.
+//! - The client's address is recorded if you serve with `into_make_service_with_connect_info`.
+//! - The length of a request is counted if no header has it.
+//!
+//! Without it, the endpoint is what [`RequestOptions::endpoint`] returns. The endpoint of a gRPC
+//! call is the method's path, once a call of that method has succeeded. Before that, it may be a
+//! scanner's invention.
+//!
+//! A websocket is recorded when it closes, if the function passed to `on_upgrade` holds the
+//! [`RequestMeasurement`]. Otherwise it is recorded after the handshake.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -47,18 +54,23 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Recorder, Recording, RequestHead, RequestMeasurement, RequestOptions};
+use super::guard::RequestGuard;
+pub use super::handle::RequestMeasurement;
+use super::options::{RequestHead, RequestOptions};
+use super::recorder::Recorder;
 use crate::client::Client;
 
-/// Records each request of the services that it is put around.
+/// Records each request of the services that it wraps.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct InfluxDbLayer {
     recorder: Recorder,
 }
 
 impl InfluxDbLayer {
-    /// Records requests with that client in a database (a bucket, on InfluxDB 2.x), in measurements of that name. Where
-    /// one of them is empty, requests pass unrecorded, which the log says once.
+    /// Records requests in measurements of this name, in this database (a bucket on InfluxDB 2.x).
+    ///
+    /// If one of the two is empty, nothing is recorded, and the log says so once.
     pub fn new(
         client: Client,
         database: impl Into<String>,
@@ -67,7 +79,7 @@ impl InfluxDbLayer {
         Self::with_options(client, database, measurement, RequestOptions::new())
     }
 
-    /// As [`new`](Self::new), with other names, without some of what is recorded, or not for all requests.
+    /// As [`new`](Self::new), with options.
     pub fn with_options(
         client: Client,
         database: impl Into<String>,
@@ -110,13 +122,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let mut recording = self.recorder.begin(&request);
-        if let Some(recording) = &mut recording {
-            describe(recording, &mut request);
+        let mut guard = self.recorder.begin(&request);
+        if let Some(guard) = &mut guard {
+            describe(guard, &mut request);
         }
         let is_connect = request.method() == Method::CONNECT;
-        let inner = Recording::watch(&mut recording, || self.inner.call(request));
-        ResponseFuture { inner, recording, is_connect }
+        let inner = RequestGuard::catch(&mut guard, || self.inner.call(request));
+        ResponseFuture { inner, guard, is_connect }
     }
 }
 
@@ -134,25 +146,25 @@ impl<B> RequestHead for Request<B> {
     }
 }
 
-fn describe<Q: Body + 'static>(recording: &mut Recording, request: &mut Request<Q>) {
+fn describe<Q: Body + 'static>(guard: &mut RequestGuard, request: &mut Request<Q>) {
     let content_type = request.headers().get(CONTENT_TYPE);
     if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-        recording.grpc(request.uri().path());
+        guard.grpc(request.uri().path());
     }
     if let Some(length) = request.body().size_hint().exact() {
-        recording.request_length(length);
+        guard.request_length(length);
     }
     #[cfg(feature = "axum")]
-    axum::describe(recording, request);
-    request.extensions_mut().insert::<RequestMeasurement>(recording.measurement());
+    axum::describe(guard, request);
+    request.extensions_mut().insert::<RequestMeasurement>(guard.measurement());
 }
 
 pin_project! {
-    /// The response to come of an [`InfluxDb`] service.
+    /// The future of an [`InfluxDb`] service.
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        recording: Option<Recording>,
+        guard: Option<RequestGuard>,
         is_connect: bool,
     }
 }
@@ -167,50 +179,50 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(Recording::watch(this.recording, || this.inner.poll(context)));
-        let Some(mut recording) = this.recording.take() else {
-            let unrecorded = |inner| ResponseBody { inner, recording: None };
+        let result = ready!(RequestGuard::catch(this.guard, || this.inner.poll(context)));
+        let Some(mut guard) = this.guard.take() else {
+            let unrecorded = |inner| ResponseBody { inner, guard: None };
             return Poll::Ready(result.map(|response| response.map(unrecorded)));
         };
         let response = match result {
             Ok(response) => response,
             Err(error) => {
-                recording.fail(&error);
+                guard.fail(&error);
                 return Poll::Ready(Err(error));
             }
         };
         let status = response.status();
-        recording.respond(status.as_u16());
-        note_grpc_status(&mut recording, response.headers());
+        guard.respond(status.as_u16());
+        note_grpc_status(&mut guard, response.headers());
         let is_upgrade =
             status == StatusCode::SWITCHING_PROTOCOLS || *this.is_connect && status.is_success();
-        let recording = if is_upgrade {
-            recording.upgrade();
+        let guard = if is_upgrade {
+            guard.upgrade();
             None
         } else {
-            (!response.body().is_end_stream()).then_some(recording)
+            (!response.body().is_end_stream()).then_some(guard)
         };
-        Poll::Ready(Ok(response.map(|inner| ResponseBody { inner, recording })))
+        Poll::Ready(Ok(response.map(|inner| ResponseBody { inner, guard })))
     }
 }
 
-fn note_grpc_status(recording: &mut Recording, headers: &HeaderMap) {
-    if recording.is_grpc() {
+fn note_grpc_status(guard: &mut RequestGuard, headers: &HeaderMap) {
+    if guard.is_grpc() {
         let status =
             headers.get("grpc-status").and_then(|status| status.to_str().ok()?.parse().ok());
         if let Some(status) = status {
-            recording.grpc_status(status);
+            guard.grpc_status(status);
         }
     }
 }
 
 pin_project! {
-    /// The body of a response, which records its request when it ends, or is dropped.
+    /// The body of a response. Records the request when it ends or is dropped.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
         inner: B,
-        recording: Option<Recording>,
+        guard: Option<RequestGuard>,
     }
 }
 
@@ -228,25 +240,25 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let poll = || this.inner.as_mut().poll_frame(context);
-        let frame = ready!(Recording::watch(this.recording, poll));
-        if let Some(recording) = this.recording {
+        let frame = ready!(RequestGuard::catch(this.guard, poll));
+        if let Some(guard) = this.guard {
             let has_more = match &frame {
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
-                        recording.sent(data.remaining());
+                        guard.sent(data.remaining());
                     } else if let Some(trailers) = frame.trailers_ref() {
-                        note_grpc_status(recording, trailers);
+                        note_grpc_status(guard, trailers);
                     }
                     !this.inner.is_end_stream()
                 }
                 Some(Err(error)) => {
-                    recording.fail(error);
+                    guard.fail(error);
                     false
                 }
                 None => false,
             };
             if !has_more {
-                *this.recording = None;
+                *this.guard = None;
             }
         }
         Poll::Ready(frame)
@@ -261,7 +273,7 @@ where
     }
 }
 
-/// What axum knows of a request.
+/// Attributes that axum knows.
 #[cfg(feature = "axum")]
 mod axum {
     use std::any::Any;
@@ -274,29 +286,29 @@ mod axum {
     use http::Request;
     use http_body::{Body as _, Frame, SizeHint};
 
-    use crate::middleware::{Recording, RequestBytes};
+    use crate::middleware::guard::RequestGuard;
+    use crate::middleware::outcome::RequestBytes;
 
-    pub(super) fn describe<Q: 'static>(recording: &mut Recording, request: &mut Request<Q>) {
+    pub(super) fn describe<Q: 'static>(guard: &mut RequestGuard, request: &mut Request<Q>) {
         if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-            recording.remote_ip(peer.ip());
+            guard.remote_ip(peer.ip());
         }
-        if let Some(route) =
-            request.extensions().get::<MatchedPath>().filter(|_| !recording.is_grpc())
+        if let Some(route) = request.extensions().get::<MatchedPath>().filter(|_| !guard.is_grpc())
         {
-            recording.endpoint(route.as_str());
+            guard.endpoint(route.as_str());
         }
-        // Only a body of axum's own type can be put into another and still be of that type.
+        // Only a body of axum's own type keeps its type when it is wrapped.
         let request: &mut dyn Any = request;
         if let Some(request) = request.downcast_mut::<Request<Body>>() {
             if request.body().size_hint().exact().is_none() {
                 let inner = std::mem::take(request.body_mut());
                 *request.body_mut() =
-                    Body::new(CountedBody { inner, received: recording.count_request() });
+                    Body::new(CountedBody { inner, received: guard.count_request() });
             }
         }
     }
 
-    /// The body of a request, whose length no header tells.
+    /// Counts the bytes of a request body without a length header.
     struct CountedBody {
         inner: Body,
         received: RequestBytes,

@@ -1,5 +1,5 @@
-//! The file operations of the spool: one seam, so that tests can put a disk there that fails, or loses what was not
-//! synced.
+//! The file operations of the spool behind a trait, so that tests can use a disk that fails or
+//! loses everything that was not synced.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -11,45 +11,48 @@ use memmap2::MmapMut;
 
 use crate::sys;
 
-/// What is in a directory.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct DirEntry {
     pub(crate) name: String,
-    pub(crate) kind: EntryKind,
+    pub(crate) kind: DirEntryKind,
     pub(crate) bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EntryKind {
+pub(crate) enum DirEntryKind {
     File,
     Directory,
-    /// A link, a pipe, a device: nothing of ours, and not to be opened.
+    /// A link, pipe or device: never opened.
     Other,
 }
 
-/// A lock on a file, held until it is dropped, or the process is no more.
+/// A lock on a file, held until it is dropped or its process ends.
 pub(crate) trait Lock: Send + Sync + fmt::Debug {}
 
 pub(crate) trait Disk: Send + Sync + fmt::Debug {
-    /// Makes a directory, and those above it, for nobody but this user.
+    /// Creates a directory and its parents, with access for this user only.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// A new file of zeros, in memory as well: its bytes survive the process when they are written there.
+    /// Creates a file of zeros and maps it. Bytes written to the mapping survive the process. Fails
+    /// if the file exists.
     fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map>;
 
-    /// A new file with these bytes.
+    /// Creates a file with these bytes. Fails if it exists.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// Appends to a file, which is made if there is none.
+    /// Appends to a file. Creates it if it does not exist.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// A file of at most so many bytes; one that is longer is an error, and so is what is not a file.
-    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>>;
+    /// Reads a file of at most `max_bytes`. A longer one is an error, and so is anything that is
+    /// not a regular file.
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
 
-    /// The beginning of a file: so many bytes, or fewer.
+    /// Reads at most the first `bytes` of a file.
     fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>>;
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>>;
+    /// The entries of a directory, by name.
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>>;
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -58,21 +61,29 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Removes an empty directory.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Has a file's bytes survive a loss of power.
+    /// Makes the bytes of a file survive a loss of power.
     fn sync(&self, path: &Path) -> io::Result<()>;
 
-    /// Has the names in a directory survive a loss of power.
+    /// Makes the names in a directory survive a loss of power.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Locks a file, which is made if there is none; `None` while another holds its lock.
+    /// Locks a file. Creates it if it does not exist. Returns `None` if another process holds the
+    /// lock.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
-/// A file's bytes in memory.
+/// A mapped file.
 pub(crate) enum Map {
     File(MmapMut),
     #[cfg(test)]
-    Simulated(super::simulated::Mapped),
+    Simulated(Box<dyn SimulatedMap>),
+}
+
+/// The map of a disk in memory.
+#[cfg(test)]
+pub(crate) trait SimulatedMap: Send + Sync {
+    fn bytes(&mut self) -> &mut [u8];
+    fn written(&mut self, range: Range<usize>);
 }
 
 impl Map {
@@ -81,11 +92,11 @@ impl Map {
         match self {
             Self::File(map) => map,
             #[cfg(test)]
-            Self::Simulated(map) => &mut map.bytes,
+            Self::Simulated(map) => map.bytes(),
         }
     }
 
-    /// To be called after bytes were written.
+    /// Has to be called after each write to [`bytes`](Self::bytes).
     #[inline]
     pub(crate) fn written(&mut self, range: Range<usize>) {
         match self {
@@ -104,7 +115,7 @@ impl fmt::Debug for Map {
     }
 }
 
-/// The machine's own.
+/// The operating system's files.
 #[derive(Debug)]
 pub(crate) struct Files;
 
@@ -118,11 +129,12 @@ impl Disk for Files {
 
     fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map> {
         let mut file = private().read(true).create_new(true).open(path)?;
-        // Written out: on a full disk, a hole is only noticed by the signal that kills whoever writes there.
+        // Written, not truncated to length: on a full disk, a write to a hole of a mapped file
+        // kills the process by SIGBUS.
         let filled = file.write_all(&vec![0; bytes]).and_then(|()| sys::map(&file));
         match filled {
             Ok(mut map) => {
-                // The first write to each page costs thousands of times what those after it do.
+                // The first write to each page is thousands of times slower than later ones.
                 map.iter_mut().step_by(4096).for_each(|byte| *byte = 0);
                 Ok(Map::File(map))
             }
@@ -141,15 +153,15 @@ impl Disk for Files {
         private().append(true).create(true).open(path)?.write_all(bytes)
     }
 
-    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         let file = open(path)?;
         let bytes = file.metadata()?.len();
-        if bytes > most {
-            let message = format!("it has {bytes} bytes, more than {most}");
+        if bytes > max_bytes {
+            let message = format!("it has {bytes} bytes, more than {max_bytes}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let mut read = Vec::with_capacity(bytes as usize);
-        file.take(most).read_to_end(&mut read)?;
+        file.take(max_bytes).read_to_end(&mut read)?;
         Ok(read)
     }
 
@@ -159,19 +171,19 @@ impl Disk for Files {
         Ok(read)
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            // Others may remove what is listed.
+            // Another process may have removed it.
             let Ok(metadata) = entry.path().symlink_metadata() else { continue };
             let kind = match metadata.file_type() {
-                kind if kind.is_file() => EntryKind::File,
-                kind if kind.is_dir() => EntryKind::Directory,
-                _ => EntryKind::Other,
+                kind if kind.is_file() => DirEntryKind::File,
+                kind if kind.is_dir() => DirEntryKind::Directory,
+                _ => DirEntryKind::Other,
             };
             let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(Entry { name, kind, bytes: metadata.len() });
+            entries.push(DirEntry { name, kind, bytes: metadata.len() });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -190,7 +202,7 @@ impl Disk for Files {
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
-        // What was written through a mapping is part of it: fsync writes all dirty pages of a file.
+        // fsync writes all dirty pages of a file, including those of a mapping.
         File::open(path)?.sync_all()
     }
 
@@ -202,7 +214,7 @@ impl Disk for Files {
         let file = private().read(true).create(true).truncate(false).open(path)?;
         let opened = file.metadata()?;
         let Some(lock) = sys::FileLock::try_on(file)? else { return Ok(None) };
-        // Who had it may have removed it meanwhile, and another made it anew.
+        // Its last holder may have removed the file, and another process created it again.
         let is_there = fs::metadata(path).is_ok_and(|metadata| is_same(&metadata, &opened));
         Ok(is_there.then(|| Box::new(lock) as Box<dyn Lock>))
     }
@@ -221,15 +233,15 @@ fn is_same(_one: &fs::Metadata, _other: &fs::Metadata) -> bool {
     true
 }
 
-/// To read a file, and nothing that is none: opening a pipe waits for its other end.
+/// Opens a regular file only: opening a pipe would wait for its other end.
 fn open(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     File::open(path)
 }
 
-/// To write files that nobody but this user reads: measurements may say what others are not to know.
+/// Options to create files with access for this user only.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);

@@ -1,5 +1,6 @@
-//! What a file of the spool holds: line protocol that any tool reads, each line after a comment with its length and its
-//! checksum, so that whatever happens to a file costs only the lines that it happened to. Pure: bytes in, bytes out.
+//! The format of a spool file: line protocol that any tool can read. A comment with length and
+//! checksum precedes each line, so that damage costs only the lines it touches. Pure: bytes in,
+//! bytes out.
 //!
 //! ```text
 //! # sprockets-influxdb spool 1 salt=9f86d081884c7d65 precision=ns database=example sum=1b2c3d4e
@@ -9,11 +10,13 @@
 //! # end 00000001 8c9daebf
 //! ```
 //!
-//! The header stands there twice, as a damaged one would cost every line. The comment before a line has the line's length,
-//! line feed included, in six hexadecimal digits, and a checksum in eight: rapidhash (v3) of the line, and the header's
-//! salt, each folded to 32 bits, combined by exclusive or. The salt differs for each use of a file, so that a line of an
-//! earlier use is not taken for one of this. The end comment, with the number of lines, ends a file that is whole; one that
-//! was being written ends with zeros, or with what does not pass for a line.
+//! - The header is written twice, because a damaged header would cost every line.
+//! - The comment before a line (the mark) has the length of the line with its line feed, in six
+//!   hexadecimal digits, and a checksum in eight: rapidhash (v3) of the line XOR the header's salt,
+//!   each folded to 32 bits.
+//! - Each use of a file has a new salt, so that lines of an earlier use fail their checksums.
+//! - The end comment has the number of lines and completes a sealed file. A segment that was being
+//!   written ends with zeros or with bytes that fail the checksum.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -24,36 +27,41 @@ use rapidhash::v3::rapidhash_v3;
 
 use crate::config::Precision;
 
-/// Bytes of the comment before a line.
+/// Length of the comment before a line, in bytes.
 pub(crate) const MARK: usize = 16;
-/// The longest line that the comment's six digits can tell.
-pub(crate) const MOST_BYTES: usize = 0xff_ffff;
+/// The longest line, line feed included: the comment has six digits for its length.
+pub(crate) const MAX_LINE_BYTES: usize = 0xff_ffff;
+/// The longest file that is written, and read.
+pub(crate) const MAX_FILE_BYTES: usize = 64 << 20;
+/// An upper bound for the length of a header with a database name of usual length.
+pub(crate) const MAX_HEADER_BYTES: usize = 256;
 
-/// The beginning of a file whose lines are none any more.
+/// The beginning of a segment whose lines no longer count.
 pub(crate) const UNUSED: &str = "# sprockets-influxdb spool 1 is not in use\n";
 
 const TITLE: &str = "# sprockets-influxdb spool ";
 const VERSION: u32 = 1;
 const END: &str = "# end ";
-/// With its number, its checksum and its line feed.
+/// Length of the end comment with its number, checksum and line feed.
 const END_BYTES: usize = END.len() + 8 + 1 + 8 + 1;
-/// What a database's name may not have in a header.
+/// Characters of a database name that are percent-encoded in a header.
 const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// Checks the lines of one file, by its salt.
+/// The salt of a file's checksums, folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seal(u32);
+pub(crate) struct Salt(u32);
 
-impl Seal {
+impl Salt {
     pub(crate) fn new(salt: u64) -> Self {
         Self(folded(salt))
     }
 
-    /// The comment before a line; `line` has its line feed, and no more than [`MOST_BYTES`].
+    /// The comment before a line. `line` ends with its line feed and is at most
+    /// [`MAX_LINE_BYTES`] long.
     #[inline]
     pub(crate) fn mark(self, line: &[u8]) -> [u8; MARK] {
         let mut mark = [b'#'; MARK];
-        // The length's first two digits are 0, and make room for the number sign.
+        // The first two digits of the length are 0: they make room for the number sign.
         mark[..8].copy_from_slice(&digits(line.len() as u32));
         mark.copy_within(2..8, 1);
         mark[0] = b'#';
@@ -62,7 +70,8 @@ impl Seal {
         mark
     }
 
-    /// The length of the line that this comment stands before, if the line is what the comment says.
+    /// The length of the line after this comment, if the line has the length and checksum that
+    /// the comment states.
     fn check(self, bytes: &[u8]) -> Option<usize> {
         let mark = bytes.first_chunk::<MARK>()?;
         if mark[0] != b'#' || mark[MARK - 1] != b'\n' {
@@ -74,7 +83,7 @@ impl Seal {
     }
 }
 
-/// The header of a file.
+/// The header of a file, twice.
 pub(crate) fn header(database: &str, precision: Precision, salt: u64) -> String {
     let database = encoded(database);
     let mut header =
@@ -84,43 +93,43 @@ pub(crate) fn header(database: &str, precision: Precision, salt: u64) -> String 
     header.repeat(2)
 }
 
-/// A database's name as it stands in a comment.
+/// A database name, encoded for a comment.
 pub(crate) fn encoded(database: &str) -> String {
     utf8_percent_encode(database, RESERVED).to_string()
 }
 
-/// What ends a file of so many lines.
+/// The end comment of a file with this number of lines.
 pub(crate) fn end(lines: usize) -> String {
     let mut end = format!("{END}{lines:08x} ");
     let _ = writeln!(end, "{:08x}", checksum(end.as_bytes()));
     end
 }
 
-/// What a file held.
+/// The contents of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) database: String,
     pub(crate) precision: Precision,
-    /// Where the intact lines stand, each with its line feed.
+    /// Ranges of the intact lines, each with its line feed.
     pub(crate) lines: Vec<Range<usize>>,
-    /// What is wrong with the file, in words.
+    /// A description of the damage, if any.
     pub(crate) damage: Option<String>,
 }
 
-/// Why a file holds nothing that could be delivered.
+/// Why a file has no lines to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// It was made, but no line was written to it.
+    /// It was created, but no line was written to it.
     Empty,
-    /// A later release wrote it.
+    /// A later release wrote it, in this version of the format.
     Newer(u32),
-    /// It is something else altogether.
+    /// It is not a spool file.
     Foreign,
     /// Both of its headers are damaged.
     Damaged,
 }
 
-/// Reads a file, whatever it is, in time proportional to its length.
+/// Reads any file, in time proportional to its length.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
     if bytes.starts_with(UNUSED.as_bytes()) || is_zero(bytes) {
         return Err(Unreadable::Empty);
@@ -133,10 +142,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
         damage: header.damage,
     };
     let mut damaged = 0;
-    // What looks like a comment is summed up: bounded, as a file can be made of what looks so.
-    let mut to_sum = 64 * bytes.len();
+    // Everything that looks like a mark has to be hashed. The budget keeps a crafted file from
+    // taking quadratic time.
+    let mut hash_budget = 64 * bytes.len();
     loop {
-        while let Some(len) = header.seal.check(&bytes[at..]) {
+        while let Some(len) = header.salt.check(&bytes[at..]) {
             contents.lines.push(at + MARK..at + MARK + len);
             at += MARK + len;
         }
@@ -147,9 +157,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
             break;
         }
         let rest = &bytes[at..];
-        // A line that was being written when its process died ends here as well: it was never said to be accepted. Zeros
-        // may stand before the rest of a file, or before what is left of an earlier use, or be a sector that was lost.
-        let next = if is_zero(rest) { None } else { find_line(rest, header.seal, &mut to_sum) };
+        // A line that was being written when its process died ends here as well; it was never
+        // accepted. Zeros may precede the unused rest of a file or the remains of an earlier use,
+        // or be a lost sector.
+        let next =
+            if is_zero(rest) { None } else { find_line(rest, header.salt, &mut hash_budget) };
         let next = next.or_else(|| find_end(rest));
         let Some(next) = next else { break };
         damaged += 1;
@@ -162,20 +174,20 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
     Ok(contents)
 }
 
-/// Whose lines a file has, by its beginning: database, precision, and how many bytes the headers take.
+/// Database and precision by the first header of a file, and the length of both headers.
 pub(crate) fn read_start(bytes: &[u8]) -> Option<(String, Precision, usize)> {
     let (header, len) = read_header(bytes)?;
     Some((header.database, header.precision, 2 * len))
 }
 
 struct Header {
-    seal: Seal,
+    salt: Salt,
     precision: Precision,
     database: String,
     damage: Option<String>,
 }
 
-/// The first header that is intact, and where the lines begin.
+/// The first intact header, and the offset of the lines.
 fn find_header(bytes: &[u8]) -> Result<(Header, usize), Unreadable> {
     if let Some((header, len)) = read_header(bytes) {
         let is_repeated = bytes.get(len..2 * len) == Some(&bytes[..len]);
@@ -212,7 +224,7 @@ fn read_header(bytes: &[u8]) -> Option<(Header, usize)> {
     let fields = line.strip_prefix(TITLE)?.strip_prefix("1 ")?;
     let field = |name: &str| fields.split(' ').find_map(|field| field.strip_prefix(name));
     let header = Header {
-        seal: Seal::new(hexadecimal(field("salt=")?.as_bytes())?),
+        salt: Salt::new(hexadecimal(field("salt=")?.as_bytes())?),
         precision: field("precision=")?.parse().ok()?,
         database: percent_decode_str(field("database=")?).decode_utf8().ok()?.into_owned(),
         damage: None,
@@ -230,23 +242,23 @@ fn find_end(bytes: &[u8]) -> Option<usize> {
     memmem::rfind(bytes, END.as_bytes()).filter(|at| read_end(&bytes[*at..]).is_some())
 }
 
-/// Where the next intact line begins, if there is one.
-fn find_line(bytes: &[u8], seal: Seal, to_sum: &mut usize) -> Option<usize> {
+/// The offset of the next intact line.
+fn find_line(bytes: &[u8], salt: Salt, hash_budget: &mut usize) -> Option<usize> {
     let mut at = 1;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'#', rest)) {
         at += found;
-        if seal.check(&bytes[at..]).is_some() {
+        if salt.check(&bytes[at..]).is_some() {
             return Some(at);
         }
         let len = bytes.get(at + 1..at + 7).and_then(hexadecimal).unwrap_or(0);
-        *to_sum = to_sum.checked_sub(len.min(bytes.len() as u64) as usize)?;
+        *hash_budget = hash_budget.checked_sub(len.min(bytes.len() as u64) as usize)?;
         at += 1;
     }
     None
 }
 
-/// Rapidhash v3, folded: as good as a CRC-32 at telling what changed, at a third of its time for what is as short as a
-/// line.
+/// Rapidhash v3, folded: detects changes as well as a CRC-32, in a third of its time for input as
+/// short as a line.
 #[inline]
 fn checksum(bytes: &[u8]) -> u32 {
     folded(rapidhash_v3(bytes))
@@ -257,7 +269,7 @@ fn folded(number: u64) -> u32 {
     (number ^ number >> 32) as u32
 }
 
-/// A number in hexadecimal, all digits at once.
+/// A number in hexadecimal, all digits computed at once.
 #[inline]
 fn digits(number: u32) -> [u8; 8] {
     let spread = u64::from(number);
@@ -289,125 +301,4 @@ fn hexadecimal(digits: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file of these lines, ended or not, and the lines as they are read.
-    fn file(lines: &[&str], is_ended: bool) -> Vec<u8> {
-        let salt = 0x9f86_d081_884c_7d65;
-        let mut file = header("d b%\n", Precision::Milliseconds, salt).into_bytes();
-        for line in lines {
-            file.extend_from_slice(&Seal::new(salt).mark(line.as_bytes()));
-            file.extend_from_slice(line.as_bytes());
-        }
-        if is_ended {
-            file.extend_from_slice(end(lines.len()).as_bytes());
-        }
-        file
-    }
-
-    fn lines(file: &[u8]) -> Result<Vec<String>, Unreadable> {
-        let contents = read(file)?;
-        assert_eq!((&*contents.database, contents.precision), ("d b%\n", Precision::Milliseconds));
-        let text = |range: &Range<usize>| String::from_utf8(file[range.clone()].to_vec()).unwrap();
-        Ok(contents.lines.iter().map(text).collect())
-    }
-
-    const LINES: [&str; 4] =
-        ["m,t=a f=1i 7\n", "m f=\"a\n#00002a5e6f7a8b\n\" 8\n", "m f=\"\0\0\" 9\n", "m f=4 10\n"];
-
-    /// That each line read is one of those written, once, in order; and how many are missing.
-    fn missing(read: &[String]) -> usize {
-        let mut written = LINES.iter();
-        assert!(read.iter().all(|line| written.any(|own| own == line)), "invented: {read:?}");
-        LINES.len() - read.len()
-    }
-
-    #[test]
-    fn what_was_written_is_read() {
-        for is_ended in [false, true] {
-            let mut file = file(&LINES, is_ended);
-            assert_eq!(lines(&file).unwrap(), LINES);
-            assert_eq!(read(&file).unwrap().damage, None);
-            // The rest of a mapped file.
-            file.resize(file.len() + 100, 0);
-            assert_eq!(lines(&file).unwrap(), LINES);
-            assert_eq!(read(&file).unwrap().damage, None);
-        }
-    }
-
-    #[test]
-    fn a_file_cut_anywhere_keeps_every_whole_line() {
-        for is_ended in [false, true] {
-            let whole = file(&LINES, is_ended);
-            for len in (0..whole.len()).step_by(if cfg!(miri) { 7 } else { 1 }) {
-                let Ok(read) = lines(&whole[..len]) else { continue };
-                let marks = read.len() * MARK + read.iter().map(String::len).sum::<usize>();
-                let headers = header("d b%\n", Precision::Milliseconds, 0).len();
-                let next = LINES.get(read.len()).map_or(usize::MAX, |line| MARK + line.len());
-                assert!(len < (headers + marks).saturating_add(next), "cut at {len}: {read:?}");
-                missing(&read);
-            }
-        }
-    }
-
-    #[test]
-    fn a_flipped_bit_costs_one_line_at_most_and_invents_none() {
-        for is_ended in [false, true] {
-            let whole = file(&LINES, is_ended);
-            let body = header("d b%\n", Precision::Milliseconds, 0).len();
-            for bit in (0..8 * whole.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
-                let mut damaged = whole.clone();
-                damaged[bit / 8] ^= 1 << (bit % 8);
-                let missing = missing(&lines(&damaged).unwrap());
-                let is_in_lines =
-                    bit / 8 >= body && bit / 8 < whole.len() - 24 * usize::from(is_ended);
-                assert_eq!(missing, usize::from(is_in_lines), "bit {bit}");
-                let is_last = bit / 8 >= whole.len() - MARK - LINES[3].len();
-                if is_in_lines && (is_ended || !is_last) || bit / 8 < body {
-                    assert!(read(&damaged).unwrap().damage.is_some(), "bit {bit}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_are_written_in_hexadecimal() {
-        for number in [0, 9, 10, 15, 16, 0x2a, 0x1234_5678, 0x9abc_def0, 0x0f0f_f0f0, u32::MAX] {
-            assert_eq!(digits(number), format!("{number:08x}").as_bytes());
-        }
-    }
-
-    #[test]
-    fn lines_of_an_earlier_use_of_the_file_are_none_of_this() {
-        let old = file(&LINES, false);
-        let mut new = header("d b%\n", Precision::Milliseconds, 1).into_bytes();
-        new.extend_from_slice(&Seal::new(1).mark(b"m f=5 11\n"));
-        new.extend_from_slice(b"m f=5 11\n");
-        let torn = [&new[..], &old[new.len()..]].concat();
-        assert_eq!(lines(&torn).unwrap(), ["m f=5 11\n"]);
-        assert_eq!(read(&torn).unwrap().damage, None);
-    }
-
-    #[test]
-    fn other_files_are_told_apart() {
-        assert_eq!(read(b""), Err(Unreadable::Empty));
-        assert_eq!(read(&[0; 4096]), Err(Unreadable::Empty));
-        assert_eq!(
-            read(&[UNUSED.as_bytes(), &file(&LINES, false)[50..]].concat()),
-            Err(Unreadable::Empty)
-        );
-        assert_eq!(read(b"\x7fELF and so on"), Err(Unreadable::Foreign));
-        assert_eq!(read(b"# sprockets-influxdb spool 2 x=y\n"), Err(Unreadable::Newer(2)));
-        assert_eq!(read(b"# sprockets-influxdb spool 1 salt=\n"), Err(Unreadable::Damaged));
-    }
-
-    #[test]
-    fn a_file_made_to_look_like_lines_is_read_in_time() {
-        let mut hostile = header("db", Precision::Nanoseconds, 7).into_bytes();
-        let share = if cfg!(miri) { 1_000 } else { 1 };
-        hostile.extend("#00ffff00000000\n".repeat(16_384 / share).bytes());
-        hostile.extend("#0000ff".repeat(100_000 / share).bytes());
-        assert!(read(&hostile).unwrap().lines.is_empty());
-    }
-}
+mod tests;

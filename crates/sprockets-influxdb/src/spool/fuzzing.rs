@@ -1,24 +1,24 @@
-//! The format, for the fuzz targets.
+//! The file format, for the fuzz targets.
 
 use std::ops::Range;
 
-use super::format::{MARK, Seal, end, header, read};
+use super::format::{MARK, Salt, end, header, read};
 use crate::config::Precision;
 
-/// A file with these lines, each with its line feed, and where each stands with its comment.
+/// A file with these lines, each with its line feed, and the range of each line with its mark.
 pub fn spool_file(lines: &[&[u8]], is_ended: bool) -> (Vec<u8>, Vec<Range<usize>>) {
     let salt = 0x9f86_d081_884c_7d65;
     let mut file = header("db", Precision::Nanoseconds, salt).into_bytes();
-    let mut places = Vec::new();
+    let mut ranges = Vec::new();
     for line in lines {
-        places.push(file.len()..file.len() + MARK + line.len());
-        file.extend_from_slice(&Seal::new(salt).mark(line));
+        ranges.push(file.len()..file.len() + MARK + line.len());
+        file.extend_from_slice(&Salt::new(salt).mark(line));
         file.extend_from_slice(line);
     }
     if is_ended {
         file.extend_from_slice(end(lines.len()).as_bytes());
     }
-    (file, places)
+    (file, ranges)
 }
 
 /// The lines that are read from a file.

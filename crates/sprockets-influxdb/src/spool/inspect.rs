@@ -1,5 +1,5 @@
-//! A spool seen from outside, for operators: what waits in it, whose it is, and whether it is whole. Reads only, also while
-//! processes write.
+//! The spool as operators see it: which measurements wait, whose they are, and whether the files
+//! are intact. Only reads, also while processes write.
 
 use std::fs;
 use std::io;
@@ -8,19 +8,18 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::disk::{Disk, EntryKind, Files};
-use super::format::{self, Contents, Unreadable};
-use super::refused::QuarantineFile;
-use super::slot::{self, Form};
-use super::{MOST_FILE_BYTES, slot::LOCK};
+use super::disk::{DirEntry, DirEntryKind, Disk, Files};
+use super::format::{self, Contents, MAX_FILE_BYTES, Unreadable};
+use super::quarantine::QuarantineFile;
+use super::slot::{self, LOCK, SlotFileKind};
 use crate::config::Precision;
 use crate::sys;
 
-/// A file that is being written is read so often before what looks like damage is taken for it: a line that was written
-/// during the reading can look so.
-const TRIES: u32 = 5;
+/// Attempts to read a segment that is being written. A line that is written during a read looks
+/// damaged.
+const ATTEMPTS: u32 = 5;
 
-/// The directory of a spool. Looking into it changes nothing there.
+/// The directory of a spool. Its methods never change anything in it.
 ///
 /// ```
 /// use sprockets_influxdb::spool::Directory;
@@ -31,7 +30,8 @@ const TRIES: u32 = 5;
 /// for slot in directory.slots()? {
 ///     for file in slot.files {
 ///         if let Some(content) = file.read()? {
-///             println!("{}: {} lines for {}", file.path.display(), content.len(), content.database);
+///             let path = file.path.display();
+///             println!("{path}: {} lines for {}", content.len(), content.database);
 ///         }
 ///     }
 /// }
@@ -43,19 +43,19 @@ pub struct Directory {
     root: PathBuf,
 }
 
-/// What one process wrote.
+/// The files of one process.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SlotInfo {
     /// The name of its directory.
     pub name: String,
-    /// The process's number, as its own system counted.
+    /// The id of the process that created it, in that process's PID namespace.
     pub process: Option<u32>,
-    /// Whether a process has it: the one that wrote it, or one that took it over.
+    /// Whether a living process holds it: the one that created it, or one that adopted it.
     pub is_alive: bool,
     /// Its files, oldest first.
     pub files: Vec<FileInfo>,
-    /// What is there and is no file of a spool.
+    /// Paths in the slot that are not files of a spool.
     pub strays: Vec<PathBuf>,
 }
 
@@ -63,83 +63,86 @@ pub struct SlotInfo {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FileInfo {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What its name says.
+    /// Its kind, by its name.
     pub kind: FileKind,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// When it was written to; of one that is being written, this may be its beginning.
+    /// When it was last written to. For a segment in use, this may be when it was created.
     pub modified: Option<SystemTime>,
-    /// Why it was set aside, in words.
+    /// Why it was set aside. `None` if it was not.
     pub reason: Option<String>,
-    /// Whether it may be written to while it is read.
+    /// Whether a process may write to it while it is read.
     is_alive: bool,
 }
 
-/// What the name of a file says.
+/// The kind of a file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileKind {
-    /// It is being written, or was until its process ended.
+    /// A segment: being written, or written until its process ended.
     Open,
-    /// It was whole, with so many lines.
+    /// A sealed file: complete, with this number of lines.
     Sealed(usize),
-    /// It was never whole, and what is in it is elsewhere.
+    /// A sealed file that was never completed. Its lines are in other files.
     Unfinished,
-    /// It is not of a slot, such as one that was set aside.
+    /// Not a file of a slot, for example one that was set aside.
     Other,
 }
 
-/// What is in a file.
+/// The contents of a file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Content {
-    /// Whose lines they are.
+    /// The database of its lines.
     pub database: String,
-    /// Of their timestamps.
+    /// The precision of their timestamps.
     pub precision: Precision,
-    /// What is wrong with the file, in words; its intact lines are there all the same.
+    /// A description of the damage, if any. The intact lines are available all the same.
     pub damage: Option<String>,
     bytes: Vec<u8>,
     lines: Vec<Range<usize>>,
 }
 
 impl Directory {
-    /// That of a spool, as [`Config::spool`](crate::Config::spool) has it.
+    /// The spool at this path, the same as for [`Config::spool`](crate::Config::spool).
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { root: path.into() }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.root
     }
 
-    /// The slots of all processes, of which each has one.
+    /// The slots of all processes. Each process has one.
     ///
     /// # Errors
     ///
-    /// A directory that is not there, or cannot be read. A slot that is another user's is passed over.
+    /// Fails if the directory does not exist or cannot be read. Slots that this user may not read
+    /// are skipped.
     pub fn slots(&self) -> io::Result<Vec<SlotInfo>> {
         let directory = self.root.join("slots");
         let entries = self.entries(&directory)?;
-        let slots = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
-        slots.filter_map(|entry| gone(slot_info(&directory, &entry.name)).transpose()).collect()
+        let slots = entries.into_iter().filter(|entry| entry.kind == DirEntryKind::Directory);
+        slots
+            .filter_map(|entry| skip_gone(slot_info(&directory, &entry.name)).transpose())
+            .collect()
     }
 
-    /// Files in which lines were lost, which are set aside for a person to look at. What could be read of them is
-    /// delivered.
+    /// Files in which lines were lost, set aside for an operator to look at. Their intact lines
+    /// were delivered.
     ///
     /// # Errors
     ///
-    /// As [`slots`](Self::slots).
+    /// The same as [`slots`](Self::slots).
     pub fn damaged(&self) -> io::Result<Vec<FileInfo>> {
         let directory = self.root.join("damaged");
         let mut files = Vec::new();
         for entry in self.entries(&directory)? {
             let path = directory.join(&entry.name);
-            if entry.kind == EntryKind::File && !entry.name.ends_with(".reason") {
+            if entry.kind == DirEntryKind::File && !entry.name.ends_with(".reason") {
                 let mut file = FileInfo::new(path, FileKind::Other, entry.bytes, false);
                 let reason = fs::read_to_string(directory.join(format!("{}.reason", entry.name)));
                 file.reason = reason.ok().map(|reason| reason.trim_end().to_owned());
@@ -149,25 +152,27 @@ impl Directory {
         Ok(files)
     }
 
-    /// The files with lines that servers refused, oldest first.
+    /// The files of the quarantine, oldest first.
     ///
     /// # Errors
     ///
-    /// As [`slots`](Self::slots).
+    /// The same as [`slots`](Self::slots).
     pub fn quarantine(&self) -> io::Result<Vec<QuarantineFile>> {
         let directory = self.root.join("quarantine");
         let entries = self.entries(&directory)?;
         let files = entries.into_iter().filter(QuarantineFile::is_one);
         files
-            .filter_map(|entry| gone(QuarantineFile::at(directory.join(entry.name))).transpose())
+            .filter_map(|entry| {
+                skip_gone(QuarantineFile::at(directory.join(entry.name))).transpose()
+            })
             .collect()
     }
 
-    /// What is in a part of the spool: nothing, if it is not there yet.
-    fn entries(&self, directory: &Path) -> io::Result<Vec<super::disk::Entry>> {
+    /// The entries of a subdirectory. None if it does not exist yet.
+    fn entries(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         match Files.list(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Of a spool that is not there, nothing is said to be well.
+                // A spool that does not exist is an error, not an empty spool.
                 fs::metadata(&self.root).map(|_| Vec::new())
             }
             entries => entries,
@@ -175,8 +180,8 @@ impl Directory {
     }
 }
 
-/// What others remove while it is looked at is none of our business.
-pub(super) fn gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+/// Turns errors about files that others removed, or that we may not read, into `None`.
+fn skip_gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -187,7 +192,7 @@ pub(super) fn gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
 
 fn slot_info(slots: &Path, name: &str) -> io::Result<SlotInfo> {
     let directory = slots.join(name);
-    // Before its files are looked at: what is found of one that is not alive is whole.
+    // Before its files are listed: the files of a dead process do not change any more.
     let is_alive = match fs::File::open(directory.join(LOCK)) {
         Ok(lock) => sys::is_locked(&lock)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -195,34 +200,34 @@ fn slot_info(slots: &Path, name: &str) -> io::Result<SlotInfo> {
     };
     let (found, strays) = slot::files(&Files, &directory)?;
     let files = found.into_iter();
-    let files = files.map(|file| FileInfo::new(file.path, file.form.into(), file.bytes, is_alive));
+    let files = files.map(|file| FileInfo::new(file.path, file.kind.into(), file.bytes, is_alive));
     let files = files.collect();
     let process = name.split('-').next().and_then(|process| process.parse().ok());
     Ok(SlotInfo { name: name.to_owned(), process, is_alive, files, strays })
 }
 
-impl From<Form> for FileKind {
-    fn from(form: Form) -> Self {
-        match form {
-            Form::Open => Self::Open,
-            Form::Sealed(lines) => Self::Sealed(lines),
-            Form::Unfinished => Self::Unfinished,
+impl From<SlotFileKind> for FileKind {
+    fn from(kind: SlotFileKind) -> Self {
+        match kind {
+            SlotFileKind::Open => Self::Open,
+            SlotFileKind::Sealed(lines) => Self::Sealed(lines),
+            SlotFileKind::Unfinished => Self::Unfinished,
         }
     }
 }
 
 impl FileInfo {
-    /// A file of a spool, wherever it is.
+    /// A file of a spool at any path.
     ///
     /// # Errors
     ///
-    /// One that is not there.
+    /// Fails if it does not exist.
     pub fn at(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let bytes = fs::metadata(&path)?.len();
-        let form = path.file_name().and_then(|name| slot::form(&name.to_string_lossy()));
-        let kind = form.map_or(FileKind::Other, |(_, form)| form.into());
-        // It may be one that a process writes to.
+        let parsed = path.file_name().and_then(|name| slot::parse_name(&name.to_string_lossy()));
+        let kind = parsed.map_or(FileKind::Other, |(_, kind)| kind.into());
+        // A process may be writing to it.
         Ok(Self::new(path, kind, bytes, true))
     }
 
@@ -231,22 +236,22 @@ impl FileInfo {
         Self { path, kind, bytes, modified, reason: None, is_alive }
     }
 
-    /// Reads it. `None`: nothing was written to it, or it is [`Unfinished`](FileKind::Unfinished), or it is gone, as its
-    /// lines were delivered.
+    /// Reads the file. Returns `None` if nothing was written to it, if it is
+    /// [`Unfinished`](FileKind::Unfinished), or if it was removed because its lines were delivered.
     ///
     /// # Errors
     ///
-    /// One that cannot be read, or of which nothing can be made use of; the error says why.
+    /// Fails if it cannot be read, or has no usable content. The error says why.
     pub fn read(&self) -> io::Result<Option<Content>> {
-        let mut tries = if self.is_alive { TRIES } else { 1 };
+        let mut attempts = if self.is_alive { ATTEMPTS } else { 1 };
         loop {
-            tries -= 1;
+            attempts -= 1;
             let content = self.read_once();
-            let is_well = match &content {
+            let is_intact = match &content {
                 Ok(content) => content.as_ref().is_none_or(|content| content.damage.is_none()),
                 Err(error) => error.kind() != io::ErrorKind::InvalidData,
             };
-            if is_well || tries == 0 {
+            if is_intact || attempts == 0 {
                 return content;
             }
             thread::sleep(Duration::from_millis(2));
@@ -257,7 +262,7 @@ impl FileInfo {
         if self.kind == FileKind::Unfinished {
             return Ok(None);
         }
-        let bytes = match Files.read(&self.path, MOST_FILE_BYTES as u64) {
+        let bytes = match Files.read(&self.path, MAX_FILE_BYTES as u64) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -288,17 +293,17 @@ impl FileInfo {
 }
 
 impl Content {
-    /// How many intact lines there are.
+    /// The number of intact lines.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether there is no intact line.
+    /// Whether there are no intact lines.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// The intact lines in the order in which they were written, without their line feeds.
+    /// The intact lines in the order they were written, without their line feeds.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
         let lines = self.lines.iter().map(|line| &self.bytes[line.clone()]);
         lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line))

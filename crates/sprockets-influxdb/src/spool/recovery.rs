@@ -1,85 +1,114 @@
-//! What processes have left that are no more: their slots are taken over, one by one, and what waits in them is delivered
-//! by this one. What is not ours, or not to be understood, is left alone.
+//! Recovery: adopts the slots of dead processes, one by one, and hands out their files, which this
+//! process then delivers. Files that are not ours or not understood are left alone.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::disk::EntryKind;
-use super::format::{self, Contents, MARK, Unreadable};
-use super::slot::{Form, Found, Slot};
-use super::{MOST_FILE_BYTES, Spool, Stored};
+use super::damaged;
+use super::dir::SpoolDir;
+use super::disk::DirEntryKind;
+use super::format::{self, Contents, MARK, MAX_FILE_BYTES, Unreadable};
+use super::sealed::SealedFile;
+use super::slot::{Slot, SlotFile, SlotFileKind};
+use crate::clock::Clock;
 use crate::config::Precision;
-use crate::measurement::Clock;
 use crate::sync::{Condvar, Mutex, lock, wait};
 
-/// A slot that was taken over, whose files are looked at one by one.
+/// How much of a file is read to find its header.
+const HEADER_READ_BYTES: usize = 8192;
+
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    dir: Arc<SpoolDir>,
+    slots: Mutex<KnownSlots>,
+    /// Whether every slot of a dead process was found and its files were handed out.
+    is_complete: Mutex<bool>,
+    completed: Condvar,
+    used_by_others: AtomicU64,
+}
+
+/// Slots of other processes, by directory.
+#[derive(Debug, Default)]
+struct KnownSlots {
+    adopted: Vec<PathBuf>,
+    /// Slots that we may not read, and for which that was reported.
+    inaccessible: Vec<PathBuf>,
+}
+
+/// An adopted slot, with the files that were not handed out yet.
 #[derive(Debug)]
 pub(crate) struct Adopted {
     slot: Arc<Slot>,
-    files: VecDeque<Found>,
+    files: VecDeque<SlotFile>,
+    /// Paths in the slot that are not files of a slot.
     strays: Vec<PathBuf>,
 }
 
-/// Whether all that others had left was found once.
-#[derive(Debug, Default)]
-pub(super) struct Search {
-    is_over: Mutex<bool>,
-    over: Condvar,
-}
-
-impl Spool {
-    /// To be called when all that others had left was found.
-    pub(crate) fn note_searched(&self) {
-        *lock(&self.search.is_over) = true;
-        self.search.over.notify_all();
-    }
-
-    /// Waits until all that others had left was found, at most for so long. Returns whether it was.
-    pub(crate) fn await_search(&self, clock: &Clock, timeout: Duration) -> bool {
-        let until = clock.now().saturating_add(timeout);
-        let mut is_over = lock(&self.search.is_over);
-        loop {
-            let left = until.saturating_sub(clock.now());
-            if *is_over || left.is_zero() {
-                return *is_over;
-            }
-            is_over = wait(&self.search.over, is_over, Some(left));
+impl Recovery {
+    pub(super) fn new(dir: Arc<SpoolDir>) -> Self {
+        Self {
+            dir,
+            slots: Mutex::default(),
+            is_complete: Mutex::default(),
+            completed: Condvar::default(),
+            used_by_others: AtomicU64::new(0),
         }
     }
 
-    /// Takes over a slot whose process is no more, if there is one, or says why one is not for us.
+    /// Notes that there is nothing left to adopt.
+    pub(crate) fn set_complete(&self) {
+        *lock(&self.is_complete) = true;
+        self.completed.notify_all();
+    }
+
+    /// Waits until there is nothing left to adopt, at most for `timeout`. Returns whether that is
+    /// so.
+    pub(crate) fn await_complete(&self, clock: &Clock, timeout: Duration) -> bool {
+        let until = clock.now().saturating_add(timeout);
+        let mut is_complete = lock(&self.is_complete);
+        loop {
+            let left = until.saturating_sub(clock.now());
+            if *is_complete || left.is_zero() {
+                return *is_complete;
+            }
+            is_complete = wait(&self.completed, is_complete, Some(left));
+        }
+    }
+
+    /// Adopts the next slot of a dead process, if there is one. The error is a message about a slot
+    /// that cannot be adopted.
     pub(crate) fn adopt(&self) -> Option<Result<Adopted, String>> {
-        let slots = self.root.join("slots");
-        let entries = self.disk.list(&slots).ok()?;
-        let is_there =
-            |seen: &PathBuf| entries.iter().any(|entry| slots.join(&entry.name) == *seen);
+        let slots = self.dir.join("slots");
+        let entries = self.dir.disk().list(&slots).ok()?;
+        let exists =
+            |known: &PathBuf| entries.iter().any(|entry| slots.join(&entry.name) == *known);
         {
-            let mut own = lock(&self.own);
-            own.seen.retain(is_there);
-            own.told.retain(is_there);
+            let mut known = lock(&self.slots);
+            known.adopted.retain(exists);
+            known.inaccessible.retain(exists);
         }
         for entry in entries {
             let directory = slots.join(&entry.name);
-            if entry.kind != EntryKind::Directory || self.is_known(&directory) {
+            if entry.kind != DirEntryKind::Directory || self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(&self.disk, directory.clone()) {
+            match Slot::adopt(self.dir.disk(), directory.clone()) {
                 Ok(Some(slot)) => {
-                    lock(&self.own).seen.push(directory);
-                    return Some(Ok(self.adopted(slot)));
+                    lock(&self.slots).adopted.push(directory);
+                    return Some(Ok(self.open(slot)));
                 }
-                // One of another user's, who may have permitted it at the next look.
+                // A slot of another user, who may grant access later.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    let told = &mut lock(&self.own).told;
-                    if !told.contains(&directory) {
+                    let inaccessible = &mut lock(&self.slots).inaccessible;
+                    if !inaccessible.contains(&directory) {
                         let slot = directory.display();
-                        let problem = format!("{slot} of the spool is left alone: {error}");
-                        told.push(directory);
-                        return Some(Err(problem));
+                        let message = format!("{slot} of the spool is left alone: {error}");
+                        inaccessible.push(directory);
+                        return Some(Err(message));
                     }
                 }
                 _ => {}
@@ -88,131 +117,121 @@ impl Spool {
         None
     }
 
-    fn adopted(&self, slot: Arc<Slot>) -> Adopted {
-        // What its process had not synced was not promised; what is counted as recovered is.
-        if let Some(error) = self.is_synced().then(|| self.sync_names(&slot).err()).flatten() {
-            self.fail("be synced", &error);
+    fn open(&self, slot: Arc<Slot>) -> Adopted {
+        // Its process may not have synced its names. What is counted as recovered has to be synced.
+        if self.dir.is_synced() {
+            if let Err(error) = self.dir.sync_names(&slot) {
+                self.dir.fail("be synced", &error);
+            }
         }
         let (files, strays) = slot.files().unwrap_or_default();
         Adopted { slot, files: files.into(), strays }
     }
 
-    fn is_known(&self, directory: &Path) -> bool {
-        let own = lock(&self.own);
-        let is_own = own.slot.as_ref().is_some_and(|slot| slot.directory() == directory);
-        is_own || own.seen.iter().any(|seen| seen == directory)
+    /// Whether a slot is this process's own, or was adopted by it.
+    fn is_ours(&self, directory: &Path) -> bool {
+        self.dir.is_own_slot(directory)
+            || lock(&self.slots).adopted.iter().any(|adopted| adopted == directory)
     }
 
-    /// The next file of a slot that was taken over, and what there is to say of files that are passed over. `None` at
-    /// the end.
-    pub(crate) fn next(&self, adopted: &mut Adopted) -> Option<Result<Stored, String>> {
-        loop {
-            if let Some(stray) = adopted.strays.pop() {
-                let stray = stray.display();
-                return Some(Err(format!("{stray} is no file of the spool: it is left alone")));
-            }
-            let Found { path, form, bytes } = adopted.files.pop_front()?;
-            let problem = match form {
-                Form::Unfinished => {
-                    let _ = self.disk.remove(&path);
-                    continue;
-                }
-                Form::Open | Form::Sealed(_) => {
-                    match self.look(&path, form, bytes, &adopted.slot) {
-                        Ok(Some(stored)) => {
-                            let synced =
-                                if self.is_synced() { self.disk.sync(&path) } else { Ok(()) };
-                            if let Err(error) = synced {
-                                self.fail("be synced", &error);
-                            }
-                            return Some(Ok(stored));
+    /// The next file of an adopted slot. The error is a message about a file that is left alone or
+    /// set aside. Returns `None` at the end.
+    pub(crate) fn next_file(&self, adopted: &mut Adopted) -> Option<Result<SealedFile, String>> {
+        if let Some(stray) = adopted.strays.pop() {
+            let stray = stray.display();
+            return Some(Err(format!("{stray} is not a file of the spool: it is left alone")));
+        }
+        while let Some(file) = adopted.files.pop_front() {
+            match self.inspect(&file, &adopted.slot) {
+                Ok(Some(sealed)) => {
+                    if self.dir.is_synced() {
+                        if let Err(error) = self.dir.disk().sync(&file.path) {
+                            self.dir.fail("be synced", &error);
                         }
-                        Ok(None) => {
-                            let _ = self.disk.remove(&path);
-                            continue;
-                        }
-                        Err(problem) => problem,
                     }
+                    return Some(Ok(sealed));
                 }
-            };
-            return Some(Err(problem));
+                Ok(None) => {
+                    let _ = self.dir.disk().remove(&file.path);
+                }
+                Err(message) => return Some(Err(message)),
+            }
         }
+        None
     }
 
-    /// What waits in a file; `None` if nothing does.
-    fn look(
-        &self,
-        path: &Path,
-        form: Form,
-        file_bytes: u64,
-        slot: &Arc<Slot>,
-    ) -> Result<Option<Stored>, String> {
-        let stored = |database: String, precision, lines, bytes| {
-            Some(Stored::new(path.to_owned(), slot.clone(), (database, precision), lines, bytes))
+    /// Looks at a file. Returns `None` if it has no lines.
+    fn inspect(&self, file: &SlotFile, slot: &Arc<Slot>) -> Result<Option<SealedFile>, String> {
+        let SlotFile { path, kind, bytes: file_bytes } = file;
+        let sealed = |database: String, precision, lines, bytes| {
+            let kind = (database, precision);
+            Some(SealedFile::new(path.clone(), slot.clone(), kind, lines, bytes))
         };
-        let left = |why: &str| format!("{} of the spool is left alone: {why}", path.display());
-        let most_lines = MOST_FILE_BYTES / MARK;
-        if file_bytes > MOST_FILE_BYTES as u64 || matches!(form, Form::Sealed(n) if n > most_lines)
-        {
-            return Err(left("it has more in it than any that we write"));
+        let left_alone =
+            |why: &str| format!("{} of the spool is left alone: {why}", path.display());
+        let failed = |error: io::Error| left_alone(&error.to_string());
+        // The number of lines by its name, of a sealed file that is not empty.
+        let named_lines = match *kind {
+            SlotFileKind::Unfinished => return Ok(None),
+            SlotFileKind::Open | SlotFileKind::Sealed(0) => None,
+            SlotFileKind::Sealed(lines) => Some(lines),
+        };
+        let is_too_long = named_lines.is_some_and(|lines| lines > MAX_FILE_BYTES / MARK);
+        if *file_bytes > MAX_FILE_BYTES as u64 || is_too_long {
+            return Err(left_alone("it is longer than any file that we write"));
         }
-        if let Form::Sealed(lines @ 1..) = form {
-            let start =
-                self.disk.read_start(path, 8192).map_err(|error| left(&error.to_string()))?;
+        // The header is enough to know a sealed file: its lines are read when they are sent.
+        if let Some(lines) = named_lines {
+            let start = self.dir.disk().read_start(path, HEADER_READ_BYTES).map_err(failed)?;
             if let Some((database, precision, header)) = format::read_start(&start) {
-                let bytes = (file_bytes as usize).saturating_sub(header + lines * MARK);
-                return Ok(stored(database, precision, lines, bytes));
+                let bytes = (*file_bytes as usize).saturating_sub(header + lines * MARK);
+                return Ok(sealed(database, precision, lines, bytes));
             }
         }
-        let file = self
-            .disk
-            .read(path, MOST_FILE_BYTES as u64)
-            .map_err(|error| left(&error.to_string()))?;
-        match format::read(&file) {
-            Ok(Contents { lines, .. })
-                if lines.is_empty() && matches!(form, Form::Open | Form::Sealed(0)) =>
-            {
-                Ok(None)
-            }
+        let text = self.dir.disk().read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
+        match format::read(&text) {
+            Ok(Contents { lines, .. }) if lines.is_empty() && named_lines.is_none() => Ok(None),
             Ok(Contents { lines, database, precision, .. }) => {
                 let bytes = lines.iter().map(ExactSizeIterator::len).sum();
-                let count = if let Form::Sealed(count) = form { count } else { lines.len() };
-                Ok(stored(database, precision, count.max(lines.len()), bytes))
+                let count = named_lines.unwrap_or(0).max(lines.len());
+                Ok(sealed(database, precision, count, bytes))
             }
-            Err(Unreadable::Empty) if form == Form::Open => Ok(None),
+            Err(Unreadable::Empty) if *kind == SlotFileKind::Open => Ok(None),
             Err(Unreadable::Newer(version)) => {
                 let why = format!("a later release wrote it, in version {version} of the format");
-                Err(left(&why))
+                Err(left_alone(&why))
             }
-            Err(Unreadable::Foreign) => Err(left("it is not a file of a spool")),
-            Err(Unreadable::Empty | Unreadable::Damaged) => match form {
-                // Its lines are found to be lost when they are to be read: then it is set aside.
-                Form::Sealed(lines @ 1..) => {
-                    Ok(stored(String::new(), Precision::default(), lines, file.len()))
-                }
-                _ => Err(self.set_aside(path, "damaged beyond repair")),
+            Err(Unreadable::Foreign) => Err(left_alone("it is not a file of a spool")),
+            Err(Unreadable::Empty | Unreadable::Damaged) => match named_lines {
+                // Its lines are counted as lost when it is loaded. Then it is set aside.
+                Some(lines) => Ok(sealed(String::new(), Precision::default(), lines, text.len())),
+                None => Err(damaged::set_aside(&self.dir, path, "damaged beyond repair")),
             },
         }
     }
 
-    /// Looks how much of the directory others use.
+    /// Measures how much of the directory other processes use, with set aside and quarantined
+    /// files.
     pub(crate) fn measure(&self) {
-        let sum = |directory: &Path| -> u64 {
-            let entries = self.disk.list(directory).unwrap_or_default();
-            entries
-                .iter()
-                .filter(|entry| entry.kind == EntryKind::File)
-                .map(|entry| entry.bytes)
-                .sum()
+        let disk = self.dir.disk();
+        let files_in = |directory: &Path| -> u64 {
+            let entries = disk.list(directory).unwrap_or_default();
+            let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);
+            files.map(|entry| entry.bytes).sum()
         };
-        let mut used = sum(&self.root.join("damaged")) + sum(&self.root.join("quarantine"));
-        let slots = self.root.join("slots");
-        for entry in self.disk.list(&slots).unwrap_or_default() {
+        let mut used = files_in(&self.dir.join("damaged")) + files_in(&self.dir.join("quarantine"));
+        let slots = self.dir.join("slots");
+        for entry in disk.list(&slots).unwrap_or_default() {
             let directory = slots.join(&entry.name);
-            if !self.is_known(&directory) {
-                used += sum(&directory);
+            if !self.is_ours(&directory) {
+                used += files_in(&directory);
             }
         }
         self.used_by_others.store(used, Ordering::Relaxed);
+    }
+
+    /// Bytes in the directory that are not this process's, as measured last.
+    pub(crate) fn used_by_others(&self) -> u64 {
+        self.used_by_others.load(Ordering::Relaxed)
     }
 }

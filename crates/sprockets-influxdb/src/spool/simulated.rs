@@ -1,5 +1,5 @@
-//! A disk in memory, for tests: it fails when it is told to, and a crash costs what was not synced, sector by sector and
-//! name by name.
+//! A disk in memory, for tests. It fails on demand, and a loss of power costs what was not synced,
+//! sector by sector and name by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,10 +8,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, Entry, EntryKind, Lock, Map};
+use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map, SimulatedMap};
 use crate::sync::{Mutex, MutexGuard, lock};
 
-/// What a disk writes whole or not at all.
+/// The unit that a disk writes atomically, in bytes.
 const SECTOR: usize = 512;
 
 #[derive(Clone, Default)]
@@ -27,7 +27,7 @@ struct State {
     fault: Option<Fault>,
 }
 
-/// What is on the disk, and what would be there after a loss of power.
+/// The contents of the disk, now and after a loss of power.
 #[derive(Clone, Default)]
 pub(crate) struct Image {
     names: BTreeMap<PathBuf, Node>,
@@ -45,16 +45,16 @@ enum Node {
 struct File {
     bytes: Vec<u8>,
     synced: Vec<u8>,
-    /// What was written since, sector by sector: any of it may be there after a loss of power.
+    /// Sectors written since the last sync. Any of them may survive a loss of power.
     unsynced: Vec<(usize, Vec<u8>)>,
 }
 
-/// What fails: operations of these numbers.
+/// A fault: the operations with these numbers fail.
 #[derive(Clone)]
 pub(crate) struct Fault {
     pub(crate) operations: Range<usize>,
     pub(crate) error: i32,
-    /// Only what takes room.
+    /// Whether only operations that take room fail.
     pub(crate) is_full: bool,
 }
 
@@ -69,17 +69,17 @@ impl Simulated {
         Self(Arc::new(Mutex::new(State { contents, ..State::default() })))
     }
 
-    /// How many operations there were, writes to mapped files among them.
+    /// The number of operations so far, including writes to mapped files.
     pub(crate) fn operations(&self) -> usize {
         lock(&self.0).operations
     }
 
-    /// Keeps what is there right before that operation, and says that it did.
-    pub(crate) fn crash_at(&self, operation: usize, told: impl FnMut() + Send + 'static) {
-        lock(&self.0).crash = Some((operation, Box::new(told)));
+    /// Keeps the contents right before an operation, and then calls `on_crash`.
+    pub(crate) fn crash_at(&self, operation: usize, on_crash: impl FnMut() + Send + 'static) {
+        lock(&self.0).crash = Some((operation, Box::new(on_crash)));
     }
 
-    /// What was there at the crash; what is there now, if there was none.
+    /// The contents at the crash, or now if there was none.
     pub(crate) fn crashed(&self) -> Image {
         let state = lock(&self.0);
         state.crashed.clone().unwrap_or_else(|| state.contents.clone())
@@ -106,23 +106,23 @@ impl State {
     fn count(&mut self) {
         self.operations += 1;
         let number = self.operations;
-        if let Some((at, told)) = &mut self.crash {
+        if let Some((at, on_crash)) = &mut self.crash {
             if *at == number {
                 self.crashed = Some(self.contents.clone());
-                told();
+                on_crash();
             }
         }
     }
 }
 
 impl Image {
-    /// After the end of the process: all that was written.
+    /// The contents after the process was killed: everything that was written.
     pub(crate) fn after_end_of_process(&self) -> Self {
         self.clone()
     }
 
-    /// After a loss of power: what was synced, and of the rest what `choose` takes: the number of a version, of so many,
-    /// the synced one first, the newest last.
+    /// The contents after a loss of power. For each name, length and sector, `choose` gets the
+    /// number of versions and returns one: the synced version is first, the newest last.
     pub(crate) fn after_loss_of_power(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
         let mut names = BTreeMap::new();
         let paths: BTreeSet<_> = self.names.keys().chain(self.synced_names.keys()).collect();
@@ -155,7 +155,7 @@ impl Image {
         }
     }
 
-    /// A new file; an error if there is one.
+    /// Creates a file. Fails if it exists.
     fn create(&mut self, path: &Path) -> io::Result<usize> {
         self.node(path.parent().unwrap_or(Path::new("/")))?;
         if self.names.contains_key(path) {
@@ -221,7 +221,7 @@ impl Disk for Simulated {
         let mut state = self.operation(true)?;
         let file = state.contents.create(path)?;
         Arc::make_mut(&mut state.contents.files[file]).bytes = vec![0; bytes];
-        Ok(Map::Simulated(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] }))
+        Ok(Map::Simulated(Box::new(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] })))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -232,7 +232,7 @@ impl Disk for Simulated {
                 Ok(())
             }
             Err(error) => {
-                // As much as there was room for.
+                // A part of it was written.
                 let mut state = lock(&self.0);
                 let file = state.contents.create(path)?;
                 Arc::make_mut(&mut state.contents.files[file]).write(0, &bytes[..bytes.len() / 2]);
@@ -252,9 +252,13 @@ impl Disk for Simulated {
         Ok(())
     }
 
-    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         let bytes = self.operation(false)?.contents.file(path)?.bytes.clone();
-        if bytes.len() as u64 > most { Err(io::ErrorKind::InvalidData.into()) } else { Ok(bytes) }
+        if bytes.len() as u64 > max_bytes {
+            Err(io::ErrorKind::InvalidData.into())
+        } else {
+            Ok(bytes)
+        }
     }
 
     fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
@@ -263,18 +267,18 @@ impl Disk for Simulated {
         Ok(read)
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.operation(false)?;
         state.contents.node(directory)?;
         let entry = |(path, node): (PathBuf, Node)| {
             let (kind, bytes) = match node {
-                Node::Directory => (EntryKind::Directory, 0),
+                Node::Directory => (DirEntryKind::Directory, 0),
                 Node::File(file) => {
-                    (EntryKind::File, state.contents.files[file].bytes.len() as u64)
+                    (DirEntryKind::File, state.contents.files[file].bytes.len() as u64)
                 }
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Entry { name, kind, bytes }
+            DirEntry { name, kind, bytes }
         };
         Ok(state.contents.children(directory).into_iter().map(entry).collect())
     }
@@ -330,19 +334,23 @@ impl Disk for Simulated {
             Err(_) => state.contents.create(path)?,
         };
         let is_free = state.locked.insert(file);
-        Ok(is_free.then(|| Box::new(Held { disk: self.clone(), file }) as Box<dyn Lock>))
+        Ok(is_free.then(|| Box::new(SimulatedLock { disk: self.clone(), file }) as Box<dyn Lock>))
     }
 }
 
-/// A file of such a disk in memory.
-pub(crate) struct Mapped {
+/// A mapped file of this disk.
+struct Mapped {
     disk: Simulated,
     file: usize,
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-impl Mapped {
-    pub(super) fn written(&mut self, range: Range<usize>) {
+impl SimulatedMap for Mapped {
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    fn written(&mut self, range: Range<usize>) {
         let mut state = lock(&self.disk.0);
         state.count();
         Arc::make_mut(&mut state.contents.files[self.file]).write(range.start, &self.bytes[range]);
@@ -350,14 +358,14 @@ impl Mapped {
 }
 
 #[derive(Debug)]
-struct Held {
+struct SimulatedLock {
     disk: Simulated,
     file: usize,
 }
 
-impl Lock for Held {}
+impl Lock for SimulatedLock {}
 
-impl Drop for Held {
+impl Drop for SimulatedLock {
     fn drop(&mut self) {
         lock(&self.disk.0).locked.remove(&self.file);
     }

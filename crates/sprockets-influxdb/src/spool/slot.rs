@@ -1,10 +1,10 @@
-//! A process's own part of the spool: a directory that it has locked, so that nobody takes its files for those of a process
-//! that is no more.
+//! A slot: the directory of one process in the spool. The process holds a lock in it, so that no
+//! other process takes its files for those of a dead process.
 //!
 //! ```text
 //! <spool>/slots/<process>-<random>/lock
-//!                                  00000001.open        mapped, being written
-//!                                  00000002-310.lp      sealed: 310 lines, whole
+//!                                  00000001.open        a segment, being written
+//!                                  00000002-310.lp      a sealed file of 310 lines
 //! ```
 
 use std::io;
@@ -12,24 +12,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::disk::{Disk, EntryKind, Lock};
+use super::disk::{DirEntry, DirEntryKind, Disk, Lock};
 use crate::sys;
 
-/// How often a directory is made that others are quicker to lock.
-const TRIES: usize = 256;
+/// Attempts to create a slot before another process adopts it.
+const ATTEMPTS: usize = 256;
 pub(super) const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";
-/// A sealed file while it is written: worth nothing, as what is in it is elsewhere as well.
+/// A sealed file while it is written. Its lines are in segments or in memory as well.
 const UNFINISHED: &str = ".unfinished";
 
-/// What a file's name says.
+/// The kind of a file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Written to until its process ended.
+pub(crate) enum SlotFileKind {
+    /// A segment.
     Open,
-    /// Of so many lines.
+    /// A sealed file with this number of lines.
     Sealed(usize),
+    /// A sealed file that was never completed.
     Unfinished,
 }
 
@@ -40,15 +41,15 @@ pub(crate) struct Slot {
     lock: Option<Box<dyn Lock>>,
     next: AtomicU64,
     generation: u64,
-    /// Whether its own name survives a loss of power.
-    pub(super) is_found: AtomicBool,
+    /// Whether the name of the directory is synced.
+    is_name_synced: AtomicBool,
 }
 
 impl Slot {
-    /// A new one for this process.
+    /// Creates a slot for this process.
     pub(super) fn new(disk: &Arc<dyn Disk>, slots: &Path) -> io::Result<Arc<Self>> {
-        // Whoever looks for slots of processes that are no more may take a new one for one, before it is locked.
-        for _ in 0..TRIES {
+        // Another process may adopt the new slot before it is locked.
+        for _ in 0..ATTEMPTS {
             let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
             let directory = slots.join(name);
             disk.create_dir(&directory)?;
@@ -62,10 +63,10 @@ impl Slot {
                 _ => {}
             }
         }
-        Err(io::Error::other("other processes take each new directory"))
+        Err(io::Error::other("other processes took each new slot"))
     }
 
-    /// That of a process that is no more, unless another has it.
+    /// Adopts the slot of a dead process. Returns `None` if a living process holds it.
     pub(super) fn adopt(disk: &Arc<dyn Disk>, directory: PathBuf) -> io::Result<Option<Arc<Self>>> {
         Self::take(disk, directory)
     }
@@ -74,9 +75,10 @@ impl Slot {
         let Some(lock) = disk.lock(&directory.join(LOCK))? else { return Ok(None) };
         let lock = Some(lock);
         let (disk, generation) = (disk.clone(), sys::generation());
-        let (next, is_found) = (AtomicU64::new(1), AtomicBool::new(false));
-        let slot = Self { disk, directory, lock, next, generation, is_found };
-        // Who had it may have removed it between our look and our lock, which is then on a file that is no more.
+        let (next, is_name_synced) = (AtomicU64::new(1), AtomicBool::new(false));
+        let slot = Self { disk, directory, lock, next, generation, is_name_synced };
+        // Its last holder may have removed the slot before we locked it. Then the lock is on a
+        // deleted file.
         let is_there = slot.disk.list(&slot.directory)?.iter().any(|entry| entry.name == LOCK);
         Ok(is_there.then(|| Arc::new(slot)))
     }
@@ -85,32 +87,45 @@ impl Slot {
         &self.directory
     }
 
+    /// Whether its name, and those of the directories above, survive a loss of power.
+    pub(super) fn is_name_synced(&self) -> bool {
+        self.is_name_synced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_name_synced(&self) {
+        self.is_name_synced.store(true, Ordering::Relaxed);
+    }
+
+    /// The path of a new segment.
     pub(super) fn open_path(&self) -> PathBuf {
         self.directory.join(format!("{:08}{OPEN}", self.next.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Where to write a sealed file, and its name when it is whole.
+    /// The path to write a sealed file to, and its path when it is complete.
     pub(super) fn sealed_paths(&self, lines: usize) -> (PathBuf, PathBuf) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = |end: &str| self.directory.join(format!("{number:08}-{lines}{end}"));
         (path(UNFINISHED), path(SEALED))
     }
 
-    /// Its files, oldest first, and what there is that is none of ours.
-    pub(super) fn files(&self) -> io::Result<(Vec<Found>, Vec<PathBuf>)> {
+    /// Its files, oldest first, and the paths of everything else in it.
+    pub(super) fn files(&self) -> io::Result<(Vec<SlotFile>, Vec<PathBuf>)> {
         files(&*self.disk, &self.directory)
     }
 }
 
-/// The files of a slot, oldest first, and what there is that is none of ours.
-pub(super) fn files(disk: &dyn Disk, directory: &Path) -> io::Result<(Vec<Found>, Vec<PathBuf>)> {
+/// The files of a slot, oldest first, and the paths of everything else in it.
+pub(super) fn files(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> io::Result<(Vec<SlotFile>, Vec<PathBuf>)> {
     let mut files = Vec::new();
     let mut strays = Vec::new();
     for entry in disk.list(directory)? {
         let path = directory.join(&entry.name);
-        match form(&entry.name) {
-            Some((number, form)) if entry.kind == EntryKind::File => {
-                files.push((number, Found { path, form, bytes: entry.bytes }));
+        match parse_name(&entry.name) {
+            Some((number, kind)) if entry.kind == DirEntryKind::File => {
+                files.push((number, SlotFile { path, kind, bytes: entry.bytes }));
             }
             _ if entry.name == LOCK => {}
             _ => strays.push(path),
@@ -122,21 +137,21 @@ pub(super) fn files(disk: &dyn Disk, directory: &Path) -> io::Result<(Vec<Found>
 
 /// A file of a slot.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct SlotFile {
     pub(super) path: PathBuf,
-    pub(super) form: Form,
+    pub(super) kind: SlotFileKind,
     pub(super) bytes: u64,
 }
 
 impl Drop for Slot {
-    /// Leaves nothing behind of a slot in which nothing is left.
+    /// Removes a slot without files.
     fn drop(&mut self) {
         if self.generation != sys::generation() {
             return;
         }
-        let is_lock = |entry: &super::disk::Entry| entry.name == LOCK;
+        let is_lock = |entry: &DirEntry| entry.name == LOCK;
         if self.disk.list(&self.directory).is_ok_and(|entries| entries.iter().all(is_lock)) {
-            // Whoever locks it from here on finds it gone.
+            // A process that locks it from now on finds that it is gone.
             let _ = self.disk.remove(&self.directory.join(LOCK));
             let _ = self.disk.remove_dir(&self.directory);
         }
@@ -144,60 +159,22 @@ impl Drop for Slot {
     }
 }
 
-/// The number and the form of a file of ours.
-pub(super) fn form(name: &str) -> Option<(u64, Form)> {
+/// The number and the kind of a file of a slot.
+pub(super) fn parse_name(name: &str) -> Option<(u64, SlotFileKind)> {
     let (number, rest) = name.split_at_checked(8)?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let number = number.parse().ok()?;
     if rest == OPEN {
-        return Some((number, Form::Open));
+        return Some((number, SlotFileKind::Open));
     }
     let rest = rest.strip_prefix('-')?;
     if rest.ends_with(UNFINISHED) {
-        return Some((number, Form::Unfinished));
+        return Some((number, SlotFileKind::Unfinished));
     }
-    Some((number, Form::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
+    Some((number, SlotFileKind::Sealed(rest.strip_suffix(SEALED)?.parse().ok()?)))
 }
 
-#[cfg(unix)]
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::sync::atomic::AtomicBool;
-    use std::thread;
-
-    use super::super::disk::Files;
-    use super::*;
-
-    #[test]
-    fn a_new_slot_is_had_although_others_look_for_what_nobody_has() {
-        let directory = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(Files);
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !is_over.load(Ordering::Relaxed) {
-                        for entry in disk.list(directory.path()).unwrap() {
-                            // It may be gone again, or somebody's.
-                            let _ = Slot::adopt(&disk, directory.path().join(entry.name));
-                        }
-                    }
-                });
-            }
-            let made: Vec<_> = (0..2_000)
-                .map(|_| {
-                    let slot = Slot::new(&disk, directory.path())?;
-                    fs::write(slot.open_path(), "its own")?;
-                    let found = slot.files()?.0.len();
-                    slot.files()?.0.iter().try_for_each(|file| fs::remove_file(&file.path))?;
-                    Ok::<_, io::Error>(found)
-                })
-                .collect();
-            is_over.store(true, Ordering::Relaxed);
-            assert!(made.iter().all(|found| matches!(found, Ok(1))), "{made:?}");
-        });
-    }
-}
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,9 +1,9 @@
 //! Runs code before SIGTERM ends a process that has no handler for it.
 //!
-//! The handler only writes a byte to a pipe; a thread of our own waits for it, runs the code and
-//! sends the signal again with the default action. So neither the main thread nor an interpreter
-//! is needed, and the exit status stays that of a process killed by SIGTERM. A handler that the
-//! application had before is left alone; one that it installs later replaces ours.
+//! The handler only writes a byte to a pipe. A thread of our own reads it, runs the code, and sends
+//! the signal again with the default action. So neither the main thread nor an interpreter is
+//! needed, and the exit status stays that of a process killed by SIGTERM. A handler that the
+//! application installed before is left alone; one that it installs later replaces ours.
 
 use std::io::{self, Read};
 use std::mem::{self, MaybeUninit};
@@ -12,18 +12,18 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use super::spawn;
+use super::thread::spawn;
 
 const NONE: i32 = -1;
 
 /// The process whose thread reads the pipe. A forked child has the handler, but not the thread.
 static OWNER: AtomicI32 = AtomicI32::new(0);
-/// Whether the process has got the signal, and will die of it.
+/// Whether the process has received the signal, and will die of it.
 static IS_DYING: AtomicBool = AtomicBool::new(false);
 static READ: AtomicI32 = AtomicI32::new(NONE);
 static WRITE: AtomicI32 = AtomicI32::new(NONE);
 
-/// Has `deliver` run, on a thread of its own, before SIGTERM kills this process. Does nothing while
+/// Runs `deliver` on a thread of its own before SIGTERM kills this process. Does nothing while
 /// SIGTERM has another action than the default.
 ///
 /// # Errors
@@ -74,7 +74,7 @@ pub(super) fn forget_after_fork() {
     for end in [&READ, &WRITE] {
         let descriptor = end.swap(NONE, Ordering::Relaxed);
         if descriptor != NONE {
-            // SAFETY: the child's copy of a descriptor that nobody in the child uses.
+            // SAFETY: the child's copy of a descriptor that nothing in the child uses.
             unsafe { libc::close(descriptor) };
         }
     }
@@ -82,15 +82,15 @@ pub(super) fn forget_after_fork() {
 
 /// Only calls what a signal handler may call.
 extern "C" fn on_sigterm(_signal: libc::c_int) {
-    // SAFETY: `getpid`, `write` and `raise` are async-signal-safe, and the interrupted code gets its
-    // `errno` back. The action is the default again (`SA_RESETHAND`): the signal that is raised
-    // ends the process when this handler returns.
+    // SAFETY: `getpid`, `write` and `raise` are async-signal-safe, and `errno` is restored. The
+    // action is the default again (`SA_RESETHAND`), so the signal that is raised ends the process
+    // when this handler returns.
     unsafe {
         let errno = errno();
         let before = *errno;
-        let is_told = OWNER.load(Ordering::Acquire) == process()
+        let is_written = OWNER.load(Ordering::Acquire) == process()
             && libc::write(WRITE.load(Ordering::Relaxed), [1u8].as_ptr().cast(), 1) == 1;
-        if is_told {
+        if is_written {
             IS_DYING.store(true, Ordering::Release);
         } else {
             libc::raise(libc::SIGTERM);
@@ -99,8 +99,8 @@ extern "C" fn on_sigterm(_signal: libc::c_int) {
     }
 }
 
-/// Ends the process as if nobody had handled the signal. Returns in the first process of a
-/// container only, to which the kernel does not apply default actions.
+/// Ends the process as if the signal had no handler. Returns only in the first process of a
+/// container, to which the kernel does not apply default actions.
 fn die() {
     // SAFETY: a signal to this process. Our threads block it, so another thread takes it.
     unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
@@ -121,15 +121,15 @@ fn is_ours_to_take(action: &libc::sigaction) -> bool {
 
 fn current_action() -> io::Result<libc::sigaction> {
     let mut action = MaybeUninit::zeroed();
-    // SAFETY: only asks, into a place for the answer.
+    // SAFETY: only reads the action, into a local.
     match unsafe { libc::sigaction(libc::SIGTERM, ptr::null(), action.as_mut_ptr()) } {
-        // SAFETY: the system has filled it.
+        // SAFETY: the system has initialized it.
         0 => Ok(unsafe { action.assume_init() }),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Returns the action that there was.
+/// Returns the previous action.
 fn set_action(handler: libc::sighandler_t) -> io::Result<libc::sigaction> {
     // SAFETY: an action of zeros has an empty mask and no flags; the handler is async-signal-safe.
     unsafe {

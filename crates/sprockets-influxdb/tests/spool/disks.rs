@@ -1,5 +1,5 @@
-//! Disks that do not take what they are given: read-only, not ours, full. Measurements wait in memory, the log says so
-//! once, and the client comes back to the disk when that works.
+//! Read-only and full disks. Measurements wait in memory, the log says so once, and the client uses
+//! the disk again when it works.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,12 +9,13 @@ use std::time::Duration;
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, SpoolSync};
 use tempfile::TempDir;
+use test_support::isolation::{in_namespaces, is_isolated, run};
+use test_support::log::Log;
+use test_support::{LONG, NO_SERVER, balanced};
 
-use super::apart::{enter, is_inside, run};
-use super::log::Log;
-use super::{LONG, NOWHERE, add, balanced, config};
+use super::{add, config};
 
-/// A disk of one's own, in a namespace.
+/// A mounted disk, in a mount namespace.
 struct Disk(TempDir);
 
 impl Disk {
@@ -47,23 +48,23 @@ impl Drop for Disk {
     }
 }
 
-/// A client whose disk works only once it is mended.
-pub(crate) fn comes_through(spool: &Path, reason: &str, mend: impl FnOnce()) {
-    let log = Log::read();
-    let client = Client::new(config(NOWHERE, spool).spool_sync(SpoolSync::Always)).unwrap();
+/// Runs a client on a disk that fails until it is repaired.
+pub(crate) fn check_recovery(spool: &Path, reason: &str, repair: impl FnOnce()) {
+    let log = Log::capture();
+    let client = Client::new(config(NO_SERVER, spool).spool_sync(SpoolSync::Always)).unwrap();
     add(&client, 0..3_000);
-    log.await_entry("cannot be written to");
+    log.wait_for("cannot be written to");
     add(&client, 3_000..6_000);
     client.flush(Duration::ZERO);
     let stats = balanced(&client);
     assert_eq!((stats.added, stats.pending, stats.dropped.total()), (6_000, 6_000, 0), "{stats:?}");
     assert!(stats.spooled < 6_000, "{stats:?}");
-    mend();
-    log.await_entry("the spool works again");
+    repair();
+    log.wait_for("the spool works again");
     client.flush(Duration::ZERO);
     add(&client, 6_000..6_100);
     let stats = balanced(&client);
-    // A batch counts as spooled if all its lines are, so that of the older ones more or fewer may be.
+    // A batch counts as spooled if all its lines are, so the number of older ones varies.
     assert!(stats.pending == 6_100 && stats.spooled >= 100, "{stats:?}");
     let server = Server::start();
     client.reconfigure(|config| config.url(&server.url())).unwrap();
@@ -72,68 +73,68 @@ pub(crate) fn comes_through(spool: &Path, reason: &str, mend: impl FnOnce()) {
     assert_eq!((stats.delivered, stats.added, server.count("db")), (6_100, 6_100, 6_100));
     client.shutdown(LONG);
     drop(client);
-    let complaints = log.complaints();
+    let complaints = log.spool_warnings();
     assert!(complaints.len() == 1 && complaints[0].contains(reason), "{complaints:?}");
 }
 
 #[test]
-fn a_read_only_disk_costs_nothing_but_the_promise() {
-    enter(&["--mount"], "disks::with_a_read_only_disk");
+fn with_a_read_only_disk_measurements_wait_in_memory() {
+    in_namespaces(&["--mount"], "disks::read_only_disk");
 }
 
 #[test]
-#[ignore = "started by the other test, where it can mount what nobody else sees"]
-fn with_a_read_only_disk() {
-    if !is_inside() {
+#[ignore = "started by the other test, in a mount namespace"]
+fn read_only_disk() {
+    if !is_isolated() {
         return;
     }
     let Some(disk) = Disk::mount(&["-t", "tmpfs", "-o", "ro", "none"]) else { return };
-    comes_through(disk.path(), "Read-only file system", || disk.remount("rw"));
+    check_recovery(disk.path(), "Read-only file system", || disk.remount("rw"));
 }
 
 #[test]
-fn a_full_disk_costs_nothing_but_the_promise() {
-    enter(&["--mount"], "disks::with_a_full_disk");
+fn with_a_full_disk_measurements_wait_in_memory() {
+    in_namespaces(&["--mount"], "disks::full_disk");
 }
 
 #[test]
-#[ignore = "started by the other test, where it can mount what nobody else sees"]
-fn with_a_full_disk() {
-    if !is_inside() {
+#[ignore = "started by the other test, in a mount namespace"]
+fn full_disk() {
+    if !is_isolated() {
         return;
     }
     let Some(disk) = Disk::mount(&["-t", "tmpfs", "-o", "size=1m", "none"]) else { return };
-    // Others leave it room for some of the lines.
+    // There is room for some of the lines.
     let filler = disk.path().join("filler");
     fs::write(&filler, vec![0; 800 << 10]).unwrap();
-    comes_through(disk.path(), "No space left on device", || fs::remove_file(&filler).unwrap());
+    check_recovery(disk.path(), "No space left on device", || fs::remove_file(&filler).unwrap());
 }
 
-/// It is the lines themselves that fill it, and their delivery that makes room.
+/// The lines themselves fill the disk, and their delivery makes room.
 #[test]
-fn a_disk_that_a_backlog_fills_is_used_again_when_it_is_delivered() {
-    enter(&["--mount"], "disks::with_a_disk_that_a_backlog_fills");
+fn a_disk_filled_by_a_backlog_is_used_again_after_its_delivery() {
+    in_namespaces(&["--mount"], "disks::with_a_disk_that_a_backlog_fills");
 }
 
 #[test]
-#[ignore = "started by the other test, where it can mount what nobody else sees"]
+#[ignore = "started by the other test, in a mount namespace"]
 fn with_a_disk_that_a_backlog_fills() {
-    if !is_inside() {
+    if !is_isolated() {
         return;
     }
     let Some(disk) = Disk::mount(&["-t", "tmpfs", "-o", "size=1m", "none"]) else { return };
-    let log = Log::read();
+    let log = Log::capture();
     let server = Server::start();
-    let client = Client::new(config(NOWHERE, disk.path())).unwrap();
+    let client = Client::new(config(NO_SERVER, disk.path())).unwrap();
     add(&client, 0..20_000);
-    log.await_entry("cannot be written to: No space left on device");
+    log.wait_for("cannot be written to: No space left on device");
     let stats = balanced(&client);
     assert_eq!((stats.added, stats.pending), (20_000, 20_000), "{stats:?}");
     assert!((1..20_000).contains(&stats.spooled), "{stats:?}");
     client.reconfigure(|config| config.url(&server.url())).unwrap();
     assert!(client.flush(LONG).is_complete());
-    log.await_entry("the spool works again");
-    client.reconfigure(|config| config.url(NOWHERE)).unwrap();
+    log.wait_for("the spool works again");
+    client.reconfigure(|config| config.url(NO_SERVER)).unwrap();
     add(&client, 20_000..20_100);
     let stats = balanced(&client);
     assert_eq!((stats.pending, stats.spooled), (100, 100), "{stats:?}");
@@ -142,24 +143,25 @@ fn with_a_disk_that_a_backlog_fills() {
     let stats = balanced(&client);
     assert_eq!((stats.delivered, stats.added, server.count("db")), (20_100, 20_100, 20_100));
     drop(client);
-    assert_eq!(log.complaints().len(), 1, "{:?}", log.complaints());
+    assert_eq!(log.spool_warnings().len(), 1, "{:?}", log.spool_warnings());
 }
 
-/// What others have left is read although nothing can be written, or a disk that it fills would be full for ever.
+/// Files of dead processes are read although nothing can be written. Otherwise the disk would stay
+/// full forever.
 #[test]
-fn a_disk_that_is_full_from_the_start_is_delivered() {
-    enter(&["--mount"], "disks::with_a_disk_that_is_full_from_the_start");
+fn the_backlog_on_a_full_disk_is_delivered() {
+    in_namespaces(&["--mount"], "disks::with_a_disk_that_is_full_from_the_start");
 }
 
 #[test]
-#[ignore = "started by the other test, where it can mount what nobody else sees"]
+#[ignore = "started by the other test, in a mount namespace"]
 fn with_a_disk_that_is_full_from_the_start() {
-    if !is_inside() {
+    if !is_isolated() {
         return;
     }
     let Some(disk) = Disk::mount(&["-t", "tmpfs", "-o", "size=2m", "none"]) else { return };
-    let log = Log::read();
-    let client = Client::new(config(NOWHERE, disk.path())).unwrap();
+    let log = Log::capture();
+    let client = Client::new(config(NO_SERVER, disk.path())).unwrap();
     add(&client, 0..10_000);
     client.shutdown(Duration::ZERO);
     drop(client);
@@ -170,9 +172,9 @@ fn with_a_disk_that_is_full_from_the_start() {
     let client = Client::new(config(&server.url(), disk.path())).unwrap();
     add(&client, 10_000..10_001);
     assert!(client.flush(LONG).is_complete() && server.wait_for_points("db", 10_001, LONG));
-    log.await_entry("the spool works again");
+    log.wait_for("the spool works again");
     client.shutdown(LONG);
     let stats = balanced(&client);
     assert_eq!((stats.added, stats.recovered, stats.delivered), (10_001, 10_000, 10_001));
-    assert_eq!(log.complaints().len(), 1, "{:?}", log.complaints());
+    assert_eq!(log.spool_warnings().len(), 1, "{:?}", log.spool_warnings());
 }

@@ -1,12 +1,9 @@
-//! What waits on disk outlives the client, and the process; whatever the disk does, nothing is lost silently.
+//! The spool on real disks: it outlives client and process, and nothing is lost silently.
 
 #![cfg(unix)]
 
-#[path = "../common/apart.rs"]
-mod apart;
-mod bound;
 mod disks;
-mod log;
+mod size_limit;
 mod users;
 
 use std::collections::BTreeMap;
@@ -15,15 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
-use sprockets_influxdb::{Client, Config, Measurement, Stats};
-
-/// Longer than anything here takes where nothing is wrong.
-const LONG: Duration = Duration::from_secs(60);
-
-const NOWHERE: &str = "http://127.0.0.1:1";
+use sprockets_influxdb::{Client, Config, Measurement};
+use test_support::{LONG, NO_SERVER, wait_until};
 
 fn config(url: &str, spool: &std::path::Path) -> Config {
-    Config::new().url(url).unwrap().tag_hostname(false).spool(spool)
+    Config::new().url(url).tag_hostname(false).spool(spool)
 }
 
 fn add(client: &Client, numbers: std::ops::Range<i64>) {
@@ -33,26 +26,10 @@ fn add(client: &Client, numbers: std::ops::Range<i64>) {
     }
 }
 
-#[track_caller]
-fn balanced(client: &Client) -> Stats {
-    let stats = client.stats();
-    assert!(stats.is_balanced(), "{stats:?}");
-    stats
-}
-
-/// Waits until something is so, which has no signal.
-fn wait(is_so: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(std::time::Instant::now() < deadline);
-        std::thread::yield_now();
-    }
-}
-
 #[test]
-fn what_a_client_could_not_deliver_the_next_one_does() {
+fn the_next_client_delivers_what_the_last_one_left() {
     let spool = tempfile::tempdir().unwrap();
-    let client = Client::new(config(NOWHERE, spool.path())).unwrap();
+    let client = Client::new(config(NO_SERVER, spool.path())).unwrap();
     add(&client, 0..10_000);
     assert_eq!((client.stats().pending, client.stats().spooled), (10_000, 10_000));
     let report = client.shutdown(Duration::ZERO);
@@ -62,7 +39,7 @@ fn what_a_client_could_not_deliver_the_next_one_does() {
     let client = Client::new(config(&server.url(), spool.path())).unwrap();
     add(&client, 10_000..10_001);
     client.flush(Duration::from_secs(30));
-    wait(|| client.stats().delivered == 10_001);
+    wait_until(|| client.stats().delivered == 10_001);
     let stats = client.stats();
     assert_eq!((stats.added, stats.recovered, stats.delivered), (10_001, 10_000, 10_001));
     assert!(stats.is_balanced());
@@ -71,25 +48,26 @@ fn what_a_client_could_not_deliver_the_next_one_does() {
 }
 
 #[test]
-fn small_batches_that_wait_take_little_room() {
+fn small_batches_take_little_disk_space() {
     let spool = tempfile::tempdir().unwrap();
-    let client = Client::new(config(NOWHERE, spool.path()).max_batch_size(7).unwrap()).unwrap();
+    let client = Client::new(config(NO_SERVER, spool.path()).max_batch_size(7)).unwrap();
     add(&client, 0..20_000);
     assert_eq!(client.flush(Duration::ZERO).pending, 20_000);
-    // A mapped file for each batch would be 220 MB.
-    wait(|| bytes_in(spool.path()) < 32 << 20);
+    // One file for each batch would take 220 MB.
+    wait_until(|| bytes_in(spool.path()) < 32 << 20);
     assert_eq!(client.stats().spooled, 20_000);
     client.shutdown(Duration::ZERO);
 }
 
-/// What the files of a spool take.
+/// The size of all files of a spool.
 fn bytes_in(spool: &std::path::Path) -> u64 {
     files_in(spool).values().sum()
 }
 
-/// The files of a spool, and what each takes. A file that is renamed, removed or made meanwhile may be there twice, or not.
+/// The files of a spool and their sizes. A file that is renamed, removed or created during the call
+/// may be missing or be there twice.
 fn files_in(spool: &std::path::Path) -> BTreeMap<PathBuf, u64> {
-    // Slots and files may go meanwhile.
+    // Slots and files may disappear during the call.
     let entries = |path: &std::path::Path| std::fs::read_dir(path).into_iter().flatten().flatten();
     let files = entries(&spool.join("slots")).flat_map(|slot| entries(&slot.path()));
     let bytes = |file: &DirEntry| file.metadata().map_or(0, |metadata| metadata.len());
@@ -97,7 +75,7 @@ fn files_in(spool: &std::path::Path) -> BTreeMap<PathBuf, u64> {
 }
 
 #[test]
-fn a_client_that_has_delivered_all_leaves_nothing() {
+fn a_client_that_has_delivered_everything_leaves_no_files() {
     let spool = tempfile::tempdir().unwrap();
     let server = Server::start();
     for number in 0..300 {

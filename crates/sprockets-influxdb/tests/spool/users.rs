@@ -1,5 +1,5 @@
-//! Several users: who may not write to a directory does without, and what another user has left is left alone, or taken
-//! over by who may.
+//! Several users: without permission to write, a process keeps measurements in memory. Files of
+//! another user are left alone, or recovered where permissions allow it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,17 +10,18 @@ use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Measurement};
+use test_support::isolation::{is_isolated, rerun};
+use test_support::log::Log;
+use test_support::{LONG, NO_SERVER, balanced, wait_until};
 
-use super::apart::{is_inside, play};
-use super::disks::comes_through;
-use super::log::Log;
-use super::{LONG, NOWHERE, add, balanced, config, wait};
+use super::disks::check_recovery;
+use super::{add, config};
 
-/// The directory that a test of another user's is about.
+/// The variable with the directory of a test that runs as another user.
 const DIRECTORY: &str = "TEST_DIRECTORY";
 const NOBODY: u32 = 65534;
 
-/// Runs a test of this binary as the user `nobody`, where this one may.
+/// Runs a test of this binary as the user `nobody`, where that is permitted.
 #[allow(clippy::print_stdout)]
 fn as_nobody(directory: &Path, test: &str) {
     let binary = std::env::current_exe().unwrap();
@@ -30,7 +31,7 @@ fn as_nobody(directory: &Path, test: &str) {
         Ok(_) => {
             let mut as_nobody = Command::new(binary);
             as_nobody.uid(NOBODY).gid(NOBODY).env(DIRECTORY, directory).current_dir("/");
-            play(&mut as_nobody, test);
+            rerun(&mut as_nobody, test);
         }
         Err(error) => println!("skipped: this program cannot be run as another user: {error}"),
     }
@@ -44,7 +45,7 @@ fn permit(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A directory with `slots/`, for everybody to write to, as in `/tmp`.
+/// A directory with `slots/` that everybody may write to, like `/tmp`.
 fn shared() -> tempfile::TempDir {
     let spool = tempfile::tempdir().unwrap();
     let slots = spool.path().join("slots");
@@ -54,9 +55,9 @@ fn shared() -> tempfile::TempDir {
     spool
 }
 
-/// A process that is no more has left so many.
+/// Leaves this many measurements, like a process that has ended.
 fn leave(spool: &Path, lines: i64) {
-    let client = Client::new(config(NOWHERE, spool)).unwrap();
+    let client = Client::new(config(NO_SERVER, spool)).unwrap();
     add(&client, 0..lines);
     client.shutdown(Duration::ZERO);
     assert_eq!(balanced(&client).spooled, lines as u64);
@@ -67,66 +68,66 @@ fn slots(spool: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_directory_that_belongs_to_another_user_costs_nothing_but_the_promise() {
+fn in_a_directory_of_another_user_measurements_wait_in_memory() {
     let spool = tempfile::tempdir().unwrap();
     permit(spool.path(), 0o755);
-    as_nobody(spool.path(), "users::with_a_directory_of_another_users");
+    as_nobody(spool.path(), "users::directory_of_another_user");
     assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0);
 }
 
 #[test]
 #[ignore = "started by the other test, as another user"]
-fn with_a_directory_of_another_users() {
-    if !is_inside() {
+fn directory_of_another_user() {
+    if !is_isolated() {
         return;
     }
-    let log = Log::read();
+    let log = Log::capture();
     let server = Server::start();
     let client = Client::new(config(&server.url(), &directory())).unwrap();
     add(&client, 0..6_000);
-    log.await_entry("cannot be written to: Permission denied");
+    log.wait_for("cannot be written to: Permission denied");
     add(&client, 6_000..12_000);
     assert_eq!(client.flush(LONG).delivered, 12_000);
     client.shutdown(LONG);
     let stats = balanced(&client);
     assert_eq!((stats.added, stats.delivered, server.count("db")), (12_000, 12_000, 12_000));
     drop(client);
-    assert_eq!(log.complaints().len(), 1, "{:?}", log.complaints());
+    assert_eq!(log.spool_warnings().len(), 1, "{:?}", log.spool_warnings());
 }
 
 #[test]
-fn a_directory_that_is_not_to_be_written_to_costs_nothing_but_the_promise() {
+fn in_a_read_only_directory_measurements_wait_in_memory() {
     let root = tempfile::tempdir().unwrap();
     if root.path().metadata().unwrap().uid() == 0 {
-        // Nothing keeps root from writing.
+        // Permissions do not bind root.
         permit(root.path(), 0o1777);
-        as_nobody(root.path(), "users::with_a_directory_that_is_not_to_be_written_to");
+        as_nobody(root.path(), "users::read_only_directory");
     } else {
         let mut again = Command::new(std::env::current_exe().unwrap());
-        let test = "users::with_a_directory_that_is_not_to_be_written_to";
-        play(again.env(DIRECTORY, root.path()), test);
+        let test = "users::read_only_directory";
+        rerun(again.env(DIRECTORY, root.path()), test);
     }
 }
 
 #[test]
-#[ignore = "started by the other test, as a user whom permissions bind"]
-fn with_a_directory_that_is_not_to_be_written_to() {
-    if !is_inside() {
+#[ignore = "started by the other test, as a user other than root"]
+fn read_only_directory() {
+    if !is_isolated() {
         return;
     }
     let spool = directory().join("spool");
     fs::create_dir(&spool).unwrap();
     permit(&spool, 0o555);
-    comes_through(&spool, "Permission denied", || permit(&spool, 0o700));
+    check_recovery(&spool, "Permission denied", || permit(&spool, 0o700));
 }
 
 #[test]
-fn what_another_user_has_left_is_left_alone_and_told_of_once() {
+fn unreadable_files_of_another_user_are_left_alone_with_one_warning() {
     let spool = shared();
     leave(spool.path(), 100);
-    as_nobody(spool.path(), "users::with_a_slot_of_another_users");
+    as_nobody(spool.path(), "users::unreadable_files_of_another_user");
     let [slot] = &slots(spool.path())[..] else { panic!("{:?}", slots(spool.path())) };
-    // Whose it is may take it over.
+    // Their owner recovers them.
     let server = Server::start();
     let client = Client::new(config(&server.url(), spool.path())).unwrap();
     assert!(client.recover(LONG));
@@ -135,49 +136,48 @@ fn what_another_user_has_left_is_left_alone_and_told_of_once() {
 
 #[test]
 #[ignore = "started by the other test, as another user"]
-fn with_a_slot_of_another_users() {
-    if !is_inside() {
+fn unreadable_files_of_another_user() {
+    if !is_isolated() {
         return;
     }
-    let log = Log::read();
+    let log = Log::capture();
     let server = Server::start();
     let client = Client::new(config(&server.url(), &directory())).unwrap();
     assert!(client.recover(LONG));
     add(&client, 0..100);
     assert_eq!(balanced(&client).spooled, 100);
     assert_eq!(client.flush(LONG).delivered, 100);
-    // Whoever comes later looks again.
     client.shutdown(LONG);
     let stats = balanced(&client);
     assert_eq!((stats.added, stats.recovered, stats.delivered), (100, 0, 100), "{stats:?}");
     drop(client);
-    let [told] = &log.complaints()[..] else { panic!("{:?}", log.complaints()) };
-    assert!(told.contains("left alone: Permission denied"), "{told}");
+    let [warning] = &log.spool_warnings()[..] else { panic!("{:?}", log.spool_warnings()) };
+    assert!(warning.contains("left alone: Permission denied"), "{warning}");
 }
 
 #[test]
-fn what_another_user_has_left_is_taken_over_by_who_may() {
+fn readable_files_of_another_user_are_recovered() {
     let spool = shared();
     leave(spool.path(), 100);
     for slot in slots(spool.path()) {
         fs::read_dir(&slot).unwrap().for_each(|entry| permit(&entry.unwrap().path(), 0o666));
         permit(&slot, 0o777);
     }
-    as_nobody(spool.path(), "users::with_a_slot_of_another_users_to_take");
+    as_nobody(spool.path(), "users::readable_files_of_another_user");
 }
 
 #[test]
 #[ignore = "started by the other test, as another user"]
-fn with_a_slot_of_another_users_to_take() {
-    if !is_inside() {
+fn readable_files_of_another_user() {
+    if !is_isolated() {
         return;
     }
-    let log = Log::read();
+    let log = Log::capture();
     let server = Server::start();
     let client = Client::new(config(&server.url(), &directory())).unwrap();
     assert!(client.recover(LONG));
-    // What others left is nothing that a flush waits for.
-    wait(|| balanced(&client).delivered == 100);
+    // A flush does not wait for recovered files.
+    wait_until(|| balanced(&client).delivered == 100);
     assert_eq!(server.count("db"), 100);
     client.shutdown(LONG);
     let stats = balanced(&client);
@@ -185,11 +185,11 @@ fn with_a_slot_of_another_users_to_take() {
     drop(client);
     let left = slots(&directory()).into_iter().flat_map(|slot| fs::read_dir(slot).unwrap());
     assert_eq!(left.count(), 0);
-    assert!(log.complaints().is_empty(), "{:?}", log.complaints());
+    assert!(log.spool_warnings().is_empty(), "{:?}", log.spool_warnings());
 }
 
 #[test]
-fn nobody_but_the_user_can_read_what_is_there() {
+fn only_the_user_can_read_the_spool() {
     let root = tempfile::tempdir().unwrap();
     let spool = root.path().join("spool");
     let server = Server::start();
@@ -198,7 +198,7 @@ fn nobody_but_the_user_can_read_what_is_there() {
     client.flush(LONG);
     client.add_measurement(&Measurement::new("db", "m").field("n", "of another type")).unwrap();
     assert_eq!(client.flush(LONG).rejected, 1);
-    client.reconfigure(|config| config.url(NOWHERE)).unwrap();
+    client.reconfigure(|config| config.url(NO_SERVER)).unwrap();
     add(&client, 1..100);
     client.shutdown(Duration::ZERO);
     let (mut files, mut directories) = (0, vec![spool]);
@@ -213,6 +213,6 @@ fn nobody_but_the_user_can_read_what_is_there() {
             }
         }
     }
-    // A lock, lines that wait, and some that were refused.
+    // A lock, pending lines, and the quarantine.
     assert!(files >= 3);
 }

@@ -1,66 +1,67 @@
-//! What the spool promises of a crash, held at every moment at which one can come.
+//! What the spool promises about crashes, checked for a crash at every operation of the disk.
 
-use super::spooled::*;
+use super::world::*;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::{Fault, Image, Simulated};
 
 const LEVELS: [SpoolSync; 3] = [SpoolSync::Process, SpoolSync::Interval, SpoolSync::Always];
 
-/// Losses of power at each moment.
+/// Simulated losses of power for each operation.
 const SAMPLES: usize = 4;
 
 fn small() -> Limits {
-    Limits { batch: Amount { lines: 30, bytes: 20_000 }, ..limits() }
+    Limits { batch: Size { lines: 30, bytes: 20_000 }, ..limits() }
 }
 
-/// All that a process does with its spool.
+/// Does everything that a process does with its spool.
 fn work(world: &mut World) {
     world.add("a", 6);
-    world.keep();
-    // Two shards' chunks become one.
+    world.step_worker();
+    // The chunks of two shards are merged.
     world.add_elsewhere("a", 5);
     world.add("d b", 3);
-    world.keep();
+    world.step_worker();
     world.submit();
-    world.keep();
-    // A batch takes in another that waits.
+    world.step_worker();
+    // A batch is merged into one that waits.
     world.add("a", 4);
-    world.keep();
+    world.step_worker();
     world.submit();
     world.flush();
-    // Files are used again.
+    // Segments are used again.
     world.add("a", 2);
     if let Some(batch) = world.take(usize::MAX) {
         world.deliver(batch);
     }
     world.add("d b", 5);
-    world.keep();
+    world.step_worker();
     world.submit();
-    // From memory to disk, the first of them after a part of it was delivered.
+    // Batches move to disk, the first one after a part of it was delivered.
     if let Some(batch) = world.take(2_000) {
         world.deliver(batch);
     }
     while world.buffer.seal_to_disk(&world.spool, 0) {
         world.add("a", 1);
     }
-    world.keep();
+    world.step_worker();
     world.add("a", 40);
     world.flush();
-    // From disk: cut, a part delivered, a part put back; and one put back whole.
+    // Batches are loaded: one is cut, delivered in part and put back in part, one is put back
+    // whole.
     for _ in 0..2 {
         if let Some(batch) = world.take(1_000) {
             world.deliver(batch);
         }
         if let Some(batch) = world.take(usize::MAX) {
-            world.buffer.put_back(batch, Place::Front);
+            world.buffer.put_back(batch, QueueEnd::Front);
         }
-        world.keep();
+        world.step_worker();
     }
     world.end();
 }
 
-/// Runs it as often as there are moments at which it can be ended.
+/// Runs `work` once for each operation at which it can crash.
 fn at_every_moment(
     begin: &Image,
     level: SpoolSync,
@@ -78,11 +79,12 @@ fn at_every_moment(
     }
 }
 
-/// Versions after a loss of power: all that was not synced is lost, none of it, and anything between.
+/// The disk after several losses of power: everything that was not synced is lost, nothing of it,
+/// or something in between.
 fn after_losses_of_power(image: &Image, moment: usize) -> impl Iterator<Item = Image> + '_ {
     (0..SAMPLES).map(move |sample| {
         let mut random = fastrand::Rng::with_seed((moment * SAMPLES + sample) as u64);
-        // All old, mostly old, mostly new, any.
+        // All sectors old, mostly old, mostly new, any.
         let (newest, rare) = [(false, 0), (false, 30), (true, 30), (true, 255)][sample];
         image.after_loss_of_power(|versions| match random.u8(..) {
             dice if dice < rare => random.usize(..versions),
@@ -104,7 +106,7 @@ fn check(
 }
 
 #[test]
-fn the_end_of_the_process_at_any_moment_costs_nothing() {
+fn killing_the_process_at_any_operation_loses_nothing() {
     for level in LEVELS {
         at_every_moment(&Image::default(), level, |moment, image, promises| {
             if level != SpoolSync::Process && moment % 8 > 0 {
@@ -117,10 +119,10 @@ fn the_end_of_the_process_at_any_moment_costs_nothing() {
 }
 
 #[test]
-fn a_loss_of_power_at_any_moment_costs_nothing_that_was_synced() {
+fn a_power_loss_at_any_operation_loses_nothing_that_was_synced() {
     for level in LEVELS {
         at_every_moment(&Image::default(), level, |moment, image, promises| {
-            // Nothing is promised there: but it ends, and nothing is invented.
+            // At this level nothing is promised. But recovery ends, and invents nothing.
             if level == SpoolSync::Process && moment % 8 > 0 {
                 return;
             }
@@ -133,9 +135,9 @@ fn a_loss_of_power_at_any_moment_costs_nothing_that_was_synced() {
     }
 }
 
-/// What two processes have left that were killed, one after the other, the second while it recovered.
+/// Two processes are killed one after the other, the second one while it recovers.
 #[test]
-fn a_recovery_that_is_ended_at_any_moment_costs_nothing() {
+fn a_recovery_killed_at_any_operation_loses_nothing() {
     for level in LEVELS {
         let mut first = World::new(Simulated::default(), level, small());
         first.crash_at(140);
@@ -161,13 +163,13 @@ fn a_recovery_that_is_ended_at_any_moment_costs_nothing() {
     }
 }
 
-/// Takes over what there is, delivers a part of it, and goes on.
+/// Recovers everything, delivers a part of it, and adds more.
 fn recover_partly(world: &mut World) {
     let found = world.promises.lock().unwrap().accepted.clone();
     while world.buffer.stats().recovered < found.len() as u64 {
-        world.keeper.step(&world.buffer);
+        world.worker.step(&world.buffer);
     }
-    // What was recovered is as good as what was added before.
+    // Recovered lines are promised as added lines are.
     if world.level != SpoolSync::Process {
         world.promises.lock().unwrap().synced = found;
     }
@@ -177,7 +179,7 @@ fn recover_partly(world: &mut World) {
         }
     }
     world.add_line("c", "m later=1 1");
-    world.keep();
+    world.step_worker();
     world.flush();
     world.end();
 }
@@ -185,9 +187,9 @@ fn recover_partly(world: &mut World) {
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
-/// Each operation in turn fails, and those after it, for a while or to the end.
+/// Each operation in turn fails, with those after it, for a while or for good.
 #[test]
-fn whatever_fails_and_for_however_long_the_living_process_loses_nothing() {
+fn a_failing_disk_loses_nothing_of_the_living_process() {
     for (error, is_full) in [(EIO, false), (ENOSPC, true)] {
         for (level, length) in
             [(LEVELS[0], 1), (LEVELS[1], 1), (LEVELS[0], 40), (LEVELS[2], 40), (LEVELS[1], 9_999)]
@@ -205,12 +207,12 @@ fn whatever_fails_and_for_however_long_the_living_process_loses_nothing() {
                 for _ in 0..2 {
                     let now = world.clock.now() + Duration::from_secs(11);
                     world.clock.advance_to(now);
-                    world.keep();
+                    world.step_worker();
                 }
                 assert!(!world.spool.is_failing(), "{what}");
                 assert_eq!(world.spool.take_failure(), None, "{what}");
                 let owed = world.promises.lock().unwrap().accepted.clone();
-                // From here on as if nothing had been.
+                // From now on everything works as before the failure.
                 world.submit();
                 let before = world.buffer.stats();
                 world.add("again", 20);
@@ -228,23 +230,23 @@ fn whatever_fails_and_for_however_long_the_living_process_loses_nothing() {
     }
 }
 
-/// As [`work`], without the end.
+/// The same as [`work`], without a shutdown.
 fn work_and_live(world: &mut World) {
     for round in 0..2 {
         world.add("a", 12);
-        world.keep();
+        world.step_worker();
         world.add_elsewhere("a", 5);
         world.submit();
         world.add("b", 4);
         world.flush();
         while world.buffer.seal_to_disk(&world.spool, 2_000) {}
         world.add("a", 20 + round);
-        world.keep();
+        world.step_worker();
         if let Some(batch) = world.take(1_000) {
             world.deliver(batch);
         }
         if let Some(batch) = world.take(usize::MAX) {
-            world.buffer.put_back(batch, Place::Front);
+            world.buffer.put_back(batch, QueueEnd::Front);
         }
         assert!(world.buffer.stats().is_balanced());
     }

@@ -1,5 +1,5 @@
-//! The buffer in every order that its threads may run in, as far as a bound of preemptions goes: `make models`. No wait
-//! ends as its time is over, so a signal that is lost is a deadlock, which fails.
+//! Loom models of the buffer: every interleaving of its threads up to a number of preemptions
+//! (`make models`). No wait ends by its timeout, so a lost signal is a deadlock, which fails.
 
 use std::ops::Range;
 
@@ -7,20 +7,20 @@ use loom::thread::{self, JoinHandle};
 
 use super::*;
 
-/// Runs a model in all orders in which no more than so many times a thread is kept from going on.
+/// Runs a model in all interleavings with at most this number of preemptions.
 fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(model);
 }
 
-/// A buffer for so many lines, of which two are submitted at once.
+/// A buffer for this number of lines, with a trigger size of two.
 fn shared(lines: usize, overflow: Overflow) -> Arc<Buffer> {
     with_trigger(2, lines, overflow)
 }
 
 fn with_trigger(trigger_size: usize, lines: usize, overflow: Overflow) -> Arc<Buffer> {
-    let bound = Amount { lines, ..limits().buffer };
+    let bound = Size { lines, ..limits().buffer };
     Arc::new(buffer(Limits { buffer: bound, trigger_size, overflow, ..limits() }))
 }
 
@@ -33,7 +33,7 @@ fn join<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
-/// What is written down at this moment.
+/// The counters now. Asserts that they balance, and that the bound holds.
 fn look(buffer: &Buffer, bound: usize) -> Stats {
     let stats = buffer.stats();
     assert!(stats.is_balanced(), "{stats:?}");
@@ -41,7 +41,7 @@ fn look(buffer: &Buffer, bound: usize) -> Stats {
     stats
 }
 
-/// Delivers as the sender threads do, until `is_over` of the lines that were taken so far. Returns these.
+/// Delivers as a sender thread does, until `is_over` of the lines delivered so far. Returns them.
 fn send(buffer: &Buffer, is_over: impl Fn(&[String]) -> bool) -> Vec<String> {
     let mut sent = Vec::new();
     loop {
@@ -56,14 +56,14 @@ fn send(buffer: &Buffer, is_over: impl Fn(&[String]) -> bool) -> Vec<String> {
     }
 }
 
-/// A thread that sends until it is told to end.
+/// A thread that sends until it is stopped.
 struct Sender {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,
 }
 
 impl Sender {
-    /// Waits for its end. Returns what it sent.
+    /// Stops it. Returns what it sent.
     fn end(self, buffer: &Buffer) -> Vec<String> {
         self.is_over.store(true, Ordering::Relaxed);
         buffer.wake();
@@ -78,14 +78,15 @@ fn send_on_thread(buffer: &Arc<Buffer>) -> Sender {
     Sender { is_over, thread }
 }
 
-/// Adds a line. Returns whether somebody has to look.
+/// Adds a line. Returns whether a sender has to look.
 fn dropped(buffer: &Buffer, number: usize) -> bool {
     let write = |bytes: &mut Vec<u8>| bytes.push(number as u8);
     let (database, precision) = (&b"db"[..], Precision::Nanoseconds);
-    buffer.push(Incoming { database, precision, len: 1, write }, Notes::default())
+    let line = Entry { database, precision, len: 1, write };
+    buffer.push(line, EntryFlags::default()).needs_sender()
 }
 
-/// Delivers what is left when nobody adds any more.
+/// Delivers the rest, when no thread adds any more.
 fn send_rest(buffer: &Buffer, sent: &mut Vec<String>) -> Stats {
     buffer.begin_flush();
     let rest = take_all(buffer);
@@ -98,9 +99,9 @@ fn send_rest(buffer: &Buffer, sent: &mut Vec<String>) -> Stats {
     stats
 }
 
-fn books_balance(overflow: Overflow) {
+fn counters_balance(overflow: Overflow) {
     check(2, move || {
-        // So far from the trigger, a shard is granted more than it asks for.
+        // Far from the trigger size, a shard is granted more than it needs.
         let buffer = with_trigger(100, 2, overflow);
         let adders = [0..2, 2..4].map(|numbers| add_on_thread(&buffer, numbers));
         let sender = {
@@ -123,17 +124,17 @@ fn books_balance(overflow: Overflow) {
 }
 
 #[test]
-fn the_books_balance_and_the_bound_holds_at_every_moment() {
-    books_balance(Overflow::Newest);
+fn counters_balance_and_the_bound_holds_at_every_moment() {
+    counters_balance(Overflow::Newest);
 }
 
 #[test]
-fn so_they_do_when_the_oldest_are_dropped() {
-    books_balance(Overflow::Oldest);
+fn counters_balance_when_the_oldest_are_dropped() {
+    counters_balance(Overflow::Oldest);
 }
 
 #[test]
-fn the_add_that_reaches_the_trigger_wakes_who_sends() {
+fn the_add_that_reaches_the_trigger_wakes_the_sender() {
     check(3, || {
         let buffer = shared(10, Overflow::Newest);
         let adders = [0..1, 1..2].map(|numbers| add_on_thread(&buffer, numbers));
@@ -144,7 +145,7 @@ fn the_add_that_reaches_the_trigger_wakes_who_sends() {
 }
 
 #[test]
-fn a_flush_waits_for_all_that_was_added_before_it_and_no_longer() {
+fn a_flush_waits_for_everything_added_before_it_and_no_longer() {
     check(3, || {
         let buffer = shared(10, Overflow::Newest);
         add_numbers(&buffer, "db", 0..1);
@@ -157,14 +158,14 @@ fn a_flush_waits_for_all_that_was_added_before_it_and_no_longer() {
         assert!(delivered >= 1);
         assert!(report.is_complete() && report.delivered <= delivered, "{report:?}");
         let mut sent = sender.end(&buffer);
-        // What came after the flush may wait for its time.
+        // What was added after the flush may wait until it is due.
         join([adder]);
         assert_eq!(send_rest(&buffer, &mut sent).delivered, 2);
     });
 }
 
 #[test]
-fn room_that_was_made_is_seen() {
+fn adders_see_room_that_was_made() {
     check(3, || {
         let buffer = shared(1, Overflow::Newest);
         let adders = [0..2, 2..4].map(|numbers| add_on_thread(&buffer, numbers));
@@ -179,7 +180,7 @@ fn room_that_was_made_is_seen() {
 }
 
 #[test]
-fn who_waits_for_room_gets_it() {
+fn a_blocked_add_gets_room() {
     check(3, || {
         let buffer = shared(1, Overflow::Block);
         let adders = [0..1, 1..3].map(|numbers| add_on_thread(&buffer, numbers));
@@ -190,22 +191,22 @@ fn who_waits_for_room_gets_it() {
 }
 
 #[test]
-fn the_first_drop_that_no_sender_saw_is_announced() {
+fn the_first_drop_since_a_sender_looked_is_announced() {
     check(3, || {
-        // Without room each add is dropped, and after the first one without a look at the queue.
+        // Without room every add is dropped, and after the first one without a lock of the queue.
         let buffer = shared(0, Overflow::Newest);
         let droppers = [0..2, 2..3].map(|numbers| {
             let buffer = buffer.clone();
             thread::spawn(move || numbers.filter(|number| dropped(&buffer, *number)).count())
         });
-        let (mut told, mut looks) = (0, 0);
-        while told < 3 {
+        let (mut counted, mut looks) = (0, 0);
+        while counted < 3 {
             let seen = buffer.signals();
             if buffer.has_drops() {
-                // `see_drops`, but for loom, which does not know that nothing comes between what a swap reads and what
-                // it writes.
+                // `see_drops` stores. For loom this is a swap: it would let a store come between
+                // the read and the write of another swap.
                 buffer.has_drops.swap(false, Ordering::Relaxed);
-                told = look(&buffer, 0).dropped.count(DropReason::Newest);
+                counted = look(&buffer, 0).dropped.count(DropReason::Newest);
                 looks += 1;
             } else {
                 buffer.wait(seen, None);
@@ -235,16 +236,16 @@ fn shut_down(lines: usize, overflow: Overflow) {
 }
 
 #[test]
-fn what_is_added_after_the_end_is_counted_and_nothing_else_is_left() {
+fn adds_after_shutdown_are_counted_and_nothing_else_is_left() {
     shut_down(10, Overflow::Newest);
 }
 
 #[test]
-fn so_it_is_when_the_buffer_was_full() {
+fn shutdown_of_a_full_buffer_leaves_nothing() {
     shut_down(1, Overflow::Newest);
 }
 
 #[test]
-fn who_waits_for_room_goes_on_at_the_end() {
+fn a_blocked_add_returns_at_shutdown() {
     shut_down(1, Overflow::Block);
 }

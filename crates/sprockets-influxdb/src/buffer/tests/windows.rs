@@ -1,35 +1,35 @@
-//! How much each level can lose, under a steady load that crashes at any moment, in simulated time.
+//! How much a crash can lose at each sync level, under a steady load, in simulated time.
 
-use super::spooled::*;
+use super::world::*;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::Simulated;
 
-/// Between two measurements.
+/// Interval between measurements.
 const PACE: Duration = Duration::from_millis(10);
 const LOAD: usize = 600;
 const FLUSH_EVERY: usize = 250;
 const CRASHES: usize = 60;
 const LEVELS: [SpoolSync; 3] = [SpoolSync::Process, SpoolSync::Interval, SpoolSync::Always];
 
-/// What one crash cost.
+/// What a crash lost.
 #[derive(Debug, Default)]
 struct Lost {
     lines: usize,
-    /// How long before the crash the first of them was added.
+    /// How long before the crash the oldest of them was added.
     age: Duration,
-    /// Of them, how many a flush had come after.
+    /// How many of them were added before a flush.
     flushed: usize,
 }
 
-/// A process that records all the time, and whose server is not there.
+/// Records all the time, without a server.
 fn run(world: &mut World) {
     let mut next = Duration::ZERO;
     for number in 1..=LOAD {
         world.clock.advance_to(number as u32 * PACE);
         world.add_line("db", &format!("m f=1 {number}"));
         if world.clock.now() >= next {
-            next = world.keeper.step(&world.buffer);
+            next = world.worker.step(&world.buffer);
         }
         if number % FLUSH_EVERY == 0 {
             world.flush();
@@ -37,13 +37,14 @@ fn run(world: &mut World) {
     }
 }
 
-/// What is lost when the machine loses power, or only the process ends, at an operation of the disk.
+/// What is lost when the machine loses power, or the process is killed, at an operation of the
+/// disk.
 fn crash(level: SpoolSync, operation: usize, is_machine: bool) -> Lost {
     let mut world = World::new(Simulated::default(), level, limits());
     world.crash_at(operation);
     run(&mut world);
     let (image, promises) = world.crashed();
-    // The worst: the system had written nothing out by itself.
+    // The worst case: the system wrote nothing to disk by itself.
     let image = if is_machine { image.after_loss_of_power(|_| 0) } else { image };
     let found = recovered(image, level);
     assert!(found.is_subset(&promises.known), "invented: {found:?}");
@@ -57,7 +58,7 @@ fn crash(level: SpoolSync, operation: usize, is_machine: bool) -> Lost {
 
 #[test]
 #[allow(clippy::print_stdout)]
-fn what_each_level_can_lose_is_no_more_than_it_says() {
+fn a_crash_loses_at_most_what_the_sync_level_allows() {
     let mut random = fastrand::Rng::with_seed(0);
     for level in LEVELS {
         let mut world = World::new(Simulated::default(), level, limits());
@@ -74,14 +75,14 @@ fn what_each_level_can_lose_is_no_more_than_it_says() {
             println!("{level}, {what}: {} lines of the last {:?}", worst.lines, worst.age);
             let most = match (level, is_machine) {
                 (_, false) => Duration::ZERO,
-                // What the system has not written out, here all: nothing is promised.
+                // Nothing is promised: the system may not have written anything to disk.
                 (SpoolSync::Process, true) => LOAD as u32 * PACE,
                 _ => Duration::from_secs(1),
             };
             assert!(worst.age <= most, "{level}, {what}: {worst:?}");
             let lines = usize::from(is_machine) * (most.as_millis() / PACE.as_millis()) as usize;
             assert!(worst.lines <= lines, "{level}, {what}: {worst:?}");
-            // That there is a window, or this would hold nothing.
+            // A crash loses something at all: otherwise this would test nothing.
             assert!(worst.age >= most / 2, "{level}, {what}: {worst:?}");
         }
     }

@@ -2,7 +2,7 @@ use std::thread;
 
 use super::*;
 
-/// A slot as a process leaves it: each file's name, its bytes, and its lines.
+/// A slot as a killed process leaves it: the name, bytes and lines of each file.
 fn golden() -> Vec<(String, Vec<u8>, Vec<String>)> {
     let root = tempfile::tempdir().unwrap();
     let spool = spool(root.path());
@@ -12,7 +12,8 @@ fn golden() -> Vec<(String, Vec<u8>, Vec<String>)> {
     let used = text(&["open1", "open2", "open3"]);
     let again = text(&["again1", "again2"]);
     let stored = text(&["sealed1", "sealed2", "sealed3"]);
-    let (mut open, mut recycled) = (spool.twin(1_000).unwrap(), spool.twin(1_000).unwrap());
+    let (mut open, mut recycled) =
+        (spool.segments.create(1_000).unwrap(), spool.segments.create(1_000).unwrap());
     assert!(open.begin("db", Precision::Seconds) && recycled.begin("db", Precision::Seconds));
     used.iter().for_each(|line| open.append(format!("{line}\n").as_bytes()));
     for n in 0..6 {
@@ -24,7 +25,7 @@ fn golden() -> Vec<(String, Vec<u8>, Vec<String>)> {
     let lines: Vec<_> = stored.iter().map(String::as_str).collect();
     let file = sealed(&spool, &lines);
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-    // Of the zeros at the end some are as good as all.
+    // A few of the zeros at the end are enough.
     let bytes = |path: &Path| {
         let bytes = fs::read(path).unwrap();
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
@@ -39,7 +40,7 @@ fn golden() -> Vec<(String, Vec<u8>, Vec<String>)> {
     ]
 }
 
-/// What is found of it when the bytes of one file are these, with what is left on disk.
+/// Recovers the slot with other bytes for one file. Returns the result and the names in `damaged/`.
 fn found(
     golden: &[(String, Vec<u8>, Vec<String>)],
     changed: usize,
@@ -56,7 +57,8 @@ fn found(
     (found, names(&root.path().join("damaged")))
 }
 
-/// That nothing is invented, and nothing lost of the other files. Returns how many of the file's lines are missing.
+/// Asserts that no line is invented and no line of another file is lost. Returns how many lines of
+/// the changed file are missing.
 fn missing(golden: &[(String, Vec<u8>, Vec<String>)], changed: usize, found: &Found) -> usize {
     let known: Vec<_> = golden.iter().flat_map(|(_, _, lines)| lines).collect();
     assert!(found.lines.iter().all(|line| known.contains(&line)), "{found:?}");
@@ -68,9 +70,9 @@ fn missing(golden: &[(String, Vec<u8>, Vec<String>)], changed: usize, found: &Fo
 }
 
 #[test]
-fn a_flipped_bit_costs_one_line_at_most_and_a_sealed_file_tells_of_it() {
+fn a_flipped_bit_loses_at_most_one_line_and_is_reported_for_sealed_files() {
     let golden = &golden();
-    // Mostly they wait for the disk.
+    // The threads mostly wait for the disk.
     thread::scope(|scope| {
         for changed in 0..golden.len() {
             scope.spawn(move || flip_each_bit(golden, changed));
@@ -93,9 +95,10 @@ fn flip_each_bit(golden: &[(String, Vec<u8>, Vec<String>)], changed: usize) {
     }
 }
 
-/// It has no checksums, as people write to it: a quotation mark more, and what follows is read as a string.
+/// The quarantine has no checksums, because operators edit it. A flipped bit can open a string that
+/// swallows the entries after it.
 #[test]
-fn a_flipped_bit_in_the_quarantine_costs_nothing_that_stands_before_it() {
+fn a_flipped_bit_in_the_quarantine_loses_no_entry_before_it() {
     let root = tempfile::tempdir().unwrap();
     let lines = ["a f=1 1", "b s=\"x\ny\" 2", "c f=3 3", "d s=\"#\" 4"].map(str::as_bytes);
     let refused = lines.into_iter().zip(["400: no", "type conflict", "400: no", "too old"]);
@@ -112,15 +115,15 @@ fn a_flipped_bit_in_the_quarantine_costs_nothing_that_stands_before_it() {
         let before = ends.iter().filter(|end| **end < bit / 8).count();
         let read = file.read().unwrap();
         assert!(read.starts_with(&entries[..before]) && read.len() <= 5, "bit {bit}: {read:?}");
-        // A recovery does not touch it.
+        // Recovery leaves it alone.
         let found = recover(root.path());
-        assert!(found.lines.is_empty() && found.told.is_empty(), "bit {bit}: {found:?}");
+        assert!(found.lines.is_empty() && found.messages.is_empty(), "bit {bit}: {found:?}");
         assert_eq!(fs::read(&file.path).unwrap(), damaged);
     }
 }
 
 #[test]
-fn a_cut_file_costs_only_the_lines_that_were_cut_off() {
+fn a_truncated_file_loses_only_the_lines_that_were_cut_off() {
     let golden = golden();
     for changed in 0..golden.len() {
         let (_, bytes, lines) = &golden[changed];
@@ -136,7 +139,7 @@ fn a_cut_file_costs_only_the_lines_that_were_cut_off() {
                 "{changed} cut at {len}: {found:?}"
             );
             if changed == 2 {
-                // All that its name tells is accounted for.
+                // Every line that its name promises is counted.
                 assert_eq!(
                     (found.expected, damaged.len()),
                     (8, if whole < 3 { 2 } else { damaged.len() })

@@ -1,46 +1,49 @@
-//! The spool on real files: what becomes of damage, of what is not ours, and of several that want the same.
+//! The spool on real files: damage, foreign files, and several processes at once.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::config::Precision;
 
 mod damage;
+mod foreign_files;
 mod processes;
-mod strangers;
 
-/// All that is found: lines, how many were expected, what was said.
+/// The result of a recovery: lines, how many were expected, and the messages for the log.
 #[derive(Debug, Default)]
 struct Found {
     lines: Vec<String>,
     expected: usize,
-    told: Vec<String>,
+    messages: Vec<String>,
 }
 
 fn spool(root: &Path) -> Spool {
     Spool::new(root, SpoolSync::Process)
 }
 
-/// Takes over and discards whatever there is.
+/// Adopts all slots, reads all files, and removes them.
 fn recover(root: &Path) -> Found {
     let spool = spool(root);
     let mut found = Found::default();
-    while let Some(adopted) = spool.adopt() {
-        let Ok(mut adopted) = adopted.map_err(|told| found.told.push(told)) else { continue };
-        while let Some(next) = spool.next(&mut adopted) {
-            let stored = match next {
-                Ok(stored) => stored,
-                Err(told) => {
-                    found.told.push(told);
+    while let Some(adopted) = spool.recovery.adopt() {
+        let Ok(mut adopted) = adopted.map_err(|message| found.messages.push(message)) else {
+            continue;
+        };
+        while let Some(next) = spool.recovery.next_file(&mut adopted) {
+            let sealed = match next {
+                Ok(sealed) => sealed,
+                Err(message) => {
+                    found.messages.push(message);
                     continue;
                 }
             };
-            found.expected += stored.lines;
-            let loaded = spool.load(&stored).expect("a disk that works");
+            found.expected += sealed.lines;
+            let loaded = spool.sealed.load(&sealed).expect("a disk that works");
             let text = String::from_utf8_lossy(&loaded.bytes).into_owned();
             found.lines.extend(text.lines().map(str::to_owned));
-            found.told.extend(spool.discard(&stored));
+            found.messages.extend(spool.sealed.remove(&sealed));
         }
     }
     found
@@ -51,10 +54,10 @@ fn names(directory: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn sealed(spool: &Spool, lines: &[&str]) -> Stored {
+fn sealed(spool: &Spool, lines: &[&str]) -> SealedFile {
     let lines: Vec<_> = lines.iter().map(|line| format!("{line}\n")).collect();
-    match spool.seal("db", Precision::Seconds, lines.iter().map(String::as_bytes)) {
-        Sealed::Stored(stored) => stored,
+    match spool.sealed.seal("db", Precision::Seconds, lines.iter().map(String::as_bytes)) {
+        SealOutcome::Sealed(sealed) => sealed,
         failed => panic!("{failed:?}: {:?}", spool.take_failure()),
     }
 }

@@ -1,9 +1,10 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::*;
 
 #[test]
-fn each_slot_is_taken_over_once_although_several_try() {
+fn each_slot_is_adopted_once_when_several_processes_try() {
     let root = tempfile::tempdir().unwrap();
     for n in 0..40 {
         let spool = spool(root.path());
@@ -20,7 +21,7 @@ fn each_slot_is_taken_over_once_although_several_try() {
 }
 
 #[test]
-fn a_new_slot_is_had_although_others_look_for_slots_to_take_over() {
+fn a_slot_is_created_while_other_processes_adopt_slots() {
     let root = tempfile::tempdir().unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -33,12 +34,12 @@ fn a_new_slot_is_had_although_others_look_for_slots_to_take_over() {
         }
         for _ in 0..300 {
             let spool = spool(root.path());
-            let twin = spool.twin(1_000);
+            let segment = spool.segments.create(1_000);
             let failure = spool.take_failure();
-            let path = twin.as_ref().map(|twin| twin.path().clone());
+            let path = segment.as_ref().map(|segment| segment.path().clone());
             is_over.fetch_or(path.is_none_or(|path| !path.exists()), Ordering::Relaxed);
             assert!(!is_over.load(Ordering::Relaxed), "{failure:?}");
-            twin.into_iter().for_each(|twin| spool.discard_twin(twin));
+            segment.into_iter().for_each(|segment| spool.segments.remove(segment));
         }
         is_over.store(true, Ordering::Relaxed);
     });
@@ -46,13 +47,13 @@ fn a_new_slot_is_had_although_others_look_for_slots_to_take_over() {
 
 #[cfg(unix)]
 #[test]
-fn a_child_does_not_hold_what_its_parent_had_locked() {
+fn a_forked_child_does_not_hold_its_parents_locks() {
     crate::sys::watch_forks();
     let root = tempfile::tempdir().unwrap();
     let parent = spool(root.path());
     let stored = sealed(&parent, &["m f=1 1"]);
     assert!(recover(root.path()).lines.is_empty());
-    // The child lives until it is told.
+    // The child lives until this file exists.
     let go = root.path().join("go");
     let child = crate::sys::Forked::run(|| {
         while !go.exists() {
@@ -67,7 +68,7 @@ fn a_child_does_not_hold_what_its_parent_had_locked() {
 }
 
 #[test]
-fn the_quarantine_is_bounded_and_a_new_file_follows_a_half_written_one() {
+fn the_size_of_the_quarantine_is_bounded() {
     let root = tempfile::tempdir().unwrap();
     let most = 4 << 20;
     let quarantine = Quarantine::new(Arc::new(Files), root.path().to_owned(), most);

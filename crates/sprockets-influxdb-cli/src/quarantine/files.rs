@@ -1,0 +1,41 @@
+//! Which files of the quarantine a command is about.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sprockets_influxdb::spool::{Directory, QuarantineFile};
+
+use crate::exit::Problem;
+
+#[derive(Args, Debug)]
+pub(crate) struct Files {
+    /// Only this file, by name or path; may be repeated
+    #[arg(long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl Files {
+    /// The files that were named, or all files.
+    pub(crate) fn open(&self, directory: &Directory) -> Result<Vec<QuarantineFile>, Problem> {
+        open(directory, &self.files)
+    }
+}
+
+/// The files of these names, or all files if there are none.
+pub(crate) fn open(
+    directory: &Directory,
+    names: &[PathBuf],
+) -> Result<Vec<QuarantineFile>, Problem> {
+    if names.is_empty() {
+        return Ok(directory.quarantine()?);
+    }
+    let file = |name: &PathBuf| {
+        // A name as `quarantine list` shows it, or a path as a shell completes it.
+        let is_name = name.parent() == Some(Path::new(""));
+        let path = directory.path().join("quarantine").join(name);
+        let path = if is_name { path } else { name.clone() };
+        let shown = name.display();
+        QuarantineFile::at(path).map_err(|error| format!("{shown} cannot be read: {error}").into())
+    };
+    names.iter().map(file).collect()
+}

@@ -1,0 +1,115 @@
+//! The options of the middlewares, as Python passes them.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use sprockets_influxdb::internal::Attributes;
+use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
+
+use super::headers::Header;
+use crate::client::value_error;
+use crate::value::repr;
+
+/// The key of a request's measurement in an ASGI scope or a WSGI environment.
+pub(crate) const MEASUREMENT: &str = "sprockets_influxdb.measurement";
+
+/// What one middleware records, and where to.
+pub(super) struct Options {
+    pub(super) database: Py<PyString>,
+    pub(super) measurement: Py<PyString>,
+    pub(super) attributes: Attributes,
+    pub(super) correlation_id: Header,
+    pub(super) remote_ip: Option<Header>,
+}
+
+impl Options {
+    /// Reads the items of `RequestOptions` in `_requests.py`, and the environment.
+    ///
+    /// Fails with `TypeError` for an unknown option, and with `ValueError` for a value that cannot
+    /// be used.
+    pub(super) fn read(options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let py = options.py();
+        let mut core = RequestOptions::from_env().map_err(value_error)?;
+        let (mut database, mut measurement) = (None, PyString::intern(py, "request"));
+        for (name, value) in options {
+            let name = name.cast::<PyString>()?.to_cow()?;
+            match &*name {
+                "database" => database = Some(text(&name, &value)?),
+                "measurement" => measurement = text(&name, &value)?,
+                "names" => core = core.names(names(&text(&name, &value)?.to_cow()?)?),
+                "leave_out" => core = core.leave_out(attributes(&name, &value)?),
+                "correlation_id_header" => {
+                    core = core.correlation_id_header(&text(&name, &value)?.to_cow()?);
+                }
+                "remote_ip_header" if value.is_none() => {}
+                "remote_ip_header" => core = core.remote_ip_header(&text(&name, &value)?.to_cow()?),
+                unknown => {
+                    return Err(PyTypeError::new_err(format!("there is no option '{unknown}'")));
+                }
+            }
+        }
+        let Some(database) = database else {
+            return Err(not_a_text("database", &py.None().into_bound(py)));
+        };
+        let (correlation_id, remote_ip) = core.header_names();
+        Ok(Self {
+            database: database.unbind(),
+            measurement: measurement.unbind(),
+            attributes: core.attributes(),
+            correlation_id: Header::new(py, correlation_id),
+            remote_ip: remote_ip.map(|name| Header::new(py, name)),
+        })
+    }
+}
+
+/// Checks the variables that the middlewares and the Tornado mixin read when the first request
+/// comes, which is too late for an error.
+///
+/// :raises ValueError: for a value that is not a boolean; the message names the variable
+#[pyfunction]
+pub(crate) fn check_request_variables() -> PyResult<()> {
+    RequestOptions::from_env().map(drop).map_err(value_error)
+}
+
+fn text<'py>(option: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    match value.cast::<PyString>() {
+        Ok(text) if !text.is_empty()? => Ok(text.clone()),
+        _ => Err(not_a_text(option, value)),
+    }
+}
+
+fn not_a_text(option: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    let what = match value.is_none() {
+        true => "is missing".to_owned(),
+        false => format!("is {}", repr(value)),
+    };
+    PyValueError::new_err(format!("{option} {what}: expected a str that is not empty"))
+}
+
+fn names(text: &str) -> PyResult<Names> {
+    match text {
+        "sprockets" => Ok(Names::Sprockets),
+        "opentelemetry" => Ok(Names::OpenTelemetry),
+        _ => Err(PyValueError::new_err(format!(
+            "names is {text:?}: expected \"sprockets\" or \"opentelemetry\""
+        ))),
+    }
+}
+
+fn attributes(option: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Attribute>> {
+    let items = match value.try_iter() {
+        Ok(items) if !value.is_instance_of::<PyString>() => items,
+        _ => {
+            let message = format!("{option} is {}: expected a list of names", repr(value));
+            return Err(PyValueError::new_err(message));
+        }
+    };
+    let attribute = |name: &str| {
+        Attributes::find(name).ok_or_else(|| {
+            let names: Vec<_> = Attributes::all_names().collect();
+            let names = names.join(", ");
+            PyValueError::new_err(format!("{option} has {name:?}: expected some of {names}"))
+        })
+    };
+    items.map(|name| attribute(&text(option, &name?)?.to_cow()?)).collect()
+}

@@ -1,0 +1,141 @@
+//! Requests of Tornado applications: the mixin calls this once, at the end of a request.
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use sprockets_influxdb as core;
+use sprockets_influxdb::internal::{AttributeSink, Attributes, Outcome};
+use sprockets_influxdb::middleware::{Attribute, RequestOptions};
+
+use crate::client::{add, value_error};
+use crate::measurement::{Measurement, with_new_line};
+use crate::timestamp::Stamp;
+use crate::value::{text, with_text};
+
+/// Records the requests of a Tornado application, with the attributes that release 2.2.1 records.
+#[pyclass(frozen, module = "sprockets_influxdb._native")]
+pub(crate) struct TornadoRecorder {
+    attributes: Attributes,
+    /// Without those that the handler's measurement has from the beginning. A handler may remove
+    /// them, or replace the measurement.
+    final_attributes: Attributes,
+}
+
+/// The database, and the measurement's name.
+type Place<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+/// Handler, endpoint, and method. The method is `None` if the handler does not support it.
+type Route<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Option<Bound<'py, PyString>>);
+
+/// What became of a request: method, status code, whether it failed, bytes and seconds of the
+/// response, address and correlation id. The status code is `None` if there was no response.
+type End<'py> = (
+    Bound<'py, PyString>,
+    Option<u16>,
+    Option<Bound<'py, PyAny>>,
+    u64,
+    f64,
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+);
+
+#[pymethods]
+impl TornadoRecorder {
+    /// By default, address and correlation id are tags, as in release 2.2.1. The environment can
+    /// make fields of them.
+    ///
+    /// :raises ValueError: for a variable that is not a boolean
+    #[new]
+    fn new(reads_environment: bool) -> PyResult<Self> {
+        let options = match reads_environment {
+            true => RequestOptions::from_env_or(true).map_err(value_error)?,
+            false => RequestOptions::new().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId),
+        };
+        let unknown_to_2_2_1 =
+            [Attribute::RequestLength, Attribute::TimeToFirstByte, Attribute::Exception];
+        let options = options.leave_out(unknown_to_2_2_1);
+        let attributes = options.attributes();
+        let initial = [Attribute::Handler, Attribute::Endpoint, Attribute::Method];
+        Ok(Self { attributes, final_attributes: options.leave_out(initial).attributes() })
+    }
+
+    /// The measurement for the handler of a request that began at `stamp`.
+    fn measurement(
+        &self,
+        py: Python<'_>,
+        stamp: i64,
+        place: Place<'_>,
+        route: Route<'_>,
+    ) -> PyResult<Measurement> {
+        let (database, name) = (place.0.unbind(), place.1.unbind());
+        let (handler, endpoint, method) = route;
+        let is_free = |name: &str| !self.attributes.has_name(name);
+        let stamp = Stamp::at(stamp);
+        let mut measurement = Measurement::of_request(py, database, name, stamp, is_free);
+        let unknown = || PyString::intern(py, self.attributes.unknown_method());
+        for (attribute, value) in [
+            (Attribute::Handler, handler),
+            (Attribute::Endpoint, endpoint),
+            (Attribute::Method, method.unwrap_or_else(unknown)),
+        ] {
+            if let Some(name) = self.attributes.name(attribute) {
+                measurement.set_own_tag(PyString::intern(py, name).as_any(), value.as_any())?;
+            }
+        }
+        Ok(measurement)
+    }
+
+    /// Records a request whose handler did not use its measurement.
+    fn record(
+        &self,
+        py: Python<'_>,
+        stamp: i64,
+        place: Place<'_>,
+        route: Route<'_>,
+        end: End<'_>,
+    ) -> PyResult<()> {
+        let (handler, endpoint, method) = route;
+        with_new_line(&place.0, &place.1, stamp, |line| {
+            let mut sink = AttributeSink::new(&self.attributes, line);
+            sink.text(Attribute::Handler, &text(&handler)?);
+            sink.text(Attribute::Endpoint, &text(&endpoint)?);
+            match method {
+                Some(method) => sink.text(Attribute::Method, &text(&method)?),
+                None => sink.text(Attribute::Method, self.attributes.unknown_method()),
+            }
+            write_end(&mut sink, end)?;
+            add(py, line)
+        })
+    }
+
+    /// Records a request with the measurement that its handler used.
+    fn complete(&self, measurement: &Bound<'_, Measurement>, end: End<'_>) -> PyResult<()> {
+        let complete = |line: &mut core::Measurement| {
+            write_end(&mut AttributeSink::new(&self.final_attributes, line), end)
+        };
+        let py = measurement.py();
+        Measurement::with_completed_line(measurement, complete, |line| add(py, line))
+    }
+}
+
+fn write_end(sink: &mut AttributeSink<'_>, end: End<'_>) -> PyResult<()> {
+    let (method, status_code, error, content_length, seconds, remote_ip, correlation_id) = end;
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let mut outcome = Outcome::new(&text(&method)?);
+    match (status_code, error) {
+        (Some(status_code), _) => outcome.respond(status_code, duration),
+        (None, Some(error)) => outcome.fail(error),
+        (None, None) => outcome.client_gone(),
+    }
+    outcome.sent(content_length);
+    outcome.write(duration, sink);
+    for (attribute, value) in
+        [(Attribute::RemoteIp, remote_ip), (Attribute::CorrelationId, correlation_id)]
+    {
+        if !value.is_none() {
+            with_text(&value, |text| sink.text(attribute, text))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The counters and the settings of the client, as Python values.
+
+use std::time::Duration;
+
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sprockets_influxdb::SettingValue;
+
+use crate::client::client;
+use crate::current::current;
+
+/// The counters, taken at one moment. ``added`` is always the sum of ``delivered``, ``rejected``,
+/// ``sampled_out``, all of ``dropped``, and ``pending``. ``dropped`` is a dict of counts by reason.
+///
+/// The others:
+///
+/// - ``recovered``: of those added, measurements found in the spool
+/// - ``spooled``: of those pending, measurements in the spool, which survive the process
+/// - ``batches``, ``retries``: requests, and of those, repeated ones
+/// - ``bytes_sent``: bytes of request bodies, compressed
+/// - ``non_finite``: fields left out because they are NaN or infinite
+/// - ``repaired``: measurements with names or tags that no server stores as they were
+/// - ``last_error``: the last failure, or ``None``
+///
+/// All are 0 before there is a client.
+///
+/// :rtype: dict
+#[pyfunction]
+pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let stats = current().map(|client| client.stats()).unwrap_or_default();
+    let dropped = PyDict::new(py);
+    for (reason, count) in stats.dropped.iter() {
+        dropped.set_item(reason.as_str(), count)?;
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("added", stats.added)?;
+    dict.set_item("recovered", stats.recovered)?;
+    dict.set_item("delivered", stats.delivered)?;
+    dict.set_item("rejected", stats.rejected)?;
+    dict.set_item("sampled_out", stats.sampled_out)?;
+    dict.set_item("dropped", dropped)?;
+    dict.set_item("pending", stats.pending)?;
+    dict.set_item("spooled", stats.spooled)?;
+    dict.set_item("batches", stats.batches)?;
+    dict.set_item("retries", stats.retries)?;
+    dict.set_item("bytes_sent", stats.bytes_sent)?;
+    dict.set_item("non_finite", stats.non_finite)?;
+    dict.set_item("repaired", stats.repaired)?;
+    dict.set_item("last_error", stats.last_error)?;
+    Ok(dict)
+}
+
+/// The value in force of each setting, by name. Secrets are masked, durations are in milliseconds.
+#[pyfunction]
+pub(crate) fn settings(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let settings = client(py)?.as_ref().map(|client| client.settings()).unwrap_or_default();
+    let dict = PyDict::new(py);
+    for setting in settings {
+        dict.set_item(setting.name(), to_python(py, setting.value())?)?;
+    }
+    Ok(dict)
+}
+
+fn to_python<'py>(py: Python<'py>, value: &SettingValue) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        SettingValue::Unset => Ok(py.None().into_bound(py)),
+        SettingValue::Boolean(value) => value.into_bound_py_any(py),
+        SettingValue::Integer(number) => number.into_bound_py_any(py),
+        SettingValue::Float(number) => number.into_bound_py_any(py),
+        SettingValue::Duration(duration) => milliseconds(*duration).into_bound_py_any(py),
+        SettingValue::Tags(tags) => {
+            let dict = PyDict::new(py);
+            for (name, value) in tags {
+                dict.set_item(name, value)?;
+            }
+            Ok(dict.into_any())
+        }
+        other => other.to_string().into_bound_py_any(py),
+    }
+}
+
+/// An integer, as `install()` takes it, unless there is a fraction.
+#[derive(IntoPyObject)]
+enum Milliseconds {
+    Whole(u128),
+    Fraction(f64),
+}
+
+fn milliseconds(duration: Duration) -> Milliseconds {
+    if duration.subsec_nanos() % 1_000_000 == 0 {
+        Milliseconds::Whole(duration.as_millis())
+    } else {
+        Milliseconds::Fraction(duration.as_secs_f64() * 1e3)
+    }
+}

@@ -1,0 +1,236 @@
+//! Unused chunks and lists of chunks. With a spool, a chunk keeps its segment: creating a file
+//! takes hundreds of times as long as using one again.
+
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::chunk::{CHUNK_BYTES, Chunk, SMALL_CHUNK_BYTES};
+use super::spool_files::{Leftovers, SpoolFiles};
+use crate::config::Precision;
+use crate::spool::{Segment, Spool};
+
+/// Unused chunks that are kept: at most 4 MiB.
+const MAX_SPARE: usize = 64;
+
+/// Unused chunks of each size that are kept with a spool: at most 8 MiB in memory and on disk, less
+/// with a small spool.
+const MAX_SPARE_WITH_SEGMENTS: usize = 128;
+
+/// Unused lists of chunks that are kept.
+const MAX_SPARE_LISTS: usize = 8;
+
+/// Chunks with segments that are prepared at first.
+const MIN_READY: usize = 4;
+
+pub(super) struct ChunkPool {
+    spool: Option<Arc<Spool>>,
+    spare: Vec<Chunk>,
+    /// Small chunks. With a spool only.
+    spare_small: Vec<Chunk>,
+    /// Empty lists, so that a new batch need not allocate one.
+    spare_lists: Vec<Vec<Chunk>>,
+    leftovers: Leftovers,
+    /// Segments whose lines were copied to others that are not synced yet.
+    retired: Vec<Segment>,
+    /// How many chunks with segments the spool worker keeps ready.
+    target: usize,
+    /// How many chunks of each size are kept.
+    max_spare: usize,
+}
+
+impl ChunkPool {
+    /// `spool_bytes` is the most that the spool may have on disk.
+    pub(super) fn new(spool: Option<Arc<Spool>>, spool_bytes: usize) -> Self {
+        let max_spare = match spool {
+            Some(_) => (spool_bytes / CHUNK_BYTES / 8).clamp(MIN_READY, MAX_SPARE_WITH_SEGMENTS),
+            None => MAX_SPARE,
+        };
+        Self {
+            spool,
+            spare: Vec::new(),
+            spare_small: Vec::new(),
+            spare_lists: Vec::new(),
+            leftovers: Leftovers::default(),
+            retired: Vec::new(),
+            target: MIN_READY,
+            max_spare,
+        }
+    }
+
+    /// A chunk for lines of this database and precision, with a capacity of at least `needed`.
+    pub(super) fn chunk(
+        &mut self,
+        capacity: usize,
+        needed: usize,
+        database: &str,
+        precision: Precision,
+    ) -> Chunk {
+        let capacity = capacity.max(needed);
+        let spare = match capacity {
+            CHUNK_BYTES => self.take_spare(),
+            SMALL_CHUNK_BYTES => self.spare_small.pop(),
+            _ => None,
+        };
+        let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
+        let Some(spool) = &self.spool else { return chunk };
+        if !chunk.has_segment() {
+            if capacity == CHUNK_BYTES {
+                self.target = (2 * self.target).min(MAX_SPARE).min(self.max_spare);
+            }
+            if let Some(segment) = spool.segments.create(capacity) {
+                chunk.set_segment(segment);
+            }
+        }
+        self.leftovers.segments.extend(chunk.begin(database, precision));
+        if !chunk.fits(1, needed) {
+            self.leftovers.segments.extend(chunk.take_segment());
+        }
+        chunk
+    }
+
+    /// An unused chunk, with a segment if there is one that has one.
+    fn take_spare(&mut self) -> Option<Chunk> {
+        if self.spool.is_none() {
+            return self.spare.pop();
+        }
+        let index = self.spare.iter().rposition(Chunk::has_segment);
+        index.or(self.spare.len().checked_sub(1)).map(|index| self.spare.swap_remove(index))
+    }
+
+    /// An empty list for the chunks of a batch.
+    pub(super) fn list(&mut self) -> Vec<Chunk> {
+        self.spare_lists.pop().unwrap_or_else(|| Vec::with_capacity(MAX_SPARE))
+    }
+
+    /// Takes the segment of a chunk whose lines were copied. In the fsync modes it is kept until
+    /// the copy is synced.
+    pub(super) fn retire(&mut self, chunk: &mut Chunk) {
+        if self.spool.as_ref().is_some_and(|spool| spool.is_synced()) {
+            self.retired.extend(chunk.take_segment());
+        }
+    }
+
+    pub(super) fn take_retired(&mut self) -> Vec<Segment> {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// Uses retired segments again if everything was synced, else keeps them.
+    pub(super) fn end_sync(&mut self, retired: Vec<Segment>, is_synced: bool) {
+        if !is_synced {
+            self.retired.extend(retired);
+            return;
+        }
+        for mut segment in retired {
+            segment.clear();
+            self.add_segment(segment);
+        }
+    }
+
+    /// Adds a segment to a chunk that has none, or a new one, if the pool is not full.
+    pub(super) fn add_segment(&mut self, segment: Segment) {
+        if let Some(chunk) = self.spare.iter_mut().find(|chunk| !chunk.has_segment()) {
+            chunk.set_segment(segment);
+        } else if self.spare.len() < self.max_spare {
+            let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
+            chunk.set_segment(segment);
+            self.spare.push(chunk);
+        } else {
+            self.leftovers.segments.push(segment);
+        }
+    }
+
+    /// Empties a chunk whose lines were copied, for more lines of the same kind, with a segment if
+    /// there is one.
+    pub(super) fn renew(&mut self, chunk: &mut Chunk, database: &str, precision: Precision) {
+        let had_segment = chunk.has_segment();
+        self.retire(chunk);
+        if had_segment && !chunk.has_segment() {
+            let spare = self.take_spare();
+            let copied = std::mem::replace(chunk, spare.unwrap_or_default());
+            self.recycle([copied]);
+        }
+        chunk.clear();
+        self.leftovers.segments.extend(chunk.begin(database, precision));
+    }
+
+    /// The number of chunks with segments.
+    pub(super) fn ready(&self) -> usize {
+        self.spare.iter().filter(|chunk| chunk.has_segment()).count()
+    }
+
+    pub(super) fn has_small(&self) -> bool {
+        !self.spare_small.is_empty()
+    }
+
+    /// How many chunks with segments are missing.
+    pub(super) fn missing(&self) -> usize {
+        let works = self.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        if works { self.target.saturating_sub(self.ready()) } else { 0 }
+    }
+
+    /// Keeps chunks, to be used again.
+    pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
+        for mut chunk in chunks {
+            chunk.clear();
+            let has_segment = chunk.has_segment();
+            match chunk.capacity() {
+                CHUNK_BYTES if self.spare.len() < self.max_spare => self.spare.push(chunk),
+                CHUNK_BYTES => {
+                    chunk.take_segment().into_iter().for_each(|segment| self.add_segment(segment));
+                }
+                SMALL_CHUNK_BYTES if has_segment && self.spare_small.len() < self.max_spare => {
+                    self.spare_small.push(chunk);
+                }
+                _ => self.leftovers.segments.extend(chunk.take_segment()),
+            }
+        }
+    }
+
+    /// Keeps the chunks of a batch and their list, and releases its files.
+    pub(super) fn recycle_batch(&mut self, batch: Batch) {
+        let (chunks, files) = batch.into_storage();
+        self.recycle_storage(chunks, files);
+    }
+
+    pub(super) fn recycle_storage(
+        &mut self,
+        mut chunks: Vec<Chunk>,
+        files: Option<Arc<SpoolFiles>>,
+    ) {
+        self.recycle(chunks.drain(..));
+        if chunks.capacity() >= MAX_SPARE && self.spare_lists.len() < MAX_SPARE_LISTS {
+            self.spare_lists.push(chunks);
+        }
+        self.leftovers.release(files);
+    }
+
+    pub(super) fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty()
+    }
+
+    pub(super) fn take_leftovers(&mut self) -> Leftovers {
+        std::mem::take(&mut self.leftovers)
+    }
+
+    /// Gives up the segments of shards, which write no more.
+    pub(super) fn give_up(&mut self, segments: impl IntoIterator<Item = Segment>) {
+        self.leftovers.segments.extend(segments);
+    }
+
+    /// Gives up unused segments. Returns how many chunks with segments to keep ready from now on.
+    pub(super) fn give_up_unused(&mut self) -> usize {
+        let small = self.spare_small.drain(..).filter_map(|mut chunk| chunk.take_segment());
+        self.leftovers.segments.extend(small);
+        self.leftovers.segments.extend(self.spare.iter_mut().filter_map(Chunk::take_segment));
+        self.target = self.target.min(MIN_READY);
+        self.target
+    }
+
+    /// Gives up everything, and keeps nothing from now on.
+    pub(super) fn close(&mut self) {
+        (self.target, self.max_spare) = (0, 0);
+        for mut chunk in self.spare.drain(..).chain(self.spare_small.drain(..)) {
+            self.leftovers.segments.extend(chunk.take_segment());
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Batches that are being filled with the chunks of shards, by database.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::chunk::Chunk;
+use super::chunk_pool::ChunkPool;
+use super::size::Size;
+use crate::config::Precision;
+
+/// The names of databases are forgotten beyond this number.
+const MAX_DATABASES: usize = 1_000;
+
+#[derive(Default)]
+pub(super) struct OpenBatches(HashMap<Arc<str>, Vec<Batch>>);
+
+impl OpenBatches {
+    /// The name of a database, shared by all that refer to it.
+    pub(super) fn database(&mut self, name: &[u8]) -> Arc<str> {
+        let name = String::from_utf8_lossy(name);
+        if let Some((name, _)) = self.0.get_key_value(&*name) {
+            return name.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.0.insert(name.clone(), Vec::new());
+        name
+    }
+
+    /// Adds a chunk to a batch of at most `limit`. If its lines were copied, returns the chunk,
+    /// which the caller has to clear.
+    pub(super) fn add(
+        &mut self,
+        database: &Arc<str>,
+        precision: Precision,
+        chunk: Chunk,
+        limit: Size,
+        pool: &mut ChunkPool,
+    ) -> Option<Chunk> {
+        let size = Size { lines: chunk.lines(), bytes: chunk.bytes().len() };
+        let batches = self.0.entry(database.clone()).or_default();
+        match batches.last_mut() {
+            Some(last) if last.precision() == precision && limit.covers(last.size() + size) => {
+                last.push_chunk(chunk)
+            }
+            _ => {
+                let mut batch = Batch::with_storage(database.clone(), precision, pool.list());
+                let copied = batch.push_chunk(chunk);
+                batches.push(batch);
+                copied
+            }
+        }
+    }
+
+    /// Takes all batches.
+    pub(super) fn take_all(&mut self) -> Vec<Batch> {
+        let mut taken = Vec::new();
+        for batches in self.0.values_mut() {
+            taken.append(batches);
+        }
+        if self.0.len() > MAX_DATABASES {
+            self.0.clear();
+        }
+        taken
+    }
+}

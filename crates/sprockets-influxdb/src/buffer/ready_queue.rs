@@ -1,0 +1,141 @@
+//! Closed batches that wait to be sent: those in memory, and the backlog, which is on disk.
+//!
+//! - New batches go first, but the backlog gets every second turn, oldest first.
+//! - Only a few batches of the backlog are sent at once, so that a server that comes back is not
+//!   flooded.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::size::Size;
+use super::spool_files::BacklogPermit;
+use super::types::{QueueEnd, SequenceNumber};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+
+/// Batches of the backlog that may be sent at once.
+const MAX_BACKLOG_PERMITS: usize = 2;
+
+/// How many of the newest batches are searched for one to merge with.
+const MERGE_CANDIDATES: usize = 16;
+
+#[derive(Default)]
+pub(super) struct ReadyQueue {
+    due: VecDeque<Batch>,
+    backlog: VecDeque<Batch>,
+    /// The size of the backlog, all of it on disk.
+    on_disk: Size,
+    permits: Arc<AtomicUsize>,
+    is_turn_of_backlog: bool,
+}
+
+impl ReadyQueue {
+    /// Takes the first batch of a database that `is_open`.
+    pub(super) fn take(
+        &mut self,
+        is_disk_readable: bool,
+        is_open: impl Fn(&str) -> bool,
+    ) -> Option<Batch> {
+        let may_take_backlog = is_disk_readable
+            && !self.backlog.is_empty()
+            && self.permits.load(Ordering::Relaxed) < MAX_BACKLOG_PERMITS;
+        let find =
+            |batches: &VecDeque<Batch>| batches.iter().position(|batch| is_open(batch.database()));
+        let due = find(&self.due);
+        if may_take_backlog && (self.is_turn_of_backlog || due.is_none()) {
+            if let Some(index) = find(&self.backlog) {
+                self.is_turn_of_backlog = false;
+                let mut batch = self.backlog.remove(index)?;
+                self.on_disk -= batch.size();
+                batch.permit = Some(BacklogPermit::new(&self.permits));
+                return Some(batch);
+            }
+        }
+        self.is_turn_of_backlog = true;
+        self.due.remove(due?)
+    }
+
+    /// Adds a batch that was just closed.
+    pub(super) fn push(&mut self, batch: Batch) {
+        self.due.push_back(batch);
+    }
+
+    /// Puts a batch back: to the backlog if its lines are on disk only.
+    pub(super) fn put_back(&mut self, mut batch: Batch, end: QueueEnd) {
+        batch.permit = None;
+        let batches = if batch.is_on_disk() {
+            self.on_disk += batch.size();
+            &mut self.backlog
+        } else {
+            &mut self.due
+        };
+        match end {
+            QueueEnd::Front => batches.push_front(batch),
+            QueueEnd::Back => batches.push_back(batch),
+        }
+    }
+
+    /// A recent batch in memory of the same database and precision, with room for the lines of
+    /// `batch`. One that was sent before, or that a flush up to `awaited` waits for, stays as it
+    /// is.
+    pub(super) fn find_mergeable(
+        &mut self,
+        batch: &Batch,
+        limit: Size,
+        awaited: Option<SequenceNumber>,
+    ) -> Option<&mut Batch> {
+        self.due.iter_mut().rev().take(MERGE_CANDIDATES).find(|waiting| {
+            waiting.database() == batch.database()
+                && waiting.precision() == batch.precision()
+                && waiting.retry.requests == 0
+                && waiting.is_mergeable()
+                && awaited.is_none_or(|awaited| waiting.sequence > awaited)
+                && limit.covers(waiting.size() + batch.size())
+        })
+    }
+
+    /// The index of the oldest batch to seal, if the batches in memory take more than `max_bytes`.
+    /// Counts the capacity of chunks, which is most of what small batches take.
+    pub(super) fn find_to_seal(
+        &self,
+        max_bytes: usize,
+        has_room: impl Fn(&Batch) -> bool,
+    ) -> Option<usize> {
+        let sealable = self.due.iter().filter(|batch| !batch.is_unsealable);
+        let used = sealable.map(Batch::capacity).sum::<usize>();
+        let is_chosen = |batch: &Batch| !batch.is_unsealable && has_room(batch);
+        if used > max_bytes { self.due.iter().position(is_chosen) } else { None }
+    }
+
+    /// Takes a batch in memory.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Batch> {
+        self.due.remove(index)
+    }
+
+    /// The oldest batch in memory.
+    pub(super) fn oldest(&mut self) -> Option<&mut Batch> {
+        self.due.front_mut()
+    }
+
+    /// Takes the oldest batch in memory.
+    pub(super) fn take_oldest(&mut self) -> Option<Batch> {
+        self.due.pop_front()
+    }
+
+    /// Takes the oldest batch on disk, to drop it.
+    pub(super) fn take_oldest_on_disk(&mut self) -> Option<Batch> {
+        let batch = self.backlog.pop_front()?;
+        self.on_disk -= batch.size();
+        Some(batch)
+    }
+
+    /// Lines that wait in memory only.
+    pub(super) fn unspooled(&self) -> usize {
+        self.due.iter().filter(|batch| !batch.is_spooled()).map(Batch::lines).sum()
+    }
+
+    /// Lines that wait on disk only.
+    pub(super) fn on_disk(&self) -> Size {
+        self.on_disk
+    }
+}

@@ -1,0 +1,134 @@
+//! Disk I/O of the buffer, never under the lock of the queue or of a shard:
+//!
+//! - [`load`](Buffer::load) runs on a sender's thread.
+//! - [`sync`](Buffer::sync) and [`persist_pending`](Buffer::persist_pending) run on the thread that
+//!   calls flush or shutdown.
+//! - The other functions run on the spool worker's thread, and at shutdown on the caller's.
+//!
+//! One operation is elsewhere: in `ChunkPool::chunk` an adding thread creates a segment, under both
+//! locks, if the spool worker has not prepared one in time.
+
+use std::sync::Arc;
+
+use super::Buffer;
+use super::batch::Batch;
+use super::size::Size;
+use super::types::QueueEnd;
+use crate::config::SpoolSync;
+use crate::spool::{SealOutcome, Spool};
+use crate::sync::lock;
+
+impl Buffer {
+    pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
+        self.spool.as_ref()
+    }
+
+    pub(crate) fn has_spool(&self) -> bool {
+        self.spool.is_some()
+    }
+
+    /// Reads the lines of a batch that has them on disk only. Returns `None` if none of them is
+    /// left, or if the batch waits again because the disk does not work.
+    pub(crate) fn load(&self, mut batch: Batch, max_bytes: usize) -> Option<Batch> {
+        let (Some(spool), true) = (&self.spool, batch.is_on_disk()) else { return Some(batch) };
+        let Some(loaded) = spool.sealed.load(batch.sealed_file()?) else {
+            lock(&self.queue).put_back(batch, QueueEnd::Back);
+            self.wake_spool_worker();
+            return None;
+        };
+        let expected = batch.size();
+        batch.set_lines(loaded.bytes, loaded.lines);
+        let mut queue = lock(&self.queue);
+        queue.correct(batch.sequence, expected, batch.size());
+        if batch.size() == Size::default() {
+            queue.pool.recycle_batch(batch);
+            self.call_spool_worker(&mut queue);
+            self.notify_decided(&queue);
+            return None;
+        }
+        queue.cut(batch, max_bytes)
+    }
+
+    /// In the sync level that promises it, makes everything that was added so far survive a loss of
+    /// power.
+    pub(crate) fn sync(&self) {
+        if let Some(spool) = self.spool.as_ref().filter(|s| s.sync_level() == SpoolSync::Always) {
+            spool.segments.sync();
+        }
+    }
+
+    /// Writes everything that is pending to disk, at shutdown. Later additions stay in memory.
+    pub(crate) fn persist_pending(&self) {
+        let Some(spool) = &self.spool else { return };
+        let _spool_worker_is_idle = lock(&self.disk_work);
+        // Each file that is removed makes room for the next one.
+        lock(&self.queue).pool.close();
+        while self.seal_to_disk(spool, 0) {
+            self.remove_leftovers(spool);
+        }
+        {
+            let mut queue = lock(&self.queue);
+            for shard in &self.shards {
+                let segments = lock(&shard.0).take_segments();
+                queue.pool.give_up(segments);
+            }
+            queue.pool.close();
+        }
+        if spool.is_synced() {
+            self.sync_and_reuse(spool);
+        }
+        self.remove_leftovers(spool);
+        spool.release_slot();
+    }
+
+    /// Seals the oldest batch, if batches in memory take more than `max_bytes`. Returns whether
+    /// there may be more to seal.
+    pub(super) fn seal_to_disk(&self, spool: &Spool, max_bytes: usize) -> bool {
+        let taken = lock(&self.queue).begin_seal(max_bytes);
+        let Some(sealing) = taken else { return false };
+        let batch = &sealing.batch;
+        let lines = batch.iter_lines_with_ends();
+        let outcome = spool.sealed.seal(batch.database(), batch.precision(), lines);
+        let mut queue = lock(&self.queue);
+        match outcome {
+            SealOutcome::Sealed(sealed) => {
+                queue.end_seal(sealing, sealed);
+                self.signal(&mut queue);
+                true
+            }
+            SealOutcome::TooLong => {
+                queue.cancel_seal(sealing, true);
+                true
+            }
+            SealOutcome::Failed => {
+                queue.cancel_seal(sealing, false);
+                false
+            }
+        }
+    }
+
+    /// Removes files that are no longer needed.
+    pub(super) fn remove_leftovers(&self, spool: &Spool) {
+        let leftovers = lock(&self.queue).pool.take_leftovers();
+        let makes_room = !leftovers.segments.is_empty();
+        for segment in leftovers.segments {
+            spool.segments.remove(segment);
+        }
+        if makes_room {
+            self.notify_decided(&lock(&self.queue));
+        }
+        for sealed in leftovers.sealed {
+            if let Some(message) = spool.sealed.remove(&sealed) {
+                tracing::error!("{message}");
+            }
+        }
+    }
+
+    /// Makes everything that was written survive a loss of power. After that, segments whose lines
+    /// were copied are used again.
+    pub(super) fn sync_and_reuse(&self, spool: &Spool) {
+        let retired = lock(&self.queue).pool.take_retired();
+        let is_synced = spool.segments.sync();
+        lock(&self.queue).pool.end_sync(retired, is_synced);
+    }
+}

@@ -1,0 +1,157 @@
+//! The spool worker: does on its own thread what would keep adding and sending threads waiting for
+//! the disk. It prepares chunks, seals batches, syncs, removes files, retries a failed disk, and
+//! adopts the slots of dead processes.
+
+use std::time::Duration;
+
+use super::Buffer;
+use super::batch::Batch;
+use super::bounds::MEMORY_BYTES;
+use super::chunk::CHUNK_BYTES;
+use crate::spool::{Adopted, Spool};
+use crate::sync::{lock, wait};
+
+/// Interval between syncs, in the modes that sync.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between attempts to use a failed disk again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Interval between looks for slots of dead processes and for what other processes use.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Files of an adopted slot that are inspected before other work is done.
+const FILES_PER_STEP: usize = 16;
+
+#[derive(Debug, Default)]
+pub(crate) struct SpoolWorker {
+    next_sync: Duration,
+    next_retry: Duration,
+    next_look: Duration,
+    adopted: Option<Adopted>,
+}
+
+impl SpoolWorker {
+    /// Does everything there is to do. Returns when to step again, if not called before.
+    pub(crate) fn step(&mut self, buffer: &Buffer) -> Duration {
+        let Some(spool) = &buffer.spool else { return Duration::MAX };
+        let _not_during_shutdown = lock(&buffer.disk_work);
+        let now = buffer.clock.now();
+        if let Some(failure) = spool.take_failure() {
+            tracing::warn!(
+                "{failure}; measurements wait in memory only until the disk works again"
+            );
+            self.next_retry = now + RETRY_INTERVAL;
+        }
+        buffer.remove_leftovers(spool);
+        if spool.is_failing() {
+            self.retry(buffer, spool, now);
+        } else {
+            prepare_chunks(buffer, spool);
+            while buffer.seal_to_disk(spool, MEMORY_BYTES) {
+                buffer.remove_leftovers(spool);
+                // However much there is to seal, syncs are in time.
+                self.sync(buffer, spool);
+            }
+        }
+        self.sync(buffer, spool);
+        let has_more = self.adopt(buffer, spool, now);
+        let mut next = self.next_look;
+        if spool.is_synced() {
+            next = next.min(self.next_sync);
+        }
+        if spool.is_failing() {
+            next = next.min(self.next_retry);
+        }
+        if has_more { now } else { next }
+    }
+
+    fn sync(&mut self, buffer: &Buffer, spool: &Spool) {
+        let now = buffer.clock.now();
+        if spool.is_synced() && now >= self.next_sync {
+            buffer.sync_and_reuse(spool);
+            self.next_sync = now + SYNC_INTERVAL;
+        }
+    }
+
+    fn retry(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) {
+        if now < self.next_retry {
+            return;
+        }
+        self.next_retry = now + RETRY_INTERVAL;
+        // Unused segments may be what fills the disk.
+        let count = lock(&buffer.queue).pool.give_up_unused();
+        buffer.remove_leftovers(spool);
+        // Sealing may be what failed. It is retried if it is still needed.
+        let has_to_seal = lock(&buffer.queue).has_to_seal();
+        let works = !has_to_seal || buffer.seal_to_disk(spool, MEMORY_BYTES);
+        let segments = if works { spool.segments.retry(CHUNK_BYTES, count) } else { None };
+        if let Some(segments) = segments {
+            tracing::info!("the spool works again");
+            let mut queue = lock(&buffer.queue);
+            segments.into_iter().for_each(|segment| queue.pool.add_segment(segment));
+            buffer.notify_decided(&queue);
+            buffer.signal(&mut queue);
+        }
+    }
+
+    /// Adopts files of dead processes. Returns whether there are more.
+    fn adopt(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) -> bool {
+        if self.adopted.is_none() && now >= self.next_look {
+            spool.recovery.measure();
+            buffer.notify_decided(&lock(&buffer.queue));
+            match spool.recovery.adopt() {
+                Some(Ok(adopted)) => self.adopted = Some(adopted),
+                Some(Err(message)) => {
+                    tracing::warn!("{message}");
+                    return true;
+                }
+                None => {
+                    self.next_look = now + LOOK_INTERVAL;
+                    spool.recovery.set_complete();
+                }
+            }
+        }
+        let Some(adopted) = &mut self.adopted else { return false };
+        for _ in 0..FILES_PER_STEP {
+            match spool.recovery.next_file(adopted) {
+                Some(Ok(sealed)) => {
+                    let mut queue = lock(&buffer.queue);
+                    queue.recover(Batch::from_sealed(sealed));
+                    buffer.signal(&mut queue);
+                }
+                Some(Err(message)) => tracing::warn!("{message}"),
+                None => {
+                    self.adopted = None;
+                    break;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Creates segments, so that adding threads need not.
+fn prepare_chunks(buffer: &Buffer, spool: &Spool) {
+    while lock(&buffer.queue).lacks_chunks() {
+        let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
+        lock(&buffer.queue).pool.add_segment(segment);
+    }
+}
+
+impl Buffer {
+    /// Waits until there is something to do for the spool worker, at most until a time.
+    pub(crate) fn await_spool_work(&self, until: Duration) {
+        let mut queue = lock(&self.queue);
+        while !queue.waiters.take_worker_call() {
+            let left = until.saturating_sub(self.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            queue = wait(&self.spool_work, queue, Some(left));
+        }
+    }
+
+    /// Wakes the spool worker, whether or not there is something to do.
+    pub(crate) fn wake_spool_worker(&self) {
+        lock(&self.queue).waiters.call_worker();
+        self.spool_work.notify_all();
+    }
+}

@@ -1,0 +1,88 @@
+//! Flush and shutdown.
+
+use super::*;
+
+#[test]
+fn a_flush_reports_only_what_was_added_before_it() {
+    let buffer = buffer(limits());
+    add_numbers(&buffer, "db", 0..10);
+    let first = buffer.begin_flush();
+    add_numbers(&buffer, "db", 10..15);
+    let second = buffer.begin_flush();
+    add_numbers(&buffer, "db", 15..16);
+    let mut batches = take_all(&buffer);
+    assert_eq!(batches.len(), 2);
+    let (later, mut earlier) = (batches.pop().unwrap(), batches.pop().unwrap());
+    let (bad, good) = earlier.partition(|line| line == b"m n=3i");
+    buffer.settle(bad, Outcome { delivered: 0, rejected: 1 });
+    earlier = good;
+    buffer.settle(later, Outcome { delivered: 5, rejected: 0 });
+    let report = buffer.end_flush(first);
+    assert_eq!((report.delivered, report.rejected, report.pending), (0, 1, 9));
+    buffer.settle(earlier, Outcome { delivered: 9, rejected: 0 });
+    let report = buffer.end_flush(second);
+    assert_eq!((report.delivered, report.rejected, report.pending), (14, 1, 0));
+    assert_eq!(buffer.stats().pending, 1);
+}
+
+#[test]
+fn lines_dropped_as_the_oldest_are_decided_for_a_flush() {
+    let buffer = buffer(Limits {
+        buffer: Size { lines: 100, bytes: 1 << 20 },
+        trigger_size: 100,
+        overflow: Overflow::Oldest,
+        ..limits()
+    });
+    add_numbers(&buffer, "db", 0..100);
+    let flush = buffer.begin_flush();
+    add_numbers(&buffer, "db", 100..200);
+    let report = buffer.end_flush(flush);
+    assert_eq!((report.dropped, report.pending), (100, 0));
+}
+
+#[test]
+fn a_waiting_flush_returns_when_the_oldest_are_dropped() {
+    let limits = Limits {
+        buffer: Size { lines: 100, bytes: 1 << 20 },
+        trigger_size: 100,
+        overflow: Overflow::Oldest,
+        ..limits()
+    };
+    let buffer = Buffer::new(limits, Intake::Open, None, Clock::monotonic());
+    add_numbers(&buffer, "db", 0..100);
+    let flush = buffer.begin_flush();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            buffer.await_flush(flush, Duration::from_secs(600));
+            buffer.end_flush(flush)
+        });
+        while !waiting.is_finished() {
+            add_numbers(&buffer, "db", 0..100);
+        }
+        assert_eq!(waiting.join().unwrap().dropped, 100);
+    });
+}
+
+#[test]
+fn a_closed_buffer_accepts_nothing_and_keeps_pending_lines() {
+    let buffer = buffer(limits());
+    add_numbers(&buffer, "db", 0..10);
+    buffer.begin_shutdown();
+    add_numbers(&buffer, "db", 0..5);
+    let stats = buffer.stats();
+    assert_eq!((stats.pending, stats.dropped.count(DropReason::Closed)), (10, 5));
+    buffer.set_limits(limits(), Intake::Open);
+    add_numbers(&buffer, "db", 0..1);
+    assert_eq!(buffer.stats().dropped.count(DropReason::Closed), 6, "closed for good");
+    assert_eq!(take_all(&buffer).len(), 1);
+}
+
+#[test]
+fn adds_after_shutdown_are_counted_as_closed_when_the_buffer_is_full() {
+    let buffer = buffer(Limits { buffer: Size { lines: 1, ..limits().buffer }, ..limits() });
+    add_numbers(&buffer, "db", 0..3);
+    buffer.begin_shutdown();
+    add_numbers(&buffer, "db", 0..4);
+    let dropped = buffer.stats().dropped;
+    assert_eq!((dropped.count(DropReason::Newest), dropped.count(DropReason::Closed)), (2, 4));
+}

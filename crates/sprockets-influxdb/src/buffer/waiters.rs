@@ -1,0 +1,79 @@
+//! Threads that wait for the buffer. The condition variables are those of the buffer; this has what
+//! is known of the waiting threads under its lock, so that no signal is lost and none is needless.
+
+use std::time::Duration;
+
+pub(super) struct Waiters {
+    /// Counts signals to the senders, so that none is lost between a look and a wait.
+    signals: u64,
+    /// Senders that wait for a signal.
+    senders: usize,
+    /// When the sender that began to wait last wakes up by itself.
+    sender_wakes_at: Duration,
+    /// Adding threads that wait for room.
+    blocked: usize,
+    /// Whether the spool worker was called, and has not noticed it yet.
+    is_worker_called: bool,
+}
+
+impl Waiters {
+    pub(super) fn new() -> Self {
+        Self {
+            signals: 0,
+            senders: 0,
+            sender_wakes_at: Duration::MAX,
+            blocked: 0,
+            is_worker_called: false,
+        }
+    }
+
+    /// Counts a signal. Returns whether a sender waits for it.
+    pub(super) fn signal(&mut self) -> bool {
+        self.signals += 1;
+        self.senders > 0
+    }
+
+    pub(super) fn signals(&self) -> u64 {
+        self.signals
+    }
+
+    /// Whether a sender wakes up by itself until then.
+    pub(super) fn sender_wakes_by(&self, time: Duration) -> bool {
+        self.senders > 0 && self.sender_wakes_at <= time
+    }
+
+    pub(super) fn begin_sender(&mut self, until: Duration) {
+        self.senders += 1;
+        self.sender_wakes_at = until;
+    }
+
+    pub(super) fn end_sender(&mut self) {
+        self.senders -= 1;
+        self.sender_wakes_at = Duration::MAX;
+    }
+
+    pub(super) fn begin_blocked(&mut self) {
+        self.blocked += 1;
+    }
+
+    pub(super) fn end_blocked(&mut self) {
+        self.blocked -= 1;
+    }
+
+    pub(super) fn has_blocked(&self) -> bool {
+        self.blocked > 0
+    }
+
+    pub(super) fn is_worker_called(&self) -> bool {
+        self.is_worker_called
+    }
+
+    pub(super) fn call_worker(&mut self) {
+        self.is_worker_called = true;
+    }
+
+    /// Returns whether the worker was called, once.
+    pub(super) fn take_worker_call(&mut self) -> bool {
+        std::mem::take(&mut self.is_worker_called)
+    }
+}

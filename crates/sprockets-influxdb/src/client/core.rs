@@ -1,0 +1,214 @@
+//! What a client consists of in one process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::snapshot::Snapshot;
+use crate::buffer::{Buffer, Entry, EntryFlags};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::{Sender, Workers};
+use crate::error::{Error, Result};
+use crate::line_protocol::RawLine;
+use crate::measurement::{Line, Measurement, Timestamp};
+use crate::spool::Spool;
+use crate::stats::{DropReason, Report};
+use crate::sync::{Mutex, lock};
+
+/// How often an interruptible flush asks whether it is interrupted.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) struct Core {
+    pub(super) snapshot: ArcSwap<Snapshot>,
+    /// Held while the configuration changes.
+    changes: Mutex<()>,
+    pub(super) buffer: Arc<Buffer>,
+    sender: Arc<Sender>,
+    pub(super) workers: Arc<Workers>,
+    is_shut_down: AtomicBool,
+    pub(super) clock: Clock,
+}
+
+/// A flush that has begun.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    flush: u64,
+    /// Whether nothing is added after it.
+    is_shutdown: bool,
+    /// What was added after an earlier shutdown, and so dropped.
+    closed: u64,
+}
+
+impl Core {
+    pub(super) fn new(snapshot: Snapshot, clock: Clock) -> Self {
+        let spool = snapshot.settings.spool().filter(|_| snapshot.is_enabled);
+        let spool = spool.map(|spool| Arc::new(Spool::new(&spool.directory, spool.sync)));
+        let buffer = Buffer::new(snapshot.limits(), snapshot.intake(), spool, clock.clone());
+        let buffer = Arc::new(buffer);
+        let sender = Arc::new(Sender::new(buffer.clone(), snapshot.route(), clock.clone()));
+        let max_clients = snapshot.settings.values.max_clients.value;
+        let workers = Workers::new(sender.clone(), buffer.clone(), clock.clone(), max_clients);
+        let snapshot = ArcSwap::from_pointee(snapshot);
+        let (changes, is_shut_down) = (Mutex::new(()), AtomicBool::new(false));
+        Self { snapshot, changes, buffer, sender, workers, is_shut_down, clock }
+    }
+
+    /// The same client for a forked process, with an empty buffer. Takes no lock of this one.
+    pub(super) fn after_fork(&self) -> Self {
+        let snapshot = self.snapshot.load();
+        let (config, settings) = (snapshot.config.clone(), snapshot.settings.clone());
+        let transport = snapshot.transport.after_fork();
+        Self::new(Snapshot::with_transport(config, settings, transport), Clock::monotonic())
+    }
+
+    #[inline]
+    pub(super) fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
+        let snapshot = self.snapshot.load();
+        if !snapshot.is_enabled {
+            self.drop_added(DropReason::Disabled, EntryFlags::default());
+            return Ok(());
+        }
+        let flags = EntryFlags {
+            non_finite: measurement.non_finite(),
+            repaired: measurement.is_repaired(),
+        };
+        if let Err(error) = measurement.check(snapshot.has_unsigned) {
+            self.drop_added(DropReason::Invalid, flags);
+            return Err(error);
+        }
+        if measurement.is_empty() {
+            self.drop_added(DropReason::NonFinite, flags);
+            return Ok(());
+        }
+        let line = measurement.line(&snapshot.base_tags, snapshot.divisor);
+        self.push(&snapshot, measurement.database_bytes(), &line, flags);
+        Ok(())
+    }
+
+    pub(super) fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
+        let snapshot = self.snapshot.load();
+        let problem = if !snapshot.is_enabled {
+            self.drop_added(DropReason::Disabled, EntryFlags::default());
+            return Ok(());
+        } else if database.is_empty() {
+            "the line has no database: name one"
+        } else if line.has_unsigned() && !snapshot.has_unsigned {
+            "it has an unsigned integer, which the v1 API does not know: write 1i"
+        } else {
+            let timestamp = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
+            let timestamp = timestamp.div_euclid(snapshot.divisor);
+            let line = Line::of_text(line.text().as_bytes(), timestamp);
+            self.push(&snapshot, database.as_bytes(), &line, EntryFlags::default());
+            return Ok(());
+        };
+        self.drop_added(DropReason::Invalid, EntryFlags::default());
+        Err(Error::measurement(problem))
+    }
+
+    #[inline]
+    fn push(&self, snapshot: &Snapshot, database: &[u8], line: &Line<'_>, flags: EntryFlags) {
+        let entry = Entry {
+            database,
+            precision: snapshot.precision,
+            len: line.len(),
+            write: |bytes: &mut Vec<u8>| line.write_to(bytes),
+        };
+        if self.buffer.push(entry, flags).needs_sender() || self.workers.is_retry_due() {
+            self.workers.ensure_leader();
+        }
+    }
+
+    #[cold]
+    fn drop_added(&self, reason: DropReason, flags: EntryFlags) {
+        if self.buffer.drop_added(reason, flags).needs_sender() {
+            self.workers.ensure_leader();
+        }
+    }
+
+    pub(super) fn reconfigure(&self, change: impl FnOnce(Config) -> Config) -> Result<()> {
+        let _one_at_a_time = lock(&self.changes);
+        let new = self.snapshot.load().changed(change)?;
+        new.log_warnings();
+        let (limits, intake, route) = (new.limits(), new.intake(), new.route());
+        let max_clients = new.settings.values.max_clients.value;
+        self.snapshot.store(Arc::new(new));
+        self.buffer.set_limits(limits, intake);
+        self.sender.set_route(route);
+        self.workers.set_limit(max_clients);
+        Ok(())
+    }
+
+    pub(super) fn shutdown_timeout(&self) -> Duration {
+        self.snapshot.load().settings.values.shutdown_timeout.value
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down.load(Ordering::Relaxed)
+    }
+}
+
+/// Flush and shutdown: they begin at once, and end after a wait.
+impl Core {
+    pub(super) fn begin_flush(&self) -> Begun {
+        let closed = self.closed();
+        self.begun(Begun { flush: self.buffer.begin_flush(), is_shutdown: false, closed })
+    }
+
+    pub(super) fn begin_shutdown(&self) -> Begun {
+        let closed = self.closed();
+        self.is_shut_down.store(true, Ordering::Relaxed);
+        self.begun(Begun { flush: self.buffer.begin_shutdown(), is_shutdown: true, closed })
+    }
+
+    fn begun(&self, begun: Begun) -> Begun {
+        if !self.buffer.is_flushed(begun.flush) {
+            self.sender.retry_now();
+            self.workers.ensure_leader();
+        }
+        begun
+    }
+
+    fn closed(&self) -> u64 {
+        if self.is_shut_down() { self.buffer.stats().dropped.count(DropReason::Closed) } else { 0 }
+    }
+
+    /// Whether there is nothing to wait for. With a spool there is: the disk.
+    pub(super) fn is_over(&self, begun: Begun) -> bool {
+        !self.buffer.has_spool() && self.buffer.is_flushed(begun.flush)
+    }
+
+    pub(super) fn end(&self, begun: Begun, timeout: Duration) -> Report {
+        let until = self.clock.now().saturating_add(timeout);
+        self.buffer.sync();
+        self.buffer.await_flush(begun.flush, until);
+        self.ended(begun)
+    }
+
+    pub(super) fn end_unless(
+        &self,
+        begun: Begun,
+        timeout: Duration,
+        mut is_interrupted: impl FnMut() -> bool,
+    ) -> Report {
+        let until = self.clock.now().saturating_add(timeout);
+        self.buffer.sync();
+        loop {
+            let now = self.clock.now();
+            let next = until.min(now + INTERRUPT_INTERVAL);
+            if self.buffer.await_flush(begun.flush, next) || now >= until || is_interrupted() {
+                return self.ended(begun);
+            }
+        }
+    }
+
+    fn ended(&self, begun: Begun) -> Report {
+        let report = self.buffer.end_flush(begun.flush);
+        if begun.is_shutdown {
+            self.buffer.persist_pending();
+        }
+        Report { closed: begun.closed, ..report }
+    }
+}

@@ -1,0 +1,110 @@
+//! The configuration in force: every setting has a valid value, and they fit together.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::enums::SpoolSync;
+use super::rejected::OnRejected;
+use super::schema::{ProvidedValues, Values};
+use super::secret::Secret;
+use super::server::Server;
+use super::tags::Tags;
+use super::types::{InForce, Setting, Source};
+use crate::error::Result;
+
+/// What a client runs on. Only [`Settings::resolve`] makes it, so it is valid.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) values: Values,
+    pub(crate) server: Server,
+    pub(crate) on_rejected: Option<OnRejected>,
+    /// What is odd but usable. For the log, when the client starts.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where the spool is, and what it survives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpoolSettings {
+    pub(crate) directory: PathBuf,
+    pub(crate) sync: SpoolSync,
+}
+
+impl Settings {
+    pub(super) fn resolve(
+        provided: &ProvidedValues,
+        on_rejected: Option<OnRejected>,
+    ) -> Result<Self> {
+        let mut values = provided.or_defaults()?;
+        let mut warnings = Vec::new();
+        unset_empty_texts(&mut values);
+        let server = Server::resolve(&mut values, &mut warnings)?;
+        if let (false, Some(_)) = (cfg!(unix), &values.spool.value) {
+            let problem = "there is no spool on this system yet: expected the setting to be unset";
+            return Err(values.spool.source.error(problem));
+        }
+        let capacity = values.max_buffer_size.value;
+        let trigger_size = &mut values.trigger_size.value;
+        if *trigger_size > capacity {
+            warnings.push(format!(
+                "the trigger size is lowered from {trigger_size} to {capacity}, \
+                 the most that the buffer holds"
+            ));
+            *trigger_size = capacity;
+        }
+        resolve_base_tags(&mut values);
+        Ok(Self { values, server, on_rejected, warnings })
+    }
+
+    /// Every setting with its value in force, secrets masked.
+    pub(crate) fn table(&self) -> Vec<Setting> {
+        self.values.table()
+    }
+
+    pub(crate) fn spool(&self) -> Option<SpoolSettings> {
+        let directory = self.values.spool.value.clone()?;
+        Some(SpoolSettings { directory, sync: self.values.spool_sync.value })
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.table()).finish()
+    }
+}
+
+/// An empty text means: none.
+fn unset_empty_texts(values: &mut Values) {
+    fn unset<T: AsRef<std::ffi::OsStr>>(text: &mut InForce<Option<T>>) {
+        text.value.take_if(|text| text.as_ref().is_empty());
+    }
+    unset(&mut values.environment);
+    unset(&mut values.org);
+    unset(&mut values.retention_policy);
+    unset(&mut values.spool);
+    unset(&mut values.user);
+    let is_empty = |secret: &mut Secret| secret.expose().is_empty();
+    values.password.value.take_if(is_empty);
+    values.token.value.take_if(is_empty);
+}
+
+/// Hostname, environment, then the user's tags. The user's replace the others of the same name.
+fn resolve_base_tags(values: &mut Values) {
+    let mut tags = Tags::default();
+    if values.tag_hostname.value {
+        let hostname = gethostname::gethostname().to_string_lossy().into_owned();
+        tags.put("hostname".to_owned(), hostname);
+    }
+    if let Some(environment) = &values.environment.value {
+        tags.put("environment".to_owned(), environment.clone());
+    }
+    for (name, value) in values.base_tags.value.iter() {
+        tags.put(name.clone(), value.clone());
+    }
+    let derived = Source::nearest([values.tag_hostname.source, values.environment.source]);
+    let own = values.base_tags.source;
+    let source = if own == Source::DEFAULT { derived } else { own };
+    values.base_tags.replace(tags, source);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What becomes of the parts of a rejected batch. Lines that the server named are rejected. Lines
+//! that it did not name are found by bisection: each half is sent by itself, within a budget of
+//! requests.
+
+use std::sync::Arc;
+
+use super::disposition::{RejectedLines, Rejection};
+use crate::buffer::Batch;
+use crate::sync::atomic::{AtomicU32, Ordering};
+
+/// Requests that the search in one batch may cost, for each doubling of its lines. Enough to find
+/// some ten bad lines anywhere, or any number that stand together.
+const SEARCH_REQUESTS: u32 = 16;
+
+/// Requests to send both halves of a batch.
+const HALVES: u32 = 2;
+
+/// A part of a rejected batch, and what becomes of it.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// The server has stored it.
+    Stored(Batch),
+    /// The server rejected every line of it.
+    Rejected(Batch, Reasons),
+    /// The server has stored it except for some lines, and the search for them ended.
+    PartlyStored { batch: Batch, rejected: usize, reason: String },
+    /// It goes back to the front of the queue. Of several such parts, the last is sent first.
+    Resend(Batch),
+}
+
+/// Why lines were rejected.
+#[derive(Debug)]
+pub(super) enum Reasons {
+    /// All of them for the same reason.
+    Same(String),
+    /// Each line, in order, for its own.
+    Each(Vec<String>),
+}
+
+impl Reasons {
+    /// The reason for the line with this index.
+    pub(super) fn of(&self, index: usize) -> &str {
+        match self {
+            Self::Same(reason) => reason,
+            Self::Each(reasons) => reasons.get(index).map_or("", String::as_str),
+        }
+    }
+}
+
+/// The parts of a batch that the server rejected as a whole or in part.
+pub(super) fn parts(batch: Batch, rejection: Rejection) -> Vec<Part> {
+    let Rejection { lines, rest_stored, reason } = rejection;
+    match lines {
+        RejectedLines::All => vec![Part::Rejected(batch, Reasons::Same(reason))],
+        RejectedLines::Named(named) => separate(batch, named, rest_stored, reason),
+        RejectedLines::Unnamed { count } => {
+            let is_all = rest_stored && count == Some(batch.lines());
+            if is_all || batch.lines() == 1 {
+                return vec![Part::Rejected(batch, Reasons::Same(reason))];
+            }
+            search(batch, count, rest_stored, reason)
+        }
+    }
+}
+
+/// The halves of a batch, each to be sent by itself. A single line stays whole.
+pub(super) fn halves(batch: Batch) -> Vec<Part> {
+    let (head, tail) = batch.split();
+    tail.into_iter().chain([head]).map(Part::Resend).collect()
+}
+
+/// Takes the cost of sending the halves from the batch's budget. Returns whether it allows that.
+pub(super) fn spend_for_halves(batch: &mut Batch) -> bool {
+    batch.lines() > 1 && spend(batch, HALVES)
+}
+
+/// Separates the lines that the server named from the rest.
+fn separate(
+    batch: Batch,
+    named: Vec<(usize, String)>,
+    rest_stored: bool,
+    reason: String,
+) -> Vec<Part> {
+    let mut named = named.into_iter().peekable();
+    let mut index = 0;
+    let mut reasons = Vec::new();
+    let (bad, mut rest) = batch.partition(|_| {
+        let reason = named.next_if(|(bad, _)| *bad == index).map(|(_, reason)| reason);
+        index += 1;
+        let is_bad = reason.is_some();
+        reasons.extend(reason);
+        is_bad
+    });
+    if bad.lines() == 0 {
+        return search(rest, None, rest_stored, reason);
+    }
+    let mut parts = vec![Part::Rejected(bad, Reasons::Each(reasons))];
+    if rest.lines() > 0 {
+        parts.push(if rest_stored {
+            Part::Stored(rest)
+        } else if spend(&mut rest, 1) {
+            Part::Resend(rest)
+        } else {
+            Part::Rejected(rest, Reasons::Same(reason))
+        });
+    }
+    parts
+}
+
+/// Halves the batch. Without budget left, the server's count of rejected lines decides.
+fn search(mut batch: Batch, count: Option<usize>, rest_stored: bool, reason: String) -> Vec<Part> {
+    if spend(&mut batch, HALVES) {
+        return halves(batch);
+    }
+    if !rest_stored {
+        return vec![Part::Rejected(batch, Reasons::Same(reason))];
+    }
+    let rejected = count.unwrap_or(1).clamp(1, batch.lines());
+    let reason = format!("{reason} (which of {} lines is not known)", batch.lines());
+    vec![Part::PartlyStored { batch, rejected, reason }]
+}
+
+/// Takes requests from the search budget, which a batch shares with all of its parts. Returns
+/// whether there were enough.
+fn spend(batch: &mut Batch, requests: u32) -> bool {
+    let budget = SEARCH_REQUESTS * (batch.lines().ilog2() + 1);
+    let left = batch.retry.search.get_or_insert_with(|| Arc::new(AtomicU32::new(budget)));
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(requests))
+        .is_ok()
+}

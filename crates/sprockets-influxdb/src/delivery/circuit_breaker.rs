@@ -1,0 +1,216 @@
+//! Circuit breakers: one for the server, one for each database.
+//!
+//! While a circuit is closed, requests flow. A failure opens it, and requests are held back. When
+//! the backoff is over, it is half-open: one batch is sent as a probe, whose outcome closes the
+//! circuit or opens it again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::disposition::{Cause, Failure, Scope};
+
+/// The circuit breakers on the way to one server.
+#[derive(Debug, Default)]
+pub(super) struct CircuitBreakers {
+    server: CircuitBreaker,
+    /// Databases without an entry have a closed circuit.
+    databases: HashMap<String, CircuitBreaker>,
+}
+
+/// Permission to send one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Permit {
+    probes_server: bool,
+    probes_database: bool,
+}
+
+/// How an outcome changed a circuit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Transition {
+    /// It was closed and still is.
+    None,
+    Opened,
+    /// It was open or half-open, and is not closed yet.
+    StillOpen,
+    Closed {
+        /// How long it was open.
+        after: Duration,
+    },
+}
+
+#[derive(Debug, Default)]
+enum CircuitBreaker {
+    #[default]
+    Closed,
+    Open(Outage),
+    HalfOpen(Outage),
+}
+
+#[derive(Debug)]
+struct Outage {
+    since: Duration,
+    retry_at: Duration,
+    /// The server asked for no request before this time. Not even a flush retries earlier.
+    earliest: Duration,
+    backoff: Backoff,
+}
+
+impl CircuitBreakers {
+    /// Whether the server's circuit lets a batch pass.
+    pub(super) fn allow_server(&self, now: Duration) -> bool {
+        self.server.allows(now)
+    }
+
+    /// Whether a database's circuit lets a batch pass.
+    pub(super) fn allow_database(&self, database: &str, now: Duration) -> bool {
+        self.databases.get(database).is_none_or(|circuit| circuit.allows(now))
+    }
+
+    /// Admits a batch that both circuits allow. Where a circuit is not closed, the batch is its
+    /// probe.
+    pub(super) fn admit(&mut self, database: &str) -> Permit {
+        Permit {
+            probes_server: self.server.admit(),
+            probes_database: self.databases.get_mut(database).is_some_and(CircuitBreaker::admit),
+        }
+    }
+
+    /// When the next open circuit allows a probe.
+    pub(super) fn next_retry(&self, now: Duration) -> Option<Duration> {
+        if !self.server.allows(now) {
+            return self.server.retry_at();
+        }
+        let held_back = self.databases.values().filter(|circuit| !circuit.allows(now));
+        held_back.filter_map(CircuitBreaker::retry_at).min()
+    }
+
+    /// The server answered a batch other than by a failure: closes both circuits.
+    pub(super) fn record_answer(&mut self, database: &str, now: Duration) -> Transition {
+        let of_server = self.server.close(now);
+        let of_database = self.databases.remove(database).map(|mut circuit| circuit.close(now));
+        match of_server {
+            Transition::None => of_database.unwrap_or(Transition::None),
+            transition => transition,
+        }
+    }
+
+    /// A batch failed: opens the circuit that the failure is about.
+    pub(super) fn record_failure(
+        &mut self,
+        database: &str,
+        permit: Permit,
+        failure: &Failure,
+        now: Duration,
+    ) -> Transition {
+        match failure.scope {
+            Scope::Server => {
+                // The database's probe told nothing about the database.
+                if permit.probes_database {
+                    self.databases.entry(database.to_owned()).or_default().end_probe();
+                }
+                self.server.open(permit.probes_server, failure, now)
+            }
+            Scope::Database => {
+                self.server.close(now);
+                let circuit = self.databases.entry(database.to_owned()).or_default();
+                circuit.open(permit.probes_database, failure, now)
+            }
+        }
+    }
+
+    /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows.
+    pub(super) fn retry_now(&mut self, now: Duration) {
+        let circuits = self.databases.values_mut().chain([&mut self.server]);
+        for outage in circuits.filter_map(CircuitBreaker::outage_mut) {
+            outage.retry_at = outage.retry_at.min(now.max(outage.earliest));
+        }
+    }
+}
+
+impl CircuitBreaker {
+    fn allows(&self, now: Duration) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Open(outage) => outage.retry_at <= now,
+            Self::HalfOpen(_) => false,
+        }
+    }
+
+    fn retry_at(&self) -> Option<Duration> {
+        match self {
+            Self::Open(outage) => Some(outage.retry_at),
+            Self::Closed | Self::HalfOpen(_) => None,
+        }
+    }
+
+    fn outage_mut(&mut self) -> Option<&mut Outage> {
+        match self {
+            Self::Closed => None,
+            Self::Open(outage) | Self::HalfOpen(outage) => Some(outage),
+        }
+    }
+
+    /// Lets one batch pass. Returns whether it is a probe.
+    fn admit(&mut self) -> bool {
+        match std::mem::take(self) {
+            Self::Closed => false,
+            Self::Open(outage) | Self::HalfOpen(outage) => {
+                *self = Self::HalfOpen(outage);
+                true
+            }
+        }
+    }
+
+    fn end_probe(&mut self) {
+        if let Self::Open(outage) | Self::HalfOpen(outage) = std::mem::take(self) {
+            *self = Self::Open(outage);
+        }
+    }
+
+    fn close(&mut self, now: Duration) -> Transition {
+        match std::mem::take(self) {
+            Self::Closed => Transition::None,
+            Self::Open(outage) | Self::HalfOpen(outage) => {
+                Transition::Closed { after: now.saturating_sub(outage.since) }
+            }
+        }
+    }
+
+    fn open(&mut self, is_probe: bool, failure: &Failure, now: Duration) -> Transition {
+        let (transition, mut outage, mut is_probing) = match std::mem::take(self) {
+            Self::Closed => (Transition::Opened, Outage::new(now), false),
+            Self::Open(outage) => (Transition::StillOpen, outage, false),
+            Self::HalfOpen(outage) => (Transition::StillOpen, outage, true),
+        };
+        // Requests that were under way when the circuit opened do not extend the backoff.
+        if transition == Transition::Opened || is_probe {
+            is_probing = false;
+            outage.back_off(failure.cause, now);
+        }
+        if let Some(after) = failure.after {
+            outage.earliest = outage.earliest.max(now + after);
+            outage.retry_at = outage.retry_at.max(outage.earliest);
+        }
+        *self = if is_probing { Self::HalfOpen(outage) } else { Self::Open(outage) };
+        transition
+    }
+}
+
+impl Outage {
+    fn new(now: Duration) -> Self {
+        Self { since: now, retry_at: now, earliest: now, backoff: Backoff::default() }
+    }
+
+    fn back_off(&mut self, cause: Cause, now: Duration) {
+        let wait = match cause {
+            Cause::Configuration => Backoff::for_operator(fastrand::f64()),
+            Cause::Busy | Cause::Unknown => self.backoff.next(fastrand::f64()),
+        };
+        self.earliest = now;
+        self.retry_at = now + wait;
+    }
+}
+
+#[cfg(test)]
+mod tests;

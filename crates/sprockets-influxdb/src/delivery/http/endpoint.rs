@@ -1,0 +1,181 @@
+//! One server's write endpoint: where requests go, and what each carries. Never changes, so that a
+//! forked process can go on using it.
+
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq::http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
+};
+use ureq::http::request::Builder;
+use ureq::http::{Request, Uri};
+use ureq::tls::Certificate;
+use ureq::{Proxy, ProxyProtocol};
+
+use super::body::Body;
+use super::proxy;
+use crate::buffer::Batch;
+use crate::config::{Api, Auth, Server};
+use crate::error::{Error, Result};
+
+/// Time for three attempts of the kernel to connect.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest URL, in bytes: far beyond what servers accept.
+const MAX_URL_BYTES: usize = 32 * 1024;
+
+/// What a query has to encode: all but the unreserved characters of RFC 3986.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(super) struct Endpoint {
+    api: Api,
+    gzip: bool,
+    timeout: Duration,
+    is_https: bool,
+    /// The server's host and port.
+    peer: String,
+    proxy: Option<Proxy>,
+    /// Certificate authorities that are trusted beside the platform's.
+    authorities: Vec<Certificate<'static>>,
+    url: String,
+    /// The query's parameters that are the same for every batch, each with its `&`.
+    parameters: String,
+    authorization: Option<HeaderValue>,
+}
+
+impl Endpoint {
+    pub(super) fn new(server: &Server) -> Result<Self> {
+        Self::with_environment(server, |name| std::env::var(name).ok())
+    }
+
+    /// `variable` looks up the environment's variables that name a proxy.
+    pub(super) fn with_environment(
+        server: &Server,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let unusable = || {
+            Error::configuration(
+                "the server's URL cannot be used; expected http[s]://host[:port][/path]",
+            )
+        };
+        let parameters = parameters(server);
+        let uri: Uri = format!("{}?{parameters}", server.url).parse().map_err(|_| unusable())?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(unusable)?;
+        let is_https = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let proxy = proxy::for_server(&uri, variable)?;
+        Ok(Self {
+            api: server.api,
+            gzip: server.gzip,
+            timeout: server.timeout,
+            is_https,
+            peer: format!("{host}:{port}"),
+            proxy,
+            authorities: server.authorities.certificates(),
+            url: server.url.clone(),
+            parameters,
+            authorization: authorization(server)?,
+        })
+    }
+
+    pub(super) fn api(&self) -> Api {
+        self.api
+    }
+
+    pub(super) fn gzip(&self) -> bool {
+        self.gzip
+    }
+
+    /// For one request, from the connection to the last byte of the reply.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The server's host and port.
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Certificate authorities that are trusted beside the platform's.
+    pub(super) fn authorities(&self) -> &[Certificate<'static>] {
+        &self.authorities
+    }
+
+    /// Whether the server or the proxy is spoken to over TLS.
+    pub(super) fn uses_tls(&self) -> bool {
+        let by_proxy = |proxy: &Proxy| proxy.protocol() == ProxyProtocol::Https;
+        self.is_https || self.proxy.as_ref().is_some_and(by_proxy)
+    }
+
+    /// What connections are made to, for a person.
+    pub(super) fn description(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => {
+                format!("{} through the proxy {}:{}", self.peer, proxy.host(), proxy.port())
+            }
+            None => self.peer.clone(),
+        }
+    }
+
+    /// Where a batch goes. `None` when the name of its database is too long for any URL.
+    pub(super) fn url(&self, batch: &Batch) -> Option<String> {
+        let key = if self.api == Api::V2 { "bucket" } else { "db" };
+        let database = utf8_percent_encode(batch.database(), QUERY);
+        let precision = batch.precision().parameter(self.api);
+        let url = format!("{}?{key}={database}&precision={precision}{}", self.url, self.parameters);
+        Some(url).filter(|url| url.len() <= MAX_URL_BYTES)
+    }
+
+    pub(super) fn request(&self, url: &str, body: &Body) -> Builder {
+        let mut request = Request::post(url)
+            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+            .header(CONTENT_LENGTH, body.length());
+        if body.is_compressed() {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        request
+    }
+}
+
+/// The parameters that settings ask for, then those of the URL.
+fn parameters(server: &Server) -> String {
+    let theirs =
+        || server.query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty());
+    let ours = match server.api {
+        Api::V1 => server.retention_policy.as_deref().map(|policy| ("rp", policy)),
+        Api::V2 => server.org.as_deref().map(|org| ("org", org)),
+        // The URL may say otherwise.
+        Api::V3 => theirs()
+            .all(|pair| !pair.starts_with("accept_partial="))
+            .then_some(("accept_partial", "true")),
+    };
+    let ours = ours.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
+    ours.into_iter().chain(theirs().map(str::to_owned)).map(|pair| format!("&{pair}")).collect()
+}
+
+fn authorization(server: &Server) -> Result<Option<HeaderValue>> {
+    let (value, name) = match &server.auth {
+        Auth::None => return Ok(None),
+        Auth::Basic { user, password } => {
+            let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
+            (format!("Basic {pair}"), "INFLUXDB_PASSWORD")
+        }
+        Auth::Token(token) => {
+            let scheme = if server.api == Api::V3 { "Bearer" } else { "Token" };
+            (format!("{scheme} {}", token.expose()), "INFLUXDB_TOKEN")
+        }
+    };
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        Error::configuration(format!("{name} has a character that an HTTP header cannot hold"))
+    })?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}

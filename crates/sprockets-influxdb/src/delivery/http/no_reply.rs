@@ -1,0 +1,99 @@
+//! What it means when no reply came, or none that can be read.
+
+use std::io;
+
+use ureq::Timeout;
+
+use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
+use super::tls;
+use crate::delivery::disposition::{Cause, Disposition, Failure};
+use crate::delivery::sanitize::sanitize;
+
+/// What `error` means for a batch. `is_body_sent` says whether all of the body was sent.
+pub(super) fn classify(
+    error: &ureq::Error,
+    endpoint: &Endpoint,
+    is_body_sent: bool,
+) -> Disposition {
+    use Cause::{Configuration, Unknown};
+
+    let peer = endpoint.description();
+    let connect_timeout = CONNECT_TIMEOUT.min(endpoint.timeout());
+    let (cause, reason) = match error {
+        ureq::Error::Timeout(Timeout::Resolve) => {
+            (Unknown, format!("no address for {peer} within {connect_timeout:?}"))
+        }
+        ureq::Error::Timeout(Timeout::Connect) => {
+            (Unknown, format!("no connection to {peer} within {connect_timeout:?}"))
+        }
+        ureq::Error::Timeout(_) => {
+            (Unknown, format!("no reply from {peer} within {:?}", endpoint.timeout()))
+        }
+        ureq::Error::HostNotFound => {
+            (Unknown, format!("no address for {peer}: check INFLUXDB_HOST"))
+        }
+        ureq::Error::Io(error) => io_error(error, endpoint, &peer),
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
+            (Configuration, format!("no TLS with {peer}: {error}"))
+        }
+        ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(answer, &peer),
+        ureq::Error::Protocol(error) => {
+            let text = error.to_string();
+            match text.strip_prefix("http parse fail: ") {
+                Some("invalid HTTP version" | "invalid response status") => (
+                    Configuration,
+                    format!(
+                        "what answers at {peer} does not speak HTTP: \
+                         check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_SCHEME"
+                    ),
+                ),
+                Some(fault) if is_body_sent => {
+                    let reason = format!("the reply of {peer} cannot be read: {fault}");
+                    return Disposition::MalformedReply { reason };
+                }
+                _ => (Unknown, format!("the reply of {peer} cannot be read: {text}")),
+            }
+        }
+        ureq::Error::LargeResponseHeader(..) => {
+            (Unknown, format!("the reply of {peer} has headers without end"))
+        }
+        // The error's text may contain the URL.
+        _ => (Unknown, format!("no request to {peer} could be made")),
+    };
+    Disposition::Retry(Failure::of_server(cause, reason))
+}
+
+/// Whether the server, or something between us and it, closed the connection.
+pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+    };
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+}
+
+fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
+    if let Some(advice) = tls::refusal(error, endpoint.peer()) {
+        return (Cause::Configuration, advice);
+    }
+    let reason = match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!(
+            "no server at {peer}: connection refused; \
+             start it, or check INFLUXDB_HOST and INFLUXDB_PORT"
+        ),
+        kind if is_disconnect(kind) => format!("{peer} closed the connection before it replied"),
+        _ => format!("no connection to {peer}: {error}"),
+    };
+    (Cause::Unknown, reason)
+}
+
+/// `answer` is ureq's text, such as `proxy server responded 407/407`.
+fn proxy_refusal(answer: &str, peer: &str) -> (Cause, String) {
+    let advice = if answer.contains("responded 407") {
+        "put its credentials into the proxy's URL"
+    } else {
+        "check the proxy that the environment names"
+    };
+    let is_refusal = answer.contains("responded 4");
+    let cause = if is_refusal { Cause::Configuration } else { Cause::Unknown };
+    (cause, format!("no connection to {peer}: {}; {advice}", sanitize(answer)))
+}

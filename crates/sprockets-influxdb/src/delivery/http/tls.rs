@@ -1,0 +1,114 @@
+//! Which certificate authorities are trusted, and what a failed handshake says about the
+//! configuration.
+
+use std::io;
+
+use rustls::{CertificateError, InvalidMessage};
+use ureq::tls::{Certificate, RootCerts};
+
+/// The platform's roots and these. Reads hundreds of files: for sender threads only. `Err` is a
+/// reason.
+pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let platform =
+        found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
+    let roots: Vec<_> = platform.chain(extra.iter().cloned()).collect();
+    if roots.is_empty() {
+        let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+        let advice = "this machine has no certificate authorities: install ca-certificates, or set \
+            INFLUXDB_CA_FILE";
+        return Err(if errors.is_empty() {
+            advice.to_owned()
+        } else {
+            format!("{advice} ({})", errors.join("; "))
+        });
+    }
+    Ok(RootCerts::from(roots))
+}
+
+/// What an operator has to change, if `error` is a handshake that can never succeed as it is.
+pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    match error {
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Some(format!("the server at {peer} does not speak TLS: set INFLUXDB_SCHEME=http"))
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => Some(format!(
+            "the certificate of {peer} is for another name, which INFLUXDB_CA_FILE cannot mend: \
+             correct INFLUXDB_HOST, or the certificate ({error})"
+        )),
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => Some(format!(
+            "the certificate of {peer} is not valid today, or this machine's clock is wrong \
+             ({error})"
+        )),
+        // What `openssl req -x509` makes, and rustls does not take. It has no variant of its own.
+        rustls::Error::InvalidCertificate(CertificateError::Other(why))
+            if why.to_string() == "CaUsedAsEndEntity" =>
+        {
+            Some(format!(
+                "the certificate of {peer} is that of an authority, which no server may show: \
+                 make one with basicConstraints=CA:FALSE ({error})"
+            ))
+        }
+        rustls::Error::InvalidCertificate(_) => Some(format!(
+            "the certificate of {peer} is not trusted: set INFLUXDB_CA_FILE to the authority that \
+             signed it ({error})"
+        )),
+        rustls::Error::AlertReceived(_)
+        | rustls::Error::PeerIncompatible(_)
+        | rustls::Error::NoCertificatesPresented
+        | rustls::Error::UnsupportedNameType => Some(format!("no TLS with {peer}: {error}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, PeerIncompatible};
+
+    use super::*;
+
+    #[test]
+    fn what_can_never_succeed_says_what_to_change() {
+        let refusal = |error| {
+            refusal(&io::Error::new(io::ErrorKind::InvalidData, error), "db:8086")
+                .unwrap_or_default()
+        };
+        let rows = [
+            (
+                rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "INFLUXDB_SCHEME=http",
+            ),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                "set INFLUXDB_CA_FILE",
+            ),
+            (rustls::Error::InvalidCertificate(CertificateError::Expired), "this machine's clock"),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::NotValidForName),
+                "correct INFLUXDB_HOST",
+            ),
+            (
+                rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
+                "no TLS with db:8086",
+            ),
+            (
+                rustls::Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
+                "no TLS with db:8086",
+            ),
+        ];
+        for (error, advice) in rows {
+            let reason = refusal(error);
+            assert!(reason.contains(advice) && reason.contains("db:8086"), "{reason}");
+        }
+        assert_eq!(refusal(rustls::Error::DecryptError), "");
+        assert_eq!(super::refusal(&io::ErrorKind::ConnectionReset.into(), "db:8086"), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! Finds out whether a server would take a write, by a write of nothing: every InfluxDB judges the
+//! credentials and the database before it sees that there is nothing to write.
+
+use super::disposition::{Cause, Disposition, Failure, Scope};
+use super::http::HttpTransport;
+use super::response::ServerIdentity;
+use crate::buffer::Batch;
+use crate::config::{Api, Auth, Precision, Server};
+
+/// What InfluxDB 2.x and 3.x say to a write of nothing. 1.x says nothing.
+const EMPTY_WRITE: [&str; 2] = ["writing requires points", "incoming write was empty"];
+
+/// Whether a server would take measurements, as [`Client::check`](crate::Client::check) found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Check {
+    /// Who answered, and where, as `InfluxDB 1.8.10 at db:8086`; without an answer only where.
+    pub server: String,
+    /// Whether there is an InfluxDB that answers, and has the API.
+    pub connection: Finding,
+    /// Whether it lets the user, or the token, in.
+    pub authentication: Finding,
+    /// Whether the database is there, and may be written to.
+    pub database: Finding,
+}
+
+/// What came of one part of a [`Check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// It is as it should be.
+    Passed,
+    /// It is not: what is wrong, and what to do.
+    Failed(String),
+    /// It cannot be told, and why.
+    Unknown(String),
+}
+
+impl Finding {
+    /// Whether something has to be changed.
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+impl Check {
+    /// Whether the server answers and accepts the credentials, and the database did not fail. The
+    /// database may be unknown: InfluxDB 3 does not tell, and without a name there is none to
+    /// check.
+    pub fn is_passed(&self) -> bool {
+        self.connection == Finding::Passed
+            && self.authentication == Finding::Passed
+            && !self.database.is_failed()
+    }
+
+    pub(crate) fn make(server: &Server, precision: Precision, database: Option<&str>) -> Self {
+        let transport = match HttpTransport::new(server) {
+            Ok(transport) => transport,
+            Err(error) => return Self::unconnected(server.url.clone(), error.to_string()),
+        };
+        let batch = Batch::new(database.unwrap_or_default().into(), precision);
+        let mut identity = None;
+        let attempt = transport.send_observed(&batch, &mut |reply| {
+            identity = Some((reply.status().as_u16(), ServerIdentity::of(reply, server.api)));
+        });
+        let peer = transport.description();
+        match identity {
+            Some((status, identity)) => {
+                Probe { server, database, peer: &peer, status, identity }.read(&attempt.disposition)
+            }
+            None => Self::unconnected(peer, with_advice(attempt.disposition.reason())),
+        }
+    }
+
+    fn unconnected(server: String, problem: String) -> Self {
+        let unknown = || Finding::Unknown("there is no connection".to_owned());
+        let connection = Finding::Failed(problem);
+        Self { server, connection, authentication: unknown(), database: unknown() }
+    }
+}
+
+/// A write of nothing that was answered.
+struct Probe<'a> {
+    server: &'a Server,
+    database: Option<&'a str>,
+    peer: &'a str,
+    status: u16,
+    identity: ServerIdentity,
+}
+
+impl Probe<'_> {
+    fn read(&self, disposition: &Disposition) -> Check {
+        use Finding::{Failed, Passed, Unknown};
+        let refused = || Unknown("the server refused the request before".to_owned());
+        let check = |connection, authentication, database| Check {
+            server: self.who(),
+            connection,
+            authentication,
+            database,
+        };
+        let message = disposition.reason();
+        let no_connection = |problem| check(Failed(problem), refused(), refused());
+        let is_influxdb = self.identity.is_influxdb();
+        match (self.status, disposition) {
+            (401, _) => check(Passed, Failed(self.unauthenticated(message)), refused()),
+            (403, _) if self.database.is_none() => check(Passed, Passed, self.not_named()),
+            (403, _) => check(Passed, Passed, Failed(self.with_doubt(message))),
+            (
+                _,
+                Disposition::Retry(Failure {
+                    cause: Cause::Configuration,
+                    scope: Scope::Database,
+                    ..
+                }),
+            ) if is_influxdb => {
+                let failed = |_| Failed(message.to_owned());
+                check(Passed, Passed, self.database.map_or_else(|| self.not_named(), failed))
+            }
+            (_, Disposition::Retry(Failure { cause: Cause::Configuration, .. })) => {
+                no_connection(self.with_doubt(message))
+            }
+            _ if !is_influxdb => no_connection(self.no_influxdb(message)),
+            (_, Disposition::Delivered) => check(Passed, Passed, Passed),
+            (_, Disposition::Rejected(_))
+                if EMPTY_WRITE.iter().any(|text| message.contains(text)) =>
+            {
+                check(Passed, Passed, self.found())
+            }
+            (_, Disposition::Rejected(_)) if self.database.is_none() => {
+                check(Passed, Passed, self.not_named())
+            }
+            (_, Disposition::Rejected(_)) => check(Passed, Passed, Failed(self.refused(message))),
+            _ => no_connection(format!(
+                "the server does not take writes now; look into its log ({message})"
+            )),
+        }
+    }
+
+    fn who(&self) -> String {
+        let peer = self.peer;
+        match self.identity.version() {
+            Some(version) => format!("InfluxDB {version} at {peer}"),
+            None if self.identity.is_influxdb() => format!("an InfluxDB at {peer}"),
+            None => peer.to_owned(),
+        }
+    }
+
+    fn found(&self) -> Finding {
+        match (self.database, self.server.api) {
+            (None, _) => self.not_named(),
+            (Some(_), Api::V3) => Finding::Unknown(
+                "InfluxDB 3 tells only when something is written; \
+                 it creates a database that is missing"
+                    .to_owned(),
+            ),
+            (Some(_), _) => Finding::Passed,
+        }
+    }
+
+    fn not_named(&self) -> Finding {
+        Finding::Unknown("no database was named".to_owned())
+    }
+
+    fn unauthenticated(&self, message: &str) -> String {
+        let reply = message.find("(server: ").map_or(message, |start| &message[start..]);
+        let message = match (&self.server.auth, self.server.api) {
+            (Auth::None, Api::V1) => format!(
+                "the server wants credentials, and none are set: \
+                 set INFLUXDB_USER and INFLUXDB_PASSWORD {reply}"
+            ),
+            (Auth::None, _) => {
+                format!("the server wants a token, and none is set: set INFLUXDB_TOKEN {reply}")
+            }
+            _ => message.to_owned(),
+        };
+        self.with_doubt(&message)
+    }
+
+    fn refused(&self, message: &str) -> String {
+        match &self.server.retention_policy {
+            Some(policy) if message.contains("retention policy not found") => format!(
+                "the database has no retention policy {policy:?}: \
+                 create it, or correct INFLUXDB_RETENTION_POLICY ({message})"
+            ),
+            _ => format!("the server refused a write for it ({message})"),
+        }
+    }
+
+    /// Adds to the message who may have said it instead of the server.
+    fn with_doubt(&self, message: &str) -> String {
+        if self.identity.is_influxdb() {
+            return message.to_owned();
+        }
+        format!(
+            "{message}; what answered does not say that it is an InfluxDB{}: \
+             it may be a proxy before it",
+            in_parentheses(self.identity.software())
+        )
+    }
+
+    fn no_influxdb(&self, message: &str) -> String {
+        format!(
+            "what answers at {} is no InfluxDB, or a proxy that has none behind it{}: \
+             it replied {} to a write; check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_URL{}",
+            self.peer,
+            in_parentheses(self.identity.software()),
+            self.status,
+            in_parentheses(message)
+        )
+    }
+}
+
+/// Adds where to look to a reason that does not say so.
+fn with_advice(reason: &str) -> String {
+    if ["INFLUXDB_", "check ", "put "].iter().any(|advice| reason.contains(advice)) {
+        return reason.to_owned();
+    }
+    format!(
+        "{reason}; look into the server's log, and check INFLUXDB_HOST, INFLUXDB_PORT, \
+         INFLUXDB_SCHEME and any proxy or firewall between"
+    )
+}
+
+fn in_parentheses(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_does_not_pass_when_nothing_was_checked() {
+        let unknown = || Finding::Unknown("nobody asked".to_owned());
+        let check = |connection, authentication, database| Check {
+            server: String::new(),
+            connection,
+            authentication,
+            database,
+        };
+        assert!(check(Finding::Passed, Finding::Passed, unknown()).is_passed());
+        assert!(!check(unknown(), unknown(), unknown()).is_passed());
+        assert!(!check(Finding::Passed, unknown(), Finding::Passed).is_passed());
+        assert!(!Check::unconnected("db".to_owned(), "down".to_owned()).is_passed());
+    }
+}

@@ -1,0 +1,57 @@
+//! Reports rejected lines: in the log and the counters, to the quarantine, and to the application's
+//! hook.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::bisect::Reasons;
+use super::rate_limited_log::RateLimitedLog;
+use super::route::RejectedHook;
+use crate::buffer::{Batch, Buffer};
+use crate::config::Rejected;
+
+pub(super) struct RejectionReporter {
+    buffer: Arc<Buffer>,
+    log: Arc<RateLimitedLog>,
+}
+
+impl RejectionReporter {
+    pub(super) fn new(buffer: Arc<Buffer>, log: Arc<RateLimitedLog>) -> Self {
+        Self { buffer, log }
+    }
+
+    /// Reports every line of `lines`.
+    pub(super) fn report(&self, lines: &Batch, reasons: &Reasons, hook: Option<&RejectedHook>) {
+        self.note(lines.lines(), lines.database(), reasons.of(0));
+        self.quarantine(lines, reasons);
+        if let Some(hook) = hook {
+            call_hook(hook, lines, reasons);
+        }
+    }
+
+    /// Notes rejected lines of which only the number is known.
+    pub(super) fn note(&self, count: usize, database: &str, reason: &str) {
+        self.log.rejected(count as u64, database, reason);
+        self.buffer.note_error(reason.to_owned());
+    }
+
+    fn quarantine(&self, lines: &Batch, reasons: &Reasons) {
+        let Some(spool) = self.buffer.spool() else { return };
+        let entries = lines.iter_lines().enumerate().map(|(index, line)| (line, reasons.of(index)));
+        let kept = spool.quarantine.keep(lines.database(), lines.precision(), entries);
+        if let Err(error) = kept {
+            self.log.not_quarantined(lines.lines() as u64, &error);
+        }
+    }
+}
+
+fn call_hook(hook: &RejectedHook, lines: &Batch, reasons: &Reasons) {
+    for (index, line) in lines.iter_lines().enumerate() {
+        let line = String::from_utf8_lossy(line);
+        let rejected = Rejected::new(lines.database(), &line, reasons.of(index));
+        // The hook is the application's. Its panic must not cost other measurements.
+        if catch_unwind(AssertUnwindSafe(|| hook(&rejected))).is_err() {
+            tracing::error!("the application's on_rejected hook panicked");
+        }
+    }
+}

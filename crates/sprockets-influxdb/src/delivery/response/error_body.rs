@@ -1,0 +1,164 @@
+//! The error text of a reply, from all the forms that servers put it into: JSON of InfluxDB 1.x,
+//! 2.x and 3.x, Telegraf's almost-JSON, plain text of VictoriaMetrics and of proxies, or only a
+//! header.
+
+use std::str::Chars;
+
+use serde_json::Value;
+
+use super::reply::Reply;
+use crate::delivery::sanitize::sanitize;
+
+#[derive(Debug)]
+pub(super) struct ErrorBody {
+    status: u16,
+    message: String,
+    is_complete: bool,
+    numbered: Option<Numbered>,
+}
+
+/// Lines that a reply names by their number.
+#[derive(Debug, PartialEq)]
+pub(super) struct Numbered {
+    /// Each counted from 1, with its reason.
+    pub(super) lines: Vec<(u64, String)>,
+    /// Whether the other lines are stored.
+    pub(super) rest_stored: bool,
+}
+
+impl ErrorBody {
+    pub(super) fn of(reply: &Reply<'_>) -> Self {
+        let new = |message, is_complete, numbered| {
+            let status = reply.status;
+            Self { status, message, is_complete, numbered }
+        };
+        if let Ok(json @ Value::Object(_)) = serde_json::from_slice(reply.body) {
+            let message = [&json["error"], &json["message"]].into_iter().find_map(Value::as_str);
+            if let Some(message) = message {
+                let numbered = Numbered::read(&json, message);
+                return new(message.trim_end().to_owned(), !reply.truncated, numbered);
+            }
+        }
+        let body = String::from_utf8_lossy(reply.body);
+        let body = body.trim();
+        if let Some((message, is_closed)) = broken_json(body) {
+            return new(message, is_closed && !reply.truncated, None);
+        }
+        match (body, reply.error_header) {
+            ("", Some(header)) => new(String::from_utf8_lossy(header).into_owned(), false, None),
+            _ => new(without_request(body).to_owned(), !reply.truncated, None),
+        }
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether [`message`](Self::message) is all that the server said.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// The lines that it names by their number.
+    pub(super) fn numbered(&self) -> Option<&Numbered> {
+        self.numbered.as_ref()
+    }
+
+    /// The message up to and including its first quote. In quotes a server echoes the request.
+    pub(super) fn head(&self) -> &str {
+        until_quote(&self.message)
+    }
+
+    /// The status and the message, for a person.
+    pub(super) fn reason(&self) -> String {
+        match sanitize(&self.message).as_str() {
+            "" => format!("{} without a text", self.status),
+            message => format!("{}: {message}", self.status),
+        }
+    }
+}
+
+impl Numbered {
+    fn read(json: &Value, message: &str) -> Option<Self> {
+        match &json["data"] {
+            // InfluxDB 3: an array when the other lines are stored, one object when nothing is.
+            Value::Array(entries) if !entries.is_empty() => {
+                Some(Self { lines: entries.iter().map(entry).collect(), rest_stored: true })
+            }
+            only @ Value::Object(_) => Some(Self { lines: vec![entry(only)], rest_stored: false }),
+            _ => Self::read_in_message(json["line"].as_u64()?, message),
+        }
+    }
+
+    /// InfluxDB Cloud and Clustered: `line` is the first bad line. The message lists up to a
+    /// hundred, as `error parsing line 4 (1-based): Unable to parse timestamp`.
+    fn read_in_message(first: u64, message: &str) -> Option<Self> {
+        let listed = message.lines().filter_map(|text| {
+            let text = text.trim_start().strip_prefix("error parsing line ")?;
+            let (number, reason) = text.split_once(" (1-based): ")?;
+            Some((number.parse().ok()?, sanitize(reason)))
+        });
+        let mut lines: Vec<(u64, String)> = listed.collect();
+        if lines.iter().all(|(number, _)| *number != first) {
+            lines.push((first, sanitize(message)));
+        }
+        Some(Self { lines, rest_stored: until_quote(message).contains("partial write") })
+    }
+}
+
+fn entry(json: &Value) -> (u64, String) {
+    // There is no line 0: an entry without a number names no line.
+    let number = json["line_number"].as_u64().unwrap_or(0);
+    (number, sanitize(json["error_message"].as_str().unwrap_or("no reason given")))
+}
+
+fn until_quote(message: &str) -> &str {
+    &message[..message.find(['\'', '"']).map_or(message.len(), |quote| quote + 1)]
+}
+
+/// The message in JSON that was cut short, or that Go's `%q` wrote; and whether its end is there.
+fn broken_json(text: &str) -> Option<(String, bool)> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    let starts = ["\"error\":", "\"message\":"]
+        .into_iter()
+        .filter_map(|key| Some(text.find(key)? + key.len()));
+    let string = text[starts.min()?..].trim_start().strip_prefix('"')?;
+
+    let mut message = String::new();
+    let mut rest = string.chars();
+    loop {
+        let character = match rest.next() {
+            None => return Some((message, false)),
+            Some('"') => return Some((message, true)),
+            Some('\\') => match rest.next() {
+                None => return Some((message, false)),
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('x') => hexadecimal(&mut rest, 2),
+                Some('u') => hexadecimal(&mut rest, 4),
+                Some('U') => hexadecimal(&mut rest, 8),
+                Some('a' | 'b' | 'f' | 'v') => ' ',
+                Some(other) => other,
+            },
+            Some(other) => other,
+        };
+        message.push(character);
+    }
+}
+
+fn hexadecimal(rest: &mut Chars<'_>, digits: usize) -> char {
+    let number = rest.as_str().get(..digits).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+    rest.by_ref().take(digits).for_each(drop);
+    number.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// Takes off what VictoriaMetrics puts before its error: the request's URI, with the secrets in it.
+fn without_request(text: &str) -> &str {
+    match text.split_once("requestURI: ") {
+        Some((_, rest)) => rest.split_once("; ").map_or("", |(_, error)| error),
+        None => text,
+    }
+}

@@ -1,0 +1,103 @@
+//! Lines that the server rejects, named or not.
+
+use super::*;
+
+#[test]
+fn bad_lines_that_the_server_names_are_rejected_and_no_others() {
+    for rest_stored in [true, false] {
+        let world = World::new(move |batch, _| match bad_indices(batch) {
+            bad if bad.is_empty() => Disposition::Delivered,
+            bad => refuse(RejectedLines::Named(bad), rest_stored),
+        });
+        deliver_with_bad_lines(&world, 5_000, &[0, 1, 17, 2_500, 4_999]);
+        assert_eq!(world.requests(), if rest_stored { 1 } else { 2 });
+        let reasons = world.rejected.lock().unwrap();
+        assert_eq!(reasons[2], ("bad n=17i".to_owned(), "line 17 is bad".to_owned()));
+    }
+}
+
+#[test]
+fn an_unnamed_bad_line_is_found_in_a_logarithmic_number_of_requests() {
+    for rest_stored in [true, false] {
+        for bad in [0, 1, 2_047, 2_048, 5_000, 9_999] {
+            let world = World::new(move |batch, _| {
+                if has_bad(batch) {
+                    refuse(RejectedLines::Unnamed { count: None }, rest_stored)
+                } else {
+                    Disposition::Delivered
+                }
+            });
+            deliver_with_bad_lines(&world, 10_000, &[bad]);
+            assert!(world.requests() <= 1 + 2 * 14, "{} requests", world.requests());
+        }
+    }
+}
+
+#[test]
+fn many_adjacent_bad_lines_are_found() {
+    let world = World::new(|batch, _| match bad_indices(batch).len() {
+        0 => Disposition::Delivered,
+        count => refuse(RejectedLines::Unnamed { count: Some(count) }, true),
+    });
+    let bad: Vec<usize> = (1_234..4_321).collect();
+    deliver_with_bad_lines(&world, 10_000, &bad);
+    assert!(world.requests() < 80, "{} requests", world.requests());
+}
+
+#[test]
+fn a_search_ends_when_its_budget_is_used_up() {
+    let world = World::new(|batch, _| {
+        if has_bad(batch) {
+            refuse(RejectedLines::Unnamed { count: None }, false)
+        } else {
+            Disposition::Delivered
+        }
+    });
+    for number in 0..10_000 {
+        let kind = if number % 3 == 0 { "bad" } else { "good" };
+        world.add("db", &format!("{kind} n={number}i"));
+    }
+    world.submit();
+    world.run_until(3_600);
+    let stats = world.stats();
+    assert_eq!(stats.pending, 0);
+    assert!(stats.rejected >= 3_334);
+    assert!(world.requests() <= 300, "{} requests", world.requests());
+}
+
+#[test]
+fn a_conflict_within_a_batch_is_resent_once_and_then_searched() {
+    let first = Mutex::new(true);
+    let world = World::new(move |batch, _| {
+        if std::mem::take(&mut *first.lock().unwrap()) {
+            return Disposition::ResendOnce { reason: "field type conflict".to_owned() };
+        }
+        match bad_indices(batch) {
+            bad if bad.is_empty() => Disposition::Delivered,
+            bad => refuse(RejectedLines::Named(bad), true),
+        }
+    });
+    deliver_with_bad_lines(&world, 100, &[7]);
+    assert_eq!(world.requests(), 2);
+
+    let world = World::new(|batch, _| {
+        if has_bad(batch) {
+            Disposition::ResendOnce { reason: "field type conflict".to_owned() }
+        } else {
+            Disposition::Delivered
+        }
+    });
+    deliver_with_bad_lines(&world, 100, &[7]);
+}
+
+#[test]
+fn a_batch_rejected_as_a_whole_costs_one_request() {
+    let world = World::new(|_, _| refuse(RejectedLines::All, false));
+    for number in 0..100 {
+        world.add("db", &format!("bad n={number}i"));
+    }
+    world.submit();
+    world.run_until(1);
+    assert_eq!((world.stats().rejected, world.requests()), (100, 1));
+    assert_eq!(world.rejected().len(), 100);
+}

@@ -1,0 +1,77 @@
+use super::*;
+
+fn refusal(line: &str) -> String {
+    match RawLine::parse(line.as_bytes(), Precision::Nanoseconds) {
+        Ok(line) => panic!("{line:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_line_is_parsed_into_text_and_timestamp() {
+    for (line, text, time) in [
+        ("m f=1", "m f=1", None),
+        ("m f=1 7", "m f=1", Some(7_000)),
+        ("  m,a=b,c=d f=1i,g=\"x y\"  -7 \r\n", "m,a=b,c=d f=1i,g=\"x y\"", Some(-7_000)),
+        ("m f=\"two\nlines, and \\\" \\\\\" 7\n", "m f=\"two\nlines, and \\\" \\\\\"", Some(7_000)),
+        (r"a\ b\,c,t\ \=k=v\ w f\ \=1=t", r"a\ b\,c,t\ \=k=v\ w f\ \=1=t", None),
+        (r#"m,q="x f=1u"#, r#"m,q="x f=1u"#, None),
+        (
+            r"m,w=C:\Users\me f=.5,g=1.,h=-1e-3,i=1E+3",
+            r"m,w=C:\Users\me f=.5,g=1.,h=-1e-3,i=1E+3",
+            None,
+        ),
+    ] {
+        let parsed = RawLine::parse(line.as_bytes(), Precision::Microseconds).unwrap();
+        let parsed_time = parsed.timestamp().map(Timestamp::nanoseconds);
+        assert_eq!((parsed.text(), parsed_time), (text, time), "{line:?}");
+        assert_eq!(parsed.has_unsigned(), line.contains("1u"));
+    }
+}
+
+#[test]
+fn lines_that_no_server_accepts_are_refused_with_the_reason() {
+    for (line, reason) in [
+        ("", "it has no name"),
+        ("# m f=1", "it is a comment"),
+        (",a=b f=1", "it has no name"),
+        ("m", "it has no field"),
+        ("m,a=b", "it has no field"),
+        ("m,a f=1", "the tag a has no value"),
+        ("m,a= f=1", "the tag a has no value"),
+        ("m,=b f=1", "a tag has no name"),
+        ("m,a=b=c f=1", "the tag a has an unescaped ="),
+        ("m,a==b f=1", "the tag a has an unescaped ="),
+        ("m,a=b, f=1", "a tag has no name"),
+        ("m =1", "a field has no name"),
+        ("m f", "the field f has no value"),
+        ("m f=", "the field f has no value"),
+        ("m f=1,", "a field has no name"),
+        ("m f=,g=1", "the field f has no value"),
+        ("m f=\"a", "the string in field f is never closed"),
+        ("m f=\"a\"b", "the field f goes on after its string"),
+        ("m f\"g=1", "the field name f\"g has a \""),
+        ("m f=nan", "the field f is NaN or infinite"),
+        ("m f=-Inf", "the field f is NaN or infinite"),
+        ("m f=yes", "the field f: \"yes\" is not a value"),
+        ("m f=+1", "the field f: \"+1\" is not a value"),
+        ("m f=1e", "the field f: \"1e\" is not a value"),
+        ("m f=.", "the field f: \".\" is not a value"),
+        ("m f=-1u", "the field f: \"-1u\" is not a value"),
+        ("m f=1.5i", "the field f: \"1.5i\" is not a value"),
+        ("m f=9223372036854775808i", "the field f: \"9223372036854775808i\" is out of range"),
+        ("m f=1e999", "the field f: \"1e999\" is out of range"),
+        ("m f=1 soon", "\"soon\" is not a timestamp"),
+        ("m f=1 +7", "\"+7\" is not a timestamp"),
+        ("m f=1 1 2", "\"1 2\" is not a timestamp"),
+        ("m f=1 9223372036854775807", "the timestamp 9223372036854775807 is not between"),
+        ("m\nx f=1", "it has a line break outside of a string"),
+        ("m f=1\nn g=1", "it has a line break outside of a string"),
+        ("m,a=b\\\\ c,d=\" f=\"x\ny\"", "it has two backslashes before"),
+    ] {
+        let message = refusal(line);
+        assert!(message.starts_with(reason), "{line:?}: {message}");
+    }
+    let error = RawLine::parse(b"m f=\"\xff\"", Precision::Nanoseconds).unwrap_err();
+    assert!(error.is_measurement() && error.to_string().contains("UTF-8"), "{error}");
+}

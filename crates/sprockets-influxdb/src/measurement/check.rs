@@ -1,0 +1,68 @@
+//! Refuses measurements that no server can store.
+
+use super::field_set::FieldSet;
+use super::series_key::SeriesKey;
+use super::timestamp::Timestamp;
+use crate::error::{Error, Result};
+
+/// `has_unsigned`: the server has unsigned integers.
+#[inline]
+pub(super) fn check(
+    series: &SeriesKey,
+    fields: &FieldSet,
+    timestamp: i64,
+    has_unsigned: bool,
+) -> Result<()> {
+    if series.is_named()
+        && fields.is_storable(has_unsigned)
+        && Timestamp::RANGE.contains(&timestamp)
+    {
+        return Ok(());
+    }
+    check_each(series, fields, timestamp, has_unsigned)
+}
+
+/// The same again, with a message that says what is wrong.
+#[cold]
+fn check_each(
+    series: &SeriesKey,
+    fields: &FieldSet,
+    timestamp: i64,
+    has_unsigned: bool,
+) -> Result<()> {
+    let refuse = |message| Err(Error::measurement(message));
+    let database = String::from_utf8_lossy(series.database());
+    let name = String::from_utf8_lossy(series.name_then_tags().0);
+    if name.is_empty() {
+        return refuse(format!(
+            "the measurement for database {database:?} has an empty name: give it one"
+        ));
+    }
+    if database.is_empty() {
+        return refuse(format!("measurement {name:?} names an empty database: name one"));
+    }
+    if let Some((field, integer)) = fields.out_of_range() {
+        return refuse(format!(
+            "field {field:?} of measurement {name:?} is {integer}: no InfluxDB stores integers \
+             beyond 64 bits; use a float or a string"
+        ));
+    }
+    if fields.is_unset() {
+        return refuse(format!("measurement {name:?} has no field: set at least one"));
+    }
+    if !Timestamp::RANGE.contains(&timestamp) {
+        return refuse(format!(
+            "the timestamp of measurement {name:?} is {timestamp} ns: expected {} to {}",
+            Timestamp::RANGE.start(),
+            Timestamp::RANGE.end()
+        ));
+    }
+    if let Some((field, value)) = fields.unsigned().filter(|_| !has_unsigned) {
+        return refuse(format!(
+            "field {field:?} of measurement {name:?} is {value}: InfluxDB 1.x has no integers \
+             above {}; use a float or a string",
+            i64::MAX
+        ));
+    }
+    Ok(())
+}

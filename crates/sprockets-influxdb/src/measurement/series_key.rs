@@ -1,0 +1,102 @@
+//! Where a measurement belongs: its database, its name and its tags.
+
+use super::escape::Position;
+use super::keys::Keys;
+use super::text_buf::TextBuf;
+
+/// Database, name and tags, ready to be written.
+#[derive(Clone, Default)]
+pub(super) struct SeriesKey {
+    /// The database unescaped, then the name escaped, then `,key=value` for each tag.
+    text: TextBuf,
+    database_end: usize,
+    name_end: usize,
+    tag_keys: Keys,
+}
+
+impl SeriesKey {
+    /// An empty one with room for that many bytes.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { text: TextBuf::with_capacity(capacity), ..Self::default() }
+    }
+
+    /// Replaces everything by this database and name, without tags.
+    #[inline]
+    pub(super) fn restart(&mut self, database: &str, name: &str) {
+        self.text.clear();
+        self.tag_keys.clear();
+        self.text.push_raw(database.as_bytes());
+        self.database_end = self.text.len();
+        self.text.push_escaped(name, Position::Measurement);
+        self.name_end = self.text.len();
+    }
+
+    /// Sets a tag, or replaces it in place. An empty value removes it.
+    // Inlined into its caller, as that is into the application: constants are folded there.
+    #[inline(always)]
+    pub(super) fn set_tag(&mut self, name: &str, value: &str) {
+        let key = self.text.push_key(b',', name, Position::TagKey);
+        let old = self.tag_keys.insert(&self.text, self.name_end, &key);
+        if value.is_empty() {
+            self.text.truncate(key.start);
+            if let Some(old) = old {
+                self.text.remove(old);
+            }
+            return;
+        }
+        self.text.push_escaped(value, Position::TagValue);
+        if let Some(old) = old {
+            self.text.replace(old, key.start);
+        }
+    }
+
+    /// Sets a tag, unless there is one of that name.
+    pub(super) fn set_default_tag(&mut self, name: &str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        let key = self.text.push_key(b',', name, Position::TagKey);
+        match self.tag_keys.insert(&self.text, self.name_end, &key) {
+            Some(_) => self.text.truncate(key.start),
+            None => self.text.push_escaped(value, Position::TagValue),
+        }
+    }
+
+    #[inline]
+    pub(super) fn database(&self) -> &[u8] {
+        &self.text.as_bytes()[..self.database_end]
+    }
+
+    /// Name and tags, escaped.
+    #[inline]
+    pub(super) fn name_and_tags(&self) -> &[u8] {
+        &self.text.as_bytes()[self.database_end..]
+    }
+
+    /// The name and the tags, escaped. Each tag begins with a comma.
+    #[inline]
+    pub(super) fn name_then_tags(&self) -> (&[u8], &[u8]) {
+        self.name_and_tags().split_at(self.name_end - self.database_end)
+    }
+
+    #[inline]
+    pub(super) fn tag_keys(&self) -> &Keys {
+        &self.tag_keys
+    }
+
+    /// Whether neither the database nor the name is empty.
+    #[inline]
+    pub(super) fn is_named(&self) -> bool {
+        self.name_end > self.database_end && self.database_end > 0
+    }
+
+    /// Whether a name or a tag was changed, as no server can store it.
+    pub(super) fn is_repaired(&self) -> bool {
+        self.text.is_repaired()
+    }
+
+    /// Bytes of memory that the text takes.
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity()
+    }
+}

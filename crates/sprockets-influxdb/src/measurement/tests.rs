@@ -1,0 +1,150 @@
+use super::*;
+
+fn measurement() -> Measurement {
+    Measurement::new("db", "m").timestamp(7)
+}
+
+#[test]
+fn the_line_has_name_tags_fields_and_timestamp_in_the_order_given() {
+    let line = measurement().tag("z", "1").tag("a", "2").field("y", 1.5).field("b", 2).marshall();
+    assert_eq!(line, "m,z=1,a=2 y=1.5,b=2i 7");
+}
+
+#[test]
+fn without_tags_there_is_no_comma() {
+    assert_eq!(measurement().field("f", true).marshall(), "m f=true 7");
+}
+
+#[test]
+fn empty_tags_are_left_out_and_removed() {
+    let mut measurement = measurement().tag("a", "").tag("b", "1").tag("c", "2").field("f", 1);
+    assert_eq!(measurement.marshall(), "m,b=1,c=2 f=1i 7");
+    measurement.set_tag("b", "");
+    assert_eq!(measurement.marshall(), "m,c=2 f=1i 7");
+    measurement.set_tag("c", "");
+    assert_eq!(measurement.marshall(), "m f=1i 7");
+}
+
+#[test]
+fn setting_again_replaces_in_place() {
+    let mut measurement = measurement();
+    for value in ["one", "twenty-two", "3"] {
+        measurement.set_tag("a", value).set_tag("b c", value).set_tag("d", value);
+        measurement.set_field("a", value).set_field("b", value.len()).set_field("c", value);
+    }
+    assert_eq!(measurement.marshall(), r#"m,a=3,b\ c=3,d=3 a="3",b=1i,c="3" 7"#);
+}
+
+#[test]
+fn many_keys_are_replaced_like_few() {
+    let mut measurement = measurement();
+    for round in 0..3 {
+        for key in 0..100 {
+            measurement.set_tag(format!("t{key}"), format!("{round}"));
+            measurement.set_field(format!("f{key}"), format!("{round},t{key}=\"x\" f=1"));
+        }
+    }
+    let line = measurement.marshall();
+    assert_eq!(line.matches("=2,").count() + line.matches("=2 ").count(), 100);
+    assert_eq!(line.matches(r#"="2,t"#).count(), 100);
+}
+
+#[test]
+fn keys_that_a_repair_makes_equal_are_one_key() {
+    let line = measurement().tag("a\n", "1").tag("a ", "2").field("time", 1).field("time_", 2);
+    assert!(line.is_repaired());
+    assert_eq!(line.marshall(), r"m,a\ =2 time_=2i 7");
+}
+
+#[test]
+fn reserved_and_empty_keys_are_repaired() {
+    let line = measurement().tag("time", "a").tag("_field", "b").tag("_measurement", "c");
+    let line = line.tag("", "d").field("time", 1).field("_field", 2).field("", 3);
+    assert_eq!(
+        line.marshall(),
+        "m,time_=a,_field_=b,_measurement_=c,_=d time_=1i,_field=2i,_=3i 7"
+    );
+}
+
+#[test]
+fn floats_that_are_not_finite_are_left_out_and_counted() {
+    let mut measurement = measurement().field("a", f64::NAN).field("b", 1.0).field("c", 2);
+    measurement.set_field("b", f64::INFINITY);
+    assert_eq!((measurement.marshall().as_str(), measurement.non_finite()), ("m c=2i 7", 2));
+    measurement.set_field("a", 3).set_field("b", 4);
+    assert_eq!(
+        (measurement.marshall().as_str(), measurement.non_finite()),
+        ("m c=2i,a=3i,b=4i 7", 0)
+    );
+}
+
+#[test]
+fn measurements_that_no_server_can_store_are_refused() {
+    let refused = |measurement: Measurement, has_unsigned| {
+        measurement.check(has_unsigned).expect_err("refused").to_string()
+    };
+    let contains = |text: String, parts: &[&str]| {
+        for part in parts {
+            assert!(text.contains(part), "{text:?} does not contain {part:?}");
+        }
+    };
+    contains(refused(measurement(), true), &["\"m\"", "no field"]);
+    contains(refused(Measurement::new("db", "").field("f", 1), true), &["\"db\"", "empty name"]);
+    contains(refused(Measurement::new("", "m").field("f", 1), true), &["\"m\"", "empty database"]);
+    contains(
+        refused(measurement().field("f", u64::MAX), false),
+        &["\"f\"", "18446744073709551615"],
+    );
+    contains(refused(measurement().field("f", i128::MAX), true), &["\"f\"", "17014118346046923"]);
+    contains(
+        refused(measurement().field("f", 1).timestamp(i64::MAX), true),
+        &["9223372036854775807"],
+    );
+    measurement().field("f", u64::MAX).check(true).unwrap();
+    measurement().field("f", u64::MAX).field("f", 1).check(false).unwrap();
+    measurement().field("f", i128::MAX).field("f", 1).check(false).unwrap();
+    measurement().field("f\"", i128::MAX).field("f'", 1).check(false).unwrap();
+    measurement().field("f", f64::NAN).check(false).unwrap();
+}
+
+#[test]
+fn a_measurement_added_again_gets_a_new_timestamp_unless_the_user_set_it() {
+    let measurement = Measurement::new("db", "m").field("f", 1);
+    let mut lines = Vec::new();
+    for _ in 0..3 {
+        measurement.line(&BaseTags::default(), 1).write_to(&mut lines);
+        measurement.clone().line(&BaseTags::default(), 1).write_to(&mut lines);
+    }
+    let text = String::from_utf8(lines).unwrap();
+    let stamps: std::collections::HashSet<_> = text.lines().collect();
+    assert_eq!(stamps.len(), 6);
+
+    let fixed = measurement.timestamp(5);
+    let mut lines = Vec::new();
+    fixed.line(&BaseTags::default(), 1).write_to(&mut lines);
+    fixed.line(&BaseTags::default(), 1).write_to(&mut lines);
+    assert_eq!(lines, b"m f=1i 5\nm f=1i 5\n");
+}
+
+#[test]
+fn the_precision_divides_towards_the_past() {
+    let line = |timestamp: i64| {
+        let mut bytes = Vec::new();
+        let measurement = Measurement::new("db", "m").field("f", 1).timestamp(timestamp);
+        measurement.line(&BaseTags::default(), 1_000).write_to(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!(line(1_999), "m f=1i 1\n");
+    assert_eq!(line(-1), "m f=1i -1\n");
+}
+
+#[test]
+fn duration_records_seconds_even_when_the_block_panics() {
+    let mut measurement = Measurement::new("db", "m");
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _timed = measurement.duration("d");
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(result.is_err());
+    assert!(measurement.marshall().contains(" d="), "{measurement:?}");
+}

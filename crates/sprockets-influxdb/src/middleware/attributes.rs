@@ -1,0 +1,178 @@
+//! The attributes of a request: which there are, their names, and which of them are tags.
+
+/// The value of [`Attribute::Endpoint`] for requests that no route matched.
+///
+/// All of them share this value. If the path were recorded, each path that a scanner tries would
+/// become a series of its own.
+pub const UNMATCHED: &str = "(unmatched)";
+
+/// The status code of requests whose client disconnected before the response began, as in nginx.
+pub const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// Maximum length of a recorded text, in characters. Headers and exceptions are untrusted.
+const MAX_TEXT_LENGTH: usize = 256;
+
+/// The methods of RFC 9110, and PATCH of RFC 5789. All others share one value.
+const METHODS: [&str; 9] =
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+
+/// Something that is recorded of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Attribute {
+    /// Tag: the handler, if the framework knows one.
+    Handler,
+    /// Tag: the template of the matched route, never the path itself. [`UNMATCHED`] without a
+    /// route.
+    Endpoint,
+    /// Tag: `GET` and the like. Methods that no RFC defines share one value.
+    Method,
+    /// Tag: the status code of the response. Without a response: [`CLIENT_CLOSED_REQUEST`] if the
+    /// client disconnected, 500 if the handler failed.
+    StatusCode,
+    /// Tag: the gRPC status as a number, from the trailers or the headers.
+    GrpcStatus,
+    /// Field, integer: bytes of the response's body that were sent.
+    ContentLength,
+    /// Field, integer: bytes of the request's body.
+    RequestLength,
+    /// Field, seconds: time until the last byte of the response's body.
+    Duration,
+    /// Field, seconds: time until the response began.
+    TimeToFirstByte,
+    /// Field (optionally a tag): the client's address.
+    RemoteIp,
+    /// Field (optionally a tag): the value of a request header.
+    CorrelationId,
+    /// Field, string: the error, if there was one.
+    Exception,
+}
+
+/// Each attribute with its two names: ours, and the one of OpenTelemetry's semantic conventions for
+/// HTTP servers 1.40. An attribute without a name there keeps ours.
+const NAMES: [(Attribute, &str, &str); 12] = [
+    (Attribute::Handler, "handler", "code.function.name"),
+    (Attribute::Endpoint, "endpoint", "http.route"),
+    (Attribute::Method, "method", "http.request.method"),
+    (Attribute::StatusCode, "status_code", "http.response.status_code"),
+    (Attribute::GrpcStatus, "grpc_status", "rpc.grpc.status_code"),
+    (Attribute::ContentLength, "content_length", "http.server.response.body.size"),
+    (Attribute::RequestLength, "request_length", "http.server.request.body.size"),
+    (Attribute::Duration, "duration", "http.server.request.duration"),
+    (Attribute::TimeToFirstByte, "time_to_first_byte", "time_to_first_byte"),
+    (Attribute::RemoteIp, "remote_ip", "client.address"),
+    (Attribute::CorrelationId, "correlation_id", "correlation_id"),
+    (Attribute::Exception, "exception", "error.type"),
+];
+
+/// The names that attributes are recorded by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Names {
+    /// The names of the Tornado mixin: `endpoint`, `method`, `duration`. The default.
+    #[default]
+    Sprockets,
+    /// The names of OpenTelemetry for HTTP servers: `http.route`, `http.request.method`,
+    /// `http.server.request.duration`.
+    OpenTelemetry,
+}
+
+/// The attributes that are recorded, with their names.
+#[derive(Clone, Debug)]
+pub struct Attributes {
+    /// By attribute; `None` for one that is not recorded.
+    names: [Option<&'static str>; NAMES.len()],
+    tags: [bool; NAMES.len()],
+    unknown_method: &'static str,
+}
+
+impl Attributes {
+    /// All attributes.
+    pub(super) fn new(names: Names) -> Self {
+        let name = |(_, ours, theirs): (Attribute, &'static str, &'static str)| match names {
+            Names::Sprockets => Some(ours),
+            Names::OpenTelemetry => Some(theirs),
+        };
+        let unknown_method = match names {
+            Names::Sprockets => "(unknown)",
+            Names::OpenTelemetry => "_OTHER",
+        };
+        let tags = NAMES.map(|(attribute, ..)| {
+            matches!(
+                attribute,
+                Attribute::Handler
+                    | Attribute::Endpoint
+                    | Attribute::Method
+                    | Attribute::StatusCode
+                    | Attribute::GrpcStatus
+            )
+        });
+        Self { names: NAMES.map(name), tags, unknown_method }
+    }
+
+    /// Stops recording an attribute.
+    pub(super) fn leave_out(&mut self, attribute: Attribute) {
+        self.names[attribute as usize] = None;
+    }
+
+    /// Records the client's address or the correlation id as a tag. Other fields stay fields.
+    pub(super) fn make_tag(&mut self, attribute: Attribute) {
+        if matches!(attribute, Attribute::RemoteIp | Attribute::CorrelationId) {
+            self.tags[attribute as usize] = true;
+        }
+    }
+
+    /// The attribute with that name, which may be either of its two names.
+    pub fn find(name: &str) -> Option<Attribute> {
+        let matches =
+            |(_, ours, theirs): &&(Attribute, &str, &str)| *ours == name || *theirs == name;
+        NAMES.iter().find(matches).map(|(attribute, ..)| *attribute)
+    }
+
+    /// Our names of all attributes, for error messages.
+    pub fn all_names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(_, name, _)| *name)
+    }
+
+    /// The name of an attribute, if it is recorded.
+    #[inline]
+    pub fn name(&self, attribute: Attribute) -> Option<&'static str> {
+        self.names[attribute as usize]
+    }
+
+    /// Whether a recorded attribute has this name.
+    pub fn has_name(&self, name: &str) -> bool {
+        Self::find(name).and_then(|attribute| self.name(attribute)) == Some(name)
+    }
+
+    /// Whether an attribute is a tag.
+    #[inline]
+    pub fn is_tag(&self, attribute: Attribute) -> bool {
+        self.tags[attribute as usize]
+    }
+
+    /// The value to record for a method: itself, or [`unknown_method`](Self::unknown_method) if no
+    /// RFC defines it.
+    pub fn method(&self, method: &str) -> &'static str {
+        METHODS.into_iter().find(|known| *known == method).unwrap_or(self.unknown_method)
+    }
+
+    /// The value to record for methods that are not known.
+    pub fn unknown_method(&self) -> &'static str {
+        self.unknown_method
+    }
+}
+
+/// The first [`MAX_TEXT_LENGTH`] characters of a text.
+pub(super) fn truncate(text: &str) -> &str {
+    if text.len() <= MAX_TEXT_LENGTH {
+        return text;
+    }
+    match text.char_indices().nth(MAX_TEXT_LENGTH) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Where the measurements of requests go: a client, a database, and a name.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::attributes::{Attribute, Attributes};
+use super::outcome::{Grpc, Outcome};
+use super::sink::AttributeSink;
+use crate::client::Client;
+use crate::measurement::Measurement;
+
+/// Maximum number of gRPC methods that have an endpoint of their own.
+const MAX_GRPC_METHODS: usize = 1_000;
+
+/// Minimum time between two warnings.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Makes the measurements of requests, completes them, and adds them to the client's buffer.
+pub(super) struct Destination {
+    client: Client,
+    database: String,
+    name: String,
+    attributes: Attributes,
+    /// The paths of gRPC methods that succeeded once. Any other path may be a scanner's.
+    grpc_methods: RwLock<HashSet<Box<str>>>,
+    created: Instant,
+    /// When the last warning was logged, in seconds since `created`, plus one. 0: never.
+    warned: AtomicU64,
+}
+
+impl Destination {
+    pub(super) fn new(
+        client: Client,
+        database: String,
+        name: String,
+        attributes: Attributes,
+    ) -> Self {
+        Self {
+            client,
+            database,
+            name,
+            attributes,
+            grpc_methods: RwLock::default(),
+            created: Instant::now(),
+            warned: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn is_enabled(&self) -> bool {
+        self.client.is_enabled()
+    }
+
+    /// A new measurement, without tags and fields.
+    pub(super) fn measurement(&self) -> Measurement {
+        let mut measurement = take_spare();
+        measurement.restart(&self.database, &self.name);
+        measurement
+    }
+
+    pub(super) fn sink<'a>(&'a self, measurement: &'a mut Measurement) -> AttributeSink<'a> {
+        AttributeSink::new(&self.attributes, measurement)
+    }
+
+    /// Completes a measurement at the end of its request, and adds it.
+    pub(super) fn record(&self, mut measurement: Measurement, outcome: &Outcome, now: Duration) {
+        let mut sink = self.sink(&mut measurement);
+        if let Some(grpc) = outcome.grpc().filter(|grpc| self.is_grpc_method(grpc)) {
+            sink.text(Attribute::Endpoint, &grpc.path);
+        }
+        outcome.write(now, &mut sink);
+        if let Err(error) = self.client.add_measurement(&measurement) {
+            self.warn(&error);
+        }
+        keep_spare(measurement);
+    }
+
+    /// Whether the path is that of a gRPC method: a call of it has succeeded, now or before.
+    fn is_grpc_method(&self, Grpc { path, status }: &Grpc) -> bool {
+        let known = self.grpc_methods.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(path) || *status != Some(0) || known.len() >= MAX_GRPC_METHODS {
+            return known.contains(path);
+        }
+        drop(known);
+        self.grpc_methods.write().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        true
+    }
+
+    #[cold]
+    fn warn(&self, error: &crate::Error) {
+        let now = self.created.elapsed().as_secs() + 1;
+        let last = self.warned.load(Ordering::Relaxed);
+        let is_due = last == 0 || now - last >= WARNING_INTERVAL.as_secs();
+        let is_ours = || {
+            self.warned.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if is_due && is_ours() {
+            tracing::warn!("a request is not recorded: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Destination")
+            .field("database", &self.database)
+            .field("measurement", &self.name)
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// Measurements whose memory is used again.
+    static SPARE: RefCell<Vec<Measurement>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Maximum number of spare measurements of a thread.
+const MAX_SPARE: usize = 16;
+
+/// Maximum size of a spare measurement, in bytes. A larger one is not worth its memory.
+const MAX_SPARE_SIZE: usize = 4 * 1024;
+
+fn take_spare() -> Measurement {
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+    spare.unwrap_or_else(|| Measurement::new("", ""))
+}
+
+fn keep_spare(measurement: Measurement) {
+    let is_kept = measurement.memory() <= MAX_SPARE_SIZE;
+    // This fails when the thread is at its end.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if is_kept && spare.len() < MAX_SPARE {
+            spare.push(measurement);
+        }
+    });
+}

@@ -1,0 +1,57 @@
+//! Writes the attributes of a request into its measurement.
+
+use super::attributes::{Attribute, Attributes, truncate};
+use crate::measurement::{FieldValue, Measurement};
+
+/// Writes attributes into a measurement.
+///
+/// A tag or field that the measurement already has stays: what the handler sets takes precedence.
+/// Attributes that are left out and empty texts are not written.
+#[derive(Debug)]
+pub struct AttributeSink<'a> {
+    attributes: &'a Attributes,
+    measurement: &'a mut Measurement,
+}
+
+impl<'a> AttributeSink<'a> {
+    /// Writes into `measurement` by the names in `attributes`.
+    pub fn new(attributes: &'a Attributes, measurement: &'a mut Measurement) -> Self {
+        Self { attributes, measurement }
+    }
+
+    /// Writes a text, truncated, as a tag or a field.
+    pub fn text(&mut self, attribute: Attribute, text: &str) {
+        let Some(name) = self.attributes.name(attribute).filter(|_| !text.is_empty()) else {
+            return;
+        };
+        let text = truncate(text);
+        if self.attributes.is_tag(attribute) {
+            self.measurement.default_tag(name, text);
+        } else {
+            self.measurement.default_field(name, &FieldValue::from(text));
+        }
+    }
+
+    /// Writes a field.
+    pub fn field<'v>(&mut self, attribute: Attribute, value: impl Into<FieldValue<'v>>) {
+        if let Some(name) = self.attributes.name(attribute) {
+            self.measurement.default_field(name, &value.into());
+        }
+    }
+
+    /// Writes a method. Methods that no RFC defines share one value.
+    pub fn method(&mut self, method: &str) {
+        self.text(Attribute::Method, self.attributes.method(method));
+    }
+
+    /// Writes the value of the header with the correlation id.
+    pub fn correlation_id(&mut self, header: &[u8]) {
+        self.text(Attribute::CorrelationId, &String::from_utf8_lossy(header));
+    }
+
+    /// Writes the client's address from a proxy's header: the first one of a list.
+    pub fn forwarded_for(&mut self, header: &[u8]) {
+        let first = header.split(|byte| *byte == b',').next().unwrap_or_default();
+        self.text(Attribute::RemoteIp, String::from_utf8_lossy(first).trim());
+    }
+}

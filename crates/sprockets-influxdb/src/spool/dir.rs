@@ -1,0 +1,118 @@
+//! The directory of a spool: the disk it is on, its health, and the slot of this process.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::health::Health;
+use super::slot::Slot;
+use crate::config::SpoolSync;
+use crate::sync::{Mutex, lock};
+
+#[derive(Debug)]
+pub(super) struct SpoolDir {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    sync: SpoolSync,
+    /// This process's slot, once it was needed.
+    slot: Mutex<Option<Arc<Slot>>>,
+    health: Health,
+}
+
+impl SpoolDir {
+    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, sync: SpoolSync) -> Self {
+        Self { disk, root, sync, slot: Mutex::default(), health: Health::default() }
+    }
+
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The path of a subdirectory.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    pub(super) fn sync_level(&self) -> SpoolSync {
+        self.sync
+    }
+
+    /// Whether files are synced, so that they survive a loss of power.
+    pub(super) fn is_synced(&self) -> bool {
+        self.sync != SpoolSync::Process
+    }
+
+    /// Marks the disk as failing. `operation` completes "the spool cannot …".
+    pub(super) fn fail(&self, operation: &str, error: &io::Error) {
+        self.health
+            .fail(|| format!("the spool {} cannot {operation}: {error}", self.root.display()));
+    }
+
+    /// This process's slot. Creates it on first use.
+    pub(super) fn slot(&self) -> io::Result<Arc<Slot>> {
+        let mut own = lock(&self.slot);
+        if let Some(slot) = &*own {
+            return Ok(slot.clone());
+        }
+        let slot = Slot::new(&self.disk, &self.join("slots"))?;
+        *own = Some(slot.clone());
+        Ok(slot)
+    }
+
+    /// This process's slot, if there is one.
+    pub(super) fn current_slot(&self) -> Option<Arc<Slot>> {
+        lock(&self.slot).clone()
+    }
+
+    /// Whether this is the directory of this process's slot.
+    pub(super) fn is_own_slot(&self, directory: &Path) -> bool {
+        lock(&self.slot).as_ref().is_some_and(|slot| slot.directory() == directory)
+    }
+
+    /// Forgets this process's slot if its directory was removed. The next use creates a new one.
+    pub(super) fn forget_removed_slot(&self) {
+        let mut own = lock(&self.slot);
+        let is_removed = own.as_ref().is_some_and(|slot| {
+            let listed = self.disk.list(slot.directory());
+            listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        });
+        if is_removed {
+            *own = None;
+        }
+    }
+
+    /// Releases this process's slot. It is removed with the last of its files.
+    pub(super) fn release_slot(&self) {
+        *lock(&self.slot) = None;
+    }
+
+    /// Makes the names in a slot survive a loss of power. Until that worked once for a slot, also
+    /// the names in the directories above, which may be new.
+    pub(super) fn sync_names(&self, slot: &Slot) -> io::Result<()> {
+        self.disk.sync_dir(slot.directory())?;
+        if slot.is_name_synced() {
+            return Ok(());
+        }
+        for directory in slot.directory().ancestors().skip(1) {
+            let is_empty = directory.as_os_str().is_empty();
+            let synced = self.disk.sync_dir(if is_empty { Path::new(".") } else { directory });
+            match synced {
+                // A directory that we may not open existed before the spool.
+                Err(error)
+                    if !directory.starts_with(&self.root)
+                        && matches!(
+                            error.kind(),
+                            io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
+                        ) => {}
+                synced => synced?,
+            }
+        }
+        slot.set_name_synced();
+        Ok(())
+    }
+}

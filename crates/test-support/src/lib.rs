@@ -1,0 +1,62 @@
+//! What the tests, benchmarks and examples of this workspace share. Never published.
+//!
+//! It depends on the core, so the core's own unit tests cannot use the functions that take a
+//! [`Client`]: they would see the types of another build of the crate.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use sprockets_influxdb::{Client, Stats};
+use tempfile::{NamedTempFile, TempPath};
+
+pub mod influxd;
+pub mod isolation;
+pub mod log;
+pub mod process;
+pub mod sample;
+pub mod tcp;
+
+/// A timeout that only a failing test reaches.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// A URL at which no server listens.
+pub const NO_SERVER: &str = "http://127.0.0.1:1";
+
+/// The client's counters, which must balance.
+#[track_caller]
+pub fn balanced(client: &Client) -> Stats {
+    let stats = client.stats();
+    assert!(stats.is_balanced(), "{stats:?}");
+    stats
+}
+
+/// Flushes until the counters meet a condition. Each flush retries what waits for its backoff.
+#[track_caller]
+pub fn flush_until(client: &Client, is_reached: impl Fn(&Stats) -> bool) -> Stats {
+    let deadline = Instant::now() + LONG;
+    loop {
+        client.flush(Duration::from_millis(10));
+        let stats = balanced(client);
+        if is_reached(&stats) {
+            return stats;
+        }
+        assert!(Instant::now() < deadline, "{stats:?}");
+    }
+}
+
+/// Waits until a condition holds that nothing announces.
+#[track_caller]
+pub fn wait_until(holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < deadline, "the condition does not hold after {LONG:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A temporary file with this content. Dropping the path removes it.
+pub fn file(content: impl AsRef<[u8]>) -> TempPath {
+    let mut file = NamedTempFile::new().expect("a temporary file");
+    file.write_all(content.as_ref()).expect("written");
+    file.into_temp_path()
+}
