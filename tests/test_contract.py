@@ -701,8 +701,9 @@ class TestFutures:
         with current_loop() as loop:
             add()
             flushed, shut_down = influxdb.flush(), influxdb.shutdown()
-            assert loop.asyncio_loop.run_until_complete(flushed) is True  # type: ignore[attr-defined]
-            assert loop.asyncio_loop.run_until_complete(shut_down) is True  # type: ignore[attr-defined]
+            asyncio_loop = loop.asyncio_loop  # type: ignore[attr-defined]
+            assert asyncio_loop.run_until_complete(flushed) is True
+            assert asyncio_loop.run_until_complete(shut_down) is True
 
     def test_false_when_the_shutdown_timeout_comes_first(self) -> None:
         install("http://127.0.0.1:1", shutdown_timeout=1)

@@ -1,7 +1,7 @@
-"""Life and death of processes, as they really run: each test counts what arrived at a server.
+"""Start and end of real processes: each test counts what arrives at a server.
 
-The programs run in processes of their own. They write to a receiver that counts every line it is sent, so that one sent
-twice shows, and hands it on to a real influxd where there is one, whose count is held against the receiver's.
+The programs run in processes of their own. They write to a receiver that counts every line, so that
+duplicates show. It forwards the lines to a real influxd if there is one, and compares the counts.
 """
 
 import collections
@@ -63,7 +63,8 @@ class Receiver(http.server.ThreadingHTTPServer):
         self.database = database
         self.lines: collections.Counter[str] = collections.Counter()
         self.lock = threading.Lock()
-        # influxd 1.6.7 now and then loses one of two first writes to a database that come at once, and answers 204.
+        # influxd 1.6.7 sometimes loses one of two first writes to a database that come at the same
+        # time, and answers 204.
         self.handing_on = threading.Lock()
         #: So many requests are refused first.
         self.refusals = 0
@@ -222,12 +223,16 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(receiver: Receiver) -> Iterator[Start]:
-    """Starts a program: a command, or the text of a Python program that begins with what all need."""
+    """Starts a program: a command, or the text of a Python program, without its imports."""
     programs = []
 
     def start(program: str | list[str], *options: str, **variables: str) -> Program:
         if isinstance(program, str):
-            beginning = "import os, sys, threading\nimport sprockets_influxdb as influxdb\nfrom matrix import *\n"
+            beginning = (
+                "import os, sys, threading\n"
+                "import sprockets_influxdb as influxdb\n"
+                "from matrix import *\n"
+            )
             program = [sys.executable, *options, "-c", beginning + textwrap.dedent(program)]
         programs.append(Program(receiver, program, variables))
         return programs[-1]
@@ -427,11 +432,13 @@ class TestFork:
     def test_installing_before_a_fork_leaves_the_process_with_one_thread(
         self, receiver: Receiver, start: Start
     ) -> None:
-        # From 3.12 on Python warns of forks in a process with several threads, which makes this program fail.
+        # Python 3.12 and later warn of a fork in a process with several threads. The warning makes
+        # this program fail.
         start(
             """
             influxdb.install(trigger_size=10**6)
-            influxdb.settings(), influxdb.stats(), influxdb.flush_sync(), influxdb.set_timeout(10**6)
+            influxdb.settings(), influxdb.stats(), influxdb.flush_sync()
+            influxdb.set_timeout(10**6)
             influxdb.Measurement(DATABASE, "not added").set_field("number", 1)
             for depth in range(3):
                 child = os.fork()
@@ -694,7 +701,9 @@ class TestServers:
 
 @pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=NEEDS_UVLOOP)])
 class TestLoops:
-    """Adding, flushing and shutting down with event loops: none, several, one after another, elsewhere, and closed."""
+    """Adds, flushes and shutdowns with no event loop, several, one after another, in another
+    thread, and a closed one.
+    """
 
     def start(
         self, start: Start, loop: str, program: str, *options: str, **variables: str
@@ -865,7 +874,8 @@ class TestLoops:
                 list(executor.map(lambda _: add("executor", 3), range(4)))
             async def main():
                 loop = asyncio.get_running_loop()
-                await asyncio.gather(*(loop.run_in_executor(None, add, "executor-of-loop", 3) for _ in range(4)))
+                run = loop.run_in_executor
+                await asyncio.gather(*(run(None, add, "executor-of-loop", 3) for _ in range(4)))
                 add("loop", 3)
             asyncio.run(main())
             add("after", 3)
@@ -1085,7 +1095,7 @@ class TestThreads:
 
 
 class TestLog:
-    """What the client has to say reaches the ``sprockets_influxdb`` logger, from a thread of Python's own."""
+    """Log messages reach the ``sprockets_influxdb`` logger, from a Python thread."""
 
     BEGINNING = """
 import logging, queue, signal
@@ -1128,20 +1138,25 @@ class Handler(logging.Handler):
     def test_no_thread_takes_signals_from_those_of_the_application(
         self, receiver: Receiver, start: Start, tmp_path: pathlib.Path
     ) -> None:
-        # Also from its very beginning: only then does the system deliver to it what the main thread could have.
+        # Also while it starts. Otherwise the system delivers to it a signal that the main thread
+        # could handle.
         self.start(
             start,
             """
             def blocked(thread):
-                [mask] = [line for line in open(f"/proc/self/task/{thread}/status") if line.startswith("SigBlk:")]
-                return {number for number in signal.valid_signals() if int(mask.split()[1], 16) >> number - 1 & 1}
+                lines = open(f"/proc/self/task/{thread}/status")
+                [text] = [line for line in lines if line.startswith("SigBlk:")]
+                mask = int(text.split()[1], 16)
+                return {number for number in signal.valid_signals() if mask >> number - 1 & 1}
             add("m")
-            ours = [int(thread) for thread in os.listdir("/proc/self/task") if int(thread) != os.getpid()]
-            # That of the log, the sender, that of the spool, and the one that waits for SIGTERM.
+            threads = map(int, os.listdir("/proc/self/task"))
+            ours = [thread for thread in threads if thread != os.getpid()]
+            # The threads of the log, the sender and the spool, and the one that waits for SIGTERM.
             assert len(ours) == 4
             for thread in ours:
-                assert blocked(thread) >= {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
-                # A thread that has only just begun takes none at all.
+                expected = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
+                assert blocked(thread) >= expected
+                # A thread that has just started blocks all signals.
                 while blocked(thread) & {signal.SIGSEGV, signal.SIGBUS}:
                     pass
             assert not blocked(os.getpid())
@@ -1168,7 +1183,7 @@ class Handler(logging.Handler):
         self.start(
             start,
             """
-            # Each message adds more than the buffer takes, which there would be messages about, and so on.
+            # Each message adds more than the buffer takes, which would be logged again, and so on.
             class Adding(Handler):
                 def emit(self, record):
                     add("from-the-handler", 50)

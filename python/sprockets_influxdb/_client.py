@@ -106,7 +106,8 @@ def install(
         url = auth_username = None
     if io_loop is not None:
         _deprecated(
-            "the argument io_loop of install() is ignored: flush() and shutdown() use the loop that is running"
+            "the argument io_loop of install() is ignored: flush() and shutdown() use the "
+            "running loop"
         )
     arguments = {
         "url": url,
@@ -126,7 +127,8 @@ def install(
     if base_tags is not None:
         if not isinstance(base_tags, Mapping):
             raise ValueError(
-                f"base_tags: a value of type {type(base_tags).__name__}: expected a dict of names and values"
+                f"base_tags: a value of type {type(base_tags).__name__}: expected a dict of names "
+                "and values"
             )
         tags = [
             (_text(name), _text(value)) for name, value in base_tags.items() if value is not None
@@ -334,7 +336,9 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _current_event_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop that is set for this thread. Set a new one if there is none, as Tornado does."""
+    """Return the loop that is set for this thread. If there is none, set a new one, as Tornado
+    does.
+    """
     with warnings.catch_warnings():
         # Python 3.12 and 3.13 warn before they set a new loop. Python 3.14 raises instead.
         warnings.simplefilter("ignore", DeprecationWarning)
