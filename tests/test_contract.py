@@ -701,8 +701,9 @@ class TestFutures:
         with current_loop() as loop:
             add()
             flushed, shut_down = influxdb.flush(), influxdb.shutdown()
-            assert loop.asyncio_loop.run_until_complete(flushed) is True  # type: ignore[attr-defined]
-            assert loop.asyncio_loop.run_until_complete(shut_down) is True  # type: ignore[attr-defined]
+            asyncio_loop = loop.asyncio_loop  # type: ignore[attr-defined]
+            assert asyncio_loop.run_until_complete(flushed) is True
+            assert asyncio_loop.run_until_complete(shut_down) is True
 
     def test_false_when_the_shutdown_timeout_comes_first(self) -> None:
         install("http://127.0.0.1:1", shutdown_timeout=1)
@@ -739,7 +740,9 @@ class TestFutures:
 
         assert [asyncio.run(main()), asyncio.run(main())] == [True, True]
 
-    def test_a_flush_is_not_true_for_what_was_added_after_the_shutdown(self, client: testing.Server) -> None:
+    def test_a_flush_is_not_true_for_what_was_added_after_the_shutdown(
+        self, client: testing.Server
+    ) -> None:
         async def main() -> None:
             add()
             assert await influxdb.shutdown() is True
@@ -962,7 +965,13 @@ class TestSettings:
 class TestRealServer:
     def test_from_install_to_a_query(self, influxd: Any, database: str) -> None:
         install(influxd.url, base_tags={"region": "eu"}, tag_hostname=False)
-        record(database, "m", {"t": "a b"}, {"f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'}, 1_700_000_000.123)
+        record(
+            database,
+            "m",
+            {"t": "a b"},
+            {"f": 1.5, "i": 2, "b": True, "s": 'a "b" \\'},
+            1_700_000_000.123,
+        )
         assert flush_sync() == {
             "delivered": 1,
             "rejected": 0,
