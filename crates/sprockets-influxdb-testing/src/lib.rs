@@ -5,7 +5,7 @@ mod conditions;
 mod dialect;
 mod exchange;
 mod fault;
-mod faults;
+mod fault_queue;
 mod http;
 mod identity;
 mod influxdb3;

@@ -6,7 +6,7 @@ use std::io;
 use crate::conditions::Target;
 use crate::dialect::{Dialect, MAX_BODY};
 use crate::fault::{Action, Fault, Manner, Stage};
-use crate::faults::Taken;
+use crate::fault_queue::Taken;
 use crate::http::{Connection, Ending, Framing, Head, Reply};
 use crate::identity::identified;
 use crate::influxdb3::Failure;
