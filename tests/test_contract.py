@@ -853,20 +853,20 @@ class TestBlocking:
         client.clear_faults()
 
 
-class TestBooks:
+class TestCounters:
     def test_they_balance(self, server: testing.Server) -> None:
         install(server.url, max_buffer_size=10, trigger_size=1_000)
 
         def balance() -> dict[str, Any]:
-            books: dict[str, Any] = {**stats()}
+            counters: dict[str, Any] = {**stats()}
             decided = (
-                books["delivered"]
-                + books["rejected"]
-                + books["sampled_out"]
-                + sum(books["dropped"].values())
+                counters["delivered"]
+                + counters["rejected"]
+                + counters["sampled_out"]
+                + sum(counters["dropped"].values())
             )
-            assert books["added"] == decided + books["pending"]
-            return books
+            assert counters["added"] == decided + counters["pending"]
+            return counters
 
         server.inject_always(Fault.error(400, "unable to parse 'm'").for_database("bad"))
         add(2)
@@ -888,7 +888,7 @@ class TestBooks:
         server.restart()
         influxdb.shutdown_sync()
         add()
-        books = balance()
+        counters = balance()
         expected = {
             "added": 22,
             "delivered": 12,
@@ -899,15 +899,15 @@ class TestBooks:
             "non_finite": 2,
             "repaired": 1,
         }
-        assert {name: books[name] for name in expected} == expected
-        dropped = {reason: count for reason, count in books["dropped"].items() if count}
+        assert {name: counters[name] for name in expected} == expected
+        dropped = {reason: count for reason, count in counters["dropped"].items() if count}
         assert dropped == {"newest": 5, "invalid": 1, "non_finite": 1, "closed": 1}
-        assert books["batches"] >= 3
-        assert books["bytes_sent"] > 0
+        assert counters["batches"] >= 3
+        assert counters["bytes_sent"] > 0
 
-    def test_all_is_nothing_before_there_is_a_client(self) -> None:
-        books = stats()
-        assert (books["added"], books["last_error"], set(books["dropped"].values())) == (
+    def test_all_are_zero_before_there_is_a_client(self) -> None:
+        counters = stats()
+        assert (counters["added"], counters["last_error"], set(counters["dropped"].values())) == (
             0,
             None,
             {0},

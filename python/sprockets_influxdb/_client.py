@@ -126,9 +126,9 @@ def install(
     tags = None
     if base_tags is not None:
         if not isinstance(base_tags, Mapping):
+            kind = type(base_tags).__name__
             raise ValueError(
-                f"base_tags: a value of type {type(base_tags).__name__}: expected a dict of names "
-                "and values"
+                f"base_tags: a value of type {kind}: expected a dict of names and values"
             )
         tags = [
             (_text(name), _text(value)) for name, value in base_tags.items() if value is not None
@@ -336,9 +336,7 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _current_event_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop that is set for this thread. If there is none, set a new one, as Tornado
-    does.
-    """
+    """Return this thread's loop. Set a new one if there is none, as Tornado does."""
     with warnings.catch_warnings():
         # Python 3.12 and 3.13 warn before they set a new loop. Python 3.14 raises instead.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -2,8 +2,7 @@
 //! for the interpreter.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
@@ -13,10 +12,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use sprockets_influxdb::internal::generation;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use sprockets_influxdb::internal::{LogSubscriber, generation};
+use tracing::Level;
 
 /// More than the core's rate limits let through in minutes. The oldest are dropped first.
 const MAX_RECORDS: usize = 1_000;
@@ -93,7 +90,7 @@ impl Log {
 pub(crate) fn watch() {
     static WATCH: Once = Once::new();
     // It cannot be set already: nothing else sees this copy of the core.
-    WATCH.call_once(|| _ = tracing::subscriber::set_global_default(Bridge));
+    WATCH.call_once(|| _ = tracing::subscriber::set_global_default(LogSubscriber(keep)));
 }
 
 /// Returns a file descriptor that becomes readable when there are records. The caller closes it.
@@ -167,48 +164,13 @@ pub(crate) fn finish(deadline: Instant) {
     }
 }
 
-struct Bridge;
-
-impl Subscriber for Bridge {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("sprockets_influxdb")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let level = match *event.metadata().level() {
-            Level::ERROR => ERROR,
-            Level::WARN => WARNING,
-            Level::INFO => 20,
-            _ => 10,
-        };
-        let mut message = Message::default();
-        event.record(&mut message);
-        Log::current().push(level, message.0);
-    }
-
-    // The core has no spans.
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-#[derive(Default)]
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a string does not fail.
-        let _ = match field.name() {
-            "message" => write!(self.0, "{value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
-        };
-    }
+/// Keeps a record, and wakes the thread that writes the log.
+fn keep(level: Level, message: String) {
+    let level = match level {
+        Level::ERROR => ERROR,
+        Level::WARN => WARNING,
+        Level::INFO => 20,
+        _ => 10,
+    };
+    Log::current().push(level, message);
 }

@@ -142,9 +142,7 @@ impl WriteUrl {
             password: password.map(Secret::new),
         })
     }
-}
 
-impl WriteUrl {
     /// Scheme, host, port and path, without credentials and query.
     pub(super) fn endpoint(&self) -> String {
         let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
