@@ -26,9 +26,9 @@ import types
 from collections.abc import Iterable
 
 from sprockets_influxdb import _client, _lifecycle, _native
-from sprockets_influxdb._native import Fault
+from sprockets_influxdb._native import Fault, products, strangers
 
-__all__ = ["Fault", "Point", "Request", "Server", "parse", "reset"]
+__all__ = ["Fault", "Point", "Request", "Server", "parse", "products", "reset", "strangers"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +90,18 @@ class Server:
     It answers the write APIs of InfluxDB 1.x (``/write``), 2.x (``/api/v2/write``) and 3.x (``/api/v3/write_lp``), and
     ``/ping`` and ``/health``. Any database is there, anyone may write, and nothing goes wrong, until told otherwise. It
     is stricter than any InfluxDB: a line that one of the three would refuse is refused.
+
+    With the name of a product it plays that product: ``Server("influxdb-3.6")`` answers and stores as InfluxDB 3.6.0
+    does.
     """
 
-    def __init__(self) -> None:
-        self._server = _native.Server()
+    def __init__(self, product: str = "strict") -> None:
+        """Starts a server.
+
+        :param product: what it plays: one of :func:`products`, such as ``"influxdb-3.6"``
+        :raises ValueError: for an unknown product
+        """
+        self._server = _native.Server(product)
 
     def __enter__(self) -> "Server":
         return self
@@ -225,6 +233,26 @@ class Server:
         if not self._server.wait_for_requests(count, timeout):
             raise TimeoutError(f"fewer than {count} requests after {timeout} s; {self._seen()}")
         return self.requests()
+
+    def play(self, product: str) -> None:
+        """Plays another product from the next request on: one of :func:`products`."""
+        self._server.play(product)
+
+    def open_paths(self, paths: Iterable[str]) -> None:
+        """Needs no token for these paths when it plays InfluxDB 3."""
+        self._server.open_paths(list(paths))
+
+    def create_database(self, name: str) -> None:
+        """Creates an empty database when it plays InfluxDB 3. A write creates it as well."""
+        self._server.create_database(name)
+
+    def created_databases(self) -> list[str]:
+        """The databases that a played InfluxDB 3 lists, those without a point too."""
+        return self._server.created_databases()
+
+    def unreadable_tables(self, database: str) -> list[str]:
+        """The tables of a database that a played InfluxDB 3 cannot read any more."""
+        return self._server.unreadable_tables(database)
 
     def _seen(self) -> str:
         shown = [f"{request.method} {request.path} {request.status}" for request in self.requests()[-5:]]

@@ -31,7 +31,7 @@ mod _native {
     #[pymodule_export]
     use crate::request::{Recorder, Request};
     #[pymodule_export]
-    use crate::testing::{Fault, Server, parse};
+    use crate::testing::{Fault, Server, parse, products, strangers};
 
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;

@@ -1,6 +1,7 @@
 //! The core's scripted server, for tests in Python. Its threads never need the interpreter, and whoever waits for it
 //! lets other threads have it.
 
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
@@ -180,6 +181,51 @@ impl Fault {
         Self(self.0.clone().when_body_contains(text))
     }
 
+    /// Responds as something that is no InfluxDB: ``"captive-portal"``, ``"nginx-413"``,
+    /// ``"haproxy-400"`` and others, which :func:`strangers` lists.
+    ///
+    /// :raises ValueError: for another name
+    #[staticmethod]
+    fn stranger(name: &str) -> PyResult<Self> {
+        Ok(Self(testing::Fault::stranger(named::<testing::Stranger>(name)?)))
+    }
+
+    /// Responds as InfluxDB 3 in trouble of its own: ``"full-disk"``, ``"catalog"`` or
+    /// ``"shutdown"``.
+    ///
+    /// :raises ValueError: for another name
+    #[staticmethod]
+    fn trouble(name: &str) -> PyResult<Self> {
+        Ok(Self(testing::Fault::trouble(named::<testing::Trouble>(name)?)))
+    }
+
+    /// Stores the points, and responds after ``base`` seconds and ``per_line`` seconds for each line.
+    #[staticmethod]
+    fn slow(base: f64, per_line: f64) -> PyResult<Self> {
+        let (base, per_line) = (duration("base", base)?, duration("per_line", per_line)?);
+        Ok(Self(testing::Fault::slow(base, per_line)))
+    }
+
+    /// Responds before the body is read, and closes the connection this many seconds later.
+    fn lingering(&self, seconds: f64) -> PyResult<Self> {
+        Ok(Self(self.0.clone().lingering(duration("seconds", seconds)?)))
+    }
+
+    /// Does not say in the response that the connection closes.
+    fn unannounced(&self) -> Self {
+        Self(self.0.clone().unannounced())
+    }
+
+    /// Applies only to requests whose body has more bytes than this on the wire.
+    fn when_body_exceeds(&self, size: usize) -> Self {
+        Self(self.0.clone().when_body_exceeds(size))
+    }
+
+    /// Applies to requests of every method and path, not only to writes.
+    fn for_every_request(&self) -> Self {
+        Self(self.0.clone().for_every_request())
+    }
+
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
@@ -192,8 +238,10 @@ pub(crate) struct Server(testing::Server);
 #[pymethods]
 impl Server {
     #[new]
-    fn new(py: Python<'_>) -> Self {
-        Self(py.detach(testing::Server::start))
+    #[pyo3(signature = (product="strict"))]
+    fn new(py: Python<'_>, product: &str) -> PyResult<Self> {
+        let product = named(product)?;
+        Ok(Self(py.detach(|| testing::Server::start_as(product))))
     }
 
     fn port(&self) -> u16 {
@@ -293,6 +341,34 @@ impl Server {
     fn wait_for_requests(&self, py: Python<'_>, count: usize, timeout: f64) -> PyResult<bool> {
         wait(py, timeout, |slice| self.0.wait_for_requests(count, slice))
     }
+
+    /// Plays another product from the next request on.
+    ///
+    /// :raises ValueError: for a name that :func:`products` does not list
+    fn play(&self, product: &str) -> PyResult<()> {
+        self.0.play(named(product)?);
+        Ok(())
+    }
+
+    /// Needs no token for these paths when it plays InfluxDB 3.
+    fn open_paths(&self, paths: Vec<String>) {
+        self.0.open_paths(paths);
+    }
+
+    /// Creates an empty database when it plays InfluxDB 3.
+    fn create_database(&self, name: &str) {
+        self.0.create_database(name);
+    }
+
+    /// The databases that a played InfluxDB 3 lists, those without a point too.
+    fn created_databases(&self) -> Vec<String> {
+        self.0.created_databases()
+    }
+
+    /// The tables of a database that a played InfluxDB 3 cannot read any more.
+    fn unreadable_tables(&self, database: &str) -> Vec<String> {
+        self.0.unreadable_tables(database)
+    }
 }
 
 /// The points that lines of line protocol stand for.
@@ -302,6 +378,22 @@ impl Server {
 pub(crate) fn parse<'py>(py: Python<'py>, text: &str) -> PyResult<Vec<Point<'py>>> {
     let parsed = testing::parse(text).map_err(|error| PyValueError::new_err(error.to_string()))?;
     points(py, parsed)
+}
+
+/// The names of the products that a server can play.
+#[pyfunction]
+pub(crate) fn products() -> Vec<&'static str> {
+    testing::Product::ALL.iter().map(|product| product.name()).collect()
+}
+
+/// Names for ``Fault.stranger``: one of each kind with its most frequent statuses.
+#[pyfunction]
+pub(crate) fn strangers() -> Vec<String> {
+    testing::Stranger::ALL.iter().map(|stranger| stranger.name()).collect()
+}
+
+fn named<T: FromStr<Err = testing::UnknownName>>(name: &str) -> PyResult<T> {
+    name.parse().map_err(|error: testing::UnknownName| PyValueError::new_err(error.to_string()))
 }
 
 fn points(py: Python<'_>, points: Vec<testing::Point>) -> PyResult<Vec<Point<'_>>> {

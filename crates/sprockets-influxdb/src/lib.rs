@@ -182,8 +182,6 @@ pub mod spool;
 mod stats;
 mod sync;
 mod sys;
-#[cfg(feature = "testing")]
-pub mod testing;
 
 pub use client::{Client, Flush, add_measurement, flush, install, installed, shutdown};
 pub use config::{Api, Config, Origin, Overflow, Precision, Rejected, Setting, SpoolSync};
@@ -196,6 +194,9 @@ pub use middleware::RequestMeasurement;
 pub use middleware::actix;
 #[cfg(feature = "tower")]
 pub use middleware::tower;
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use sprockets_influxdb_testing as testing;
 pub use stats::{DropReason, Dropped, Report, Stats};
 /// For the Python package.
 #[doc(hidden)]

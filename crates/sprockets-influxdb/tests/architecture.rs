@@ -55,8 +55,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("sync", &[]),
     ("sys", &[]),
-    // Checks the encoder, so it shares nothing with it.
-    ("testing", &[]),
 ];
 
 const MOST_LINES: usize = 400;
