@@ -6,6 +6,7 @@
 mod agent;
 mod body;
 mod dns_cache;
+mod early_reply;
 mod endpoint;
 mod expect;
 mod no_reply;
