@@ -56,7 +56,11 @@ pub(crate) enum Cause {
     Configuration,
     /// The server says that it is overloaded.
     Busy,
-    /// There was no connection, no reply, or a reply without a cause.
+    /// There was no connection.
+    Unreachable,
+    /// There was no reply in time.
+    Timeout,
+    /// The connection closed without a reply, or the reply does not say why it failed.
     Unknown,
 }
 

@@ -9,9 +9,11 @@ mod backoff;
 mod bisect;
 mod body_limit;
 mod circuit_breaker;
+mod congestion;
 mod disposition;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod holds;
 mod http;
 mod poison;
 mod probe;

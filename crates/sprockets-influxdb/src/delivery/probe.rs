@@ -58,7 +58,7 @@ impl Check {
         };
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
         let mut identity = None;
-        let attempt = transport.send_observed(&batch, &mut |reply| {
+        let attempt = transport.send_observed(&batch, server.timeout, &mut |reply| {
             identity = Some((reply.status().as_u16(), ServerIdentity::of(reply, server.api)));
         });
         let peer = transport.description();

@@ -83,6 +83,7 @@ impl HttpTransport {
     pub(super) fn send_observed(
         &self,
         batch: &Batch,
+        timeout: Duration,
         observe: &mut dyn FnMut(&Response<ureq::Body>),
     ) -> Attempt {
         let Some(url) = self.endpoint.url(batch) else {
@@ -95,12 +96,12 @@ impl HttpTransport {
         let body = &Body::of(batch, self.endpoint.gzip());
         let request = Outgoing { agent, url: &url, batch, body };
         let started = Instant::now();
-        let first = self.exchange(&request, None, observe);
-        let left = self.endpoint.timeout().saturating_sub(started.elapsed());
+        let first = self.exchange(&request, timeout, observe);
+        let left = timeout.saturating_sub(started.elapsed());
         if !first.is_repeatable || left.is_zero() {
             return first.attempt;
         }
-        let second = self.exchange(&request, Some(left), observe).attempt;
+        let second = self.exchange(&request, left, observe).attempt;
         Attempt { bytes_sent: first.attempt.bytes_sent + second.bytes_sent, ..second }
     }
 
@@ -123,11 +124,11 @@ impl HttpTransport {
         Ok(self.agent.get_or_init(|| agent))
     }
 
-    /// Makes the request once. `timeout` replaces the endpoint's.
+    /// Makes the request once.
     fn exchange(
         &self,
         outgoing: &Outgoing<'_>,
-        timeout: Option<Duration>,
+        timeout: Duration,
         observe: &mut dyn FnMut(&Response<ureq::Body>),
     ) -> Exchange {
         let Outgoing { agent, url, batch, body } = *outgoing;
@@ -137,12 +138,10 @@ impl HttpTransport {
         }
         let mut reader = body.reader(batch);
         let result = match request.body(SendBody::from_reader(&mut reader)) {
-            Ok(request) => match timeout {
-                None => agent.run(request),
-                Some(left) => {
-                    agent.run(agent.configure_request(request).timeout_global(Some(left)).build())
-                }
-            },
+            Ok(request) if timeout == self.endpoint.timeout() => agent.run(request),
+            Ok(request) => {
+                agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
+            }
             Err(error) => Err(error.into()),
         };
         let bytes_sent = reader.taken();
@@ -155,7 +154,7 @@ impl HttpTransport {
             }
             Err(error) => (
                 self.is_repeatable_after(&error),
-                no_reply::classify(&error, &self.endpoint, is_body_sent),
+                no_reply::classify(&error, &self.endpoint, timeout, is_body_sent),
             ),
         };
         Exchange { is_repeatable, attempt: Attempt { disposition, bytes_sent } }
@@ -205,8 +204,12 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn send(&self, batch: &Batch) -> Attempt {
-        self.send_observed(batch, &mut |_| {})
+    fn send_within(&self, timeout: Duration, batch: &Batch) -> Attempt {
+        self.send_observed(batch, timeout, &mut |_| {})
+    }
+
+    fn timeout(&self) -> Duration {
+        self.endpoint.timeout()
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {
