@@ -57,6 +57,9 @@ impl RequestHistory {
         self.failures_in_row = 0;
         self.blind_halvings = 0;
         self.control = batch.sample();
+        if let Some(control) = &mut self.control {
+            control.retry.requests = 1;
+        }
         if batch.retry.is_suspect {
             // Failures because of poison say nothing about the connection.
             return;

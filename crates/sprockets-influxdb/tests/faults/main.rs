@@ -1,6 +1,7 @@
 //! Whatever the server answers, and however it fails, through real HTTP: nothing is lost, and the books balance.
 
 mod network;
+mod partial;
 mod refusals;
 mod row;
 mod waits;
@@ -50,11 +51,12 @@ fn no_fault_is_left_out() {
     let tests = [
         include_str!("main.rs"),
         include_str!("network.rs"),
+        include_str!("partial.rs"),
         include_str!("refusals.rs"),
         include_str!("waits.rs"),
     ]
     .concat();
-    let faults = include_str!("../../src/testing/fault.rs").lines();
+    let faults = include_str!("../../../sprockets-influxdb-testing/src/fault.rs").lines();
     let names: Vec<&str> =
         faults.filter_map(|line| line.strip_prefix("    pub fn ")?.split('(').next()).collect();
     assert!(names.contains(&"black_hole") && names.contains(&"and_store"), "{names:?}");

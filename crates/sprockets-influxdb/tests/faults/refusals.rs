@@ -7,7 +7,9 @@ use std::time::Duration;
 use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Api, Client, Measurement};
 
-use super::row::{ALL, LINE, Outcome, POISON, SEARCH, V1, V2, V3, against_a_line, play, speaking};
+use super::row::{
+    ALL, LINE, Outcome, POISON, POISON_SEARCH, SEARCH, V1, V2, V3, against_a_line, play, speaking,
+};
 use super::{LONG, add, balanced, config};
 
 /// `unable to parse` for that line, as 1.x and 2.x say it.
@@ -115,7 +117,7 @@ fn all_rejected_where_splitting_helps() {
         ],
     );
     play(
-        Outcome::SentAgain { rejected: 1, requests: SEARCH },
+        Outcome::Searched { rejected: 1, most_requests: SEARCH + 1 },
         [(
             "3.x as 2.x, no line is named",
             V2,
@@ -250,7 +252,7 @@ fn permanent() {
 #[test]
 fn too_large() {
     play(
-        Outcome::SentAgain { rejected: 1, requests: 7 },
+        Outcome::Searched { rejected: 1, most_requests: POISON_SEARCH },
         [
             (
                 "down to a line",

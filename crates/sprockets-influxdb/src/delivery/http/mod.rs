@@ -10,6 +10,7 @@ mod early_reply;
 mod endpoint;
 mod expect;
 mod no_reply;
+mod partial;
 mod proxy;
 #[cfg(test)]
 mod tests;
@@ -29,11 +30,12 @@ use super::response::{Reply, classify};
 use super::sanitize::sanitize;
 use super::transport::{Attempt, Transport};
 use crate::buffer::Batch;
-use crate::config::Server;
+use crate::config::{Api, Server};
 use crate::error::Result;
 use body::Body;
 use endpoint::Endpoint;
 use expect::ExpectContinue;
+use partial::PartialWrites;
 
 const INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 
@@ -48,11 +50,13 @@ pub(crate) struct HttpTransport {
     /// Whether the pool may hold a connection that the server has closed meanwhile.
     has_idle_connection: AtomicBool,
     expect: ExpectContinue,
+    partial: PartialWrites,
 }
 
 /// One request, which may have to be made twice.
 struct Outgoing<'a> {
     agent: &'a Agent,
+    api: Api,
     url: &'a str,
     batch: &'a Batch,
     body: &'a Body,
@@ -94,14 +98,49 @@ impl HttpTransport {
             Err(reason) => return Attempt::unsent(retry(Cause::Configuration, reason)),
         };
         let body = &Body::of(batch, self.endpoint.gzip());
-        let request = Outgoing { agent, url: &url, batch, body };
+        let api = self.endpoint.api();
+        let request = Outgoing { agent, api, url: &url, batch, body };
+        let attempt = self.exchange_twice(&request, timeout, observe);
+        let partial_url = self.endpoint.partial_url(batch);
+        match partial_url.filter(|_| self.partial.apply_to(&attempt.disposition)) {
+            Some(url) => {
+                self.exchange_partial(attempt, &Outgoing { url: &url, ..request }, timeout)
+            }
+            None => attempt,
+        }
+    }
+
+    /// Sends a batch with bad lines to the endpoint that names all of them.
+    fn exchange_partial(
+        &self,
+        attempt: Attempt,
+        request: &Outgoing<'_>,
+        timeout: Duration,
+    ) -> Attempt {
+        let request = Outgoing { api: Api::V3, ..*request };
+        let partial = self.exchange(&request, timeout, &mut |_| {}).attempt;
+        let bytes_sent = attempt.bytes_sent + partial.bytes_sent;
+        if self.partial.accept(&partial.disposition) {
+            Attempt { bytes_sent, ..partial }
+        } else {
+            Attempt { bytes_sent, ..attempt }
+        }
+    }
+
+    /// Makes the request, and once more if that may succeed at once.
+    fn exchange_twice(
+        &self,
+        request: &Outgoing<'_>,
+        timeout: Duration,
+        observe: &mut dyn FnMut(&Response<ureq::Body>),
+    ) -> Attempt {
         let started = Instant::now();
-        let first = self.exchange(&request, timeout, observe);
+        let first = self.exchange(request, timeout, observe);
         let left = timeout.saturating_sub(started.elapsed());
         if !first.is_repeatable || left.is_zero() {
             return first.attempt;
         }
-        let second = self.exchange(&request, left, observe).attempt;
+        let second = self.exchange(request, left, observe).attempt;
         Attempt { bytes_sent: first.attempt.bytes_sent + second.bytes_sent, ..second }
     }
 
@@ -112,6 +151,7 @@ impl HttpTransport {
             agent: OnceLock::new(),
             has_idle_connection: AtomicBool::new(false),
             expect: ExpectContinue::default(),
+            partial: PartialWrites::default(),
         }
     }
 
@@ -131,7 +171,7 @@ impl HttpTransport {
         timeout: Duration,
         observe: &mut dyn FnMut(&Response<ureq::Body>),
     ) -> Exchange {
-        let Outgoing { agent, url, batch, body } = *outgoing;
+        let Outgoing { agent, api, url, batch, body } = *outgoing;
         let mut request = self.endpoint.request(url, body);
         if self.expect.applies_to(body.length()) {
             request = request.header(EXPECT, "100-continue");
@@ -150,7 +190,7 @@ impl HttpTransport {
             Ok(reply) => {
                 observe(&reply);
                 let is_repeatable = reply.status().as_u16() == 417 && self.expect.disable();
-                (is_repeatable, self.read(reply, batch, is_body_sent))
+                (is_repeatable, self.read(reply, api, batch, is_body_sent))
             }
             Err(error) => (
                 self.is_repeatable_after(&error),
@@ -161,7 +201,13 @@ impl HttpTransport {
     }
 
     /// Reads the rest of a reply, of which the head is there, and classifies it.
-    fn read(&self, reply: Response<ureq::Body>, batch: &Batch, is_body_sent: bool) -> Disposition {
+    fn read(
+        &self,
+        reply: Response<ureq::Body>,
+        api: Api,
+        batch: &Batch,
+        is_body_sent: bool,
+    ) -> Disposition {
         let (head, body) = reply.into_parts();
         let (body, truncated) = read_body(body.into_reader());
         // A connection whose reply was read to its end goes back to the pool.
@@ -174,7 +220,7 @@ impl HttpTransport {
         }
         let header = |name| head.headers.get::<HeaderName>(name);
         let reply = Reply {
-            api: self.endpoint.api(),
+            api,
             status,
             retry_after: header(RETRY_AFTER).and_then(|value| value.to_str().ok()),
             location: header(LOCATION).and_then(|value| value.to_str().ok()),
