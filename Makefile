@@ -10,7 +10,9 @@ test: lint docs rust-test models python
 
 rust-test:
 	@scripts/ensure-influxd
+	@scripts/ensure-proxies
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
+	if command -v nginx >/dev/null && command -v haproxy >/dev/null; then export REQUIRE_PROXIES=1; fi; \
 	$(CARGO) test --workspace --all-features
 
 ## The buffer in every order that its threads may run in, by loom.
