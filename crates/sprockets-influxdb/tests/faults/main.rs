@@ -2,6 +2,7 @@
 
 mod network;
 mod partial;
+mod poison;
 mod refusals;
 mod row;
 mod waits;
@@ -52,6 +53,7 @@ fn no_fault_is_left_out() {
         include_str!("main.rs"),
         include_str!("network.rs"),
         include_str!("partial.rs"),
+        include_str!("poison.rs"),
         include_str!("refusals.rs"),
         include_str!("waits.rs"),
     ]
