@@ -69,6 +69,18 @@ pub(super) fn halves(batch: Batch) -> Vec<Part> {
     tail.into_iter().chain([head]).map(Part::Resend).collect()
 }
 
+/// The parts of a batch, each to be sent by itself. The first to be sent is a sixteenth of it.
+pub(super) fn slices(mut batch: Batch) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for _ in 0..4 {
+        let (head, tail) = batch.split();
+        batch = head;
+        parts.extend(tail.map(Part::Resend));
+    }
+    parts.push(Part::Resend(batch));
+    parts
+}
+
 /// The halves of a batch, each to be sent by itself: at once while the budget lasts.
 pub(super) fn search(mut batch: Batch) -> Vec<Part> {
     let resend = if spend(&mut batch, HALVES) { Part::Resend } else { Part::ResendLater };

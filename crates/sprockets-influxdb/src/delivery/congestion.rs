@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// Requests at once to a server of which nothing is known yet. Each reply adds one.
-const FIRST_WINDOW: usize = 4;
+const FIRST_WINDOW: usize = 2;
 
 /// As many requests at once are no limit: there are not so many threads.
 const MAX_WINDOW: usize = 1024;

@@ -5,8 +5,8 @@
 //! - A single line is rejected when it failed so often while others were answered that chance is
 //!   ruled out. If there is nothing else to send, a line that was delivered before is sent again,
 //!   to see whether the server answers.
-//! - While no batch is answered, the server may be down: nothing is rejected. A few batches are
-//!   halved all the same: there may be poison in every one of them.
+//! - While no batch is answered, the server may be down: nothing is rejected. A few batches are cut
+//!   all the same, so that small parts are tried first: there may be poison in every batch.
 
 use crate::buffer::Batch;
 
@@ -16,9 +16,9 @@ const MIN_FAILURES: u32 = 5;
 /// Failures in a row, of any batches, after which the server is considered to be down.
 const MAX_FAILURES_IN_ROW: u32 = 8;
 
-/// How often batches are halved while no batch is answered. Enough to get from a large batch to a
+/// How often batches are cut while no batch is answered. Enough to get from a large batch to a
 /// single line.
-const MAX_BLIND_HALVINGS: u32 = 16;
+const MAX_CUTS: u32 = 5;
 
 /// How the last requests ended.
 #[derive(Debug, Default)]
@@ -27,8 +27,8 @@ pub(super) struct RequestHistory {
     answers: u64,
     /// Failures since the last answer.
     failures_in_row: u32,
-    /// Batches that were halved since the last answer.
-    blind_halvings: u32,
+    /// Batches that were cut since the last answer.
+    cuts: u32,
     /// The share of failures among the requests for batches that were delivered in the end.
     failure_rate: f64,
     /// A copy of the line that was delivered last.
@@ -40,8 +40,8 @@ pub(super) struct RequestHistory {
 pub(super) enum Reaction {
     /// No batch is answered: all wait, and others are tried first.
     ServerWaits,
-    /// No batch is answered: all wait, and the halves of this one are tried first.
-    ServerWaitsForHalves,
+    /// No batch is answered: all wait, and a small part of this one is tried first.
+    ServerWaitsForPart,
     /// Others are answered: only this batch waits.
     BatchWaits,
     /// The batch is searched for poison.
@@ -55,7 +55,7 @@ impl RequestHistory {
     pub(super) fn record_answer(&mut self, batch: &Batch) {
         self.answers += 1;
         self.failures_in_row = 0;
-        self.blind_halvings = 0;
+        self.cuts = 0;
         self.control = batch.sample();
         if let Some(control) = &mut self.control {
             control.retry.requests = 1;
@@ -112,8 +112,8 @@ impl RequestHistory {
                 }
             }
         };
-        if matches!(reaction, Reaction::Search | Reaction::ServerWaitsForHalves) {
-            // Its halves start anew, but under suspicion.
+        if matches!(reaction, Reaction::Search | Reaction::ServerWaitsForPart) {
+            // Its parts start anew, but under suspicion.
             batch.retry.is_suspect = true;
             batch.retry.failures = 0;
         }
@@ -122,11 +122,11 @@ impl RequestHistory {
 
     /// Nobody is answered. After a failure of another batch there may be poison in every one.
     fn judge_blindly(&mut self) -> Reaction {
-        if self.failures_in_row < 3 || self.blind_halvings >= MAX_BLIND_HALVINGS {
+        if self.failures_in_row < 3 || self.cuts >= MAX_CUTS {
             return Reaction::ServerWaits;
         }
-        self.blind_halvings += 1;
-        Reaction::ServerWaitsForHalves
+        self.cuts += 1;
+        Reaction::ServerWaitsForPart
     }
 
     /// Whether others were answered since the last failure of this batch, or just before its first.

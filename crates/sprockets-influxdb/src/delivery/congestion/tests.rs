@@ -5,7 +5,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_timeout_means_fewer_and_smaller_requests_and_a_longer_timeout() {
-    let mut congestion = Congestion::default();
+    let mut congestion = Congestion { window: 4, ..Congestion::default() };
     let begun: Vec<Begun> = (0..4)
         .map(|_| {
             congestion.reserve();

@@ -43,7 +43,7 @@ pub(super) struct Endpoint {
     url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
-    /// The URL of `/api/v3/write_lp` beside that of another API, if the same request could go there.
+    /// The URL of `/api/v3/write_lp` beside that of another API, if a request could go there too.
     partial_url: Option<String>,
     authorization: Option<HeaderValue>,
     secrets: Secrets,
@@ -170,8 +170,8 @@ impl Endpoint {
         self.authorization.as_ref()
     }
 
-    /// Where a batch could go if the server turns out to be an InfluxDB 3.x: the endpoint that names
-    /// every bad line, and stores the others.
+    /// Where a batch could go if the server turns out to be an InfluxDB 3.x: the endpoint that
+    /// names every bad line, and stores the others.
     pub(super) fn partial_url(&self, batch: &Batch) -> Option<String> {
         let url = self.partial_url.as_deref()?;
         let database = batch.database();

@@ -1,5 +1,5 @@
-//! Sends a batch that an InfluxDB 3.x refused over another API to its own endpoint as well. Over the
-//! API of 1.x it names one bad line in a reply, over that of 2.x none.
+//! Sends a batch that an InfluxDB 3.x refused over another API to its own endpoint as well. Over
+//! the API of 1.x it names one bad line in a reply, over that of 2.x none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -54,14 +54,9 @@ impl Sender {
                 // Others go first next time, which shows whether this batch is the problem.
                 self.buffer.put_back(batch, QueueEnd::Back);
             }
-            Reaction::ServerWaitsForHalves => {
+            Reaction::ServerWaitsForPart => {
                 self.record_failure(&batch, failure, request);
-                let mut halves = bisect::halves(batch);
-                // Poison in one place of every batch must not be in each probe.
-                if fastrand::bool() {
-                    halves.reverse();
-                }
-                self.settle_all(halves, request.route);
+                self.settle_all(bisect::slices(batch), request.route);
             }
             Reaction::BatchWaits => {
                 let failures = batch.retry.failures;

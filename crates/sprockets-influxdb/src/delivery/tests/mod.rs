@@ -25,6 +25,7 @@ use crate::stats::Stats;
 use crate::sync::Mutex;
 
 type Answer = dyn Fn(&Batch, Duration) -> Disposition + Send + Sync;
+type Latency = dyn Fn(&Batch) -> Duration + Send + Sync;
 
 /// A server, what it stored, and when it got requests of how many lines.
 struct Server {
@@ -33,7 +34,7 @@ struct Server {
     stored: Mutex<BTreeMap<String, usize>>,
     requests: Mutex<Vec<(Duration, usize)>>,
     /// How long it takes for a batch. It stores, and answers if that is within the timeout.
-    latency: Mutex<Box<dyn Fn(&Batch) -> Duration + Send + Sync>>,
+    latency: Mutex<Box<Latency>>,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
