@@ -13,6 +13,7 @@ test: lint docs rust-test models python
 ## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
 	@scripts/ensure-influxd
+	@scripts/ensure-proxies
 	CARGO="$(CARGO)" scripts/test-rust
 
 ## Loom runs the buffer in every order of its threads' steps.

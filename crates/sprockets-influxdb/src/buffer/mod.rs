@@ -31,7 +31,7 @@ mod waiters;
 
 pub(crate) use batch::Batch;
 pub(crate) use size::Size;
-pub(crate) use types::{Entry, EntryFlags, Intake, Limits, Outcome, PushOutcome, QueueEnd};
+pub(crate) use types::{Entry, EntryFlags, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd};
 
 use std::sync::Arc;
 

@@ -63,15 +63,12 @@ pub(crate) enum Cause {
     Unrecognized,
     /// The server says that it is overloaded, or has trouble of its own.
     Busy,
-    /// There was no connection, no reply, or a reply without a cause.
+    /// There was no connection.
+    Unreachable,
+    /// There was no reply in time.
+    Timeout,
+    /// The connection closed without a reply, or the reply does not say why it failed.
     Unknown,
-}
-
-impl Cause {
-    /// Whether the batch may be what made the request fail. It is, if others do not fail.
-    pub(crate) fn may_be_the_batch(self) -> bool {
-        matches!(self, Self::Unknown | Self::Unrecognized)
-    }
 }
 
 /// What a failure is about.

@@ -11,9 +11,11 @@ mod bisect;
 mod body_limit;
 mod check;
 mod circuit_breaker;
+mod congestion;
 mod disposition;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod holds;
 mod http;
 mod poison;
 mod probe;

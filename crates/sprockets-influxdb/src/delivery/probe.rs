@@ -36,7 +36,7 @@ impl Check {
         }
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
         let mut identity = None;
-        let attempt = transport.send_observed(&batch, &mut |status, server| {
+        let attempt = transport.send_observed(&batch, server.timeout, &mut |status, server| {
             identity = Some((status, server));
         });
         let peer = transport.description();

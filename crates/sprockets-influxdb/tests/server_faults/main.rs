@@ -2,6 +2,8 @@
 
 mod answers;
 mod network;
+mod partial;
+mod poison;
 mod raw;
 mod rejected;
 mod retried;
@@ -33,6 +35,8 @@ fn the_tests_use_every_fault() {
     let tests = [
         include_str!("main.rs"),
         include_str!("network.rs"),
+        include_str!("partial.rs"),
+        include_str!("poison.rs"),
         include_str!("rejected.rs"),
         include_str!("retried.rs"),
     ]

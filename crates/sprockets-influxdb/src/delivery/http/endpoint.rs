@@ -43,6 +43,8 @@ pub(super) struct Endpoint {
     url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
+    /// The URL of `/api/v3/write_lp` beside that of another API, if a request could go there too.
+    partial_url: Option<String>,
     authorization: Option<HeaderValue>,
     secrets: Secrets,
     address: AddressSetting,
@@ -84,6 +86,7 @@ impl Endpoint {
             authorities: server.authorities.certificates(),
             url: server.url.clone(),
             parameters,
+            partial_url: partial_url(server),
             authorization: authorization(server)?,
             secrets,
             address: AddressSetting::of(server),
@@ -167,6 +170,21 @@ impl Endpoint {
         self.authorization.as_ref()
     }
 
+    /// Where a batch could go if the server turns out to be an InfluxDB 3.x: the endpoint that
+    /// names every bad line, and stores the others.
+    pub(super) fn partial_url(&self, batch: &Batch) -> Option<String> {
+        let url = self.partial_url.as_deref()?;
+        let database = batch.database();
+        // What follows a slash is a retention policy to the other APIs.
+        if database.contains('/') {
+            return None;
+        }
+        let database = utf8_percent_encode(database, QUERY);
+        let precision = batch.precision().parameter(Api::V3);
+        Some(format!("{url}?db={database}&precision={precision}&accept_partial=true"))
+            .filter(|url| url.len() <= MAX_URL_BYTES)
+    }
+
     pub(super) fn request(&self, url: &str, body: &Body) -> Builder {
         let mut request = Request::post(url)
             .header(CONTENT_TYPE, "text/plain; charset=utf-8")
@@ -195,6 +213,19 @@ fn parameters(server: &Server) -> String {
     };
     let ours = ours.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
     ours.into_iter().chain(theirs().map(str::to_owned)).map(|pair| format!("&{pair}")).collect()
+}
+
+/// Settings that the API of InfluxDB 3.x does not have are a reason to stay with the other.
+fn partial_url(server: &Server) -> Option<String> {
+    let path = match server.api {
+        Api::V1 => "/write",
+        Api::V2 => "/api/v2/write",
+        Api::V3 => return None,
+    };
+    if server.retention_policy.is_some() || server.query.is_some() {
+        return None;
+    }
+    server.url.strip_suffix(path).map(|base| format!("{base}/api/v3/write_lp"))
 }
 
 fn authorization(server: &Server) -> Result<Option<HeaderValue>> {

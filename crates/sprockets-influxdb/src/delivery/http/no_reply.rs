@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io;
+use std::time::Duration;
 
 use ureq::Timeout;
 
@@ -10,30 +11,30 @@ use super::tls;
 use crate::delivery::disposition::{Cause, Disposition, Failure};
 use crate::delivery::sanitize::sanitize;
 
-/// What `error` means for a batch. `is_body_sent` says whether all of the body was sent.
+/// What `error` means for a batch. `timeout` was that of the request, and `is_body_sent` says
+/// whether all of the body was sent.
 pub(super) fn classify(
     error: &ureq::Error,
     endpoint: &Endpoint,
+    timeout: Duration,
     is_body_sent: bool,
 ) -> Disposition {
-    use Cause::{Configuration, Unknown};
+    use Cause::{Configuration, Timeout as TimedOut, Unknown, Unreachable};
 
     let peer = endpoint.description();
     let address = endpoint.address();
     let outside = |text: &dyn Display| sanitize(&text.to_string(), endpoint.secrets());
-    let connect_timeout = CONNECT_TIMEOUT.min(endpoint.timeout());
+    let connect_timeout = CONNECT_TIMEOUT.min(timeout);
     let (cause, reason) = match error {
         ureq::Error::Timeout(Timeout::Resolve) => {
-            (Unknown, format!("no address for {peer} within {connect_timeout:?}"))
+            (Unreachable, format!("no address for {peer} within {connect_timeout:?}"))
         }
         ureq::Error::Timeout(Timeout::Connect) => {
-            (Unknown, format!("no connection to {peer} within {connect_timeout:?}"))
+            (Unreachable, format!("no connection to {peer} within {connect_timeout:?}"))
         }
-        ureq::Error::Timeout(_) => {
-            (Unknown, format!("no reply from {peer} within {:?}", endpoint.timeout()))
-        }
+        ureq::Error::Timeout(_) => (TimedOut, format!("no reply from {peer} within {timeout:?}")),
         ureq::Error::HostNotFound => {
-            (Unknown, format!("no address for {peer}: check {}", address.host()))
+            (Unreachable, format!("no address for {peer}: check {}", address.host()))
         }
         ureq::Error::Io(error) => io_error(error, endpoint, &peer),
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
@@ -77,15 +78,22 @@ fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, Strin
     if let Some(advice) = tls::refusal(error, endpoint.peer(), address, secrets) {
         return (Cause::Configuration, advice);
     }
-    let reason = match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!(
-            "no server at {peer}: connection refused; start it, or check {}",
-            address.host_and_port()
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => (
+            Cause::Unreachable,
+            format!(
+                "no server at {peer}: connection refused; start it, or check {}",
+                address.host_and_port()
+            ),
         ),
-        kind if is_disconnect(kind) => format!("{peer} closed the connection before it replied"),
-        _ => format!("no connection to {peer}: {}", sanitize(&error.to_string(), secrets)),
-    };
-    (Cause::Unknown, reason)
+        kind if is_disconnect(kind) => {
+            (Cause::Unknown, format!("{peer} closed the connection before it replied"))
+        }
+        _ => {
+            let error = sanitize(&error.to_string(), secrets);
+            (Cause::Unreachable, format!("no connection to {peer}: {error}"))
+        }
+    }
 }
 
 /// `answer` is ureq's text, such as `proxy server responded 407/407`.

@@ -20,7 +20,8 @@ impl HttpTransport {
     /// Gets a path of the server, such as `ping`, with the same credentials as a write. `Err` says
     /// why there is no reply.
     pub(in crate::delivery) fn get(&self, path: &str) -> Result<Answer, Disposition> {
-        let no_reply = |error| no_reply::classify(&error, &self.endpoint, true);
+        let no_reply =
+            |error| no_reply::classify(&error, &self.endpoint, self.endpoint.timeout(), true);
         let agent = self.agent().map_err(|reason| super::retry(super::Cause::Unknown, reason))?;
         let mut request = Request::get(self.endpoint.url_of(path));
         if let Some(authorization) = self.endpoint.authorization() {
