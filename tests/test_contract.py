@@ -916,10 +916,10 @@ class TestCounters:
 
 class TestSettings:
     def test_secrets_are_masked(self) -> None:
-        install("http://me:hunter2@localhost:1/write?p=hunter2")
+        install("http://me:hunter2@localhost:1/write?key=hunter2")
         settings = influxdb.settings()
         assert (settings["auth_username"], settings["auth_password"]) == ("me", "***")
-        assert settings["url"] == "http://localhost:1/write?p=***"
+        assert settings["url"] == "http://localhost:1/write?key=***"
         assert "hunter2" not in repr(settings)
         testing.reset()
         install(api="v2", token="hunter2", org="o")
