@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use sprockets_influxdb::testing::{self, Point};
 use sprockets_influxdb::{Measurement, fuzzing};
-use test_support::sample::{Sample, key};
+use test_support::sample::Sample;
 
 use crate::hostile;
 
