@@ -7,8 +7,13 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::buffer::{Batch, Hold};
 
-/// The time between requests of searches that have used up their budget.
-const SEARCH_INTERVAL: Duration = Duration::from_millis(50);
+/// The shortest and the longest time between requests of searches that have used up their budget.
+const SEARCH_INTERVALS: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(50));
+
+/// The time between those requests, as a multiple of the time that the last request took. A search
+/// takes at most a quarter of one connection's time.
+const SEARCH_PACE: u32 = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Holds {
@@ -18,6 +23,8 @@ pub(super) struct Holds {
     releases: u64,
     /// When the next request of a search without a budget may be made.
     next_search: Duration,
+    /// How long the last request took.
+    request_time: Duration,
 }
 
 impl Holds {
@@ -34,8 +41,15 @@ impl Holds {
 
     /// Lets a part of a search wait until it is its turn.
     pub(super) fn slow_down(&mut self, batch: &mut Batch, now: Duration) {
-        self.next_search = self.next_search.max(now) + SEARCH_INTERVAL;
+        let (shortest, longest) = SEARCH_INTERVALS;
+        let interval = (self.request_time * SEARCH_PACE).clamp(shortest, longest);
+        self.next_search = self.next_search.max(now) + interval;
         self.hold(batch, self.next_search);
+    }
+
+    /// A request took so long.
+    pub(super) fn record_request(&mut self, time: Duration) {
+        self.request_time = time;
     }
 
     /// Ends every hold: somebody waits for the outcome.

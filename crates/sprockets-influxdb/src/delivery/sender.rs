@@ -91,8 +91,11 @@ impl Sender {
             return Step::Worked;
         };
         let route = lock(&self.route).clone();
-        let begun = Congestion::begin(batch.len(), self.clock.now());
+        let started = self.clock.now();
+        let begun = Congestion::begin(batch.len(), started);
         let disposition = self.send(&batch, &route);
+        let took = self.clock.now().saturating_sub(started);
+        lock(&self.server).holds.record_request(took);
         batch.retry.requests += 1;
         self.act(batch, disposition, &Request { permit, begun, route: &route });
         lock(&self.server).congestion.release();
