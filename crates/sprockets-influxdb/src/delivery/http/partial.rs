@@ -41,7 +41,7 @@ impl PartialWrites {
         match disposition {
             Disposition::Delivered
             | Disposition::Rejected(Rejection { lines: RejectedLines::Named(_), .. }) => true,
-            // The server has trouble with this batch, or of its own.
+            // The server has an error of its own, or fails on this batch.
             Disposition::MalformedReply { .. }
             | Disposition::Retry(Failure {
                 cause: Cause::Busy | Cause::Unreachable | Cause::Timeout | Cause::Unknown,
