@@ -3,8 +3,9 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix miri models \
-  policy python python-docs python-lint python-test rust-test sanitize soak test
+.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix \
+  matrix-pythons matrix-servers miri models policy python python-docs python-lint python-test \
+  rust-test sanitize soak test
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -12,6 +13,7 @@ test: lint docs rust-test models python
 ## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
 	@scripts/ensure-influxd
+	@scripts/ensure-proxies
 	CARGO="$(CARGO)" scripts/test-rust
 
 ## Loom runs the buffer in every order of its threads' steps.
@@ -72,11 +74,20 @@ demo:
 	  scripts/ensure-influxd
 	$(CARGO) run --package sprockets-influxdb --features axum --example demo
 
+## The Python tests on each installed CPython, and every way to stop each server.
+matrix: matrix-pythons matrix-servers
+
 ## The Python tests on each installed CPython with the oldest and the newest Tornado 6.
-matrix: $(VENV)/built
+matrix-pythons: $(VENV)/built
 	@scripts/ensure-influxd
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	scripts/test-matrix
+
+## Stops servers and writes what arrives into the table of docs/process-ends.md.
+matrix-servers: $(VENV)/built
+	$(VENV)/bin/pip install --quiet --group servers || \
+	  echo "some servers cannot be installed: the table says so"
+	$(VENV)/bin/python tests/stops.py docs/process-ends.md
 
 ## Each fuzz target for FUZZ_SECONDS (60).
 fuzz:

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import sprockets_influxdb
-from programs import bound, reset_signals
+from programs import BEGINNING, Start, bound, reset_signals
 from serving import Recording
 from sprockets_influxdb import testing
 
@@ -157,6 +158,41 @@ def python() -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture
+def start(server: testing.Server, tmp_path: pathlib.Path) -> Iterator[Start]:
+    """Starts a Python program that writes to the scripted server, in a process group of its own.
+
+    The program is the text after :data:`programs.BEGINNING`.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: str, **variables: str) -> "subprocess.Popen[str]":
+        path = tmp_path / f"program{len(started)}.py"
+        path.write_text(BEGINNING + textwrap.dedent(program))
+        environment = {
+            "INFLUXDB_URL": server.url,
+            "INFLUXDB_SHUTDOWN_TIMEOUT": "20000",
+            "PYTHONUNBUFFERED": "1",
+        }
+        process = subprocess.Popen(
+            [sys.executable, str(path)],
+            env={**os.environ, **environment, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def _free_port() -> int:

@@ -1,7 +1,30 @@
 """Processes that tests start: they handle signals by default, and do not outlive the tests."""
 
+import os
 import shutil
 import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+#: Seconds after which a program that should have ended hangs.
+DEADLINE = 30
+
+NEEDS_ROOT = pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root: other users cannot raise their limits"
+)
+
+#: The beginning of each program that the fixture ``start`` starts.
+BEGINNING = """
+import os, signal, sys, threading, time
+import sprockets_influxdb as influxdb
+def add(count=1):
+    for number in range(count):
+        influxdb.record("db", "m", {"pid": os.getpid()}, {"number": number})
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def bound(command: list[str]) -> list[str]:
@@ -19,3 +42,15 @@ def reset_signals() -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             is_interrupt = number == signal.SIGINT
             signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
+
+
+def end(process: "subprocess.Popen[str]", code: int = 0) -> tuple[str, str]:
+    """Waits until a program ends with this exit code. Returns its output and its errors."""
+    stdout, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == code, stderr
+    return stdout, stderr
+
+
+def read_line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")

@@ -1,7 +1,7 @@
-"""Life and death of processes, as they really run: each test counts what arrived at a server.
+"""Start and end of real processes: each test counts what arrives at a server.
 
-The programs run in processes of their own. They write to a receiver that counts every line it is sent, so that one sent
-twice shows, and hands it on to a real influxd where there is one, whose count is held against the receiver's.
+The programs run in processes of their own. They write to a receiver that counts every line, so that
+duplicates show. It forwards the lines to a real influxd if there is one, and compares the counts.
 """
 
 import collections
@@ -32,9 +32,15 @@ PROCESSES = pathlib.Path(__file__).parent / "processes"
 #: Seconds after which what should have ended long ago hangs.
 DEADLINE = 20
 
-NEEDS_UVLOOP = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="there is no uvloop here")
-NEEDS_GEVENT = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="there is no gevent here")
-NEEDS_GUNICORN = pytest.mark.skipif(importlib.util.find_spec("gunicorn") is None, reason="there is no gunicorn here")
+NEEDS_UVLOOP = pytest.mark.skipif(
+    importlib.util.find_spec("uvloop") is None, reason="there is no uvloop here"
+)
+NEEDS_GEVENT = pytest.mark.skipif(
+    importlib.util.find_spec("gevent") is None, reason="there is no gevent here"
+)
+NEEDS_GUNICORN = pytest.mark.skipif(
+    importlib.util.find_spec("gunicorn") is None, reason="there is no gunicorn here"
+)
 UWSGI = pathlib.Path(sys.executable).parent / "uwsgi"
 NEEDS_UWSGI = pytest.mark.skipif(not UWSGI.exists(), reason="there is no uWSGI here")
 
@@ -57,7 +63,8 @@ class Receiver(http.server.ThreadingHTTPServer):
         self.database = database
         self.lines: collections.Counter[str] = collections.Counter()
         self.lock = threading.Lock()
-        # influxd 1.6.7 now and then loses one of two first writes to a database that come at once, and answers 204.
+        # influxd 1.6.7 sometimes loses one of two first writes to a database that come at the same
+        # time, and answers 204.
         self.handing_on = threading.Lock()
         #: So many requests are refused first.
         self.refusals = 0
@@ -128,7 +135,9 @@ class Program:
     """A program in a process of its own, and of a group of its own."""
 
     def __init__(self, receiver: Receiver, command: list[str], variables: dict[str, str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")
+        }
         environment.update(
             INFLUXDB_URL=receiver.url,
             INFLUXDB_TAG_HOSTNAME="false",
@@ -214,12 +223,16 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(receiver: Receiver) -> Iterator[Start]:
-    """Starts a program: a command, or the text of a Python program that begins with what all need."""
+    """Starts a program: a command, or the text of a Python program, without its imports."""
     programs = []
 
     def start(program: str | list[str], *options: str, **variables: str) -> Program:
         if isinstance(program, str):
-            beginning = "import os, sys, threading\nimport sprockets_influxdb as influxdb\nfrom matrix import *\n"
+            beginning = (
+                "import os, sys, threading\n"
+                "import sprockets_influxdb as influxdb\n"
+                "from matrix import *\n"
+            )
             program = [sys.executable, *options, "-c", beginning + textwrap.dedent(program)]
         programs.append(Program(receiver, program, variables))
         return programs[-1]
@@ -258,11 +271,15 @@ class TestEnd:
         """).end()
         assert receiver.arrived() == {"registered-before": 2, "registered-after": 3}
 
-    def test_the_very_first_measurement_may_be_added_at_exit(self, receiver: Receiver, start: Start) -> None:
+    def test_the_very_first_measurement_may_be_added_at_exit(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         _, stderr = start("import atexit; atexit.register(add, 'm')").end()
         assert (receiver.arrived(), stderr) == ({"m": 1}, "")
 
-    def test_threads_that_outlive_the_program_are_waited_for(self, receiver: Receiver, start: Start) -> None:
+    def test_threads_that_outlive_the_program_are_waited_for(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         start("""
             def go_on():
                 add("thread", 10)
@@ -305,12 +322,16 @@ class TestEnd:
         assert "7 measurements are lost" in stderr
         assert receiver.arrived() == {}
 
-    def test_with_a_server_that_never_answers_the_process_ends(self, receiver: Receiver, start: Start) -> None:
+    def test_with_a_server_that_never_answers_the_process_ends(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         receiver.answers.clear()
         _, stderr = start("add('m', 7)", INFLUXDB_SHUTDOWN_TIMEOUT="500").end()
         assert "7 measurements are lost" in stderr
 
-    def test_who_has_waited_for_the_shutdown_is_not_made_to_wait_again(self, receiver: Receiver, start: Start) -> None:
+    def test_who_has_waited_for_the_shutdown_is_not_made_to_wait_again(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         receiver.answers.clear()
         timeout = str(2 * DEADLINE * 1000)
         start("add('m', 7); influxdb.shutdown_sync(0.1)", INFLUXDB_SHUTDOWN_TIMEOUT=timeout).end()
@@ -326,16 +347,18 @@ class TestEnd:
             INFLUXDB_SHUTDOWN_TIMEOUT="100",
         ).end()
 
-    def test_sigterm_is_left_to_the_application_which_dies_of_it_by_default(
+    def test_a_process_that_dies_of_sigterm_delivers_before(
         self, receiver: Receiver, start: Start
     ) -> None:
         program = start("import signal; add('m'); print('ready'); signal.pause()")
         assert program.line() == "ready"
         program.signal(signal.SIGTERM)
         program.end(-signal.SIGTERM)
-        assert receiver.arrived() == {}
+        assert receiver.arrived() == {"m": 1}
 
-    def test_sigterm_with_a_handler_that_exits_delivers(self, receiver: Receiver, start: Start) -> None:
+    def test_sigterm_with_a_handler_that_exits_delivers(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         program = start("""
             import signal
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
@@ -348,7 +371,9 @@ class TestEnd:
         program.end(4)
         assert receiver.arrived() == {"m": 5}
 
-    def test_a_signal_handler_may_add_whatever_it_interrupts(self, receiver: Receiver, start: Start) -> None:
+    def test_a_signal_handler_may_add_whatever_it_interrupts(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         start("""
             import signal
             alarms = 0
@@ -407,11 +432,13 @@ class TestFork:
     def test_installing_before_a_fork_leaves_the_process_with_one_thread(
         self, receiver: Receiver, start: Start
     ) -> None:
-        # From 3.12 on Python warns of forks in a process with several threads, which makes this program fail.
+        # Python 3.12 and later warn of a fork in a process with several threads. The warning makes
+        # this program fail.
         start(
             """
             influxdb.install(trigger_size=10**6)
-            influxdb.settings(), influxdb.stats(), influxdb.flush_sync(), influxdb.set_timeout(10**6)
+            influxdb.settings(), influxdb.stats(), influxdb.flush_sync()
+            influxdb.set_timeout(10**6)
             influxdb.Measurement(DATABASE, "not added").set_field("number", 1)
             for depth in range(3):
                 child = os.fork()
@@ -425,7 +452,9 @@ class TestFork:
         ).end()
         assert receiver.arrived() == {"depth-0": 1, "depth-1": 1, "depth-2": 2}
 
-    def test_forks_under_load_lose_nothing_and_send_nothing_twice(self, receiver: Receiver, start: Start) -> None:
+    def test_forks_under_load_lose_nothing_and_send_nothing_twice(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         stdout, _ = start(
             """
             is_over = threading.Event()
@@ -472,7 +501,9 @@ class TestFork:
             "-W",
             "ignore",
         ).end()
-        assert receiver.arrived() == {f"generation-{generation}": generation + 1 for generation in range(5)}
+        assert receiver.arrived() == {
+            f"generation-{generation}": generation + 1 for generation in range(5)
+        }
 
     def test_a_thread_may_fork(self, receiver: Receiver, start: Start) -> None:
         start(
@@ -494,7 +525,9 @@ class TestFork:
         ).end()
         assert receiver.arrived() == {"parent": 3, "child": 2}
 
-    def test_a_child_has_shutdown_futures_of_its_own(self, receiver: Receiver, start: Start) -> None:
+    def test_a_child_has_shutdown_futures_of_its_own(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         start(
             """
             from tornado import ioloop
@@ -520,7 +553,9 @@ class TestFork:
         ).end()
         assert receiver.arrived() == {"parent": 3, "child": 2}
 
-    def test_a_child_of_a_client_that_was_shut_down_has_one_that_is_not(self, receiver: Receiver, start: Start) -> None:
+    def test_a_child_of_a_client_that_was_shut_down_has_one_that_is_not(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         start(
             """
             add("parent", 3)
@@ -543,7 +578,9 @@ class TestMultiprocessing:
         start([sys.executable, "-W", "ignore", str(PROCESSES / "children.py"), method, what]).end()
 
     @START_METHODS
-    def test_what_processes_add_arrives_however_they_end(self, receiver: Receiver, start: Start, method: str) -> None:
+    def test_what_processes_add_arrives_however_they_end(
+        self, receiver: Receiver, start: Start, method: str
+    ) -> None:
         self.start(start, method, "processes")
         assert receiver.arrived() == {"parent": 100, "child": 50, "grandchild": 3}
 
@@ -553,7 +590,9 @@ class TestMultiprocessing:
         assert receiver.arrived() == {"parent": 100, "child": 200}
 
     @START_METHODS
-    def test_what_an_executor_of_processes_adds_arrives(self, receiver: Receiver, start: Start, method: str) -> None:
+    def test_what_an_executor_of_processes_adds_arrives(
+        self, receiver: Receiver, start: Start, method: str
+    ) -> None:
         self.start(start, method, "executor")
         assert receiver.arrived() == {"parent": 100, "child": 200}
 
@@ -565,7 +604,9 @@ def free_port() -> int:
         return port
 
 
-def request_until(port: int, enough: Callable[[collections.Counter[str]], bool]) -> collections.Counter[str]:
+def request_until(
+    port: int, enough: Callable[[collections.Counter[str]], bool]
+) -> collections.Counter[str]:
     """Makes requests until that is enough; returns how many each worker answered."""
     answers: collections.Counter[str] = collections.Counter()
     end = threading.Event()
@@ -604,7 +645,9 @@ class TestServers:
     """Servers with several processes: each request that was answered is recorded, once."""
 
     @INSTALL
-    @pytest.mark.parametrize("worker", ["sync", "gthread", pytest.param("gevent", marks=NEEDS_GEVENT), "tornado"])
+    @pytest.mark.parametrize(
+        "worker", ["sync", "gthread", pytest.param("gevent", marks=NEEDS_GEVENT), "tornado"]
+    )
     @NEEDS_GUNICORN
     def test_gunicorn(self, receiver: Receiver, start: Start, install: str, worker: str) -> None:
         port = free_port()
@@ -622,7 +665,13 @@ class TestServers:
     @pytest.mark.parametrize("start_by", ["start", "fork_processes"])
     def test_tornado(self, receiver: Receiver, start: Start, install: str, start_by: str) -> None:
         port = free_port()
-        command = [sys.executable, *NO_FORKED_THREADS, str(PROCESSES / "tornado_app.py"), start_by, str(port)]
+        command = [
+            sys.executable,
+            *NO_FORKED_THREADS,
+            str(PROCESSES / "tornado_app.py"),
+            start_by,
+            str(port),
+        ]
         program = start(command, INSTALL=install)
         workers = [int(program.line().removeprefix("worker ")) for _ in range(2)]
         answers = request_until(port, lambda answers: answers.total() >= 50)
@@ -634,7 +683,9 @@ class TestServers:
     @INSTALL
     @pytest.mark.parametrize("threads", [[], ["--enable-threads"], ["--threads", "2"]])
     @NEEDS_UWSGI
-    def test_uwsgi(self, receiver: Receiver, start: Start, install: str, threads: list[str]) -> None:
+    def test_uwsgi(
+        self, receiver: Receiver, start: Start, install: str, threads: list[str]
+    ) -> None:
         port = free_port()
         command = [str(UWSGI), "--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2"]
         command += ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"]
@@ -650,15 +701,21 @@ class TestServers:
 
 @pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=NEEDS_UVLOOP)])
 class TestLoops:
-    """Adding, flushing and shutting down with event loops: none, several, one after another, elsewhere, and closed."""
+    """Adds, flushes and shutdowns with no event loop, several, one after another, in another
+    thread, and a closed one.
+    """
 
-    def start(self, start: Start, loop: str, program: str, *options: str, **variables: str) -> Program:
+    def start(
+        self, start: Start, loop: str, program: str, *options: str, **variables: str
+    ) -> Program:
         beginning = "import asyncio\n"
         if loop == "uvloop":
             beginning += "import uvloop\nasyncio.set_event_loop_policy(uvloop.EventLoopPolicy())\n"
         return start(beginning + textwrap.dedent(program), *options, **variables)
 
-    def test_asyncio_run_may_be_called_twice(self, receiver: Receiver, start: Start, loop: str) -> None:
+    def test_asyncio_run_may_be_called_twice(
+        self, receiver: Receiver, start: Start, loop: str
+    ) -> None:
         self.start(
             start,
             loop,
@@ -679,7 +736,9 @@ class TestLoops:
         ).end()
         assert receiver.arrived() == {"m": 10}
 
-    def test_several_loops_may_follow_one_another(self, receiver: Receiver, start: Start, loop: str) -> None:
+    def test_several_loops_may_follow_one_another(
+        self, receiver: Receiver, start: Start, loop: str
+    ) -> None:
         self.start(
             start,
             loop,
@@ -718,7 +777,9 @@ class TestLoops:
         ).end()
         assert receiver.arrived() == {"m": 1}
 
-    def test_a_future_that_is_cancelled_costs_no_measurement(self, receiver: Receiver, start: Start, loop: str) -> None:
+    def test_a_future_that_is_cancelled_costs_no_measurement(
+        self, receiver: Receiver, start: Start, loop: str
+    ) -> None:
         receiver.answers.clear()
         program = self.start(
             start,
@@ -742,7 +803,9 @@ class TestLoops:
         program.end()
         assert receiver.arrived() == {"m": 3}
 
-    def test_a_loop_may_be_closed_before_its_flush_is_done(self, receiver: Receiver, start: Start, loop: str) -> None:
+    def test_a_loop_may_be_closed_before_its_flush_is_done(
+        self, receiver: Receiver, start: Start, loop: str
+    ) -> None:
         receiver.answers.clear()
         program = self.start(
             start,
@@ -767,7 +830,9 @@ class TestLoops:
         program.end()
         assert receiver.arrived() == {"m": 9}
 
-    def test_a_loop_may_run_in_any_thread(self, receiver: Receiver, start: Start, loop: str) -> None:
+    def test_a_loop_may_run_in_any_thread(
+        self, receiver: Receiver, start: Start, loop: str
+    ) -> None:
         self.start(
             start,
             loop,
@@ -809,7 +874,8 @@ class TestLoops:
                 list(executor.map(lambda _: add("executor", 3), range(4)))
             async def main():
                 loop = asyncio.get_running_loop()
-                await asyncio.gather(*(loop.run_in_executor(None, add, "executor-of-loop", 3) for _ in range(4)))
+                run = loop.run_in_executor
+                await asyncio.gather(*(run(None, add, "executor-of-loop", 3) for _ in range(4)))
                 add("loop", 3)
             asyncio.run(main())
             add("after", 3)
@@ -818,7 +884,9 @@ class TestLoops:
         twelve = {"thread": 12, "executor": 12, "executor-of-loop": 12}
         assert receiver.arrived() == {"before": 3, **twelve, "loop": 3, "after": 3}
 
-    def test_a_loop_may_be_stopped_right_after_shutdown(self, receiver: Receiver, start: Start, loop: str) -> None:
+    def test_a_loop_may_be_stopped_right_after_shutdown(
+        self, receiver: Receiver, start: Start, loop: str
+    ) -> None:
         self.start(
             start,
             loop,
@@ -896,8 +964,12 @@ class TestGevent:
         patched = "from gevent import monkey\nmonkey.patch_all()\nimport gevent\n"
         return start(patched + textwrap.dedent(program), "-W", "ignore", **variables)
 
-    @pytest.mark.parametrize("ending", ["pass", "influxdb.flush_sync()", "influxdb.shutdown_sync()", "sys.exit()"])
-    def test_what_greenlets_add_arrives(self, receiver: Receiver, start: Start, ending: str) -> None:
+    @pytest.mark.parametrize(
+        "ending", ["pass", "influxdb.flush_sync()", "influxdb.shutdown_sync()", "sys.exit()"]
+    )
+    def test_what_greenlets_add_arrives(
+        self, receiver: Receiver, start: Start, ending: str
+    ) -> None:
         self.start(
             start,
             f"""
@@ -911,11 +983,15 @@ class TestGevent:
         ).end()
         assert receiver.arrived() == {"m": 2000}
 
-    def test_who_waits_for_the_hub_does_not_wait_for_the_client(self, receiver: Receiver, start: Start) -> None:
+    def test_who_waits_for_the_hub_does_not_wait_for_the_client(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         self.start(start, "add('m')\nassert gevent.wait()").end()
         assert receiver.arrived() == {"m": 1}
 
-    def test_the_log_is_written_while_greenlets_go_on(self, receiver: Receiver, start: Start) -> None:
+    def test_the_log_is_written_while_greenlets_go_on(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         receiver.refusals = 10**6
         self.start(
             start,
@@ -934,7 +1010,9 @@ class TestGevent:
             INFLUXDB_SHUTDOWN_TIMEOUT="0",
         ).end()
 
-    def test_a_thread_of_the_hub_may_flush_while_greenlets_go_on(self, receiver: Receiver, start: Start) -> None:
+    def test_a_thread_of_the_hub_may_flush_while_greenlets_go_on(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         receiver.answers.clear()
         program = self.start(
             start,
@@ -1002,7 +1080,9 @@ class TestThreads:
             start(program).end()
         assert receiver.arrived() == {"m": 5 * 16}
 
-    def test_what_is_recorded_may_record_while_it_is_turned_into_text(self, receiver: Receiver, start: Start) -> None:
+    def test_what_is_recorded_may_record_while_it_is_turned_into_text(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         start("""
             class Tag:
                 def __str__(self):
@@ -1015,7 +1095,7 @@ class TestThreads:
 
 
 class TestLog:
-    """What the client has to say reaches the ``sprockets_influxdb`` logger, from a thread of Python's own."""
+    """Log messages reach the ``sprockets_influxdb`` logger, from a Python thread."""
 
     BEGINNING = """
 import logging, queue, signal
@@ -1058,20 +1138,25 @@ class Handler(logging.Handler):
     def test_no_thread_takes_signals_from_those_of_the_application(
         self, receiver: Receiver, start: Start, tmp_path: pathlib.Path
     ) -> None:
-        # Also from its very beginning: only then does the system deliver to it what the main thread could have.
+        # Also while it starts. Otherwise the system delivers to it a signal that the main thread
+        # could handle.
         self.start(
             start,
             """
             def blocked(thread):
-                [mask] = [line for line in open(f"/proc/self/task/{thread}/status") if line.startswith("SigBlk:")]
-                return {number for number in signal.valid_signals() if int(mask.split()[1], 16) >> number - 1 & 1}
+                lines = open(f"/proc/self/task/{thread}/status")
+                [text] = [line for line in lines if line.startswith("SigBlk:")]
+                mask = int(text.split()[1], 16)
+                return {number for number in signal.valid_signals() if mask >> number - 1 & 1}
             add("m")
-            ours = [int(thread) for thread in os.listdir("/proc/self/task") if int(thread) != os.getpid()]
-            # The log's, the sender's, and that of the spool.
-            assert len(ours) == 3
+            threads = map(int, os.listdir("/proc/self/task"))
+            ours = [thread for thread in threads if thread != os.getpid()]
+            # The threads of the log, the sender and the spool, and the one that waits for SIGTERM.
+            assert len(ours) == 4
             for thread in ours:
-                assert blocked(thread) >= {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
-                # A thread that has only just begun takes none at all.
+                expected = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
+                assert blocked(thread) >= expected
+                # A thread that has just started blocks all signals.
                 while blocked(thread) & {signal.SIGSEGV, signal.SIGBUS}:
                     pass
             assert not blocked(os.getpid())
@@ -1080,7 +1165,9 @@ class Handler(logging.Handler):
         ).end()
         assert receiver.arrived() == {"m": 1}
 
-    def test_what_there_is_to_say_of_the_configuration_is_said_at_once(self, receiver: Receiver, start: Start) -> None:
+    def test_what_there_is_to_say_of_the_configuration_is_said_at_once(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         self.start(
             start,
             """
@@ -1096,7 +1183,7 @@ class Handler(logging.Handler):
         self.start(
             start,
             """
-            # Each message adds more than the buffer takes, which there would be messages about, and so on.
+            # Each message adds more than the buffer takes, which would be logged again, and so on.
             class Adding(Handler):
                 def emit(self, record):
                     add("from-the-handler", 50)
@@ -1113,7 +1200,9 @@ class Handler(logging.Handler):
             INFLUXDB_SHUTDOWN_TIMEOUT="0",
         ).end()
 
-    def test_a_handler_that_raises_costs_no_other_message(self, receiver: Receiver, start: Start) -> None:
+    def test_a_handler_that_raises_costs_no_other_message(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         receiver.refusals = 1
         _, stderr = self.start(
             start,
@@ -1171,7 +1260,9 @@ class Handler(logging.Handler):
         log = path.read_text()
         assert log.index("cannot write to database") < log.index("3 measurements are lost")
 
-    def test_a_slow_handler_does_not_hold_up_the_end(self, receiver: Receiver, start: Start) -> None:
+    def test_a_slow_handler_does_not_hold_up_the_end(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         receiver.refusals = 10**6
         self.start(
             start,
@@ -1189,7 +1280,9 @@ class Handler(logging.Handler):
             INFLUXDB_SHUTDOWN_TIMEOUT="0",
         ).end()
 
-    def test_no_secret_is_in_the_log_nor_in_the_environment(self, receiver: Receiver, start: Start) -> None:
+    def test_no_secret_is_in_the_log_nor_in_the_environment(
+        self, receiver: Receiver, start: Start
+    ) -> None:
         receiver.refusals = 10**6
         url = receiver.url.replace("//", "//user:hunter2@")
         stdout, stderr = self.start(

@@ -1,5 +1,5 @@
-//! No reply breaks the sender, whoever sent it. A correct reply, in the form of each version, never
-//! loses a line that it does not reject.
+//! No reply breaks the sender, whoever sent it, and only one that confirms the write is a delivery.
+//! A correct reply, in the form of each version, never loses a line that it does not reject.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use serde_json::json;
@@ -38,7 +38,7 @@ impl<'a> Arbitrary<'a> for Answered {
         let mut reply = Self {
             lines,
             api: *u.choose(&[Api::V1, Api::V2, Api::V3])?,
-            status: u.int_in_range(100..=599)?,
+            status: any_status(u)?,
             retry_after: u.arbitrary()?,
             location: u.arbitrary()?,
             error_header: u.arbitrary()?,
@@ -55,9 +55,28 @@ impl<'a> Arbitrary<'a> for Answered {
     }
 }
 
+/// Any status; often a success, or one that InfluxDB gives.
+fn any_status(u: &mut Unstructured<'_>) -> Result<u16> {
+    match u.int_in_range(0..=2)? {
+        0 => u.int_in_range(200..=299),
+        1 => Ok(*u.choose(&[400, 401, 403, 404, 413, 422, 500, 503])?),
+        _ => u.int_in_range(100..=599),
+    }
+}
+
 /// Bytes, or pieces of real replies in any order.
 fn any_body(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    const PIECES: [&str; 24] = [
+    const PIECES: [&str; 34] = [
+        "<!DOCTYPE html><html>",
+        "{\"code\":\"invalid\",\"message\":\"",
+        "partial write: ",
+        "hinted handoff queue not empty",
+        "write buffer error: ",
+        "error from wal: ",
+        "max request size (1 bytes) exceeded",
+        "Adding a new database would exceed limit of 5 databases",
+        "Authorization header was malformed",
+        "remoteAddr: \"127.0.0.1:1\"; requestURI: /write; ",
         "{\"error\":\"",
         "{\"message\":\"",
         "\",\"data\":[{",

@@ -105,7 +105,10 @@ def install(
         # A start callback is called with the application and the loop.
         url = auth_username = None
     if io_loop is not None:
-        _deprecated("the argument io_loop of install() is ignored: flush() and shutdown() use the loop that is running")
+        _deprecated(
+            "the argument io_loop of install() is ignored: flush() and shutdown() use the "
+            "running loop"
+        )
     arguments = {
         "url": url,
         "auth_username": auth_username,
@@ -123,10 +126,13 @@ def install(
     tags = None
     if base_tags is not None:
         if not isinstance(base_tags, Mapping):
+            kind = type(base_tags).__name__
             raise ValueError(
-                f"base_tags: a value of type {type(base_tags).__name__}: expected a dict of names and values"
+                f"base_tags: a value of type {kind}: expected a dict of names and values"
             )
-        tags = [(_text(name), _text(value)) for name, value in base_tags.items() if value is not None]
+        tags = [
+            (_text(name), _text(value)) for name, value in base_tags.items() if value is not None
+        ]
     with _argument_names():
         installed = _native.install(_texts(arguments), tags)
     if installed is False:
@@ -269,7 +275,9 @@ def _texts(options: Mapping[str, Any]) -> list[tuple[str, str]]:
             value = "true" if value else "false"
         elif not isinstance(value, int | float | str):
             kind = type(value).__name__
-            raise ValueError(f"{name}: a value of type {kind}: expected a str, an int, a float or a bool")
+            raise ValueError(
+                f"{name}: a value of type {kind}: expected a str, an int, a float or a bool"
+            )
         elif isinstance(value, float) and value.is_integer():
             # Release 2.2.1 took 1000.0 for 1000.
             value = int(value)
@@ -295,7 +303,9 @@ def _argument_names() -> Iterator[None]:
         raise
 
 
-def _future(loop: asyncio.AbstractEventLoop, flushing: _native.Flush | None) -> "asyncio.Future[bool]":
+def _future(
+    loop: asyncio.AbstractEventLoop, flushing: _native.Flush | None
+) -> "asyncio.Future[bool]":
     future: asyncio.Future[bool] = loop.create_future()
     if flushing is None:
         future.set_result(True)
@@ -326,7 +336,7 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _current_event_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop that is set for this thread. Set a new one if there is none, as Tornado does."""
+    """Return this thread's loop. Set a new one if there is none, as Tornado does."""
     with warnings.catch_warnings():
         # Python 3.12 and 3.13 warn before they set a new loop. Python 3.14 raises instead.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -16,13 +16,14 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
-from sprockets_influxdb import _native
+from sprockets_influxdb import _hooks, _native, _secrets
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
-#: The priority of the finalizer in a child of multiprocessing: after all others.
+#: The priority of the finalizer in a child of multiprocessing or billiard: after all others.
 _LAST = -100
 
 #: Maximum time that the end of the process waits for a slow logging handler, in seconds.
@@ -39,10 +40,11 @@ _SIGNALS = signal.valid_signals() - {
     signal.SIGTRAP,
 }
 
-#: The file descriptor that becomes readable when there are log messages, and its readers.
+#: The file descriptor that becomes readable when there are log messages, and its reader: a thread,
+#: or a watcher of an event loop, which this function stops.
 _bell: int | None = None
 _writer: threading.Thread | None = None
-_watcher: Any = None
+_stop_watcher: Callable[[], None] | None = None
 _has_ended = False
 
 
@@ -58,10 +60,16 @@ def watch() -> None:
 
 
 def begin() -> None:
-    """Mask the password. Called when the client is made, and when its configuration changes."""
-    password = os.environ.get("INFLUXDB_PASSWORD")
-    if password:
-        os.environ["INFLUXDB_PASSWORD"] = "X" * len(password)
+    """Hide the password and install the hooks. Called when the client is made, and when its
+    configuration changes.
+    """
+    if _secrets.is_hidden_by_parent():
+        LOGGER.warning(
+            "INFLUXDB_PASSWORD consists of X only: a parent process hides its password, and this "
+            "process got a copy. Start it with env=None, or pass the password in another way"
+        )
+    _secrets.hide_password()
+    _hooks.install_hooks()
     write_log()
 
 
@@ -73,87 +81,140 @@ def end() -> None:
     if _has_ended:
         return
     _has_ended = True
-    pending = _native.end()["pending"]
+    # A flush when the server stopped has already waited for the shutdown timeout.
+    report = _native.shutdown_sync(0) if _hooks.has_just_failed() else _native.end()
+    pending = report["pending"]
     write_log()
     spooled = min(pending, _native.stats()["spooled"])
-    if spooled:
-        _log(logging.WARNING, f"{spooled} measurements wait in the spool for the next process")
-    lost = pending - spooled
-    if lost:
-        _log(logging.ERROR, f"{lost} measurements are lost: not delivered when the client ended")
+    _native.log_losses(pending - spooled, spooled)
     _native.close_log()
-    if _writer is not None and _writer is not threading.current_thread():
+    if _writer is not None and _writer is not threading.current_thread() and _writer.is_alive():
         _writer.join(_WRITER_TIMEOUT)
     write_log()
 
 
-def start_writer() -> None:
-    """Start the thread that writes the log. Called before the first measurement of a process."""
-    global _bell, _writer
-    _bell = _native.open_log()
-    if _is_patched_by_gevent():
-        _write_with_gevent(_bell)
-        return
-    _writer = threading.Thread(target=_write, args=(_bell,), name="influxdb-log", daemon=True)
+def start_writer() -> bool:
+    """Start the thread that writes the log. Called before the first measurement of a process, and
+    again later if it returned ``False``.
+
+    :returns: whether the log is written from now on
+    """
+    global _bell
+    if _writer is not None:
+        # Another thread starts it.
+        return True
+    if _bell is None:
+        _hooks.end_with_billiard(end, _LAST)
+        try:
+            _bell = _native.open_log()
+        except OSError:
+            # The process has no file descriptor left.
+            return False
+    try:
+        return _start_writer(_bell)
+    except RuntimeError:
+        # The system or the interpreter starts no more threads. In an interpreter that is shutting
+        # down, end() writes the log.
+        return False
+
+
+def _start_writer(bell: int) -> bool:
+    global _writer
+    if _is_patched("gevent.monkey", "is_module_patched", "threading"):
+        _write_with_gevent(bell)
+        return True
+    if _is_patched("eventlet.patcher", "is_monkey_patched", "thread"):
+        _write_with_eventlet(bell)
+        return True
+    _writer = threading.Thread(target=_write, args=(bell,), name="influxdb-log", daemon=True)
     # A thread inherits the signal mask of the thread that starts it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         _writer.start()
     except RuntimeError:
-        # The interpreter is shutting down, and starts no more threads. end() writes the log.
         _writer = None
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return True
 
 
 def write_log() -> None:
     """Write the log messages of the core."""
     for level, message in _native.take_logs():
-        _log(level, message)
+        try:
+            LOGGER.log(level, "%s", message)
+        except Exception:
+            _print_error()
 
 
-def _log(level: int, message: str) -> None:
-    try:
-        LOGGER.log(level, "%s", message)
-    except Exception:
-        # A failing handler must not lose the messages that follow.
-        if logging.raiseExceptions:
-            traceback.print_exc()
+def _write_log_in_background() -> None:
+    """Like :func:`write_log`, but nothing that a logging handler raises ends the caller."""
+    for level, message in _native.take_logs():
+        try:
+            LOGGER.log(level, "%s", message)
+        except BaseException:
+            _print_error()
+
+
+def _print_error() -> None:
+    # A failing handler must not lose the messages that follow.
+    if logging.raiseExceptions:
+        traceback.print_exc()
 
 
 def _write(bell: int) -> None:
     while os.read(bell, 4096):
-        write_log()
+        _write_log_in_background()
+    _native.log_is_written()
 
 
-def _is_patched_by_gevent() -> bool:
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
+def _is_patched(patcher: str, function: str, name: str) -> bool:
+    module: Any = sys.modules.get(patcher)
+    return module is not None and bool(getattr(module, function)(name))
 
 
 def _write_with_gevent(bell: int) -> None:
     """Write the log in greenlets: under gevent, a thread that blocks would block all of them."""
-    global _watcher
+    global _stop_watcher
     gevent: Any = importlib.import_module("gevent")
 
     def rung() -> None:
         if os.read(bell, 4096):
-            gevent.spawn(write_log)
+            gevent.spawn(_write_log_in_background)
         else:
             watcher.stop()
 
     # Waiting for the end of the hub's loop must not wait for this watcher.
-    _watcher = watcher = gevent.get_hub().loop.io(bell, 1, ref=False)
+    watcher = gevent.get_hub().loop.io(bell, 1, ref=False)
     watcher.start(rung)
+    _stop_watcher = watcher.stop
+
+
+def _write_with_eventlet(bell: int) -> None:
+    """As with gevent. Before eventlet 0.37, ``os.read`` does not yield, so wait with the hub."""
+    eventlet: Any = importlib.import_module("eventlet")
+    hubs: Any = importlib.import_module("eventlet.hubs")
+
+    def write() -> None:
+        while True:
+            hubs.trampoline(bell, read=True)
+            # A forked child has closed it.
+            if bell != _bell or not os.read(bell, 4096):
+                break
+            _write_log_in_background()
+
+    eventlet.spawn_n(write)
 
 
 def _after_fork() -> None:
-    global _bell, _has_ended, _watcher, _writer
-    if _watcher is not None:
-        _watcher.stop()
+    global _bell, _has_ended, _stop_watcher, _writer
+    if _stop_watcher is not None:
+        _stop_watcher()
     if _bell is not None:
         os.close(_bell)
-    _bell, _has_ended, _watcher, _writer = None, False, None, None
+    _bell, _has_ended, _stop_watcher, _writer = None, False, None, None
+    _hooks.forget()
     _end_with_multiprocessing()
 
 

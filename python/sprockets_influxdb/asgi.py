@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sprockets_influxdb import _client
+from sprockets_influxdb import _hooks
 from sprockets_influxdb._requests import Requests
 from sprockets_influxdb._routes import Routes
 from sprockets_influxdb._warnings import warn
@@ -119,7 +119,7 @@ def _flushing(send: _Send) -> _Send:
             try:
                 # In another event loop than asyncio's, the end of the process flushes.
                 if _is_asyncio():
-                    await _client.flush()
+                    await _hooks.flush_at_stop()
             except Exception as error:
                 warn(error)
         await send(message)

@@ -158,6 +158,10 @@ fn set(config: Config, name: &str, value: &str) -> Result<Config, Problem> {
 
 fn has_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    if query.split('&').any(|pair| pair.starts_with("p=")) {
+        return true;
+    }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }

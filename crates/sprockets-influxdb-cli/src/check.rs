@@ -9,12 +9,12 @@ use sprockets_influxdb::{Check, Client, Config, Finding, Origin, Setting, Settin
 
 use crate::exit::{self, Problem};
 use crate::terminal::{self, Style};
-use crate::{args, warnings};
+use crate::{args, unread, warnings};
 
 /// Show the configuration, and check that its server would accept measurements
 ///
-/// Stores nothing: it writes an empty body, which the server judges by address, credentials and
-/// database.
+/// Stores nothing, and creates no database. Shows also variables that look like settings, and that
+/// nothing reads.
 ///
 /// Exit code: 0 if every check passed, 1 if one failed, 2 if an argument or a setting cannot be
 /// used.
@@ -32,8 +32,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let config = options.server.config(Config::new(), &[])?;
     let settings = config.settings()?;
-    let (client, warnings) = warnings::collect(|| Client::new(config));
+    let (client, mut warnings) = warnings::collect(|| Client::new(config));
     let client = client?;
+    warnings.extend(unread::warnings(unread::of_process()));
 
     let checks: Vec<(Option<&str>, Check)> = if options.databases.is_empty() {
         vec![(None, client.check(None))]

@@ -1,5 +1,6 @@
-//! The comments that name the database of the lines after them, as `influx -export` writes and
-//! `influx -import` reads them; and the timestamps in nanoseconds that go with them.
+//! The comments that name the database and the retention policy of the lines after them, as
+//! `influx_inspect export` writes and `influx -import` reads them; and the timestamps in
+//! nanoseconds that go with them.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -10,13 +11,21 @@ use sprockets_influxdb::Precision;
 pub(crate) const DML: &str = "# DML";
 
 const DATABASE: &str = "CONTEXT-DATABASE:";
+const RETENTION_POLICY: &str = "CONTEXT-RETENTION-POLICY:";
 
 /// The comment that names a database. `None` if it would be read back as another name.
 pub(crate) fn comment(database: &str) -> Option<String> {
-    let is_plain = !database.is_empty()
-        && database.trim() == database
-        && !database.chars().any(char::is_control);
-    is_plain.then(|| format!("# {DATABASE} {database}"))
+    named(DATABASE, database)
+}
+
+/// The comment that names a retention policy. `None` if it would be read back as another name.
+pub(crate) fn policy_comment(policy: &str) -> Option<String> {
+    named(RETENTION_POLICY, policy)
+}
+
+fn named(what: &str, name: &str) -> Option<String> {
+    let is_plain = !name.is_empty() && name.trim() == name && !name.chars().any(char::is_control);
+    is_plain.then(|| format!("# {what} {name}"))
 }
 
 /// [`comment`], or one that only people understand.
@@ -40,7 +49,10 @@ pub(crate) fn in_nanoseconds(line: &[u8], precision: Precision) -> Option<Cow<'_
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     pub(crate) database: Option<String>,
-    /// Whether statements follow, which are not line protocol.
+    /// It stays when another database is named, as for `influx -import`.
+    pub(crate) policy: Option<String>,
+    /// Whether statements follow, which are not line protocol. A marker ends them, or a comment
+    /// that only line protocol has.
     pub(crate) is_statements: bool,
 }
 
@@ -48,14 +60,16 @@ impl Context {
     pub(crate) fn read(&mut self, comment: &[u8]) {
         let Ok(comment) = std::str::from_utf8(comment) else { return };
         let comment = comment.trim().trim_start_matches('#').trim_start();
-        match comment {
-            "DDL" => self.is_statements = true,
-            "DML" => self.is_statements = false,
-            _ => {
-                if let Some(name) = comment.strip_prefix(DATABASE) {
-                    self.database = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
-                }
-            }
+        let marker = comment.trim_end_matches(':').trim_end();
+        let name = |name: &str| Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        if marker.eq_ignore_ascii_case("DDL") {
+            self.is_statements = true;
+        } else if marker.eq_ignore_ascii_case("DML") {
+            self.is_statements = false;
+        } else if let Some(database) = comment.strip_prefix(DATABASE) {
+            (self.database, self.is_statements) = (name(database), false);
+        } else if let Some(policy) = comment.strip_prefix(RETENTION_POLICY) {
+            (self.policy, self.is_statements) = (name(policy), false);
         }
     }
 }

@@ -16,6 +16,7 @@ mod report;
 mod signals;
 mod spool;
 mod terminal;
+mod unread;
 mod wait;
 mod warnings;
 mod write;

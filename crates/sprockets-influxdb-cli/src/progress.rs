@@ -79,7 +79,7 @@ impl Progress {
         let state = self.state(position, stats, stalled);
         if let Some(bar) = &self.bar {
             bar.set_position(position.count);
-            bar.set_message(state);
+            bar.set_message(output::visible(&state).replace('\n', " "));
         } else if !self.is_quiet && self.line_written.elapsed() >= LINE_INTERVAL {
             self.line_written = Instant::now();
             let total = match self.size {

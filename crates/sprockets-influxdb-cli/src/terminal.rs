@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
+use crate::output;
+
 /// The style of text on one stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
@@ -39,6 +41,6 @@ impl Style {
     }
 
     fn coloured(self, code: &str, text: &str) -> String {
-        if self.has_colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.has_colours { output::style(code, text) } else { text.to_owned() }
     }
 }

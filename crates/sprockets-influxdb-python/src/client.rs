@@ -3,30 +3,28 @@
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::Guard;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sprockets_influxdb::{self as core, Client, Config, Overflow, SettingValue, internal};
+use sprockets_influxdb::{self as core, Client, Config, Overflow, SettingValue};
 
 use crate::base_tags;
+use crate::current::CLIENT;
+use crate::flush;
 use crate::log;
 use crate::measurement::{Measurement, with_recorded};
+use crate::process;
 use crate::timestamp;
 
-static CLIENT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
 /// Whether adding may wait for room. The wait happens without the interpreter's lock.
 static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
 /// Locked only with the interpreter's lock and while no Python code runs. So no thread ever waits
 /// for it, and no thread holds it when the process forks.
-static CHANGES: Mutex<Changes> = Mutex::new(Changes {
-    is_installed: false,
-    options: Vec::new(),
-    password: None,
-    waited_until: None,
-});
+static CHANGES: Mutex<Changes> =
+    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
 
 /// The state that only changes of the configuration need.
 struct Changes {
@@ -35,8 +33,6 @@ struct Changes {
     options: Options,
     /// The password of the environment, before it was masked there.
     password: Option<OsString>,
-    /// The deadline of a shutdown that began, and the generation of its process.
-    waited_until: Option<(u64, Instant)>,
 }
 
 /// Names of settings with their values, as text.
@@ -58,18 +54,6 @@ impl Changes {
         };
         let config = changed(Config::new().with_lookup(lookup), &self.options, None);
         changed(config, options, base_tags)
-    }
-
-    /// Notes the deadline of a shutdown. The first one counts.
-    fn wait_until(&mut self, deadline: Instant) {
-        if self.deadline().is_none() {
-            self.waited_until = Some((internal::generation(), deadline));
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let own = self.waited_until.filter(|(generation, _)| *generation == internal::generation());
-        own.map(|(_, deadline)| deadline)
     }
 
     /// Makes a client that the environment configures, unless there is one.
@@ -124,21 +108,6 @@ pub(crate) fn value_error(error: core::Error) -> PyErr {
 
 fn changes() -> impl std::ops::DerefMut<Target = Changes> {
     CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The client, if there is one.
-pub(crate) fn current() -> Option<Arc<Client>> {
-    CLIENT.load_full()
-}
-
-/// Notes the deadline of a shutdown. The first one counts.
-pub(crate) fn wait_until(deadline: Instant) {
-    changes().wait_until(deadline);
-}
-
-/// The deadline of a shutdown that began in this process.
-pub(crate) fn deadline() -> Option<Instant> {
-    changes().deadline()
 }
 
 /// The client. The first call makes one that the environment configures.
@@ -197,10 +166,10 @@ pub(crate) fn reset(py: Python<'_>) {
         let mut changes = changes();
         changes.is_installed = false;
         changes.options.clear();
-        changes.waited_until = None;
         MAY_BLOCK.store(false, Ordering::Relaxed);
         CLIENT.swap(None)
     };
+    flush::forget_deadline();
     base_tags::clear();
     if let Some(client) = client {
         py.detach(|| {
@@ -223,13 +192,11 @@ pub(crate) fn last_error() -> Option<String> {
 pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
     let client = client(py)?;
     let Some(client) = client.as_deref() else { return Ok(()) };
-    log::ensure_writer(py);
-    let added = if MAY_BLOCK.load(Ordering::Relaxed) {
-        py.detach(|| client.add_measurement(line))
-    } else {
-        client.add_measurement(line)
-    };
-    added.map_err(value_error)
+    process::ensure_started(py);
+    if MAY_BLOCK.load(Ordering::Relaxed) {
+        return process::interruptible(py, || client.add_measurement(line))?.map_err(value_error);
+    }
+    client.add_measurement(line).map_err(value_error)
 }
 
 /// Adds a measurement to the buffer. It is copied into memory; only ``overflow="block"`` waits, for

@@ -10,12 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sprockets_influxdb::{self as core, Client, internal};
 
-use crate::client::{current, deadline, wait_until};
+use crate::current::current;
+
+/// The deadline of a shutdown that began, and the generation of its process.
+static WAITED_UNTIL: ArcSwapOption<(u64, Instant)> = ArcSwapOption::const_empty();
 
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct Flush {
@@ -132,11 +136,52 @@ pub(crate) fn shutdown_sync<'py>(
 /// Shuts down at the end of the process. After an earlier shutdown, its deadline holds.
 #[pyfunction]
 pub(crate) fn end(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let left = deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let left = left.map(|left| left.as_secs_f64());
-    wait(py, left, |client, timeout, is_interrupted| {
+    let left = current().map(|client| time_left(&client).as_secs_f64());
+    let report = wait(py, left, |client, timeout, is_interrupted| {
         internal::shutdown_unless(client, timeout, is_interrupted)
-    })
+    })?;
+    py.detach(internal::await_sigterm);
+    Ok(report)
+}
+
+/// Shuts down in a process that a signal ends, as [`end`] does, but without the interpreter.
+/// Returns how many measurements are lost, and how many wait in the spool.
+pub(crate) fn end_before_signal() -> (u64, u64) {
+    let Some(client) = current() else { return (0, 0) };
+    // The signal does not end the first process of a container: its client goes on.
+    let report = if std::process::id() == 1 {
+        client.flush(client.shutdown_timeout())
+    } else {
+        client.shutdown(time_left(&client))
+    };
+    let spooled = report.pending.min(client.stats().spooled);
+    (report.pending - spooled, spooled)
+}
+
+/// Notes the deadline of a shutdown. The first one counts.
+fn wait_until(new: Instant) {
+    if deadline().is_none() {
+        WAITED_UNTIL.store(Some(Arc::new((internal::generation(), new))));
+    }
+}
+
+/// How long the end of the process may still wait.
+fn time_left(client: &Client) -> Duration {
+    let now = Instant::now();
+    wait_until(now + client.shutdown_timeout());
+    deadline().map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(now))
+}
+
+/// The deadline of a shutdown that began in this process.
+fn deadline() -> Option<Instant> {
+    let waited_until = WAITED_UNTIL.load_full()?;
+    let (generation, deadline) = *waited_until;
+    (generation == internal::generation()).then_some(deadline)
+}
+
+/// A new client has no deadline.
+pub(crate) fn forget_deadline() {
+    WAITED_UNTIL.store(None);
 }
 
 fn wait(

@@ -4,10 +4,12 @@
 mod base_tags;
 mod client;
 mod command;
+mod current;
 mod flush;
 mod items;
 mod log;
 mod measurement;
+mod process;
 mod request;
 mod stats;
 mod testing;
@@ -26,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
     #[pymodule_export]
-    use crate::log::{close_log, open_log, take_logs};
+    use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]

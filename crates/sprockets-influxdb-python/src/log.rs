@@ -2,23 +2,28 @@
 //! for the interpreter.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use sprockets_influxdb::internal::generation;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use sprockets_influxdb::internal::{LogSubscriber, generation};
+use tracing::Level;
 
 /// More than the core's rate limits let through in minutes. The oldest are dropped first.
 const MAX_RECORDS: usize = 1_000;
+
+// Python's levels.
+const ERROR: u8 = 40;
+const WARNING: u8 = 30;
+
+/// The generation of the process whose thread has written the log to its end.
+static WRITTEN_BY: AtomicU64 = AtomicU64::new(u64::MAX);
 
 static LOG: ArcSwapOption<Log> = ArcSwapOption::const_empty();
 
@@ -65,6 +70,17 @@ impl Log {
         }
     }
 
+    fn push(&self, level: u8, message: String) {
+        let mut kept = self.lock();
+        if kept.records.len() >= MAX_RECORDS {
+            kept.records.pop_front();
+        }
+        kept.records.push_back((level, message));
+        if let Some(bell) = kept.bell.as_ref().filter(|_| kept.records.len() == 1) {
+            bell.ring();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,26 +90,7 @@ impl Log {
 pub(crate) fn watch() {
     static WATCH: Once = Once::new();
     // It cannot be set already: nothing else sees this copy of the core.
-    WATCH.call_once(|| _ = tracing::subscriber::set_global_default(Bridge));
-}
-
-/// Starts the Python thread that writes the log, once for each process.
-#[inline]
-pub(crate) fn ensure_writer(py: Python<'_>) {
-    static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
-    if STARTED.load(Ordering::Relaxed) != generation() {
-        STARTED.store(generation(), Ordering::Relaxed);
-        start_writer(py);
-    }
-}
-
-#[cold]
-fn start_writer(py: Python<'_>) {
-    let lifecycle = py.import("sprockets_influxdb._lifecycle");
-    if let Err(error) = lifecycle.and_then(|module| module.call_method0("start_writer")) {
-        // The measurement is added all the same. The log is then written at the end of the process.
-        error.write_unraisable(py, None);
-    }
+    WATCH.call_once(|| _ = tracing::subscriber::set_global_default(LogSubscriber(keep)));
 }
 
 /// Returns a file descriptor that becomes readable when there are records. The caller closes it.
@@ -128,56 +125,52 @@ pub(crate) fn close_log() {
     }
 }
 
-struct Bridge;
-
-impl Subscriber for Bridge {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("sprockets_influxdb")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let level = match *event.metadata().level() {
-            Level::ERROR => 40,
-            Level::WARN => 30,
-            Level::INFO => 20,
-            _ => 10,
-        };
-        let mut message = Message::default();
-        event.record(&mut message);
-        let log = Log::current();
-        let mut kept = log.lock();
-        if kept.records.len() >= MAX_RECORDS {
-            kept.records.pop_front();
-        }
-        kept.records.push_back((level, message.0));
-        if let Some(bell) = kept.bell.as_ref().filter(|_| kept.records.len() == 1) {
-            bell.ring();
-        }
-    }
-
-    // The core has no spans.
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
+/// Called when a thread that writes the log has ended.
+#[pyfunction]
+pub(crate) fn log_is_written() {
+    WRITTEN_BY.store(generation(), Ordering::Relaxed);
 }
 
-#[derive(Default)]
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a string does not fail.
-        let _ = match field.name() {
-            "message" => write!(self.0, "{value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
-        };
+/// Logs how many measurements a process that ends has not delivered.
+#[pyfunction]
+pub(crate) fn log_losses(lost: u64, spooled: u64) {
+    let log = Log::current();
+    let measurements = |count| match count {
+        1 => "1 measurement".to_owned(),
+        _ => format!("{count} measurements"),
+    };
+    if spooled > 0 {
+        let wait = if spooled == 1 { "waits" } else { "wait" };
+        let message = format!("{} {wait} in the spool for the next process", measurements(spooled));
+        log.push(WARNING, message);
     }
+    if lost > 0 {
+        let are = if lost == 1 { "is" } else { "are" };
+        let message =
+            format!("{} {are} lost: not delivered when the client ended", measurements(lost));
+        log.push(ERROR, message);
+    }
+}
+
+/// Waits without the interpreter until the log is written to its end, at most until `deadline`.
+pub(crate) fn finish(deadline: Instant) {
+    let log = Log::current();
+    if log.lock().bell.is_none() || log.lock().records.is_empty() {
+        return;
+    }
+    close_log();
+    while WRITTEN_BY.load(Ordering::Relaxed) != generation() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Keeps a record, and wakes the thread that writes the log.
+fn keep(level: Level, message: String) {
+    let level = match level {
+        Level::ERROR => ERROR,
+        Level::WARN => WARNING,
+        Level::INFO => 20,
+        _ => 10,
+    };
+    Log::current().push(level, message);
 }

@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sprockets_influxdb::SettingValue;
 
-use crate::client::{client, current};
+use crate::client::client;
+use crate::current::current;
 
 /// The counters, taken at one moment. ``added`` is always the sum of ``delivered``, ``rejected``,
 /// ``sampled_out``, all of ``dropped``, and ``pending``. ``dropped`` is a dict of counts by reason.

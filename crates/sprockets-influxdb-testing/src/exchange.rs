@@ -6,9 +6,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use crate::dialect::{Dialect, text};
-use crate::http::{Connection, Ending, Head};
-use crate::next::Next;
-use crate::other;
+use crate::http::{Connection, Ending, Head, Next};
+use crate::non_write;
 use crate::shared::Shared;
 use crate::write::Write;
 
@@ -44,6 +43,6 @@ fn exchange(shared: &Shared, connection: &mut Connection) -> io::Result<Next> {
         Some(dialect) if head.method == "POST" => {
             Write::new(shared, connection, head, dialect).run()
         }
-        dialect => other::answer(shared, connection, head, dialect),
+        dialect => non_write::answer(shared, connection, head, dialect),
     }
 }

@@ -32,6 +32,7 @@ mod replies;
 /// );
 /// ```
 #[derive(Clone)]
+#[must_use = "a fault happens only once it is injected"]
 pub struct Fault {
     pub(crate) action: Action,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
@@ -152,54 +153,46 @@ impl Fault {
     }
 
     /// Adds a header to the reply. The value is sent unchanged, including control characters.
-    #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// Adds `Retry-After`: seconds, or any other text.
-    #[must_use]
     pub fn retry_after(self, value: impl fmt::Display) -> Self {
         self.header("Retry-After", value.to_string())
     }
 
     /// Adds `Retry-After` as an HTTP date, which has a resolution of one second.
-    #[must_use]
     pub fn retry_at(self, time: SystemTime) -> Self {
         self.retry_after(httpdate::fmt_http_date(time))
     }
 
     /// Stores the points although the request fails.
-    #[must_use]
     pub fn and_store(mut self) -> Self {
         self.stores = true;
         self
     }
 
     /// Delays the fault. Points that are stored are stored before the delay.
-    #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
     /// Replies before the body is read, then closes. Nothing is stored.
-    #[must_use]
     pub fn before_body(mut self) -> Self {
         self.manner = Manner::BeforeBody;
         self
     }
 
     /// Replies one byte at a time with this interval between them.
-    #[must_use]
     pub fn dripping(mut self, interval: Duration) -> Self {
         self.manner = Manner::Drip(interval);
         self
     }
 
     /// Announces a longer body than it sends, then closes. A 204 has no body.
-    #[must_use]
     pub fn truncated(mut self) -> Self {
         self.manner = Manner::Truncated;
         self
@@ -207,14 +200,12 @@ impl Fault {
 
     /// Happens to this many requests instead of one.
     /// [`inject_always`](super::Server::inject_always) ignores it.
-    #[must_use]
     pub fn times(mut self, times: usize) -> Self {
         self.times = times;
         self
     }
 
     /// Happens only to writes to this database (or bucket).
-    #[must_use]
     pub fn for_database(mut self, database: impl Into<String>) -> Self {
         self.conditions.database = Some(database.into());
         self
@@ -222,7 +213,6 @@ impl Fault {
 
     /// Happens only to writes whose uncompressed body contains this text. The fault happens after
     /// the body is read, so a request that is refused earlier does not count.
-    #[must_use]
     pub fn when_body_contains(mut self, text: impl Into<String>) -> Self {
         self.conditions.text = Some(text.into());
         self

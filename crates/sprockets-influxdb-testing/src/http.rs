@@ -273,6 +273,19 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
+/// What becomes of a connection after a request.
+pub(crate) enum Next {
+    Request,
+    Close,
+    Reset,
+}
+
+impl Next {
+    pub(crate) fn after(keep_alive: bool) -> Self {
+        if keep_alive { Next::Request } else { Next::Close }
+    }
+}
+
 /// How a reply ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Ending {

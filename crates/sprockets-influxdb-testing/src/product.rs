@@ -115,9 +115,6 @@ impl FromStr for Product {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Product::ALL.iter().find(|product| product.name() == name);
-        found
-            .copied()
-            .ok_or_else(|| UnknownName::new(name, Product::ALL.iter().map(Product::to_string)))
+        UnknownName::find(name, Product::ALL)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::dialect::Auth;
-use crate::faults::Faults;
+use crate::fault_queue::FaultQueue;
 use crate::influxdb3::Catalog;
 use crate::product::Product;
 use crate::request::Request;
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
-    pub(crate) faults: Faults,
+    pub(crate) faults: FaultQueue,
     pub(crate) databases: BTreeMap<String, Database>,
     /// What a played InfluxDB 3 knows.
     pub(crate) catalog: Catalog,

@@ -174,13 +174,10 @@ impl FromStr for Stranger {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        if let Some(stranger) = Stranger::ALL.iter().find(|stranger| stranger.name() == name) {
-            return Ok(*stranger);
-        }
-        let unknown = || UnknownName::new(name, Stranger::ALL.iter().map(Stranger::to_string));
-        let (kind, status) = name.rsplit_once('-').ok_or_else(unknown)?;
+        let known = UnknownName::find(name, Stranger::ALL);
+        let Some((kind, status)) = name.rsplit_once('-') else { return known };
         let status = status.parse().ok().filter(|status| (200..600).contains(status));
-        let status: u16 = status.ok_or_else(unknown)?;
+        let Some(status) = status else { return known };
         Ok(match kind {
             "empty" => Stranger::Empty(status),
             "text" => Stranger::Text(status),
@@ -189,7 +186,7 @@ impl FromStr for Stranger {
             "haproxy" => Stranger::HaProxy(status),
             "redirect" => Stranger::Redirect(status),
             "echo" => Stranger::Echo(status),
-            _ => return Err(unknown()),
+            _ => return known,
         })
     }
 }

@@ -64,9 +64,6 @@ impl FromStr for Trouble {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let found = Trouble::ALL.iter().find(|trouble| trouble.name() == name);
-        found
-            .copied()
-            .ok_or_else(|| UnknownName::new(name, Trouble::ALL.iter().map(Trouble::to_string)))
+        UnknownName::find(name, Trouble::ALL)
     }
 }

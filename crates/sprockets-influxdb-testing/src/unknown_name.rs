@@ -1,4 +1,4 @@
-//! The error of names for products, strangers and troubles.
+//! The error of names for products and faults.
 
 use std::fmt;
 
@@ -9,6 +9,12 @@ pub struct UnknownName {
 }
 
 impl UnknownName {
+    /// The one of `all` that is shown by this name.
+    pub(crate) fn find<T: Copy + fmt::Display>(name: &str, all: &[T]) -> Result<T, Self> {
+        let found = all.iter().find(|known| known.to_string() == name);
+        found.copied().ok_or_else(|| Self::new(name, all.iter().map(T::to_string)))
+    }
+
     pub(crate) fn new(name: &str, known: impl Iterator<Item = String>) -> Self {
         let known: Vec<_> = known.collect();
         Self { message: format!("unknown name {name:?}: expected one of {}", known.join(", ")) }

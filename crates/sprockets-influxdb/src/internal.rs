@@ -1,14 +1,22 @@
 //! For the Python package and the command only: unstable, and not part of the public interface.
 
+use std::fmt::{self, Write};
 use std::time::Duration;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes as SpanAttributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
 use crate::stats::Report;
 
+pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
 pub use crate::sys::generation;
+#[cfg(unix)]
+pub use crate::sys::{await_sigterm, before_sigterm};
 
 /// [`Client::flush`] for a caller who may be interrupted, as by a signal: it asks ten times a
 /// second.
@@ -27,4 +35,46 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// Passes the log messages of this crate to a function, where there is no other subscriber.
+#[derive(Debug)]
+pub struct LogSubscriber<F>(pub F);
+
+impl<F: Fn(Level, String) + 'static> Subscriber for LogSubscriber<F> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target().starts_with("sprockets_influxdb")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message::default();
+        event.record(&mut message);
+        self.0(*event.metadata().level(), message.0);
+    }
+
+    // This crate has no spans.
+    fn new_span(&self, _: &SpanAttributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a string does not fail.
+        let _ = match field.name() {
+            "message" => write!(self.0, "{value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
 }

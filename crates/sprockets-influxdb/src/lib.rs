@@ -184,6 +184,7 @@ mod error;
 pub mod fuzzing;
 #[doc(hidden)]
 pub mod internal;
+mod interruption;
 mod line_protocol;
 mod measurement;
 pub mod middleware;

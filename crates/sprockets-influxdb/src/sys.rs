@@ -1,4 +1,4 @@
-//! System calls that need `unsafe`. No other module has any.
+//! System calls that need `unsafe`. Only this module and its children have any.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -7,9 +7,16 @@ use std::sync::Once;
 #[cfg(unix)]
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 use memmap2::MmapMut;
+
+#[cfg(unix)]
+mod termination;
+mod thread;
+
+#[cfg(unix)]
+pub use termination::{await_sigterm, before_sigterm};
+pub(crate) use thread::spawn;
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
@@ -39,6 +46,7 @@ pub(crate) fn watch_forks() {
                 unsafe { libc::close(descriptor) };
             }
         }
+        termination::forget_after_fork();
     }
     WATCH.call_once(|| {
         // An error (out of memory) leaves forks unnoticed.
@@ -53,37 +61,6 @@ pub(crate) fn watch_forks() {
 pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {});
-}
-
-/// Starts a thread that blocks all signals except those that its own faults raise. The handlers of
-/// the application may end the process: they must not run on a thread that this waits for.
-#[cfg(unix)]
-pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    const FAULTS: [libc::c_int; 5] =
-        [libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGTRAP];
-    // A new thread inherits the mask of the thread that starts it, which then restores its own.
-    // SAFETY: the pointers are to local sets, for which zeros are a valid value.
-    unsafe {
-        let mut signals: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut signals);
-        for fault in FAULTS {
-            libc::sigdelset(&raw mut signals, fault);
-        }
-        let is_masked =
-            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, &raw mut before) == 0;
-        let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
-        if is_masked {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-        }
-        spawned.map(drop)
-    }
-}
-
-/// There are no signals on this system.
-#[cfg(not(unix))]
-pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
 /// Maps a file.

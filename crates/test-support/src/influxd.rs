@@ -8,7 +8,8 @@ use serde_json::Value;
 pub mod process;
 
 use crate::process::Process;
-use process::{command, free_port, watch};
+pub use process::free_port;
+use process::{command, watch};
 
 /// A running influxd. Dropping it kills it and removes its data.
 pub struct Influxd {

@@ -1,12 +1,10 @@
 //! Captures the log of the client. Its threads write it too, so there is one capture for the whole
 //! process: for tests that run in a process of their own.
 
-use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use sprockets_influxdb::internal::LogSubscriber;
+use tracing::Level;
 
 use crate::LONG;
 
@@ -21,7 +19,12 @@ pub struct Log {
 impl Log {
     /// Captures the log from now on. Panics if this process has a subscriber already.
     pub fn capture() -> &'static Self {
-        tracing::subscriber::set_global_default(&LOG).expect("a process for this test alone");
+        let keep = |level, text| {
+            LOG.entries().push((level, text));
+            LOG.changed.notify_all();
+        };
+        let captured = tracing::subscriber::set_global_default(LogSubscriber(keep));
+        captured.expect("a process for this test alone");
         &LOG
     }
 
@@ -47,40 +50,5 @@ impl Log {
             *level <= Level::WARN && text.contains("spool") && !text.contains("wait in the spool")
         };
         entries.iter().filter(is_one).map(|(_, text)| text.clone()).collect()
-    }
-}
-
-impl Subscriber for &'static Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && metadata.target().starts_with("sprockets_influxdb")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.entries().push((*event.metadata().level(), text.0));
-        self.changed.notify_all();
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
-        }
     }
 }

@@ -84,7 +84,7 @@ pub fn signal(target: &str, name: &str) {
 pub fn remove_settings(command: &mut Command) -> &mut Command {
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy().to_ascii_uppercase();
-        let is_setting = name.starts_with("INFLUXDB_")
+        let is_setting = name.starts_with("INFLUX")
             || name.ends_with("_PROXY")
             || ["ENVIRONMENT", "REQUEST_METHOD"].contains(&&*name);
         if is_setting {

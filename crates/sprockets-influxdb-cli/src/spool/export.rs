@@ -15,7 +15,8 @@ use crate::output::{message, print};
 
 /// Export the lines in a spool as line protocol, for `write` and `influx -import`
 ///
-/// Comments name the database of the lines after them. All timestamps are in nanoseconds. The
+/// Comments name the database and the retention policy of the lines after them. A spool does not
+/// know the retention policy: pass that of its application. All timestamps are in nanoseconds. The
 /// lines stay in the spool, and those of running processes are included. Delivering a line twice
 /// stores it once.
 ///
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// New file to write to, readable by its owner only; default: standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Retention policy to name, on InfluxDB 1 [env: INFLUXDB_RETENTION_POLICY]; default: none
+    #[arg(long, value_name = "NAME")]
+    retention_policy: Option<String>,
     /// No summary
     #[arg(long, short)]
     quiet: bool,
@@ -39,11 +43,13 @@ struct Export {
     files: u64,
     problems: u64,
     database: Option<String>,
+    /// The comment that names the retention policy.
+    policy: Option<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let directory = options.spool.directory()?;
-    let mut export = Export::default();
+    let mut export = Export { policy: options.policy()?, ..Export::default() };
     match &options.output {
         None => print(|out| export.write_to(out, &directory))?,
         Some(path) => {
@@ -59,6 +65,17 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     Ok(if export.problems == 0 { exit::OK } else { exit::FAILED })
 }
 
+impl Options {
+    fn policy(&self) -> Result<Option<String>, Problem> {
+        let from_environment = || std::env::var("INFLUXDB_RETENTION_POLICY").ok();
+        let policy = self.retention_policy.clone().or_else(from_environment);
+        let Some(policy) = policy.filter(|policy| !policy.is_empty()) else { return Ok(None) };
+        let comment = context::policy_comment(&policy);
+        let unnamed = || format!("no comment can name the retention policy {policy:?}");
+        Ok(Some(comment.ok_or_else(unnamed)?))
+    }
+}
+
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -69,8 +86,6 @@ fn create(path: &Path) -> io::Result<File> {
 
 impl Export {
     fn write_to(&mut self, out: &mut dyn Write, directory: &Directory) -> io::Result<()> {
-        // `influx -import` reads statements before this comment.
-        writeln!(out, "{}", context::DML)?;
         for file in directory.slots()?.iter().flat_map(|slot| &slot.files) {
             let path = file.path.display();
             match file.read() {
@@ -100,7 +115,13 @@ impl Export {
                 self.problem(&format!("{path}: no comment can name the database {database:?}"));
                 return Ok(());
             };
-            writeln!(out, "{comment}")?;
+            if self.database.is_none() {
+                // `influx -import` reads statements before this comment.
+                writeln!(out, "{}", context::DML)?;
+            }
+            for comment in Some(&comment).into_iter().chain(&self.policy) {
+                writeln!(out, "{comment}")?;
+            }
             self.database = Some(database.clone());
         }
         for line in content.lines() {

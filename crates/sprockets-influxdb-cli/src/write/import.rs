@@ -1,15 +1,16 @@
 //! The thread that reads lines, validates them, and adds them to the client.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
-use sprockets_influxdb::{Client, Finding, Precision, RawLine, SourceLine};
+use sprockets_influxdb::{Client, RawLine, SourceLine};
 
 use super::add_guard::AddGuard;
 use super::input::Inputs;
-use super::source::{self, Ended};
+use super::source::{self, Ended, Item, Target};
+use super::targets::{Choice, Policies, Targets};
+use super::unit::Unit;
 use crate::wait::NO_TIMEOUT;
 
 /// How many invalid lines are shown.
@@ -20,6 +21,8 @@ const MAX_SHOWN: u64 = 20;
 pub(crate) enum Event {
     /// A message about an invalid line.
     Invalid(String),
+    /// An input or a database of which no line is written, and why.
+    Skipped(String),
     /// All inputs were read, or reading failed.
     Ended(Ended),
     /// All lines that were read are decided.
@@ -33,20 +36,24 @@ pub(crate) struct Counts {
     /// Lines that are neither blank nor comments, valid or not.
     pub(crate) lines: AtomicU64,
     pub(crate) invalid: AtomicU64,
+    /// Lines whose database cannot be written to.
+    pub(crate) skipped: AtomicU64,
     /// Bytes read, before decompression.
     pub(crate) bytes: Arc<AtomicU64>,
 }
 
 impl Counts {
     pub(crate) fn new(bytes: Arc<AtomicU64>) -> Self {
-        Self { lines: AtomicU64::new(0), invalid: AtomicU64::new(0), bytes }
+        let zero = || AtomicU64::new(0);
+        Self { lines: zero(), invalid: zero(), skipped: zero(), bytes }
     }
 }
 
 pub(crate) struct Import {
     pub(crate) client: Client,
     pub(crate) database: Option<String>,
-    pub(crate) precision: Precision,
+    pub(crate) unit: Unit,
+    pub(crate) policies: Policies,
     pub(crate) guard: Arc<AddGuard>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) events: Sender<Event>,
@@ -54,32 +61,52 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) fn run(self, inputs: Inputs) {
-        let mut checked = BTreeSet::new();
-        let ended = source::read(inputs, self.database.as_deref(), |name, database, line| {
-            if !checked.contains(database) {
-                self.check(database)?;
-                checked.insert(database.to_owned());
+        let mut targets = Targets::new(self.policies.clone());
+        let ended = source::read(inputs, self.database.as_deref(), |item| match item {
+            Item::Line(name, target, line) => self.take(&mut targets, name, target, &line),
+            Item::Nothing(why) => {
+                self.send(Event::Skipped(why));
+                Ok(true)
             }
-            Ok(self.guard.run(|| self.add(name, database, line)).is_some())
         });
         self.send(Event::Ended(ended));
         self.client.flush(NO_TIMEOUT);
         self.send(Event::Flushed);
     }
 
-    /// Fails at once if an operator has to change something. A server that is down may come back.
-    fn check(&self, database: &str) -> Result<(), Ended> {
-        let check = self.client.check(Some(database));
-        for finding in [check.authentication, check.database] {
-            if let Finding::Failed(advice) = finding {
+    /// Returns whether to go on.
+    fn take(
+        &self,
+        targets: &mut Targets,
+        name: &str,
+        target: Target<'_>,
+        line: &SourceLine<'_>,
+    ) -> Result<bool, Ended> {
+        let is_only = self.database.is_some() && target.policy.is_none();
+        let fail = |advice| {
+            if is_only {
                 return Err(Ended::Failed(advice));
             }
+            self.send(Event::Skipped(advice));
+            Ok(())
+        };
+        match targets.choose(&self.client, target, fail)? {
+            Choice::Stop => Ok(false),
+            Choice::Add => {
+                Ok(self.guard.run(|| self.add(name, targets.database(), line)).is_some())
+            }
+            Choice::Skip => {
+                let skip = || {
+                    self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+                    self.counts.lines.fetch_add(1, Ordering::Relaxed);
+                };
+                Ok(self.guard.run(skip).is_some())
+            }
         }
-        Ok(())
     }
 
     fn add(&self, name: &str, database: &str, line: &SourceLine<'_>) {
-        let added = RawLine::parse(line.bytes, self.precision)
+        let added = RawLine::parse_in(line.bytes, self.unit.0)
             .and_then(|line| self.client.add_line(database, &line));
         if let Err(problem) = added {
             match self.counts.invalid.fetch_add(1, Ordering::Relaxed) {

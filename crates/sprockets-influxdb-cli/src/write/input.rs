@@ -1,13 +1,12 @@
 //! The inputs: files one after the other, or standard input, decompressed if they are gzip.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::read::MultiGzDecoder;
-
+use super::gzip::Members;
 use crate::exit::Problem;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -82,11 +81,32 @@ fn open(file: Option<&Path>, count: Arc<AtomicU64>) -> io::Result<Reader> {
         Some(file) => Box::new(Counted { reader: File::open(file)?, count }),
         None => Box::new(Counted { reader: io::stdin(), count }),
     };
-    let mut start = Vec::new();
-    reader.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
+    let start = peek(&mut reader)?;
     let is_gzip = start == GZIP;
-    let whole = Cursor::new(start).chain(reader);
-    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    reader = Box::new(Cursor::new(start).chain(reader));
+    if is_gzip {
+        reader = Box::new(Members::new(BufReader::new(reader)));
+    }
+    let start = peek(&mut reader)?;
+    if is_utf16(&start) {
+        return Err(io::Error::new(
+            ErrorKind::InvalidData,
+            "it is UTF-16: expected UTF-8; convert it, such as by `iconv -f UTF-16 -t UTF-8`",
+        ));
+    }
+    Ok(Box::new(Cursor::new(start).chain(reader)))
+}
+
+/// The first two bytes.
+fn peek(reader: &mut Reader) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    reader.by_ref().take(2).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// Whether a text begins with UTF-16's mark, or an ASCII character in UTF-16.
+fn is_utf16(start: &[u8]) -> bool {
+    matches!(start, [0xff, 0xfe] | [0xfe, 0xff] | [0, 1..=0x7f] | [1..=0x7f, 0])
 }
 
 struct Counted<R> {

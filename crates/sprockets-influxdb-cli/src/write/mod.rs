@@ -5,10 +5,13 @@
 
 mod add_guard;
 mod dry_run;
+mod gzip;
 mod import;
 mod input;
 mod refusals;
 mod source;
+mod targets;
+mod unit;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
-use sprockets_influxdb::{Api, Client, Config, DropReason, Precision, SettingValue};
+use sprockets_influxdb::{Api, Client, Config, DropReason, SettingValue};
 
 use self::add_guard::AddGuard;
 use self::dry_run::DryRun;
@@ -28,6 +31,8 @@ use self::import::{Counts, Event, Import};
 use self::input::Inputs;
 use self::refusals::Refusals;
 use self::source::Ended;
+use self::targets::Policies;
+use self::unit::Unit;
 use crate::args;
 use crate::exit::Problem;
 use crate::progress::{Position, Progress, Size, TICK};
@@ -40,6 +45,11 @@ use crate::wait::{self, IGNORED_VARIABLES, Wait};
 /// lines are reported with their file and line number, and the others are sent. A line without a
 /// timestamp gets a unique one, so that equal lines do not overwrite each other. Files may be
 /// compressed with gzip.
+///
+/// Files of `influx_inspect export` name the database and the retention policy of their lines. On
+/// InfluxDB 2 and 3 the retention policy becomes a part of the name, as in `db/policy`, unless it
+/// is `autogen`. `--set retention_policy=NAME` takes precedence. Lines of a database that cannot be
+/// written to are skipped, and the others are sent.
 ///
 /// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT and
 /// INFLUXDB_SAMPLE_PROBABILITY.
@@ -57,9 +67,9 @@ pub(crate) struct Options {
     /// Database (bucket, on InfluxDB 2); default: what comments `# CONTEXT-DATABASE: NAME` say
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Unit of the timestamps in the files: ns, us, ms or s
+    /// Unit of the timestamps in the files: ns, us, ms, s, m (minutes) or h (hours)
     #[arg(long, value_name = "UNIT", default_value = "ns")]
-    precision: Precision,
+    precision: Unit,
     /// Maximum number of lines in one request [env: INFLUXDB_MAX_BATCH_SIZE]
     #[arg(long, value_name = "LINES")]
     max_batch_size: Option<usize>,
@@ -82,7 +92,8 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
         let v1 = SettingValue::Api(Api::V1);
         let dry_run = DryRun {
             database: options.database.as_deref(),
-            precision: options.precision,
+            unit: options.precision,
+            policies: Policies::of(&settings),
             is_v1: settings.iter().any(|setting| *setting.value() == v1),
             quiet: options.delivery.quiet,
         };
@@ -107,7 +118,8 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let import = Import {
         client: client.clone(),
         database: options.database.clone(),
-        precision: options.precision,
+        unit: options.precision,
+        policies: Policies::of(&settings),
         guard: guard.clone(),
         counts: counts.clone(),
         events,
@@ -115,7 +127,8 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let started = Instant::now();
     thread::Builder::new().name("influxdb-import".into()).spawn(move || import.run(inputs))?;
 
-    let ended = wait_for(&mut wait, &client, &guard, &inbox);
+    let mut skipped = Vec::new();
+    let ended = wait_for(&mut wait, &client, &guard, &inbox, &mut skipped);
     let stop = wait.stop();
     drop(wait);
     if let (Some(Ended::Unusable(problem)), 0) = (&ended, counts.lines.load(Ordering::Relaxed)) {
@@ -125,7 +138,9 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
         Some(Ended::Failed(problem) | Ended::Unusable(problem)) => Some(problem),
         _ => stop.map(|stop| stop.to_string()),
     };
-    let report = report(&client, &counts, &refusals, started.elapsed(), ended_early);
+    let mut report = report(&client, &counts, &refusals, started.elapsed(), ended_early);
+    report.json["skipped_because"] = json!(skipped);
+    report.failures.extend(skipped.into_iter().map(|why| ("skipped", why)));
     // The exit code tells the result even if the output cannot be written.
     let _ = report.print(&options.delivery);
     Ok(report.exit_code())
@@ -143,17 +158,19 @@ impl Options {
 }
 
 /// Waits until all lines are decided. If it has to stop before, it shuts the client down. Returns
-/// how reading ended, if it did.
+/// how reading ended, if it did. `skipped` gets why inputs or databases were skipped.
 fn wait_for(
     wait: &mut Wait<'_>,
     client: &Client,
     guard: &AddGuard,
     inbox: &Receiver<Event>,
+    skipped: &mut Vec<String>,
 ) -> Option<Ended> {
     let mut ended = None;
     loop {
         match inbox.recv_timeout(TICK) {
             Ok(Event::Invalid(message)) => wait.progress().message(&message),
+            Ok(Event::Skipped(why)) => skipped.push(why),
             Ok(Event::Ended(how)) => ended = Some(how),
             Ok(Event::Flushed) | Err(RecvTimeoutError::Disconnected) => break,
             Ok(Event::Interrupted) | Err(RecvTimeoutError::Timeout) => {}
@@ -172,6 +189,7 @@ fn wait_for(
     for event in inbox.try_iter() {
         match event {
             Event::Invalid(message) => wait.progress().message(&message),
+            Event::Skipped(why) => skipped.push(why),
             Event::Ended(how) => ended = Some(how),
             Event::Flushed | Event::Interrupted => {}
         }
@@ -210,6 +228,7 @@ fn report(
         undelivered: vec![
             ("rejected", stats.rejected, "rejected by the server"),
             ("invalid", counts.invalid.load(Ordering::Relaxed), "invalid, not sent"),
+            ("skipped", counts.skipped.load(Ordering::Relaxed), "skipped, not sent"),
             ("dropped", dropped, "dropped, not sent"),
             ("pending", stats.pending, "not delivered"),
         ],

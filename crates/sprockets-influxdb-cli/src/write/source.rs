@@ -1,8 +1,8 @@
-//! The lines of all inputs, each with its place and its database.
+//! The lines of all inputs, each with its place and its target.
 
 use std::fmt;
 
-use sprockets_influxdb::{LineReader, SourceLine};
+use sprockets_influxdb::{LineReader, Precision, RawLine, SourceLine};
 
 use super::input::Inputs;
 use crate::context::Context;
@@ -19,27 +19,64 @@ pub(crate) enum Ended {
     Unusable(String),
 }
 
-/// Calls `take` for each line, with the input's name and the line's database, until it returns
-/// `false`. `database` takes precedence over what comments name.
+/// What is read from the inputs.
+pub(crate) enum Item<'a> {
+    /// A line, with the name of its input.
+    Line(&'a str, Target<'a>, SourceLine<'a>),
+    /// An input without lines: its name, and why it has none.
+    Nothing(String),
+}
+
+/// Where a line belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) database: &'a str,
+    /// The retention policy that comments name.
+    pub(crate) policy: Option<&'a str>,
+}
+
+/// Calls `take` for each item, until it returns `false`. `database` takes precedence over what
+/// comments name.
 pub(crate) fn read(
     inputs: Inputs,
     database: Option<&str>,
-    mut take: impl FnMut(&str, &str, &SourceLine<'_>) -> Result<bool, Ended>,
+    mut take: impl FnMut(Item<'_>) -> Result<bool, Ended>,
 ) -> Ended {
     let read = || -> Result<(), Ended> {
         let failed = |name: &str, error| Ended::Failed(format!("reading {name} failed: {error}"));
         for (name, reader) in inputs.open() {
             let mut reader = LineReader::new(reader.map_err(|error| failed(&name, error))?);
             let mut context = Context::default();
+            let (mut lines, mut statements, mut comments) = (0_u64, 0_u64, 0_u64);
             while let Some(line) = reader.next_line().map_err(|error| failed(&name, error))? {
                 if line.is_comment() {
+                    comments += 1;
                     context.read(line.bytes);
-                } else if !context.is_statements {
-                    let database = database.or(context.database.as_deref());
-                    let database = database.ok_or_else(|| no_database(&name, &line))?;
-                    if !take(&name, database, &line)? {
-                        return Ok(());
+                    continue;
+                }
+                if context.is_statements {
+                    if RawLine::parse(line.bytes, Precision::Nanoseconds).is_err() {
+                        statements += 1;
+                        continue;
                     }
+                    // The marker that ends the statements is missing.
+                    context.is_statements = false;
+                }
+                lines += 1;
+                let database = database.or(context.database.as_deref());
+                let database = database.ok_or_else(|| no_database(&name, &line))?;
+                let target = Target { database, policy: context.policy.as_deref() };
+                if !take(Item::Line(&name, target, line))? {
+                    return Ok(());
+                }
+            }
+            if lines == 0 && statements + comments > 0 {
+                let nothing = format!(
+                    "{name} has no line of a measurement: {statements} statements, {comments} \
+                     comments"
+                );
+                if !take(Item::Nothing(nothing))? {
+                    return Ok(());
                 }
             }
         }

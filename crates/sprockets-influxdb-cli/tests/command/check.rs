@@ -116,6 +116,29 @@ fn each_setting_is_shown_with_its_origin() {
 }
 
 #[test]
+fn variables_that_nothing_reads_are_reported_without_their_values() {
+    let server = Server::start();
+    let url = server.url();
+    let variables = [
+        ("INFLUXDB_URL", url.as_str()),
+        ("INFLUXDB_TIMOUT", "hunter2"),
+        ("INFLUXDB_V2_TOKEN", "hunter2"),
+        ("INFLUXDB_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let done = run(&["check"], &variables);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    for warning in [
+        "warning: INFLUXDB_TIMOUT is set, and nothing reads it: did you mean INFLUXDB_TIMEOUT?",
+        "warning: INFLUXDB_V2_TOKEN is set, and nothing reads it: set INFLUXDB_TOKEN",
+    ] {
+        assert!(done.out.contains(warning), "{warning}: {done:?}");
+    }
+    assert!(!done.out.contains("SERVICE_HOST") && !done.out.contains("hunter2"), "{done:?}");
+    let json = run(&["check", "--json"], &variables).json();
+    assert_eq!(json["warnings"].as_array().map(Vec::len), Some(2), "{json}");
+}
+
+#[test]
 fn secrets_are_read_from_files() {
     let server = Server::start();
     server.require_basic("me", "hunter2");
@@ -149,12 +172,12 @@ fn a_wrong_address_is_reported_with_advice() {
         (
             format!("http://{closed}"),
             &[][..],
-            "connection refused; start it, or check INFLUXDB_HOST",
+            "connection refused; start it, or check INFLUXDB_URL",
         ),
         (
             "http://no-such-host.invalid".to_owned(),
             &[],
-            "no address for no-such-host.invalid:80: check INFLUXDB_HOST",
+            "no address for no-such-host.invalid:80: check INFLUXDB_URL",
         ),
         (other, &[], "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)"),
         (
@@ -205,9 +228,9 @@ fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
         (
             plain.url().replace("http:", "https:"),
             &[][..],
-            "does not speak TLS: set INFLUXDB_SCHEME=http",
+            "does not speak TLS: write http:// in INFLUXDB_URL",
         ),
-        (tls.url(), &[], "INFLUXDB_SCHEME"),
+        (tls.url(), &[], "the server speaks TLS: write https:// in INFLUXDB_URL"),
         (secure.clone(), &[], "INFLUXDB_CA_FILE"),
         (secure, &["--ca-file", trusted], "database \"db\" does not exist: create it"),
     ] {

@@ -1,6 +1,8 @@
 //! The command as an operator sees it: its output, its exit code, and the data on the server.
 
 mod check;
+mod control;
+mod exports;
 mod quarantine;
 mod spool;
 mod write;
@@ -64,12 +66,14 @@ fn invalid_arguments_end_with_exit_code_2() {
         &["check", "--set", "password=hunter2"],
         &["check", "--set", "token=hunter2"],
         &["check", "--url", "http://me:hunter2@localhost"],
+        &["check", "--url", "http://localhost/write?u=me&p=hunter2"],
+        &["check", "--set", "url=http://localhost?p=hunter2&u=me"],
         &["check", "--set", "url=http://me:hunter2@localhost"],
         &["check", "--password-file", "no-such-file"],
         &["check", "--org", "o"],
         &["write", "--database", "db", "no-such-file"],
         &["write", "--database", "db", "."],
-        &["write", "--database", "db", "--precision", "h"],
+        &["write", "--database", "db", "--precision", "d"],
     ] {
         let done = run(arguments, &[]);
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");

@@ -33,7 +33,7 @@ fn writer(spool: &Path, precision: &str, lines: usize) -> Process {
 }
 
 /// A spool with the lines of a killed process.
-fn killed_writer(precision: &str, lines: usize) -> TempDir {
+pub(super) fn killed_writer(precision: &str, lines: usize) -> TempDir {
     let spool = tempfile::tempdir().unwrap();
     writer(spool.path(), precision, lines).kill();
     spool

@@ -221,8 +221,8 @@ mod interrupted {
         let mut process = begin(&server, &["--json", "--set", "shutdown_timeout=0"]);
         assert!(server.wait_for_requests(1, LONG));
         let stdin = process.child().stdin.take();
-        // The first request is the check, the second one has the line.
-        server.wait_until(LONG, |server| server.requests().len() > 1);
+        // The first write is the check's, the second one has the line.
+        server.wait_until(LONG, |server| server.writes().len() > 1);
         process.signal("INT");
         let done: super::super::Done = process.output().into();
         drop(stdin);
@@ -239,7 +239,7 @@ mod interrupted {
         server.inject_always(Fault::black_hole().when_body_contains("m"));
         let mut process =
             begin(&server, &["--set", "shutdown_timeout=600000", "--set", "timeout=600000"]);
-        server.wait_until(LONG, |server| server.requests().len() > 1);
+        server.wait_until(LONG, |server| server.writes().len() > 1);
         process.signal("INT");
         let mut errors = BufReader::new(process.child().stderr.take().unwrap());
         let mut line = String::new();

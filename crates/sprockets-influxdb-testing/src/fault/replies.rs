@@ -27,7 +27,6 @@ impl Fault {
     /// it. The reply says `Connection: close`; see [`unannounced`](Self::unannounced).
     ///
     /// nginx answers 413 like this, and closes 5 s later.
-    #[must_use]
     pub fn lingering(mut self, time: Duration) -> Self {
         self.manner = Manner::BeforeBody;
         self.linger = Some(time);
@@ -36,21 +35,18 @@ impl Fault {
 
     /// With [`lingering`](Self::lingering) or [`before_body`](Self::before_body) the reply does not
     /// say that the connection closes.
-    #[must_use]
     pub fn unannounced(mut self) -> Self {
         self.announces_close = false;
         self
     }
 
     /// Happens only to requests whose body has more bytes than this on the wire.
-    #[must_use]
     pub fn when_body_exceeds(mut self, bytes: usize) -> Self {
         self.conditions.exceeds = Some(bytes);
         self
     }
 
     /// Happens to requests of every method and path, `/ping` included, not to writes alone.
-    #[must_use]
     pub fn for_every_request(mut self) -> Self {
         self.conditions.every_request = true;
         self

@@ -99,12 +99,12 @@ fn demo() -> Result<ExitCode> {
         report::requests(summary);
     }
     let stored = summary.as_ref().ok().map(|summary| summary.stored);
-    let equal = report::books(&sent, &stats, stored);
+    let equal = report::counters(&sent, &stats, stored);
     summary?;
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Set by what ends a program politely; from then on that does not end it any more.
+/// A latch that SIGHUP, SIGINT and SIGTERM set. From now on they do not end the process.
 fn on_interrupt(runtime: &Runtime) -> Result<Latch> {
     let interrupted = Latch::default();
     let _context = runtime.enter();

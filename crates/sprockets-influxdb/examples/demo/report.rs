@@ -38,7 +38,7 @@ pub(crate) fn requests(summary: &Summary) {
 }
 
 /// Prints the counters beside what should equal them. Returns whether they are equal.
-pub(crate) fn books(sent: &Sent, stats: &Stats, stored: Option<u64>) -> bool {
+pub(crate) fn counters(sent: &Sent, stats: &Stats, stored: Option<u64>) -> bool {
     let row = |name: &str, count: u64| println!("{name:<19} {:>8}", thousands(count));
     let compare = |name: &str, count: u64, other: Option<u64>, what: &str| {
         let sign = if Some(count) == other { '=' } else { '≠' };

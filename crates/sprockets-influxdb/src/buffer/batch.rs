@@ -174,6 +174,14 @@ impl Batch {
         (dropped, emptied)
     }
 
+    /// A copy of its first line, which nobody counts.
+    pub(crate) fn sample(&self) -> Option<Self> {
+        let line = self.iter_lines_with_ends().next()?;
+        let mut sample = Self::new(self.database.clone(), self.precision);
+        sample.push_chunk(Chunk::of(line.to_vec(), 1));
+        Some(sample)
+    }
+
     /// Its chunks and files, to be used again or released.
     pub(super) fn into_storage(self) -> (Vec<Chunk>, Option<Arc<SpoolFiles>>) {
         (self.chunks, self.files)

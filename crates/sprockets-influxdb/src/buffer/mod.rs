@@ -31,12 +31,13 @@ mod waiters;
 
 pub(crate) use batch::Batch;
 pub(crate) use size::Size;
-pub(crate) use types::{Entry, EntryFlags, Intake, Limits, Outcome, PushOutcome, QueueEnd};
+pub(crate) use types::{Entry, EntryFlags, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd};
 
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Overflow;
+use crate::interruption;
 use crate::spool::Spool;
 use crate::stats::{DropReason, Stats};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -169,8 +170,18 @@ impl Buffer {
                     }
                     self.submit(&mut queue);
                     queue.waiters.begin_blocked();
-                    queue = wait(&self.decided, queue, Some(until - now));
+                    let slice_end = until.min(now + interruption::INTERVAL);
+                    queue = wait(&self.decided, queue, Some(slice_end - now));
                     queue.waiters.end_blocked();
+                    if self.clock.now() >= slice_end {
+                        // The runtime may run any code: it is asked without the lock.
+                        drop(queue);
+                        let is_interrupted = interruption::is_interrupted();
+                        queue = lock(&self.queue);
+                        if is_interrupted {
+                            break DropReason::BlockTimeout;
+                        }
+                    }
                 }
                 Overflow::Newest => {
                     self.submit(&mut queue);

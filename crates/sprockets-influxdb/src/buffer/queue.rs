@@ -159,27 +159,30 @@ impl Queue {
         None
     }
 
-    /// Takes the first batch of a database that `is_open`, cut down to the limits and to
-    /// `max_bytes`. The lines of a batch on disk are not loaded.
+    /// Takes the first batch that `may_go`, cut down to the limits and to `max_bytes`. The lines of
+    /// a batch on disk are not loaded.
     pub(super) fn take(
         &mut self,
         max_bytes: usize,
-        is_open: impl Fn(&str) -> bool,
+        may_go: impl Fn(&Batch) -> bool,
     ) -> Option<Batch> {
         let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
-        let batch = self.ready.take(is_readable, is_open)?;
-        if batch.is_on_disk() { Some(batch) } else { self.cut(batch, max_bytes) }
+        let batch = self.ready.take(is_readable, may_go)?;
+        Some(if batch.is_on_disk() { batch } else { self.cut(batch, max_bytes) })
     }
 
-    /// Returns the first part of a batch that is within the limits. The other parts wait again.
-    pub(super) fn cut(&mut self, batch: Batch, max_bytes: usize) -> Option<Batch> {
+    /// Returns the first part of a batch that is within the limits. The rest waits again, in parts
+    /// that are as large as possible: the limits may be higher when their turn comes.
+    pub(super) fn cut(&mut self, mut batch: Batch, max_bytes: usize) -> Batch {
         let bytes = self.limits.batch.bytes.min(max_bytes);
-        let mut parts = batch.split_to(Size { bytes, ..self.limits.batch });
-        let rest = parts.split_off(1.min(parts.len()));
-        for part in rest.into_iter().rev() {
-            self.ready.put_back(part, QueueEnd::Front);
+        let limit = Size { bytes, ..self.limits.batch };
+        while !limit.covers(batch.size()) {
+            let (head, tail) = batch.split();
+            batch = head;
+            let Some(tail) = tail else { break };
+            self.ready.put_back(tail, QueueEnd::Front);
         }
-        parts.pop()
+        batch
     }
 
     /// Puts back a batch, or a part of one. If a sealed file has its lines, they leave memory.

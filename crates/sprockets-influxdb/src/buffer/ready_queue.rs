@@ -30,17 +30,16 @@ pub(super) struct ReadyQueue {
 }
 
 impl ReadyQueue {
-    /// Takes the first batch of a database that `is_open`.
+    /// Takes the first batch that `may_go`.
     pub(super) fn take(
         &mut self,
         is_disk_readable: bool,
-        is_open: impl Fn(&str) -> bool,
+        may_go: impl Fn(&Batch) -> bool,
     ) -> Option<Batch> {
         let may_take_backlog = is_disk_readable
             && !self.backlog.is_empty()
             && self.permits.load(Ordering::Relaxed) < MAX_BACKLOG_PERMITS;
-        let find =
-            |batches: &VecDeque<Batch>| batches.iter().position(|batch| is_open(batch.database()));
+        let find = |batches: &VecDeque<Batch>| batches.iter().position(&may_go);
         let due = find(&self.due);
         if may_take_backlog && (self.is_turn_of_backlog || due.is_none()) {
             if let Some(index) = find(&self.backlog) {

@@ -20,10 +20,10 @@ impl Buffer {
         }
     }
 
-    /// Takes the first batch of a database that `is_open`, of at most `max_bytes`. It stays pending
-    /// until it is settled, as a whole or in parts.
-    pub(crate) fn take(&self, max_bytes: usize, is_open: impl Fn(&str) -> bool) -> Option<Batch> {
-        lock(&self.queue).take(max_bytes, is_open)
+    /// Takes the first batch that `may_go`, of at most `max_bytes`. It stays pending until it is
+    /// settled, as a whole or in parts.
+    pub(crate) fn take(&self, max_bytes: usize, may_go: impl Fn(&Batch) -> bool) -> Option<Batch> {
+        lock(&self.queue).take(max_bytes, may_go)
     }
 
     /// Puts back a batch that was taken, or a part of one.

@@ -46,7 +46,7 @@ impl Buffer {
             self.notify_decided(&queue);
             return None;
         }
-        queue.cut(batch, max_bytes)
+        Some(queue.cut(batch, max_bytes))
     }
 
     /// In the sync level that promises it, makes everything that was added so far survive a loss of

@@ -114,14 +114,22 @@ pub(crate) struct RetryState {
     pub(crate) requests: u32,
     /// Whether it was resent at once, as one kind of reply asks for.
     pub(crate) resent: bool,
-    /// Replies that were not HTTP.
-    pub(crate) unparsable: u32,
-    /// The number of deliveries of other batches at the first of these replies.
-    pub(crate) unparsable_since: Option<u64>,
-    /// Failures after which other batches were delivered.
-    pub(crate) suspicion: u32,
-    /// The number of deliveries that the sender had made at the last failure.
-    pub(crate) deliveries_seen: u64,
+    /// Failures of exactly these lines, while other batches were answered.
+    pub(crate) failures: u32,
+    /// Whether it is a part of a batch that failed while others were answered.
+    pub(crate) is_suspect: bool,
+    /// The number of answers that the server had given at the last failure.
+    pub(crate) answers_seen: Option<u64>,
     /// Requests left to find lines that the server did not name, shared by all parts of a batch.
     pub(crate) search: Option<Arc<AtomicU32>>,
+    /// Set while the batch waits by itself.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// How long a batch waits by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    pub(crate) until: Duration,
+    /// The number of times that all holds had been ended early.
+    pub(crate) releases: u64,
 }

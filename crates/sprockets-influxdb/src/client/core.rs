@@ -116,7 +116,7 @@ impl Core {
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        if self.buffer.push(entry, flags).needs_sender() {
+        if self.buffer.push(entry, flags).needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
         }
     }

@@ -100,9 +100,9 @@ impl Client {
         self.core().add_line(database, line)
     }
 
-    /// Asks the server whether it accepts measurements for this database, or for any. Sends one
-    /// request that stores nothing, the way batches are sent. Blocks for [`Config::timeout`] at
-    /// most, and changes neither buffer nor counters.
+    /// Asks the server whether it accepts measurements for this database, or for any. Stores
+    /// nothing, and creates no database. Blocks for three requests, each within
+    /// [`Config::timeout`]. Changes neither buffer nor counters.
     pub fn check(&self, database: Option<&str>) -> Check {
         let snapshot = self.core().snapshot.load();
         Check::make(&snapshot.settings.server, snapshot.precision, database)

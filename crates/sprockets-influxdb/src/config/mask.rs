@@ -1,5 +1,7 @@
 //! Text without its secrets, for errors and for the settings shown to people.
 
+use percent_encoding::percent_decode_str;
+
 /// Shown instead of a secret.
 pub(super) const MASK: &str = "***";
 
@@ -32,20 +34,29 @@ pub(super) fn masked(text: &str) -> String {
     }
 }
 
+/// Parameters of a query whose values are known to be no secrets.
+const HARMLESS: [&str; 10] = [
+    "accept_partial",
+    "bucket",
+    "consistency",
+    "db",
+    "no_sync",
+    "org",
+    "orgID",
+    "precision",
+    "rp",
+    "sync",
+];
+
+/// The decoded values of a query that may be secrets: those that [`masked_query`] masks.
+pub(crate) fn secret_values(query: &str) -> impl Iterator<Item = String> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)));
+    let secrets = pairs.filter(|(name, value)| !HARMLESS.contains(name) && !value.is_empty());
+    secrets.map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
 /// Masks every value of a query that is not known to be harmless.
 pub(super) fn masked_query(query: &str) -> String {
-    const HARMLESS: [&str; 10] = [
-        "accept_partial",
-        "bucket",
-        "consistency",
-        "db",
-        "no_sync",
-        "org",
-        "orgID",
-        "precision",
-        "rp",
-        "sync",
-    ];
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
         Some((name, _)) if HARMLESS.contains(&name) => pair.to_owned(),
         Some((name, _)) => format!("{name}={MASK}"),

@@ -27,6 +27,7 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) use self::authorities::Authorities;
 pub use self::enums::{Api, Overflow, Precision, SpoolSync};
+pub(crate) use self::mask::secret_values;
 use self::parse::Parser;
 pub use self::rejected::Rejected;
 use self::rejected::{Callback, OnRejected};

@@ -168,6 +168,7 @@ fn the_server_has_what_the_setters_say() {
     assert_eq!(
         settings.server,
         Server {
+            has_url: true,
             url: "http://db:1/write".into(),
             query: None,
             api: Api::V1,

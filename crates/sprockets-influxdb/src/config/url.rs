@@ -119,20 +119,30 @@ impl WriteUrl {
             return Err(refuse(problem, "it percent-encoded"));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (query, parameters) = without_credentials(query);
+        let credential = |parameter: Option<&str>| decoded(parameter.unwrap_or_default());
+        let (user, password) = match (credential(parameters[0])?, credential(parameters[1])?) {
+            (queried, secret) if user.is_none() && password.is_none() => {
+                let named = queried.map(|user| parse::user(&user)).transpose();
+                let refusal = |_| refuse("has a bad user name", "one without a colon");
+                // InfluxDB 3 takes a token as `p` alone, or as the password of any user.
+                let anybody = || secret.is_some().then(|| "token".to_owned());
+                (named.map_err(refusal)?.or_else(anybody), secret)
+            }
+            _ => (user, password),
+        };
         let given = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
         Ok(Self {
             scheme,
             host,
             port,
             path: given(path).filter(|path| path != "/"),
-            query: given(query),
+            query: given(&query),
             user,
             password: password.map(Secret::new),
         })
     }
-}
 
-impl WriteUrl {
     /// Scheme, host, port and path, without credentials and query.
     pub(super) fn endpoint(&self) -> String {
         let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
@@ -158,6 +168,14 @@ impl fmt::Debug for WriteUrl {
         }
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A query without the parameters `u` and `p`, and the values of these. InfluxDB takes credentials
+/// there, but then they stand in the logs of servers and proxies; we send them in a header.
+fn without_credentials(query: &str) -> (String, [Option<&str>; 2]) {
+    let value = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+    let rest = query.split('&').filter(|pair| !pair.starts_with("u=") && !pair.starts_with("p="));
+    (rest.collect::<Vec<_>>().join("&"), ["u=", "p="].map(value))
 }
 
 /// Splits an authority into host and port. The port is empty if there is none. `None` for an IPv6

@@ -15,6 +15,11 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// The backoff after this many failures.
+    pub(crate) fn after(failures: u32) -> Self {
+        Self { failures }
+    }
+
     /// The next wait. `chance` is a random number from 0 to 1.
     pub(crate) fn next(&mut self, chance: f64) -> Duration {
         let window = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
@@ -41,10 +46,10 @@ mod tests {
 
     #[test]
     fn the_jitter_is_full() {
-        let mut backoff = Backoff { failures: 3 };
+        let mut backoff = Backoff::after(3);
         assert_eq!(backoff.next(0.0), Duration::ZERO);
         assert_eq!(backoff.next(0.5), Duration::from_secs(2));
-        let mut old = Backoff { failures: u32::MAX };
+        let mut old = Backoff::after(u32::MAX);
         assert_eq!(old.next(1.0), LONGEST);
         assert_eq!(Backoff::for_operator(0.5), Duration::from_secs(45));
     }

@@ -1,6 +1,6 @@
 //! What becomes of the parts of a rejected batch. Lines that the server named are rejected. Lines
-//! that it did not name are found by bisection: each half is sent by itself, within a budget of
-//! requests.
+//! that it did not name are found by bisection: each half is sent by itself. A budget of requests
+//! may be spent at once. After that, the search goes on slowly: no line is rejected without proof.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::disposition::{RejectedLines, Rejection};
 use crate::buffer::Batch;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// Requests that the search in one batch may cost, for each doubling of its lines. Enough to find
-/// some ten bad lines anywhere, or any number that stand together.
+/// Requests that the search in one batch may make at once, for each doubling of its lines. Enough
+/// to find some ten bad lines anywhere, or any number that stand together.
 const SEARCH_REQUESTS: u32 = 16;
 
 /// Requests to send both halves of a batch.
@@ -22,10 +22,10 @@ pub(super) enum Part {
     Stored(Batch),
     /// The server rejected every line of it.
     Rejected(Batch, Reasons),
-    /// The server has stored it except for some lines, and the search for them ended.
-    PartlyStored { batch: Batch, rejected: usize, reason: String },
     /// It goes back to the front of the queue. Of several such parts, the last is sent first.
     Resend(Batch),
+    /// It waits for its turn among the slow searches.
+    ResendLater(Batch),
 }
 
 /// Why lines were rejected.
@@ -52,35 +52,44 @@ pub(super) fn parts(batch: Batch, rejection: Rejection) -> Vec<Part> {
     let Rejection { lines, rest_stored, reason } = rejection;
     match lines {
         RejectedLines::All => vec![Part::Rejected(batch, Reasons::Same(reason))],
-        RejectedLines::Named(named) => separate(batch, named, rest_stored, reason),
+        RejectedLines::Named(named) => separate(batch, named, rest_stored),
         RejectedLines::Unnamed { count } => {
             let is_all = rest_stored && count == Some(batch.lines());
             if is_all || batch.lines() == 1 {
                 return vec![Part::Rejected(batch, Reasons::Same(reason))];
             }
-            search(batch, count, rest_stored, reason)
+            search(batch)
         }
     }
 }
 
-/// The halves of a batch, each to be sent by itself. A single line stays whole.
+/// The halves of a batch, each to be sent by itself at once. A single line stays whole.
 pub(super) fn halves(batch: Batch) -> Vec<Part> {
     let (head, tail) = batch.split();
     tail.into_iter().chain([head]).map(Part::Resend).collect()
 }
 
-/// Takes the cost of sending the halves from the batch's budget. Returns whether it allows that.
-pub(super) fn spend_for_halves(batch: &mut Batch) -> bool {
-    batch.lines() > 1 && spend(batch, HALVES)
+/// The parts of a batch, each to be sent by itself. The first to be sent is a sixteenth of it.
+pub(super) fn slices(mut batch: Batch) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for _ in 0..4 {
+        let (head, tail) = batch.split();
+        batch = head;
+        parts.extend(tail.map(Part::Resend));
+    }
+    parts.push(Part::Resend(batch));
+    parts
+}
+
+/// The halves of a batch, each to be sent by itself: at once while the budget lasts.
+pub(super) fn search(mut batch: Batch) -> Vec<Part> {
+    let resend = if spend(&mut batch, HALVES) { Part::Resend } else { Part::ResendLater };
+    let (head, tail) = batch.split();
+    tail.into_iter().chain([head]).map(resend).collect()
 }
 
 /// Separates the lines that the server named from the rest.
-fn separate(
-    batch: Batch,
-    named: Vec<(usize, String)>,
-    rest_stored: bool,
-    reason: String,
-) -> Vec<Part> {
+fn separate(batch: Batch, named: Vec<(usize, String)>, rest_stored: bool) -> Vec<Part> {
     let mut named = named.into_iter().peekable();
     let mut index = 0;
     let mut reasons = Vec::new();
@@ -92,7 +101,7 @@ fn separate(
         is_bad
     });
     if bad.lines() == 0 {
-        return search(rest, None, rest_stored, reason);
+        return search(rest);
     }
     let mut parts = vec![Part::Rejected(bad, Reasons::Each(reasons))];
     if rest.lines() > 0 {
@@ -101,23 +110,10 @@ fn separate(
         } else if spend(&mut rest, 1) {
             Part::Resend(rest)
         } else {
-            Part::Rejected(rest, Reasons::Same(reason))
+            Part::ResendLater(rest)
         });
     }
     parts
-}
-
-/// Halves the batch. Without budget left, the server's count of rejected lines decides.
-fn search(mut batch: Batch, count: Option<usize>, rest_stored: bool, reason: String) -> Vec<Part> {
-    if spend(&mut batch, HALVES) {
-        return halves(batch);
-    }
-    if !rest_stored {
-        return vec![Part::Rejected(batch, Reasons::Same(reason))];
-    }
-    let rejected = count.unwrap_or(1).clamp(1, batch.lines());
-    let reason = format!("{reason} (which of {} lines is not known)", batch.lines());
-    vec![Part::PartlyStored { batch, rejected, reason }]
 }
 
 /// Takes requests from the search budget, which a batch shares with all of its parts. Returns

@@ -1,18 +1,50 @@
 //! The largest body that the server takes, learnt from its 413 replies.
+//!
+//! A limit is probed upwards, so that a 413 that was a passing trouble does not keep bodies small.
 
-/// No smaller limit is learnt. A 413 to less is not about the size, and every later batch would
-/// pay.
-const MIN_LIMIT: usize = 16 * 1024;
+use std::time::Duration;
+
+/// No smaller limit is learnt, in bytes. A 413 to less is not about the size, and every later batch
+/// would pay.
+pub(super) const MIN_LIMIT: usize = 4 * 1024;
+
+/// A limit beyond this is none: no batch is larger.
+const MAX_LIMIT: usize = 64 << 20;
+
+/// Bodies of about the limit that have to be delivered before it is doubled.
+const FIRST_PROBE: u32 = 4;
+
+/// The same, after probes that were refused.
+const MAX_PROBE: u32 = 4096;
+
+/// After this time the limit is probed even if fewer bodies were delivered.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Debug)]
 pub(super) struct BodyLimit {
     /// In bytes, before compression.
     bytes: usize,
+    /// The largest body that was delivered since one of its size was refused.
+    taken: usize,
+    /// Bodies of about the limit that were delivered since it changed.
+    delivered: u32,
+    /// So many of them double the limit.
+    needed: u32,
+    /// Whether the limit was doubled, and no larger body was delivered since.
+    is_probing: bool,
+    changed_at: Duration,
 }
 
 impl Default for BodyLimit {
     fn default() -> Self {
-        Self { bytes: usize::MAX }
+        Self {
+            bytes: usize::MAX,
+            taken: 0,
+            delivered: 0,
+            needed: FIRST_PROBE,
+            is_probing: false,
+            changed_at: Duration::ZERO,
+        }
     }
 }
 
@@ -21,11 +53,52 @@ impl BodyLimit {
         self.bytes
     }
 
-    /// A body of this many bytes was too large. Returns the new limit, if that lowers it.
-    pub(super) fn lower(&mut self, too_large: usize) -> Option<usize> {
-        let limit = too_large.div_ceil(2).max(MIN_LIMIT);
-        let is_lower = limit < self.bytes;
-        self.bytes = self.bytes.min(limit);
-        is_lower.then_some(limit)
+    /// A body of this many bytes was too large. Returns the new limit, if that is lower than any
+    /// before.
+    pub(super) fn lower(&mut self, too_large: usize, now: Duration) -> Option<usize> {
+        if too_large <= self.taken {
+            self.taken = 0;
+        }
+        let limit = too_large.div_ceil(2).max(self.taken).max(MIN_LIMIT);
+        if limit >= self.bytes {
+            return None;
+        }
+        let was_probing = std::mem::take(&mut self.is_probing);
+        if was_probing {
+            self.needed = (self.needed * 4).min(MAX_PROBE);
+        }
+        self.set(limit, now);
+        (!was_probing).then_some(limit)
+    }
+
+    /// A body of this many bytes was delivered.
+    pub(super) fn record_delivery(&mut self, bytes: usize, now: Duration) {
+        if self.bytes == usize::MAX {
+            return;
+        }
+        if bytes > self.taken {
+            if self.is_probing && self.taken > 0 {
+                self.is_probing = false;
+                self.needed = FIRST_PROBE;
+            }
+            self.taken = bytes;
+        }
+        // Batches are cut in halves until they fit.
+        if bytes < self.bytes / 3 {
+            return;
+        }
+        self.delivered += 1;
+        let is_due = self.delivered >= self.needed || now >= self.changed_at + PROBE_INTERVAL;
+        if is_due {
+            self.is_probing = true;
+            let limit = self.bytes * 2;
+            self.set(if limit > MAX_LIMIT { usize::MAX } else { limit }, now);
+        }
+    }
+
+    fn set(&mut self, limit: usize, now: Duration) {
+        self.bytes = limit;
+        self.delivered = 0;
+        self.changed_at = now;
     }
 }

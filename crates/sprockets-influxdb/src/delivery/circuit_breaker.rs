@@ -25,6 +25,13 @@ pub(super) struct Permit {
     probes_database: bool,
 }
 
+impl Permit {
+    /// Whether the batch is the probe of a server whose circuit is open.
+    pub(super) fn probes_server(self) -> bool {
+        self.probes_server
+    }
+}
+
 /// How an outcome changed a circuit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Transition {
@@ -119,6 +126,18 @@ impl CircuitBreakers {
         }
     }
 
+    /// A batch failed by itself: the circuits stay as they are.
+    pub(super) fn record_poison(&mut self, database: &str, permit: Permit) {
+        if permit.probes_server {
+            self.server.end_probe();
+        }
+        if permit.probes_database {
+            if let Some(circuit) = self.databases.get_mut(database) {
+                circuit.end_probe();
+            }
+        }
+    }
+
     /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows.
     pub(super) fn retry_now(&mut self, now: Duration) {
         let circuits = self.databases.values_mut().chain([&mut self.server]);
@@ -204,8 +223,10 @@ impl Outage {
 
     fn back_off(&mut self, cause: Cause, now: Duration) {
         let wait = match cause {
-            Cause::Configuration => Backoff::for_operator(fastrand::f64()),
-            Cause::Busy | Cause::Unknown => self.backoff.next(fastrand::f64()),
+            Cause::Configuration | Cause::Unrecognized => Backoff::for_operator(fastrand::f64()),
+            Cause::Busy | Cause::Unreachable | Cause::Timeout | Cause::Unknown => {
+                self.backoff.next(fastrand::f64())
+            }
         };
         self.earliest = now;
         self.retry_at = now + wait;

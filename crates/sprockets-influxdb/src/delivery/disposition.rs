@@ -12,7 +12,11 @@ pub(crate) enum Disposition {
     /// once.
     ResendOnce { reason: String },
     /// The server takes no body of this size.
-    TooLarge { reason: String },
+    TooLarge {
+        /// Whether an InfluxDB said so, and not something before it.
+        is_influxdb: bool,
+        reason: String,
+    },
     /// The reply is not HTTP, although the whole body was sent. Probably a rejection: influxd 1.x
     /// copies the offending line into a header.
     MalformedReply { reason: String },
@@ -54,9 +58,16 @@ pub(crate) struct Failure {
 pub(crate) enum Cause {
     /// An operator has to change something (401, 403, 404).
     Configuration,
-    /// The server says that it is overloaded.
+    /// A refusal (4xx) by something that is not known to be an InfluxDB: probably an operator has
+    /// to change something, but a proxy may refuse what is in the batch.
+    Unrecognized,
+    /// The server says that it is overloaded, or has trouble of its own.
     Busy,
-    /// There was no connection, no reply, or a reply without a cause.
+    /// There was no connection.
+    Unreachable,
+    /// There was no reply in time.
+    Timeout,
+    /// The connection closed without a reply, or the reply does not say why it failed.
     Unknown,
 }
 
@@ -76,7 +87,7 @@ impl Disposition {
             Self::Delivered => "",
             Self::Rejected(Rejection { reason, .. })
             | Self::ResendOnce { reason }
-            | Self::TooLarge { reason }
+            | Self::TooLarge { reason, .. }
             | Self::MalformedReply { reason }
             | Self::Retry(Failure { reason, .. }) => reason,
         }

@@ -2,8 +2,13 @@
 
 use std::time::SystemTime;
 
+use ureq::http::header::{LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::address_setting::AddressSetting;
 use super::disposition::{Disposition, Failure, RejectedLines, Rejection};
 use super::response::{Reply, classify};
+use super::sanitize::Secrets;
 use crate::buffer::Batch;
 use crate::config::Api;
 
@@ -17,15 +22,43 @@ pub fn refused(
     truncated: bool,
     lines: &[&str],
 ) -> Vec<usize> {
-    let now = SystemTime::UNIX_EPOCH;
-    let reply = Reply { api, status, retry_after, location, error_header, body, truncated, now };
+    let mut headers = HeaderMap::new();
+    let error_name = HeaderName::from_static("x-influxdb-error");
+    for (name, value) in [
+        (RETRY_AFTER, retry_after.map(str::as_bytes)),
+        (LOCATION, location.map(str::as_bytes)),
+        (error_name, error_header),
+    ] {
+        // What no header can hold is a reply that cannot be read.
+        if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
+            headers.insert(name, value);
+        }
+    }
+    let reply = Reply {
+        api,
+        status,
+        headers: &headers,
+        body,
+        truncated,
+        now: SystemTime::UNIX_EPOCH,
+        secrets: &Secrets::default(),
+        address: AddressSetting::Url,
+    };
     let batch = Batch::of("db", lines);
     assert_eq!(batch.iter_lines().count(), lines.len());
-    let (rejected, reason) = match classify(&reply, &batch) {
-        Disposition::Delivered => return Vec::new(),
+    let has_header = headers.contains_key("x-influxdb-error");
+    let (rejected, reason) = match classify(&reply, &batch).disposition {
+        Disposition::Delivered => {
+            let is_confirmed = status == 204
+                || (200..300).contains(&status) && has_header && body.is_empty() && !truncated
+                // InfluxDB Enterprise keeps the points for another node.
+                || status >= 500 && contains(body, error_header, "hinted handoff queue not empty");
+            assert!(is_confirmed, "{status} is no delivery");
+            return Vec::new();
+        }
         Disposition::Rejected(Rejection { lines, reason, .. }) => (lines, reason),
         Disposition::ResendOnce { reason }
-        | Disposition::TooLarge { reason }
+        | Disposition::TooLarge { reason, .. }
         | Disposition::MalformedReply { reason }
         | Disposition::Retry(Failure { reason, .. }) => (RejectedLines::All, reason),
     };
@@ -42,4 +75,12 @@ pub fn refused(
             named
         }
     }
+}
+
+fn contains(body: &[u8], header: Option<&[u8]>, text: &str) -> bool {
+    [Some(body), header].into_iter().flatten().any(|bytes| {
+        // The text may be escaped in JSON, as any text.
+        let json = serde_json::from_slice::<serde_json::Value>(bytes).unwrap_or_default();
+        String::from_utf8_lossy(bytes).contains(text) || json.to_string().contains(text)
+    })
 }

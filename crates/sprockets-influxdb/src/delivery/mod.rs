@@ -5,13 +5,17 @@
 //! through a `transport` and acts on the `disposition` of the reply. When it may send,
 //! `circuit_breaker` says.
 
+mod address_setting;
 mod backoff;
 mod bisect;
 mod body_limit;
+mod check;
 mod circuit_breaker;
+mod congestion;
 mod disposition;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod holds;
 mod http;
 mod poison;
 mod probe;
@@ -26,8 +30,8 @@ mod tests;
 mod transport;
 mod workers;
 
+pub use check::{Check, Finding};
 pub(crate) use http::HttpTransport;
-pub use probe::{Check, Finding};
 pub(crate) use route::Route;
 pub(crate) use sender::Sender;
 pub(crate) use transport::Transport;

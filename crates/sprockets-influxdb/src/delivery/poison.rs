@@ -1,88 +1,161 @@
-//! Finds poison: a batch that makes the server fail. While no other batch is answered, no batch is
-//! treated as poison: the server may be down.
+//! Finds poison: lines that make the server fail, whatever they are sent with.
+//!
+//! - A batch that fails while others are answered waits by itself, and is halved when it fails
+//!   again. Its good lines are delivered on the way.
+//! - A single line is rejected when it failed so often while others were answered that chance is
+//!   ruled out. If there is nothing else to send, a line that was delivered before is sent again,
+//!   to see whether the server answers.
+//! - While no batch is answered, the server may be down: nothing is rejected. A few batches are cut
+//!   all the same, so that small parts are tried first: there may be poison in every batch.
 
-use super::disposition::Cause;
 use crate::buffer::Batch;
 
-/// Failures of one batch, with answers to other batches in between, before the batch is suspected.
+/// Failures of one line, with answers to others in between, before it is rejected.
 const MIN_FAILURES: u32 = 5;
 
-/// Malformed replies to one batch before the batch is suspected.
-const MALFORMED_REPLIES: u32 = 3;
+/// Failures in a row, of any batches, after which the server is considered to be down.
+const MAX_FAILURES_IN_ROW: u32 = 8;
+
+/// How often batches are cut while no batch is answered. Enough to get from a large batch to a
+/// single line.
+const MAX_CUTS: u32 = 5;
 
 /// How the last requests ended.
 #[derive(Debug, Default)]
 pub(super) struct RequestHistory {
     /// Requests, ever, that the server answered other than by a failure.
     answers: u64,
-    /// The share of failures with an unknown cause among the last hundred requests or so.
+    /// Failures since the last answer.
+    failures_in_row: u32,
+    /// Batches that were cut since the last answer.
+    cuts: u32,
+    /// The share of failures among the requests for batches that were delivered in the end.
     failure_rate: f64,
+    /// A copy of the line that was delivered last.
+    control: Option<Batch>,
 }
 
-/// Who is to blame for a malformed reply.
+/// What to do about a batch that failed without a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blame {
-    /// Too early to say.
-    Nobody,
-    /// The batch: others were answered meanwhile.
-    Batch,
-    /// The batch, or what lies between us and the server: no other batch was answered.
-    Unclear,
+pub(super) enum Reaction {
+    /// No batch is answered: all wait, and others are tried first.
+    ServerWaits,
+    /// No batch is answered: all wait, and a small part of this one is tried first.
+    ServerWaitsForPart,
+    /// Others are answered: only this batch waits.
+    BatchWaits,
+    /// The batch is searched for poison.
+    Search,
+    /// The line is poison.
+    Reject,
 }
 
 impl RequestHistory {
-    pub(super) fn record_answer(&mut self) {
+    /// The server answered this batch other than by a failure.
+    pub(super) fn record_answer(&mut self, batch: &Batch) {
         self.answers += 1;
-        self.record(false);
-    }
-
-    pub(super) fn record_failure(&mut self, cause: Cause) {
-        if cause == Cause::Unknown {
-            self.record(true);
+        self.failures_in_row = 0;
+        self.cuts = 0;
+        self.control = batch.sample();
+        if let Some(control) = &mut self.control {
+            control.retry.requests = 1;
         }
-    }
-
-    /// Counts a failure of this batch with an unknown cause. Returns whether the batch is poison:
-    /// it failed again and again while others were answered.
-    pub(super) fn is_poison(&self, batch: &mut Batch) -> bool {
-        let trials = &mut batch.retry;
-        let others_passed = self.answers > trials.deliveries_seen;
-        trials.suspicion += u32::from(others_passed && trials.requests > 1);
-        trials.deliveries_seen = self.answers;
-        let is_poison = trials.suspicion >= self.suspicious_failures();
-        if is_poison {
-            // Its halves inherit most of the suspicion, but each is retried as well.
-            trials.suspicion -= 2;
+        if batch.retry.is_suspect {
+            // Failures because of poison say nothing about the connection.
+            return;
         }
-        is_poison
-    }
-
-    /// Counts a malformed reply to this batch. Some servers copy a bad line into a header, which
-    /// makes the reply malformed.
-    pub(super) fn blame_for_malformed_reply(&self, batch: &mut Batch) -> Blame {
-        let trials = &mut batch.retry;
-        trials.unparsable += 1;
-        let seen = *trials.unparsable_since.get_or_insert(self.answers);
-        if trials.unparsable < MALFORMED_REPLIES {
-            Blame::Nobody
-        } else if self.answers > seen {
-            Blame::Batch
-        } else {
-            Blame::Unclear
+        for _ in 0..batch.retry.failures.min(100) {
+            self.record(1.0);
         }
+        self.record(0.0);
     }
 
-    /// So many failures of one batch that chance is ruled out, even on a network that loses every
-    /// second connection.
-    fn suspicious_failures(&self) -> u32 {
-        const CHANCE: f64 = 1e-6;
-        let needed = CHANCE.ln() / self.failure_rate.clamp(0.01, 0.99).ln();
-        (needed.ceil() as u32).max(MIN_FAILURES)
+    /// A line to send before this failure of a batch is judged, to see whether the server answers.
+    pub(super) fn take_control(&mut self, batch: &Batch, is_probe: bool) -> Option<Batch> {
+        let has_failed_before = batch.retry.answers_seen.is_some();
+        let is_needed = has_failed_before && !self.is_answering(batch, is_probe);
+        if is_needed { self.control.take() } else { None }
     }
 
-    fn record(&mut self, is_failure: bool) {
+    /// The control was answered.
+    pub(super) fn record_control(&mut self, control: Batch) {
+        self.answers += 1;
+        self.failures_in_row = 0;
+        self.control = Some(control);
+    }
+
+    /// A batch was not answered in time. Returns whether others are answered, so that only this
+    /// batch waits.
+    pub(super) fn record_timeout(&mut self, batch: &mut Batch, is_probe: bool) -> bool {
+        let is_answering = self.is_answering(batch, is_probe);
+        self.failures_in_row += 1;
+        batch.retry.answers_seen = Some(self.answers);
+        is_answering
+    }
+
+    /// Judges a failure of this batch. `is_probe` says whether all others waited for it.
+    pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool) -> Reaction {
+        let is_answering = self.is_answering(batch, is_probe);
+        self.failures_in_row += 1;
+        batch.retry.answers_seen = Some(self.answers);
+        let reaction = match (is_answering, batch.lines()) {
+            (false, 1) => Reaction::ServerWaits,
+            (false, _) => self.judge_blindly(),
+            (true, lines) => {
+                batch.retry.failures += 1;
+                let failures = batch.retry.failures;
+                match lines {
+                    1 if failures >= self.failures_to_reject() => Reaction::Reject,
+                    1 => Reaction::BatchWaits,
+                    _ if failures >= self.failures_to_search(batch) => Reaction::Search,
+                    _ => Reaction::BatchWaits,
+                }
+            }
+        };
+        if matches!(reaction, Reaction::Search | Reaction::ServerWaitsForPart) {
+            // Its parts start anew, but under suspicion.
+            batch.retry.is_suspect = true;
+            batch.retry.failures = 0;
+        }
+        reaction
+    }
+
+    /// Nobody is answered. After a failure of another batch there may be poison in every one.
+    fn judge_blindly(&mut self) -> Reaction {
+        if self.failures_in_row < 3 || self.cuts >= MAX_CUTS {
+            return Reaction::ServerWaits;
+        }
+        self.cuts += 1;
+        Reaction::ServerWaitsForPart
+    }
+
+    /// Whether others were answered since the last failure of this batch, or just before its first.
+    fn is_answering(&self, batch: &Batch, is_probe: bool) -> bool {
+        let was_answering = match batch.retry.answers_seen {
+            Some(seen) => self.answers > seen,
+            None => self.answers > 0 && self.failures_in_row == 0,
+        };
+        was_answering && !is_probe && self.failures_in_row < MAX_FAILURES_IN_ROW
+    }
+
+    /// So many failures of one line that chance is ruled out.
+    fn failures_to_reject(&self) -> u32 {
+        self.failures_by_chance(1e-8).max(MIN_FAILURES)
+    }
+
+    /// So many failures that chance is unlikely. On a bad network, batches must not fall to pieces.
+    fn failures_to_search(&self, batch: &Batch) -> u32 {
+        let least = if batch.retry.is_suspect { 1 } else { 2 };
+        self.failures_by_chance(0.05).max(least)
+    }
+
+    /// How many failures of one batch in a row have this probability, if it is not to blame.
+    fn failures_by_chance(&self, probability: f64) -> u32 {
+        (probability.ln() / self.failure_rate.clamp(0.01, 0.99).ln()).ceil() as u32
+    }
+
+    fn record(&mut self, outcome: f64) {
         const WEIGHT: f64 = 0.02;
-        let outcome = f64::from(u8::from(is_failure));
         self.failure_rate += WEIGHT * (outcome - self.failure_rate);
     }
 }

@@ -1,6 +1,13 @@
-//! Finds out whether a server would take a write, by a write of nothing: every InfluxDB judges the
-//! credentials and the database before it sees that there is nothing to write.
+//! Finds out whether a server would take a write, and stores nothing.
+//!
+//! InfluxDB 1.x and 2.x are probed by a write of nothing: they judge the credentials and the
+//! database before they see that there is nothing to write. On InfluxDB 3 such a write creates the
+//! database, so it is asked for the names of its databases instead.
 
+mod influxdb3;
+
+use super::address_setting::AddressSetting;
+use super::check::{Check, Finding};
 use super::disposition::{Cause, Disposition, Failure, Scope};
 use super::http::HttpTransport;
 use super::response::ServerIdentity;
@@ -10,72 +17,38 @@ use crate::config::{Api, Auth, Precision, Server};
 /// What InfluxDB 2.x and 3.x say to a write of nothing. 1.x says nothing.
 const EMPTY_WRITE: [&str; 2] = ["writing requires points", "incoming write was empty"];
 
-/// Whether a server would take measurements, as [`Client::check`](crate::Client::check) found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Check {
-    /// Who answered, and where, as `InfluxDB 1.8.10 at db:8086`; without an answer only where.
-    pub server: String,
-    /// Whether there is an InfluxDB that answers, and has the API.
-    pub connection: Finding,
-    /// Whether it lets the user, or the token, in.
-    pub authentication: Finding,
-    /// Whether the database is there, and may be written to.
-    pub database: Finding,
-}
-
-/// What came of one part of a [`Check`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finding {
-    /// It is as it should be.
-    Passed,
-    /// It is not: what is wrong, and what to do.
-    Failed(String),
-    /// It cannot be told, and why.
-    Unknown(String),
-}
-
-impl Finding {
-    /// Whether something has to be changed.
-    pub fn is_failed(&self) -> bool {
-        matches!(self, Self::Failed(_))
-    }
-}
+/// What InfluxDB 3 says to credentials that it cannot read, with status 400.
+const MALFORMED_CREDENTIALS: &str = "Authorization header was malformed";
 
 impl Check {
-    /// Whether the server answers and accepts the credentials, and the database did not fail. The
-    /// database may be unknown: InfluxDB 3 does not tell, and without a name there is none to
-    /// check.
-    pub fn is_passed(&self) -> bool {
-        self.connection == Finding::Passed
-            && self.authentication == Finding::Passed
-            && !self.database.is_failed()
-    }
-
     pub(crate) fn make(server: &Server, precision: Precision, database: Option<&str>) -> Self {
         let transport = match HttpTransport::new(server) {
             Ok(transport) => transport,
             Err(error) => return Self::unconnected(server.url.clone(), error.to_string()),
         };
+        match influxdb3::check(&transport, server, database) {
+            Ok(Some(check)) => return check,
+            Ok(None) => {}
+            Err(failure) => {
+                let advice = with_advice(failure.reason(), AddressSetting::of(server));
+                return Self::unconnected(transport.description(), advice);
+            }
+        }
         let batch = Batch::new(database.unwrap_or_default().into(), precision);
         let mut identity = None;
-        let attempt = transport.send_observed(&batch, &mut |reply| {
-            identity = Some((reply.status().as_u16(), ServerIdentity::of(reply, server.api)));
+        let attempt = transport.send_observed(&batch, server.timeout, &mut |status, server| {
+            identity = Some((status, server));
         });
         let peer = transport.description();
         match identity {
             Some((status, identity)) => {
                 Probe { server, database, peer: &peer, status, identity }.read(&attempt.disposition)
             }
-            None => Self::unconnected(peer, with_advice(attempt.disposition.reason())),
+            None => {
+                let reason = attempt.disposition.reason();
+                Self::unconnected(peer, with_advice(reason, AddressSetting::of(server)))
+            }
         }
-    }
-
-    fn unconnected(server: String, problem: String) -> Self {
-        let unknown = || Finding::Unknown("there is no connection".to_owned());
-        let connection = Finding::Failed(problem);
-        Self { server, connection, authentication: unknown(), database: unknown() }
     }
 }
 
@@ -103,6 +76,9 @@ impl Probe<'_> {
         let is_influxdb = self.identity.is_influxdb();
         match (self.status, disposition) {
             (401, _) => check(Passed, Failed(self.unauthenticated(message)), refused()),
+            (400, _) if is_influxdb && message.contains(MALFORMED_CREDENTIALS) => {
+                check(Passed, Failed(message.to_owned()), refused())
+            }
             (403, _) if self.database.is_none() => check(Passed, Passed, self.not_named()),
             (403, _) => check(Passed, Passed, Failed(self.with_doubt(message))),
             (
@@ -116,6 +92,7 @@ impl Probe<'_> {
                 let failed = |_| Failed(message.to_owned());
                 check(Passed, Passed, self.database.map_or_else(|| self.not_named(), failed))
             }
+            (200..=299 | 501 | 511, _) if !is_influxdb => no_connection(self.no_influxdb(message)),
             (_, Disposition::Retry(Failure { cause: Cause::Configuration, .. })) => {
                 no_connection(self.with_doubt(message))
             }
@@ -201,46 +178,27 @@ impl Probe<'_> {
     fn no_influxdb(&self, message: &str) -> String {
         format!(
             "what answers at {} is no InfluxDB, or a proxy that has none behind it{}: \
-             it replied {} to a write; check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_URL{}",
+             it replied {} to a write; check {}{}",
             self.peer,
             in_parentheses(self.identity.software()),
             self.status,
+            AddressSetting::of(self.server).all(),
             in_parentheses(message)
         )
     }
 }
 
 /// Adds where to look to a reason that does not say so.
-fn with_advice(reason: &str) -> String {
+fn with_advice(reason: &str, address: AddressSetting) -> String {
     if ["INFLUXDB_", "check ", "put "].iter().any(|advice| reason.contains(advice)) {
         return reason.to_owned();
     }
     format!(
-        "{reason}; look into the server's log, and check INFLUXDB_HOST, INFLUXDB_PORT, \
-         INFLUXDB_SCHEME and any proxy or firewall between"
+        "{reason}; look into the server's log, and check {} and any proxy or firewall between",
+        address.all()
     )
 }
 
 fn in_parentheses(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_check_does_not_pass_when_nothing_was_checked() {
-        let unknown = || Finding::Unknown("nobody asked".to_owned());
-        let check = |connection, authentication, database| Check {
-            server: String::new(),
-            connection,
-            authentication,
-            database,
-        };
-        assert!(check(Finding::Passed, Finding::Passed, unknown()).is_passed());
-        assert!(!check(unknown(), unknown(), unknown()).is_passed());
-        assert!(!check(Finding::Passed, unknown(), Finding::Passed).is_passed());
-        assert!(!Check::unconnected("db".to_owned(), "down".to_owned()).is_passed());
-    }
 }

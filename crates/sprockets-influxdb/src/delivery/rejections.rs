@@ -22,17 +22,13 @@ impl RejectionReporter {
 
     /// Reports every line of `lines`.
     pub(super) fn report(&self, lines: &Batch, reasons: &Reasons, hook: Option<&RejectedHook>) {
-        self.note(lines.lines(), lines.database(), reasons.of(0));
+        let reason = reasons.of(0);
+        self.log.rejected(lines.lines() as u64, lines.database(), reason);
+        self.buffer.note_error(reason.to_owned());
         self.quarantine(lines, reasons);
         if let Some(hook) = hook {
             call_hook(hook, lines, reasons);
         }
-    }
-
-    /// Notes rejected lines of which only the number is known.
-    pub(super) fn note(&self, count: usize, database: &str, reason: &str) {
-        self.log.rejected(count as u64, database, reason);
-        self.buffer.note_error(reason.to_owned());
     }
 
     fn quarantine(&self, lines: &Batch, reasons: &Reasons) {

@@ -1,5 +1,7 @@
 //! The delivery loop: takes a batch, sends it, and acts on the disposition of the reply.
 
+mod failures;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +9,10 @@ use std::time::Duration;
 use super::bisect::{self, Part};
 use super::body_limit::BodyLimit;
 use super::circuit_breaker::{CircuitBreakers, Permit, Transition};
+use super::congestion::{Begun, Congestion};
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
-use super::poison::{Blame, RequestHistory};
+use super::holds::Holds;
+use super::poison::RequestHistory;
 use super::rate_limited_log::RateLimitedLog;
 use super::rejections::RejectionReporter;
 use super::route::Route;
@@ -33,6 +37,15 @@ struct ServerState {
     breakers: CircuitBreakers,
     history: RequestHistory,
     body_limit: BodyLimit,
+    congestion: Congestion,
+    holds: Holds,
+}
+
+/// A request that ended: its permit, when it began, and where it went.
+struct Request<'a> {
+    permit: Permit,
+    begun: Begun,
+    route: &'a Route,
 }
 
 /// What a step of the delivery loop did.
@@ -64,27 +77,39 @@ impl Sender {
         let now = self.clock.now();
         let next_log = self.log_drops();
         let Some((batch, permit)) = self.take(now) else {
-            let next_retry = lock(&self.server).breakers.next_retry(now);
+            let next_retry = {
+                let mut server = lock(&self.server);
+                server.breakers.next_retry(now).into_iter().chain(server.holds.next_end(now)).min()
+            };
             let until = self.buffer.due_at().into_iter().chain(next_retry).chain(next_log).min();
             return Step::Idle { until };
         };
         before_sending();
-        let max_bytes = lock(&self.server).body_limit.bytes();
-        let Some(batch) = self.buffer.load(batch, max_bytes) else { return Step::Worked };
+        let max_bytes = lock(&self.server).max_bytes();
+        let Some(mut batch) = self.buffer.load(batch, max_bytes) else {
+            lock(&self.server).congestion.release();
+            return Step::Worked;
+        };
         let route = lock(&self.route).clone();
-        let is_retry = batch.retry.requests > 0;
-        // A panic is a bug of ours or of a dependency's. It must not cost the batch.
-        let attempt = catch_unwind(AssertUnwindSafe(|| route.transport.send(&batch)))
-            .unwrap_or_else(|_| Attempt::panicked());
-        self.buffer.count_request(attempt.bytes_sent, is_retry);
-        self.act(batch, permit, attempt.disposition, &route);
+        let started = self.clock.now();
+        let begun = Congestion::begin(batch.len(), started);
+        let disposition = self.send(&batch, &route);
+        let took = self.clock.now().saturating_sub(started);
+        lock(&self.server).holds.record_request(took);
+        batch.retry.requests += 1;
+        self.act(batch, disposition, &Request { permit, begun, route: &route });
+        lock(&self.server).congestion.release();
         Step::Worked
     }
 
     /// Retries at once what waits for its backoff: somebody waits for the outcome. A `Retry-After`
     /// of the server still holds.
     pub(crate) fn retry_now(&self) {
-        lock(&self.server).breakers.retry_now(self.clock.now());
+        {
+            let mut server = lock(&self.server);
+            server.breakers.retry_now(self.clock.now());
+            server.holds.release();
+        }
         self.buffer.wake();
     }
 
@@ -92,7 +117,10 @@ impl Sender {
     pub(crate) fn set_route(&self, route: Route) {
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
         if !Arc::ptr_eq(&old.transport, &route.transport) {
-            *lock(&self.server) = ServerState::default();
+            let mut server = lock(&self.server);
+            let mut holds = std::mem::take(&mut server.holds);
+            holds.release();
+            *server = ServerState { holds, ..ServerState::default() };
         }
         self.buffer.wake();
     }
@@ -104,91 +132,59 @@ impl Sender {
 
     fn take(&self, now: Duration) -> Option<(Batch, Permit)> {
         let mut server = lock(&self.server);
-        if !server.breakers.allow_server(now) {
+        if !server.breakers.allow_server(now) || !server.congestion.allows() {
             return None;
         }
-        let batch = self.buffer.take(server.body_limit.bytes(), |database| {
-            server.breakers.allow_database(database, now)
+        let batch = self.buffer.take(server.max_bytes(), |batch| {
+            server.breakers.allow_database(batch.database(), now) && server.holds.allow(batch, now)
         })?;
+        server.congestion.reserve();
         let permit = server.breakers.admit(batch.database());
         Some((batch, permit))
     }
 
+    /// Makes a request.
+    fn send(&self, batch: &Batch, route: &Route) -> Disposition {
+        let timeout = lock(&self.server).congestion.timeout(route.transport.timeout());
+        let is_retry = batch.retry.requests > 0;
+        // A panic is a bug of ours or of a dependency's. It must not cost the batch.
+        let attempt =
+            catch_unwind(AssertUnwindSafe(|| route.transport.send_within(timeout, batch)))
+                .unwrap_or_else(|_| Attempt::panicked());
+        self.buffer.count_request(attempt.bytes_sent, is_retry);
+        attempt.disposition
+    }
+
     /// The one place where a disposition is acted on.
-    fn act(&self, mut batch: Batch, permit: Permit, disposition: Disposition, route: &Route) {
-        batch.retry.requests += 1;
+    fn act(&self, mut batch: Batch, disposition: Disposition, request: &Request<'_>) {
         match disposition {
-            Disposition::Retry(failure) => self.fail(batch, permit, failure, route),
+            Disposition::Retry(failure) => self.fail(batch, failure, request),
             Disposition::MalformedReply { reason } => {
-                self.fail_malformed(batch, permit, reason, route);
+                self.fail(batch, Failure::of_server(Cause::Unknown, reason), request);
             }
             Disposition::Delivered => {
-                self.record_answer(&batch, route);
-                self.settle(Part::Stored(batch), route);
+                self.record_answer(&batch, request);
+                let now = self.clock.now();
+                lock(&self.server).body_limit.record_delivery(batch.len(), now);
+                self.settle(Part::Stored(batch), request.route);
             }
             Disposition::Rejected(rejection) => {
-                self.record_answer(&batch, route);
-                self.reject(batch, rejection, route);
+                self.record_answer(&batch, request);
+                self.reject(batch, rejection, request.route);
             }
             Disposition::ResendOnce { reason } => {
-                self.record_answer(&batch, route);
+                self.record_answer(&batch, request);
                 if batch.retry.resent {
-                    self.reject(batch, suspected(reason), route);
+                    self.reject(batch, suspected(reason), request.route);
                 } else {
                     batch.retry.resent = true;
-                    self.settle(Part::Resend(batch), route);
+                    self.settle(Part::Resend(batch), request.route);
                 }
             }
-            Disposition::TooLarge { reason } => {
-                self.record_answer(&batch, route);
-                self.make_smaller(batch, reason, route);
+            Disposition::TooLarge { is_influxdb, reason } => {
+                self.make_smaller(batch, is_influxdb, reason, request);
             }
         }
-    }
-
-    /// The batch has to wait; or it is searched for bad lines, if others do not have to wait.
-    fn fail(&self, mut batch: Batch, permit: Permit, failure: Failure, route: &Route) {
-        let (cause, reason) = (failure.cause, failure.reason.clone());
-        self.record_failure(&batch, permit, failure, route);
-        if cause != Cause::Unknown {
-            return self.buffer.put_back(batch, QueueEnd::Front);
-        }
-        if lock(&self.server).history.is_poison(&mut batch) {
-            return self.reject(batch, suspected(reason), route);
-        }
-        // Others go first next time, which shows whether this batch is the problem.
-        self.buffer.put_back(batch, QueueEnd::Back);
-    }
-
-    /// The reply was malformed, because of a line of the batch, or because of something between us
-    /// and the server.
-    fn fail_malformed(&self, mut batch: Batch, permit: Permit, reason: String, route: &Route) {
-        let failure = Failure::of_server(Cause::Unknown, reason.clone());
-        let blame = lock(&self.server).history.blame_for_malformed_reply(&mut batch);
-        match blame {
-            Blame::Batch => {
-                self.record_failure(&batch, permit, failure, route);
-                self.reject(batch, suspected(reason), route);
-            }
-            Blame::Unclear if bisect::spend_for_halves(&mut batch) => {
-                self.record_failure(&batch, permit, failure, route);
-                self.settle_all(bisect::halves(batch), route);
-            }
-            Blame::Nobody | Blame::Unclear => self.fail(batch, permit, failure, route),
-        }
-    }
-
-    /// Halves a batch whose body the server found too large, and sends smaller ones from now on.
-    fn make_smaller(&self, batch: Batch, reason: String, route: &Route) {
-        if batch.lines() == 1 {
-            let (lines, rest_stored) = (RejectedLines::All, false);
-            return self.reject(batch, Rejection { lines, rest_stored, reason }, route);
-        }
-        if let Some(limit) = lock(&self.server).body_limit.lower(batch.len()) {
-            self.log.limited(&route.address, batch.len(), limit);
-        }
-        self.buffer.note_error(reason);
-        self.settle_all(bisect::halves(batch), route);
     }
 
     fn reject(&self, batch: Batch, rejection: Rejection, route: &Route) {
@@ -211,41 +207,34 @@ impl Sender {
                 let rejected = batch.lines();
                 self.buffer.settle(batch, Outcome { delivered: 0, rejected });
             }
-            Part::PartlyStored { batch, rejected, reason } => {
-                self.rejections.note(rejected, batch.database(), &reason);
-                let delivered = batch.lines() - rejected;
-                self.buffer.settle(batch, Outcome { delivered, rejected });
+            Part::ResendLater(mut batch) => {
+                lock(&self.server).holds.slow_down(&mut batch, self.clock.now());
+                self.buffer.put_back(batch, QueueEnd::Back);
             }
         }
     }
 
     /// The server answered other than by a failure.
-    fn record_answer(&self, batch: &Batch, route: &Route) {
-        let now = self.clock.now();
-        let transition = {
+    fn record_answer(&self, batch: &Batch, request: &Request<'_>) {
+        let has_room = {
             let mut server = lock(&self.server);
-            server.history.record_answer();
-            server.breakers.record_answer(batch.database(), now)
+            server.history.record_answer(batch);
+            let timeout = request.route.transport.timeout();
+            server.congestion.record_reply(request.begun, timeout, self.clock.now())
         };
-        self.log.answered(&transition, &route.address);
-        if transition != Transition::None {
+        self.close_circuits(batch.database(), request.route);
+        if has_room {
             self.buffer.wake();
         }
     }
 
-    /// A batch failed: it waits, and what the failure is about waits with it.
-    fn record_failure(&self, batch: &Batch, permit: Permit, failure: Failure, route: &Route) {
+    fn close_circuits(&self, database: &str, route: &Route) {
         let now = self.clock.now();
-        let database = batch.database();
-        let transition = {
-            let mut server = lock(&self.server);
-            server.history.record_failure(failure.cause);
-            server.breakers.record_failure(database, permit, &failure, now)
-        };
-        let pending = self.buffer.stats().pending;
-        let reason = failure.reason;
-        self.log.failed(&transition, &route.address, database, &reason, pending);
-        self.buffer.note_error(reason);
+        let transition = lock(&self.server).breakers.record_answer(database, now);
+        self.log.answered(&transition, &route.address);
+        if transition != Transition::None {
+            self.buffer.wake();
+        }
     }
 
     /// Logs new drops. Returns when to look again, if there are some and it is too early.
@@ -257,6 +246,13 @@ impl Sender {
             self.buffer.see_drops();
             self.buffer.stats()
         })
+    }
+}
+
+impl ServerState {
+    /// The largest body to send, in bytes.
+    fn max_bytes(&self) -> usize {
+        self.body_limit.bytes().min(self.congestion.max_bytes())
     }
 }
 

@@ -1,14 +1,18 @@
 //! What the sender needs of a connection to a server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::disposition::{Cause, Disposition, Failure};
 use crate::buffer::Batch;
 
 /// Carries a batch to a server and reports its disposition.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends one batch. Blocks; only sender threads call it.
-    fn send(&self, batch: &Batch) -> Attempt;
+    /// Sends one batch within this time. Blocks; only sender threads call it.
+    fn send_within(&self, timeout: Duration, batch: &Batch) -> Attempt;
+
+    /// The configured timeout of a request.
+    fn timeout(&self) -> Duration;
 
     /// The same transport for a forked process. Shares no lock and no connection with this one, and
     /// takes no lock.

@@ -3,7 +3,9 @@
 //! sends, it promotes a follower, or starts a thread, to lead. So a signal wakes one thread,
 //! however many there are.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::sender::{Sender, Step};
@@ -15,6 +17,8 @@ use crate::sys;
 
 /// A follower that is not promoted for so long ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a thread could not be started, the next add after this time tries again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) struct Workers {
     sender: Arc<Sender>,
@@ -23,6 +27,8 @@ pub(crate) struct Workers {
     state: Mutex<State>,
     /// Wakes followers: one is promoted, or all of them have to look whether they must end.
     promoted: Condvar,
+    /// Whether a thread could not be started and is still missing.
+    has_failed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -34,6 +40,8 @@ struct State {
     limit: usize,
     has_spool_worker: bool,
     is_stopped: bool,
+    /// When to try again to start a missing thread.
+    retry_at: Duration,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -57,39 +65,60 @@ impl Workers {
         limit: usize,
     ) -> Arc<Self> {
         let state = Mutex::new(State { limit, ..State::default() });
-        Arc::new(Self { sender, buffer, clock, state, promoted: Condvar::new() })
+        let (promoted, has_failed) = (Condvar::new(), AtomicBool::new(false));
+        Arc::new(Self { sender, buffer, clock, state, promoted, has_failed })
     }
 
     /// Makes sure that there is a leader, unless all threads that may run are sending.
     pub(crate) fn ensure_leader(self: &Arc<Self>) {
         let mut state = lock(&self.state);
+        let started = self.start_spool_worker(&mut state);
+        let started = started.and(self.start_leader(&mut state));
+        state.retry_at = self.clock.now() + RETRY_INTERVAL;
+        drop(state);
+        let has_failed = self.has_failed.swap(started.is_err(), Ordering::Relaxed);
+        if let (false, Err(error)) = (has_failed, started) {
+            tracing::error!(
+                "cannot start a thread to send measurements: {error}. The next measurements try \
+                 again. Raise the limit of processes or threads"
+            );
+        }
+    }
+
+    /// Whether to try again to start a thread that could not be started. Otherwise it costs a load.
+    #[inline]
+    pub(crate) fn is_retry_due(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed) && self.clock.now() >= lock(&self.state).retry_at
+    }
+
+    fn start_spool_worker(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         if self.buffer.has_spool() && !state.has_spool_worker && !state.is_stopped {
             let workers = self.clone();
-            state.has_spool_worker =
-                sys::spawn("influxdb-spool", move || workers.run_spool()).is_ok();
+            sys::spawn("influxdb-spool", move || workers.run_spool())?;
+            state.has_spool_worker = true;
         }
+        Ok(())
+    }
+
+    fn start_leader(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         if state.leader != Leader::None {
-            return;
+            return Ok(());
         }
         if state.followers > 0 {
             state.leader = Leader::Promoted;
             self.promoted.notify_one();
-            return;
+            return Ok(());
         }
         if state.running >= state.limit || state.is_stopped {
-            return;
+            return Ok(());
         }
+        let name = format!("influxdb-sender-{}", state.running + 1);
+        let workers = self.clone();
+        // The new thread waits for the lock of the state.
+        sys::spawn(&name, move || workers.run())?;
         state.running += 1;
         state.leader = Leader::Starting;
-        let name = format!("influxdb-sender-{}", state.running);
-        let workers = self.clone();
-        if let Err(error) = sys::spawn(&name, move || workers.run()) {
-            state.running -= 1;
-            state.leader = Leader::None;
-            drop(state);
-            // The next flush or batch tries again.
-            tracing::error!("cannot start a thread to send measurements: {error}");
-        }
+        Ok(())
     }
 
     /// Sets how many sender threads may run.

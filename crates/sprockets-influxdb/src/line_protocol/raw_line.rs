@@ -1,5 +1,7 @@
 //! One line of line protocol: its parts, if every server can read it.
 
+use std::time::Duration;
+
 use super::split::line_end;
 use super::validate::{Parts, validate};
 use crate::config::Precision;
@@ -35,10 +37,20 @@ impl<'a> RawLine<'a> {
     /// # Errors
     ///
     /// Refuses lines that no InfluxDB accepts: with a missing or empty part, an invalid value, or
-    /// a timestamp out of range. Also refuses lines that servers read differently: with a `"` in a
-    /// field name, two backslashes before a delimiter, a backslash before a line break, an
-    /// unescaped `=` in a tag value, or text that is not UTF-8.
+    /// a timestamp out of range. Refuses lines that make a table unreadable on InfluxDB 3: with a
+    /// tag that is set twice, or a name that is a tag and a field. Also refuses lines that servers
+    /// read differently: with a `"` in a field name, two backslashes before a delimiter, a
+    /// backslash before a line break, an unescaped `=` in a tag value, or text that is not UTF-8.
     pub fn parse(line: &'a [u8], precision: Precision) -> Result<Self> {
+        Self::parse_in(line, Duration::from_nanos(precision.divisor().unsigned_abs()))
+    }
+
+    /// As [`parse`](Self::parse), for timestamps in any unit, such as the hours of InfluxDB 1.x.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_in(line: &'a [u8], unit: Duration) -> Result<Self> {
         let line = trimmed(line);
         let Ok(text) = std::str::from_utf8(line) else {
             return Err(Error::measurement("it is not UTF-8: expected text in UTF-8"));
@@ -51,7 +63,7 @@ impl<'a> RawLine<'a> {
                  1.x and 3.x read differently: write one, or none",
             ));
         }
-        let timestamp = timestamp.map(|digits| parse_timestamp(digits, precision)).transpose()?;
+        let timestamp = timestamp.map(|digits| parse_timestamp(digits, unit)).transpose()?;
         Ok(Self { text: &text[..fields_end], timestamp, has_unsigned })
     }
 
@@ -80,7 +92,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
     &line[start..end]
 }
 
-fn parse_timestamp(digits: &str, precision: Precision) -> Result<Timestamp> {
+fn parse_timestamp(digits: &str, unit: Duration) -> Result<Timestamp> {
     let is_number =
         digits.strip_prefix('-').unwrap_or(digits).bytes().all(|byte| byte.is_ascii_digit());
     if !is_number || digits == "-" {
@@ -88,11 +100,12 @@ fn parse_timestamp(digits: &str, precision: Precision) -> Result<Timestamp> {
             "{digits:?} is not a timestamp: expected a whole number, or nothing"
         )));
     }
-    let scaled = digits.parse::<i64>().ok().and_then(|time| time.checked_mul(precision.divisor()));
-    match scaled {
+    let factor = i64::try_from(unit.as_nanos()).ok();
+    let time = digits.parse::<i64>().ok().zip(factor);
+    match time.and_then(|(time, factor)| time.checked_mul(factor)) {
         Some(time) if Timestamp::RANGE.contains(&time) => Ok(time.into()),
         _ => Err(Error::measurement(format!(
-            "the timestamp {digits} is not between the years 1677 and 2262 in {precision}: \
+            "the timestamp {digits} is not between the years 1677 and 2262 in units of {unit:?}: \
              check the precision"
         ))),
     }

@@ -3,6 +3,8 @@
 //! It refuses what no server accepts. Where servers differ it is lenient: a line that passes may
 //! still be refused by one of them.
 
+use std::ops::Range;
+
 use super::lexer;
 
 /// The parts of a valid line.
@@ -19,7 +21,7 @@ type Reason = String;
 
 /// Validates a line without surrounding spaces and line breaks.
 pub(super) fn validate(line: &str) -> Result<Parts<'_>, Reason> {
-    let mut scanner = Scanner { text: line, at: 0, has_unsigned: false };
+    let mut scanner = Scanner::new(line);
     scanner.head()?;
     scanner.fields()?;
     let fields_end = scanner.at;
@@ -35,9 +37,17 @@ struct Scanner<'a> {
     text: &'a str,
     at: usize,
     has_unsigned: bool,
+    /// Where the tags begin and end, each with the comma before it.
+    tags: Range<usize>,
+    /// A Bloom filter of the tags' names.
+    tag_names: u64,
 }
 
 impl<'a> Scanner<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0, has_unsigned: false, tags: 0..0, tag_names: 0 }
+    }
+
     /// The measurement's name, the tags, and the spaces after them.
     fn head(&mut self) -> Result<(), Reason> {
         if self.peek() == Some(b'#') {
@@ -46,8 +56,10 @@ impl<'a> Scanner<'a> {
         if self.name(|byte| matches!(byte, b',' | b' '))?.is_empty() {
             return Err("it has no name: expected measurement[,tag=value] field=value".to_owned());
         }
+        self.tags = self.at..self.at;
         while self.skip(b',') {
             self.tag()?;
+            self.tags.end = self.at;
         }
         if !self.skip_spaces() {
             return Err("it has no field: expected measurement[,tag=value] field=value".to_owned());
@@ -70,6 +82,13 @@ impl<'a> Scanner<'a> {
         if !has_value {
             return Err(format!("the tag {key} has no value: give it one, or leave the tag out"));
         }
+        if self.has_tag(key) {
+            return Err(format!(
+                "the tag {key} is set twice, which makes its table unreadable on InfluxDB 3: \
+                 leave one out"
+            ));
+        }
+        self.tag_names |= bit(key);
         Ok(())
     }
 
@@ -83,6 +102,12 @@ impl<'a> Scanner<'a> {
                 return Err(format!(
                     "the field name {key} has a \" in it, which servers read differently: \
                      leave it out"
+                ));
+            }
+            if self.has_tag(key) {
+                return Err(format!(
+                    "{key} is a tag and a field, which makes its table unreadable on InfluxDB 3: \
+                     rename one"
                 ));
             }
             if !self.skip(b'=') || matches!(self.peek(), None | Some(b',' | b' ' | b'\n')) {
@@ -107,6 +132,25 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
+    }
+
+    /// Whether there is a tag of that name before this place.
+    fn has_tag(&self, name: &str) -> bool {
+        self.tag_names & bit(name) != 0 && self.find_tag(name)
+    }
+
+    #[cold]
+    fn find_tag(&self, name: &str) -> bool {
+        let tags = &self.text.as_bytes()[self.tags.clone()];
+        let mut at = 0;
+        while at < tags.len() {
+            let key = at + 1..lexer::find_delimiter(tags, at + 1, |byte| byte == b'=');
+            if &tags[key.clone()] == name.as_bytes() {
+                return true;
+            }
+            at = lexer::find_delimiter(tags, key.end + 1, |byte| byte == b',');
+        }
+        false
     }
 
     /// The text up to the next delimiter that is not escaped.
@@ -163,6 +207,13 @@ impl<'a> Scanner<'a> {
         while self.skip(b' ') {}
         self.at > start && self.at < self.text.len()
     }
+}
+
+/// A name's bit in a filter of 64.
+fn bit(name: &str) -> u64 {
+    let (bytes, last) = (name.as_bytes(), name.len().saturating_sub(1));
+    let byte = |at: usize| u64::from(bytes.get(at).copied().unwrap_or_default());
+    1 << ((name.len() as u64 * 7 + byte(0) * 31 + byte(last / 2) * 5 + byte(last)) & 63)
 }
 
 fn line_break() -> Reason {

@@ -1,7 +1,9 @@
 //! Refuses measurements that no server can store.
 
 use super::field_set::FieldSet;
+use super::keys::entries;
 use super::series_key::SeriesKey;
+use super::swar::fingerprint;
 use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 
@@ -16,10 +18,19 @@ pub(super) fn check(
     if series.is_named()
         && fields.is_storable(has_unsigned)
         && Timestamp::RANGE.contains(&timestamp)
+        && (!series.tag_keys().may_intersect(fields.keys())
+            || tag_and_field(series, fields).is_none())
     {
         return Ok(());
     }
     check_each(series, fields, timestamp, has_unsigned)
+}
+
+/// The first name that is a tag and a field.
+#[cold]
+fn tag_and_field<'s>(series: &'s SeriesKey, fields: &FieldSet) -> Option<&'s [u8]> {
+    let tags = series.name_then_tags().1;
+    entries(tags).map(|entry| &tags[entry.key]).find(|key| fields.contains(fingerprint(key), key))
 }
 
 /// The same again, with a message that says what is wrong.
@@ -62,6 +73,13 @@ fn check_each(
             "field {field:?} of measurement {name:?} is {value}: InfluxDB 1.x has no integers \
              above {}; use a float or a string",
             i64::MAX
+        ));
+    }
+    if let Some(key) = tag_and_field(series, fields) {
+        let key = String::from_utf8_lossy(key);
+        return refuse(format!(
+            "{key:?} is a tag and a field of measurement {name:?}: servers refuse this, or \
+             cannot query it; rename one"
         ));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::escape::{Key, Position};
-use super::keys::{Keys, entries};
+use super::keys::{Keys, entries, find};
 use super::text_buf::TextBuf;
 use super::value::FieldValue;
 
@@ -69,9 +69,18 @@ impl FieldSet {
         }
     }
 
-    /// Sets a field to a value that every server stores, unless there is one of that name.
-    pub(super) fn set_default(&mut self, name: &str, value: &FieldValue<'_>) {
+    /// Sets a field to a value that every server stores, unless there is one of that name, or
+    /// `is_tag` is true for its fingerprint and escaped key.
+    pub(super) fn set_default(
+        &mut self,
+        name: &str,
+        value: &FieldValue<'_>,
+        is_tag: impl Fn(u64, &[u8]) -> bool,
+    ) {
         let key = self.push_key(name);
+        if is_tag(key.fingerprint, self.text.key(&key)) {
+            return self.text.truncate(key.start);
+        }
         match self.keys.insert(&self.text, 0, &key) {
             Some(_) => self.text.truncate(key.start),
             None => value.write_to(&mut self.text),
@@ -81,6 +90,16 @@ impl FieldSet {
     #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
+    }
+
+    #[inline]
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Whether there is a field of that escaped key.
+    pub(super) fn contains(&self, fingerprint: u64, key: &[u8]) -> bool {
+        self.keys.may_contain(fingerprint) && find(self.text.as_bytes(), key).is_some()
     }
 
     #[inline]

@@ -7,8 +7,9 @@ use super::escape::Key;
 use super::text_buf::TextBuf;
 use crate::line_protocol::lexer;
 
-/// A Bloom filter of 256 bits, two for each key. It is read in words, as it is written: a wider
-/// read of what was just written stalls the processor for longer than all the rest takes.
+/// A Bloom filter of two halves of 128 bits, with one bit in each half for each key. It is read in
+/// words, as it is written: a wider read of what was just written stalls the processor for longer
+/// than all the rest takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
     bits: [u64; 4],
@@ -41,21 +42,29 @@ impl Keys {
     /// Whether a key with this fingerprint may have been inserted. `false` is certain.
     #[inline]
     pub(super) fn may_contain(&self, fingerprint: u64) -> bool {
-        halves(fingerprint).iter().all(|&half| self.bits[word(half)] & mask(half) != 0)
+        bits(fingerprint).iter().all(|&bit| self.bits[word(bit)] & mask(bit) != 0)
+    }
+
+    /// Whether a key may have been inserted in both. `false` is certain. Two sets of five keys
+    /// each intersect by chance once in 28 times.
+    #[inline]
+    pub(super) fn may_intersect(&self, other: &Self) -> bool {
+        let common = |word: usize| self.bits[word] & other.bits[word];
+        common(0) | common(1) != 0 && common(2) | common(3) != 0
     }
 
     #[inline]
     fn push(&mut self, fingerprint: u64) {
-        for half in halves(fingerprint) {
-            self.bits[word(half)] |= mask(half);
+        for bit in bits(fingerprint) {
+            self.bits[word(bit)] |= mask(bit);
         }
     }
 }
 
-/// The two bits of a fingerprint in the filter.
+/// The bits of a fingerprint: one in each half of the filter.
 #[inline]
-fn halves(fingerprint: u64) -> [u64; 2] {
-    [fingerprint & 0xff, fingerprint >> 8 & 0xff]
+fn bits(fingerprint: u64) -> [u64; 2] {
+    [fingerprint & 0x7f, 0x80 | fingerprint >> 8 & 0x7f]
 }
 
 #[inline]

@@ -44,8 +44,8 @@ impl BaseTags {
 pub(crate) struct Line<'a> {
     name: &'a [u8],
     base_tags: &'a [u8],
-    /// Whether the measurement may have a tag of a base tag's name. Then the base tags are written
-    /// one by one.
+    /// Whether the measurement may have a tag or a field of a base tag's name. Then the base tags
+    /// are written one by one.
     may_override: bool,
     tags: &'a [u8],
     fields: &'a [u8],
@@ -63,11 +63,14 @@ impl<'a> Line<'a> {
         Self::new(text, &[], &[], timestamp)
     }
 
+    /// `keys` are those of the measurement's tags and of its fields.
     #[inline]
-    pub(super) fn with_base_tags(mut self, base_tags: &'a BaseTags, keys: &Keys) -> Self {
+    pub(super) fn with_base_tags(mut self, base_tags: &'a BaseTags, keys: [&Keys; 2]) -> Self {
         self.base_tags = base_tags.text.as_bytes();
-        self.may_override =
-            base_tags.fingerprints.iter().any(|&fingerprint| keys.may_contain(fingerprint));
+        self.may_override = base_tags
+            .fingerprints
+            .iter()
+            .any(|&fingerprint| keys.iter().any(|keys| keys.may_contain(fingerprint)));
         self
     }
 
@@ -115,8 +118,10 @@ impl<'a> Line<'a> {
 
     /// The base tags that the measurement does not override.
     fn base_entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        entries(self.base_tags)
-            .filter(|entry| find(self.tags, &self.base_tags[entry.key.clone()]).is_none())
+        entries(self.base_tags).filter(|entry| {
+            let key = &self.base_tags[entry.key.clone()];
+            find(self.tags, key).is_none() && find(self.fields, key).is_none()
+        })
     }
 }
 

@@ -41,8 +41,8 @@ use series_key::SeriesKey;
 /// ```
 ///
 /// A new measurement gets the current time as its timestamp, in nanoseconds. No other measurement
-/// of this process gets the same. Adding a measurement does not consume it. Each time it is added
-/// again it gets a new timestamp, since InfluxDB overwrites a point of the same series and
+/// gets the same: see [`Timestamp::now`]. Adding a measurement does not consume it. Each time it is
+/// added again it gets a new timestamp, since InfluxDB overwrites a point of the same series and
 /// timestamp. A timestamp that you set yourself is kept.
 ///
 /// # Repairs
@@ -60,7 +60,7 @@ use series_key::SeriesKey;
 ///   and `_measurement` (tags) get a `_` appended.
 ///
 /// A tag whose value is empty is left out, as InfluxDB has no empty tags. String fields are stored
-/// unchanged.
+/// unchanged. A base tag of the client gives way to a tag or a field of the same name.
 pub struct Measurement {
     series: SeriesKey,
     fields: FieldSet,
@@ -158,14 +158,17 @@ impl Measurement {
         self
     }
 
-    /// Sets a tag, unless there is one of that name.
+    /// Sets a tag, unless there is a tag or a field of that name.
     pub(crate) fn default_tag(&mut self, name: &str, value: &str) {
-        self.series.set_default_tag(name, value);
+        let Self { series, fields, .. } = self;
+        series.set_default_tag(name, value, |fingerprint, key| fields.contains(fingerprint, key));
     }
 
-    /// Sets a field to a value that every server stores, unless there is one of that name.
+    /// Sets a field to a value that every server stores, unless there is a field or a tag of that
+    /// name.
     pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) {
-        self.fields.set_default(name, value);
+        self.fields
+            .set_default(name, value, |fingerprint, key| self.series.has_tag(fingerprint, key));
     }
 
     /// Sets the timestamp: nanoseconds since the Unix epoch as an `i64`, or a
@@ -255,7 +258,8 @@ impl Measurement {
             return Line::new(self.series.name_and_tags(), &[], fields, timestamp);
         }
         let (name, tags) = self.series.name_then_tags();
-        Line::new(name, tags, fields, timestamp).with_base_tags(base_tags, self.series.tag_keys())
+        let keys = [self.series.tag_keys(), self.fields.keys()];
+        Line::new(name, tags, fields, timestamp).with_base_tags(base_tags, keys)
     }
 
     /// Refuses what no server can store, and unsigned integers for servers without them.

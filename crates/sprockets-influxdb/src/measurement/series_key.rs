@@ -1,7 +1,7 @@
 //! Where a measurement belongs: its database, its name and its tags.
 
 use super::escape::Position;
-use super::keys::Keys;
+use super::keys::{Keys, find};
 use super::text_buf::TextBuf;
 
 /// Database, name and tags, ready to be written.
@@ -50,12 +50,21 @@ impl SeriesKey {
         }
     }
 
-    /// Sets a tag, unless there is one of that name.
-    pub(super) fn set_default_tag(&mut self, name: &str, value: &str) {
+    /// Sets a tag, unless there is one of that name, or `is_field` is true for its fingerprint and
+    /// escaped key.
+    pub(super) fn set_default_tag(
+        &mut self,
+        name: &str,
+        value: &str,
+        is_field: impl Fn(u64, &[u8]) -> bool,
+    ) {
         if value.is_empty() {
             return;
         }
         let key = self.text.push_key(b',', name, Position::TagKey);
+        if is_field(key.fingerprint, self.text.key(&key)) {
+            return self.text.truncate(key.start);
+        }
         match self.tag_keys.insert(&self.text, self.name_end, &key) {
             Some(_) => self.text.truncate(key.start),
             None => self.text.push_escaped(value, Position::TagValue),
@@ -77,6 +86,11 @@ impl SeriesKey {
     #[inline]
     pub(super) fn name_then_tags(&self) -> (&[u8], &[u8]) {
         self.name_and_tags().split_at(self.name_end - self.database_end)
+    }
+
+    /// Whether there is a tag of that escaped key.
+    pub(super) fn has_tag(&self, fingerprint: u64, key: &[u8]) -> bool {
+        self.tag_keys.may_contain(fingerprint) && find(self.name_then_tags().1, key).is_some()
     }
 
     #[inline]

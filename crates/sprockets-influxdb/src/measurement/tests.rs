@@ -108,6 +108,44 @@ fn measurements_that_no_server_can_store_are_refused() {
 }
 
 #[test]
+fn a_name_that_is_a_tag_and_a_field_is_refused() {
+    for name in ["a", "with space", "time", "a_much_longer_name_than_sixteen_bytes"] {
+        let both = measurement().tag("x", "1").tag(name, "1").field("y", 1).field(name, 1);
+        let message = both.check(true).expect_err("refused").to_string();
+        assert!(message.contains(" is a tag and a field of measurement \"m\""), "{message}");
+        let both = measurement().field(name, 1).tag(name, "1");
+        both.check(true).unwrap_err();
+        both.tag(name, "").check(true).unwrap();
+        measurement().field(name, f64::NAN).tag(name, "1").field("f", 1).check(true).unwrap();
+    }
+}
+
+#[test]
+fn names_that_only_resemble_each_other_are_not_refused() {
+    let mut measurement = measurement();
+    for key in 0..200 {
+        measurement.set_tag(format!("t{key}"), ",f1=1 f1=1");
+        measurement.set_field(format!("f{key}"), ",t1=1 t1=1");
+    }
+    measurement.check(true).unwrap();
+    measurement.set_field("t77", 1);
+    measurement.check(true).unwrap_err();
+}
+
+#[test]
+fn defaults_give_way_to_what_has_their_name() {
+    let mut measurement = measurement().tag("a", "1").field("b", 1);
+    measurement.default_tag("b", "default");
+    measurement.default_tag("a", "default");
+    measurement.default_tag("c", "default");
+    measurement.default_field("a", &2.into());
+    measurement.default_field("b", &2.into());
+    measurement.default_field("d", &2.into());
+    assert_eq!(measurement.marshall(), "m,a=1,c=default b=1i,d=2i 7");
+    measurement.check(true).unwrap();
+}
+
+#[test]
 fn a_measurement_added_again_gets_a_new_timestamp_unless_the_user_set_it() {
     let measurement = Measurement::new("db", "m").field("f", 1);
     let mut lines = Vec::new();

@@ -2,18 +2,25 @@
 
 use test_support::LONG;
 
-use super::TIMEOUT;
 use super::proxy::Fault;
 use super::setup::Setup;
+use super::{SHORT, TIMEOUT};
 
 #[test]
 fn a_reset_in_a_request_loses_no_point() {
     let Some(setup) = Setup::start(|config| config) else { return };
-    for after in [0, 1, 50, 300, 1_000, 4_000] {
+    for after in [0, 1, 50] {
         setup.fail_and_recover(
             Fault::ResetRequest(after),
             "closed the connection before it replied",
         );
+    }
+    // The client makes batches smaller, until they get there whole.
+    for after in [300, 1_000, 4_000] {
+        setup.proxy.inject(Fault::ResetRequest(after));
+        setup.add(100);
+        setup.client.flush(SHORT);
+        setup.recover();
     }
 }
 

@@ -195,6 +195,40 @@ fn only_points_beyond_the_retention_policy_are_rejected() {
 }
 
 #[test]
+fn exactly_the_bad_lines_are_rejected_wherever_they_are() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.create("db");
+    // Of one kind, which the server counts and describes; and of several, for which it says less.
+    for (table, kinds, bad) in [("one", 1, 300), ("several", 3, 60)] {
+        let (client, refused) = client(config(&influxd));
+        let line = |n: u64| Measurement::new("db", table).tag("t", n.to_string());
+        let first = line(5_000).timestamp(1).field("f", 1.0);
+        client.add_measurement(&first).unwrap();
+        assert!(client.flush(LONG).is_complete());
+        let mut expected = std::collections::BTreeSet::new();
+        while expected.len() < bad {
+            expected.insert(fastrand::u64(0..5_000));
+        }
+        for n in 0..5_000 {
+            let line = line(n).timestamp(n as i64 + 2);
+            let line = match n % kinds {
+                _ if !expected.contains(&n) => line.field("f", 2.5),
+                0 => line.field("f", 1),
+                1 => line.field("f", "text"),
+                _ => line.field("f", true),
+            };
+            client.add_measurement(&line).unwrap();
+        }
+        flush_until(&client, |stats| stats.pending == 0);
+        let stats = balanced(&client);
+        assert_eq!(stats.rejected, bad as u64, "{table}: {stats:?}");
+        assert_eq!(influxd.count("db", table, "f"), 5_001 - bad as u64, "{table}: {stats:?}");
+        let expected: Vec<i64> = expected.iter().map(|n| *n as i64).collect();
+        assert_eq!(numbers(&refused), expected, "{table}");
+    }
+}
+
+#[test]
 fn a_missing_retention_policy_rejects_the_batch_with_its_reason() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("db");

@@ -1,8 +1,13 @@
 //! Every reply and every fault of the scripted server: nothing is lost, and the counters balance.
 
+mod answers;
 mod network;
+mod partial;
+mod poison;
+mod raw;
 mod rejected;
 mod retried;
+mod secrets;
 mod table;
 
 use std::sync::Arc;
@@ -30,6 +35,8 @@ fn the_tests_use_every_fault() {
     let tests = [
         include_str!("main.rs"),
         include_str!("network.rs"),
+        include_str!("partial.rs"),
+        include_str!("poison.rs"),
         include_str!("rejected.rs"),
         include_str!("retried.rs"),
     ]

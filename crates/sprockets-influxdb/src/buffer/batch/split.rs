@@ -3,7 +3,6 @@
 
 use super::Batch;
 use crate::buffer::chunk::Chunk;
-use crate::buffer::size::Size;
 use crate::buffer::spool_files::SpoolFiles;
 
 impl Batch {
@@ -29,24 +28,6 @@ impl Batch {
             index <= first
         });
         (head, Some(tail))
-    }
-
-    /// Splits it in parts of at most this size. A single line may be longer.
-    pub(crate) fn split_to(self, limit: Size) -> Vec<Self> {
-        let mut whole = vec![self];
-        let mut parts = Vec::new();
-        while let Some(batch) = whole.pop() {
-            if limit.covers(batch.size()) {
-                parts.push(batch);
-                continue;
-            }
-            let (head, tail) = batch.split();
-            match tail {
-                Some(tail) => whole.extend([tail, head]),
-                None => parts.push(head),
-            }
-        }
-        parts
     }
 
     /// Splits it into the lines for which `chosen` returns true, and the others.

@@ -24,16 +24,6 @@ fn split_keeps_every_line_in_order() {
 }
 
 #[test]
-fn split_to_keeps_both_limits() {
-    let limit = Size { lines: 7, bytes: 200 };
-    let parts = batch(100).split_to(limit);
-    assert_eq!(text(&parts), text(&[batch(100)]));
-    assert!(parts.iter().all(|part| part.lines() <= 7 && part.len() <= 200));
-    let single = Batch::of("db", &["m f=\"too long for any limit\" 1"]);
-    assert_eq!(single.split_to(Size { lines: 1, bytes: 5 }).len(), 1);
-}
-
-#[test]
 fn the_first_line_can_be_dropped_until_none_is_left() {
     let mut batch = batch(5);
     let whole = batch.len();

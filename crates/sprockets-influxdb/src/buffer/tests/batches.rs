@@ -20,6 +20,20 @@ fn batches_stay_within_the_limits() {
 }
 
 #[test]
+fn the_rest_of_a_batch_that_was_cut_stays_as_large_as_possible() {
+    let buffer = buffer(limits());
+    add_numbers(&buffer, "db", 0..1_000);
+    let flush = buffer.begin_flush();
+    let mut batches = vec![buffer.take(1_000, |_| true).unwrap()];
+    assert!((500..=1_000).contains(&batches[0].len()), "{}", batches[0].len());
+    batches.extend(take_all(&buffer));
+    assert!(batches.len() < 7, "{}", batches.len());
+    assert_eq!(lines(&batches), numbers(0..1_000));
+    deliver(&buffer, batches);
+    assert_eq!(buffer.end_flush(flush).delivered, 1_000);
+}
+
+#[test]
 fn databases_and_precisions_are_not_mixed_in_a_batch() {
     let buffer = buffer(limits());
     for number in 0..100 {

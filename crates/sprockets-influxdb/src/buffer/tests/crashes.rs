@@ -95,12 +95,12 @@ fn after_losses_of_power(image: &Image, moment: usize) -> impl Iterator<Item = I
 
 fn check(
     found: &std::collections::BTreeSet<String>,
-    owed: &std::collections::BTreeSet<String>,
+    expected: &std::collections::BTreeSet<String>,
     promises: &Promises,
     what: &str,
 ) {
-    let lost: Vec<_> = owed.difference(found).collect();
-    assert!(lost.is_empty(), "{what}: lost {} of {}: {lost:?}", lost.len(), owed.len());
+    let lost: Vec<_> = expected.difference(found).collect();
+    assert!(lost.is_empty(), "{what}: lost {} of {}: {lost:?}", lost.len(), expected.len());
     let invented: Vec<_> = found.difference(&promises.known).collect();
     assert!(invented.is_empty(), "{what}: invented {invented:?}");
 }
@@ -211,7 +211,7 @@ fn a_failing_disk_loses_nothing_of_the_living_process() {
                 }
                 assert!(!world.spool.is_failing(), "{what}");
                 assert_eq!(world.spool.take_failure(), None, "{what}");
-                let owed = world.promises.lock().unwrap().accepted.clone();
+                let accepted = world.promises.lock().unwrap().accepted.clone();
                 // From now on everything works as before the failure.
                 world.submit();
                 let before = world.buffer.stats();
@@ -223,7 +223,7 @@ fn a_failing_disk_loses_nothing_of_the_living_process() {
                     "{what}"
                 );
                 let found = world.drain();
-                check(&found, &owed, &world.promises.lock().unwrap(), &what);
+                check(&found, &accepted, &world.promises.lock().unwrap(), &what);
                 assert_eq!(world.buffer.stats().dropped.total(), 0, "{what}");
             }
         }

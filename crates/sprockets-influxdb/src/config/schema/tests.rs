@@ -36,7 +36,7 @@ const VALUES: &[(&str, &str, &str, Variables)] = &[
     ("INFLUXDB_TIMEOUT", "250", "250", &[]),
     ("INFLUXDB_TOKEN", "hunter2", "***", &[]),
     ("INFLUXDB_TRIGGER_SIZE", "9", "9", &[]),
-    ("INFLUXDB_URL", "http://me:hunter2@db/w?p=hunter2", "http://db/w?p=***", &[]),
+    ("INFLUXDB_URL", "http://me:hunter2@db/w?x=hunter2", "http://db/w?x=***", &[]),
     ("INFLUXDB_USER", "me", "me", &[]),
 ];
 

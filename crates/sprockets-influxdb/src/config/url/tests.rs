@@ -144,6 +144,31 @@ fn no_form_of_a_url_shows_its_secrets() {
         let refusal = WriteUrl::parse(text).expect_err(text);
         assert!(!refusal.contains("hunter2"), "{refusal}");
     }
-    let url = parsed("http://me:hunter2@db:8086/w?p=hunter2&db=plain&hunter2");
-    assert_eq!(format!("{url:?}"), "***@ http://db:8086/w?p=***&db=plain&***");
+    let url = parsed("http://me:hunter2@db:8086/w?key=hunter2&db=plain&hunter2&p=hunter2");
+    assert_eq!(format!("{url:?}"), "***@ http://db:8086/w?key=***&db=plain&***");
+}
+
+#[test]
+fn credentials_in_the_query_become_those_of_the_header() {
+    let credentials = |text: &str| {
+        let url = parsed(text);
+        let password = url.password.as_ref().map(|password| password.expose().to_owned());
+        (url.user, password, url.query)
+    };
+    let all = |user: &str, password: &str, query: Option<&str>| {
+        (Some(user.to_owned()), Some(password.to_owned()), query.map(str::to_owned))
+    };
+    assert_eq!(credentials("http://db?u=me&p=a%26b&rp=x"), all("me", "a&b", Some("rp=x")));
+    assert_eq!(credentials("http://db/write?p=pw&u=me"), all("me", "pw", None));
+    assert_eq!(credentials("http://you:own@db?u=me&p=pw"), all("you", "own", None));
+    assert_eq!(credentials("http://db/write?p=pw"), all("token", "pw", None));
+    let refused = WriteUrl::parse("http://db?u=a:hunter2&p=hunter2").unwrap_err();
+    assert!(refused.contains("bad user name") && !refused.contains("hunter2"), "{refused}");
+}
+
+#[test]
+fn values_that_may_be_secrets_are_told_from_others() {
+    let values: Vec<_> =
+        crate::config::secret_values("rp=x&key=a%26b&db=plain&hunter2&e=").collect();
+    assert_eq!(values, ["a&b", "hunter2"]);
 }

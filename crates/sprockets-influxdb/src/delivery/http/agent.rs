@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::tls::TlsConfig;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::dns_cache::{Caching, NoResolve};
+use super::early_reply::EarlyReplies;
 use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
 use super::tls;
 
@@ -55,6 +56,6 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
         let roots = tls::roots(endpoint.authorities())?;
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
-    let connector = DefaultConnector::default();
+    let connector = DefaultConnector::default().chain(EarlyReplies);
     Ok(Agent::with_parts(config.build(), connector, <Caching>::default()))
 }

@@ -17,6 +17,8 @@ use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
 use crate::config::{Api, Auth, Server};
+use crate::delivery::address_setting::AddressSetting;
+use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
 /// Time for three attempts of the kernel to connect.
@@ -41,7 +43,11 @@ pub(super) struct Endpoint {
     url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
+    /// The URL of `/api/v3/write_lp` beside that of another API, if a request could go there too.
+    partial_url: Option<String>,
     authorization: Option<HeaderValue>,
+    secrets: Secrets,
+    address: AddressSetting,
 }
 
 impl Endpoint {
@@ -65,6 +71,11 @@ impl Endpoint {
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let proxy = proxy::for_server(&uri, variable)?;
+        let mut secrets = Secrets::of(server);
+        if let Some(proxy) = &proxy {
+            let user = proxy.username().unwrap_or_default();
+            secrets.add_basic(user, proxy.password().unwrap_or_default());
+        }
         Ok(Self {
             api: server.api,
             gzip: server.gzip,
@@ -75,7 +86,10 @@ impl Endpoint {
             authorities: server.authorities.certificates(),
             url: server.url.clone(),
             parameters,
+            partial_url: partial_url(server),
             authorization: authorization(server)?,
+            secrets,
+            address: AddressSetting::of(server),
         })
     }
 
@@ -112,6 +126,16 @@ impl Endpoint {
         self.is_https || self.proxy.as_ref().is_some_and(by_proxy)
     }
 
+    /// The secrets that a request carries.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Where the server's address comes from.
+    pub(super) fn address(&self) -> AddressSetting {
+        self.address
+    }
+
     /// What connections are made to, for a person.
     pub(super) fn description(&self) -> String {
         match &self.proxy {
@@ -129,6 +153,36 @@ impl Endpoint {
         let precision = batch.precision().parameter(self.api);
         let url = format!("{}?{key}={database}&precision={precision}{}", self.url, self.parameters);
         Some(url).filter(|url| url.len() <= MAX_URL_BYTES)
+    }
+
+    /// The URL of another path of the server, beside that of writes.
+    pub(super) fn url_of(&self, path: &str) -> String {
+        const WRITES: [&str; 3] = ["api/v2/write", "api/v3/write_lp", "write"];
+        let base = WRITES.iter().find_map(|write| self.url.strip_suffix(write));
+        // A path of the user's own may end with anything. Its first slash is that of the root.
+        let authority = self.url.find("://").map_or(0, |at| at + "://".len());
+        let root = self.url[authority..].find('/').map_or(self.url.len(), |at| authority + at);
+        let base = base.unwrap_or(&self.url[..root]).trim_end_matches('/');
+        format!("{base}/{path}")
+    }
+
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
+    /// Where a batch could go if the server turns out to be an InfluxDB 3.x: the endpoint that
+    /// names every bad line, and stores the others.
+    pub(super) fn partial_url(&self, batch: &Batch) -> Option<String> {
+        let url = self.partial_url.as_deref()?;
+        let database = batch.database();
+        // What follows a slash is a retention policy to the other APIs.
+        if database.contains('/') {
+            return None;
+        }
+        let database = utf8_percent_encode(database, QUERY);
+        let precision = batch.precision().parameter(Api::V3);
+        Some(format!("{url}?db={database}&precision={precision}&accept_partial=true"))
+            .filter(|url| url.len() <= MAX_URL_BYTES)
     }
 
     pub(super) fn request(&self, url: &str, body: &Body) -> Builder {
@@ -159,6 +213,19 @@ fn parameters(server: &Server) -> String {
     };
     let ours = ours.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
     ours.into_iter().chain(theirs().map(str::to_owned)).map(|pair| format!("&{pair}")).collect()
+}
+
+/// Settings that the API of InfluxDB 3.x does not have are a reason to stay with the other.
+fn partial_url(server: &Server) -> Option<String> {
+    let path = match server.api {
+        Api::V1 => "/write",
+        Api::V2 => "/api/v2/write",
+        Api::V3 => return None,
+    };
+    if server.retention_policy.is_some() || server.query.is_some() {
+        return None;
+    }
+    server.url.strip_suffix(path).map(|base| format!("{base}/api/v3/write_lp"))
 }
 
 fn authorization(server: &Server) -> Result<Option<HeaderValue>> {

@@ -6,10 +6,13 @@
 mod agent;
 mod body;
 mod dns_cache;
+mod early_reply;
 mod endpoint;
 mod expect;
 mod no_reply;
+mod partial;
 mod proxy;
+mod query;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -20,21 +23,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::Response;
-use ureq::http::header::{EXPECT, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use ureq::http::header::EXPECT;
 use ureq::{Agent, SendBody};
 
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
-use super::response::{Reply, classify};
+use super::response::{Answer, Reply, ServerIdentity, classify};
 use super::sanitize::sanitize;
 use super::transport::{Attempt, Transport};
 use crate::buffer::Batch;
-use crate::config::Server;
+use crate::config::{Api, Server};
 use crate::error::Result;
 use body::Body;
 use endpoint::Endpoint;
 use expect::ExpectContinue;
-
-const INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
+use partial::PartialWrites;
 
 /// Bytes of a reply's body that are read. influxd 1.x repeats every bad line in it.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -47,11 +49,13 @@ pub(crate) struct HttpTransport {
     /// Whether the pool may hold a connection that the server has closed meanwhile.
     has_idle_connection: AtomicBool,
     expect: ExpectContinue,
+    partial: PartialWrites,
 }
 
 /// One request, which may have to be made twice.
 struct Outgoing<'a> {
     agent: &'a Agent,
+    api: Api,
     url: &'a str,
     batch: &'a Batch,
     body: &'a Body,
@@ -78,28 +82,64 @@ impl HttpTransport {
         self.endpoint.description()
     }
 
-    /// As [`Transport::send`]. `observe` sees the head of each reply.
+    /// As [`Transport::send`]. `observe` sees the status of each reply, and who gave it.
     pub(super) fn send_observed(
         &self,
         batch: &Batch,
-        observe: &mut dyn FnMut(&Response<ureq::Body>),
+        timeout: Duration,
+        observe: &mut dyn FnMut(u16, ServerIdentity),
     ) -> Attempt {
         let Some(url) = self.endpoint.url(batch) else {
-            return Attempt::unsent(name_too_long(batch.database()));
+            return Attempt::unsent(self.name_too_long(batch.database()));
         };
         let agent = match self.agent() {
             Ok(agent) => agent,
             Err(reason) => return Attempt::unsent(retry(Cause::Configuration, reason)),
         };
         let body = &Body::of(batch, self.endpoint.gzip());
-        let request = Outgoing { agent, url: &url, batch, body };
+        let api = self.endpoint.api();
+        let request = Outgoing { agent, api, url: &url, batch, body };
+        let attempt = self.exchange_twice(&request, timeout, observe);
+        let partial_url = self.endpoint.partial_url(batch);
+        match partial_url.filter(|_| self.partial.apply_to(&attempt.disposition)) {
+            Some(url) => {
+                self.exchange_partial(attempt, &Outgoing { url: &url, ..request }, timeout)
+            }
+            None => attempt,
+        }
+    }
+
+    /// Sends a batch with bad lines to the endpoint that names all of them.
+    fn exchange_partial(
+        &self,
+        attempt: Attempt,
+        request: &Outgoing<'_>,
+        timeout: Duration,
+    ) -> Attempt {
+        let request = Outgoing { api: Api::V3, ..*request };
+        let partial = self.exchange(&request, timeout, &mut |_, _| {}).attempt;
+        let bytes_sent = attempt.bytes_sent + partial.bytes_sent;
+        if self.partial.accept(&partial.disposition) {
+            Attempt { bytes_sent, ..partial }
+        } else {
+            Attempt { bytes_sent, ..attempt }
+        }
+    }
+
+    /// Makes the request, and once more if that may succeed at once.
+    fn exchange_twice(
+        &self,
+        request: &Outgoing<'_>,
+        timeout: Duration,
+        observe: &mut dyn FnMut(u16, ServerIdentity),
+    ) -> Attempt {
         let started = Instant::now();
-        let first = self.exchange(&request, None, observe);
-        let left = self.endpoint.timeout().saturating_sub(started.elapsed());
+        let first = self.exchange(request, timeout, observe);
+        let left = timeout.saturating_sub(started.elapsed());
         if !first.is_repeatable || left.is_zero() {
             return first.attempt;
         }
-        let second = self.exchange(&request, Some(left), observe).attempt;
+        let second = self.exchange(request, left, observe).attempt;
         Attempt { bytes_sent: first.attempt.bytes_sent + second.bytes_sent, ..second }
     }
 
@@ -110,6 +150,7 @@ impl HttpTransport {
             agent: OnceLock::new(),
             has_idle_connection: AtomicBool::new(false),
             expect: ExpectContinue::default(),
+            partial: PartialWrites::default(),
         }
     }
 
@@ -122,68 +163,81 @@ impl HttpTransport {
         Ok(self.agent.get_or_init(|| agent))
     }
 
-    /// Makes the request once. `timeout` replaces the endpoint's.
+    /// Makes the request once.
     fn exchange(
         &self,
         outgoing: &Outgoing<'_>,
-        timeout: Option<Duration>,
-        observe: &mut dyn FnMut(&Response<ureq::Body>),
+        timeout: Duration,
+        observe: &mut dyn FnMut(u16, ServerIdentity),
     ) -> Exchange {
-        let Outgoing { agent, url, batch, body } = *outgoing;
+        let Outgoing { agent, api, url, batch, body } = *outgoing;
         let mut request = self.endpoint.request(url, body);
         if self.expect.applies_to(body.length()) {
             request = request.header(EXPECT, "100-continue");
         }
         let mut reader = body.reader(batch);
         let result = match request.body(SendBody::from_reader(&mut reader)) {
-            Ok(request) => match timeout {
-                None => agent.run(request),
-                Some(left) => {
-                    agent.run(agent.configure_request(request).timeout_global(Some(left)).build())
-                }
-            },
+            Ok(request) if timeout == self.endpoint.timeout() => agent.run(request),
+            Ok(request) => {
+                agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
+            }
             Err(error) => Err(error.into()),
         };
         let bytes_sent = reader.taken();
         let is_body_sent = bytes_sent == body.length();
         let (is_repeatable, disposition) = match result {
             Ok(reply) => {
-                observe(&reply);
-                let is_repeatable = reply.status().as_u16() == 417 && self.expect.disable();
-                (is_repeatable, self.read(reply, batch, is_body_sent))
+                let status = reply.status().as_u16();
+                let is_repeatable = status == 417 && self.expect.disable();
+                let Answer { server, disposition } = self.read(reply, api, batch, is_body_sent);
+                observe(status, server);
+                (is_repeatable, disposition)
             }
             Err(error) => (
                 self.is_repeatable_after(&error),
-                no_reply::classify(&error, &self.endpoint, is_body_sent),
+                no_reply::classify(&error, &self.endpoint, timeout, is_body_sent),
             ),
         };
         Exchange { is_repeatable, attempt: Attempt { disposition, bytes_sent } }
     }
 
     /// Reads the rest of a reply, of which the head is there, and classifies it.
-    fn read(&self, reply: Response<ureq::Body>, batch: &Batch, is_body_sent: bool) -> Disposition {
+    fn read(
+        &self,
+        reply: Response<ureq::Body>,
+        api: Api,
+        batch: &Batch,
+        is_body_sent: bool,
+    ) -> Answer {
         let (head, body) = reply.into_parts();
         let (body, truncated) = read_body(body.into_reader());
         // A connection whose reply was read to its end goes back to the pool.
         self.has_idle_connection.fetch_or(!truncated, Ordering::Relaxed);
 
         let status = head.status.as_u16();
-        if head.status.is_success() && !is_body_sent {
-            let peer = self.endpoint.peer();
-            return retry(Cause::Unknown, format!("{peer} said {status} before it had the batch"));
-        }
-        let header = |name| head.headers.get::<HeaderName>(name);
         let reply = Reply {
-            api: self.endpoint.api(),
+            api,
             status,
-            retry_after: header(RETRY_AFTER).and_then(|value| value.to_str().ok()),
-            location: header(LOCATION).and_then(|value| value.to_str().ok()),
-            error_header: header(INFLUXDB_ERROR).map(HeaderValue::as_bytes),
+            headers: &head.headers,
             body: &body,
             truncated,
             now: SystemTime::now(),
+            secrets: self.endpoint.secrets(),
+            address: self.endpoint.address(),
         };
-        classify(&reply, batch)
+        let mut answer = classify(&reply, batch);
+        if answer.disposition == Disposition::Delivered && !is_body_sent {
+            let peer = self.endpoint.peer();
+            let reason = format!("{peer} said {status} before it had the batch");
+            answer.disposition = retry(Cause::Unknown, reason);
+        }
+        answer
+    }
+
+    fn name_too_long(&self, database: &str) -> Disposition {
+        let reason = format!("no URL can hold the name of database {database:?}");
+        let reason = sanitize(&reason, self.endpoint.secrets());
+        Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
     }
 
     /// Whether the same request may succeed at once: it went out on an idle connection that the
@@ -204,8 +258,12 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn send(&self, batch: &Batch) -> Attempt {
-        self.send_observed(batch, &mut |_| {})
+    fn send_within(&self, timeout: Duration, batch: &Batch) -> Attempt {
+        self.send_observed(batch, timeout, &mut |_, _| {})
+    }
+
+    fn timeout(&self) -> Duration {
+        self.endpoint.timeout()
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {
@@ -215,11 +273,6 @@ impl Transport for HttpTransport {
 
 fn retry(cause: Cause, reason: String) -> Disposition {
     Disposition::Retry(Failure::of_server(cause, reason))
-}
-
-fn name_too_long(database: &str) -> Disposition {
-    let reason = sanitize(&format!("no URL can hold the name of database {database:?}"));
-    Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
 }
 
 /// The first [`MAX_BODY_BYTES`], and whether the body goes on after that. A connection with more on

@@ -1,6 +1,8 @@
 //! What it means when no reply came, or none that can be read.
 
+use std::fmt::Display;
 use std::io;
+use std::time::Duration;
 
 use ureq::Timeout;
 
@@ -9,49 +11,49 @@ use super::tls;
 use crate::delivery::disposition::{Cause, Disposition, Failure};
 use crate::delivery::sanitize::sanitize;
 
-/// What `error` means for a batch. `is_body_sent` says whether all of the body was sent.
+/// What `error` means for a batch. `timeout` was that of the request, and `is_body_sent` says
+/// whether all of the body was sent.
 pub(super) fn classify(
     error: &ureq::Error,
     endpoint: &Endpoint,
+    timeout: Duration,
     is_body_sent: bool,
 ) -> Disposition {
-    use Cause::{Configuration, Unknown};
+    use Cause::{Configuration, Timeout as TimedOut, Unknown, Unreachable};
 
     let peer = endpoint.description();
-    let connect_timeout = CONNECT_TIMEOUT.min(endpoint.timeout());
+    let address = endpoint.address();
+    let outside = |text: &dyn Display| sanitize(&text.to_string(), endpoint.secrets());
+    let connect_timeout = CONNECT_TIMEOUT.min(timeout);
     let (cause, reason) = match error {
         ureq::Error::Timeout(Timeout::Resolve) => {
-            (Unknown, format!("no address for {peer} within {connect_timeout:?}"))
+            (Unreachable, format!("no address for {peer} within {connect_timeout:?}"))
         }
         ureq::Error::Timeout(Timeout::Connect) => {
-            (Unknown, format!("no connection to {peer} within {connect_timeout:?}"))
+            (Unreachable, format!("no connection to {peer} within {connect_timeout:?}"))
         }
-        ureq::Error::Timeout(_) => {
-            (Unknown, format!("no reply from {peer} within {:?}", endpoint.timeout()))
-        }
+        ureq::Error::Timeout(_) => (TimedOut, format!("no reply from {peer} within {timeout:?}")),
         ureq::Error::HostNotFound => {
-            (Unknown, format!("no address for {peer}: check INFLUXDB_HOST"))
+            (Unreachable, format!("no address for {peer}: check {}", address.host()))
         }
         ureq::Error::Io(error) => io_error(error, endpoint, &peer),
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
-            (Configuration, format!("no TLS with {peer}: {error}"))
+            (Configuration, format!("no TLS with {peer}: {}", outside(error)))
         }
-        ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(answer, &peer),
+        ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(&outside(answer), &peer),
         ureq::Error::Protocol(error) => {
             let text = error.to_string();
             match text.strip_prefix("http parse fail: ") {
                 Some("invalid HTTP version" | "invalid response status") => (
                     Configuration,
-                    format!(
-                        "what answers at {peer} does not speak HTTP: \
-                         check INFLUXDB_HOST, INFLUXDB_PORT and INFLUXDB_SCHEME"
-                    ),
+                    format!("what answers at {peer} does not speak HTTP: check {}", address.all()),
                 ),
                 Some(fault) if is_body_sent => {
+                    let fault = outside(&fault);
                     let reason = format!("the reply of {peer} cannot be read: {fault}");
                     return Disposition::MalformedReply { reason };
                 }
-                _ => (Unknown, format!("the reply of {peer} cannot be read: {text}")),
+                _ => (Unknown, format!("the reply of {peer} cannot be read: {}", outside(&text))),
             }
         }
         ureq::Error::LargeResponseHeader(..) => {
@@ -72,18 +74,26 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 }
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
-    if let Some(advice) = tls::refusal(error, endpoint.peer()) {
+    let (address, secrets) = (endpoint.address(), endpoint.secrets());
+    if let Some(advice) = tls::refusal(error, endpoint.peer(), address, secrets) {
         return (Cause::Configuration, advice);
     }
-    let reason = match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!(
-            "no server at {peer}: connection refused; \
-             start it, or check INFLUXDB_HOST and INFLUXDB_PORT"
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => (
+            Cause::Unreachable,
+            format!(
+                "no server at {peer}: connection refused; start it, or check {}",
+                address.host_and_port()
+            ),
         ),
-        kind if is_disconnect(kind) => format!("{peer} closed the connection before it replied"),
-        _ => format!("no connection to {peer}: {error}"),
-    };
-    (Cause::Unknown, reason)
+        kind if is_disconnect(kind) => {
+            (Cause::Unknown, format!("{peer} closed the connection before it replied"))
+        }
+        _ => {
+            let error = sanitize(&error.to_string(), secrets);
+            (Cause::Unreachable, format!("no connection to {peer}: {error}"))
+        }
+    }
 }
 
 /// `answer` is ureq's text, such as `proxy server responded 407/407`.
@@ -95,5 +105,5 @@ fn proxy_refusal(answer: &str, peer: &str) -> (Cause, String) {
     };
     let is_refusal = answer.contains("responded 4");
     let cause = if is_refusal { Cause::Configuration } else { Cause::Unknown };
-    (cause, format!("no connection to {peer}: {}; {advice}", sanitize(answer)))
+    (cause, format!("no connection to {peer}: {answer}; {advice}"))
 }

@@ -6,6 +6,9 @@ use std::io;
 use rustls::{CertificateError, InvalidMessage};
 use ureq::tls::{Certificate, RootCerts};
 
+use crate::delivery::address_setting::AddressSetting;
+use crate::delivery::sanitize::{Secrets, sanitize};
+
 /// The platform's roots and these. Reads hundreds of files: for sender threads only. `Err` is a
 /// reason.
 pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String> {
@@ -27,17 +30,24 @@ pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String>
 }
 
 /// What an operator has to change, if `error` is a handshake that can never succeed as it is.
-pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
+pub(super) fn refusal(
+    error: &io::Error,
+    peer: &str,
+    address: AddressSetting,
+    secrets: &Secrets,
+) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let shown = sanitize(&error.to_string(), secrets);
     match error {
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            Some(format!("the server at {peer} does not speak TLS: set INFLUXDB_SCHEME=http"))
+            Some(format!("the server at {peer} does not speak TLS: {}", address.use_http()))
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => Some(format!(
             "the certificate of {peer} is for another name, which INFLUXDB_CA_FILE cannot mend: \
-             correct INFLUXDB_HOST, or the certificate ({error})"
+             correct {}, or the certificate ({shown})",
+            address.host()
         )),
         rustls::Error::InvalidCertificate(
             CertificateError::Expired
@@ -46,7 +56,7 @@ pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
             | CertificateError::NotValidYetContext { .. },
         ) => Some(format!(
             "the certificate of {peer} is not valid today, or this machine's clock is wrong \
-             ({error})"
+             ({shown})"
         )),
         // What `openssl req -x509` makes, and rustls does not take. It has no variant of its own.
         rustls::Error::InvalidCertificate(CertificateError::Other(why))
@@ -54,17 +64,17 @@ pub(super) fn refusal(error: &io::Error, peer: &str) -> Option<String> {
         {
             Some(format!(
                 "the certificate of {peer} is that of an authority, which no server may show: \
-                 make one with basicConstraints=CA:FALSE ({error})"
+                 make one with basicConstraints=CA:FALSE ({shown})"
             ))
         }
         rustls::Error::InvalidCertificate(_) => Some(format!(
             "the certificate of {peer} is not trusted: set INFLUXDB_CA_FILE to the authority that \
-             signed it ({error})"
+             signed it ({shown})"
         )),
         rustls::Error::AlertReceived(_)
         | rustls::Error::PeerIncompatible(_)
         | rustls::Error::NoCertificatesPresented
-        | rustls::Error::UnsupportedNameType => Some(format!("no TLS with {peer}: {error}")),
+        | rustls::Error::UnsupportedNameType => Some(format!("no TLS with {peer}: {shown}")),
         _ => None,
     }
 }
@@ -78,7 +88,8 @@ mod tests {
     #[test]
     fn what_can_never_succeed_says_what_to_change() {
         let refusal = |error| {
-            refusal(&io::Error::new(io::ErrorKind::InvalidData, error), "db:8086")
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            refusal(&error, "db:8086", AddressSetting::Parts, &Secrets::default())
                 .unwrap_or_default()
         };
         let rows = [
@@ -109,6 +120,8 @@ mod tests {
             assert!(reason.contains(advice) && reason.contains("db:8086"), "{reason}");
         }
         assert_eq!(refusal(rustls::Error::DecryptError), "");
-        assert_eq!(super::refusal(&io::ErrorKind::ConnectionReset.into(), "db:8086"), None);
+        let reset = io::ErrorKind::ConnectionReset.into();
+        let none = Secrets::default();
+        assert_eq!(super::refusal(&reset, "db:8086", AddressSetting::Parts, &none), None);
     }
 }

@@ -1,185 +1,121 @@
-//! The table of replies: what each means, by its status and its text. The one place that decides.
+//! The table of replies: what each means, by who gave it, its status and its text. The one place
+//! that decides.
+//!
+//! A batch is delivered when a reply confirms the write, and lines are rejected when an InfluxDB
+//! says something of the data. Every other reply keeps the batch.
 //!
 //! Response bodies are untrusted and may echo our own lines: match only before the first quote,
-//! which is what [`ErrorBody::head`] returns. A status that no InfluxDB gives keeps the batch.
+//! which is what [`ErrorBody::head`] returns.
+
+mod advice;
+mod by_text;
+mod table;
 
 use super::error_body::ErrorBody;
-use super::rejected_lines::{self, UNABLE_TO_PARSE};
+use super::identity::ServerIdentity;
 use super::reply::Reply;
-use super::retry_after;
 use crate::buffer::Batch;
-use crate::config::Api;
-use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
-use crate::delivery::sanitize::sanitize;
+use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Scope};
+use table::Table;
 
-/// Errors about the request as a whole. No line is at fault, and none would be taken alone.
-const WHOLE_REQUEST: [&str; 8] = [
-    "retention policy not found",
-    "database is required",
-    "invalid character in database or rp name",
-    "db name ",
-    "invalid consistency level",
-    "invalid precision",
-    "incoming write was empty",
-    "gzip",
-];
-
-/// What Go and nginx answer to plain HTTP on a port that speaks TLS.
-const NOT_TLS: [&str; 2] =
-    ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port"];
-
-const CREDENTIALS: &str = "the server refused the credentials: \
-    check INFLUXDB_USER and INFLUXDB_PASSWORD, or INFLUXDB_TOKEN";
-
-const NO_SUCH_API: &str = "the server does not have this API: check INFLUXDB_API and INFLUXDB_URL";
-
-const NO_INFLUXDB: &str = "an answer that no InfluxDB gives: \
-    check INFLUXDB_URL, and any proxy before the server";
+/// What a reply means.
+pub(in crate::delivery) struct Answer {
+    pub(in crate::delivery) server: ServerIdentity,
+    /// What it means for the batch that it answers.
+    pub(in crate::delivery) disposition: Disposition,
+}
 
 /// What `reply` means for `batch`.
-pub(in crate::delivery) fn classify(reply: &Reply<'_>, batch: &Batch) -> Disposition {
+pub(in crate::delivery) fn classify(reply: &Reply<'_>, batch: &Batch) -> Answer {
     let body = ErrorBody::of(reply);
-    match reply.status {
-        200..=299 => Disposition::Delivered,
-        300..=399 => redirect(reply),
-        401 => configuration(Scope::Server, CREDENTIALS, &body),
-        403 => {
-            let target = target(reply.api, batch);
+    let server = ServerIdentity::of(reply, &body);
+    let disposition = Table { reply, body: &body, server: &server, batch }.look_up();
+    Answer { server, disposition }
+}
+
+impl Table<'_> {
+    fn look_up(&self) -> Disposition {
+        let is_influxdb = self.server.is_influxdb();
+        match self.reply.status {
+            204 => Disposition::Delivered,
+            200..=299 if is_influxdb && self.reply.is_empty() => Disposition::Delivered,
+            200..=299 => self.configuration(Scope::Server, &self.unconfirmed()),
+            300..=399 => self.redirect(),
+            401 => self.configuration(Scope::Server, advice::CREDENTIALS),
+            // A firewall for web applications refuses what it takes for an attack with a page.
+            403 if is_influxdb || !self.reply.is_page() => {
+                self.configuration(Scope::Database, &self.not_permitted())
+            }
+            404 => self.not_found(),
+            413 => self.too_large(),
+            _ => self.by_text().unwrap_or_else(|| self.by_status()),
+        }
+    }
+
+    fn by_status(&self) -> Disposition {
+        let configuration = |advice: &str| self.configuration(Scope::Server, advice);
+        match self.reply.status {
+            402 => configuration("the account's limit is reached"),
+            407 => configuration("the proxy wants credentials: put them into its URL"),
+            408 | 425 | 429 | 502 | 503 | 504 => self.retry(Cause::Busy),
+            415 => configuration("the server does not take this encoding: set INFLUXDB_GZIP=false"),
+            // nginx and influxd 2.x, about a client that went away.
+            499 => self.retry(Cause::Unknown),
+            501 | 511 => configuration(&self.stranger()),
+            400..=499 if !self.server.is_influxdb() => self.unrecognized(),
+            400 | 422 => self.rejected(RejectedLines::Unnamed { count: None }, false),
+            405 => configuration(&self.no_such_api()),
+            406..=499 => self.configuration(Scope::Database, &self.stranger()),
+            _ => self.retry(Cause::Unknown),
+        }
+    }
+
+    fn too_large(&self) -> Disposition {
+        let is_influxdb = self.server.is_influxdb();
+        let reason = match is_influxdb {
+            true => self.body.reason(),
+            false => self.explain(advice::TOO_LARGE_FOR_A_PROXY),
+        };
+        Disposition::TooLarge { is_influxdb, reason }
+    }
+
+    fn redirect(&self) -> Disposition {
+        let setting = self.reply.address.all();
+        let reason = match self.reply.location() {
+            Some(location) => format!(
+                "the server redirects to {}, and redirects are not followed: correct {setting}",
+                self.reply.sanitize(&advice::without_secrets(location))
+            ),
+            None => format!(
+                "the server redirects ({}), but not where to: check {setting}",
+                self.reply.status
+            ),
+        };
+        Disposition::Retry(Failure::of_server(Cause::Configuration, reason))
+    }
+
+    fn not_found(&self) -> Disposition {
+        let head = self.body.head();
+        let target = self.target();
+        let (scope, advice) = if head.contains("no dbrp mapping found") {
             let advice =
-                format!("no permission to write to {target}: grant it to the user or token");
-            configuration(Scope::Database, &advice, &body)
-        }
-        404 => not_found(reply.api, &body, batch),
-        413 => Disposition::TooLarge { reason: body.reason() },
-        _ => by_text(reply, &body, batch).unwrap_or_else(|| by_status(reply, &body)),
-    }
-}
-
-/// Replies whose text says more than their status.
-fn by_text(reply: &Reply<'_>, body: &ErrorBody, batch: &Batch) -> Option<Disposition> {
-    let head = body.head();
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| head.contains(phrase));
-    let rejected = |lines, rest_stored| rejected(lines, rest_stored, body);
-
-    let disposition = if reply.status >= 500 && says(&["hinted handoff queue not empty"]) {
-        // InfluxDB Enterprise: the points wait for another node. Resent points only lengthen its
-        // queue.
-        Disposition::Delivered
-    } else if let Some(numbered) = body.numbered() {
-        rejected(rejected_lines::numbered(numbered, batch), numbered.rest_stored)
-    } else if says(&["partial write"]) {
-        rejected(rejected_lines::of_partial_write(body, batch), true)
-    } else if head.ends_with(UNABLE_TO_PARSE) {
-        // influxd 1.x says this when it could parse no line, 2.x when there is one that it could
-        // not.
-        rejected(rejected_lines::unparsable(body.message(), body, batch), false)
-    } else if says(&["metric parse error"]) && reply.api == Api::V1 && reply.error_header.is_some()
-    {
-        // Telegraf's influxdb_listener passed on the other lines. Its other listeners take all or
-        // none.
-        rejected(rejected_lines::counted_by_telegraf(body.message(), batch), true)
-    } else if head.ends_with("field type conflict") {
-        // Lines of this batch disagree about a new field. The first of them has given it its type
-        // now.
-        Disposition::ResendOnce { reason: body.reason() }
-    } else if matches!(reply.status, 400 | 422 | 500)
-        && (says(&WHOLE_REQUEST) || head == "unexpected EOF")
-    {
-        rejected(RejectedLines::All, false)
-    } else if body.message().ends_with("invalid UTF-8") || says(&["not valid utf8"]) {
-        rejected(RejectedLines::Unnamed { count: None }, false)
-    } else if says(&["cache-max-memory-size exceeded"]) {
-        retry(Cause::Busy, reply, body)
-    } else if says(&NOT_TLS) {
-        configuration(Scope::Server, "the server speaks TLS: set INFLUXDB_SCHEME=https", body)
-    } else if says(&["unsupported path"]) {
-        configuration(Scope::Server, NO_SUCH_API, body)
-    } else {
-        return None;
-    };
-    Some(disposition)
-}
-
-fn by_status(reply: &Reply<'_>, body: &ErrorBody) -> Disposition {
-    let server = |advice| configuration(Scope::Server, advice, body);
-    match reply.status {
-        400 | 422 => rejected(RejectedLines::Unnamed { count: None }, false, body),
-        405 | 501 => rejected(RejectedLines::All, false, body),
-        408 | 425 | 429 | 502 | 503 | 504 => retry(Cause::Busy, reply, body),
-        // nginx and influxd 2.x, about a client that went away.
-        499 => retry(Cause::Unknown, reply, body),
-        402 => server("the account's limit is reached"),
-        407 => server("the proxy wants credentials: put them into its URL"),
-        415 => server("the server does not take this encoding: set INFLUXDB_GZIP=false"),
-        406..=499 => configuration(Scope::Database, NO_INFLUXDB, body),
-        _ => retry(Cause::Unknown, reply, body),
-    }
-}
-
-fn redirect(reply: &Reply<'_>) -> Disposition {
-    let reason = match reply.location {
-        Some(location) => format!(
-            "the server redirects to {}, and redirects are not followed: set INFLUXDB_URL",
-            sanitize(&without_secrets(location))
-        ),
-        None => {
-            format!("the server redirects ({}), but not where to: check INFLUXDB_URL", reply.status)
-        }
-    };
-    Disposition::Retry(Failure::of_server(Cause::Configuration, reason))
-}
-
-fn not_found(api: Api, body: &ErrorBody, batch: &Batch) -> Disposition {
-    let head = body.head();
-    let target = target(api, batch);
-    if head.contains("no dbrp mapping found") {
-        let advice = format!("no DBRP mapping for {target}: create one, or set INFLUXDB_API=v2");
-        configuration(Scope::Database, &advice, body)
-    } else if head.starts_with("organization") {
-        configuration(Scope::Server, "the organization does not exist: check INFLUXDB_ORG", body)
-    } else if head.starts_with("database") || head.starts_with("bucket") {
-        let advice = format!("{target} does not exist: create it, or correct the name");
-        configuration(Scope::Database, &advice, body)
-    } else if head.is_empty() || head.contains("page not found") {
-        configuration(Scope::Server, NO_SUCH_API, body)
-    } else {
-        let advice = format!(
-            "the server does not know {target}, or not this API: check the name and INFLUXDB_API"
-        );
-        configuration(Scope::Database, &advice, body)
-    }
-}
-
-fn rejected(lines: RejectedLines, rest_stored: bool, body: &ErrorBody) -> Disposition {
-    Disposition::Rejected(Rejection { lines, rest_stored, reason: body.reason() })
-}
-
-fn configuration(scope: Scope, advice: &str, body: &ErrorBody) -> Disposition {
-    let reason = format!("{advice} (server: {})", body.reason());
-    Disposition::Retry(Failure { cause: Cause::Configuration, scope, after: None, reason })
-}
-
-fn retry(cause: Cause, reply: &Reply<'_>, body: &ErrorBody) -> Disposition {
-    let after = reply.retry_after.and_then(|value| retry_after::parse(value, reply.now));
-    Disposition::Retry(Failure { cause, scope: Scope::Server, after, reason: body.reason() })
-}
-
-/// The batch's database, by the API's name for it.
-fn target(api: Api, batch: &Batch) -> String {
-    let kind = if api == Api::V2 { "bucket" } else { "database" };
-    sanitize(&format!("{kind} {:?}", batch.database()))
-}
-
-/// A URL without its user, its query and its fragment.
-fn without_secrets(url: &str) -> String {
-    let url = &url[..url.find(['?', '#']).unwrap_or(url.len())];
-    match url.split_once("//") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}//{host}{path}")
-        }
-        None => url.to_owned(),
+                format!("no DBRP mapping for {target}: create one, or set INFLUXDB_API=v2");
+            (Scope::Database, advice)
+        } else if head.starts_with("organization") {
+            (Scope::Server, "the organization does not exist: check INFLUXDB_ORG".to_owned())
+        } else if head.starts_with("database") || head.starts_with("bucket") {
+            let advice = format!("{target} does not exist: create it, or correct the name");
+            (Scope::Database, advice)
+        } else if head.is_empty() || head.contains("page not found") || self.reply.is_page() {
+            (Scope::Server, self.no_such_api())
+        } else {
+            let advice = format!(
+                "the server does not know {target}, or not this API: \
+                 check the name and INFLUXDB_API"
+            );
+            (Scope::Database, advice)
+        };
+        self.configuration(scope, &advice)
     }
 }
 

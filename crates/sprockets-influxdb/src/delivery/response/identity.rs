@@ -1,21 +1,67 @@
 //! Who answered: an InfluxDB, or something else that speaks HTTP.
 
-use ureq::http::Response;
+use ureq::http::HeaderName;
 use ureq::http::header::{SERVER, VIA};
 
+use super::error_body::ErrorBody;
+use super::reply::Reply;
 use crate::config::Api;
-use crate::delivery::sanitize::sanitize;
 
 /// Headers that only an InfluxDB, or a server compatible with it, adds to its replies.
-const INFLUXDB_HEADERS: [&str; 5] = [
-    "x-influxdb-version",
-    "x-influxdb-build",
-    "x-influxdb-error",
-    "x-platform-error-code",
-    "cluster-uuid",
+/// `x-server-hostname` is VictoriaMetrics'.
+const HEADERS: [HeaderName; 6] = [
+    HeaderName::from_static("x-influxdb-version"),
+    HeaderName::from_static("x-influxdb-build"),
+    HeaderName::from_static("x-influxdb-error"),
+    HeaderName::from_static("x-platform-error-code"),
+    HeaderName::from_static("cluster-uuid"),
+    HeaderName::from_static("x-server-hostname"),
 ];
 
-/// What the head of a reply tells about the server.
+const VERSION: HeaderName = HeaderName::from_static("x-influxdb-version");
+
+/// How the errors begin that say something of the data. Not every reply of InfluxDB has a header
+/// of its own, and proxies remove them.
+const MESSAGES: [&str; 33] = [
+    // 1.x and 2.x
+    "cache-max-memory-size exceeded",
+    "database is required",
+    "database not found",
+    "engine: ",
+    "failure writing points to database: ",
+    "field type conflict",
+    "gzip: invalid header",
+    "hinted handoff queue not empty",
+    "invalid consistency level",
+    "invalid precision",
+    "max key length exceeded",
+    "partial write",
+    "points beyond retention policy",
+    "request throttled, ",
+    "retention policy not found",
+    "time outside range",
+    "unable to parse '",
+    "unexpected error writing points to database: ",
+    "writing requires points",
+    // 3.x
+    "Adding a new database would exceed limit",
+    "Authorization header was malformed",
+    "Update to schema would exceed",
+    "body content is not valid utf8",
+    "db name ",
+    "error decoding gzip stream",
+    "incoming write was empty",
+    "invalid character in database or rp name",
+    "invalid configuration provided: ",
+    "max request size (",
+    "namespace name '",
+    "serde error: ",
+    "write buffer error: ",
+    // Telegraf
+    "metric parse error",
+];
+
+/// What a reply tells about the server.
 #[derive(Debug)]
 pub(in crate::delivery) struct ServerIdentity {
     is_influxdb: bool,
@@ -24,24 +70,22 @@ pub(in crate::delivery) struct ServerIdentity {
 }
 
 impl ServerIdentity {
-    /// `api` is the API that the request used.
-    pub(in crate::delivery) fn of<B>(reply: &Response<B>, api: Api) -> Self {
-        let header = |name: &str| {
-            let value = reply.headers().get(name)?;
-            Some(sanitize(&String::from_utf8_lossy(value.as_bytes())))
+    pub(super) fn of(reply: &Reply<'_>, body: &ErrorBody<'_>) -> Self {
+        let header = |name: &HeaderName| {
+            let value = reply.header(name)?;
+            Some(reply.sanitize(&String::from_utf8_lossy(value)))
         };
-        let named = [("Server", SERVER), ("Via", VIA)].into_iter().filter_map(|(label, name)| {
-            header(name.as_str()).map(|value| format!("{label}: {value}"))
-        });
-        let status = reply.status().as_u16();
-        // Not every reply of InfluxDB 3 has a header of its own.
-        let is_like_v3 =
-            api == Api::V3 && header("content-type").is_none_or(|kind| !kind.contains("html"));
+        let named = [("Server", SERVER), ("Via", VIA)]
+            .into_iter()
+            .filter_map(|(label, name)| header(&name).map(|value| format!("{label}: {value}")));
+        let has_header = HEADERS.iter().any(|name| reply.headers.contains_key(name));
+        let speaks = reply.status >= 400 && !reply.is_page() && is_influxdbs(body);
+        // Not every refusal of InfluxDB 3 has a text.
+        let is_silent_v3 =
+            reply.api == Api::V3 && matches!(reply.status, 401 | 403) && !reply.is_page();
         Self {
-            is_influxdb: INFLUXDB_HEADERS.iter().any(|name| header(name).is_some())
-                || status == 204
-                || is_like_v3 && matches!(status, 400 | 401 | 403),
-            version: header("x-influxdb-version"),
+            is_influxdb: has_header || speaks || reply.status == 204 || is_silent_v3,
+            version: header(&VERSION),
             software: named.collect::<Vec<_>>().join(", "),
         }
     }
@@ -58,4 +102,11 @@ impl ServerIdentity {
     pub(in crate::delivery) fn software(&self) -> &str {
         &self.software
     }
+}
+
+/// Whether only an InfluxDB, or a server compatible with it, puts an error like this. What it
+/// echoes comes later in the message.
+fn is_influxdbs(body: &ErrorBody<'_>) -> bool {
+    body.has_influxdb_form()
+        || MESSAGES.iter().any(|beginning| body.message().starts_with(beginning))
 }

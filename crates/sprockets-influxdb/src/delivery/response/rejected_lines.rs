@@ -8,7 +8,6 @@ use super::error_body::{ErrorBody, Numbered};
 use super::type_conflict::TypeConflict;
 use crate::buffer::Batch;
 use crate::delivery::disposition::RejectedLines;
-use crate::delivery::sanitize::sanitize;
 
 /// How influxd 1.x and 2.x begin the entry of a line. The line follows, then `': ` and the reason.
 pub(super) const UNABLE_TO_PARSE: &str = "unable to parse '";
@@ -22,7 +21,7 @@ pub(super) fn numbered(numbered: &Numbered, batch: &Batch) -> RejectedLines {
 }
 
 /// The lines of a partial write that were not stored.
-pub(super) fn of_partial_write(body: &ErrorBody, batch: &Batch) -> RejectedLines {
+pub(super) fn of_partial_write(body: &ErrorBody<'_>, batch: &Batch) -> RejectedLines {
     let (text, count) = split_count(body.message());
     let count = count.map(|count| count.min(batch.lines()));
     if body.head().ends_with(UNABLE_TO_PARSE) {
@@ -33,7 +32,7 @@ pub(super) fn of_partial_write(body: &ErrorBody, batch: &Batch) -> RejectedLines
     let conflict = TypeConflict::read(text).map(|conflict| conflict.lines(batch));
     match conflict {
         Some(lines) if !lines.is_empty() && count == Some(lines.len()) => {
-            let reason = sanitize(text);
+            let reason = body.sanitize(text);
             RejectedLines::Named(lines.into_iter().map(|index| (index, reason.clone())).collect())
         }
         _ => RejectedLines::Unnamed { count },
@@ -41,14 +40,14 @@ pub(super) fn of_partial_write(body: &ErrorBody, batch: &Batch) -> RejectedLines
 }
 
 /// The lines of the entries `unable to parse '<line>': <reason>` in `text`.
-pub(super) fn unparsable(text: &str, body: &ErrorBody, batch: &Batch) -> RejectedLines {
+pub(super) fn unparsable(text: &str, body: &ErrorBody<'_>, batch: &Batch) -> RejectedLines {
     let entries = text.find(UNABLE_TO_PARSE).map(|start| &text[start..]);
     let Some(entries) = entries.filter(|_| body.is_complete()) else {
         return RejectedLines::Unnamed { count: None };
     };
     match by_text(entries, batch) {
         Some(lines) => {
-            let lines = lines.into_iter().map(|(index, reason)| (index, sanitize(&reason)));
+            let lines = lines.into_iter().map(|(index, reason)| (index, body.sanitize(&reason)));
             RejectedLines::Named(lines.collect())
         }
         None => {

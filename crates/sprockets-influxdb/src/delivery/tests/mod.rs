@@ -2,10 +2,12 @@
 //! and nothing depends on the machine's speed.
 
 mod body_limit;
+mod congestion;
 mod log;
 mod outages;
 mod poison;
 mod rejections;
+mod strangers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::stats::Stats;
 use crate::sync::Mutex;
 
 type Answer = dyn Fn(&Batch, Duration) -> Disposition + Send + Sync;
+type Latency = dyn Fn(&Batch) -> Duration + Send + Sync;
 
 /// A server, what it stored, and when it got requests of how many lines.
 struct Server {
@@ -30,12 +33,37 @@ struct Server {
     answer: Mutex<Box<Answer>>,
     stored: Mutex<BTreeMap<String, usize>>,
     requests: Mutex<Vec<(Duration, usize)>>,
+    /// How long it takes for a batch. It stores, and answers if that is within the timeout.
+    latency: Mutex<Box<Latency>>,
 }
 
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 impl Transport for Server {
-    fn send(&self, batch: &Batch) -> Attempt {
+    fn send_within(&self, timeout: Duration, batch: &Batch) -> Attempt {
         let now = self.clock.now();
         self.requests.lock().unwrap().push((now, batch.lines()));
+        let latency = self.latency.lock().unwrap()(batch);
+        self.clock.advance_to(now + latency.min(timeout));
+        let attempt = self.store(batch, now);
+        if latency > timeout {
+            let disposition = retry(Cause::Timeout, Scope::Server, None);
+            return Attempt { disposition, ..attempt };
+        }
+        attempt
+    }
+
+    fn timeout(&self) -> Duration {
+        TIMEOUT
+    }
+
+    fn after_fork(&self) -> Arc<dyn Transport> {
+        unreachable!("nothing forks here")
+    }
+}
+
+impl Server {
+    fn store(&self, batch: &Batch, now: Duration) -> Attempt {
         let disposition = self.answer.lock().unwrap()(batch, now);
         let refused: HashSet<usize> = match &disposition {
             Disposition::Delivered => HashSet::new(),
@@ -63,10 +91,6 @@ impl Transport for Server {
             }
         }
         Attempt { disposition, bytes_sent: batch.len() as u64 }
-    }
-
-    fn after_fork(&self) -> Arc<dyn Transport> {
-        unreachable!("nothing forks here")
     }
 }
 
@@ -98,6 +122,7 @@ impl World {
             answer: Mutex::new(Box::new(answer)),
             stored: Mutex::default(),
             requests: Mutex::default(),
+            latency: Mutex::new(Box::new(|_| Duration::ZERO)),
         });
         let rejected = Arc::new(Mutex::new(Vec::new()));
         let log = rejected.clone();

@@ -27,7 +27,8 @@ fn an_hour_of_outage_loses_nothing_and_costs_few_probes() {
     assert_eq!((stats.delivered, stats.pending), (360_000, 0));
     assert_eq!(world.stored().len(), 360_000);
     assert!(world.server.stored.lock().unwrap().values().all(|count| *count == 1));
-    assert!(world.requests() < probes + 360_000 / 5_000);
+    // A few batches were cut, in case that there was poison in each of them.
+    assert!(world.requests() < probes + 360_000 / 5_000 + 20);
 }
 
 #[test]

@@ -12,18 +12,130 @@ fn a_line_that_makes_replies_malformed_is_found() {
         }
     });
     deliver_with_bad_lines(&world, 5_000, &[4_321]);
-    assert!(world.requests() <= 3 + 2 * 13, "{} requests", world.requests());
+    // To find the line, and to be sure of it, each time with a control.
+    let most = 3 + 3 * 13 + 2 * 5;
+    assert!(world.requests() <= most, "{} requests", world.requests());
 }
 
-#[test]
-fn a_poison_batch_is_found_while_others_are_delivered() {
-    let world = World::new(|batch, _| {
+/// Poison, as InfluxDB 3.6 has it: the connection closes without a reply.
+fn closes_for_bad_lines() -> World {
+    World::new(|batch, _| {
         if has_bad(batch) {
             retry(Cause::Unknown, Scope::Server, None)
         } else {
             Disposition::Delivered
         }
+    })
+}
+
+#[test]
+fn poison_in_every_batch_stops_no_delivery() {
+    let world = closes_for_bad_lines();
+    // 2,000 lines a second for a minute, one in 5,000 of them bad.
+    for second in 0..60 {
+        for number in 0..2_000 {
+            let n = second * 2_000 + number;
+            let kind = if n % 5_000 == 4_999 { "bad" } else { "good" };
+            world.add("db", &format!("{kind} n={n}i"));
+        }
+        world.run_until(second);
+        if second > 20 {
+            assert!(world.stats().pending < 20_000, "{second} s: {:?}", world.stats());
+        }
+    }
+    world.submit();
+    world.run_until(120);
+    let stats = world.stats();
+    assert_eq!((stats.pending, stats.rejected, stats.delivered), (0, 24, 119_976));
+    assert!(world.requests() < 24 * 60, "{} requests", world.requests());
+}
+
+#[test]
+fn a_backlog_with_poison_in_every_batch_is_delivered() {
+    let world = World::new(|batch, now| {
+        if has_bad(batch) || now < Duration::from_secs(600) {
+            retry(Cause::Unknown, Scope::Server, None)
+        } else {
+            Disposition::Delivered
+        }
     });
+    for n in 0..100_000 {
+        let kind = if n % 5_000 == 77 { "bad" } else { "good" };
+        world.add("db", &format!("{kind} n={n}i"));
+    }
+    world.submit();
+    world.run_until(599);
+    assert_eq!(world.stats().pending, 100_000);
+    world.run_until(1_200);
+    let stats = world.stats();
+    assert_eq!((stats.pending, stats.rejected, stats.delivered), (0, 20, 99_980));
+}
+
+#[test]
+fn while_one_batch_fails_the_others_do_not_wait() {
+    let world = closes_for_bad_lines();
+    world.add("db", "good n=0i");
+    world.submit();
+    world.run_until(0);
+    world.add("db", "bad n=1i");
+    world.submit();
+    world.run_until(1);
+    for second in 2..100 {
+        world.add("db", &format!("good n={second}i"));
+        world.submit();
+        // No time passes: what is added is delivered at once.
+        world.run_until(second - 1);
+        assert_eq!(world.stats().delivered, second);
+    }
+    assert_eq!(world.rejected(), ["bad n=1i"]);
+}
+
+#[test]
+fn a_single_line_is_not_rejected_when_the_server_fails_during_the_search() {
+    let world = World::new(|batch, now| {
+        let is_down = (1..3_600).contains(&now.as_secs());
+        if is_down || has_bad(batch) && now.as_secs() == 0 {
+            retry(Cause::Unknown, Scope::Server, None)
+        } else {
+            Disposition::Delivered
+        }
+    });
+    for number in 0..1_000 {
+        let kind = if number == 500 { "bad" } else { "good" };
+        world.add("db", &format!("{kind} n={number}i"));
+    }
+    world.submit();
+    world.run_until(3_599);
+    assert_eq!(world.stats().rejected, 0);
+    world.run_until(3_700);
+    assert_eq!((world.stats().delivered, world.stats().rejected), (1_000, 0));
+}
+
+#[test]
+fn a_network_that_loses_half_of_all_connections_makes_no_line_poison() {
+    let world = World::new(|_, _| {
+        if fastrand::bool() {
+            retry(Cause::Unknown, Scope::Server, None)
+        } else {
+            Disposition::Delivered
+        }
+    });
+    for second in 0..1_000 {
+        for number in 0..100 {
+            world.add("db", &format!("m n={number}i,s={second}i"));
+        }
+        world.submit();
+        world.run_until(second);
+    }
+    world.run_until(2_000);
+    let stats = world.stats();
+    assert_eq!((stats.delivered, stats.rejected, stats.pending), (100_000, 0, 0));
+    assert!(world.requests() < 4_000, "{} requests", world.requests());
+}
+
+#[test]
+fn a_poison_batch_is_found_while_others_are_delivered() {
+    let world = closes_for_bad_lines();
     for second in 0..2_000 {
         let kind = if second == 5 { "bad" } else { "good" };
         world.add("db", &format!("{kind} n={second}i"));

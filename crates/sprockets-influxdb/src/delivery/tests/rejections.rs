@@ -45,7 +45,26 @@ fn many_adjacent_bad_lines_are_found() {
 }
 
 #[test]
-fn a_search_ends_when_its_budget_is_used_up() {
+fn a_search_without_a_budget_goes_on_slowly_until_all_is_decided() {
+    for rest_stored in [true, false] {
+        let world = World::new(move |batch, _| {
+            if has_bad(batch) {
+                refuse(RejectedLines::Unnamed { count: None }, rest_stored)
+            } else {
+                Disposition::Delivered
+            }
+        });
+        let bad: Vec<usize> = (0..10_000).filter(|number| number % 30 == 7).collect();
+        deliver_with_bad_lines(&world, 10_000, &bad);
+        let requests = world.server.requests.lock().unwrap();
+        let in_second = |second| requests.iter().filter(|(at, _)| at.as_secs() == second).count();
+        assert!((200..=300).contains(&in_second(0)), "{} at once", in_second(0));
+        assert!((2..50).all(|second| in_second(second) <= 21));
+    }
+}
+
+#[test]
+fn a_slow_search_holds_back_no_other_batch() {
     let world = World::new(|batch, _| {
         if has_bad(batch) {
             refuse(RejectedLines::Unnamed { count: None }, false)
@@ -54,15 +73,29 @@ fn a_search_ends_when_its_budget_is_used_up() {
         }
     });
     for number in 0..10_000 {
-        let kind = if number % 3 == 0 { "bad" } else { "good" };
+        let kind = if number % 30 == 7 { "bad" } else { "good" };
         world.add("db", &format!("{kind} n={number}i"));
     }
     world.submit();
-    world.run_until(3_600);
-    let stats = world.stats();
-    assert_eq!(stats.pending, 0);
-    assert!(stats.rejected >= 3_334);
-    assert!(world.requests() <= 300, "{} requests", world.requests());
+    world.run_until(1);
+    let delivered = world.stats().delivered;
+    world.add("other", "m n=1i");
+    world.submit();
+    world.run_until(1);
+    assert_eq!(world.stats().delivered, delivered + 1);
+}
+
+#[test]
+fn a_server_that_names_one_line_a_reply_is_searched_exactly() {
+    let world = World::new(|batch, _| match bad_indices(batch) {
+        bad if bad.is_empty() => Disposition::Delivered,
+        mut bad => {
+            bad.truncate(1);
+            refuse(RejectedLines::Named(bad), false)
+        }
+    });
+    let bad: Vec<usize> = (0..2_000).filter(|number| number % 5 == 3).collect();
+    deliver_with_bad_lines(&world, 2_000, &bad);
 }
 
 #[test]

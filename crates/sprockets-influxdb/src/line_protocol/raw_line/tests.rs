@@ -13,6 +13,7 @@ fn a_line_is_parsed_into_text_and_timestamp() {
         ("m f=1", "m f=1", None),
         ("m f=1 7", "m f=1", Some(7_000)),
         ("  m,a=b,c=d f=1i,g=\"x y\"  -7 \r\n", "m,a=b,c=d f=1i,g=\"x y\"", Some(-7_000)),
+        ("m,a=1,aa=a,b=a f=1,ab=\",a=1\",g=2", "m,a=1,aa=a,b=a f=1,ab=\",a=1\",g=2", None),
         ("m f=\"two\nlines, and \\\" \\\\\" 7\n", "m f=\"two\nlines, and \\\" \\\\\"", Some(7_000)),
         (r"a\ b\,c,t\ \=k=v\ w f\ \=1=t", r"a\ b\,c,t\ \=k=v\ w f\ \=1=t", None),
         (r#"m,q="x f=1u"#, r#"m,q="x f=1u"#, None),
@@ -43,6 +44,11 @@ fn lines_that_no_server_accepts_are_refused_with_the_reason() {
         ("m,a=b=c f=1", "the tag a has an unescaped ="),
         ("m,a==b f=1", "the tag a has an unescaped ="),
         ("m,a=b, f=1", "a tag has no name"),
+        ("m,a=1,a=2 f=1", "the tag a is set twice"),
+        ("m,a=1,b=2,c\\ d=3,b=2 f=1", "the tag b is set twice"),
+        (r"m,c\ d=1,a=\,c\ d\=2,c\ d=3 f=1", r"the tag c\ d is set twice"),
+        ("m,a=1,b=2 f=1,b=2", "b is a tag and a field"),
+        (r"m,a\=b=1 f=1,a\=b=2", r"a\=b is a tag and a field"),
         ("m =1", "a field has no name"),
         ("m f", "the field f has no value"),
         ("m f=", "the field f has no value"),
@@ -74,4 +80,14 @@ fn lines_that_no_server_accepts_are_refused_with_the_reason() {
     }
     let error = RawLine::parse(b"m f=\"\xff\"", Precision::Nanoseconds).unwrap_err();
     assert!(error.is_measurement() && error.to_string().contains("UTF-8"), "{error}");
+}
+
+#[test]
+fn timestamps_may_be_in_any_unit() {
+    let hour = Duration::from_secs(3600);
+    let time = |line: &[u8], unit| RawLine::parse_in(line, unit).map(|line| line.timestamp());
+    assert_eq!(time(b"m f=1 2", hour), Ok(Some(7_200_000_000_000.into())));
+    let error = time(b"m f=1 9223372036", hour).unwrap_err().to_string();
+    assert!(error.contains("9223372036 is not between the years 1677 and 2262"), "{error}");
+    time(b"m f=1 1", Duration::MAX).unwrap_err();
 }

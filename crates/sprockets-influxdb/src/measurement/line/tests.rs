@@ -23,6 +23,13 @@ fn base_tags_come_first_and_a_measurements_own_tag_wins() {
 }
 
 #[test]
+fn a_base_tag_gives_way_to_a_field_of_its_name() {
+    let base_tags = BaseTags::new([("host", "a"), ("env", "test"), ("a b", "c")]);
+    let measurement = Measurement::new("db", "m").field("env", 1).field("a b", 2).timestamp(7);
+    assert_eq!(line(&measurement, &base_tags), "m,host=a env=1i,a\\ b=2i 7\n");
+}
+
+#[test]
 fn the_length_is_known_whatever_the_timestamp() {
     for timestamp in [0, 1, -1, 9, 10, -10, 99, 100, i64::MAX, i64::MIN, 1_000_000_000_000_000_000]
     {

@@ -20,6 +20,7 @@ const MAX_REASON_CHARACTERS: usize = 1_000;
 
 /// A line that a server refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QuarantineEntry {
     /// When it was refused: UTC, in RFC 3339.
     pub time: String,

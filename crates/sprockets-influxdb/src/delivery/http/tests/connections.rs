@@ -9,7 +9,8 @@ fn one_connection_serves_all_batches() {
         sender.send(()).unwrap();
         while peer.request().is_some() {
             peer.reply(
-                "HTTP/1.1 400 Bad Request\r\nContent-Length: 22\r\n\r\n{\"error\":\"no reason\"}\n",
+                "HTTP/1.1 400 Bad Request\r\nX-Influxdb-Version: 1.8.10\r\n\
+                 Content-Length: 22\r\n\r\n{\"error\":\"no reason\"}\n",
             );
         }
     });
@@ -85,8 +86,53 @@ fn a_server_that_refuses_an_announced_body_is_understood() {
         );
     });
     let attempt = send(&server(address), &large_batch(5_000_000));
-    assert_eq!(attempt.disposition, Disposition::TooLarge { reason: "413: large".to_owned() });
+    let Disposition::TooLarge { is_influxdb: false, reason } = attempt.disposition else {
+        panic!("{:?}", attempt.disposition);
+    };
+    assert!(reason.contains("413: large"), "{reason}");
     assert_eq!(attempt.bytes_sent, 0);
+}
+
+#[test]
+fn a_final_reply_to_an_announced_body_is_read_while_the_connection_stays_open() {
+    for (head, timeout) in [("Connection: close\r\n", 20), ("", 20), ("Server: x\r\n", 3)] {
+        let (done, is_done) = channel::<()>();
+        let mut is_done = Some(is_done);
+        let address = listen(move |mut peer| {
+            peer.head();
+            peer.reply(format!(
+                "HTTP/1.1 413 Request Entity Too Large\r\n{head}Content-Length: 5\r\n\r\nlarge"
+            ));
+            let _ = is_done.take().unwrap().recv_timeout(Duration::from_secs(10));
+        });
+        let server = Server { timeout: Duration::from_secs(timeout), ..server(address) };
+        let started = Instant::now();
+        let attempt = send(&server, &large_batch(5_000_000));
+        assert!(
+            matches!(attempt.disposition, Disposition::TooLarge { is_influxdb: false, .. }),
+            "{attempt:?}"
+        );
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        drop(done);
+    }
+}
+
+#[test]
+fn a_final_reply_in_pieces_to_an_announced_body_is_read() {
+    let address = listen(move |mut peer| {
+        peer.head();
+        for piece in ["HTTP/1.1 413 Too", " Large\r\nServer: x\r\n", "Content-Length: 5\r\n\r\n"] {
+            peer.reply(piece);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        peer.reply("large");
+        let _ = peer.head();
+    });
+    let attempt = send(&server(address), &large_batch(5_000_000));
+    assert!(
+        matches!(attempt.disposition, Disposition::TooLarge { is_influxdb: false, .. }),
+        "{attempt:?}"
+    );
 }
 
 #[test]

@@ -29,6 +29,7 @@ const CA: &str = "-----BEGIN CERTIFICATE-----\n\
 fn server(address: SocketAddr) -> Server {
     Server {
         url: format!("http://{address}/write"),
+        has_url: false,
         query: None,
         api: Api::V1,
         auth: Auth::None,
@@ -41,7 +42,7 @@ fn server(address: SocketAddr) -> Server {
 }
 
 /// Calls `serve` for each connection, one after another, until the test ends.
-fn listen(mut serve: impl FnMut(Peer) + Send + 'static) -> SocketAddr {
+fn listen(mut serve: impl FnMut(Peer) + std::marker::Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -94,6 +95,17 @@ impl Peer {
 
     fn reply(&mut self, reply: impl AsRef<[u8]>) {
         let _ = self.0.get_mut().write_all(reply.as_ref());
+    }
+}
+
+/// Sends within the configured timeout.
+trait Send {
+    fn send(&self, batch: &Batch) -> Attempt;
+}
+
+impl<T: Transport + ?Sized> Send for T {
+    fn send(&self, batch: &Batch) -> Attempt {
+        self.send_within(self.timeout(), batch)
     }
 }
 

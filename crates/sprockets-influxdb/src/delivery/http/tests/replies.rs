@@ -20,7 +20,7 @@ fn a_server_that_does_not_speak_http_waits_for_the_operator() {
     ] {
         let (cause, reason) = waits(disposition_of(reply));
         assert_eq!(cause, Cause::Configuration);
-        assert!(reason.contains("does not speak HTTP: check INFLUXDB_HOST"), "{reason}");
+        assert!(reason.contains("does not speak HTTP: check INFLUXDB_SCHEME"), "{reason}");
     }
 }
 
@@ -71,23 +71,23 @@ fn a_server_that_never_replies_holds_no_batch_beyond_the_timeout() {
         let (cause, reason) = waits(send(&server, &lines).disposition);
         assert_eq!(
             (cause, reason),
-            (Cause::Unknown, format!("no reply from {address} within 50ms"))
+            (Cause::Timeout, format!("no reply from {address} within 50ms"))
         );
     }
 }
 
 #[test]
-fn an_unreachable_server_is_an_unknown_cause() {
+fn a_server_without_a_connection_is_unreachable() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (cause, reason) = waits(send(&server(address), &Batch::of("db", &["m f=1"])).disposition);
     let told = format!("no server at {address}: connection refused; start it, or check ");
-    assert!(cause == Cause::Unknown && reason.starts_with(&told), "{reason}");
+    assert!(cause == Cause::Unreachable && reason.starts_with(&told), "{reason}");
 
     let unknown =
         Server { url: "http://no-such-host.invalid:1/write".to_owned(), ..server(address) };
     let transport = through(None, &unknown);
     let (cause, reason) = waits(transport.send(&Batch::of("db", &["m f=1"])).disposition);
-    assert_eq!(cause, Cause::Unknown);
+    assert_eq!(cause, Cause::Unreachable);
     assert!(reason.contains("no-such-host.invalid:1"), "{reason}");
 }
 

@@ -7,35 +7,37 @@ fn text_that_echoes_our_lines_decides_nothing() {
     let bad = "m,t=partial\\ write s=\"hinted handoff queue not empty, database is required\",f=";
     let batch = Batch::of("nope", &[bad, "m f=1"]);
     let body = v1(&format!("unable to parse '{bad}': missing field value"));
-    let found = without_reason(classify(&reply(Api::V1, 400, &body), &batch));
-    assert_eq!(found, rejected(lines(&[(0, "missing field value")]), false));
-    assert_eq!(without_reason(classify(&reply(Api::V1, 500, &body), &batch)), found);
+    for status in [400, 500] {
+        let found = classify(&reply(Api::V1, status, &body), &batch).disposition;
+        let expected = rejected(lines(&[(0, "missing field value")]), false);
+        assert_eq!(without_reason(found), expected, "{status}");
+    }
 }
 
 #[test]
 fn a_body_cut_short_names_no_lines() {
-    let batch = Batch::of("nope", &LINES);
-    let classify = |reply: &Reply<'_>| without_reason(super::super::classify(reply, &batch));
     let whole = v1("partial write: unable to parse 'm f= 2': missing field value\n\
          unable to parse 'm f=3i 4': odd");
     assert_eq!(
-        classify(&reply(Api::V1, 400, &whole)),
+        disposition(&reply(Api::V1, 400, &whole)),
         rejected(lines(&[(1, "missing field value"), (3, "odd")]), true)
     );
     for end in 30..whole.len() - 1 {
         let cut = Reply { truncated: true, ..reply(Api::V1, 400, &whole[..end]) };
-        assert_eq!(classify(&cut), rejected(none(), true), "{end}");
+        assert_eq!(disposition(&cut), rejected(none(), true), "{end}");
         // The end of the connection may be all that tells.
         let closed = Reply { truncated: false, ..cut };
         assert!(matches!(
-            classify(&closed),
+            disposition(&closed),
             Disposition::Rejected(Rejection { rest_stored: true, .. })
         ));
     }
-    let header =
-        Some(b"partial write: unable to parse 'm f= 2': missing field value dropped=0".as_slice());
-    let only_header = Reply { error_header: header, ..reply(Api::V1, 400, "") };
-    assert_eq!(classify(&only_header), rejected(none(), true));
+    let headers = headers([(
+        "x-influxdb-error",
+        b"partial write: unable to parse 'm f= 2': missing field value dropped=0",
+    )]);
+    let only_header = Reply { headers: &headers, ..reply(Api::V1, 400, "") };
+    assert_eq!(disposition(&only_header), rejected(none(), true));
 }
 
 #[test]
@@ -76,18 +78,25 @@ fn hostile_replies_do_not_panic() {
                 _ => body.extend_from_slice(pieces[random.usize(..pieces.len())]),
             }
         }
-        let header = random.bool().then_some(body.as_slice());
-        let text = String::from_utf8_lossy(&body).into_owned();
+        let mut headers = HeaderMap::new();
+        if let (true, Ok(value)) = (random.bool(), HeaderValue::from_bytes(&body)) {
+            for name in ["x-influxdb-error", "retry-after", "location", "server"] {
+                headers.insert(name, value.clone());
+            }
+        }
         let api = [Api::V1, Api::V2, Api::V3][random.usize(..3)];
         let reply = Reply {
             body: if random.bool() { &body } else { b"" },
-            error_header: header,
-            retry_after: Some(&text),
-            location: Some(&text),
+            headers: &headers,
             truncated: random.bool(),
             ..reply(api, random.u16(..700), "")
         };
-        assert!(classify(&reply, &batch).reason().chars().count() < 800);
+        let answer = classify(&reply, &batch);
+        assert!(answer.disposition.reason().chars().count() < 800);
+        let is_known = headers.contains_key("x-influxdb-error");
+        let is_confirmed = reply.status == 204
+            || (200..300).contains(&reply.status) && is_known && reply.is_empty();
+        assert_eq!(answer.disposition == Disposition::Delivered, is_confirmed, "{reply:?}");
     }
     let bombs = [
         b"[".repeat(1 << 20),

@@ -3,29 +3,56 @@
 
 mod hostile;
 mod influxdb;
+mod influxdb3;
 mod others;
+mod strangers;
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::*;
+use crate::config::Api;
+use crate::delivery::address_setting::AddressSetting;
+use crate::delivery::disposition::Rejection;
+use crate::delivery::sanitize::Secrets;
 
 /// Line 1 (from 0) has no value, 3 and 4 an integer where floats are stored.
 const LINES: [&str; 5] =
     ["m f=1 1", "m f= 2", "n,t=\"q\" s=\"it's\nhere\",f=2 3", "m f=3i 4", "m f=4i 5"];
 
 fn reply(api: Api, status: u16, body: &str) -> Reply<'_> {
-    let (retry_after, location, error_header) = (None, None, None);
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    static NO_SECRETS: LazyLock<Secrets> = LazyLock::new(Secrets::default);
     Reply {
         api,
         status,
-        retry_after,
-        location,
-        error_header,
+        headers: &NO_HEADERS,
         body: body.as_bytes(),
         truncated: false,
-        now,
+        now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        secrets: &NO_SECRETS,
+        address: AddressSetting::Parts,
     }
+}
+
+fn headers<const N: usize>(headers: [(&'static str, &[u8]); N]) -> HeaderMap {
+    let value = |value| HeaderValue::from_bytes(value).unwrap();
+    headers.into_iter().map(|(name, text)| (HeaderName::from_static(name), value(text))).collect()
+}
+
+/// What an InfluxDB 1.x adds to each reply.
+fn version_header() -> HeaderMap {
+    headers([("x-influxdb-version", b"1.8.10")])
+}
+
+fn disposition(reply: &Reply<'_>) -> Disposition {
+    without_reason(classify(reply, &Batch::of("nope", &LINES)).disposition)
+}
+
+fn reason(reply: &Reply<'_>) -> String {
+    classify(reply, &Batch::of("nope", &LINES)).disposition.reason().to_owned()
 }
 
 fn lines(lines: &[(usize, &str)]) -> RejectedLines {
@@ -47,7 +74,7 @@ fn without_reason(mut disposition: Disposition) -> Disposition {
         Disposition::Delivered => {}
         Disposition::Rejected(Rejection { reason, .. })
         | Disposition::ResendOnce { reason }
-        | Disposition::TooLarge { reason }
+        | Disposition::TooLarge { reason, .. }
         | Disposition::MalformedReply { reason }
         | Disposition::Retry(Failure { reason, .. }) => reason.clear(),
     }
@@ -72,11 +99,20 @@ fn v2(code: &str, message: &str) -> String {
     serde_json::json!({ "code": code, "message": message }).to_string()
 }
 
+fn too_large(is_influxdb: bool) -> Disposition {
+    Disposition::TooLarge { is_influxdb, reason: String::new() }
+}
+
+/// Checks each reply without a header of InfluxDB's: proxies may remove them.
 #[track_caller]
 fn check(api: Api, table: &[(u16, String, Disposition)]) {
-    let batch = Batch::of("nope", &LINES);
+    check_with(&HeaderMap::new(), api, table);
+}
+
+#[track_caller]
+fn check_with(headers: &HeaderMap, api: Api, table: &[(u16, String, Disposition)]) {
     for (status, body, expected) in table {
-        let found = classify(&reply(api, *status, body), &batch);
-        assert_eq!(&without_reason(found), expected, "{status} {body}");
+        let reply = Reply { headers, ..reply(api, *status, body) };
+        assert_eq!(&disposition(&reply), expected, "{status} {body}");
     }
 }

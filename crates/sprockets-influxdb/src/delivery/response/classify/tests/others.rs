@@ -29,9 +29,8 @@ fn replies_of_victoria_metrics() {
         (503, text("couldn't start executing the request in 60 seconds"), later(Busy, Server)),
     ];
     check(Api::V1, &table);
-    let reply = reply(Api::V1, 400, &table[1].1);
     assert_eq!(
-        classify(&reply, &Batch::of("nope", &LINES)).reason(),
+        reason(&reply(Api::V1, 400, &table[1].1)),
         "400: cannot unmarshal InfluxDB line \"m f=\": missing field value"
     );
 }
@@ -43,46 +42,48 @@ fn replies_of_telegraf() {
         r#"\"m f=\x00 2\" (and 2 other parse errors)"}"#
     );
     let one = r#"{"error":"metric parse error: expected field at 2:4"}"#;
-    let batch = Batch::of("nope", &LINES);
-    let with_header =
-        |body| Reply { error_header: Some(b"metric parse error"), ..reply(Api::V1, 400, body) };
-    let classify = |reply: &Reply<'_>| without_reason(super::super::classify(reply, &batch));
-    assert_eq!(classify(&with_header(text)), rejected(some(3), true));
-    assert_eq!(classify(&with_header(one)), rejected(some(1), true));
-    assert_eq!(
-        classify(&with_header(r#"{"error":"gzip: invalid header"}"#)),
-        rejected(RejectedLines::All, false)
-    );
+    let headers = headers([("x-influxdb-error", b"metric parse error")]);
+    let table = [
+        (400, text.to_owned(), rejected(some(3), true)),
+        (400, one.to_owned(), rejected(some(1), true)),
+        (400, v1("gzip: invalid header"), rejected(RejectedLines::All, false)),
+    ];
+    check_with(&headers, Api::V1, &table);
     // influxdb_v2_listener takes all or none.
     let all_or_none = v2("invalid", "metric parse error: expected field at 2:4: \"m f= 2\"");
-    assert_eq!(classify(&reply(Api::V2, 400, &all_or_none)), rejected(none(), false));
-    assert_eq!(classify(&reply(Api::V2, 413, "")), Disposition::TooLarge { reason: String::new() });
-    assert_eq!(classify(&reply(Api::V2, 429, "")), later(Cause::Busy, Scope::Server));
+    let table = [
+        (400, all_or_none, rejected(none(), false)),
+        (413, String::new(), too_large(false)),
+        (429, String::new(), later(Cause::Busy, Scope::Server)),
+    ];
+    check(Api::V2, &table);
 }
 
 #[test]
-fn every_other_status_keeps_the_batch() {
-    let batch = Batch::of("nope", &LINES);
+fn every_other_status_of_an_influxdb_keeps_the_batch() {
+    let headers = version_header();
     for status in (0..1000).filter(|status| !(200..300).contains(status)) {
-        let found = without_reason(classify(&reply(Api::V1, status, "something"), &batch));
+        let reply = Reply { headers: &headers, ..reply(Api::V1, status, "something") };
         let known = match status {
             400 | 422 => rejected(none(), false),
-            405 | 501 => rejected(RejectedLines::All, false),
-            413 => Disposition::TooLarge { reason: String::new() },
+            413 => too_large(true),
             408 | 425 | 429 | 502..=504 => later(Cause::Busy, Scope::Server),
-            300..=399 | 401 | 402 | 407 | 415 => later(Cause::Configuration, Scope::Server),
+            300..=399 | 401 | 402 | 405 | 407 | 415 | 501 | 511 => {
+                later(Cause::Configuration, Scope::Server)
+            }
             499 => later(Cause::Unknown, Scope::Server),
             403..=498 => later(Cause::Configuration, Scope::Database),
             _ => later(Cause::Unknown, Scope::Server),
         };
-        assert_eq!(found, known, "{status}");
+        assert_eq!(disposition(&reply), known, "{status}");
     }
 }
 
 #[test]
 fn retry_after_is_the_least_wait() {
-    let reply = Reply { retry_after: Some("7"), ..reply(Api::V2, 429, "") };
-    match classify(&reply, &Batch::of("nope", &LINES)) {
+    let headers = headers([("retry-after", b"7")]);
+    let reply = Reply { headers: &headers, ..reply(Api::V2, 429, "") };
+    match classify(&reply, &Batch::of("nope", &LINES)).disposition {
         Disposition::Retry(Failure { after, .. }) => {
             assert_eq!(after, Some(Duration::from_secs(7)))
         }
@@ -92,8 +93,6 @@ fn retry_after_is_the_least_wait() {
 
 #[test]
 fn reasons_say_what_to_do_and_no_secrets() {
-    let reason =
-        |reply: &Reply<'_>| classify(reply, &Batch::of("nope", &LINES)).reason().to_owned();
     assert_eq!(
         reason(&reply(Api::V1, 404, &v1("database not found: \"nope\""))),
         "database \"nope\" does not exist: create it, or correct the name (server: 404: database \
@@ -101,8 +100,8 @@ fn reasons_say_what_to_do_and_no_secrets() {
     );
     assert_eq!(
         reason(&reply(Api::V2, 404, "404 page not found\n")),
-        "the server does not have this API: check INFLUXDB_API and INFLUXDB_URL (server: 404: 404 \
-         page not found)"
+        "the server does not have this API: check INFLUXDB_API and INFLUXDB_SCHEME, INFLUXDB_HOST \
+         and INFLUXDB_PORT (server: 404: 404 page not found)"
     );
     assert!(
         reason(&reply(Api::V2, 404, &v2("not found", "bucket \"nope\" not found")))
@@ -117,15 +116,35 @@ fn reasons_say_what_to_do_and_no_secrets() {
         reason(&reply(Api::V1, 400, tls))
             .starts_with("the server speaks TLS: set INFLUXDB_SCHEME=https")
     );
-    let location = Some("https://u:secret@influx.example/write?u=a&p=secret#secret");
-    assert_eq!(
-        reason(&Reply { location, ..reply(Api::V1, 308, "") }),
-        "the server redirects to https://influx.example/write, and redirects are not followed: \
-         set INFLUXDB_URL"
-    );
-    assert_eq!(
-        reason(&reply(Api::V1, 500, &format!("a\u{1}b\nc{}", "é".repeat(1000)))),
-        format!("500: a b c{}…", "é".repeat(495))
-    );
+    let (headers, long) = (version_header(), format!("a\u{1}b\nc{}", "é".repeat(1000)));
+    let long = Reply { headers: &headers, ..reply(Api::V1, 500, &long) };
+    assert_eq!(reason(&long), format!("500: a b c{}…", "é".repeat(495)));
     assert_eq!(reason(&reply(Api::V1, 500, "")), "500 without a text");
+}
+
+#[test]
+fn a_redirect_shows_no_secret_of_its_location() {
+    for (location, shown) in [
+        (
+            "https://u:secret@influx.example/write?u=a&p=secret#secret",
+            "https://influx.example/write",
+        ),
+        ("/login?next=https://u:secret@influx.example/", "/login"),
+        ("//u:secret@influx.example", "//influx.example"),
+        ("https://sso.example/to/https://u:secret@influx.example/", "https://sso.example/…"),
+        ("https://sso.example/u%3Asecret%40influx.example/", "https://sso.example/…"),
+        ("https://sso.example/in;token=secret", "https://sso.example/in"),
+    ] {
+        let headers = headers([("location", location.as_bytes())]);
+        let reply = Reply { headers: &headers, ..reply(Api::V1, 308, "") };
+        assert_eq!(
+            reason(&reply),
+            format!(
+                "the server redirects to {shown}, and redirects are not followed: correct \
+                 INFLUXDB_SCHEME, INFLUXDB_HOST and INFLUXDB_PORT"
+            )
+        );
+        let by_url = Reply { address: AddressSetting::Url, ..reply };
+        assert!(reason(&by_url).ends_with(": correct INFLUXDB_URL"));
+    }
 }

@@ -1,4 +1,4 @@
-//! The faults waiting for their requests, in the order of their injection.
+//! The queue of injected faults, which wait for their requests.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use crate::conditions::Target;
 use crate::fault::Fault;
 
 #[derive(Debug, Default)]
-pub(crate) struct Faults {
+pub(crate) struct FaultQueue {
     waiting: VecDeque<Waiting>,
     cleared: usize,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Taken {
     pub(crate) cleared: usize,
 }
 
-impl Faults {
+impl FaultQueue {
     pub(crate) fn inject(&mut self, fault: Fault) {
         let left = Some(fault.times);
         self.waiting.push_back(Waiting { fault, left });

@@ -1,0 +1,74 @@
+//! Batches that wait by themselves, while others are sent.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use crate::buffer::{Batch, Hold};
+
+/// The shortest and the longest time between requests of searches that have used up their budget.
+const SEARCH_INTERVALS: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(50));
+
+/// The time between those requests, as a multiple of the time that the last request took. A search
+/// takes at most a quarter of one connection's time.
+const SEARCH_PACE: u32 = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    /// When batches may be sent, for the next look at the queue.
+    ends: BinaryHeap<Reverse<Duration>>,
+    /// Counts releases. A hold of an earlier number has ended.
+    releases: u64,
+    /// When the next request of a search without a budget may be made.
+    next_search: Duration,
+    /// How long the last request took.
+    request_time: Duration,
+}
+
+impl Holds {
+    /// Whether the batch may be sent.
+    pub(super) fn allow(&self, batch: &Batch, now: Duration) -> bool {
+        batch.retry.hold.is_none_or(|hold| hold.until <= now || hold.releases < self.releases)
+    }
+
+    /// Lets the batch wait. The wait grows with the number of failures.
+    pub(super) fn back_off(&mut self, batch: &mut Batch, failures: u32, now: Duration) {
+        let wait = Backoff::after(failures.saturating_sub(1)).next(fastrand::f64());
+        self.hold(batch, now + wait);
+    }
+
+    /// Lets a part of a search wait until it is its turn.
+    pub(super) fn slow_down(&mut self, batch: &mut Batch, now: Duration) {
+        let (shortest, longest) = SEARCH_INTERVALS;
+        let interval = (self.request_time * SEARCH_PACE).clamp(shortest, longest);
+        self.next_search = self.next_search.max(now) + interval;
+        self.hold(batch, self.next_search);
+    }
+
+    /// A request took so long.
+    pub(super) fn record_request(&mut self, time: Duration) {
+        self.request_time = time;
+    }
+
+    /// Ends every hold: somebody waits for the outcome.
+    pub(super) fn release(&mut self) {
+        self.releases += 1;
+        self.ends.clear();
+        self.next_search = Duration::ZERO;
+    }
+
+    /// When the next hold ends.
+    pub(super) fn next_end(&mut self, now: Duration) -> Option<Duration> {
+        while self.ends.peek().is_some_and(|Reverse(end)| *end <= now) {
+            self.ends.pop();
+        }
+        self.ends.peek().map(|Reverse(end)| *end)
+    }
+
+    fn hold(&mut self, batch: &mut Batch, until: Duration) {
+        batch.retry.hold = Some(Hold { until, releases: self.releases });
+        self.ends.push(Reverse(until));
+    }
+}

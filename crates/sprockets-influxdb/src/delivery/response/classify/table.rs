@@ -1,0 +1,39 @@
+//! One reply, and the dispositions that come of it.
+
+use crate::buffer::Batch;
+use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
+use crate::delivery::response::error_body::ErrorBody;
+use crate::delivery::response::identity::ServerIdentity;
+use crate::delivery::response::reply::Reply;
+use crate::delivery::response::retry_after;
+
+/// The table, for one reply.
+pub(super) struct Table<'a> {
+    pub(super) reply: &'a Reply<'a>,
+    pub(super) body: &'a ErrorBody<'a>,
+    pub(super) server: &'a ServerIdentity,
+    pub(super) batch: &'a Batch,
+}
+
+impl Table<'_> {
+    pub(super) fn rejected(&self, lines: RejectedLines, rest_stored: bool) -> Disposition {
+        Disposition::Rejected(Rejection { lines, rest_stored, reason: self.body.reason() })
+    }
+
+    pub(super) fn configuration(&self, scope: Scope, advice: &str) -> Disposition {
+        let reason = self.explain(advice);
+        Disposition::Retry(Failure { cause: Cause::Configuration, scope, after: None, reason })
+    }
+
+    pub(super) fn unrecognized(&self) -> Disposition {
+        let reason = self.explain(&self.stranger());
+        Disposition::Retry(Failure::of_server(Cause::Unrecognized, reason))
+    }
+
+    pub(super) fn retry(&self, cause: Cause) -> Disposition {
+        let after = self.reply.retry_after();
+        let after = after.and_then(|value| retry_after::parse(value, self.reply.now));
+        let reason = self.answer();
+        Disposition::Retry(Failure { cause, scope: Scope::Server, after, reason })
+    }
+}

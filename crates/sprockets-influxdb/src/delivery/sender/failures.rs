@@ -1,0 +1,146 @@
+//! What the sender does about a batch that failed: everything waits, or only this batch, or it is
+//! searched for lines that make the server fail.
+
+use super::{Request, Sender, suspected};
+use crate::buffer::{Batch, QueueEnd};
+use crate::delivery::bisect;
+use crate::delivery::body_limit::MIN_LIMIT;
+use crate::delivery::circuit_breaker::Transition;
+use crate::delivery::disposition::{Cause, Disposition, Failure};
+use crate::delivery::poison::Reaction;
+use crate::sync::lock;
+
+impl Sender {
+    pub(super) fn fail(&self, mut batch: Batch, failure: Failure, request: &Request<'_>) {
+        if failure.after.is_some() {
+            // The server knows what it is doing.
+            self.record_failure(&batch, failure, request);
+            return self.buffer.put_back(batch, QueueEnd::Front);
+        }
+        match failure.cause {
+            Cause::Configuration | Cause::Busy | Cause::Unreachable => {
+                self.record_failure(&batch, failure, request);
+                self.buffer.put_back(batch, QueueEnd::Front);
+            }
+            Cause::Timeout => {
+                let is_alone = {
+                    let now = self.clock.now();
+                    let mut server = lock(&self.server);
+                    server.congestion.record_timeout(request.begun, now);
+                    server.history.record_timeout(&mut batch, request.permit.probes_server())
+                };
+                if is_alone {
+                    let failures = batch.retry.requests;
+                    self.hold(batch, failures, failure.reason, request);
+                } else {
+                    self.record_failure(&batch, failure, request);
+                    self.buffer.put_back(batch, QueueEnd::Back);
+                }
+            }
+            Cause::Unknown | Cause::Unrecognized => {
+                self.fail_without_cause(batch, failure, request)
+            }
+        }
+    }
+
+    /// The server failed, or the batch makes it fail.
+    fn fail_without_cause(&self, mut batch: Batch, failure: Failure, request: &Request<'_>) {
+        let is_answering = self.passes_control(&batch, request);
+        let is_probe = request.permit.probes_server() && !is_answering;
+        let reaction = lock(&self.server).history.judge(&mut batch, is_probe);
+        match reaction {
+            Reaction::ServerWaits => {
+                self.record_failure(&batch, failure, request);
+                // Others go first next time, which shows whether this batch is the problem.
+                self.buffer.put_back(batch, QueueEnd::Back);
+            }
+            Reaction::ServerWaitsForPart => {
+                self.record_failure(&batch, failure, request);
+                self.settle_all(bisect::slices(batch), request.route);
+            }
+            Reaction::BatchWaits => {
+                let failures = batch.retry.failures;
+                self.hold(batch, failures, failure.reason, request);
+            }
+            Reaction::Search => {
+                self.record_poison(&batch, failure.reason, request);
+                self.settle_all(bisect::search(batch), request.route);
+            }
+            Reaction::Reject => {
+                self.record_poison(&batch, failure.reason.clone(), request);
+                self.reject(batch, suspected(failure.reason), request.route);
+            }
+        }
+    }
+
+    /// Sends a line that was delivered before, to see whether the server answers, if no other batch
+    /// shows that. To deliver a line twice changes nothing.
+    fn passes_control(&self, batch: &Batch, request: &Request<'_>) -> bool {
+        let is_probe = request.permit.probes_server();
+        let control = lock(&self.server).history.take_control(batch, is_probe);
+        let Some(control) = control else { return false };
+        let disposition = self.send(&control, request.route);
+        let is_answered = matches!(disposition, Disposition::Delivered | Disposition::Rejected(_));
+        if is_answered {
+            self.close_circuits(control.database(), request.route);
+            lock(&self.server).history.record_control(control);
+        }
+        is_answered
+    }
+
+    /// Only this batch waits.
+    fn hold(&self, mut batch: Batch, failures: u32, reason: String, request: &Request<'_>) {
+        self.record_poison(&batch, reason, request);
+        lock(&self.server).holds.back_off(&mut batch, failures, self.clock.now());
+        self.buffer.put_back(batch, QueueEnd::Back);
+    }
+
+    /// Halves a batch whose body the server found too large, and sends smaller ones from now on.
+    pub(super) fn make_smaller(
+        &self,
+        batch: Batch,
+        is_influxdb: bool,
+        reason: String,
+        request: &Request<'_>,
+    ) {
+        if batch.lines() == 1 || batch.len() <= MIN_LIMIT {
+            // It cannot be about the size, or it can be about this line only.
+            let cause = if is_influxdb { Cause::Unknown } else { Cause::Unrecognized };
+            return self.fail(batch, Failure::of_server(cause, reason), request);
+        }
+        self.close_circuits(batch.database(), request.route);
+        let lowered = lock(&self.server).body_limit.lower(batch.len(), self.clock.now());
+        if let Some(limit) = lowered {
+            self.log.limited(&request.route.address, batch.len(), limit);
+        }
+        self.buffer.note_error(reason);
+        self.settle_all(bisect::halves(batch), request.route);
+    }
+
+    /// A batch failed: it waits, and what the failure is about waits with it.
+    fn record_failure(&self, batch: &Batch, failure: Failure, request: &Request<'_>) {
+        let now = self.clock.now();
+        let (database, permit) = (batch.database(), request.permit);
+        let transition =
+            lock(&self.server).breakers.record_failure(database, permit, &failure, now);
+        self.log_failure(&transition, database, failure.reason, request);
+    }
+
+    /// A batch failed, but others are answered.
+    fn record_poison(&self, batch: &Batch, reason: String, request: &Request<'_>) {
+        lock(&self.server).breakers.record_poison(batch.database(), request.permit);
+        self.log_failure(&Transition::None, batch.database(), reason, request);
+    }
+
+    fn log_failure(
+        &self,
+        transition: &Transition,
+        database: &str,
+        reason: String,
+        request: &Request<'_>,
+    ) {
+        let pending = self.buffer.stats().pending;
+        self.log.failed(transition, &request.route.address, database, &reason, pending);
+        self.buffer.note_error(reason);
+    }
+}

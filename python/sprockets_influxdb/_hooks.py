@@ -1,0 +1,178 @@
+"""Hooks into libraries that end a process without its exit handlers.
+
+uvicorn raises the signal that stopped it again, and the process dies of it. billiard, which
+Celery's prefork pool uses, ends its children with ``os._exit``. A library is hooked into when the
+application has imported it. Nothing here imports it.
+"""
+
+import asyncio
+import functools
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import logging
+import sys
+import time
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sprockets_influxdb import _client, _native
+
+LOGGER = logging.getLogger("sprockets_influxdb")
+
+#: A flush that failed within the last second is part of the same stop.
+_SAME_STOP = 1.0
+
+#: How often a flush checks whether the server must stop at once, in seconds.
+_INTERVAL = 0.1
+
+_failed_at: float | None = None
+_ends_with_billiard = False
+
+
+async def flush_at_stop(is_forced: Callable[[], bool] = lambda: False) -> None:
+    """Flush when a server stops, within the shutdown timeout, unless a flush has just failed.
+
+    :param is_forced: whether the server must stop at once
+    """
+    global _failed_at
+    if has_just_failed():
+        return
+    flush = _client.flush()
+    while not flush.done() and not is_forced():
+        await asyncio.wait([flush], timeout=_INTERVAL)
+    if not flush.done():
+        flush.cancel()
+    if flush.cancelled() or not flush.result():
+        _failed_at = time.monotonic()
+
+
+def has_just_failed() -> bool:
+    """Whether a flush at this stop has failed. Then nothing waits for another one."""
+    return _failed_at is not None and time.monotonic() - _failed_at < _SAME_STOP
+
+
+def forget() -> None:
+    """Forget the state of the parent. Called in a forked child."""
+    global _ends_with_billiard, _failed_at
+    _ends_with_billiard, _failed_at = False, None
+
+
+def install_hooks() -> None:
+    """Hook into each library, now or when it is imported. Called when the process has a client."""
+    for name, hook in _HOOKS.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            _install(hook, module)
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Calls a module's hook when the module is imported later."""
+
+    def __init__(self) -> None:
+        self._searching: set[str] = set()
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        hook = _HOOKS.get(name)
+        if hook is None or name in self._searching:
+            return None
+        self._searching.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._searching.discard(name)
+        loader: Any = spec and spec.loader
+        if hasattr(loader, "exec_module"):
+            execute = loader.exec_module
+
+            def exec_module(module: types.ModuleType) -> None:
+                execute(module)
+                _install(hook, module)
+
+            try:
+                loader.exec_module = exec_module
+            except AttributeError:
+                LOGGER.debug("cannot hook into the import of %s", name)
+        return spec
+
+
+def _install(hook: Callable[[Any], None], module: types.ModuleType) -> None:
+    try:
+        hook(module)
+    except Exception as error:
+        # Another release of the library. Measurements may be lost when the process ends.
+        LOGGER.warning("cannot hook into %s: %r", module.__name__, error)
+
+
+def _hook_into_uvicorn(module: Any) -> None:
+    """Flush before uvicorn raises a signal again. Without a signal, the process goes on, or ends
+    with exit handlers.
+    """
+    original = module.Server.shutdown
+    if getattr(original, "_is_hooked", False):
+        return
+
+    @functools.wraps(original)
+    async def shutdown(self: Any, *arguments: Any, **more: Any) -> None:
+        try:
+            await original(self, *arguments, **more)
+        finally:
+            if getattr(self, "_captured_signals", None):
+                try:
+                    await flush_at_stop(lambda: self.force_exit)
+                except Exception as error:
+                    LOGGER.warning("cannot deliver before the server stops: %r", error)
+                if has_just_failed():
+                    _log_pending()
+
+    shutdown._is_hooked = True  # type: ignore[attr-defined]
+    module.Server.shutdown = shutdown
+
+
+def _log_pending() -> None:
+    pending = _native.stats()["pending"]
+    waiting = "1 measurement is" if pending == 1 else f"{pending} measurements are"
+    LOGGER.error("%s not delivered: the server has stopped", waiting)
+
+
+_HOOKS: dict[str, Callable[[Any], None]] = {"uvicorn.server": _hook_into_uvicorn}
+
+
+def end_with_billiard(end: Callable[[], None], priority: int) -> None:
+    """Call ``end`` when billiard ends this process. Called before its first measurement."""
+    global _ends_with_billiard
+    util: Any = sys.modules.get("billiard.util")
+    process: Any = sys.modules.get("billiard.process")
+    # The main process has no identity.
+    if util is None or process is None or not process.current_process()._identity:
+        return
+    if _ends_with_billiard:
+        return
+    _ends_with_billiard = True
+    util.Finalize(None, end, exitpriority=priority)
+    pool: Any = sys.modules.get("billiard.pool")
+    if pool is None:
+        return
+    original = pool.Worker._do_exit
+
+    @functools.wraps(original)
+    def _do_exit(self: Any, *arguments: Any, **more: Any) -> None:
+        on_exit = self.on_exit
+
+        def then_end(*arguments: Any) -> None:
+            # The callback of the application may record measurements as well.
+            try:
+                if on_exit is not None:
+                    on_exit(*arguments)
+            finally:
+                end()
+
+        self.on_exit = then_end
+        original(self, *arguments, **more)
+
+    pool.Worker._do_exit = _do_exit
