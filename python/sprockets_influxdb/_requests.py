@@ -1,5 +1,6 @@
-"""What the middlewares for ASGI, WSGI and Django share. Nothing here needs a framework."""
+"""What the middlewares for ASGI, WSGI, Flask and Django share. Nothing here needs a framework."""
 
+import difflib
 import functools
 import inspect
 import logging
@@ -43,15 +44,27 @@ class RequestOptions(TypedDict, total=False):
     remote_ip_header: str | None
 
 
+def check_names(options: Iterable[str]) -> None:
+    """Raise ``TypeError`` if there is no such option."""
+    names = RequestOptions.__annotations__
+    for option in options:
+        if option not in names:
+            similar = difflib.get_close_matches(option, names, 1)
+            hint = f": did you mean {similar[0]!r}?" if similar else f", only {', '.join(names)}"
+            raise TypeError(f"there is no option {option!r}{hint}")
+
+
 class Requests:
     """Begins to record the requests of one application, by the options of its middleware.
 
-    If an option has a value that cannot be used, nothing is recorded, and the log says so once.
+    If an option has a value that cannot be used, nothing is recorded, and the log says so once. The
+    handlers of requests that are not recorded have a measurement as well, which is dropped.
 
     :raises TypeError: for an unknown option
     """
 
     def __init__(self, **options: "Unpack[RequestOptions]") -> None:
+        check_names(options)
         self._recorder: _native.Recorder | None = None
         self._skip = options.pop("skip", None)
         try:
@@ -68,14 +81,15 @@ class Requests:
 
     def asgi(self, scope: Any) -> "_native.RequestGuard | None":
         """Begin to record the request of an ASGI scope. ``None`` if it is not to be recorded."""
-        recorder = self._recorder
-        if recorder is None or (self._skip is not None and self._skips(scope)):
-            return None
-        try:
-            return recorder.asgi(scope)
-        except Exception as error:
-            self._disable(error)
-            return None
+        recorder, request = self._recorder, None
+        if recorder is not None and (self._skip is None or not self._skips(scope)):
+            try:
+                request = recorder.asgi(scope)
+            except Exception as error:
+                self._disable(error)
+        if request is None:
+            _native.measurement_in(scope)
+        return request
 
     def wsgi(self, environ: dict[str, Any], subject: Any) -> "_native.RequestGuard | None":
         """Begin to record the request of a WSGI environment. ``None`` if it is not to be recorded.
@@ -83,14 +97,15 @@ class Requests:
         :param environ: the environment
         :param subject: the argument for ``skip``
         """
-        recorder = self._recorder
-        if recorder is None or (self._skip is not None and self._skips(subject)):
-            return None
-        try:
-            return recorder.wsgi(environ)
-        except Exception as error:
-            self._disable(error)
-            return None
+        recorder, request = self._recorder, None
+        if recorder is not None and (self._skip is None or not self._skips(subject)):
+            try:
+                request = recorder.wsgi(environ)
+            except Exception as error:
+                self._disable(error)
+        if request is None:
+            _native.measurement_in(environ)
+        return request
 
     def _skips(self, subject: Any) -> bool:
         assert self._skip is not None

@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sprockets_influxdb import _hooks
-from sprockets_influxdb._requests import Requests
+from sprockets_influxdb._requests import RequestOptions, Requests, check_names
 from sprockets_influxdb._routes import Routes
 from sprockets_influxdb._warnings import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from sprockets_influxdb._requests import RequestOptions
 
 __all__ = ["InfluxDBMiddleware"]
 
@@ -24,6 +22,9 @@ _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 _App: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _clock = time.perf_counter
+
+#: Codes of websockets that were closed normally: by intent, as the peer goes away, without a code.
+_NORMAL_CLOSURE = (1000, 1001, 1005)
 
 
 class InfluxDBMiddleware:
@@ -46,8 +47,16 @@ class InfluxDBMiddleware:
     """
 
     def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
+        try:
+            check_names(options)
+        except TypeError as error:
+            if not _is_asyncio():
+                raise
+            # Starlette makes its middlewares when the server has started.
+            app = _failing(str(error))
+            options = _known(options)
         self.app = app
-        self._routes = Routes()
+        self._routes = Routes(app)
         self._requests = Requests(**options)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
@@ -96,7 +105,8 @@ class InfluxDBMiddleware:
         try:
             await self.app(scope, received, sent)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            request.fail(error)
+            if kind == "http" or not _is_normal_closure(error):
+                request.fail(error)
             raise
         except BaseException:
             # Cancelled by asyncio or Trio, or the coroutine is closed.
@@ -109,6 +119,36 @@ class InfluxDBMiddleware:
             except Exception as error:
                 warn(error)
             request.end_with(status, began, ended, length, route)
+
+
+def _known(options: RequestOptions) -> RequestOptions:
+    known = RequestOptions.__annotations__
+    return {name: value for name, value in options.items() if name in known}  # type: ignore[return-value]
+
+
+def _failing(reason: str) -> _App:
+    """Return an application that cannot start."""
+
+    async def failing(scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] == "lifespan":
+            # A server takes an exception for an application without a lifespan, and goes on.
+            await receive()
+            message = f"sprockets_influxdb.asgi.InfluxDBMiddleware: {reason}"
+            await send({"type": "lifespan.startup.failed", "message": message})
+        raise TypeError(reason)
+
+    return failing
+
+
+def _is_normal_closure(error: BaseException) -> bool:
+    """Return whether an exception says that the client closed the websocket normally.
+
+    Frameworks raise it in handlers that wait for the next message, most of which let it pass.
+    """
+    members = getattr(error, "exceptions", None)
+    if isinstance(members, tuple) and members:
+        return all(map(_is_normal_closure, members))
+    return isinstance(error, Exception) and getattr(error, "code", None) in _NORMAL_CLOSURE
 
 
 def _flushing(send: _Send) -> _Send:
