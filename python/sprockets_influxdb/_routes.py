@@ -17,7 +17,7 @@ _MAX_MISSES = 1_000
 #: Maximum number of middlewares around an application that are searched for its router.
 _MAX_DEPTH = 100
 
-#: The "method" of the routes of websockets.
+#: The type of a websocket's scope, and the "method" of its routes.
 _WEBSOCKET = "websocket"
 
 
@@ -96,13 +96,14 @@ class Routes:
         """Match the path, as the scope has no route: a middleware between this one and the router
         passed a copy of the scope, or responded itself.
         """
-        path, method = _path(scope), scope.get("method", _WEBSOCKET)
+        path, is_websocket = _path(scope), scope["type"] == _WEBSOCKET
+        method = _WEBSOCKET if is_websocket else scope.get("method")
         matching = [candidate for candidate in self._candidates if candidate[1].fullmatch(path)]
         for route, _, methods in matching:
             if methods is None or method in methods:
                 return route
         others = (route for route, _, methods in matching if _WEBSOCKET not in (methods or ()))
-        return None if method == _WEBSOCKET else next(others, None)
+        return None if is_websocket else next(others, None)
 
     def _index(self) -> None:
         misses = [(target, found) for target, found in self._known.values() if not found]
@@ -151,7 +152,8 @@ def _candidates(routes: Iterable[Any], prefix: str) -> Iterator[tuple[list[objec
             continue
         handler = None if endpoint is None else handler_name(endpoint)
         is_mount = not hasattr(original, "endpoint")
-        methods = getattr(route, "methods", None if is_mount else {_WEBSOCKET})
+        is_websocket = not is_mount and not hasattr(original, "methods")
+        methods = {_WEBSOCKET} if is_websocket else getattr(route, "methods", None)
         candidate = _Candidate(
             Route(template or "/", handler),
             _pattern(template, is_mount),

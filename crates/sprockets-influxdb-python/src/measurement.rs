@@ -111,7 +111,7 @@ impl Measurement {
     /// Whether what is set here is recorded. False for the measurement of a request that is not
     /// recorded, or was recorded already. Such a measurement takes any value and is dropped.
     #[getter]
-    fn is_recording(&self, py: Python<'_>) -> PyResult<bool> {
+    pub(crate) fn is_recording(&self, py: Python<'_>) -> PyResult<bool> {
         match self.kind {
             Kind::Own => Ok(true),
             Kind::OfRequest => self.database.bind(py).is_truthy(),
