@@ -23,7 +23,21 @@ Names: TypeAlias = Literal["sprockets", "opentelemetry"]
 
 
 class RequestOptions(TypedDict, total=False):
-    """The options of the middlewares. Only ``database`` is required."""
+    """The options of the middlewares. Only ``database`` is required.
+
+    An unknown option is an error when the application is built: a ``TypeError``, in Django an
+    ``ImproperlyConfigured``. If an option has a value that cannot be used, nothing is recorded, and
+    the log says so once.
+
+    No request fails because of its measurement:
+
+    - Every handler has a measurement. If the request is not recorded, as the client is disabled,
+      the request is skipped or the configuration cannot be used, the measurement takes any value
+      and is dropped. Its ``is_recording`` is false.
+    - Tags and fields that the handler sets take precedence over attributes. A field that has the
+      name of a tag replaces it, and is a warning.
+    - A value that cannot be stored is left out, and is a warning, at most one a minute.
+    """
 
     #: The database (bucket) of the measurements.
     database: str
@@ -56,9 +70,6 @@ def check_names(options: Iterable[str]) -> None:
 
 class Requests:
     """Begins to record the requests of one application, by the options of its middleware.
-
-    If an option has a value that cannot be used, nothing is recorded, and the log says so once. The
-    handlers of requests that are not recorded have a measurement as well, which is dropped.
 
     :raises TypeError: for an unknown option
     """

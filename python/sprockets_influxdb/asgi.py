@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sprockets_influxdb import _hooks
 from sprockets_influxdb._requests import RequestOptions, Requests, check_names
@@ -34,16 +34,19 @@ class InfluxDBMiddleware:
         app.add_middleware(InfluxDBMiddleware, database="example")
 
     or around any application: ``app = InfluxDBMiddleware(app, database="example")``. The handler
-    finds the measurement at ``scope["sprockets_influxdb.measurement"]``. Its own tags and fields
-    take precedence. The request is recorded when the application returns, also when it fails or is
-    cancelled.
+    finds the measurement at ``scope["sprockets_influxdb.measurement"]``. The request is recorded
+    when the application returns, also when it fails or is cancelled.
+
+    What is further outside can still replace the response. Starlette calls a handler of
+    ``Exception`` or 500 outside all middlewares that ``add_middleware()`` adds: the request is
+    recorded with 500, whatever that handler sends. Wrap the application to record what it sends.
+
+    A websocket that its client closed with 1000, 1001 or no code has no ``exception``.
 
     :param app: the application
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
-    :raises TypeError: for an unknown option
-
-    Nothing here breaks a request. If an option has a value that cannot be used, nothing is
-    recorded, and the log says so once.
+    :raises TypeError: for an unknown option. Starlette makes its middlewares when the server
+        starts. Then the start fails.
     """
 
     def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
@@ -122,8 +125,9 @@ class InfluxDBMiddleware:
 
 
 def _known(options: RequestOptions) -> RequestOptions:
-    known = RequestOptions.__annotations__
-    return {name: value for name, value in options.items() if name in known}  # type: ignore[return-value]
+    names = RequestOptions.__annotations__
+    known = {name: value for name, value in options.items() if name in names}
+    return cast("RequestOptions", known)
 
 
 def _failing(reason: str) -> _App:

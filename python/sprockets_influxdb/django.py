@@ -22,13 +22,13 @@ _REQUEST = "_influxdb_request"
 
 
 class InfluxDBMiddleware:
-    """Records each request of a Django project. It comes first in the settings::
+    """Records each request of a Django project. List it first: a middleware before it can still
+    replace the response::
 
         MIDDLEWARE = ["sprockets_influxdb.django.InfluxDBMiddleware", ...]
         INFLUXDB_REQUESTS = {"database": "example"}
 
     The options in ``INFLUXDB_REQUESTS`` are :class:`~sprockets_influxdb._requests.RequestOptions`.
-    An unknown one is an ``ImproperlyConfigured`` when the project starts.
 
     Views find the measurement at ``request.influxdb``. ``endpoint`` is the route with a leading
     slash, for example ``/users/<int:user>/``, and ``handler`` is the view. The request is recorded

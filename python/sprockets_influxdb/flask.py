@@ -29,8 +29,9 @@ class InfluxDB:
         influxdb = InfluxDB(app, database="example")
 
     or, with a factory, ``influxdb = InfluxDB(database="example")`` and later
-    ``influxdb.init_app(app)``. Views find the measurement at ``flask.g.influxdb``. ``endpoint`` is
-    the rule, for example ``/users/<int:user>``, and ``handler`` is the view.
+    ``influxdb.init_app(app)``. Views and hooks find the measurement at ``flask.g.influxdb``.
+    ``endpoint`` is the rule, for example ``/users/<int:user>``, and ``handler`` is the view, also
+    if a hook responds. The order of extensions and hooks does not matter.
 
     :param app: the application
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`

@@ -94,7 +94,8 @@ class InfluxDBMixin(_Base):
     The application's setting :data:`REQUEST_DATABASE` names the database. Without it nothing is
     recorded, and the log says so once. The setting ``service`` names the measurement (default
     ``request``). The attribute ``influxdb`` is the measurement, available from ``initialize()`` on.
-    Tags and fields that the handler sets take precedence.
+    It takes any value, also while nothing is recorded:
+    :class:`~sprockets_influxdb._requests.RequestOptions` says what becomes of it.
 
     ========================  ============================================================
     tag ``handler``           ``module.Class``
@@ -107,9 +108,10 @@ class InfluxDBMixin(_Base):
     tag ``status_code``       101 for a websocket; 499 if the client disconnected before the
                               response began; 500 if ``initialize()`` raised, for which
                               Tornado closes the connection
-    tag ``remote_ip``         a field with ``INFLUXDB_TAG_REMOTE_IP=false``
+    tag ``remote_ip``         with ``INFLUXDB_TAG_REMOTE_IP=false`` the field ``client_ip``
     tag ``correlation_id``    if the handler has an attribute ``correlation_id`` that is not
-                              ``None``; a field with ``INFLUXDB_TAG_CORRELATION_ID=false``
+                              ``None``; with ``INFLUXDB_TAG_CORRELATION_ID=false`` the field
+                              ``request_id``
     field ``content_length``  bytes of the body that were written, after compression. For a
                               websocket the bytes of messages, before compression. Bytes
                               written to a stream from ``detach()`` are not counted
@@ -118,9 +120,8 @@ class InfluxDBMixin(_Base):
 
     A request is recorded once: when its response is finished, when its client disconnects, when a
     websocket closes, and after ``detach()`` when the handler's method returns. ``on_finish()`` may
-    be overridden. It calls the next class's ``on_finish()``, and what that sets is recorded.
-
-    Nothing here breaks a request. Errors are logged as warnings, at most once a minute.
+    be overridden. It calls the next class's ``on_finish()``, and what that sets is recorded. A
+    handler that derives from ``FallbackHandler`` is recorded when what it calls has responded.
     """
 
     #: The tag ``handler``.

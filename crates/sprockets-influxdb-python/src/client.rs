@@ -214,7 +214,7 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
     let py = measurement.py();
-    if !measurement.borrow().is_recording(py)? {
+    if !measurement.try_borrow()?.is_recording(py)? {
         return Ok(());
     }
     Measurement::with_line(measurement, |line| add(py, line))

@@ -82,7 +82,7 @@ impl Measurement {
     #[setter(tags)]
     fn assign_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
         let assigned = Items::assigned("tags", tags);
-        Self::settle(this, assigned.map(|tags| this.borrow_mut().tags = tags))
+        Self::set(this, |own| assigned.map(|tags| own.tags = tags))
     }
 
     /// Fields by name: ``int``, ``float``, ``bool`` and ``str``.
@@ -94,7 +94,7 @@ impl Measurement {
     #[setter(fields)]
     fn assign_fields(this: &Bound<'_, Self>, fields: &Bound<'_, PyAny>) -> PyResult<()> {
         let assigned = Items::assigned("fields", fields);
-        Self::settle(this, assigned.map(|fields| this.borrow_mut().fields = fields))
+        Self::set(this, |own| assigned.map(|fields| own.fields = fields))
     }
 
     /// The time of the measurement, in seconds since the epoch.
@@ -124,7 +124,7 @@ impl Measurement {
     /// :raises ValueError: for a value that is not a number, or out of range
     fn set_timestamp(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let stamp = nanoseconds(value).map(Stamp::of_user);
-        Self::settle(this, stamp.map(|stamp| this.borrow_mut().stamp = stamp))
+        Self::set(this, |own| stamp.map(|stamp| own.stamp = stamp))
     }
 
     /// Sets a tag. Its value is written as its ``str()``. ``None`` and the empty string remove it.
@@ -133,14 +133,14 @@ impl Measurement {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let result = this.borrow_mut().tags.set(name, value);
-        Self::settle(this, result)
+        Self::set(this, |own| own.tags.set(name, value))
     }
 
     /// Sets several tags from a dict, as :meth:`set_tag` does.
     fn set_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
-        let own = this.borrow_mut().tags.dict(this.py())?;
-        Self::settle(this, own.call_method1("update", (tags,)).map(drop))
+        let own = this.try_borrow_mut()?.tags.dict(this.py())?;
+        let updated = own.call_method1("update", (tags,)).map(drop);
+        Self::set(this, |_| updated)
     }
 
     /// Sets a field to an ``int``, ``float``, ``bool``, ``str`` or NumPy scalar.
@@ -152,12 +152,9 @@ impl Measurement {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let is_inert = this.borrow().kind == Kind::Inert;
-        let mut result = if is_inert { Ok(()) } else { with_field(name, value, |_| ()) };
-        if result.is_ok() {
-            result = this.borrow_mut().fields.set(name, value);
-        }
-        Self::settle(this, result)
+        let is_checked = this.try_borrow()?.kind != Kind::Inert;
+        let checked = if is_checked { with_field(name, value, |_| ()) } else { Ok(()) };
+        Self::set(this, |own| checked.and_then(|()| own.fields.set(name, value)))
     }
 
     /// Returns a context manager that records the duration of its block in a field, in seconds,
@@ -176,7 +173,7 @@ impl Measurement {
     /// :raises ValueError: for a field that cannot be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
         let mut line = core::Measurement::new("", "");
-        let mut errors = ValueErrors::new(this.borrow().kind != Kind::Own);
+        let mut errors = ValueErrors::new(this.try_borrow()?.kind != Kind::Own);
         Self::write(this, |stamp| stamp.nanoseconds, &mut line, &mut errors)?;
         Ok(line.marshall())
     }
@@ -264,12 +261,18 @@ impl Measurement {
         self.kind == Kind::Inert
     }
 
-    /// Returns an error of a value, or warns of it.
-    fn settle(this: &Bound<'_, Self>, result: PyResult<()>) -> PyResult<()> {
-        let Err(error) = result else { return Ok(()) };
-        let mut errors = ValueErrors::new(this.borrow().kind != Kind::Own);
-        errors.check(this.py(), Err(error))?;
-        if this.borrow().kind == Kind::OfRequest {
+    /// Sets something. Returns the error of a value, or warns of it.
+    #[inline]
+    fn set(this: &Bound<'_, Self>, set: impl FnOnce(&mut Self) -> PyResult<()>) -> PyResult<()> {
+        let mut own = this.try_borrow_mut()?;
+        let (result, kind) = (set(&mut own), own.kind);
+        drop(own);
+        if kind == Kind::Own || result.is_ok() {
+            return result;
+        }
+        let mut errors = ValueErrors::new(true);
+        errors.check(this.py(), result)?;
+        if kind == Kind::OfRequest {
             errors.warn(this.py());
         }
         Ok(())
@@ -309,7 +312,7 @@ impl Measurement {
             Self::write(this, Stamp::take, line, &mut errors)?;
             let clash = remove_tags_of_fields(line);
             let changed = complete(line)?;
-            let mut own = this.borrow_mut();
+            let mut own = this.try_borrow_mut()?;
             if own.kind == Kind::OfRequest {
                 own.kind = Kind::Inert;
             }

@@ -93,7 +93,8 @@ impl Recorder {
 }
 
 fn is_recorded(measurement: &Bound<'_, PyAny>) -> bool {
-    measurement.cast::<Measurement>().is_ok_and(|measurement| !measurement.borrow().is_inert())
+    let measurement = measurement.cast::<Measurement>();
+    measurement.is_ok_and(|measurement| measurement.try_borrow().is_ok_and(|own| !own.is_inert()))
 }
 
 /// Returns the measurement in an ASGI scope or a WSGI environment. If there is none, puts one there

@@ -12,6 +12,7 @@ use crate::client::{add, is_enabled, value_error};
 use crate::measurement::{Measurement, with_new_line};
 use crate::timestamp::Stamp;
 use crate::value::{text, with_text};
+use crate::warning::warn;
 
 /// Records the requests of a Tornado application, with the attributes that release 2.2.1 records.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
@@ -60,8 +61,8 @@ impl TornadoRecorder {
         Ok(Self { attributes, final_attributes: options.leave_out(initial).attributes() })
     }
 
-    /// The measurement for the handler of a request that began at `stamp`. If the client is disabled
-    /// or cannot be made, nothing is recorded.
+    /// The measurement for the handler of a request that began at `stamp`. If the client is
+    /// disabled, it is not recorded.
     fn measurement(
         &self,
         py: Python<'_>,
@@ -140,7 +141,9 @@ fn write_end(sink: &mut AttributeSink<'_>, end: End<'_>) -> PyResult<()> {
         [(Attribute::RemoteIp, remote_ip), (Attribute::CorrelationId, correlation_id)]
     {
         if !value.is_none() {
-            with_text(&value, |text| sink.text(attribute, text))?;
+            if let Err(error) = with_text(&value, |text| sink.text(attribute, text)) {
+                warn(value.py(), &error);
+            }
         }
     }
     Ok(())
