@@ -49,7 +49,7 @@ pub enum Attribute {
 }
 
 /// Each attribute with its two names: ours, and the one of OpenTelemetry's semantic conventions for
-/// HTTP servers 1.40. An attribute without a name there keeps ours.
+/// HTTP servers 1.40. Those have no name for a request's id, and none for the time to the first byte.
 const NAMES: [(Attribute, &str, &str); 12] = [
     (Attribute::Handler, "handler", "code.function.name"),
     (Attribute::Endpoint, "endpoint", "http.route"),
@@ -61,7 +61,7 @@ const NAMES: [(Attribute, &str, &str); 12] = [
     (Attribute::Duration, "duration", "http.server.request.duration"),
     (Attribute::TimeToFirstByte, "time_to_first_byte", "time_to_first_byte"),
     (Attribute::RemoteIp, "client_ip", "client.address"),
-    (Attribute::CorrelationId, "request_id", "request_id"),
+    (Attribute::CorrelationId, "request_id", "request.id"),
     (Attribute::Exception, "exception", "error.type"),
 ];
 

@@ -60,6 +60,7 @@ fn a_name_is_either_always_a_tag_or_always_a_field() {
     assert_eq!(kinds["client.address"], (Attribute::RemoteIp, false));
     assert_eq!(kinds["correlation_id"], (Attribute::CorrelationId, true));
     assert_eq!(kinds["request_id"], (Attribute::CorrelationId, false));
+    assert_eq!(kinds["request.id"], (Attribute::CorrelationId, false));
 }
 
 #[test]
