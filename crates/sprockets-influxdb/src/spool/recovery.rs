@@ -96,7 +96,7 @@ impl Recovery {
             if entry.kind != DirEntryKind::Directory || self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(self.dir.disk(), directory.clone()) {
+            match Slot::adopt(self.dir.disk(), directory.clone(), self.dir.health().suspended()) {
                 Ok(Some(slot)) => {
                     lock(&self.slots).adopted.push(directory);
                     return Some(Ok(self.open(slot)));
