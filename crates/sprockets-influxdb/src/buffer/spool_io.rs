@@ -137,8 +137,8 @@ impl Buffer {
         }
     }
 
-    /// Finds files that another program removed or cut. Their lines in memory stay there; lines that
-    /// were on disk only are dropped as damaged.
+    /// Finds files that another program removed or cut. Their lines in memory stay there. Lines
+    /// that were on disk only are dropped as damaged.
     pub(super) fn look_for_losses(&self, spool: &Spool, was_suspended: bool) {
         if was_suspended {
             spool.segments.acknowledge_losses();
