@@ -23,7 +23,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Interval between checks of a disk that does not answer.
 const SUSPENDED_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at least between looks for files that other programs removed or cut.
-const LOSS_INTERVAL: Duration = Duration::from_millis(500);
+const LOSS_INTERVAL: Duration = Duration::from_millis(100);
 /// The part of the time that such looks may take, as a divisor.
 const LOSS_SHARE: u32 = 100;
 /// Files of an adopted slot that are inspected before other work is done.
@@ -53,7 +53,8 @@ impl SpoolWorker {
         };
         let _not_during_shutdown = lock(&buffer.disk_work);
         let now = buffer.clock.now();
-        let looks_for_losses = was_suspended || now >= self.next_loss_look;
+        let is_first_use = self.next_check.is_none();
+        let looks_for_losses = was_suspended || is_first_use || now >= self.next_loss_look;
         if looks_for_losses {
             buffer.look_for_losses(spool, was_suspended);
             let after = buffer.clock.now();
