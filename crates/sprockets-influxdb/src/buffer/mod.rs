@@ -111,6 +111,7 @@ impl Buffer {
             return self.announce_drop();
         }
         drop(open);
+        self.check_disk();
         self.push_slowly(shard, &line)
     }
 
