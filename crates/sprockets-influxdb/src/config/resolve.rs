@@ -8,7 +8,7 @@ use super::rejected::OnRejected;
 use super::schema::{ProvidedValues, Values};
 use super::secret::Secret;
 use super::server::Server;
-use super::tags::Tags;
+use super::tags::{MAX_TAGS, Tags};
 use super::types::{InForce, Setting, Source};
 use crate::error::Result;
 
@@ -50,6 +50,10 @@ impl Settings {
                  the most that the buffer holds"
             ));
             *trigger_size = capacity;
+        }
+        if values.base_tags.value.are_too_many() {
+            let problem = format!("too many tags: expected at most {MAX_TAGS}");
+            return Err(values.base_tags.source.error(&problem));
         }
         resolve_base_tags(&mut values);
         Ok(Self { values, server, on_rejected, warnings })

@@ -26,6 +26,10 @@ fn a_setter_precedes_the_environment_and_that_the_default() {
 fn a_setter_reports_a_bad_value_when_the_configuration_is_resolved() {
     let config = Config::new;
     let rows = [
+        (
+            config().base_tags((0..501).map(|n| (format!("t{n}"), "x"))),
+            "base_tags: too many tags: ",
+        ),
         (config().base_tag("", "x"), r#"base_tags: "" is not the name of a tag: "#),
         (config().block_timeout(Duration::MAX), "block_timeout: "),
         (config().ca_file("/nowhere/ca.pem"), r#"ca_file: "/nowhere/ca.pem" cannot be read ("#),
