@@ -12,6 +12,7 @@ mod counters;
 mod crashes;
 mod due;
 mod flush;
+mod memory;
 #[cfg(loom)]
 mod models;
 mod overflow;

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use crate::config::SpoolSync;
 use dir::SpoolDir;
 use disk::{Disk, Files};
+pub(crate) use format::MAX_LINE_BYTES;
 use quarantine::Quarantine;
 
 /// Bytes that a line takes on disk beside its own.
