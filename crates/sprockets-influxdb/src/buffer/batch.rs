@@ -127,7 +127,10 @@ impl Batch {
 
     /// Whether its lines are on disk, and maybe in memory as well.
     pub(super) fn is_spooled(&self) -> bool {
-        self.files.is_some() || self.chunks.iter().all(Chunk::has_segment)
+        match &self.files {
+            Some(files) => !files.is_lost(),
+            None => self.chunks.iter().all(Chunk::has_segment),
+        }
     }
 
     /// Whether lines of other batches may be added. A batch with files of its own keeps its lines.

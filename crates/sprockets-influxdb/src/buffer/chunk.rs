@@ -59,8 +59,20 @@ impl Chunk {
         &self.bytes[self.start..]
     }
 
+    /// Whether its lines are on disk as well.
     pub(crate) fn has_segment(&self) -> bool {
-        self.segment.is_some()
+        self.segment.as_ref().is_some_and(|segment| !segment.is_lost())
+    }
+
+    /// Takes a segment that does not have its lines any more.
+    pub(crate) fn take_lost_segment(&mut self) -> Option<Segment> {
+        self.segment.take_if(|segment| segment.is_lost())
+    }
+
+    /// Accepts no more lines if its segment is lost, so that the next ones go to another chunk.
+    pub(crate) fn end_if_lost(&mut self) {
+        let lost = self.segment.as_mut().filter(|segment| segment.is_lost());
+        lost.into_iter().for_each(Segment::end);
     }
 
     /// Writes lines to a segment as well from now on.

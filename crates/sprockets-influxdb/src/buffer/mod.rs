@@ -108,6 +108,9 @@ impl Buffer {
             return self.announce_drop();
         }
         drop(open);
+        if let Some(spool) = &self.spool {
+            spool.prepare_thread();
+        }
         self.push_slowly(shard, &line)
     }
 

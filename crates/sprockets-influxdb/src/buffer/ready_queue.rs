@@ -5,6 +5,7 @@
 //!   flooded.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -138,6 +139,21 @@ impl ReadyQueue {
     /// Takes the oldest batch on disk, to drop it.
     pub(super) fn take_oldest_on_disk(&mut self) -> Option<Batch> {
         let batch = self.backlog.pop_front()?;
+        self.on_disk -= batch.size();
+        Some(batch)
+    }
+
+    /// The paths of the files of the backlog.
+    pub(super) fn sealed_paths(&self) -> Vec<PathBuf> {
+        let sealed = self.backlog.iter().filter_map(Batch::sealed_file);
+        sealed.map(|sealed| sealed.path().to_owned()).collect()
+    }
+
+    /// Takes the batch of the backlog whose file is at this path.
+    pub(super) fn take_sealed(&mut self, path: &Path) -> Option<Batch> {
+        let is_it = |batch: &Batch| batch.sealed_file().is_some_and(|file| file.path() == path);
+        let index = self.backlog.iter().position(is_it)?;
+        let batch = self.backlog.remove(index)?;
         self.on_disk -= batch.size();
         Some(batch)
     }

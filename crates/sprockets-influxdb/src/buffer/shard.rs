@@ -130,6 +130,11 @@ impl Open {
         chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum()
     }
 
+    /// Ends chunks whose segments are lost.
+    pub(super) fn end_lost_chunks(&mut self) {
+        self.chunks.iter_mut().for_each(|open| open.chunk.end_if_lost());
+    }
+
     /// Takes the segments of all chunks, so that nothing more is written to them.
     pub(super) fn take_segments(&mut self) -> Vec<Segment> {
         self.chunks.iter_mut().filter_map(|open| open.chunk.take_segment()).collect()

@@ -15,7 +15,7 @@ use super::batch::Batch;
 use super::size::Size;
 use super::types::QueueEnd;
 use crate::config::SpoolSync;
-use crate::spool::{SealOutcome, Spool};
+use crate::spool::{Losses, SealOutcome, Spool};
 use crate::sync::lock;
 
 impl Buffer {
@@ -104,6 +104,36 @@ impl Buffer {
                 queue.cancel_seal(sealing, false);
                 false
             }
+        }
+    }
+
+    /// Finds files that another program removed or cut. Their lines in memory stay there; lines that
+    /// were on disk only are dropped as damaged.
+    pub(super) fn look_for_losses(&self, spool: &Spool) {
+        let losses = spool.segments.find_losses();
+        if losses != Losses::default() {
+            let mut queue = lock(&self.queue);
+            self.shards.iter().for_each(|shard| lock(&shard.0).end_lost_chunks());
+            queue.pool.give_up_lost();
+        }
+        let sealed = lock(&self.queue).sealed_paths();
+        let gone = spool.sealed.find_removed(sealed);
+        let lines = lock(&self.queue).drop_removed(&gone);
+        if losses.removed > 0 {
+            tracing::warn!(
+                "another program removed or cut {} of the spool's files: their measurements wait \
+                 in memory only. New measurements go to new files",
+                losses.removed,
+            );
+        }
+        if lines > 0 {
+            tracing::error!(
+                "another program removed {} of the spool's files: {lines} measurements are lost",
+                gone.len(),
+            );
+        }
+        if lines > 0 {
+            self.notify_decided(&lock(&self.queue));
         }
     }
 

@@ -17,6 +17,10 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Interval between looks for slots of dead processes and for what other processes use.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at least between looks for files that other programs removed or cut.
+const LOSS_INTERVAL: Duration = Duration::from_millis(500);
+/// The part of the time that such looks may take, as a divisor.
+const LOSS_SHARE: u32 = 100;
 /// Files of an adopted slot that are inspected before other work is done.
 const FILES_PER_STEP: usize = 16;
 
@@ -25,6 +29,7 @@ pub(crate) struct SpoolWorker {
     next_sync: Duration,
     next_retry: Duration,
     next_look: Duration,
+    next_loss_look: Duration,
     adopted: Option<Adopted>,
 }
 
@@ -34,6 +39,12 @@ impl SpoolWorker {
         let Some(spool) = &buffer.spool else { return Duration::MAX };
         let _not_during_shutdown = lock(&buffer.disk_work);
         let now = buffer.clock.now();
+        let looks_for_losses = now >= self.next_loss_look;
+        if looks_for_losses {
+            buffer.look_for_losses(spool);
+            let after = buffer.clock.now();
+            self.next_loss_look = after + LOSS_INTERVAL.max(LOSS_SHARE * (after - now));
+        }
         if let Some(failure) = spool.take_failure() {
             tracing::warn!(
                 "{failure}; measurements wait in memory only until the disk works again"
@@ -59,6 +70,9 @@ impl SpoolWorker {
         }
         if spool.is_failing() {
             next = next.min(self.next_retry);
+        }
+        if !looks_for_losses {
+            next = next.min(self.next_loss_look);
         }
         if has_more { now } else { next }
     }

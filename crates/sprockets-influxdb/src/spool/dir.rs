@@ -74,16 +74,11 @@ impl SpoolDir {
         lock(&self.slot).as_ref().is_some_and(|slot| slot.directory() == directory)
     }
 
-    /// Forgets this process's slot if its directory was removed. The next use creates a new one.
-    pub(super) fn forget_removed_slot(&self) {
+    /// Forgets this process's slot if it was removed. The next use creates a new one. Returns the
+    /// slot that was removed.
+    pub(super) fn forget_removed_slot(&self) -> Option<Arc<Slot>> {
         let mut own = lock(&self.slot);
-        let is_removed = own.as_ref().is_some_and(|slot| {
-            let listed = self.disk.list(slot.directory());
-            listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        });
-        if is_removed {
-            *own = None;
-        }
+        if own.as_ref().is_some_and(|slot| slot.is_removed()) { own.take() } else { None }
     }
 
     /// Releases this process's slot. It is removed with the last of its files.

@@ -7,9 +7,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::MmapMut;
-
-use crate::sys;
+use crate::sys::{self, Loss, Mapping};
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +25,16 @@ pub(crate) enum DirEntryKind {
     Other,
 }
 
+/// What tells a file from another that had its name before: device and number.
+pub(crate) type FileId = (u64, u64);
+
+/// What a directory entry refers to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileStat {
+    pub(crate) id: FileId,
+    pub(crate) bytes: u64,
+}
+
 /// A lock on a file, held until it is dropped or its process ends.
 pub(crate) trait Lock: Send + Sync + fmt::Debug {}
 
@@ -40,6 +48,9 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
     /// Creates a file with these bytes. Fails if it exists.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Looks at a file without opening it.
+    fn stat(&self, path: &Path) -> io::Result<FileStat>;
 
     /// Appends to a file. Creates it if it does not exist.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
@@ -74,7 +85,7 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
 /// A mapped file.
 pub(crate) enum Map {
-    File(MmapMut),
+    File(Mapping),
     #[cfg(test)]
     Simulated(Box<dyn SimulatedMap>),
 }
@@ -84,13 +95,14 @@ pub(crate) enum Map {
 pub(crate) trait SimulatedMap: Send + Sync {
     fn bytes(&mut self) -> &mut [u8];
     fn written(&mut self, range: Range<usize>);
+    fn loss(&self) -> Loss;
 }
 
 impl Map {
     #[inline]
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         match self {
-            Self::File(map) => map,
+            Self::File(map) => map.bytes(),
             #[cfg(test)]
             Self::Simulated(map) => map.bytes(),
         }
@@ -105,6 +117,15 @@ impl Map {
             }
             #[cfg(test)]
             Self::Simulated(map) => map.written(range),
+        }
+    }
+
+    /// Whether what is written to it no longer reaches the file.
+    pub(crate) fn loss(&self) -> Loss {
+        match self {
+            Self::File(map) => map.loss(),
+            #[cfg(test)]
+            Self::Simulated(map) => map.loss(),
         }
     }
 }
@@ -129,24 +150,23 @@ impl Disk for Files {
 
     fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map> {
         let mut file = private().read(true).create_new(true).open(path)?;
-        // Written, not truncated to length: on a full disk, a write to a hole of a mapped file
-        // kills the process by SIGBUS.
-        let filled = file.write_all(&vec![0; bytes]).and_then(|()| sys::map(&file));
-        match filled {
-            Ok(mut map) => {
-                // The first write to each page is thousands of times slower than later ones.
-                map.iter_mut().step_by(4096).for_each(|byte| *byte = 0);
-                Ok(Map::File(map))
-            }
-            Err(error) => {
-                let _ = fs::remove_file(path);
-                Err(error)
-            }
-        }
+        // Written, not truncated to length: a full disk is noticed here, where it is an error.
+        let filled = file.write_all(&vec![0; bytes]).and_then(|()| Mapping::new(&file));
+        let touched = filled.and_then(|mut map| {
+            // The first write to each page is thousands of times slower than later ones.
+            map.bytes().iter_mut().step_by(4096).for_each(|byte| *byte = 0);
+            if map.loss().is_lost() { Err(no_room()) } else { Ok(map) }
+        });
+        touched.map(Map::File).inspect_err(|_| drop(fs::remove_file(path)))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         private().create_new(true).open(path)?.write_all(bytes)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(FileStat { id: file_id(&metadata), bytes: metadata.len() })
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -215,7 +235,7 @@ impl Disk for Files {
         let opened = file.metadata()?;
         let Some(lock) = sys::FileLock::try_on(file)? else { return Ok(None) };
         // Its last holder may have removed the file, and another process created it again.
-        let is_there = fs::metadata(path).is_ok_and(|metadata| is_same(&metadata, &opened));
+        let is_there = fs::metadata(path).is_ok_and(|found| file_id(&found) == file_id(&opened));
         Ok(is_there.then(|| Box::new(lock) as Box<dyn Lock>))
     }
 }
@@ -223,14 +243,20 @@ impl Disk for Files {
 impl Lock for sys::FileLock {}
 
 #[cfg(unix)]
-fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+fn file_id(metadata: &fs::Metadata) -> FileId {
     use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
+    (metadata.dev(), metadata.ino())
 }
 
+/// Files are not told apart on this system.
 #[cfg(not(unix))]
-fn is_same(_one: &fs::Metadata, _other: &fs::Metadata) -> bool {
-    true
+fn file_id(_metadata: &fs::Metadata) -> FileId {
+    (0, 0)
+}
+
+/// The error of a full disk whose file system copies on write.
+fn no_room() -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, "no room for the pages of a mapped file")
 }
 
 /// Opens a regular file only: opening a pipe would wait for its other end.

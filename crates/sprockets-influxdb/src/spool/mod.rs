@@ -35,12 +35,13 @@ pub use quarantine::{QuarantineClaim, QuarantineEntry, QuarantineFile};
 pub(crate) use recovery::{Adopted, Recovery};
 pub(crate) use sealed::{SealOutcome, SealedFile, SealedFiles};
 pub(crate) use segment::Segment;
-pub(crate) use segments::Segments;
+pub(crate) use segments::{Losses, Segments};
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::SpoolSync;
+use crate::sys;
 use dir::SpoolDir;
 use disk::{Disk, Files};
 pub(crate) use format::MAX_LINE_BYTES;
@@ -96,6 +97,12 @@ impl Spool {
     /// Whether the disk cannot even be read.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.dir.health().is_unreadable()
+    }
+
+    /// Prepares a thread that writes to segments: a file that cannot be written to must not end the
+    /// process.
+    pub(crate) fn prepare_thread(&self) {
+        sys::unblock_sigbus();
     }
 
     /// Returns the reason of a failure of the disk, once.

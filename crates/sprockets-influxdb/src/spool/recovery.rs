@@ -190,10 +190,12 @@ impl Recovery {
         }
         let text = self.dir.disk().read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
         match format::read(&text) {
-            Ok(Contents { lines, .. }) if lines.is_empty() && named_lines.is_none() => Ok(None),
-            Ok(Contents { lines, database, precision, .. }) => {
+            Ok(Contents { lines, lost: 0, .. }) if lines.is_empty() && named_lines.is_none() => {
+                Ok(None)
+            }
+            Ok(Contents { lines, database, precision, lost, .. }) => {
                 let bytes = lines.iter().map(ExactSizeIterator::len).sum();
-                let count = named_lines.unwrap_or(0).max(lines.len());
+                let count = named_lines.unwrap_or(lines.len() + lost).max(lines.len());
                 Ok(sealed(database, precision, count, bytes))
             }
             Err(Unreadable::Empty) if *kind == SlotFileKind::Open => Ok(None),
@@ -205,7 +207,10 @@ impl Recovery {
             Err(Unreadable::Empty | Unreadable::Damaged) => match named_lines {
                 // Its lines are counted as lost when it is loaded. Then it is set aside.
                 Some(lines) => Ok(sealed(String::new(), Precision::default(), lines, text.len())),
-                None => Err(damaged::set_aside(&self.dir, path, "damaged beyond repair")),
+                None => match format::count_headless(&text) {
+                    0 => Err(damaged::set_aside(&self.dir, path, "damaged beyond repair")),
+                    lines => Ok(sealed(String::new(), Precision::default(), lines, text.len())),
+                },
             },
         }
     }

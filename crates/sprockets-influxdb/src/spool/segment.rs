@@ -91,6 +91,17 @@ impl Segment {
         self.end = end;
     }
 
+    /// Whether another program removed or cut its file, or the disk has no room for it. What is
+    /// written to it does not survive the process.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.map.loss().is_lost()
+    }
+
+    /// Accepts no more lines.
+    pub(crate) fn end(&mut self) {
+        self.end = self.capacity;
+    }
+
     /// Discards its lines: they are decided, or in another file.
     pub(crate) fn clear(&mut self) {
         self.end = 0;

@@ -8,8 +8,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map, SimulatedMap};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileStat, Lock, Map, SimulatedMap};
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sys::Loss;
 
 /// The unit that a disk writes atomically, in bytes.
 const SECTOR: usize = 512;
@@ -221,7 +222,12 @@ impl Disk for Simulated {
         let mut state = self.operation(true)?;
         let file = state.contents.create(path)?;
         Arc::make_mut(&mut state.contents.files[file]).bytes = vec![0; bytes];
-        Ok(Map::Simulated(Box::new(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] })))
+        Ok(Map::Simulated(Box::new(Mapped {
+            disk: self.clone(),
+            file,
+            bytes: vec![0; bytes],
+            loss: Loss::simulated(),
+        })))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -238,6 +244,18 @@ impl Disk for Simulated {
                 Arc::make_mut(&mut state.contents.files[file]).write(0, &bytes[..bytes.len() / 2]);
                 Err(error)
             }
+        }
+    }
+
+    /// Not counted as an operation: it changes nothing.
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let contents = &lock(&self.0).contents;
+        match contents.node(path)? {
+            Node::File(file) => {
+                let bytes = contents.files[file].bytes.len() as u64;
+                Ok(FileStat { id: (0, file as u64), bytes })
+            }
+            Node::Directory => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 
@@ -343,6 +361,7 @@ struct Mapped {
     disk: Simulated,
     file: usize,
     bytes: Vec<u8>,
+    loss: Loss,
 }
 
 impl SimulatedMap for Mapped {
@@ -354,6 +373,10 @@ impl SimulatedMap for Mapped {
         let mut state = lock(&self.disk.0);
         state.count();
         Arc::make_mut(&mut state.contents.files[self.file]).write(range.start, &self.bytes[range]);
+    }
+
+    fn loss(&self) -> Loss {
+        self.loss
     }
 }
 

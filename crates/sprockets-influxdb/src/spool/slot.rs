@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Lock};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileId, Lock};
 use crate::sys;
 
 /// Attempts to create a slot before another process adopts it.
@@ -39,6 +39,8 @@ pub(crate) struct Slot {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     lock: Option<Box<dyn Lock>>,
+    /// `None` if it could not be found out.
+    lock_id: Option<FileId>,
     next: AtomicU64,
     generation: u64,
     /// Whether the name of the directory is synced.
@@ -74,9 +76,10 @@ impl Slot {
     fn take(disk: &Arc<dyn Disk>, directory: PathBuf) -> io::Result<Option<Arc<Self>>> {
         let Some(lock) = disk.lock(&directory.join(LOCK))? else { return Ok(None) };
         let lock = Some(lock);
+        let lock_id = disk.stat(&directory.join(LOCK)).ok().map(|file| file.id);
         let (disk, generation) = (disk.clone(), sys::generation());
         let (next, is_name_synced) = (AtomicU64::new(1), AtomicBool::new(false));
-        let slot = Self { disk, directory, lock, next, generation, is_name_synced };
+        let slot = Self { disk, directory, lock, lock_id, next, generation, is_name_synced };
         // Its last holder may have removed the slot before we locked it. Then the lock is on a
         // deleted file.
         let is_there = slot.disk.list(&slot.directory)?.iter().any(|entry| entry.name == LOCK);
@@ -85,6 +88,16 @@ impl Slot {
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Whether another program removed its directory or its lock. Without the lock, another process
+    /// takes it for the slot of a dead process.
+    pub(super) fn is_removed(&self) -> bool {
+        let found = self.disk.stat(&self.directory.join(LOCK));
+        let is_gone = |error: io::Error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        };
+        found.map_or_else(is_gone, |found| self.lock_id.is_some_and(|id| id != found.id))
     }
 
     /// Whether its name, and those of the directories above, survive a loss of power.
