@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::dir::SpoolDir;
+use crate::printable;
 
 /// Sets a file aside. Returns a message for the log.
 pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
@@ -15,13 +16,16 @@ pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
     };
     let name = format!("{}-{}", part(path.parent()), part(Some(path)));
     let aside = directory.join(&name);
-    let shown = path.display();
+    let shown = printable::shown(path);
     match disk.create_dir(&directory).and_then(|()| disk.rename(path, &aside)) {
         Ok(()) => {
             // Without its reason the file is as useful.
             let reason_path = directory.join(format!("{name}.reason"));
             let _ = disk.append(&reason_path, format!("{reason}\n").as_bytes());
-            format!("{shown} of the spool is {reason}: it is set aside as {}", aside.display())
+            format!(
+                "{shown} of the spool is {reason}: it is set aside as {}",
+                printable::shown(&aside)
+            )
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("{shown} of the spool is gone: {reason}")

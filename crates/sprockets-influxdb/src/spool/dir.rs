@@ -8,6 +8,7 @@ use super::disk::Disk;
 use super::health::Health;
 use super::slot::Slot;
 use crate::config::SpoolSync;
+use crate::printable;
 use crate::sync::{Mutex, lock};
 
 #[derive(Debug)]
@@ -49,8 +50,9 @@ impl SpoolDir {
 
     /// Marks the disk as failing. `operation` completes "the spool cannot …".
     pub(super) fn fail(&self, operation: &str, error: &io::Error) {
-        self.health
-            .fail(|| format!("the spool {} cannot {operation}: {error}", self.root.display()));
+        self.health.fail(|| {
+            format!("the spool {} cannot {operation}: {error}", printable::shown(&self.root))
+        });
     }
 
     /// This process's slot. Creates it on first use.

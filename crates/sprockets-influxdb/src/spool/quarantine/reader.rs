@@ -142,8 +142,8 @@ fn if_exists<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 mod tests {
     use super::*;
 
-    const FILE: &str = "# 2026-11-23T15:04:05Z precision=s database=db\n# 400: no\nm f=1 7\n\
-        # 2026-11-23T15:04:06Z precision=ns database=db\n# type conflict\nn f=1 8\n";
+    const FILE: &str = "# 2026-11-23T15:04:05Z precision=s database=db\n# reason: 400: no\nm f=1 7\n\
+        # 2026-11-23T15:04:06Z precision=ns database=db\n# reason: type conflict\nn f=1 8\n";
 
     #[test]
     fn a_finished_claim_keeps_remaining_lines_and_those_added_meanwhile() {
@@ -155,7 +155,7 @@ mod tests {
         let claimed = claim.path.clone();
         assert!(file.claim().unwrap().is_none() && !path.exists());
         assert!(QuarantineFile::at(&claimed).unwrap().claim().unwrap().is_none());
-        let added = "# 2026-11-23T15:04:07Z precision=ns database=db\n# late\no f=1 9\n";
+        let added = "# 2026-11-23T15:04:07Z precision=ns database=db\n# reason: late\no f=1 9\n";
         Files.append(&claimed, added.as_bytes()).unwrap();
         let refused_again = claim.entries()[1].refused_again("still");
         claim.finish(&[refused_again]).unwrap();

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use super::entry;
 use crate::config::Precision;
+use crate::printable::one_line;
 use crate::spool::disk::{DirEntryKind, Disk};
 use crate::sync::{Mutex, lock};
 
@@ -83,7 +84,10 @@ impl Quarantine {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 removed => removed?,
             }
-            tracing::warn!("the quarantine is full: its oldest file, {}, is removed", entry.name);
+            tracing::warn!(
+                "the quarantine is full: its oldest file, {}, is removed",
+                one_line(&entry.name)
+            );
         }
         Ok(())
     }
