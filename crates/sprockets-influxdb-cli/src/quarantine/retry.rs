@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let failed = |error| format!("{shown} of the quarantine: {error}");
         // Another process claimed it, if it is gone.
         let Some(claim) = file.claim().map_err(failed)? else { continue };
-        let left = retry.send(claim.entries());
+        let left = retry.send(&claim.read().map_err(failed)?);
         claim.finish(&left).map_err(failed)?;
     }
     let (counts, stop) = (retry.counts, retry.wait.stop());

@@ -59,7 +59,7 @@ impl Inputs {
     pub(crate) fn open(self) -> impl Iterator<Item = (String, io::Result<Reader>)> {
         let read = self.read;
         self.files.into_iter().map(move |file| {
-            let name = file.as_deref().map_or("-".to_owned(), |file| shown(file));
+            let name = file.as_deref().map_or("-".to_owned(), shown);
             (name, open(file.as_deref(), read.clone()))
         })
     }

@@ -100,7 +100,15 @@ impl SpoolDir {
         if slot.is_name_synced() {
             return Ok(());
         }
-        for directory in slot.directory().ancestors().skip(1) {
+        self.sync_parents(slot.directory())?;
+        slot.set_name_synced();
+        Ok(())
+    }
+
+    /// Makes the name of a file or directory survive a loss of power, and those of the directories
+    /// above.
+    pub(super) fn sync_parents(&self, path: &Path) -> io::Result<()> {
+        for directory in path.ancestors().skip(1) {
             let is_empty = directory.as_os_str().is_empty();
             let synced = self.disk.sync_dir(if is_empty { Path::new(".") } else { directory });
             match synced {
@@ -114,7 +122,6 @@ impl SpoolDir {
                 synced => synced?,
             }
         }
-        slot.set_name_synced();
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! The text of a quarantine file: line protocol, each line below comments that say when, for which
-//! database, and why it was refused.
+//! The text of a quarantine file: line protocol, below comments that say when, for which database,
+//! and why the lines after them were refused.
 //!
 //! ```text
 //! # 2026-11-23T15:04:05Z precision=ns database=example
@@ -46,33 +46,48 @@ impl QuarantineEntry {
     pub fn refused_again(&self, reason: impl Into<String>) -> Self {
         Self { time: rfc3339(SystemTime::now()), reason: reason.into(), ..self.clone() }
     }
-
-    pub(super) fn write_to(&self, text: &mut Vec<u8>) {
-        let Self { time, database, precision, reason, line } = self;
-        write(text, time, database, *precision, line, reason);
-    }
 }
 
-/// Appends an entry to the text of a file.
-pub(super) fn write(
-    text: &mut Vec<u8>,
-    time: &str,
-    database: &str,
-    precision: Precision,
-    line: &[u8],
-    reason: &str,
-) {
-    let database = format::encoded(database);
-    let reason: String = reason
-        .chars()
-        .take(MAX_REASON_CHARACTERS)
-        .map(|character| if is_printable(character) { character } else { ' ' })
-        .collect();
-    let comments =
-        format!("# {time} precision={precision} database={database}\n# {REASON}{reason}\n");
-    text.extend_from_slice(comments.as_bytes());
-    text.extend_from_slice(line);
-    text.push(b'\n');
+/// The text of a file. Lines in a row with the same comments share them.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    comments: String,
+}
+
+impl Text {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn push_entry(&mut self, entry: &QuarantineEntry) {
+        let QuarantineEntry { time, database, precision, reason, line } = entry;
+        self.push(time, database, *precision, line, reason);
+    }
+
+    pub(super) fn push(
+        &mut self,
+        time: &str,
+        database: &str,
+        precision: Precision,
+        line: &[u8],
+        reason: &str,
+    ) {
+        let database = format::encoded(database);
+        let reason: String = reason
+            .chars()
+            .take(MAX_REASON_CHARACTERS)
+            .map(|character| if is_printable(character) { character } else { ' ' })
+            .collect();
+        let head = format!("# {time} precision={precision} database={database}");
+        let comments = format!("{head}\n# {REASON}{reason}\n");
+        if comments != self.comments {
+            self.bytes.extend_from_slice(comments.as_bytes());
+            self.comments = comments;
+        }
+        self.bytes.extend_from_slice(line);
+        self.bytes.push(b'\n');
+    }
 }
 
 /// The entries of a file. An operator may have edited it: comments apply to all lines after them.
