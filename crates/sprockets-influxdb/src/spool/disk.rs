@@ -52,7 +52,7 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Looks at a file without opening it.
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
 
-    /// Appends to a file. Creates it if it does not exist.
+    /// Appends to a file. Fails if it does not exist.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
     /// Reads a file of at most `max_bytes`. A longer one is an error, and so is anything that is
@@ -62,9 +62,13 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Reads at most the first `bytes` of a file.
     fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>>;
 
+    /// The length of a file in bytes.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+
     /// The entries of a directory, by name.
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>>;
 
+    /// Fails if `to` exists: no file is ever replaced.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -81,6 +85,9 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Locks a file. Creates it if it does not exist. Returns `None` if another process holds the
     /// lock.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+
+    /// The same for a file that exists.
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
 /// A mapped file.
@@ -170,7 +177,7 @@ impl Disk for Files {
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        private().append(true).create(true).open(path)?.write_all(bytes)
+        OpenOptions::new().append(true).open(path)?.write_all(bytes)
     }
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
@@ -189,6 +196,10 @@ impl Disk for Files {
         let mut read = Vec::with_capacity(bytes);
         open(path)?.take(bytes as u64).read_to_end(&mut read)?;
         Ok(read)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::symlink_metadata(path)?.len())
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
@@ -210,6 +221,9 @@ impl Disk for Files {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(to).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         fs::rename(from, to)
     }
 
@@ -231,7 +245,16 @@ impl Disk for Files {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        let file = private().read(true).create(true).truncate(false).open(path)?;
+        self.lock_opened(path, private().read(true).create(true).truncate(false).open(path)?)
+    }
+
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        self.lock_opened(path, open(path)?)
+    }
+}
+
+impl Files {
+    fn lock_opened(&self, path: &Path, file: File) -> io::Result<Option<Box<dyn Lock>>> {
         let opened = file.metadata()?;
         let Some(lock) = sys::FileLock::try_on(file)? else { return Ok(None) };
         // Its last holder may have removed the file, and another process created it again.

@@ -68,14 +68,12 @@ impl Spool {
     }
 
     pub(crate) fn on(disk: Arc<dyn Disk>, root: &Path, sync: SpoolSync) -> Self {
-        let quarantine =
-            Quarantine::new(disk.clone(), root.join("quarantine"), MAX_QUARANTINE_BYTES);
         let dir = Arc::new(SpoolDir::new(disk, root.to_owned(), sync));
         Self {
             segments: Segments::new(dir.clone()),
             sealed: SealedFiles::new(dir.clone()),
             recovery: Recovery::new(dir.clone()),
-            quarantine,
+            quarantine: Quarantine::new(dir.clone(), MAX_QUARANTINE_BYTES),
             dir,
         }
     }

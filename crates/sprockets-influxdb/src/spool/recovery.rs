@@ -16,6 +16,7 @@ use super::sealed::SealedFile;
 use super::slot::{Slot, SlotFile, SlotFileKind};
 use crate::clock::Clock;
 use crate::config::Precision;
+use crate::printable;
 use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// How much of a file is read to find its header.
@@ -105,7 +106,7 @@ impl Recovery {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let inaccessible = &mut lock(&self.slots).inaccessible;
                     if !inaccessible.contains(&directory) {
-                        let slot = directory.display();
+                        let slot = printable::shown(&directory);
                         let message = format!("{slot} of the spool is left alone: {error}");
                         inaccessible.push(directory);
                         return Some(Err(message));
@@ -138,7 +139,7 @@ impl Recovery {
     /// set aside. Returns `None` at the end.
     pub(crate) fn next_file(&self, adopted: &mut Adopted) -> Option<Result<SealedFile, String>> {
         if let Some(stray) = adopted.strays.pop() {
-            let stray = stray.display();
+            let stray = printable::shown(&stray);
             return Some(Err(format!("{stray} is not a file of the spool: it is left alone")));
         }
         while let Some(file) = adopted.files.pop_front() {
@@ -168,7 +169,7 @@ impl Recovery {
             Some(SealedFile::new(path.clone(), slot.clone(), kind, lines, bytes))
         };
         let left_alone =
-            |why: &str| format!("{} of the spool is left alone: {why}", path.display());
+            |why: &str| format!("{} of the spool is left alone: {why}", printable::shown(path));
         let failed = |error: io::Error| left_alone(&error.to_string());
         // The number of lines by its name, of a sealed file that is not empty.
         let named_lines = match *kind {

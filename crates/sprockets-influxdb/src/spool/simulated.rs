@@ -103,6 +103,13 @@ impl Simulated {
     }
 }
 
+impl Simulated {
+    fn lock_file(&self, state: &mut State, file: usize) -> Option<Box<dyn Lock>> {
+        let is_free = state.locked.insert(file);
+        is_free.then(|| Box::new(SimulatedLock { disk: self.clone(), file }) as Box<dyn Lock>)
+    }
+}
+
 impl State {
     fn count(&mut self) {
         self.operations += 1;
@@ -261,11 +268,7 @@ impl Disk for Simulated {
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.operation(true)?;
-        let contents = &mut state.contents;
-        if contents.node(path).is_err() {
-            contents.create(path)?;
-        }
-        let file = contents.file(path)?;
+        let file = state.contents.file(path)?;
         file.write(file.bytes.len(), bytes);
         Ok(())
     }
@@ -283,6 +286,10 @@ impl Disk for Simulated {
         let mut read = self.operation(false)?.contents.file(path)?.bytes.clone();
         read.truncate(bytes);
         Ok(read)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.operation(false)?.contents.file(path)?.bytes.len() as u64)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
@@ -304,6 +311,9 @@ impl Disk for Simulated {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.operation(false)?;
         let names = &mut state.contents.names;
+        if names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let node = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         names.insert(to.to_owned(), node);
         Ok(())
@@ -351,8 +361,15 @@ impl Disk for Simulated {
             Ok(Node::Directory) => return Err(io::ErrorKind::IsADirectory.into()),
             Err(_) => state.contents.create(path)?,
         };
-        let is_free = state.locked.insert(file);
-        Ok(is_free.then(|| Box::new(SimulatedLock { disk: self.clone(), file }) as Box<dyn Lock>))
+        Ok(self.lock_file(&mut state, file))
+    }
+
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        let mut state = self.operation(false)?;
+        match state.contents.node(path)? {
+            Node::File(file) => Ok(self.lock_file(&mut state, file)),
+            Node::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        }
     }
 }
 
