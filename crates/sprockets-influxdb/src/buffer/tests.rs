@@ -16,6 +16,7 @@ mod memory;
 #[cfg(loom)]
 mod models;
 mod overflow;
+mod recovery;
 mod windows;
 mod world;
 

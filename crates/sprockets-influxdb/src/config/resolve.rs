@@ -12,6 +12,10 @@ use super::tags::{MAX_TAGS, Tags};
 use super::types::{InForce, Setting, Source};
 use crate::error::Result;
 
+/// The smallest bound of a spool in bytes. With less there is no room for the first files of a few
+/// threads, so that all measurements would be dropped.
+const MIN_SPOOL_BYTES: usize = 1 << 20;
+
 /// What a client runs on. Only [`Settings::resolve`] makes it, so it is valid.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -41,6 +45,12 @@ impl Settings {
         if let (false, Some(_)) = (cfg!(unix), &values.spool.value) {
             let problem = "there is no spool on this system yet: expected the setting to be unset";
             return Err(values.spool.source.error(problem));
+        }
+        let spool_bytes = values.spool_max_bytes.value;
+        if values.spool.value.is_some() && spool_bytes < MIN_SPOOL_BYTES {
+            let problem =
+                format!("{spool_bytes} is too small: expected at least {MIN_SPOOL_BYTES}");
+            return Err(values.spool_max_bytes.source.error(problem));
         }
         let capacity = values.max_buffer_size.value;
         let trigger_size = &mut values.trigger_size.value;

@@ -50,6 +50,7 @@ fn a_setter_reports_a_bad_value_when_the_configuration_is_resolved() {
         (config().set("base_tags", "a=b"), "base_tags: a text cannot be read as tags: "),
         (config().set("max_batch_size", "many"), r#"max_batch_size: "many" is not a size: "#),
         (config().shutdown_timeout(Duration::MAX), "shutdown_timeout: "),
+        (config().spool("s").spool_max_bytes(300_000), "spool_max_bytes: 300000 is too small: "),
         (config().spool_max_bytes(0), "spool_max_bytes: 0 is not a size: "),
         (config().submission_interval(Duration::ZERO), "submission_interval: 0ns is not an "),
         (config().timeout(Duration::MAX), "timeout: "),

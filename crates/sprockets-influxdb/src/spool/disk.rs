@@ -15,6 +15,8 @@ pub(crate) struct DirEntry {
     pub(crate) name: String,
     pub(crate) kind: DirEntryKind,
     pub(crate) bytes: u64,
+    /// What it takes on the disk, in bytes. Less than its length if it has holes.
+    pub(crate) allocated: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +216,12 @@ impl Disk for Files {
                 _ => DirEntryKind::Other,
             };
             let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(DirEntry { name, kind, bytes: metadata.len() });
+            entries.push(DirEntry {
+                name,
+                kind,
+                bytes: metadata.len(),
+                allocated: allocated(&metadata),
+            });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -261,6 +268,17 @@ impl Files {
         let is_there = fs::metadata(path).is_ok_and(|found| file_id(&found) == file_id(&opened));
         Ok(is_there.then(|| Box::new(lock) as Box<dyn Lock>))
     }
+}
+
+/// What a file takes on the disk, in bytes.
+#[cfg(unix)]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(metadata) * 512
+}
+
+#[cfg(not(unix))]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
 }
 
 impl Lock for sys::FileLock {}

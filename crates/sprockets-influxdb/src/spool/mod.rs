@@ -21,6 +21,7 @@ mod format;
 pub(crate) mod fuzzing;
 mod health;
 mod inspect;
+mod merging;
 mod quarantine;
 mod recovery;
 mod sealed;
@@ -31,6 +32,7 @@ pub(crate) mod simulated;
 mod slot;
 
 pub use inspect::{Content, Directory, FileInfo, FileKind, SlotInfo};
+pub(crate) use merging::Merging;
 pub use quarantine::{QuarantineClaim, QuarantineEntry, QuarantineFile};
 pub(crate) use recovery::{Adopted, Recovery};
 pub(crate) use sealed::{SealOutcome, SealedFile, SealedFiles};

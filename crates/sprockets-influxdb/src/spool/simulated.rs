@@ -86,6 +86,12 @@ impl Simulated {
         state.crashed.clone().unwrap_or_else(|| state.contents.clone())
     }
 
+    /// The names of the entries of a directory.
+    pub(crate) fn list_names(&self, directory: &Path) -> Vec<String> {
+        let entries = self.list(directory).unwrap_or_default();
+        entries.into_iter().map(|entry| entry.name).collect()
+    }
+
     pub(crate) fn fail(&self, fault: Option<Fault>) {
         lock(&self.0).fault = fault;
     }
@@ -303,7 +309,7 @@ impl Disk for Simulated {
                 }
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            DirEntry { name, kind, bytes }
+            DirEntry { name, kind, bytes, allocated: bytes }
         };
         Ok(state.contents.children(directory).into_iter().map(entry).collect())
     }
