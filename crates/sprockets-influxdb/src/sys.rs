@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(unix)]
 mod errno;
 mod mapping;
+mod probe;
 #[cfg(unix)]
 mod termination;
 mod thread;
 
 pub(crate) use mapping::{Loss, Mapping, unblock as unblock_sigbus};
+pub(crate) use probe::Probe;
 #[cfg(unix)]
 pub use termination::{await_sigterm, before_sigterm};
 pub(crate) use thread::spawn;

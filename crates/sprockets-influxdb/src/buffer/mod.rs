@@ -108,9 +108,7 @@ impl Buffer {
             return self.announce_drop();
         }
         drop(open);
-        if let Some(spool) = &self.spool {
-            spool.prepare_thread();
-        }
+        self.check_disk();
         self.push_slowly(shard, &line)
     }
 

@@ -27,6 +27,36 @@ impl Buffer {
         self.spool.is_some()
     }
 
+    /// Prepares a thread that may write to segments. Has to be called without a lock. If the disk
+    /// was not used for a while, checks that it answers: a thread that writes to a frozen disk
+    /// waits in the kernel, with its locks, until it is thawed.
+    pub(super) fn check_disk(&self) {
+        let Some(spool) = &self.spool else { return };
+        spool.prepare_thread();
+        if spool.is_unchecked() {
+            spool.check();
+            // It checks again while the disk is used.
+            self.wake_spool_worker();
+        }
+    }
+
+    /// Requires a check of the disk before it is used again. Without grants, each add is seen.
+    pub(super) fn expire_check(&self, spool: &Spool) {
+        spool.set_unchecked();
+        self.reclaim(&mut lock(&self.queue));
+    }
+
+    /// A number that changes when the disk is used.
+    pub(super) fn activity(&self) -> u64 {
+        let stats = self.stats();
+        stats.added + stats.delivered + stats.rejected + stats.dropped.total()
+    }
+
+    /// Whether a flush waits for the disk.
+    pub(crate) fn syncs_at_flush(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.sync_level() == SpoolSync::Always)
+    }
+
     /// Reads the lines of a batch that has them on disk only. Returns `None` if none of them is
     /// left, or if the batch waits again because the disk does not work.
     pub(crate) fn load(&self, mut batch: Batch, max_bytes: usize) -> Option<Batch> {
@@ -107,11 +137,14 @@ impl Buffer {
         }
     }
 
-    /// Finds files that another program removed or cut. Their lines in memory stay there; lines that
-    /// were on disk only are dropped as damaged.
-    pub(super) fn look_for_losses(&self, spool: &Spool) {
+    /// Finds files that another program removed or cut. Their lines in memory stay there. Lines
+    /// that were on disk only are dropped as damaged.
+    pub(super) fn look_for_losses(&self, spool: &Spool, was_suspended: bool) {
+        if was_suspended {
+            spool.segments.acknowledge_losses();
+        }
         let losses = spool.segments.find_losses();
-        if losses != Losses::default() {
+        if was_suspended || losses != Losses::default() {
             let mut queue = lock(&self.queue);
             self.shards.iter().for_each(|shard| lock(&shard.0).end_lost_chunks());
             queue.pool.give_up_lost();

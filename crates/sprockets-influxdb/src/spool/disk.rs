@@ -6,8 +6,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::sys::{self, Loss, Mapping};
+use crate::sys::{self, Loss, Mapping, Probe};
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,11 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
     /// Creates a file with these bytes. Fails if it exists.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Whether the disk answers within a time. Never waits longer, whatever the disk does.
+    fn answers(&self, _probe: &Probe, _path: &Path, _timeout: Duration) -> bool {
+        true
+    }
 
     /// Looks at a file without opening it.
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
@@ -171,6 +177,10 @@ impl Disk for Files {
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         private().create_new(true).open(path)?.write_all(bytes)
+    }
+
+    fn answers(&self, probe: &Probe, path: &Path, timeout: Duration) -> bool {
+        probe.answers(path, timeout)
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {

@@ -99,6 +99,26 @@ impl Spool {
         self.dir.health().is_unreadable()
     }
 
+    /// Whether the disk does not answer. Nothing may be read from it or written to it then.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.dir.health().is_suspended()
+    }
+
+    /// Whether the disk has to be checked before it is used.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.dir.health().is_unchecked()
+    }
+
+    /// Requires a check before the disk is used again.
+    pub(crate) fn set_unchecked(&self) {
+        self.dir.health().set_unchecked(true);
+    }
+
+    /// Checks whether the disk answers, if a check is required. Returns whether it does.
+    pub(crate) fn check(&self) -> bool {
+        self.dir.check()
+    }
+
     /// Prepares a thread that writes to segments: a file that cannot be written to must not end the
     /// process.
     pub(crate) fn prepare_thread(&self) {

@@ -106,7 +106,7 @@ impl Recovery {
             if self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(self.dir.disk(), directory.clone()) {
+            match Slot::adopt(self.dir.disk(), directory.clone(), self.dir.health().suspended()) {
                 Ok(Some(slot)) => {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));

@@ -91,7 +91,7 @@ impl Segments {
         let (bytes, loss, is_reported) = (capacity, map.loss(), false);
         let file = SegmentFile { id, bytes, loss, is_reported, dirty: dirty.clone() };
         lock(&self.files).insert(path.clone(), file);
-        Ok(Segment::new(map, path, slot, dirty))
+        Ok(Segment::new(map, path, slot, self.dir.health().suspended(), dirty))
     }
 
     /// Removes the file of a segment.
@@ -129,6 +129,11 @@ impl Segments {
             self.dir.fail("be written to", &io::Error::other(why));
         }
         losses
+    }
+
+    /// Reports segments no more that were lost while the disk did not answer.
+    pub(crate) fn acknowledge_losses(&self) {
+        lock(&self.files).values_mut().for_each(|file| file.is_reported |= file.loss.is_lost());
     }
 
     fn is_removed(&self, path: &Path, known: &SegmentFile) -> bool {

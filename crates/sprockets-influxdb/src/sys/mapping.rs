@@ -7,15 +7,21 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(unix)]
+use std::mem;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use memmap2::MmapMut;
+
+#[cfg(unix)]
+use super::errno::errno;
 
 /// The start of an entry that is being set up. No mapping starts here.
 const RESERVED: usize = 1;
 
 /// All entries, as a list that only grows. The handler reads it without a lock.
-static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
+static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::null_mut());
 
 /// A mapping that the handler knows. Entries are used again and never freed.
 struct Entry {
@@ -101,7 +107,7 @@ fn free_entry() -> &'static Entry {
         is_lost: AtomicBool::new(false),
         next: AtomicPtr::default(),
     }));
-    let pointer = std::ptr::from_ref(entry).cast_mut();
+    let pointer = ptr::from_ref(entry).cast_mut();
     let mut first = ENTRIES.load(Ordering::Acquire);
     loop {
         entry.next.store(first, Ordering::Relaxed);
@@ -114,136 +120,127 @@ fn free_entry() -> &'static Entry {
     }
 }
 
+/// The action that the handler passes other signals to. Never freed.
 #[cfg(unix)]
-use guard::guard_mappings;
+static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
+/// Set while the previous action runs.
 #[cfg(unix)]
-pub(crate) use guard::unblock;
+static IS_PASSED_ON: AtomicBool = AtomicBool::new(false);
+
+/// Installs the handler, also if another one was installed after it.
+#[cfg(unix)]
+fn guard_mappings() -> io::Result<()> {
+    // SAFETY: the actions are locals, for which zeros are a valid value. The handler only calls
+    // what a signal handler may call.
+    unsafe {
+        let mut current: libc::sigaction = mem::zeroed();
+        if libc::sigaction(libc::SIGBUS, ptr::null(), &raw mut current) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let handler = on_sigbus as *const () as libc::sighandler_t;
+        if current.sa_sigaction == handler {
+            return Ok(());
+        }
+        PREVIOUS.store(Box::into_raw(Box::new(current)), Ordering::Release);
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        match libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Lets SIGBUS reach its handler on this thread. The kernel kills a process whose thread blocks
+/// the signal that it causes.
+#[cfg(unix)]
+pub(crate) fn unblock() {
+    // SAFETY: a local set, for which zeros are a valid value.
+    unsafe {
+        let mut signals: libc::sigset_t = mem::zeroed();
+        libc::sigaddset(&raw mut signals, libc::SIGBUS);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const signals, ptr::null_mut());
+    }
+}
 
 #[cfg(unix)]
-mod guard {
-    use std::io;
-    use std::mem;
-    use std::ptr;
-    use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+extern "C" fn on_sigbus(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel passes a valid structure.
+    let address = unsafe {
+        // One that a process sent has no address.
+        if (*info).si_code > 0 { (*info).si_addr().addr() } else { 0 }
+    };
+    if !replace(address) {
+        pass_on(signal, info, context);
+    }
+}
 
-    use super::{ENTRIES, RESERVED};
-    use crate::sys::errno::errno;
+/// Puts memory in place of the mapping at an address. Returns whether it did.
+#[cfg(unix)]
+fn replace(address: usize) -> bool {
+    let mut next = ENTRIES.load(Ordering::Acquire);
+    // SAFETY: entries are leaked, and shared from when they are in the list.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        let start = entry.start.load(Ordering::Acquire);
+        let len = entry.len.load(Ordering::Relaxed);
+        if start > RESERVED && (start..start + len).contains(&address) {
+            entry.is_lost.store(true, Ordering::Relaxed);
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let kind = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
+            // SAFETY: the range is a mapping of ours. Only the thread that caused the signal
+            // uses it. The call restores what it may change: `errno`.
+            let mapped = unsafe {
+                let errno = errno();
+                let before = *errno;
+                let place = ptr::with_exposed_provenance_mut(start);
+                let mapped = libc::mmap(place, len, access, kind, -1, 0);
+                *errno = before;
+                mapped
+            };
+            return mapped != libc::MAP_FAILED;
+        }
+        next = entry.next.load(Ordering::Acquire);
+    }
+    false
+}
 
-    /// The action that the handler passes other signals to. Never freed.
-    static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
-    /// Set while the previous action runs.
-    static IS_PASSED_ON: AtomicBool = AtomicBool::new(false);
-
-    /// Installs the handler, also if another one was installed after it.
-    pub(super) fn guard_mappings() -> io::Result<()> {
-        // SAFETY: the actions are locals, for which zeros are a valid value. The handler only calls
-        // what a signal handler may call.
+/// Does what would happen without this handler.
+#[cfg(unix)]
+fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: a leaked action that the system returned.
+    let previous = unsafe { PREVIOUS.load(Ordering::Acquire).as_ref() };
+    let function = previous.map_or(libc::SIG_DFL, |previous| previous.sa_sigaction);
+    // A previous handler that calls this one again would never end.
+    let is_again = IS_PASSED_ON.swap(true, Ordering::Relaxed);
+    if is_again || matches!(function, libc::SIG_DFL | libc::SIG_IGN) {
+        // SAFETY: restores the default action. The instruction that caused the signal runs
+        // again and causes it again; a signal that was sent is sent again.
         unsafe {
-            let mut current: libc::sigaction = mem::zeroed();
-            if libc::sigaction(libc::SIGBUS, ptr::null(), &raw mut current) != 0 {
-                return Err(io::Error::last_os_error());
+            let mut default: libc::sigaction = mem::zeroed();
+            default.sa_sigaction = libc::SIG_DFL;
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+            if (*info).si_code <= 0 {
+                libc::raise(signal);
             }
-            let handler = on_sigbus as *const () as libc::sighandler_t;
-            if current.sa_sigaction == handler {
-                return Ok(());
-            }
-            PREVIOUS.store(Box::into_raw(Box::new(current)), Ordering::Release);
-            let mut action: libc::sigaction = mem::zeroed();
-            action.sa_sigaction = handler;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-            match libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) {
-                0 => Ok(()),
-                _ => Err(io::Error::last_os_error()),
-            }
+        }
+        return;
+    }
+    let takes_info = previous.is_some_and(|action| action.sa_flags & libc::SA_SIGINFO != 0);
+    // SAFETY: the function is a handler with these parameters, by the flags of its action.
+    unsafe {
+        if takes_info {
+            type Function = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+            mem::transmute::<usize, Function>(function)(signal, info, context);
+        } else {
+            mem::transmute::<usize, extern "C" fn(libc::c_int)>(function)(signal);
         }
     }
-
-    /// Lets SIGBUS reach its handler on this thread. The kernel kills a process whose thread blocks
-    /// the signal that it causes.
-    pub(crate) fn unblock() {
-        // SAFETY: a local set, for which zeros are a valid value.
-        unsafe {
-            let mut signals: libc::sigset_t = mem::zeroed();
-            libc::sigaddset(&raw mut signals, libc::SIGBUS);
-            libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const signals, ptr::null_mut());
-        }
-    }
-
-    extern "C" fn on_sigbus(
-        signal: libc::c_int,
-        info: *mut libc::siginfo_t,
-        context: *mut libc::c_void,
-    ) {
-        // SAFETY: the kernel passes a valid structure.
-        let address = unsafe {
-            // One that a process sent has no address.
-            if (*info).si_code > 0 { (*info).si_addr().addr() } else { 0 }
-        };
-        if !replace(address) {
-            pass_on(signal, info, context);
-        }
-    }
-
-    /// Puts memory in place of the mapping at an address. Returns whether it did.
-    fn replace(address: usize) -> bool {
-        let mut next = ENTRIES.load(Ordering::Acquire);
-        // SAFETY: entries are leaked, and shared from when they are in the list.
-        while let Some(entry) = unsafe { next.as_ref() } {
-            let start = entry.start.load(Ordering::Acquire);
-            let len = entry.len.load(Ordering::Relaxed);
-            if start > RESERVED && (start..start + len).contains(&address) {
-                entry.is_lost.store(true, Ordering::Relaxed);
-                let access = libc::PROT_READ | libc::PROT_WRITE;
-                let kind = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
-                // SAFETY: the range is a mapping of ours. Only the thread that caused the signal
-                // uses it. The call restores what it may change: `errno`.
-                let mapped = unsafe {
-                    let errno = errno();
-                    let before = *errno;
-                    let place = ptr::with_exposed_provenance_mut(start);
-                    let mapped = libc::mmap(place, len, access, kind, -1, 0);
-                    *errno = before;
-                    mapped
-                };
-                return mapped != libc::MAP_FAILED;
-            }
-            next = entry.next.load(Ordering::Acquire);
-        }
-        false
-    }
-
-    /// Does what would happen without this handler.
-    fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-        // SAFETY: a leaked action that the system returned.
-        let previous = unsafe { PREVIOUS.load(Ordering::Acquire).as_ref() };
-        let function = previous.map_or(libc::SIG_DFL, |previous| previous.sa_sigaction);
-        // A previous handler that calls this one again would never end.
-        let is_again = IS_PASSED_ON.swap(true, Ordering::Relaxed);
-        if is_again || matches!(function, libc::SIG_DFL | libc::SIG_IGN) {
-            // SAFETY: restores the default action. The instruction that caused the signal runs
-            // again and causes it again; a signal that was sent is sent again.
-            unsafe {
-                let mut default: libc::sigaction = mem::zeroed();
-                default.sa_sigaction = libc::SIG_DFL;
-                libc::sigaction(signal, &raw const default, ptr::null_mut());
-                if (*info).si_code <= 0 {
-                    libc::raise(signal);
-                }
-            }
-            return;
-        }
-        let takes_info = previous.is_some_and(|action| action.sa_flags & libc::SA_SIGINFO != 0);
-        // SAFETY: the function is a handler with these parameters, by the flags of its action.
-        unsafe {
-            if takes_info {
-                type Function = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-                mem::transmute::<usize, Function>(function)(signal, info, context);
-            } else {
-                mem::transmute::<usize, extern "C" fn(libc::c_int)>(function)(signal);
-            }
-        }
-        IS_PASSED_ON.store(false, Ordering::Relaxed);
-    }
+    IS_PASSED_ON.store(false, Ordering::Relaxed);
 }
 
 #[cfg(unix)]
@@ -267,82 +264,4 @@ fn page_size() -> usize {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-    use crate::sys::Forked;
-
-    fn file(bytes: u64) -> (tempfile::NamedTempFile, Mapping) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(bytes).unwrap();
-        let options = File::options().read(true).write(true).open(file.path()).unwrap();
-        let mapping = Mapping::new(&options).unwrap();
-        (file, mapping)
-    }
-
-    #[test]
-    fn a_mapping_of_a_file_that_is_cut_is_lost_and_can_be_written_to() {
-        let (cut, mut lost) = file(65_536);
-        let (_kept, mut intact) = file(65_536);
-        cut.as_file().set_len(4096).unwrap();
-        lost.bytes().fill(1);
-        intact.bytes().fill(2);
-        assert!(lost.loss().is_lost() && !intact.loss().is_lost());
-        drop(lost);
-        // Its entry is used again.
-        let (_file, mut next) = file(4096);
-        next.bytes().fill(3);
-        assert!(!next.loss().is_lost());
-    }
-
-    #[test]
-    fn a_thread_that_blocked_the_signal_survives_it() {
-        let (cut, mut lost) = file(4096);
-        let child = Forked::run(|| {
-            // SAFETY: a local set.
-            unsafe {
-                let mut all: libc::sigset_t = std::mem::zeroed();
-                libc::sigfillset(&raw mut all);
-                libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
-            }
-            unblock();
-            cut.as_file().set_len(0).unwrap();
-            lost.bytes().fill(1);
-            lost.loss().is_lost()
-        });
-        assert!(child.passed());
-    }
-
-    #[test]
-    fn a_handler_that_was_installed_later_keeps_its_signals() {
-        static CALLS: AtomicUsize = AtomicUsize::new(0);
-        extern "C" fn count(_signal: libc::c_int) {
-            CALLS.fetch_add(1, Ordering::Relaxed);
-        }
-        let (cut, mut lost) = file(4096);
-        let child = Forked::run(|| {
-            // SAFETY: a handler that only adds to a number.
-            unsafe { libc::signal(libc::SIGBUS, count as *const () as libc::sighandler_t) };
-            guard_mappings().unwrap();
-            cut.as_file().set_len(0).unwrap();
-            lost.bytes().fill(1);
-            let before = CALLS.load(Ordering::Relaxed);
-            // SAFETY: it has a handler.
-            unsafe { libc::raise(libc::SIGBUS) };
-            (before, CALLS.load(Ordering::Relaxed)) == (0, 1) && lost.loss().is_lost()
-        });
-        assert!(child.passed());
-    }
-
-    #[test]
-    fn another_sigbus_ends_the_process_as_before() {
-        let child = Forked::run(|| {
-            // SAFETY: the default action ends this process.
-            unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
-            let (_file, _mapping) = file(4096);
-            // SAFETY: as above, behind our handler.
-            unsafe { libc::raise(libc::SIGBUS) };
-            true
-        });
-        assert!(!child.passed());
-    }
-}
+mod tests;

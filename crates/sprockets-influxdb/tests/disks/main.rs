@@ -4,6 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod frozen;
 mod full;
 mod mounted;
 mod removed;
