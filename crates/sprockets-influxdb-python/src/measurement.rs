@@ -407,6 +407,9 @@ pub(crate) fn with_new_line<T>(
     })
 }
 
+/// The largest spare measurement in bytes. A larger one is not worth its memory.
+const MAX_SPARE_BYTES: usize = 64 * 1024;
+
 /// Lends the thread's spare measurement, so that none is allocated. Python code that runs meanwhile
 /// and records as well gets another one.
 fn with_spare<T>(use_it: impl FnOnce(&mut core::Measurement) -> T) -> T {
@@ -415,7 +418,9 @@ fn with_spare<T>(use_it: impl FnOnce(&mut core::Measurement) -> T) -> T {
     }
     let mut line = SPARE.take().unwrap_or_else(|| Box::new(core::Measurement::new("", "")));
     let result = use_it(&mut line);
-    SPARE.set(Some(line));
+    if line.memory() <= MAX_SPARE_BYTES {
+        SPARE.set(Some(line));
+    }
     result
 }
 

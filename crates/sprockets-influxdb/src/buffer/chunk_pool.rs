@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::chunk::{CHUNK_BYTES, Chunk, SMALL_CHUNK_BYTES};
 use super::spool_files::{Leftovers, SpoolFiles};
 use crate::config::Precision;
-use crate::spool::{Segment, Spool};
+use crate::spool::{MAX_LINE_BYTES, Segment, Spool};
 
 /// Unused chunks that are kept: at most 4 MiB.
 const MAX_SPARE: usize = 64;
@@ -74,7 +74,7 @@ impl ChunkPool {
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
         let Some(spool) = &self.spool else { return chunk };
         self.leftovers.segments.extend(chunk.take_lost_segment());
-        if !chunk.has_segment() {
+        if !chunk.has_segment() && needed <= MAX_LINE_BYTES {
             if capacity == CHUNK_BYTES {
                 self.target = (2 * self.target).min(MAX_SPARE).min(self.max_spare);
             }

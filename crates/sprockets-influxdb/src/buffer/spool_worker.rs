@@ -8,7 +8,7 @@ use super::Buffer;
 use super::batch::Batch;
 use super::bounds::MEMORY_BYTES;
 use super::chunk::CHUNK_BYTES;
-use crate::spool::{Adopted, Spool};
+use crate::spool::{Adopted, Merging, SealedFile, Spool};
 use crate::sync::{lock, wait};
 
 /// Interval between syncs, in the modes that sync.
@@ -35,11 +35,15 @@ pub(crate) struct SpoolWorker {
     next_retry: Duration,
     next_look: Duration,
     next_loss_look: Duration,
+    /// Whether a look for slots goes on.
+    is_looking: bool,
     /// When the disk is checked next. `None` while it is not used.
     next_check: Option<Duration>,
     /// What the buffer had done at the last check.
     activity: u64,
     adopted: Option<Adopted>,
+    merging: Merging,
+    warnings: Warnings,
 }
 
 impl SpoolWorker {
@@ -65,6 +69,12 @@ impl SpoolWorker {
             self.next_retry = now;
         }
         buffer.remove_leftovers(spool);
+        if !self.is_looking && now >= self.next_look {
+            // Before files are made: what others use counts toward the bound.
+            self.is_looking = true;
+            spool.recovery.look();
+            buffer.notify_decided(&lock(&buffer.queue));
+        }
         if spool.is_failing() {
             self.retry(buffer, spool, now);
         } else {
@@ -160,38 +170,69 @@ impl SpoolWorker {
 
     /// Adopts files of dead processes. Returns whether there are more.
     fn adopt(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) -> bool {
-        if self.adopted.is_none() && now >= self.next_look {
-            spool.recovery.measure();
-            buffer.notify_decided(&lock(&buffer.queue));
-            match spool.recovery.adopt() {
-                Some(Ok(adopted)) => self.adopted = Some(adopted),
-                Some(Err(message)) => {
-                    tracing::warn!("{message}");
-                    return true;
-                }
-                None => {
-                    self.next_look = now + LOOK_INTERVAL;
-                    spool.recovery.set_complete();
-                }
-            }
+        if !self.is_looking {
+            return false;
         }
-        let Some(adopted) = &mut self.adopted else { return false };
         for _ in 0..FILES_PER_STEP {
+            let Some(adopted) = &mut self.adopted else {
+                match spool.recovery.adopt() {
+                    Some(Ok(adopted)) => self.adopted = Some(adopted),
+                    Some(Err(message)) => self.warnings.add(&message),
+                    None => {
+                        recover(buffer, self.merging.finish(&spool.sealed));
+                        self.warnings.end();
+                        self.is_looking = false;
+                        self.next_look = now + LOOK_INTERVAL;
+                        spool.recovery.set_complete();
+                        return false;
+                    }
+                }
+                continue;
+            };
             match spool.recovery.next_file(adopted) {
-                Some(Ok(sealed)) => {
-                    let mut queue = lock(&buffer.queue);
-                    queue.recover(Batch::from_sealed(sealed));
-                    buffer.signal(&mut queue);
-                }
-                Some(Err(message)) => tracing::warn!("{message}"),
-                None => {
-                    self.adopted = None;
-                    break;
-                }
+                Some(Ok(file)) => recover(buffer, self.merging.add(&spool.sealed, file)),
+                Some(Err(message)) => self.warnings.add(&message),
+                None => self.adopted = None,
             }
         }
         true
     }
+}
+
+/// Warnings about files that are left alone: a few of each look, and the number of the others.
+#[derive(Debug, Default)]
+struct Warnings {
+    count: usize,
+}
+
+impl Warnings {
+    const MAX: usize = 8;
+
+    fn add(&mut self, message: &str) {
+        self.count += 1;
+        if self.count <= Self::MAX {
+            tracing::warn!("{message}");
+        }
+    }
+
+    fn end(&mut self) {
+        let more = std::mem::take(&mut self.count).saturating_sub(Self::MAX);
+        if more > 0 {
+            tracing::warn!("{more} more files or directories of the spool are left alone");
+        }
+    }
+}
+
+/// Adds files of dead processes to the backlog.
+fn recover(buffer: &Buffer, files: Vec<SealedFile>) {
+    if files.is_empty() {
+        return;
+    }
+    let mut queue = lock(&buffer.queue);
+    for file in files {
+        queue.recover(Batch::from_sealed(file));
+    }
+    buffer.signal(&mut queue);
 }
 
 /// Creates segments, so that adding threads need not.

@@ -9,6 +9,7 @@ use super::disk::Disk;
 use super::health::Health;
 use super::slot::Slot;
 use crate::config::SpoolSync;
+use crate::printable;
 use crate::sync::{Mutex, lock};
 use crate::sys::Probe;
 
@@ -60,8 +61,9 @@ impl SpoolDir {
 
     /// Marks the disk as failing. `operation` completes "the spool cannot …".
     pub(super) fn fail(&self, operation: &str, error: &io::Error) {
-        self.health
-            .fail(|| format!("the spool {} cannot {operation}: {error}", self.root.display()));
+        self.health.fail(|| {
+            format!("the spool {} cannot {operation}: {error}", printable::shown(&self.root))
+        });
     }
 
     /// Checks whether the disk answers, unless another thread has just done so. Suspends it if it
@@ -134,7 +136,15 @@ impl SpoolDir {
         if slot.is_name_synced() {
             return Ok(());
         }
-        for directory in slot.directory().ancestors().skip(1) {
+        self.sync_parents(slot.directory())?;
+        slot.set_name_synced();
+        Ok(())
+    }
+
+    /// Makes the name of a file or directory survive a loss of power, and those of the directories
+    /// above.
+    pub(super) fn sync_parents(&self, path: &Path) -> io::Result<()> {
+        for directory in path.ancestors().skip(1) {
             let is_empty = directory.as_os_str().is_empty();
             let synced = self.disk.sync_dir(if is_empty { Path::new(".") } else { directory });
             match synced {
@@ -148,7 +158,6 @@ impl SpoolDir {
                 synced => synced?,
             }
         }
-        slot.set_name_synced();
         Ok(())
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct DirEntry {
     pub(crate) name: String,
     pub(crate) kind: DirEntryKind,
     pub(crate) bytes: u64,
+    /// What it takes on the disk, in bytes. Less than its length if it has holes.
+    pub(crate) allocated: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Looks at a file without opening it.
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
 
-    /// Appends to a file. Creates it if it does not exist.
+    /// Appends to a file. Fails if it does not exist.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
     /// Reads a file of at most `max_bytes`. A longer one is an error, and so is anything that is
@@ -68,9 +70,13 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Reads at most the first `bytes` of a file.
     fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>>;
 
+    /// The length of a file in bytes.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+
     /// The entries of a directory, by name.
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>>;
 
+    /// Fails if `to` exists: no file is ever replaced.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -87,6 +93,9 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Locks a file. Creates it if it does not exist. Returns `None` if another process holds the
     /// lock.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+
+    /// The same for a file that exists.
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
 /// A mapped file.
@@ -180,7 +189,7 @@ impl Disk for Files {
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        private().append(true).create(true).open(path)?.write_all(bytes)
+        OpenOptions::new().append(true).open(path)?.write_all(bytes)
     }
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
@@ -201,6 +210,10 @@ impl Disk for Files {
         Ok(read)
     }
 
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::symlink_metadata(path)?.len())
+    }
+
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(directory)? {
@@ -213,13 +226,21 @@ impl Disk for Files {
                 _ => DirEntryKind::Other,
             };
             let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(DirEntry { name, kind, bytes: metadata.len() });
+            entries.push(DirEntry {
+                name,
+                kind,
+                bytes: metadata.len(),
+                allocated: allocated(&metadata),
+            });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(to).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         fs::rename(from, to)
     }
 
@@ -241,13 +262,33 @@ impl Disk for Files {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        let file = private().read(true).create(true).truncate(false).open(path)?;
+        self.lock_opened(path, private().read(true).create(true).truncate(false).open(path)?)
+    }
+
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        self.lock_opened(path, open(path)?)
+    }
+}
+
+impl Files {
+    fn lock_opened(&self, path: &Path, file: File) -> io::Result<Option<Box<dyn Lock>>> {
         let opened = file.metadata()?;
         let Some(lock) = sys::FileLock::try_on(file)? else { return Ok(None) };
         // Its last holder may have removed the file, and another process created it again.
         let is_there = fs::metadata(path).is_ok_and(|found| file_id(&found) == file_id(&opened));
         Ok(is_there.then(|| Box::new(lock) as Box<dyn Lock>))
     }
+}
+
+/// What a file takes on the disk, in bytes.
+#[cfg(unix)]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(metadata) * 512
+}
+
+#[cfg(not(unix))]
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
 }
 
 impl Lock for sys::FileLock {}

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::disk::{DirEntry, DirEntryKind, Disk, Files};
 use super::format::{self, Contents, MAX_FILE_BYTES, Unreadable};
-use super::quarantine::QuarantineFile;
+use super::quarantine::{QuarantineFile, is_quarantine_file};
 use super::slot::{self, LOCK, SlotFileKind};
 use crate::config::Precision;
 use crate::sys;
@@ -160,7 +160,7 @@ impl Directory {
     pub fn quarantine(&self) -> io::Result<Vec<QuarantineFile>> {
         let directory = self.root.join("quarantine");
         let entries = self.entries(&directory)?;
-        let files = entries.into_iter().filter(QuarantineFile::is_one);
+        let files = entries.into_iter().filter(is_quarantine_file);
         files
             .filter_map(|entry| {
                 skip_gone(QuarantineFile::at(directory.join(entry.name))).transpose()

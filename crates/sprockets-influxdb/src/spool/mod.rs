@@ -21,6 +21,7 @@ mod format;
 pub(crate) mod fuzzing;
 mod health;
 mod inspect;
+mod merging;
 mod quarantine;
 mod recovery;
 mod sealed;
@@ -31,6 +32,7 @@ pub(crate) mod simulated;
 mod slot;
 
 pub use inspect::{Content, Directory, FileInfo, FileKind, SlotInfo};
+pub(crate) use merging::Merging;
 pub use quarantine::{QuarantineClaim, QuarantineEntry, QuarantineFile};
 pub(crate) use recovery::{Adopted, Recovery};
 pub(crate) use sealed::{SealOutcome, SealedFile, SealedFiles};
@@ -44,6 +46,7 @@ use crate::config::SpoolSync;
 use crate::sys;
 use dir::SpoolDir;
 use disk::{Disk, Files};
+pub(crate) use format::MAX_LINE_BYTES;
 use quarantine::Quarantine;
 
 /// Bytes that a line takes on disk beside its own.
@@ -67,14 +70,12 @@ impl Spool {
     }
 
     pub(crate) fn on(disk: Arc<dyn Disk>, root: &Path, sync: SpoolSync) -> Self {
-        let quarantine =
-            Quarantine::new(disk.clone(), root.join("quarantine"), MAX_QUARANTINE_BYTES);
         let dir = Arc::new(SpoolDir::new(disk, root.to_owned(), sync));
         Self {
             segments: Segments::new(dir.clone()),
             sealed: SealedFiles::new(dir.clone()),
             recovery: Recovery::new(dir.clone()),
-            quarantine,
+            quarantine: Quarantine::new(dir.clone(), MAX_QUARANTINE_BYTES),
             dir,
         }
     }

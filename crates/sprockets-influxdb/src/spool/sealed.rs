@@ -71,6 +71,11 @@ impl SealedFile {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Whether something was wrong with it when it was read.
+    pub(super) fn is_damaged(&self) -> bool {
+        lock(&self.damage).is_some()
+    }
 }
 
 impl SealedFiles {

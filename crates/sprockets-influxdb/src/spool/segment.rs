@@ -45,7 +45,8 @@ impl Segment {
         &self.path
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    /// The size of its file in bytes.
+    pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
