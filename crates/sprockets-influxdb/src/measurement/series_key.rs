@@ -1,7 +1,7 @@
 //! Where a measurement belongs: its database, its name and its tags.
 
 use super::escape::Position;
-use super::keys::{Entry, Keys, find};
+use super::keys::{Entry, Inserted, Keys, find};
 use super::text_buf::TextBuf;
 
 /// Database, name and tags, ready to be written.
@@ -36,7 +36,11 @@ impl SeriesKey {
     #[inline(always)]
     pub(super) fn set_tag(&mut self, name: &str, value: &str) {
         let key = self.text.push_key(b',', name, Position::TagKey);
-        let old = self.tag_keys.insert(&self.text, self.name_end, &key);
+        let old = match self.tag_keys.insert(&self.text, self.name_end, &key) {
+            Inserted::New => None,
+            Inserted::Older(old) => Some(old),
+            Inserted::Refused => return self.text.truncate(key.start),
+        };
         if value.is_empty() {
             self.text.truncate(key.start);
             if let Some(old) = old {
@@ -67,8 +71,8 @@ impl SeriesKey {
             return true;
         }
         match self.tag_keys.insert(&self.text, self.name_end, &key) {
-            Some(_) => self.text.truncate(key.start),
-            None => self.text.push_escaped(value, Position::TagValue),
+            Inserted::New => self.text.push_escaped(value, Position::TagValue),
+            _ => self.text.truncate(key.start),
         }
         false
     }
