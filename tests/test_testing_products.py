@@ -68,7 +68,7 @@ def test_foreign_replies_store_nothing() -> None:
 
 def test_an_early_response_to_a_large_body() -> None:
     with testing.Server() as server:
-        fault = Fault.foreign_reply("nginx-413").when_body_exceeds(1000).lingering(0.1).unannounced()
-        server.inject_always(fault)
+        fault = Fault.foreign_reply("nginx-413").when_body_exceeds(1000)
+        server.inject_always(fault.lingering(0.1).unannounced())
         assert post(f"{server.url}/write?db=d", "m f=1 1")[0] == 204
         assert post(f"{server.url}/write?db=d", "m f=1 1\n" * 1000)[0] == 413

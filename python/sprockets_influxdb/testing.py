@@ -24,7 +24,15 @@ The client sends on its own threads, so a test may also wait within an event loo
 """
 
 from sprockets_influxdb import _client, _lifecycle, _native
-from sprockets_influxdb._native import Fault, Point, Request, Server, foreign_replies, parse, products
+from sprockets_influxdb._native import (
+    Fault,
+    Point,
+    Request,
+    Server,
+    foreign_replies,
+    parse,
+    products,
+)
 
 __all__ = [
     "Fault",

@@ -8,12 +8,14 @@ use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
+use crate::measurement::Measurement;
 use crate::stats::Report;
 
 pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
+pub use crate::printable::{is_printable, one_line, shown};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
@@ -35,6 +37,12 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// Removes the tags of a measurement that have the name of a field, so that it can be added.
+/// Returns the first such name.
+pub fn remove_tags_of_fields(measurement: &mut Measurement) -> Option<String> {
+    measurement.remove_tags_of_fields()
 }
 
 /// Passes the log messages of this crate to a function, where there is no other subscriber.

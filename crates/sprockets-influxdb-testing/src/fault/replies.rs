@@ -1,4 +1,5 @@
-//! Faults after the servers and proxies that clients meet: see [`ForeignReply`] and [`ServerError`].
+//! Faults after the servers and proxies that clients meet: see [`ForeignReply`] and
+//! [`ServerError`].
 
 use std::time::Duration;
 

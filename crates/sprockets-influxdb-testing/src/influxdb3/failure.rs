@@ -71,8 +71,8 @@ impl Failure {
         Self { status: if hits_limit { 422 } else { 400 }, body, ..Self::text(message) }
     }
 
-    /// The server's own error, which is not about the data. `/api/v2/write` answers it
-    /// with 400 all the same.
+    /// The server's own error, which is not about the data. `/api/v2/write` answers it with 400 all
+    /// the same.
     pub(crate) fn server_error(error: ServerError) -> Self {
         let message = error.message();
         let failure = match error {

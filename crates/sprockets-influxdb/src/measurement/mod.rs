@@ -59,6 +59,8 @@ use series_key::SeriesKey;
 /// - An empty tag or field name becomes `_`. The reserved names `time` (tags and fields), `_field`
 ///   and `_measurement` (tags) get a `_` appended.
 ///
+/// A measurement has at most 4,096 tags and fields. With more, adding it is an error.
+///
 /// A tag whose value is empty is left out, as InfluxDB has no empty tags. String fields are stored
 /// unchanged. A base tag of the client gives way to a tag or a field of the same name.
 pub struct Measurement {
@@ -158,17 +160,27 @@ impl Measurement {
         self
     }
 
-    /// Sets a tag, unless there is a tag or a field of that name.
-    pub(crate) fn default_tag(&mut self, name: &str, value: &str) {
+    /// Sets a tag, unless there is a tag or a field of that name. Returns whether there is a field.
+    pub(crate) fn default_tag(&mut self, name: &str, value: &str) -> bool {
         let Self { series, fields, .. } = self;
-        series.set_default_tag(name, value, |fingerprint, key| fields.contains(fingerprint, key));
+        series.set_default_tag(name, value, |fingerprint, key| fields.contains(fingerprint, key))
     }
 
     /// Sets a field to a value that every server stores, unless there is a field or a tag of that
-    /// name.
-    pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) {
+    /// name. Returns whether there is a tag.
+    pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) -> bool {
         self.fields
-            .set_default(name, value, |fingerprint, key| self.series.has_tag(fingerprint, key));
+            .set_default(name, value, |fingerprint, key| self.series.has_tag(fingerprint, key))
+    }
+
+    /// Removes the tags that have the name of a field. Returns the first such name.
+    pub(crate) fn remove_tags_of_fields(&mut self) -> Option<String> {
+        let mut first = None;
+        while let Some(tag) = check::tag_of_field(&self.series, &self.fields) {
+            first.get_or_insert_with(|| self.series.tag_key(&tag));
+            self.series.remove_tag(tag);
+        }
+        first
     }
 
     /// Sets the timestamp: nanoseconds since the Unix epoch as an `i64`, or a
@@ -275,7 +287,8 @@ impl Measurement {
     }
 
     /// Bytes of memory that its texts take.
-    pub(crate) fn memory(&self) -> usize {
+    #[doc(hidden)]
+    pub fn memory(&self) -> usize {
         self.series.memory() + self.fields.memory()
     }
 
