@@ -8,6 +8,7 @@ mod escape;
 mod field_set;
 mod keys;
 mod line;
+mod prepared_key;
 mod series_key;
 mod swar;
 mod text_buf;
@@ -15,6 +16,7 @@ mod timestamp;
 mod value;
 
 pub(crate) use line::{BaseTags, Line};
+pub use prepared_key::PreparedKey;
 pub use timestamp::Timestamp;
 pub use value::FieldValue;
 
@@ -156,6 +158,18 @@ impl Measurement {
     ) -> &mut Self {
         self.fields.set(name.as_ref(), &value.into());
         self
+    }
+
+    /// As [`set_tag`](Self::set_tag), with a name that was escaped before.
+    #[inline]
+    pub(crate) fn set_prepared_tag(&mut self, name: &PreparedKey, value: &str) {
+        self.series.set_prepared_tag(name, value);
+    }
+
+    /// As [`set_field`](Self::set_field), with a name that was escaped before.
+    #[inline]
+    pub(crate) fn set_prepared_field(&mut self, name: &PreparedKey, value: &FieldValue<'_>) {
+        self.fields.set_prepared(name, value);
     }
 
     /// Sets a tag, unless there is a tag or a field of that name.

@@ -1,7 +1,8 @@
 //! Where a measurement belongs: its database, its name and its tags.
 
-use super::escape::Position;
+use super::escape::{Key, Position};
 use super::keys::{Keys, find};
+use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 
 /// Database, name and tags, ready to be written.
@@ -36,7 +37,20 @@ impl SeriesKey {
     #[inline(always)]
     pub(super) fn set_tag(&mut self, name: &str, value: &str) {
         let key = self.text.push_key(b',', name, Position::TagKey);
-        let old = self.tag_keys.insert(&self.text, self.name_end, &key);
+        self.set_value(&key, value);
+    }
+
+    /// As [`set_tag`](Self::set_tag).
+    #[inline]
+    pub(super) fn set_prepared_tag(&mut self, key: &PreparedKey, value: &str) {
+        let key = self.text.push_prepared_key(key);
+        self.set_value(&key, value);
+    }
+
+    /// Sets the tag whose key was just appended.
+    #[inline(always)]
+    fn set_value(&mut self, key: &Key, value: &str) {
+        let old = self.tag_keys.insert(&self.text, self.name_end, key);
         if value.is_empty() {
             self.text.truncate(key.start);
             if let Some(old) = old {

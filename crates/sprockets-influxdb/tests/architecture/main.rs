@@ -58,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "client::Client",
             "interruption",
+            "measurement",
             "middleware",
             "stats::Report",
             "sys::await_sigterm",
