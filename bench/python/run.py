@@ -97,7 +97,7 @@ def calls() -> None:
         lambda: measured("seed_calls"),
         lambda: measured("questdb_calls"),
     )
-    section("The same with values that change, garbage collection, and a growing buffer")
+    section("The same with values that change, the garbage collector, and a growing buffer")
     figure("questdb's Buffer.row()", questdb["row"], "ns")
     forms = {
         "set_tags": ("set_tags({...}), 3 set_field", 20, 1.7),
@@ -112,6 +112,10 @@ def calls() -> None:
     figure("record()", ours["record"], "ns")
     ratio("2.2.1's set_tags / record()", seed["set_tags"] / ours["record"], 28)
     ratio("questdb / record()", questdb["row"] / ours["record"], 2.3)
+    if "series" in ours:
+        figure("a prepared series", ours["series"], "ns")
+        ratio("2.2.1's set_tags / series", seed["set_tags"] / ours["series"], 80)
+        ratio("questdb / series", questdb["row"] / ours["series"], 6.5)
 
 
 def mixin() -> None:

@@ -13,6 +13,7 @@ mod measurement;
 mod prepared_keys;
 mod process;
 mod request;
+mod series;
 mod stats;
 mod testing;
 mod timestamp;
@@ -35,6 +36,8 @@ mod _native {
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
     use crate::request::{Recorder, RequestGuard, TornadoRecorder, check_request_variables};
+    #[pymodule_export]
+    use crate::series::{Series, series};
     #[pymodule_export]
     use crate::stats::{settings, stats};
     #[pymodule_export]

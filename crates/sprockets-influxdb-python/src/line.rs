@@ -72,31 +72,46 @@ impl Line {
         base: BaseTags,
     ) -> PyResult<()> {
         let py = head.name.py();
-        let is_by_client = match &tags.base {
-            Some(tags) => base == BaseTags::Client && is_in_force(tags),
-            None => false,
-        };
-        if is_by_client {
+        let write = |line: &mut Self| {
             let mut removes = false;
             for (name, value) in &tags.items {
-                removes |= self.tag(name.bind(py), value.bind(py))?;
+                removes |= line.tag(name.bind(py), value.bind(py))?;
             }
-            if !removes {
-                return Ok(());
+            Ok(removes)
+        };
+        match &tags.base {
+            Some(tags) if base == BaseTags::Client && is_in_force(tags) => {
+                self.beside_base_tags(head, write)
             }
-            // The client would write a base tag that was removed.
+            tags => {
+                self.base_tags(tags.as_ref().map(|tags| tags.bind(py)))?;
+                write(self).map(drop)
+            }
+        }
+    }
+
+    /// Writes tags, and maybe fields, to an empty line, to which the client adds the base tags.
+    /// `write` returns whether it removed a tag. The client does not know of that. The line is then
+    /// written again, after its base tags.
+    #[inline]
+    pub(crate) fn beside_base_tags(
+        &mut self,
+        head: &Head<'_, '_>,
+        mut write: impl FnMut(&mut Self) -> PyResult<bool>,
+    ) -> PyResult<()> {
+        if write(self)? {
             self.restart(head)?;
-        }
-        self.core.omit_base_tags();
-        if let Some(base) = &tags.base {
-            for (name, value) in base.bind(py) {
-                self.tag(&name, &value)?;
-            }
-        }
-        for (name, value) in &tags.items {
-            self.tag(name.bind(py), value.bind(py))?;
+            let py = head.name.py();
+            self.base_tags(base_tags(py).as_ref().map(|tags| tags.bind(py)))?;
+            write(self)?;
         }
         Ok(())
+    }
+
+    /// Writes base tags, so that the client adds none.
+    fn base_tags(&mut self, tags: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        self.core.omit_base_tags();
+        tags.map_or(Ok(()), |tags| each_of(tags, |name, value| self.tag(name, value).map(drop)))
     }
 
     /// Writes the tags of an empty line. They include the base tags.
@@ -105,31 +120,28 @@ impl Line {
         each_of(tags, |name, value| self.tag(name, value).map(drop))
     }
 
-    /// Writes tags that are set beside the base tags.
-    #[inline]
-    pub(crate) fn more_tags(
-        &mut self,
-        head: &Head<'_, '_>,
-        tags: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
-        let Some(tags) = tags else { return Ok(()) };
-        let mut removes = false;
-        each_of(tags, |name, value| {
-            removes |= self.tag(name, value)?;
-            Ok(())
-        })?;
-        if !removes {
-            return Ok(());
+    /// Writes the tags of an empty line without the base tags among them, which the client adds.
+    /// There they give way to fields of the same name.
+    #[cold]
+    pub(crate) fn tags_beside_base_tags(&mut self, tags: &Bound<'_, PyDict>) -> PyResult<()> {
+        let base = base_tags(tags.py());
+        let base = base.as_ref().map(|base| base.bind(tags.py()));
+        let is_base = |name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>| match base {
+            Some(base) => Ok(base.get_item(name)?.is_some_and(|base| base.is(value))),
+            None => Ok::<_, PyErr>(false),
+        };
+        let mut found = 0;
+        for (name, value) in tags {
+            found += usize::from(is_base(&name, &value)?);
         }
-        // The client would write a base tag that was removed.
-        self.restart(head)?;
-        self.core.omit_base_tags();
-        let base = base_tags(head.name.py());
-        let base = base.as_ref().map(|base| base.bind(head.name.py()));
-        for tags in [base, Some(tags)].into_iter().flatten() {
-            each_of(tags, |name, value| self.tag(name, value).map(drop))?;
+        if found != base.map_or(0, |base| base.len()) {
+            // The client would write one that was removed.
+            return self.dict_of_tags(tags);
         }
-        Ok(())
+        each_of(tags, |name, value| match is_base(name, value)? {
+            true => Ok(()),
+            false => self.tag(name, value).map(drop),
+        })
     }
 
     pub(crate) fn dict_of_fields(&mut self, fields: &Bound<'_, PyDict>) -> PyResult<()> {
@@ -138,7 +150,11 @@ impl Line {
 
     /// Sets a tag. `None` and the empty string remove it. Returns whether it was removed.
     #[inline]
-    fn tag(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    pub(crate) fn tag(
+        &mut self,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         let Self { core, tag_keys, .. } = self;
         let Some(key) = tag_keys.find(name)? else { return self.unprepared_tag(name, value) };
         let mut set = |value: &str| {
@@ -190,7 +206,16 @@ pub(crate) fn with_recorded<T>(
 ) -> PyResult<T> {
     Line::with(|line| {
         line.restart(head)?;
-        line.more_tags(head, tags)?;
+        if let Some(tags) = tags {
+            line.beside_base_tags(head, |line| {
+                let mut removes = false;
+                each_of(tags, |name, value| {
+                    removes |= line.tag(name, value)?;
+                    Ok(())
+                })?;
+                Ok(removes)
+            })?;
+        }
         if let Some(fields) = fields {
             line.dict_of_fields(fields)?;
         }

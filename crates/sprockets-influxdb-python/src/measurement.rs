@@ -5,6 +5,7 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use sprockets_influxdb as core;
+use sprockets_influxdb::internal::may_repeat_a_name;
 
 use crate::items::Items;
 use crate::line::{BaseTags, Head, Line};
@@ -259,15 +260,28 @@ impl Measurement {
         } else {
             line.restart(&head)?;
         }
-        match &own.tags {
-            Items::List(tags) => line.list_of_tags(&head, tags, base)?,
-            Items::Dict(tags) => {
-                let tags = tags.bind(py).clone();
-                drop(own);
-                line.dict_of_tags(&tags)?;
-                own = this.borrow_mut();
+        let tags = match &own.tags {
+            Items::List(tags) => {
+                line.list_of_tags(&head, tags, base)?;
+                None
             }
+            Items::Dict(tags) => Some(tags.bind(py).clone()),
+        };
+        drop(own);
+        let Some(tags) = tags else { return Self::write_fields(this, line) };
+        line.dict_of_tags(&tags)?;
+        Self::write_fields(this, line)?;
+        if base == BaseTags::Client && may_repeat_a_name(&line.core) {
+            line.restart(&head)?;
+            line.tags_beside_base_tags(&tags)?;
+            Self::write_fields(this, line)?;
         }
+        Ok(())
+    }
+
+    fn write_fields(this: &Bound<'_, Self>, line: &mut Line) -> PyResult<()> {
+        let py = this.py();
+        let own = this.borrow();
         match &own.fields {
             Items::List(fields) => {
                 for (name, value) in &fields.items {

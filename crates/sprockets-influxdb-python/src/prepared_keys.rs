@@ -12,9 +12,11 @@ const COUNT: usize = 256;
 /// Longer names are not remembered, so that the memory is bounded.
 const MAX_LENGTH: usize = 64;
 
+type Slot = (Py<PyAny>, PreparedKey);
+
 /// The names that a thread used last. Most are constants of a program: the same object each time.
 pub(crate) struct PreparedKeys {
-    slots: Box<[Option<(Py<PyAny>, PreparedKey)>]>,
+    slots: Box<[Option<Slot>]>,
     prepare: fn(&str) -> PreparedKey,
 }
 

@@ -55,6 +55,12 @@ pub fn set_prepared_field(
     measurement.set_prepared_field(name, value);
 }
 
+/// Whether a name may be a tag and a field. `false` is certain.
+#[inline]
+pub fn may_repeat_a_name(measurement: &Measurement) -> bool {
+    measurement.may_repeat_a_name()
+}
+
 /// Passes the log messages of this crate to a function, where there is no other subscriber.
 #[derive(Debug)]
 pub struct LogSubscriber<F>(pub F);

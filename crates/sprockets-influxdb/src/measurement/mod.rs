@@ -106,6 +106,18 @@ impl Measurement {
         self.set_timestamp(timestamp);
     }
 
+    /// Makes this a new measurement with the database, name and tags of another one, without
+    /// fields, at the current time. Keeps its memory.
+    #[inline]
+    pub(crate) fn restart_as(&mut self, other: &Self) {
+        self.series.copy_from(&other.series);
+        self.fields.clear();
+        self.omits_base_tags = other.omits_base_tags;
+        *self.was_added.get_mut() = false;
+        self.set_timestamp(Timestamp::now());
+        self.has_own_timestamp = true;
+    }
+
     /// [`set_tag`](Self::set_tag), for chaining.
     #[must_use]
     #[inline]
@@ -281,6 +293,12 @@ impl Measurement {
     pub(crate) fn check(&self, has_unsigned: bool) -> Result<()> {
         let timestamp = self.timestamp.load(Ordering::Relaxed);
         check::check(&self.series, &self.fields, timestamp, has_unsigned)
+    }
+
+    /// Whether a name may be a tag and a field. `false` is certain.
+    #[inline]
+    pub(crate) fn may_repeat_a_name(&self) -> bool {
+        self.series.tag_keys().may_intersect(self.fields.keys())
     }
 
     /// The number of fields that were left out, as they are not finite.

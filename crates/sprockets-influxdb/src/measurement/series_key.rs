@@ -32,6 +32,15 @@ impl SeriesKey {
         self.name_end = self.text.len();
     }
 
+    /// Makes this a copy of another one, in the memory that this has.
+    #[inline]
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.text.copy_from(&other.text);
+        self.database_end = other.database_end;
+        self.name_end = other.name_end;
+        self.tag_keys = other.tag_keys.clone();
+    }
+
     /// Sets a tag, or replaces it in place. An empty value removes it.
     // Inlined into its caller, as that is into the application: constants are folded there.
     #[inline(always)]
