@@ -284,3 +284,17 @@ def test_threads_that_make_and_add_measurements(server: testing.Server) -> None:
     expected = {"region": "eu", **{f"t{index}": str(index) for index in range(4)}}
     assert all(point.tags == expected for point in points)
     assert all(point.fields == {f"f{index}": index for index in range(4)} for point in points)
+
+
+def test_the_first_record_of_a_process_has_the_base_tags(
+    server: testing.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFLUXDB_URL", server.url)
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    monkeypatch.setenv("INFLUXDB_TAG_HOSTNAME", "false")
+    for _ in range(2):
+        sprockets_influxdb.record("db", "m", {"t": "1"}, {"n": 1})
+    flush_sync()
+    assert [point.tags for point in server.points("db")] == 2 * [
+        {"environment": "staging", "t": "1"}
+    ]

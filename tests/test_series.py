@@ -110,7 +110,8 @@ def test_it_is_checked_like_any_measurement(
 def test_names_and_values_are_escaped(server: testing.Server) -> None:
     influxdb.install(server.url, tag_hostname=False)
     series = influxdb.series("db", "a b,c", tags=["t g"])
-    series(**{"t g": "x,y=z", "f d": 'a "b"'})
+    items: dict[str, Any] = {"t g": "x,y=z", "f d": 'a "b"'}
+    series(**items)
     [point] = points(server)
     assert (point.measurement, point.tags, point.fields) == (
         "a b,c",

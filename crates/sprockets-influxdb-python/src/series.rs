@@ -115,7 +115,7 @@ fn integer(nanoseconds: &Bound<'_, PyAny>) -> PyResult<i64> {
     })
 }
 
-/// Prepares a series of measurements, which you then record by keywords. It is the fastest form.
+/// Prepares a series of measurements, which you then record by keywords.
 ///
 /// :param str database: the database (bucket) to write to
 /// :param str name: the name of the measurements
