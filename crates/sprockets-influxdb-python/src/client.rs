@@ -205,7 +205,8 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 ///
 /// Before :func:`install`, the configuration of the environment is in force. While the client is
 /// disabled or shut down, and while the buffer is full, the measurement is dropped;
-/// :func:`stats` and the log say so.
+/// :func:`stats` and the log say so. Nothing is added for a measurement whose ``is_recording`` is
+/// false.
 ///
 /// :param Measurement measurement: what to record
 /// :raises ValueError: for a measurement that can never be stored: without a field, with a field of
@@ -214,6 +215,9 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
     let py = measurement.py();
+    if !measurement.try_borrow()?.is_recording(py)? {
+        return Ok(());
+    }
     Measurement::with_line(measurement, |line| add(py, line))
 }
 

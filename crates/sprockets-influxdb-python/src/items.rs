@@ -142,15 +142,13 @@ impl Items {
         self.dict(name.py())?.set_item(name, value)
     }
 
-    /// Sets the items of a dict, or of anything that `dict.update()` takes.
-    pub(crate) fn update(&mut self, items: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Self::List(list) = self
-            && let Ok(dict) = items.cast_exact::<PyDict>()
-            && list.extend(dict)
-        {
-            return Ok(());
+    /// Sets the items of a dict, if they fit into the list. Runs no Python code. Returns whether it
+    /// did.
+    pub(crate) fn extend(&mut self, items: &Bound<'_, PyAny>) -> bool {
+        match (self, items.cast_exact::<PyDict>()) {
+            (Self::List(list), Ok(dict)) => list.extend(dict),
+            _ => false,
         }
-        self.dict(items.py())?.call_method1("update", (items,)).map(drop)
     }
 
     /// The items as a dict, which holds them from now on.

@@ -18,6 +18,7 @@ mod stats;
 mod testing;
 mod timestamp;
 mod value;
+mod warning;
 
 use pyo3::prelude::*;
 
@@ -35,7 +36,9 @@ mod _native {
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
-    use crate::request::{Recorder, RequestGuard, TornadoRecorder, check_request_variables};
+    use crate::request::{
+        Recorder, RequestGuard, TornadoRecorder, check_request_variables, measurement_in,
+    };
     #[pymodule_export]
     use crate::series::{Series, series};
     #[pymodule_export]

@@ -11,10 +11,13 @@ use crate::base_tags::{base_tags, is_in_force};
 use crate::items::{List, each_of};
 use crate::prepared_keys::PreparedKeys;
 use crate::value::{text, with_field, with_text};
+use crate::warning::ValueErrors;
 
 /// The measurement that a thread records with, again and again, so that none is allocated.
 pub(crate) struct Line {
     pub(crate) core: core::Measurement,
+    /// What becomes of a value that cannot be stored.
+    pub(crate) errors: ValueErrors,
     tag_keys: PreparedKeys,
     field_keys: PreparedKeys,
 }
@@ -38,6 +41,7 @@ impl Line {
     fn new() -> Self {
         Self {
             core: core::Measurement::new("", ""),
+            errors: ValueErrors::default(),
             tag_keys: PreparedKeys::new(PreparedKey::of_tag),
             field_keys: PreparedKeys::new(PreparedKey::of_field),
         }
@@ -52,6 +56,7 @@ impl Line {
         }
         let mut line = SPARE.take().unwrap_or_else(|| Box::new(Self::new()));
         let result = use_it(&mut line);
+        line.errors = ValueErrors::default();
         SPARE.set(Some(line));
         result
     }
@@ -155,6 +160,14 @@ impl Line {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
+        match self.set_tag(name, value) {
+            Ok(removed) => Ok(removed),
+            Err(error) => self.errors.check(name.py(), Err(error)).map(|()| false),
+        }
+    }
+
+    #[inline]
+    fn set_tag(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Self { core, tag_keys, .. } = self;
         let Some(key) = tag_keys.find(name)? else { return self.unprepared_tag(name, value) };
         let mut set = |value: &str| {
@@ -187,6 +200,12 @@ impl Line {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
+        let set = self.set_field(name, value);
+        self.errors.check(name.py(), set)
+    }
+
+    #[inline]
+    fn set_field(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let Self { core, field_keys, .. } = self;
         match field_keys.find(name)? {
             Some(key) => with_field(name, value, |field| set_prepared_field(core, key, &field)),

@@ -5,12 +5,13 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::may_repeat_a_name;
+use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
 
 use crate::items::Items;
 use crate::line::{BaseTags, Head, Line};
 use crate::timestamp::{Stamp, nanoseconds, seconds};
 use crate::value::{Plain, with_field};
+use crate::warning::{ValueErrors, warn_of_kind};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
 ///
@@ -31,6 +32,18 @@ pub(crate) struct Measurement {
     tags: Items,
     fields: Items,
     stamp: Stamp,
+    kind: Kind,
+}
+
+/// Who adds a measurement.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// The program. A value that cannot be stored is an error.
+    Own,
+    /// A middleware, at the end of a request. A value that cannot be stored is a warning.
+    OfRequest,
+    /// Nobody: the request is not recorded, or was recorded. Any value can be set.
+    Inert,
 }
 
 #[pymethods]
@@ -49,6 +62,7 @@ impl Measurement {
             tags: Items::of_base_tags(py),
             fields: Items::none(),
             stamp: Stamp::now(),
+            kind: Kind::Own,
         }
     }
 
@@ -65,9 +79,9 @@ impl Measurement {
     }
 
     #[setter(tags)]
-    fn assign_tags(&mut self, tags: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.tags = Items::assigned("tags", tags)?;
-        Ok(())
+    fn assign_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
+        let assigned = Items::assigned("tags", tags);
+        Self::set(this, |own| assigned.map(|tags| own.tags = tags))
     }
 
     /// Fields by name: ``int``, ``float``, ``bool`` and ``str``.
@@ -77,9 +91,9 @@ impl Measurement {
     }
 
     #[setter(fields)]
-    fn assign_fields(&mut self, fields: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.fields = Items::assigned("fields", fields)?;
-        Ok(())
+    fn assign_fields(this: &Bound<'_, Self>, fields: &Bound<'_, PyAny>) -> PyResult<()> {
+        let assigned = Items::assigned("fields", fields);
+        Self::set(this, |own| assigned.map(|fields| own.fields = fields))
     }
 
     /// The time of the measurement, in seconds since the epoch.
@@ -89,34 +103,63 @@ impl Measurement {
     }
 
     #[setter(timestamp)]
-    fn assign_timestamp(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.set_timestamp(value)
+    fn assign_timestamp(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::set_timestamp(this, value)
+    }
+
+    /// Whether what is set here is recorded. False for the measurement of a request that is not
+    /// recorded, or was recorded already. Such a measurement takes any value and is dropped.
+    #[getter]
+    pub(crate) fn is_recording(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.kind {
+            Kind::Own => Ok(true),
+            Kind::OfRequest => self.database.bind(py).is_truthy(),
+            Kind::Inert => Ok(false),
+        }
     }
 
     /// Sets the time of the measurement, in seconds since the epoch.
     ///
     /// :raises ValueError: for a value that is not a number, or out of range
-    fn set_timestamp(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.stamp = Stamp::of_user(nanoseconds(value)?);
-        Ok(())
+    fn set_timestamp(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let stamp = nanoseconds(value).map(Stamp::of_user);
+        Self::set(this, |own| stamp.map(|stamp| own.stamp = stamp))
     }
 
     /// Sets a tag. Its value is written as its ``str()``. ``None`` and the empty string remove it.
-    fn set_tag(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.tags.set(name, value)
+    fn set_tag(
+        this: &Bound<'_, Self>,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        Self::set(this, |own| own.tags.set(name, value))
     }
 
     /// Sets several tags from a dict, as :meth:`set_tag` does.
-    fn set_tags(&mut self, tags: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.tags.update(tags)
+    fn set_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
+        let own = {
+            let mut own = this.try_borrow_mut()?;
+            if own.tags.extend(tags) {
+                return Ok(());
+            }
+            own.tags.dict(this.py())?
+        };
+        let updated = own.call_method1("update", (tags,)).map(drop);
+        Self::set(this, |_| updated)
     }
 
     /// Sets a field to an ``int``, ``float``, ``bool``, ``str`` or NumPy scalar.
     ///
-    /// :raises ValueError: for a value of another type, and for an ``int`` beyond 64 bits
-    fn set_field(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_field(name, value, |_| ())?;
-        self.fields.set(name, value)
+    /// :raises ValueError: for a value of another type, and for an ``int`` beyond 64 bits; in the
+    ///     measurement of a request this is a warning
+    fn set_field(
+        this: &Bound<'_, Self>,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let is_checked = this.try_borrow()?.kind != Kind::Inert;
+        let checked = if is_checked { with_field(name, value, |_| ()) } else { Ok(()) };
+        Self::set(this, |own| checked.and_then(|()| own.fields.set(name, value)))
     }
 
     /// Returns a context manager that records the duration of its block in a field, in seconds,
@@ -135,6 +178,7 @@ impl Measurement {
     /// :raises ValueError: for a field that cannot be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
         Line::with(|line| {
+            line.errors = ValueErrors::new(this.try_borrow()?.kind != Kind::Own);
             Self::write(this, |stamp| stamp.nanoseconds, line, BaseTags::Line)?;
             Ok(line.core.marshall())
         })
@@ -207,7 +251,37 @@ impl Measurement {
         is_free: impl Fn(&str) -> bool,
     ) -> Self {
         let tags = Items::of_base_tags_where(py, is_free);
-        Self { database, name, tags, fields: Items::none(), stamp }
+        let (fields, kind) = (Items::none(), Kind::OfRequest);
+        Self { database, name, tags, fields, stamp, kind }
+    }
+
+    /// The measurement of a request that is not recorded.
+    pub(crate) fn inert(py: Python<'_>) -> Self {
+        let (database, name, stamp) = (py.None(), py.None(), Stamp::now());
+        let measurement = Self::of_request(py, database, name, stamp, |_| true);
+        Self { kind: Kind::Inert, ..measurement }
+    }
+
+    /// Whether nobody adds it.
+    pub(crate) fn is_inert(&self) -> bool {
+        self.kind == Kind::Inert
+    }
+
+    /// Sets something. Returns the error of a value, or warns of it.
+    #[inline]
+    fn set(this: &Bound<'_, Self>, set: impl FnOnce(&mut Self) -> PyResult<()>) -> PyResult<()> {
+        let mut own = this.try_borrow_mut()?;
+        let (result, kind) = (set(&mut own), own.kind);
+        drop(own);
+        if kind == Kind::Own || result.is_ok() {
+            return result;
+        }
+        let mut errors = ValueErrors::new(true);
+        errors.check(this.py(), result)?;
+        if kind == Kind::OfRequest {
+            errors.warn(this.py());
+        }
+        Ok(())
     }
 
     /// Sets a tag, as Python does.
@@ -224,18 +298,35 @@ impl Measurement {
         this: &Bound<'_, Self>,
         add: impl FnOnce(&core::Measurement) -> PyResult<T>,
     ) -> PyResult<T> {
-        Self::with_completed_line(this, |_| Ok(()), add)
-    }
-
-    /// As [`with_line`](Self::with_line). `complete` may add to the line before.
-    pub(crate) fn with_completed_line<T>(
-        this: &Bound<'_, Self>,
-        complete: impl FnOnce(&mut core::Measurement) -> PyResult<()>,
-        add: impl FnOnce(&core::Measurement) -> PyResult<T>,
-    ) -> PyResult<T> {
         Line::with(|line| {
             Self::write(this, Stamp::take, line, BaseTags::Client)?;
-            complete(&mut line.core)?;
+            add(&line.core)
+        })
+    }
+
+    /// Calls `add` at the end of a request, as [`with_line`](Self::with_line) does. A value that
+    /// cannot be stored is a warning. `complete` adds the attributes, and returns the name of one
+    /// that changed its kind. Afterwards nothing that is set is recorded.
+    pub(crate) fn finish(
+        this: &Bound<'_, Self>,
+        complete: impl FnOnce(&mut core::Measurement) -> PyResult<Option<&'static str>>,
+        add: impl FnOnce(&core::Measurement) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let py = this.py();
+        Line::with(|line| {
+            line.errors = ValueErrors::new(true);
+            Self::write(this, Stamp::take, line, BaseTags::Client)?;
+            let clash = remove_tags_of_fields(&mut line.core);
+            let changed = complete(&mut line.core)?;
+            let mut own = this.try_borrow_mut()?;
+            if own.kind == Kind::OfRequest {
+                own.kind = Kind::Inert;
+            }
+            drop(own);
+            std::mem::take(&mut line.errors).warn(py);
+            if let Some(name) = clash.as_deref().or(changed) {
+                warn_of_kind(py, name);
+            }
             add(&line.core)
         })
     }

@@ -61,6 +61,12 @@ pub fn may_repeat_a_name(measurement: &Measurement) -> bool {
     measurement.may_repeat_a_name()
 }
 
+/// Removes the tags of a measurement that have the name of a field, so that it can be added.
+/// Returns the first such name.
+pub fn remove_tags_of_fields(measurement: &mut Measurement) -> Option<String> {
+    measurement.remove_tags_of_fields()
+}
+
 /// Passes the log messages of this crate to a function, where there is no other subscriber.
 #[derive(Debug)]
 pub struct LogSubscriber<F>(pub F);

@@ -82,8 +82,8 @@ fn a_request_that_is_answered_is_recorded_with_all_that_is_known<S: Service>() {
     assert_eq!(integer(&point, "content_length"), 12);
     assert_eq!(integer(&point, "request_length"), 0);
     assert!(seconds(&point, "time_to_first_byte") <= seconds(&point, "duration"));
-    assert_eq!(point.field("remote_ip"), Some(&"127.0.0.1".into()));
-    assert_eq!(point.field("correlation_id"), Some(&"an id".into()));
+    assert_eq!(point.field("client_ip"), Some(&"127.0.0.1".into()));
+    assert_eq!(point.field("request_id"), Some(&"an id".into()));
     assert_eq!(point.field("exception"), None);
 }
 

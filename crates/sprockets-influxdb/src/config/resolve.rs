@@ -30,12 +30,19 @@ pub(crate) struct SpoolSettings {
 }
 
 impl Settings {
+    /// `service_link` is a value of `INFLUXDB_PORT` that was not taken.
     pub(super) fn resolve(
         provided: &ProvidedValues,
+        service_link: Option<&str>,
         on_rejected: Option<OnRejected>,
     ) -> Result<Self> {
+        let mut provided = provided.clone();
+        provided.forget_overridden();
         let mut values = provided.or_defaults()?;
         let mut warnings = Vec::new();
+        if let Some(link) = service_link {
+            warn_of_service_link(link, &provided, &values, &mut warnings);
+        }
         unset_empty_texts(&mut values);
         let server = Server::resolve(&mut values, &mut warnings)?;
         if let (false, Some(_)) = (cfg!(unix), &values.spool.value) {
@@ -69,6 +76,22 @@ impl Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.table()).finish()
+    }
+}
+
+/// Says why the port is not the one in the environment, unless that one does not matter.
+fn warn_of_service_link(
+    link: &str,
+    provided: &ProvidedValues,
+    values: &Values,
+    warnings: &mut Vec<String>,
+) {
+    if provided.url.source().is_none() && provided.port.source().is_none() {
+        let port = values.port.value;
+        warnings.push(format!(
+            "INFLUXDB_PORT is not used: {link} is not a port, but what Kubernetes and Docker set \
+             for a service named influxdb. Port {port} is used; set INFLUXDB_URL to choose a server"
+        ));
     }
 }
 

@@ -87,21 +87,23 @@ impl FieldSet {
     }
 
     /// Sets a field to a value that every server stores, unless there is one of that name, or
-    /// `is_tag` is true for its fingerprint and escaped key.
+    /// `is_tag` is true for its fingerprint and escaped key. Returns whether it is.
     pub(super) fn set_default(
         &mut self,
         name: &str,
         value: &FieldValue<'_>,
         is_tag: impl Fn(u64, &[u8]) -> bool,
-    ) {
+    ) -> bool {
         let key = self.push_key(name);
         if is_tag(key.fingerprint, self.text.key(&key)) {
-            return self.text.truncate(key.start);
+            self.text.truncate(key.start);
+            return true;
         }
         match self.keys.insert(&self.text, 0, &key) {
             Some(_) => self.text.truncate(key.start),
             None => value.write_to(&mut self.text),
         }
+        false
     }
 
     #[inline]

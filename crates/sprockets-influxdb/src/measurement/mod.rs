@@ -184,17 +184,27 @@ impl Measurement {
         self.fields.set_prepared(name, value);
     }
 
-    /// Sets a tag, unless there is a tag or a field of that name.
-    pub(crate) fn default_tag(&mut self, name: &str, value: &str) {
+    /// Sets a tag, unless there is a tag or a field of that name. Returns whether there is a field.
+    pub(crate) fn default_tag(&mut self, name: &str, value: &str) -> bool {
         let Self { series, fields, .. } = self;
-        series.set_default_tag(name, value, |fingerprint, key| fields.contains(fingerprint, key));
+        series.set_default_tag(name, value, |fingerprint, key| fields.contains(fingerprint, key))
     }
 
     /// Sets a field to a value that every server stores, unless there is a field or a tag of that
-    /// name.
-    pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) {
+    /// name. Returns whether there is a tag.
+    pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) -> bool {
         self.fields
-            .set_default(name, value, |fingerprint, key| self.series.has_tag(fingerprint, key));
+            .set_default(name, value, |fingerprint, key| self.series.has_tag(fingerprint, key))
+    }
+
+    /// Removes the tags that have the name of a field. Returns the first such name.
+    pub(crate) fn remove_tags_of_fields(&mut self) -> Option<String> {
+        let mut first = None;
+        while let Some(tag) = check::tag_of_field(&self.series, &self.fields) {
+            first.get_or_insert_with(|| self.series.tag_key(&tag));
+            self.series.remove_tag(tag);
+        }
+        first
     }
 
     /// Sets the timestamp: nanoseconds since the Unix epoch as an `i64`, or a

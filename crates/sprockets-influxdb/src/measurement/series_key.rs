@@ -1,7 +1,7 @@
 //! Where a measurement belongs: its database, its name and its tags.
 
 use super::escape::{Key, Position};
-use super::keys::{Keys, find};
+use super::keys::{Entry, Keys, find};
 use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 
@@ -74,24 +74,36 @@ impl SeriesKey {
     }
 
     /// Sets a tag, unless there is one of that name, or `is_field` is true for its fingerprint and
-    /// escaped key.
+    /// escaped key. Returns whether it is.
     pub(super) fn set_default_tag(
         &mut self,
         name: &str,
         value: &str,
         is_field: impl Fn(u64, &[u8]) -> bool,
-    ) {
+    ) -> bool {
         if value.is_empty() {
-            return;
+            return false;
         }
         let key = self.text.push_key(b',', name, Position::TagKey);
         if is_field(key.fingerprint, self.text.key(&key)) {
-            return self.text.truncate(key.start);
+            self.text.truncate(key.start);
+            return true;
         }
         match self.tag_keys.insert(&self.text, self.name_end, &key) {
             Some(_) => self.text.truncate(key.start),
             None => self.text.push_escaped(value, Position::TagValue),
         }
+        false
+    }
+
+    /// The escaped key of a tag, for a message.
+    pub(super) fn tag_key(&self, tag: &Entry) -> String {
+        String::from_utf8_lossy(&self.name_then_tags().1[tag.key.clone()]).into_owned()
+    }
+
+    pub(super) fn remove_tag(&mut self, tag: Entry) {
+        let Entry { whole, .. } = tag;
+        self.text.remove(whole.start + self.name_end..whole.end + self.name_end);
     }
 
     #[inline]

@@ -135,14 +135,25 @@ fn names_that_only_resemble_each_other_are_not_refused() {
 #[test]
 fn defaults_give_way_to_what_has_their_name() {
     let mut measurement = measurement().tag("a", "1").field("b", 1);
-    measurement.default_tag("b", "default");
-    measurement.default_tag("a", "default");
-    measurement.default_tag("c", "default");
-    measurement.default_field("a", &2.into());
-    measurement.default_field("b", &2.into());
-    measurement.default_field("d", &2.into());
+    assert!(measurement.default_tag("b", "default"));
+    assert!(!measurement.default_tag("a", "default"));
+    assert!(!measurement.default_tag("c", "default"));
+    assert!(measurement.default_field("a", &2.into()));
+    assert!(!measurement.default_field("b", &2.into()));
+    assert!(!measurement.default_field("d", &2.into()));
     assert_eq!(measurement.marshall(), "m,a=1,c=default b=1i,d=2i 7");
     measurement.check(true).unwrap();
+}
+
+#[test]
+fn tags_that_have_the_name_of_a_field_can_be_removed() {
+    let mut measurement = measurement().field("b", 1).field("c =", 2);
+    measurement.set_tags([("a", "1"), ("b", "1"), ("c =", "1"), ("d", "1")]);
+    measurement.check(true).unwrap_err();
+    assert_eq!(measurement.remove_tags_of_fields().as_deref(), Some("b"));
+    assert_eq!(measurement.marshall(), r"m,a=1,d=1 b=1i,c\ \==2i 7");
+    measurement.check(true).unwrap();
+    assert_eq!(measurement.remove_tags_of_fields(), None);
 }
 
 #[test]

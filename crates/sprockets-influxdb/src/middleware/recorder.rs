@@ -49,7 +49,8 @@ impl Recorder {
     }
 
     /// Begins to record a request. Returns `None` if it is not to be recorded: the client is
-    /// disabled, or [`RequestOptions::skip`] returns true.
+    /// disabled, or [`RequestOptions::skip`] returns true. Then give the handler a
+    /// [`RequestMeasurement::default`], which is dropped.
     pub fn begin(&self, request: &dyn RequestHead) -> Option<RequestGuard> {
         let Shared { destination, options } = &**self.shared.as_ref()?;
         if !destination.is_enabled() || options.skips(request) {

@@ -1,6 +1,7 @@
 //! Every reply and every fault of the scripted server: nothing is lost, and the counters balance.
 
 mod answers;
+mod influxdb3;
 mod network;
 mod partial;
 mod poison;
@@ -8,6 +9,7 @@ mod raw;
 mod rejected;
 mod retried;
 mod secrets;
+mod strangers;
 mod table;
 
 use std::sync::Arc;
@@ -33,12 +35,14 @@ fn add(client: &Client, lines: usize) {
 #[test]
 fn the_tests_use_every_fault() {
     let tests = [
+        include_str!("influxdb3.rs"),
         include_str!("main.rs"),
         include_str!("network.rs"),
         include_str!("partial.rs"),
         include_str!("poison.rs"),
         include_str!("rejected.rs"),
         include_str!("retried.rs"),
+        include_str!("strangers.rs"),
     ]
     .concat();
     let faults = include_str!("../../../sprockets-influxdb-testing/src/fault.rs").lines();

@@ -16,6 +16,7 @@ use super::identity::ServerIdentity;
 use super::reply::Reply;
 use crate::buffer::Batch;
 use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Scope};
+pub(in crate::delivery) use advice::LIMIT_REACHED;
 use table::Table;
 
 /// What a reply means.
