@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 use sprockets_influxdb::Config;
+use sprockets_influxdb::internal::shown;
 use sprockets_influxdb::spool::Directory;
 
 use crate::exit::Problem;
@@ -93,7 +94,7 @@ impl Spool {
         let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
         let directory =
             directory.ok_or("no spool: pass its directory as --spool, or set INFLUXDB_SPOOL")?;
-        let shown = directory.display();
+        let shown = shown(&directory);
         // A directory that does not exist would look like an empty spool.
         fs::read_dir(&directory).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         Ok(Directory::new(directory))
@@ -167,7 +168,7 @@ fn has_password(url: &str) -> bool {
 }
 
 fn secret(file: &Path) -> Result<String, Problem> {
-    let shown = file.display();
+    let shown = shown(file);
     let text =
         fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
     match text.lines().next() {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use indicatif::{HumanCount, HumanDuration};
+use sprockets_influxdb::internal::one_line;
 
 /// A count with its noun: "1 line", "2,000 lines".
 pub(crate) fn counted(count: u64, noun: &str) -> String {
@@ -20,9 +21,9 @@ pub(crate) fn age_seconds(since: Option<SystemTime>) -> Option<u64> {
     since.map(|since| since.elapsed().unwrap_or_default().as_secs())
 }
 
-/// The last part of a path.
+/// The last part of a path, as one line.
 pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    one_line(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
 }
 
 /// The beginning of a line, with an ellipsis if there is more.

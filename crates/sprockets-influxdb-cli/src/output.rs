@@ -2,7 +2,8 @@
 //! bar and the error for invalid arguments, which libraries write.
 //!
 //! Data may hold anything. On a terminal, and in messages, characters that control a terminal or
-//! reorder its text are escaped. In files and pipes data is exact.
+//! reorder its text are escaped. In files and pipes data is exact. Names of files are escaped
+//! everywhere but in JSON.
 
 mod visible;
 
@@ -32,9 +33,19 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io:
     }
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error. Line feeds in it are escaped, as data may have them.
 pub(crate) fn message(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", visible(text));
+    let _ = writeln!(io::stderr(), "{}", visible(text).replace('\n', "\\u{a}"));
+}
+
+/// Writes a line of data, in which a line feed within a string is escaped on terminals.
+pub(crate) fn write_data(out: &mut dyn Write, line: &[u8]) -> io::Result<()> {
+    if line.contains(&b'\n') && io::stdout().is_terminal() {
+        let line = String::from_utf8_lossy(line).replace('\n', "\\u{a}");
+        return writeln!(out, "{line}");
+    }
+    out.write_all(line)?;
+    out.write_all(b"\n")
 }
 
 /// Writes a question to standard error, without a line feed.

@@ -13,6 +13,9 @@ use crate::prepared_keys::PreparedKeys;
 use crate::value::{text, with_field, with_text};
 use crate::warning::ValueErrors;
 
+/// The largest measurement to keep, in bytes. A larger one is not worth its memory.
+const MAX_SPARE_BYTES: usize = 64 * 1024;
+
 /// The measurement that a thread records with, again and again, so that none is allocated.
 pub(crate) struct Line {
     pub(crate) core: core::Measurement,
@@ -57,6 +60,9 @@ impl Line {
         let mut line = SPARE.take().unwrap_or_else(|| Box::new(Self::new()));
         let result = use_it(&mut line);
         line.errors = ValueErrors::default();
+        if line.core.memory() > MAX_SPARE_BYTES {
+            line.core = core::Measurement::new("", "");
+        }
         SPARE.set(Some(line));
         result
     }

@@ -16,6 +16,7 @@ pub use crate::measurement::PreparedKey;
 pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
+pub use crate::printable::{is_printable, one_line, shown};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};

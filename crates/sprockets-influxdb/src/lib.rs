@@ -188,6 +188,7 @@ mod interruption;
 mod line_protocol;
 mod measurement;
 pub mod middleware;
+mod printable;
 /// Spool directories, for operators: [`Directory`](spool::Directory).
 pub mod spool;
 mod stats;

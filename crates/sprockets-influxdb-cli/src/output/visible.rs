@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
+use sprockets_influxdb::internal::is_printable;
+
 /// Escapes control characters other than line feeds and tabs, characters that reorder text, and
 /// other line separators. Keeps styles.
 pub(crate) fn visible(text: &str) -> String {
@@ -47,23 +49,10 @@ fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
             '\n' | '\t' => out.push(character),
-            character if is_escaped(character) => out.extend(character.escape_unicode()),
-            character => out.push(character),
+            character if is_printable(character) => out.push(character),
+            character => out.extend(character.escape_unicode()),
         }
     }
-}
-
-fn is_escaped(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{61c}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}'
-                | '\u{feff}'
-        )
 }
 
 /// Writes each line with [`visible`] applied. Bytes that are not UTF-8 are replaced.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sprockets_influxdb::internal::shown;
 use sprockets_influxdb::spool::{Directory, QuarantineFile};
 
 use crate::exit::Problem;
@@ -34,7 +35,7 @@ pub(crate) fn open(
         let is_name = name.parent() == Some(Path::new(""));
         let path = directory.path().join("quarantine").join(name);
         let path = if is_name { path } else { name.clone() };
-        let shown = name.display();
+        let shown = shown(name);
         QuarantineFile::at(path).map_err(|error| format!("{shown} cannot be read: {error}").into())
     };
     names.iter().map(file).collect()

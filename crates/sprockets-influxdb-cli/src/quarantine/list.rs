@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
+use sprockets_influxdb::internal::one_line;
 use sprockets_influxdb::spool::QuarantineFile;
 
 use crate::exit::{self, Problem};
@@ -88,7 +89,9 @@ impl Listing {
         for ((database, reason), rejected) in &self.rejected {
             let (lines, Rejected { first, last, .. }) = (HumanCount(rejected.lines), rejected);
             let times = if first == last { first.clone() } else { format!("{first} to {last}") };
-            let database = if database.is_empty() { "no database" } else { database };
+            let database =
+                if database.is_empty() { "no database".into() } else { one_line(database) };
+            let reason = one_line(reason);
             writeln!(out, "{} for {database}: {reason} ({times})", style.bad(&lines.to_string()))?;
         }
         writeln!(out, "{}:", counted(self.files.len() as u64, "file"))?;

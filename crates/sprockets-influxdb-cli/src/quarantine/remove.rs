@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use sprockets_influxdb::internal::shown;
 
 use super::files;
 use crate::args;
@@ -65,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         return Ok(exit::FAILED);
     }
     for file in &files {
-        let shown = file.path.display();
+        let shown = shown(&file.path);
         file.remove().map_err(|error| format!("{shown} cannot be removed: {error}"))?;
     }
     options.output.print(

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use serde_json::json;
+use sprockets_influxdb::internal::shown;
 use sprockets_influxdb::spool::QuarantineEntry;
 use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine, internal};
 
@@ -70,11 +71,11 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let wait = Wait::new(&client, progress, options.delivery.give_up_after);
     let mut retry = Retry { client: &client, wait, refusals, counts: Counts::default() };
     for file in files {
-        let shown = file.path.display();
+        let shown = shown(&file.path);
         let failed = |error| format!("{shown} of the quarantine: {error}");
         // Another process claimed it, if it is gone.
         let Some(claim) = file.claim().map_err(failed)? else { continue };
-        let left = retry.send(claim.entries());
+        let left = retry.send(&claim.read().map_err(failed)?);
         claim.finish(&left).map_err(failed)?;
     }
     let (counts, stop) = (retry.counts, retry.wait.stop());

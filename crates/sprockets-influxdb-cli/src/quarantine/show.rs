@@ -5,10 +5,12 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
+use sprockets_influxdb::internal::one_line;
 use sprockets_influxdb::spool::QuarantineEntry;
 
 use super::files::Files;
 use crate::exit::{self, Problem};
+use crate::output::write_data;
 use crate::{args, context};
 
 /// Show rejected lines, each below its reason
@@ -62,10 +64,9 @@ fn write_to(out: &mut dyn Write, entries: &[QuarantineEntry]) -> io::Result<()> 
             database = Some(&entry.database);
             writeln!(out, "{}", context::comment_for_people(&entry.database))?;
         }
-        writeln!(out, "# {} {}", entry.time, entry.reason)?;
+        writeln!(out, "# {} {}", one_line(&entry.time), one_line(&entry.reason))?;
         let line = context::in_nanoseconds(&entry.line, entry.precision);
-        out.write_all(&line.unwrap_or(Cow::Borrowed(&entry.line)))?;
-        out.write_all(b"\n")?;
+        write_data(out, &line.unwrap_or(Cow::Borrowed(&entry.line)))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::Stats;
+use sprockets_influxdb::internal::shown;
 use sprockets_influxdb::spool::Directory;
 
 use crate::args;
@@ -116,7 +117,7 @@ fn report(
     let (found, seconds) = (counted(stats.recovered, "line"), elapsed.as_secs_f64());
     let failures = remains.damaged.iter();
     let failures =
-        failures.map(|(path, problem)| ("damaged", format!("{}: {problem}", path.display())));
+        failures.map(|(path, problem)| ("damaged", format!("{}: {problem}", shown(path))));
     let damaged = remains.damaged.iter();
     let damaged = damaged.map(|(file, problem)| json!({ "file": file, "problem": problem }));
     let note = match alive {

@@ -5,13 +5,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sprockets_influxdb::internal::shown;
 use sprockets_influxdb::spool::{Content, Directory};
 
 use crate::args;
 use crate::context;
 use crate::exit::{self, Problem};
 use crate::format::counted;
-use crate::output::{message, print};
+use crate::output::{message, print, write_data};
 
 /// Export the lines in a spool as line protocol, for `write` and `influx -import`
 ///
@@ -53,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     match &options.output {
         None => print(|out| export.write_to(out, &directory))?,
         Some(path) => {
-            let failed = |error| format!("{} cannot be written: {error}", path.display());
+            let failed = |error| format!("{} cannot be written: {error}", shown(path));
             let mut out = BufWriter::new(create(path).map_err(failed)?);
             export.write_to(&mut out, &directory).and_then(|()| out.flush()).map_err(failed)?;
         }
@@ -87,7 +88,7 @@ fn create(path: &Path) -> io::Result<File> {
 impl Export {
     fn write_to(&mut self, out: &mut dyn Write, directory: &Directory) -> io::Result<()> {
         for file in directory.slots()?.iter().flat_map(|slot| &slot.files) {
-            let path = file.path.display();
+            let path = shown(&file.path);
             match file.read() {
                 Ok(None) => {}
                 Ok(Some(content)) => {
@@ -103,12 +104,7 @@ impl Export {
         Ok(())
     }
 
-    fn write_file(
-        &mut self,
-        out: &mut dyn Write,
-        content: &Content,
-        path: &dyn std::fmt::Display,
-    ) -> io::Result<()> {
+    fn write_file(&mut self, out: &mut dyn Write, content: &Content, path: &str) -> io::Result<()> {
         let database = &content.database;
         if self.database.as_ref() != Some(database) {
             let Some(comment) = context::comment(database) else {
@@ -132,8 +128,7 @@ impl Export {
                 ));
                 continue;
             };
-            out.write_all(&line)?;
-            out.write_all(b"\n")?;
+            write_data(out, &line)?;
             self.lines += 1;
         }
         Ok(())

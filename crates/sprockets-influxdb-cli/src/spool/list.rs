@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
+use sprockets_influxdb::internal::{one_line, shown};
 use sprockets_influxdb::spool::{Directory, FileKind, SlotInfo};
 
 use crate::exit::{self, Problem};
@@ -114,14 +115,14 @@ impl Listing {
             writeln!(
                 out,
                 "{:<24} {process:>10} {alive} {:>6} {:>12} {:>12}  {}",
-                slot.name,
+                one_line(&slot.name),
                 total.files,
                 HumanCount(total.lines).to_string(),
                 HumanBytes(total.bytes).to_string(),
                 age(total.oldest),
             )?;
             for stray in &slot.strays {
-                writeln!(out, "  {} is not a file of a spool", stray.display())?;
+                writeln!(out, "  {} is not a file of a spool", shown(stray))?;
             }
         }
         for (name, total, what) in [

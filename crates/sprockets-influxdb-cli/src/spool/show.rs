@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
+use sprockets_influxdb::internal::{one_line, shown};
 use sprockets_influxdb::spool::{Content, FileInfo, FileKind};
 
 use crate::exit::{self, Problem};
 use crate::format::counted;
+use crate::output::write_data;
 use crate::{args, context};
 
 /// Show the lines of files of a spool, or of all files of a slot
@@ -34,7 +36,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let mut read = Vec::new();
     for file in options.files()? {
-        let shown = file.path.display();
+        let shown = shown(&file.path);
         let content = file.read().map_err(|error| format!("{shown}: {error}"))?;
         read.extend(content.map(|content| (file, content)));
     }
@@ -59,14 +61,13 @@ fn file_json((file, content): &(FileInfo, Content)) -> Value {
 
 fn write_file(out: &mut dyn Write, file: &FileInfo, content: &Content) -> io::Result<()> {
     let (count, precision) = (counted(content.len() as u64, "line"), content.precision);
-    writeln!(out, "# {}: {count}, precision={precision}", file.path.display())?;
+    writeln!(out, "# {}: {count}, precision={precision}", shown(&file.path))?;
     if let Some(damage) = &content.damage {
-        writeln!(out, "# {damage}")?;
+        writeln!(out, "# {}", one_line(damage))?;
     }
     writeln!(out, "{}", context::comment_for_people(&content.database))?;
     for line in content.lines() {
-        out.write_all(line)?;
-        out.write_all(b"\n")?;
+        write_data(out, line)?;
     }
     Ok(())
 }
@@ -84,7 +85,7 @@ impl Options {
     fn files(&self) -> Result<Vec<FileInfo>, Problem> {
         let mut files = Vec::new();
         for path in &self.files {
-            let shown = path.display();
+            let shown = shown(path);
             let file =
                 FileInfo::at(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
             files.push(file);

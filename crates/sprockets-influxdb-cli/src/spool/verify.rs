@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
+use sprockets_influxdb::internal::shown;
 use sprockets_influxdb::spool::Directory;
 
 use crate::exit::{self, Problem};
@@ -87,11 +88,11 @@ impl Verification {
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let style = terminal::on_stdout();
         for (path, problem) in &self.damaged {
-            writeln!(out, "{} {}: {problem}", style.bad("damaged"), path.display())?;
+            writeln!(out, "{} {}: {problem}", style.bad("damaged"), shown(path))?;
         }
         for path in &self.strays {
             let label = style.warning("unknown");
-            writeln!(out, "{label} {}: not a file of a spool", path.display())?;
+            writeln!(out, "{label} {}: not a file of a spool", shown(path))?;
         }
         let (files, lines) = (counted(self.files, "file"), counted(self.lines, "line"));
         let damaged = self.damaged.len();

@@ -122,5 +122,5 @@ fn print(
         }
     }
     let time = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
-    writeln!(out, "{} {time}", line.text())
+    output::write_data(out, format!("{} {time}", line.text()).as_bytes())
 }

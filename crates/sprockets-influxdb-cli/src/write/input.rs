@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sprockets_influxdb::internal::shown;
+
 use super::gzip::Members;
 use crate::exit::Problem;
 
@@ -36,7 +38,7 @@ impl Inputs {
         for file in &files {
             let length = match file {
                 Some(file) => length(file)
-                    .map_err(|error| format!("{} cannot be read: {error}", file.display()))?,
+                    .map_err(|error| format!("{} cannot be read: {error}", shown(file)))?,
                 None => None,
             };
             size = size.zip(length).map(|(sum, length)| sum + length);
@@ -57,7 +59,7 @@ impl Inputs {
     pub(crate) fn open(self) -> impl Iterator<Item = (String, io::Result<Reader>)> {
         let read = self.read;
         self.files.into_iter().map(move |file| {
-            let name = file.as_deref().map_or("-".to_owned(), |file| file.display().to_string());
+            let name = file.as_deref().map_or("-".to_owned(), shown);
             (name, open(file.as_deref(), read.clone()))
         })
     }

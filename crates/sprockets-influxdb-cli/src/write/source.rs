@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sprockets_influxdb::internal::is_printable;
 use sprockets_influxdb::{LineReader, Precision, RawLine, SourceLine};
 
 use super::input::Inputs;
@@ -97,7 +98,7 @@ fn no_database(name: &str, line: &SourceLine<'_>) -> Ended {
 pub(crate) fn invalid(name: &str, line: &SourceLine<'_>, problem: &impl fmt::Display) -> String {
     // More than an excerpt has, whatever its characters.
     let start = &line.bytes[..line.bytes.len().min(1024)];
-    let text = String::from_utf8_lossy(start).replace(char::is_control, " ");
+    let text = String::from_utf8_lossy(start).replace(|c| !is_printable(c), " ");
     let place = match (line.first, line.last) {
         (first, last) if first == last => format!("{name}:{first}"),
         (first, last) => format!("{name}:{first}-{last}"),

@@ -35,7 +35,8 @@ fn control_characters_of_data_reach_pipes_exactly_and_no_terminal() {
     let spool = tempfile::tempdir().unwrap();
     let place = spool.path().to_str().unwrap();
     fs::create_dir(spool.path().join("quarantine")).unwrap();
-    let entry = format!("# 2026-11-23T15:04:05Z precision=ns database=db\n# 400: no\n{LINE}\n");
+    let entry =
+        format!("# 2026-11-23T15:04:05Z precision=ns database=db\n# reason: 400: no\n{LINE}\n");
     fs::write(spool.path().join("quarantine/0000000000000001-1.lp"), entry).unwrap();
     let show = ["quarantine", "show", "--spool", place];
     let piped = run(&show, &[]);

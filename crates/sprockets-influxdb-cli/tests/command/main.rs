@@ -3,6 +3,7 @@
 mod check;
 mod control;
 mod exports;
+mod hostile;
 mod quarantine;
 mod spool;
 mod write;

@@ -12,7 +12,7 @@ use test_support::wait_until;
 
 use super::{run, run_with, start};
 
-const ENTRY: &str = "# 2026-11-23T15:04:05Z precision=s database=my%20db\n# 400: no\n";
+const ENTRY: &str = "# 2026-11-23T15:04:05Z precision=s database=my%20db\n# reason: 400: no\n";
 
 /// A spool whose quarantine has one file of this many lines, in seconds.
 fn quarantine(lines: usize) -> TempDir {

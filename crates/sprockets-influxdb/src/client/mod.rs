@@ -1,6 +1,7 @@
 //! The client: the only place where measurements, buffer and delivery are put together.
 
 mod core;
+mod disk_work;
 mod flush;
 mod global;
 mod handle;

@@ -7,6 +7,9 @@ use super::handle::Client;
 use crate::error::Result;
 use crate::measurement::Measurement;
 
+/// The largest measurement that a thread keeps, in bytes.
+const MAX_SPARE_BYTES: usize = 64 * 1024;
+
 /// Database, name and tags of many measurements, escaped once. Made by [`Client::series`]. Any
 /// thread may use it.
 ///
@@ -63,7 +66,9 @@ impl Series {
         measurement.restart_as(&self.head);
         fill(&mut measurement);
         let added = self.client.add_measurement(&measurement);
-        let _ = SPARE.try_with(|spare| spare.set(Some(measurement)));
+        if measurement.memory() <= MAX_SPARE_BYTES {
+            let _ = SPARE.try_with(|spare| spare.set(Some(measurement)));
+        }
         added
     }
 }

@@ -8,9 +8,13 @@ use super::rejected::OnRejected;
 use super::schema::{ProvidedValues, Values};
 use super::secret::Secret;
 use super::server::Server;
-use super::tags::Tags;
+use super::tags::{MAX_TAGS, Tags};
 use super::types::{InForce, Setting, Source};
 use crate::error::Result;
+
+/// The smallest bound of a spool in bytes. With less there is no room for the first files of a few
+/// threads, so that all measurements would be dropped.
+const MIN_SPOOL_BYTES: usize = 1 << 20;
 
 /// What a client runs on. Only [`Settings::resolve`] makes it, so it is valid.
 #[derive(Clone)]
@@ -49,6 +53,12 @@ impl Settings {
             let problem = "there is no spool on this system yet: expected the setting to be unset";
             return Err(values.spool.source.error(problem));
         }
+        let spool_bytes = values.spool_max_bytes.value;
+        if values.spool.value.is_some() && spool_bytes < MIN_SPOOL_BYTES {
+            let problem =
+                format!("{spool_bytes} is too small: expected at least {MIN_SPOOL_BYTES}");
+            return Err(values.spool_max_bytes.source.error(problem));
+        }
         let capacity = values.max_buffer_size.value;
         let trigger_size = &mut values.trigger_size.value;
         if *trigger_size > capacity {
@@ -57,6 +67,10 @@ impl Settings {
                  the most that the buffer holds"
             ));
             *trigger_size = capacity;
+        }
+        if values.base_tags.value.are_too_many() {
+            let problem = format!("too many tags: expected at most {MAX_TAGS}");
+            return Err(values.base_tags.source.error(&problem));
         }
         resolve_base_tags(&mut values);
         Ok(Self { values, server, on_rejected, warnings })

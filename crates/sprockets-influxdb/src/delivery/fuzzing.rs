@@ -11,6 +11,7 @@ use super::response::{Reply, classify};
 use super::sanitize::Secrets;
 use crate::buffer::Batch;
 use crate::config::Api;
+use crate::printable::is_printable;
 
 /// The lines, by index from 0, that a reply to these lines names as rejected. Panics where the
 /// disposition is not one that the sender can act on.
@@ -69,7 +70,7 @@ pub fn refused(
         | Disposition::MalformedReply { reason }
         | Disposition::Retry(Failure { reason, .. }) => (RejectedLines::All, reason),
     };
-    assert!(reason.chars().count() < 800 && !reason.contains(char::is_control), "{reason:?}");
+    assert!(reason.chars().count() < 800 && reason.chars().all(is_printable), "{reason:?}");
     match rejected {
         RejectedLines::All | RejectedLines::Unnamed { count: None } => Vec::new(),
         RejectedLines::Unnamed { count: Some(count) } => {

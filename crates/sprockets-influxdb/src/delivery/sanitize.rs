@@ -8,6 +8,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{Auth, Server, secret_values};
+use crate::printable::is_printable;
 
 /// The characters of a text that are kept.
 const LIMIT: usize = 500;
@@ -114,12 +115,13 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// One line of the text, without control characters and without `secrets`, and not too long.
+/// One line of the text, without characters that control a terminal and without
+/// `secrets`, and not too long.
 pub(super) fn sanitize(text: &str, secrets: &Secrets) -> String {
     let masked = secrets.mask(text.trim());
     let mut characters = masked.chars();
     let kept = characters.by_ref().take(LIMIT);
-    let mut line: String = kept.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = kept.map(|c| if is_printable(c) { c } else { ' ' }).collect();
     if characters.next().is_some() {
         line.push('…');
     }

@@ -1,7 +1,7 @@
 //! Refuses measurements that no server can store.
 
 use super::field_set::FieldSet;
-use super::keys::{Entry, entries};
+use super::keys::{Entry, MAX_KEYS, entries};
 use super::series_key::SeriesKey;
 use super::swar::fingerprint;
 use super::timestamp::Timestamp;
@@ -18,11 +18,23 @@ pub(super) fn check(
     if series.is_named()
         && fields.is_storable(has_unsigned)
         && Timestamp::RANGE.contains(&timestamp)
-        && tag_of_field(series, fields).is_none()
+        && (!series.tag_keys().may_intersect(fields.keys()) || has_columns(series, fields))
     {
         return Ok(());
     }
     check_each(series, fields, timestamp, has_unsigned)
+}
+
+/// Whether there are few enough tags and fields, and no name is both. Sets of many keys always
+/// intersect for the filter.
+#[cold]
+fn has_columns(series: &SeriesKey, fields: &FieldSet) -> bool {
+    columns(series, fields) <= MAX_KEYS && tag_of_field(series, fields).is_none()
+}
+
+/// The number of tags and fields.
+fn columns(series: &SeriesKey, fields: &FieldSet) -> usize {
+    series.tag_keys().count(series.name_then_tags().1) + fields.count()
 }
 
 /// The first tag that has the name of a field.
@@ -78,6 +90,12 @@ fn check_each(
             "field {field:?} of measurement {name:?} is {value}: InfluxDB 1.x has no integers \
              above {}; use a float or a string",
             i64::MAX
+        ));
+    }
+    if columns(series, fields) > MAX_KEYS {
+        return refuse(format!(
+            "measurement {name:?} has more than {MAX_KEYS} tags and fields: spread them over \
+             several measurements"
         ));
     }
     if let Some(tag) = tag_of_field(series, fields) {

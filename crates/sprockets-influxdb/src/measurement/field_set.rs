@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::escape::{Key, Position};
-use super::keys::{Keys, entries, find};
+use super::keys::{Inserted, Keys, MAX_KEYS, entries, find};
 use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 use super::value::FieldValue;
@@ -66,10 +66,17 @@ impl FieldSet {
     #[inline(always)]
     fn set_value(&mut self, name: &str, key: &Key, value: &FieldValue<'_>) {
         if !self.left_out.is_empty() {
+            if self.left_out.len() > MAX_KEYS {
+                return self.text.truncate(key.start);
+            }
             let written = self.text.key(key);
             self.left_out.retain(|left_out| left_out.key != written);
         }
-        let old = self.keys.insert(&self.text, 0, key);
+        let old = match self.keys.insert(&self.text, 0, key) {
+            Inserted::New => None,
+            Inserted::Older(old) => Some(old),
+            Inserted::Refused => return self.text.truncate(key.start),
+        };
         match value {
             FieldValue::Float(float) if !float.is_finite() => self.leave_out(name, None, key, old),
             FieldValue::OutOfRange(text) => self.leave_out(name, Some(text.clone()), key, old),
@@ -100,8 +107,8 @@ impl FieldSet {
             return true;
         }
         match self.keys.insert(&self.text, 0, &key) {
-            Some(_) => self.text.truncate(key.start),
-            None => value.write_to(&mut self.text),
+            Inserted::New => value.write_to(&mut self.text),
+            _ => self.text.truncate(key.start),
         }
         false
     }
@@ -133,6 +140,11 @@ impl FieldSet {
         self.left_out.is_empty()
             && !self.text.is_empty()
             && (has_unsigned || !self.may_have_unsigned)
+    }
+
+    /// The number of fields, with those that were left out.
+    pub(super) fn count(&self) -> usize {
+        self.keys.count(self.text.as_bytes()) + self.left_out.len()
     }
 
     /// Whether there are no fields, not even ones that were left out.

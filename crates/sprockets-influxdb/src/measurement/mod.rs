@@ -61,6 +61,8 @@ use series_key::SeriesKey;
 /// - An empty tag or field name becomes `_`. The reserved names `time` (tags and fields), `_field`
 ///   and `_measurement` (tags) get a `_` appended.
 ///
+/// A measurement has at most 4,096 tags and fields. With more, adding it is an error.
+///
 /// A tag whose value is empty is left out, as InfluxDB has no empty tags. String fields are stored
 /// unchanged. A base tag of the client gives way to a tag or a field of the same name.
 pub struct Measurement {
@@ -317,7 +319,8 @@ impl Measurement {
     }
 
     /// Bytes of memory that its texts take.
-    pub(crate) fn memory(&self) -> usize {
+    #[doc(hidden)]
+    pub fn memory(&self) -> usize {
         self.series.memory() + self.fields.memory()
     }
 

@@ -1,7 +1,7 @@
 //! Where a measurement belongs: its database, its name and its tags.
 
 use super::escape::{Key, Position};
-use super::keys::{Entry, Keys, find};
+use super::keys::{Entry, Inserted, Keys, find};
 use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 
@@ -59,7 +59,11 @@ impl SeriesKey {
     /// Sets the tag whose key was just appended.
     #[inline(always)]
     fn set_value(&mut self, key: &Key, value: &str) {
-        let old = self.tag_keys.insert(&self.text, self.name_end, key);
+        let old = match self.tag_keys.insert(&self.text, self.name_end, key) {
+            Inserted::New => None,
+            Inserted::Older(old) => Some(old),
+            Inserted::Refused => return self.text.truncate(key.start),
+        };
         if value.is_empty() {
             self.text.truncate(key.start);
             if let Some(old) = old {
@@ -90,8 +94,8 @@ impl SeriesKey {
             return true;
         }
         match self.tag_keys.insert(&self.text, self.name_end, &key) {
-            Some(_) => self.text.truncate(key.start),
-            None => self.text.push_escaped(value, Position::TagValue),
+            Inserted::New => self.text.push_escaped(value, Position::TagValue),
+            _ => self.text.truncate(key.start),
         }
         false
     }

@@ -50,6 +50,54 @@ fn many_keys_are_replaced_like_few() {
 }
 
 #[test]
+fn more_tags_and_fields_than_any_server_takes_are_refused() {
+    let wide = |tags: usize, fields: usize, value: f64| {
+        let mut measurement = measurement();
+        (0..tags).for_each(|n| _ = measurement.set_tag(format!("t{n}"), "v"));
+        (0..fields).for_each(|n| _ = measurement.set_field(format!("f{n}"), value));
+        measurement.check(true)
+    };
+    for (tags, fields) in [(4_095, 1), (1, 4_095), (0, 4_096), (2_000, 2_000)] {
+        wide(tags, fields, 1.0).unwrap();
+    }
+    let rows = [(4_096, 1, 1.0), (64_000, 1, 1.0), (1, 64_000, 1.0), (4_090, 7, 1.0)];
+    for (tags, fields, value) in rows.into_iter().chain([(1, 64_000, f64::NAN)]) {
+        let error = wide(tags, fields, value).unwrap_err().to_string();
+        assert!(error.contains("more than 4096 tags and fields"), "{error}");
+    }
+}
+
+#[test]
+fn keys_that_were_removed_do_not_count() {
+    let mut measurement = measurement().field("f", 1);
+    (0..4_000).for_each(|n| _ = measurement.set_tag(format!("t{n}"), "v"));
+    for round in 0..1_000 {
+        measurement.set_tag("more", format!("{round}")).set_tag("more", "");
+    }
+    measurement.check(true).unwrap();
+    assert_eq!(measurement.marshall().matches("=v").count(), 4_000);
+}
+
+#[test]
+fn many_tags_override_base_tags_like_few() {
+    let base_tags: Vec<_> = (0..400).map(|n| (format!("t{n}"), "base")).collect();
+    let base_tags = BaseTags::new(base_tags.iter().map(|(name, value)| (&**name, *value)));
+    let mut measurement = measurement();
+    (0..200).for_each(|n| _ = measurement.set_tag(format!("t{}", 2 * n), "own"));
+    (0..100).for_each(|n| _ = measurement.set_field(format!("t{}", 4 * n + 1), 1));
+    let (mut line, mut bytes) = (Vec::new(), 0);
+    for _ in 0..2 {
+        line.clear();
+        let written = measurement.line(&base_tags, 1);
+        bytes = written.len();
+        written.write_to(&mut line);
+    }
+    assert_eq!(line.len(), bytes);
+    let line = String::from_utf8(line).unwrap();
+    assert_eq!((line.matches("=own").count(), line.matches("=base").count()), (200, 100));
+}
+
+#[test]
 fn keys_that_a_repair_makes_equal_are_one_key() {
     let line = measurement().tag("a\n", "1").tag("a ", "2").field("time", 1).field("time_", 2);
     assert!(line.is_repaired());

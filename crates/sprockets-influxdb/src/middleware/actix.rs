@@ -46,12 +46,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+use super::constructors::constructors;
 use super::guard::RequestGuard;
 pub use super::handle::RequestMeasurement;
-use super::options::{RequestHead, RequestOptions};
+use super::options::RequestHead;
 use super::outcome::RequestBytes;
 use super::recorder::Recorder;
-use crate::client::Client;
 
 /// Records each request of an application or a scope: pass it to
 /// [`App::wrap`](actix_web::App::wrap).
@@ -63,28 +63,7 @@ pub struct InfluxDb {
     recorder: Recorder,
 }
 
-impl InfluxDb {
-    /// Records requests in measurements of this name, in this database (a bucket on InfluxDB 2.x).
-    ///
-    /// If one of the two is empty, nothing is recorded, and the log says so once.
-    pub fn new(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-    ) -> Self {
-        Self::with_options(client, database, measurement, RequestOptions::new())
-    }
-
-    /// As [`new`](Self::new), with options.
-    pub fn with_options(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-        options: RequestOptions,
-    ) -> Self {
-        Self { recorder: Recorder::new(client, database, measurement, options) }
-    }
-}
+constructors!(InfluxDb);
 
 impl<S, B> Transform<S, ServiceRequest> for InfluxDb
 where

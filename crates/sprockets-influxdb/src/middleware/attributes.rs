@@ -27,8 +27,8 @@ pub enum Attribute {
     Endpoint,
     /// Tag: `GET` and the like. Methods that no RFC defines share one value.
     Method,
-    /// Tag: the status code of the response. Without a response: [`CLIENT_CLOSED_REQUEST`] if the
-    /// client disconnected, 500 if the handler failed.
+    /// Tag: the status code of the response. Without a response: 500 if the handler failed, else
+    /// [`CLIENT_CLOSED_REQUEST`].
     StatusCode,
     /// Tag: the gRPC status as a number, from the trailers or the headers.
     GrpcStatus,

@@ -6,7 +6,7 @@
 //! | `handler` | tag | the handler, if the framework knows one |
 //! | `endpoint` | tag | the template of the route, never the path; `(unmatched)` without a route |
 //! | `method` | tag | the method; `(unknown)` if no RFC defines it |
-//! | `status_code` | tag | the response's; without one 499 if the client disconnected, else 500 |
+//! | `status_code` | tag | the response's; without one 500 if the handler failed, else 499 |
 //! | `grpc_status` | tag | the number of the gRPC status |
 //! | `content_length` | field | bytes of the response's body that were sent |
 //! | `request_length` | field | bytes of the request's body, if known |
@@ -31,6 +31,8 @@
 #[cfg(feature = "actix")]
 pub mod actix;
 pub(crate) mod attributes;
+#[cfg(any(feature = "actix", feature = "tower"))]
+mod constructors;
 mod destination;
 mod guard;
 mod handle;

@@ -43,6 +43,14 @@ impl Recorder {
                 return Self { shared: None };
             }
         }
+        let (correlation_id, remote_ip) = options.header_names();
+        for name in [Some(correlation_id), remote_ip].into_iter().flatten() {
+            if !is_header_name(name) {
+                tracing::warn!(
+                    "requests are recorded without {name:?}: no header can have this name"
+                );
+            }
+        }
         let destination = Destination::new(client, database, name, options.attributes());
         let shared = Shared { destination: Arc::new(destination), options };
         Self { shared: Some(Arc::new(shared)) }
@@ -74,4 +82,10 @@ impl Recorder {
         }
         Some(guard)
     }
+}
+
+/// Whether a name is a token of RFC 9110. No request has a header of another name.
+fn is_header_name(name: &str) -> bool {
+    let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_in_token)
 }

@@ -38,7 +38,8 @@
 //! - The client's address is recorded if you serve with `into_make_service_with_connect_info`.
 //! - The length of a request is counted if no header has it.
 //!
-//! Without it, the endpoint is what [`RequestOptions::endpoint`] returns. The endpoint of a gRPC
+//! Without it, the endpoint is what [`RequestOptions::endpoint`](super::RequestOptions::endpoint)
+//! returns. The endpoint of a gRPC
 //! call is the method's path, once a call of that method has succeeded. Before that, it may be a
 //! scanner's invention.
 //!
@@ -65,11 +66,11 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::constructors::constructors;
 use super::guard::RequestGuard;
 pub use super::handle::RequestMeasurement;
-use super::options::{RequestHead, RequestOptions};
+use super::options::RequestHead;
 use super::recorder::Recorder;
-use crate::client::Client;
 
 /// Records each request of the services that it wraps.
 #[derive(Clone, Debug)]
@@ -78,28 +79,7 @@ pub struct InfluxDbLayer {
     recorder: Recorder,
 }
 
-impl InfluxDbLayer {
-    /// Records requests in measurements of this name, in this database (a bucket on InfluxDB 2.x).
-    ///
-    /// If one of the two is empty, nothing is recorded, and the log says so once.
-    pub fn new(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-    ) -> Self {
-        Self::with_options(client, database, measurement, RequestOptions::new())
-    }
-
-    /// As [`new`](Self::new), with options.
-    pub fn with_options(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-        options: RequestOptions,
-    ) -> Self {
-        Self { recorder: Recorder::new(client, database, measurement, options) }
-    }
-}
+constructors!(InfluxDbLayer);
 
 impl<S> Layer<S> for InfluxDbLayer {
     type Service = InfluxDb<S>;

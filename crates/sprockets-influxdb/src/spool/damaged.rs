@@ -2,26 +2,29 @@
 //! for an operator to look at.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::dir::SpoolDir;
+use super::disk::Disk;
+use crate::printable;
 
 /// Sets a file aside. Returns a message for the log.
 pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
-    let (disk, directory) = (dir.disk(), dir.join("damaged"));
+    let (disk, directory) = (&**dir.disk(), dir.join("damaged"));
     let part = |path: Option<&Path>| {
         let name = path.and_then(Path::file_name).unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
     let name = format!("{}-{}", part(path.parent()), part(Some(path)));
-    let aside = directory.join(&name);
-    let shown = path.display();
-    match disk.create_dir(&directory).and_then(|()| disk.rename(path, &aside)) {
-        Ok(()) => {
+    let shown = printable::shown(path);
+    match disk.create_dir(&directory).and_then(|()| rename_to_free(disk, path, &directory, &name)) {
+        Ok(aside) => {
             // Without its reason the file is as useful.
-            let reason_path = directory.join(format!("{name}.reason"));
-            let _ = disk.append(&reason_path, format!("{reason}\n").as_bytes());
-            format!("{shown} of the spool is {reason}: it is set aside as {}", aside.display())
+            let mut reason_path = aside.clone().into_os_string();
+            reason_path.push(".reason");
+            let _ = disk.write_new(Path::new(&reason_path), format!("{reason}\n").as_bytes());
+            let aside = printable::shown(&aside);
+            format!("{shown} of the spool is {reason}: it is set aside as {aside}")
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("{shown} of the spool is gone: {reason}")
@@ -32,4 +35,23 @@ pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
             format!("{shown} of the spool is {reason}; removed: it cannot be set aside: {error}")
         }
     }
+}
+
+/// Moves a file to the first free name. Returns its new path.
+fn rename_to_free(
+    disk: &dyn Disk,
+    path: &Path,
+    directory: &Path,
+    name: &str,
+) -> io::Result<PathBuf> {
+    let mut aside = directory.join(name);
+    for number in 2.. {
+        match disk.rename(path, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1_000 => {
+                aside = directory.join(format!("{name}.{number}"));
+            }
+            renamed => return renamed.map(|()| aside),
+        }
+    }
+    Ok(aside)
 }

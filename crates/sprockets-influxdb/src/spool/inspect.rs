@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::disk::{DirEntry, DirEntryKind, Disk, Files};
 use super::format::{self, Contents, MAX_FILE_BYTES, Unreadable};
-use super::quarantine::QuarantineFile;
+use super::quarantine::{QuarantineFile, is_quarantine_file};
 use super::slot::{self, LOCK, SlotFileKind};
 use crate::config::Precision;
 use crate::sys;
@@ -160,7 +160,7 @@ impl Directory {
     pub fn quarantine(&self) -> io::Result<Vec<QuarantineFile>> {
         let directory = self.root.join("quarantine");
         let entries = self.entries(&directory)?;
-        let files = entries.into_iter().filter(QuarantineFile::is_one);
+        let files = entries.into_iter().filter(is_quarantine_file);
         files
             .filter_map(|entry| {
                 skip_gone(QuarantineFile::at(directory.join(entry.name))).transpose()
@@ -268,13 +268,15 @@ impl FileInfo {
             Err(error) => return Err(error),
         };
         let problem = match (format::read(&bytes), self.kind) {
-            (Ok(Contents { database, precision, lines, mut damage }), kind) => {
-                if let FileKind::Sealed(count) = kind {
-                    let lost = count.saturating_sub(lines.len());
-                    if lost > 0 {
-                        let damage = damage.get_or_insert_with(|| "cut short".to_owned());
-                        *damage += &format!("; {lost} of {count} lines are lost");
-                    }
+            (Ok(Contents { database, precision, lines, mut damage, lost }), kind) => {
+                let count = match kind {
+                    FileKind::Sealed(count) => count,
+                    _ => lines.len() + lost,
+                };
+                let lost = count.saturating_sub(lines.len());
+                if lost > 0 {
+                    let damage = damage.get_or_insert_with(|| "cut short".to_owned());
+                    *damage += &format!("; {lost} of {count} lines are lost");
                 }
                 return Ok(Some(Content { database, precision, damage, bytes, lines }));
             }

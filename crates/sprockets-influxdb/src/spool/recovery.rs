@@ -1,7 +1,7 @@
 //! Recovery: adopts the slots of dead processes, one by one, and hands out their files, which this
 //! process then delivers. Files that are not ours or not understood are left alone.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use super::damaged;
 use super::dir::SpoolDir;
-use super::disk::DirEntryKind;
+use super::disk::{DirEntry, DirEntryKind};
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, Unreadable};
 use super::sealed::SealedFile;
 use super::slot::{Slot, SlotFile, SlotFileKind};
 use crate::clock::Clock;
 use crate::config::Precision;
+use crate::printable;
 use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// How much of a file is read to find its header.
@@ -34,9 +35,11 @@ pub(crate) struct Recovery {
 /// Slots of other processes, by directory.
 #[derive(Debug, Default)]
 struct KnownSlots {
-    adopted: Vec<PathBuf>,
+    adopted: HashSet<PathBuf>,
     /// Slots that we may not read, and for which that was reported.
-    inaccessible: Vec<PathBuf>,
+    inaccessible: HashSet<PathBuf>,
+    /// Directories of the last listing that were not looked at yet.
+    listed: VecDeque<PathBuf>,
 }
 
 /// An adopted slot, with the files that were not handed out yet.
@@ -79,42 +82,46 @@ impl Recovery {
         }
     }
 
-    /// Adopts the next slot of a dead process, if there is one. The error is a message about a slot
-    /// that cannot be adopted.
-    pub(crate) fn adopt(&self) -> Option<Result<Adopted, String>> {
+    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and measures what other
+    /// processes use.
+    pub(crate) fn look(&self) {
+        self.measure();
         let slots = self.dir.join("slots");
-        let entries = self.dir.disk().list(&slots).ok()?;
-        let exists =
-            |known: &PathBuf| entries.iter().any(|entry| slots.join(&entry.name) == *known);
-        {
-            let mut known = lock(&self.slots);
-            known.adopted.retain(exists);
-            known.inaccessible.retain(exists);
-        }
-        for entry in entries {
-            let directory = slots.join(&entry.name);
-            if entry.kind != DirEntryKind::Directory || self.is_ours(&directory) {
+        let entries = self.dir.disk().list(&slots).unwrap_or_default();
+        let is_directory = |entry: &DirEntry| entry.kind == DirEntryKind::Directory;
+        let listed = entries.into_iter().filter(is_directory);
+        let listed: VecDeque<_> = listed.map(|entry| slots.join(entry.name)).collect();
+        let mut known = lock(&self.slots);
+        let exists: HashSet<_> = listed.iter().collect();
+        known.adopted.retain(|slot| exists.contains(slot));
+        known.inaccessible.retain(|slot| exists.contains(slot));
+        known.listed = listed;
+    }
+
+    /// Adopts the next listed slot of a dead process, if there is one. The error is a message about
+    /// a slot that cannot be adopted.
+    pub(crate) fn adopt(&self) -> Option<Result<Adopted, String>> {
+        loop {
+            let directory = lock(&self.slots).listed.pop_front()?;
+            if self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(self.dir.disk(), directory.clone()) {
+            match Slot::adopt(self.dir.disk(), directory.clone(), self.dir.health().suspended()) {
                 Ok(Some(slot)) => {
-                    lock(&self.slots).adopted.push(directory);
+                    lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
                 }
                 // A slot of another user, who may grant access later.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    let inaccessible = &mut lock(&self.slots).inaccessible;
-                    if !inaccessible.contains(&directory) {
-                        let slot = directory.display();
-                        let message = format!("{slot} of the spool is left alone: {error}");
-                        inaccessible.push(directory);
+                    let shown = printable::shown(&directory);
+                    let message = format!("{shown} of the spool is left alone: {error}");
+                    if lock(&self.slots).inaccessible.insert(directory) {
                         return Some(Err(message));
                     }
                 }
                 _ => {}
             }
         }
-        None
     }
 
     fn open(&self, slot: Arc<Slot>) -> Adopted {
@@ -125,20 +132,23 @@ impl Recovery {
             }
         }
         let (files, strays) = slot.files().unwrap_or_default();
+        // From now on they count as ours.
+        let bytes = files.iter().map(|file| file.bytes).sum::<u64>();
+        let used = self.used_by_others();
+        self.used_by_others.store(used.saturating_sub(bytes), Ordering::Relaxed);
         Adopted { slot, files: files.into(), strays }
     }
 
     /// Whether a slot is this process's own, or was adopted by it.
     fn is_ours(&self, directory: &Path) -> bool {
-        self.dir.is_own_slot(directory)
-            || lock(&self.slots).adopted.iter().any(|adopted| adopted == directory)
+        self.dir.is_own_slot(directory) || lock(&self.slots).adopted.contains(directory)
     }
 
     /// The next file of an adopted slot. The error is a message about a file that is left alone or
     /// set aside. Returns `None` at the end.
     pub(crate) fn next_file(&self, adopted: &mut Adopted) -> Option<Result<SealedFile, String>> {
         if let Some(stray) = adopted.strays.pop() {
-            let stray = stray.display();
+            let stray = printable::shown(&stray);
             return Some(Err(format!("{stray} is not a file of the spool: it is left alone")));
         }
         while let Some(file) = adopted.files.pop_front() {
@@ -168,7 +178,7 @@ impl Recovery {
             Some(SealedFile::new(path.clone(), slot.clone(), kind, lines, bytes))
         };
         let left_alone =
-            |why: &str| format!("{} of the spool is left alone: {why}", path.display());
+            |why: &str| format!("{} of the spool is left alone: {why}", printable::shown(path));
         let failed = |error: io::Error| left_alone(&error.to_string());
         // The number of lines by its name, of a sealed file that is not empty.
         let named_lines = match *kind {
@@ -190,10 +200,12 @@ impl Recovery {
         }
         let text = self.dir.disk().read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
         match format::read(&text) {
-            Ok(Contents { lines, .. }) if lines.is_empty() && named_lines.is_none() => Ok(None),
-            Ok(Contents { lines, database, precision, .. }) => {
+            Ok(Contents { lines, lost: 0, .. }) if lines.is_empty() && named_lines.is_none() => {
+                Ok(None)
+            }
+            Ok(Contents { lines, database, precision, lost, .. }) => {
                 let bytes = lines.iter().map(ExactSizeIterator::len).sum();
-                let count = named_lines.unwrap_or(0).max(lines.len());
+                let count = named_lines.unwrap_or(lines.len() + lost).max(lines.len());
                 Ok(sealed(database, precision, count, bytes))
             }
             Err(Unreadable::Empty) if *kind == SlotFileKind::Open => Ok(None),
@@ -205,19 +217,22 @@ impl Recovery {
             Err(Unreadable::Empty | Unreadable::Damaged) => match named_lines {
                 // Its lines are counted as lost when it is loaded. Then it is set aside.
                 Some(lines) => Ok(sealed(String::new(), Precision::default(), lines, text.len())),
-                None => Err(damaged::set_aside(&self.dir, path, "damaged beyond repair")),
+                None => match format::count_headless(&text) {
+                    0 => Err(damaged::set_aside(&self.dir, path, "damaged beyond repair")),
+                    lines => Ok(sealed(String::new(), Precision::default(), lines, text.len())),
+                },
             },
         }
     }
 
     /// Measures how much of the directory other processes use, with set aside and quarantined
     /// files.
-    pub(crate) fn measure(&self) {
+    fn measure(&self) {
         let disk = self.dir.disk();
         let files_in = |directory: &Path| -> u64 {
             let entries = disk.list(directory).unwrap_or_default();
             let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);
-            files.map(|entry| entry.bytes).sum()
+            files.map(|entry| entry.allocated).sum()
         };
         let mut used = files_in(&self.dir.join("damaged")) + files_in(&self.dir.join("quarantine"));
         let slots = self.dir.join("slots");

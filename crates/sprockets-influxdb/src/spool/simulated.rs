@@ -8,8 +8,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map, SimulatedMap};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileStat, Lock, Map, SimulatedMap};
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sys::Loss;
 
 /// The unit that a disk writes atomically, in bytes.
 const SECTOR: usize = 512;
@@ -85,6 +86,12 @@ impl Simulated {
         state.crashed.clone().unwrap_or_else(|| state.contents.clone())
     }
 
+    /// The names of the entries of a directory.
+    pub(crate) fn list_names(&self, directory: &Path) -> Vec<String> {
+        let entries = self.list(directory).unwrap_or_default();
+        entries.into_iter().map(|entry| entry.name).collect()
+    }
+
     pub(crate) fn fail(&self, fault: Option<Fault>) {
         lock(&self.0).fault = fault;
     }
@@ -99,6 +106,13 @@ impl Simulated {
             }
             _ => Ok(state),
         }
+    }
+}
+
+impl Simulated {
+    fn lock_file(&self, state: &mut State, file: usize) -> Option<Box<dyn Lock>> {
+        let is_free = state.locked.insert(file);
+        is_free.then(|| Box::new(SimulatedLock { disk: self.clone(), file }) as Box<dyn Lock>)
     }
 }
 
@@ -221,7 +235,12 @@ impl Disk for Simulated {
         let mut state = self.operation(true)?;
         let file = state.contents.create(path)?;
         Arc::make_mut(&mut state.contents.files[file]).bytes = vec![0; bytes];
-        Ok(Map::Simulated(Box::new(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] })))
+        Ok(Map::Simulated(Box::new(Mapped {
+            disk: self.clone(),
+            file,
+            bytes: vec![0; bytes],
+            loss: Loss::simulated(),
+        })))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -241,13 +260,21 @@ impl Disk for Simulated {
         }
     }
 
+    /// Not counted as an operation: it changes nothing.
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let contents = &lock(&self.0).contents;
+        match contents.node(path)? {
+            Node::File(file) => {
+                let bytes = contents.files[file].bytes.len() as u64;
+                Ok(FileStat { id: (0, file as u64), bytes })
+            }
+            Node::Directory => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.operation(true)?;
-        let contents = &mut state.contents;
-        if contents.node(path).is_err() {
-            contents.create(path)?;
-        }
-        let file = contents.file(path)?;
+        let file = state.contents.file(path)?;
         file.write(file.bytes.len(), bytes);
         Ok(())
     }
@@ -267,6 +294,10 @@ impl Disk for Simulated {
         Ok(read)
     }
 
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.operation(false)?.contents.file(path)?.bytes.len() as u64)
+    }
+
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.operation(false)?;
         state.contents.node(directory)?;
@@ -278,7 +309,7 @@ impl Disk for Simulated {
                 }
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            DirEntry { name, kind, bytes }
+            DirEntry { name, kind, bytes, allocated: bytes }
         };
         Ok(state.contents.children(directory).into_iter().map(entry).collect())
     }
@@ -286,6 +317,9 @@ impl Disk for Simulated {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.operation(false)?;
         let names = &mut state.contents.names;
+        if names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let node = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         names.insert(to.to_owned(), node);
         Ok(())
@@ -333,8 +367,15 @@ impl Disk for Simulated {
             Ok(Node::Directory) => return Err(io::ErrorKind::IsADirectory.into()),
             Err(_) => state.contents.create(path)?,
         };
-        let is_free = state.locked.insert(file);
-        Ok(is_free.then(|| Box::new(SimulatedLock { disk: self.clone(), file }) as Box<dyn Lock>))
+        Ok(self.lock_file(&mut state, file))
+    }
+
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        let mut state = self.operation(false)?;
+        match state.contents.node(path)? {
+            Node::File(file) => Ok(self.lock_file(&mut state, file)),
+            Node::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        }
     }
 }
 
@@ -343,6 +384,7 @@ struct Mapped {
     disk: Simulated,
     file: usize,
     bytes: Vec<u8>,
+    loss: Loss,
 }
 
 impl SimulatedMap for Mapped {
@@ -354,6 +396,10 @@ impl SimulatedMap for Mapped {
         let mut state = lock(&self.disk.0);
         state.count();
         Arc::make_mut(&mut state.contents.files[self.file]).write(range.start, &self.bytes[range]);
+    }
+
+    fn loss(&self) -> Loss {
+        self.loss
     }
 }
 

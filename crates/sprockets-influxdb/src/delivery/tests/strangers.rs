@@ -57,3 +57,67 @@ fn what_a_stranger_alone_refuses_is_rejected_while_others_are_delivered() {
         assert_eq!(world.rejected(), ["bad n=5i"]);
     }
 }
+
+/// A stranger refuses all of the database "foreign"; another is delivered.
+#[test]
+fn a_database_that_is_refused_as_a_whole_loses_nothing_while_others_are_delivered() {
+    for refusal in [unrecognized, too_large_for_a_proxy] {
+        let world = World::new(move |batch, _| {
+            if batch.database() == "foreign" { refusal() } else { Disposition::Delivered }
+        });
+        for second in 0..2_000 {
+            world.add("foreign", &format!("m n={second}i"));
+            world.add("db", &format!("m n={second}i"));
+            world.submit();
+            world.run_until(second);
+            if second % 100 == 99 {
+                world.run_until(second + 1);
+            }
+        }
+        for minute in 0..600 {
+            world.add("db", &format!("m n={minute}i,late=t"));
+            world.submit();
+            world.run_until(2_000 + 60 * minute);
+        }
+        let stats = world.stats();
+        assert_eq!((stats.pending, stats.rejected, stats.delivered), (2_000, 0, 2_600));
+        assert!(world.requests() < 4_600 + 38_000 / 30, "{}", world.requests());
+    }
+}
+
+#[test]
+fn a_refused_database_does_not_hold_up_others() {
+    let world = World::new(|batch, _| {
+        if batch.database() == "foreign" { unrecognized() } else { Disposition::Delivered }
+    });
+    for second in 0..1_000 {
+        world.add("foreign", &format!("m n={second}i"));
+        world.add("db", &format!("m n={second}i"));
+        world.submit();
+        world.run_until(second);
+        if second >= 100 {
+            assert_eq!(world.stats().delivered, second + 1);
+        }
+    }
+}
+
+#[test]
+fn a_bad_line_is_found_beside_a_database_that_is_refused_as_a_whole() {
+    for refusal in [unrecognized, too_large_for_a_proxy] {
+        let world = World::new(move |batch, _| {
+            let is_refused = batch.database() == "foreign" || has_bad(batch);
+            if is_refused { refusal() } else { Disposition::Delivered }
+        });
+        for second in 0..4_000 {
+            let kind = if second == 50 { "bad" } else { "good" };
+            world.add("foreign", &format!("good n={second}i"));
+            world.add("db", &format!("{kind} n={second}i"));
+            world.submit();
+            world.run_until(second);
+        }
+        world.run_until(10_000);
+        let stats = world.stats();
+        assert_eq!((stats.pending, stats.rejected, stats.delivered), (4_000, 1, 3_999));
+        assert_eq!(world.rejected(), ["bad n=50i"]);
+    }
+}

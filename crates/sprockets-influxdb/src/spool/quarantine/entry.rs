@@ -1,11 +1,14 @@
-//! The text of a quarantine file: line protocol, each line below comments that say when, for which
-//! database, and why it was refused.
+//! The text of a quarantine file: line protocol, below comments that say when, for which database,
+//! and why the lines after them were refused.
 //!
 //! ```text
 //! # 2026-11-23T15:04:05Z precision=ns database=example
-//! # 400: field type conflict: input field "bytes" is type float, already exists as type integer
+//! # reason: 400: field type conflict: input field "bytes" is type float, already exists as type integer
 //! requests,method=GET bytes=5.5 1700000000000000000
 //! ```
+//!
+//! A reason is a server's text and may hold anything: its prefix keeps it from being read as the
+//! other comment. Comments of neither form are ignored.
 
 use std::time::SystemTime;
 
@@ -13,10 +16,14 @@ use percent_encoding::percent_decode_str;
 
 use crate::config::Precision;
 use crate::line_protocol::split::line_end;
+use crate::printable::is_printable;
 use crate::spool::format;
 
 /// A longer reason is cut.
 const MAX_REASON_CHARACTERS: usize = 1_000;
+
+/// The beginning of a comment with a reason.
+const REASON: &str = "reason: ";
 
 /// A line that a server refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,32 +46,48 @@ impl QuarantineEntry {
     pub fn refused_again(&self, reason: impl Into<String>) -> Self {
         Self { time: rfc3339(SystemTime::now()), reason: reason.into(), ..self.clone() }
     }
-
-    pub(super) fn write_to(&self, text: &mut Vec<u8>) {
-        let Self { time, database, precision, reason, line } = self;
-        write(text, time, database, *precision, line, reason);
-    }
 }
 
-/// Appends an entry to the text of a file.
-pub(super) fn write(
-    text: &mut Vec<u8>,
-    time: &str,
-    database: &str,
-    precision: Precision,
-    line: &[u8],
-    reason: &str,
-) {
-    let database = format::encoded(database);
-    let reason: String = reason
-        .chars()
-        .take(MAX_REASON_CHARACTERS)
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .collect();
-    let comments = format!("# {time} precision={precision} database={database}\n# {reason}\n");
-    text.extend_from_slice(comments.as_bytes());
-    text.extend_from_slice(line);
-    text.push(b'\n');
+/// The text of a file. Lines in a row with the same comments share them.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    comments: String,
+}
+
+impl Text {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn push_entry(&mut self, entry: &QuarantineEntry) {
+        let QuarantineEntry { time, database, precision, reason, line } = entry;
+        self.push(time, database, *precision, line, reason);
+    }
+
+    pub(super) fn push(
+        &mut self,
+        time: &str,
+        database: &str,
+        precision: Precision,
+        line: &[u8],
+        reason: &str,
+    ) {
+        let database = format::encoded(database);
+        let reason: String = reason
+            .chars()
+            .take(MAX_REASON_CHARACTERS)
+            .map(|character| if is_printable(character) { character } else { ' ' })
+            .collect();
+        let head = format!("# {time} precision={precision} database={database}");
+        let comments = format!("{head}\n# {REASON}{reason}\n");
+        if comments != self.comments {
+            self.bytes.extend_from_slice(comments.as_bytes());
+            self.comments = comments;
+        }
+        self.bytes.extend_from_slice(line);
+        self.bytes.push(b'\n');
+    }
 }
 
 /// The entries of a file. An operator may have edited it: comments apply to all lines after them.
@@ -90,18 +113,34 @@ pub(super) fn read(bytes: &[u8]) -> Vec<QuarantineEntry> {
 }
 
 fn read_comment(head: &mut QuarantineEntry, comment: &str) {
-    let mut words = comment.split(' ');
-    let (time, precision, database) = (words.next(), words.next(), words.next());
-    let precision = precision.and_then(|word| word.strip_prefix("precision=")?.parse().ok());
-    let database = database.and_then(|word| word.strip_prefix("database="));
-    if let (Some(time), Some(precision), Some(database)) = (time, precision, database) {
-        head.time = time.to_owned();
-        head.precision = precision;
-        head.database = percent_decode_str(database).decode_utf8_lossy().into_owned();
-        head.reason.clear();
-    } else {
-        head.reason = comment.to_owned();
+    if let Some(reason) = comment.strip_prefix(REASON.trim_end()) {
+        reason.trim_start().clone_into(&mut head.reason);
+    } else if let Some(new) = read_head(comment) {
+        *head = new;
     }
+}
+
+/// Reads the comment that says when and for which database.
+fn read_head(comment: &str) -> Option<QuarantineEntry> {
+    let mut words = comment.split(' ');
+    let (time, precision, database) = (words.next()?, words.next()?, words.next()?);
+    let precision = precision.strip_prefix("precision=")?.parse().ok()?;
+    let database = database.strip_prefix("database=")?;
+    if !is_rfc3339(time) || words.next().is_some() {
+        return None;
+    }
+    let database = percent_decode_str(database).decode_utf8_lossy().into_owned();
+    Some(QuarantineEntry { time: time.to_owned(), database, precision, ..Default::default() })
+}
+
+/// Whether a text has the form of [`rfc3339`].
+fn is_rfc3339(text: &str) -> bool {
+    let is_digit_or = |(byte, form): (u8, u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        form => byte == form,
+    };
+    let form = b"0000-00-00T00:00:00Z";
+    text.len() == form.len() && text.bytes().zip(*form).all(is_digit_or)
 }
 
 /// A time in RFC 3339, in seconds.

@@ -1,24 +1,31 @@
 //! Writes refused lines to the quarantine. Its size is bounded: the oldest file is removed for a
 //! new one.
+//!
+//! A file is locked while it is written to. A file that is claimed, or was removed, is not written
+//! to any more: the next lines go to a new one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::entry;
+use super::entry::{self, Text};
+use super::name;
 use crate::config::Precision;
-use crate::spool::disk::{DirEntryKind, Disk};
+use crate::printable::one_line;
+use crate::spool::dir::SpoolDir;
+use crate::spool::disk::Lock;
 use crate::sync::{Mutex, lock};
 
-/// Size of a file after which a new one is started, in bytes.
-const FILE_BYTES: u64 = 1 << 20;
+/// The largest size of a file after which a new one is started, in bytes.
+const MAX_FILE_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Quarantine {
-    disk: Arc<dyn Disk>,
-    directory: PathBuf,
+    dir: Arc<SpoolDir>,
     max_bytes: u64,
+    /// The size of a file after which a new one is started.
+    file_bytes: usize,
     current: Mutex<Option<Current>>,
 }
 
@@ -26,12 +33,13 @@ pub(crate) struct Quarantine {
 #[derive(Debug)]
 struct Current {
     path: PathBuf,
-    bytes: u64,
+    bytes: usize,
 }
 
 impl Quarantine {
-    pub(crate) fn new(disk: Arc<dyn Disk>, directory: PathBuf, max_bytes: u64) -> Self {
-        Self { disk, directory, max_bytes, current: Mutex::default() }
+    pub(in crate::spool) fn new(dir: Arc<SpoolDir>, max_bytes: u64) -> Self {
+        let file_bytes = (max_bytes as usize / 4).min(MAX_FILE_BYTES);
+        Self { dir, max_bytes, file_bytes, current: Mutex::default() }
     }
 
     /// Keeps lines, without their line feeds, each with the server's reason.
@@ -42,48 +50,75 @@ impl Quarantine {
         lines: impl Iterator<Item = (&'a [u8], &'a str)>,
     ) -> io::Result<()> {
         let now = entry::rfc3339(SystemTime::now());
-        let mut text = Vec::new();
+        let mut text = Text::default();
         for (line, reason) in lines {
-            entry::write(&mut text, &now, database, precision, line, reason);
+            text.push(&now, database, precision, line, reason);
+            if text.bytes().len() >= self.file_bytes {
+                self.write(std::mem::take(&mut text).bytes())?;
+            }
         }
-        self.write(&text)
+        if text.bytes().is_empty() { Ok(()) } else { self.write(text.bytes()) }
     }
 
     fn write(&self, text: &[u8]) -> io::Result<()> {
+        let disk = self.dir.disk();
         let mut current_file = lock(&self.current);
-        let bytes = text.len() as u64;
-        let is_full = |current: &Current| current.bytes > 0 && current.bytes + bytes > FILE_BYTES;
-        if current_file.as_ref().is_none_or(is_full) {
-            self.disk.create_dir(&self.directory)?;
-            self.make_room(bytes)?;
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            // Names sort by time, and differ between processes.
-            let name = format!("{:016}-{}.lp", now.as_micros(), std::process::id());
-            *current_file = Some(Current { path: self.directory.join(name), bytes: 0 });
-        }
-        let Some(current) = current_file.as_mut() else { return Ok(()) };
-        let path = current.path.clone();
-        current.bytes += bytes;
         // A failed write may leave half a line, after which nothing can be appended.
-        self.disk.append(&path, text).inspect_err(|_| *current_file = None)
+        let (mut current, _lock) = match self.reopen(current_file.take(), text.len()) {
+            Some(opened) => opened,
+            None => self.create(text.len())?,
+        };
+        disk.append(&current.path, text)?;
+        current.bytes += text.len();
+        if self.dir.is_synced() {
+            disk.sync(&current.path)?;
+            self.dir.sync_parents(&current.path)?;
+        }
+        *current_file = Some(current);
+        Ok(())
     }
 
-    /// Removes the oldest files until a new one fits.
-    fn make_room(&self, bytes: u64) -> io::Result<()> {
-        let mut entries = self.disk.list(&self.directory)?;
-        entries.retain(|entry| entry.kind == DirEntryKind::File && entry.name.ends_with(".lp"));
+    /// Locks the current file, if there is room in it and nobody claimed or removed it.
+    fn reopen(&self, current: Option<Current>, bytes: usize) -> Option<(Current, Box<dyn Lock>)> {
+        let current = current.filter(|current| current.bytes + bytes <= self.file_bytes)?;
+        let lock = self.dir.disk().lock_existing(&current.path).ok()??;
+        Some((current, lock))
+    }
+
+    fn create(&self, bytes: usize) -> io::Result<(Current, Box<dyn Lock>)> {
+        let directory = self.dir.join("quarantine");
+        self.dir.disk().create_dir(&directory)?;
+        self.make_room(&directory, bytes)?;
+        let path = name::new_path(&directory);
+        let locked = self.dir.disk().lock(&path)?;
+        let locked = locked.ok_or_else(|| io::Error::other("another process took the new file"))?;
+        Ok((Current { path, bytes: 0 }, locked))
+    }
+
+    /// Removes the oldest files until a new one fits. Claimed files stay.
+    fn make_room(&self, directory: &Path, bytes: usize) -> io::Result<()> {
+        let disk = self.dir.disk();
+        let mut entries = disk.list(directory)?;
+        entries.retain(name::is_quarantine_file);
         let mut used: u64 = entries.iter().map(|entry| entry.bytes).sum();
         for entry in entries {
-            if used + bytes.max(FILE_BYTES) <= self.max_bytes {
+            if used + bytes.max(self.file_bytes) as u64 <= self.max_bytes {
                 break;
             }
+            let path = directory.join(&entry.name);
+            let removed = match disk.lock_existing(&path) {
+                Ok(None) => continue,
+                Ok(Some(_lock)) => disk.remove(&path),
+                Err(error) => Err(error),
+            };
             used -= entry.bytes;
-            match self.disk.remove(&self.directory.join(&entry.name)) {
+            match removed {
                 // Another process makes room as well.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 removed => removed?,
             }
-            tracing::warn!("the quarantine is full: its oldest file, {}, is removed", entry.name);
+            let name = one_line(&entry.name);
+            tracing::warn!("the quarantine is full: its oldest file, {name}, is removed");
         }
         Ok(())
     }

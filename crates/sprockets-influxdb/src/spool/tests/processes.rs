@@ -71,14 +71,16 @@ fn a_forked_child_does_not_hold_its_parents_locks() {
 fn the_size_of_the_quarantine_is_bounded() {
     let root = tempfile::tempdir().unwrap();
     let most = 4 << 20;
-    let quarantine = Quarantine::new(Arc::new(Files), root.path().to_owned(), most);
+    let dir = SpoolDir::new(Arc::new(Files), root.path().to_owned(), SpoolSync::Process);
+    let quarantine = Quarantine::new(Arc::new(dir), most);
+    let directory = root.path().join("quarantine");
     let line = "x".repeat(1 << 18);
     for _ in 0..64 {
         let lines = [(line.as_bytes(), "refused")];
         quarantine.keep("db", Precision::Seconds, lines.into_iter()).unwrap();
-        let used: u64 = names(root.path())
+        let used: u64 = names(&directory)
             .iter()
-            .map(|name| fs::metadata(root.path().join(name)).unwrap().len())
+            .map(|name| fs::metadata(directory.join(name)).unwrap().len())
             .sum();
         assert!(used > 0 && used <= most, "{used}");
     }
