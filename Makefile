@@ -139,7 +139,7 @@ gibibyte:
 	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb-cli --test command -- \
 	  --nocapture --ignored gibibyte
 
-## 2,000 lines a second for a minute, one in 5,000 of which breaks InfluxDB 3.6 down, over v3 and v1.
+## 2,000 lines a second for a minute. One in 5,000 breaks InfluxDB 3.6 down, over v3 and v1.
 poison-load:
 	$(CARGO) test --release --package sprockets-influxdb --all-features --test server_faults -- \
 	  --nocapture --ignored poison_under_load

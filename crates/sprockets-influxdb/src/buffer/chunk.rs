@@ -118,7 +118,7 @@ impl Chunk {
         }
     }
 
-    /// As [`can_append`](Self::can_append), if this one grows, at most to the size of pooled chunks.
+    /// As [`can_append`](Self::can_append), if this one grows to the size of pooled chunks.
     pub(crate) fn can_append_growing(&self, other: &Self) -> bool {
         let bytes = other.bytes().len();
         self.bytes.len() + bytes <= CHUNK_BYTES

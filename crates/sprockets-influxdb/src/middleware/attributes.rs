@@ -49,7 +49,8 @@ pub enum Attribute {
 }
 
 /// Each attribute with its two names: ours, and the one of OpenTelemetry's semantic conventions for
-/// HTTP servers 1.40. Those have no name for a request's id, and none for the time to the first byte.
+/// HTTP servers 1.40. Those have no name for a request's id, and none for the time to the first
+/// byte.
 const NAMES: [(Attribute, &str, &str); 12] = [
     (Attribute::Handler, "handler", "code.function.name"),
     (Attribute::Endpoint, "endpoint", "http.route"),

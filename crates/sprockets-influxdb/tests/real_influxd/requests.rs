@@ -41,8 +41,8 @@ fn keys(influxd: &Influxd, query: &str) -> BTreeSet<String> {
     rows.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect()
 }
 
-/// InfluxDB 3 rejects a point where a name is a field that was a tag before, or the reverse. influxd
-/// stores both, and shows which names are both.
+/// InfluxDB 3 rejects a point where a name is a field that was a tag before, or the reverse.
+/// influxd stores both, and shows which names are both.
 #[test]
 fn no_name_of_a_request_is_both_a_tag_and_a_field_when_the_options_change() {
     let Some(influxd) = Influxd::start() else { return };

@@ -10,8 +10,8 @@ pub(super) const MALFORMED_CREDENTIALS: &str = "the server cannot read the crede
     password with a colon or a token with a space: \
     check INFLUXDB_USER and INFLUXDB_PASSWORD, or INFLUXDB_TOKEN";
 
-pub(in crate::delivery) const LIMIT_REACHED: &str = "the server has as many databases or tables as its limit \
-    allows: raise the limit, or correct the name";
+pub(in crate::delivery) const LIMIT_REACHED: &str = "the server has as many databases or tables \
+    as its limit allows: raise the limit, or correct the name";
 
 pub(super) const TOO_LARGE_FOR_A_PROXY: &str = "what answers before the server takes no request \
     of this size: raise its limit (in nginx, client_max_body_size)";
