@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use crate::stats::{settings, stats};
     #[pymodule_export]
-    use crate::testing::{Fault, Point, Request, Server, parse, products, strangers};
+    use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;

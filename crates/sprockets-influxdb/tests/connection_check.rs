@@ -1,7 +1,7 @@
 //! `Client::check` reports what a server would do with a write, and stores nothing.
 
 use Finding::{Failed, Passed, Unknown};
-use sprockets_influxdb::testing::{Fault, Product, Server, Stranger};
+use sprockets_influxdb::testing::{Fault, ForeignReply, Product, Server};
 use sprockets_influxdb::{Api, Check, Client, Config, Finding};
 
 fn check(server: &Server, config: Config, database: Option<&str>) -> Check {
@@ -156,7 +156,7 @@ fn an_influxdb_3_is_known_on_every_api_and_is_never_written_to() {
 #[test]
 fn an_influxdb_3_behind_a_proxy_that_hides_its_ping_is_known() {
     for (_, server) in influxdb3() {
-        server.inject(Fault::stranger(Stranger::Nginx(404)).for_every_request());
+        server.inject(Fault::foreign_reply(ForeignReply::Nginx(404)).for_every_request());
         let found = check(&server, Config::new(), Some("db"));
         assert!(found.server.starts_with("an InfluxDB 3 at ") && found.is_passed(), "{found:?}");
         assert_eq!(found.database, Passed);

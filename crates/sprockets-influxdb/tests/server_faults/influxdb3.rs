@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sprockets_influxdb::testing::{Fault, Product, Server, Trouble};
+use sprockets_influxdb::testing::{Fault, Product, Server, ServerError};
 use sprockets_influxdb::{Api, Client, Config, Measurement, Precision};
 use test_support::{LONG, balanced, flush_until};
 
@@ -87,13 +87,15 @@ fn no_change(_: Api, config: Config) -> Config {
 }
 
 #[test]
-fn the_servers_own_trouble_keeps_the_data() {
-    for (trouble, says) in [
-        (Trouble::FullDisk, "No space left on device"),
-        (Trouble::Catalog, "object store error"),
-        (Trouble::Shutdown, "wal is shutdown"),
-    ] {
-        let prepare = |server: &Server| server.inject_always(Fault::trouble(trouble));
+fn errors_of_the_server_itself_keep_the_data() {
+    for &error in ServerError::ALL {
+        let says = match error {
+            ServerError::FullDisk => "No space left on device",
+            ServerError::Catalog => "object store error",
+            ServerError::Shutdown => "wal is shutdown",
+            other => panic!("add the message of {other}"),
+        };
+        let prepare = |server: &Server| server.inject_always(Fault::server_error(error));
         keep(says, no_change, prepare, |server, _| server.clear_faults());
     }
     let overloaded = Fault::error(429, "this service is overloaded, please try again later");

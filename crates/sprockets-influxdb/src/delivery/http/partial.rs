@@ -44,7 +44,7 @@ impl PartialWrites {
             | Disposition::Rejected(Rejection { lines: RejectedLines::Named(_), .. }) => true,
             // No line is bad: they wait for a higher limit.
             Disposition::Retry(failure) if failure.reason.starts_with(LIMIT_REACHED) => true,
-            // The server has trouble with this batch, or of its own.
+            // The server has an error of its own, or fails on this batch.
             Disposition::MalformedReply { .. }
             | Disposition::Retry(Failure {
                 cause: Cause::Busy | Cause::Unreachable | Cause::Timeout | Cause::Unknown,

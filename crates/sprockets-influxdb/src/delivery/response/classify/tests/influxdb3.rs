@@ -126,7 +126,7 @@ fn replies_of_influxdb_3_over_v2() {
 }
 
 #[test]
-fn the_trouble_of_influxdb_3_keeps_the_data_whatever_its_status() {
+fn errors_of_influxdb_3_itself_keep_the_data_whatever_its_status() {
     let full = "error from wal: error writing wal file: Generic LocalFileSystem error: Unable to \
         copy data to file: No space left on device (os error 28)";
     let catalog = "catalog update error: object store error: ObjectStore(Generic { store: \

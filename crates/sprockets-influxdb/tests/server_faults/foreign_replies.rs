@@ -1,9 +1,9 @@
-//! Each reply of [`Stranger::ALL`]: servers that are no InfluxDB. None of them delivers or rejects
-//! a line. `answers.rs` has what is said about some of them.
+//! Each reply of [`ForeignReply::ALL`]: servers that are no InfluxDB. None of them delivers or
+//! rejects a line. `answers.rs` has what is said about some of them.
 
 use std::time::Duration;
 
-use sprockets_influxdb::testing::{Fault, Product, Server, Stranger};
+use sprockets_influxdb::testing::{Fault, ForeignReply, Product, Server};
 use sprockets_influxdb::{Api, Client};
 use test_support::{balanced, flush_until};
 
@@ -13,12 +13,12 @@ use super::table::with_api;
 const LINES: usize = 8;
 
 #[test]
-fn no_reply_of_a_stranger_delivers_or_rejects() {
-    for &stranger in Stranger::ALL {
+fn no_foreign_reply_delivers_or_rejects() {
+    for &reply in ForeignReply::ALL {
         for api in [Api::V1, Api::V2, Api::V3] {
-            let name = format!("{stranger} over {api}");
+            let name = format!("{reply} over {api}");
             let server = Server::start_as(Product::InfluxDb3_6);
-            server.inject_always(Fault::stranger(stranger).for_every_request());
+            server.inject_always(Fault::foreign_reply(reply).for_every_request());
             let client = Client::new(with_api(api, &server)).unwrap();
             add(&client, LINES);
             flush_until(&client, |stats| stats.last_error.is_some());

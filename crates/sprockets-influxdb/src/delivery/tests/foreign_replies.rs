@@ -11,7 +11,7 @@ fn too_large_for_a_proxy() -> Disposition {
 }
 
 #[test]
-fn while_a_stranger_refuses_everything_nothing_is_rejected() {
+fn while_another_server_rejects_everything_nothing_is_rejected() {
     for refusal in [unrecognized, too_large_for_a_proxy] {
         let world = World::new(move |_, now| {
             if now < Duration::from_secs(86_400) { refusal() } else { Disposition::Delivered }
@@ -32,7 +32,7 @@ fn while_a_stranger_refuses_everything_nothing_is_rejected() {
 }
 
 #[test]
-fn what_a_stranger_alone_refuses_is_rejected_while_others_are_delivered() {
+fn what_another_server_alone_rejects_is_rejected_while_others_are_delivered() {
     for refusal in [unrecognized, too_large_for_a_proxy] {
         let world = World::new(
             move |batch, _| {
@@ -58,7 +58,7 @@ fn what_a_stranger_alone_refuses_is_rejected_while_others_are_delivered() {
     }
 }
 
-/// A stranger refuses all of the database "foreign"; another is delivered.
+/// Another server rejects all of the database "foreign". What is for other databases is delivered.
 #[test]
 fn a_database_that_is_refused_as_a_whole_loses_nothing_while_others_are_delivered() {
     for refusal in [unrecognized, too_large_for_a_proxy] {
