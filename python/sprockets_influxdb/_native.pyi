@@ -30,6 +30,7 @@ __all__ = [
     "Recorder",
     "Request",
     "RequestGuard",
+    "Series",
     "Server",
     "TornadoRecorder",
     "add_measurement",
@@ -50,6 +51,7 @@ __all__ = [
     "products",
     "record",
     "reset",
+    "series",
     "settings",
     "shutdown_begin",
     "shutdown_sync",
@@ -102,6 +104,11 @@ class Measurement:
     def __setstate__(self, state: tuple[Any, ...], /) -> None: ...
 
 @final
+class Series:
+    def __call__(self, *, timestamp_ns: int | None = None, **items: object) -> None: ...
+    def bind(self, **tags: object) -> Series: ...
+
+@final
 class Duration:
     def __enter__(self) -> None: ...
     def __exit__(
@@ -138,6 +145,7 @@ class _Stats(TypedDict):
     last_error: str | None
 
 def add_measurement(measurement: Measurement) -> None: ...
+def series(database: str, name: str | None, *, tags: Iterable[str] | None = None) -> Series: ...
 def record(
     database: str,
     name: str | None,

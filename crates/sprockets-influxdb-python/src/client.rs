@@ -14,8 +14,9 @@ use sprockets_influxdb::{self as core, Client, Config, Overflow, SettingValue};
 use crate::base_tags;
 use crate::current::CLIENT;
 use crate::flush;
+use crate::line::{Head, with_recorded};
 use crate::log;
-use crate::measurement::{Measurement, with_recorded};
+use crate::measurement::Measurement;
 use crate::process;
 use crate::timestamp;
 
@@ -242,7 +243,8 @@ pub(crate) fn record(
     timestamp: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let nanoseconds = timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)?;
-    with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
+    let head = Head { database, name, nanoseconds };
+    with_recorded(&head, tags, fields, |line| add(py, line))
 }
 
 /// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the

@@ -7,10 +7,13 @@ mod command;
 mod current;
 mod flush;
 mod items;
+mod line;
 mod log;
 mod measurement;
+mod prepared_keys;
 mod process;
 mod request;
+mod series;
 mod stats;
 mod testing;
 mod timestamp;
@@ -36,6 +39,8 @@ mod _native {
     use crate::request::{
         Recorder, RequestGuard, TornadoRecorder, check_request_variables, measurement_in,
     };
+    #[pymodule_export]
+    use crate::series::{Series, series};
     #[pymodule_export]
     use crate::stats::{settings, stats};
     #[pymodule_export]

@@ -1,17 +1,16 @@
 //! `Measurement`: it becomes line protocol when it is added.
 
-use std::cell::Cell;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::remove_tags_of_fields;
+use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
 
-use crate::base_tags::base_tags;
-use crate::items::{Items, each_of};
+use crate::items::Items;
+use crate::line::{BaseTags, Head, Line};
 use crate::timestamp::{Stamp, nanoseconds, seconds};
-use crate::value::{Plain, with_field, with_text};
+use crate::value::{Plain, with_field};
 use crate::warning::{ValueErrors, warn_of_kind};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
@@ -138,7 +137,13 @@ impl Measurement {
 
     /// Sets several tags from a dict, as :meth:`set_tag` does.
     fn set_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
-        let own = this.try_borrow_mut()?.tags.dict(this.py())?;
+        let own = {
+            let mut own = this.try_borrow_mut()?;
+            if own.tags.extend(tags) {
+                return Ok(());
+            }
+            own.tags.dict(this.py())?
+        };
         let updated = own.call_method1("update", (tags,)).map(drop);
         Self::set(this, |_| updated)
     }
@@ -172,10 +177,11 @@ impl Measurement {
     ///
     /// :raises ValueError: for a field that cannot be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
-        let mut line = core::Measurement::new("", "");
-        let mut errors = ValueErrors::new(this.try_borrow()?.kind != Kind::Own);
-        Self::write(this, |stamp| stamp.nanoseconds, &mut line, &mut errors)?;
-        Ok(line.marshall())
+        Line::with(|line| {
+            line.errors = ValueErrors::new(this.try_borrow()?.kind != Kind::Own);
+            Self::write(this, |stamp| stamp.nanoseconds, line, BaseTags::Line)?;
+            Ok(line.core.marshall())
+        })
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -245,7 +251,7 @@ impl Measurement {
         is_free: impl Fn(&str) -> bool,
     ) -> Self {
         let tags = Items::of_base_tags_where(py, is_free);
-        let (fields, kind) = (Items::List(Vec::new()), Kind::OfRequest);
+        let (fields, kind) = (Items::none(), Kind::OfRequest);
         Self { database, name, tags, fields, stamp, kind }
     }
 
@@ -292,9 +298,9 @@ impl Measurement {
         this: &Bound<'_, Self>,
         add: impl FnOnce(&core::Measurement) -> PyResult<T>,
     ) -> PyResult<T> {
-        with_spare(|line| {
-            Self::write(this, Stamp::take, line, &mut ValueErrors::new(false))?;
-            add(line)
+        Line::with(|line| {
+            Self::write(this, Stamp::take, line, BaseTags::Client)?;
+            add(&line.core)
         })
     }
 
@@ -307,152 +313,80 @@ impl Measurement {
         add: impl FnOnce(&core::Measurement) -> PyResult<()>,
     ) -> PyResult<()> {
         let py = this.py();
-        with_spare(|line| {
-            let mut errors = ValueErrors::new(true);
-            Self::write(this, Stamp::take, line, &mut errors)?;
-            let clash = remove_tags_of_fields(line);
-            let changed = complete(line)?;
+        Line::with(|line| {
+            line.errors = ValueErrors::new(true);
+            Self::write(this, Stamp::take, line, BaseTags::Client)?;
+            let clash = remove_tags_of_fields(&mut line.core);
+            let changed = complete(&mut line.core)?;
             let mut own = this.try_borrow_mut()?;
             if own.kind == Kind::OfRequest {
                 own.kind = Kind::Inert;
             }
             drop(own);
-            errors.warn(py);
+            std::mem::take(&mut line.errors).warn(py);
             if let Some(name) = clash.as_deref().or(changed) {
                 warn_of_kind(py, name);
             }
-            add(line)
+            add(&line.core)
         })
     }
 
+    /// Writes the measurement to a line, with this time. Items of a dict may run Python code, which
+    /// may change the measurement.
     fn write(
         this: &Bound<'_, Self>,
         stamp: impl FnOnce(&mut Stamp) -> i64,
-        line: &mut core::Measurement,
-        errors: &mut ValueErrors,
+        line: &mut Line,
+        base: BaseTags,
     ) -> PyResult<()> {
         let py = this.py();
         let mut own = this.borrow_mut();
         let nanoseconds = stamp(&mut own.stamp);
-        let Self { database, name, tags: Items::List(tags), fields: Items::List(fields), .. } =
-            &*own
-        else {
+        let (database, name) = (own.database.bind(py).clone(), own.name.bind(py).clone());
+        let head = Head { database: &database, name: &name, nanoseconds };
+        if Plain::of(&database).is_none() || Plain::of(&name).is_none() {
             drop(own);
-            return Self::write_parts(this, nanoseconds, line, errors);
+            line.restart(&head)?;
+            own = this.borrow_mut();
+        } else {
+            line.restart(&head)?;
+        }
+        let tags = match &own.tags {
+            Items::List(tags) => {
+                line.list_of_tags(&head, tags, base)?;
+                None
+            }
+            Items::Dict(tags) => Some(tags.bind(py).clone()),
         };
-        let (database, name) = (database.bind(py), name.bind(py));
-        if Plain::of(database).is_none() || Plain::of(name).is_none() {
-            drop(own);
-            return Self::write_parts(this, nanoseconds, line, errors);
-        }
-        restart(line, database, name, nanoseconds)?;
-        line.omit_base_tags();
-        for (name, value) in tags {
-            errors.check(py, write_tag(line, name.bind(py), value.bind(py)))?;
-        }
-        for (name, value) in fields {
-            errors.check(py, write_field(line, name.bind(py), value.bind(py)))?;
+        drop(own);
+        let Some(tags) = tags else { return Self::write_fields(this, line) };
+        line.dict_of_tags(&tags)?;
+        Self::write_fields(this, line)?;
+        if base == BaseTags::Client && may_repeat_a_name(&line.core) {
+            line.restart(&head)?;
+            line.tags_beside_base_tags(&tags)?;
+            Self::write_fields(this, line)?;
         }
         Ok(())
     }
 
-    /// As [`write`](Self::write), for items whose conversion may run Python code. That code may
-    /// change the measurement.
-    fn write_parts(
-        this: &Bound<'_, Self>,
-        nanoseconds: i64,
-        line: &mut core::Measurement,
-        errors: &mut ValueErrors,
-    ) -> PyResult<()> {
+    fn write_fields(this: &Bound<'_, Self>, line: &mut Line) -> PyResult<()> {
         let py = this.py();
-        let Parts { database, name, tags, fields } = Parts::of(this)?;
-        restart(line, &database, &name, nanoseconds)?;
-        line.omit_base_tags();
-        each_of(&tags, |name, value| errors.check(py, write_tag(line, name, value)))?;
-        each_of(&fields, |name, value| errors.check(py, write_field(line, name, value)))
-    }
-}
-
-/// Calls `add` with a line made of these parts and the base tags, without a Python object.
-pub(crate) fn with_recorded<T>(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    tags: Option<&Bound<'_, PyDict>>,
-    fields: Option<&Bound<'_, PyDict>>,
-    nanoseconds: i64,
-    add: impl FnOnce(&core::Measurement) -> PyResult<T>,
-) -> PyResult<T> {
-    with_new_line(database, name, nanoseconds, |line| {
-        line.omit_base_tags();
-        for tags in [base_tags(database.py()).as_ref(), tags].into_iter().flatten() {
-            each_of(tags, |name, value| write_tag(line, name, value))?;
+        let own = this.borrow();
+        match &own.fields {
+            Items::List(fields) => {
+                for (name, value) in &fields.items {
+                    line.field(name.bind(py), value.bind(py))?;
+                }
+                Ok(())
+            }
+            Items::Dict(fields) => {
+                let fields = fields.bind(py).clone();
+                drop(own);
+                line.dict_of_fields(&fields)
+            }
         }
-        if let Some(fields) = fields {
-            each_of(fields, |name, value| write_field(line, name, value))?;
-        }
-        add(line)
-    })
-}
-
-/// Calls `use_it` with an empty line of this time. The client adds its base tags to it.
-pub(crate) fn with_new_line<T>(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    nanoseconds: i64,
-    use_it: impl FnOnce(&mut core::Measurement) -> PyResult<T>,
-) -> PyResult<T> {
-    with_spare(|line| {
-        restart(line, database, name, nanoseconds)?;
-        use_it(line)
-    })
-}
-
-/// The largest spare measurement in bytes. A larger one is not worth its memory.
-const MAX_SPARE_BYTES: usize = 64 * 1024;
-
-/// Lends the thread's spare measurement, so that none is allocated. Python code that runs meanwhile
-/// and records as well gets another one.
-fn with_spare<T>(use_it: impl FnOnce(&mut core::Measurement) -> T) -> T {
-    thread_local! {
-        static SPARE: Cell<Option<Box<core::Measurement>>> = const { Cell::new(None) };
     }
-    let mut line = SPARE.take().unwrap_or_else(|| Box::new(core::Measurement::new("", "")));
-    let result = use_it(&mut line);
-    if line.memory() <= MAX_SPARE_BYTES {
-        SPARE.set(Some(line));
-    }
-    result
-}
-
-fn restart(
-    line: &mut core::Measurement,
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    nanoseconds: i64,
-) -> PyResult<()> {
-    with_text(database, |database| {
-        with_text(name, |name| line.restart_at(database, name, nanoseconds))
-    })?
-}
-
-fn write_tag(
-    line: &mut core::Measurement,
-    name: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    if value.is_none() {
-        // The empty text removes what was set before.
-        return with_text(name, |name| _ = line.set_tag(name, ""));
-    }
-    with_text(name, |name| with_text(value, |value| _ = line.set_tag(name, value)))?
-}
-
-fn write_field(
-    line: &mut core::Measurement,
-    name: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    with_text(name, |text| with_field(name, value, |field| _ = line.set_field(text, field)))?
 }
 
 /// Records the duration of its block. Made by [`Measurement::duration`].

@@ -23,7 +23,8 @@ pub(crate) fn warn_of_kind(py: Python<'_>, name: &str) {
     warn(py, &error);
 }
 
-/// Errors of single values.
+/// Errors of single values. By default the caller sees them.
+#[derive(Default)]
 pub(crate) struct ValueErrors {
     are_ignored: bool,
     first: Option<PyErr>,

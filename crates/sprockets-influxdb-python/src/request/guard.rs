@@ -120,7 +120,7 @@ impl RequestGuard {
             let text = status.cast::<PyString>().ok()?.to_str().ok()?;
             text.get(..3)?.parse().ok()
         };
-        if let Some(status) = status.extract().ok().or_else(number) {
+        if let Some(status) = number().or_else(|| status.extract().ok()) {
             self.outcome.set_status(status);
         }
     }

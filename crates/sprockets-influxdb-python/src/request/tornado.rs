@@ -9,7 +9,8 @@ use sprockets_influxdb::internal::{AttributeSink, Attributes, Outcome};
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
 use crate::client::{add, is_enabled, value_error};
-use crate::measurement::{Measurement, with_new_line};
+use crate::line::with_new_line;
+use crate::measurement::Measurement;
 use crate::timestamp::Stamp;
 use crate::value::{text, with_text};
 use crate::warning::warn;

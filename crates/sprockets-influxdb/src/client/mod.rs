@@ -6,11 +6,13 @@ mod flush;
 mod global;
 mod handle;
 mod process;
+mod series;
 mod snapshot;
 
 pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
 pub use handle::Client;
+pub use series::Series;
 
 #[cfg(all(test, unix, feature = "testing"))]
 mod tests;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::escape::{Key, Position};
 use super::keys::{Inserted, Keys, MAX_KEYS, entries, find};
+use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 use super::value::FieldValue;
 
@@ -48,21 +49,37 @@ impl FieldSet {
     #[inline(always)]
     pub(super) fn set(&mut self, name: &str, value: &FieldValue<'_>) {
         let key = self.push_key(name);
+        self.set_value(name, &key, value);
+    }
+
+    /// As [`set`](Self::set).
+    #[inline]
+    pub(super) fn set_prepared(&mut self, name: &PreparedKey, value: &FieldValue<'_>) {
+        let key = self.text.push_prepared_key(name);
+        if key.start == 0 {
+            self.text.set_first(b' ');
+        }
+        self.set_value(name.name(), &key, value);
+    }
+
+    /// Sets the field whose key was just appended.
+    #[inline(always)]
+    fn set_value(&mut self, name: &str, key: &Key, value: &FieldValue<'_>) {
         if !self.left_out.is_empty() {
             if self.left_out.len() > MAX_KEYS {
                 return self.text.truncate(key.start);
             }
-            let written = self.text.key(&key);
+            let written = self.text.key(key);
             self.left_out.retain(|left_out| left_out.key != written);
         }
-        let old = match self.keys.insert(&self.text, 0, &key) {
+        let old = match self.keys.insert(&self.text, 0, key) {
             Inserted::New => None,
             Inserted::Older(old) => Some(old),
             Inserted::Refused => return self.text.truncate(key.start),
         };
         match value {
-            FieldValue::Float(float) if !float.is_finite() => self.leave_out(name, None, &key, old),
-            FieldValue::OutOfRange(text) => self.leave_out(name, Some(text.clone()), &key, old),
+            FieldValue::Float(float) if !float.is_finite() => self.leave_out(name, None, key, old),
+            FieldValue::OutOfRange(text) => self.leave_out(name, Some(text.clone()), key, old),
             value => {
                 if let FieldValue::Unsigned(unsigned) = value {
                     self.may_have_unsigned |= *unsigned > i64::MAX as u64;

@@ -8,6 +8,7 @@ mod escape;
 mod field_set;
 mod keys;
 mod line;
+mod prepared_key;
 mod series_key;
 mod swar;
 mod text_buf;
@@ -15,6 +16,7 @@ mod timestamp;
 mod value;
 
 pub(crate) use line::{BaseTags, Line};
+pub use prepared_key::PreparedKey;
 pub use timestamp::Timestamp;
 pub use value::FieldValue;
 
@@ -106,6 +108,18 @@ impl Measurement {
         self.set_timestamp(timestamp);
     }
 
+    /// Makes this a new measurement with the database, name and tags of another one, without
+    /// fields, at the current time. Keeps its memory.
+    #[inline]
+    pub(crate) fn restart_as(&mut self, other: &Self) {
+        self.series.copy_from(&other.series);
+        self.fields.clear();
+        self.omits_base_tags = other.omits_base_tags;
+        *self.was_added.get_mut() = false;
+        self.set_timestamp(Timestamp::now());
+        self.has_own_timestamp = true;
+    }
+
     /// [`set_tag`](Self::set_tag), for chaining.
     #[must_use]
     #[inline]
@@ -158,6 +172,18 @@ impl Measurement {
     ) -> &mut Self {
         self.fields.set(name.as_ref(), &value.into());
         self
+    }
+
+    /// As [`set_tag`](Self::set_tag), with a name that was escaped before.
+    #[inline]
+    pub(crate) fn set_prepared_tag(&mut self, name: &PreparedKey, value: &str) {
+        self.series.set_prepared_tag(name, value);
+    }
+
+    /// As [`set_field`](Self::set_field), with a name that was escaped before.
+    #[inline]
+    pub(crate) fn set_prepared_field(&mut self, name: &PreparedKey, value: &FieldValue<'_>) {
+        self.fields.set_prepared(name, value);
     }
 
     /// Sets a tag, unless there is a tag or a field of that name. Returns whether there is a field.
@@ -279,6 +305,12 @@ impl Measurement {
     pub(crate) fn check(&self, has_unsigned: bool) -> Result<()> {
         let timestamp = self.timestamp.load(Ordering::Relaxed);
         check::check(&self.series, &self.fields, timestamp, has_unsigned)
+    }
+
+    /// Whether a name may be a tag and a field. `false` is certain.
+    #[inline]
+    pub(crate) fn may_repeat_a_name(&self) -> bool {
+        self.series.tag_keys().may_intersect(self.fields.keys())
     }
 
     /// The number of fields that were left out, as they are not finite.

@@ -1,7 +1,8 @@
 //! Where a measurement belongs: its database, its name and its tags.
 
-use super::escape::Position;
+use super::escape::{Key, Position};
 use super::keys::{Entry, Inserted, Keys, find};
+use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 
 /// Database, name and tags, ready to be written.
@@ -31,12 +32,34 @@ impl SeriesKey {
         self.name_end = self.text.len();
     }
 
+    /// Makes this a copy of another one, in the memory that this has.
+    #[inline]
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.text.copy_from(&other.text);
+        self.database_end = other.database_end;
+        self.name_end = other.name_end;
+        self.tag_keys = other.tag_keys.clone();
+    }
+
     /// Sets a tag, or replaces it in place. An empty value removes it.
     // Inlined into its caller, as that is into the application: constants are folded there.
     #[inline(always)]
     pub(super) fn set_tag(&mut self, name: &str, value: &str) {
         let key = self.text.push_key(b',', name, Position::TagKey);
-        let old = match self.tag_keys.insert(&self.text, self.name_end, &key) {
+        self.set_value(&key, value);
+    }
+
+    /// As [`set_tag`](Self::set_tag).
+    #[inline]
+    pub(super) fn set_prepared_tag(&mut self, key: &PreparedKey, value: &str) {
+        let key = self.text.push_prepared_key(key);
+        self.set_value(&key, value);
+    }
+
+    /// Sets the tag whose key was just appended.
+    #[inline(always)]
+    fn set_value(&mut self, key: &Key, value: &str) {
+        let old = match self.tag_keys.insert(&self.text, self.name_end, key) {
             Inserted::New => None,
             Inserted::Older(old) => Some(old),
             Inserted::Refused => return self.text.truncate(key.start),

@@ -68,7 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "client::Client",
             "interruption",
-            "measurement::Measurement",
+            "measurement",
             "middleware",
             "printable",
             "stats::Report",

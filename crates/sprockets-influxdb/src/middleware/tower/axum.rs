@@ -1,6 +1,6 @@
 //! What axum knows of a request, and the extractor of its measurement.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -37,8 +37,11 @@ pub(super) fn describe<Q: 'static>(guard: &mut RequestGuard, request: &mut Reque
     if !guard.is_grpc() {
         if let Some(route) = extensions.get::<MatchedPath>() {
             guard.endpoint(route.as_str());
-        } else if let Some(route) = nested_service(extensions) {
-            guard.endpoint(route.as_str());
+        } else if TypeId::of::<Q>() == TypeId::of::<Body>() {
+            // Only a request of axum's router can be for a nested service.
+            if let Some(route) = nested_service(extensions) {
+                guard.endpoint(route.as_str());
+            }
         }
     }
     // Only a body of axum's own type keeps its type when it is wrapped.
