@@ -16,6 +16,7 @@
 mod damaged;
 mod dir;
 mod disk;
+mod file_bytes;
 mod format;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
