@@ -156,8 +156,9 @@ impl Queue {
     /// out, which makes room.
     pub(super) fn close_batches(&mut self) -> bool {
         let sampled_out = self.counters.sampled_out();
-        let mut mergeable = self.ready.mergeable(self.flushes.newest_awaited());
-        for mut batch in self.open_batches.take_all() {
+        let batches = self.open_batches.take_all();
+        let mut mergeable = self.ready.mergeable(&batches, self.flushes.newest_awaited());
+        for mut batch in batches {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sample_out(lines);
