@@ -319,8 +319,7 @@ impl Measurement {
     }
 
     /// Bytes of memory that its texts take.
-    #[doc(hidden)]
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.series.memory() + self.fields.memory()
     }
 
