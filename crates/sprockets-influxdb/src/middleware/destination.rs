@@ -72,15 +72,19 @@ impl Destination {
             sink.text(Attribute::Endpoint, &grpc.path);
         }
         outcome.write(now, &mut sink);
+        if let Err(error) = self.client.add_measurement(&measurement) {
+            self.warn(format_args!("a request is not recorded: {error}"));
+        }
+        spare::keep(measurement);
+    }
+
+    /// Removes tags that have the name of a field: a handler set both. Servers would refuse it.
+    pub(super) fn remove_tags_of_fields(&self, measurement: &mut Measurement) {
         if let Some(name) = measurement.remove_tags_of_fields() {
             self.warn(format_args!(
                 "a request is recorded without the tag {name:?}: a field has this name"
             ));
         }
-        if let Err(error) = self.client.add_measurement(&measurement) {
-            self.warn(format_args!("a request is not recorded: {error}"));
-        }
-        spare::keep(measurement);
     }
 
     /// Whether the path is that of a gRPC method: a call of it has succeeded, now or before.
