@@ -31,7 +31,7 @@ pub(super) struct Queue {
     pub(super) waiters: Waiters,
     spool: Option<Arc<Spool>>,
     open_batches: OpenBatches,
-    ready: ReadyQueue,
+    pub(super) ready: ReadyQueue,
     /// The size of closed batches, whether they wait or are being sent.
     batched: Size,
     /// The size of files that are being written for batches, in bytes.
@@ -61,7 +61,7 @@ impl Queue {
             limits: &self.limits,
             spool: self.spool.as_deref(),
             pool: &self.pool,
-            used: self.open.granted() + self.batched,
+            used: self.open.granted + self.batched,
             on_disk: self.ready.on_disk(),
             being_sealed: self.being_sealed,
         }
@@ -80,17 +80,12 @@ impl Queue {
     /// The number of lines that are neither delivered nor dropped. `unused` was granted to shards,
     /// which have not used it.
     pub(super) fn pending(&self, unused: Size) -> usize {
-        (self.open.granted() - unused + self.batched).lines
-    }
-
-    /// Lines of closed batches that are in memory only.
-    pub(super) fn unspooled(&self) -> usize {
-        self.ready.unspooled()
+        (self.open.granted - unused + self.batched).lines
     }
 
     /// Whether a thread waits for decisions.
     pub(super) fn is_awaited(&self) -> bool {
-        self.waiters.has_blocked() || self.flushes.has_any()
+        self.waiters.blocked > 0 || self.flushes.has_any()
     }
 
     /// A new chunk for a line, and the shared name of its database.
@@ -137,12 +132,12 @@ impl Queue {
     /// Closes all open batches: they are due, or sampled out. Returns whether some were sampled
     /// out, which makes room.
     pub(super) fn close_batches(&mut self) -> bool {
-        let sampled_out = self.counters.sampled_out();
+        let sampled_out = self.counters.sampled_out;
         let mut mergeable = self.ready.mergeable(self.flushes.newest_awaited());
         for mut batch in self.open_batches.take_all() {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
-                self.counters.sample_out(lines);
+                self.counters.sampled_out += lines as u64;
                 self.pool.recycle_batch(batch);
                 continue;
             }
@@ -158,7 +153,7 @@ impl Queue {
             }
         }
         self.open.clear();
-        self.counters.sampled_out() > sampled_out
+        self.counters.sampled_out > sampled_out
     }
 
     /// Adds the lines of a batch to one that waits, so that a few lines at a time do not become a
@@ -188,7 +183,7 @@ impl Queue {
         max_bytes: usize,
         may_go: impl Fn(&Batch) -> bool,
     ) -> Option<Batch> {
-        let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
+        let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.health().is_unreadable());
         let batch = self.ready.take(is_readable, may_go)?;
         Some(if batch.is_on_disk() { batch } else { self.cut(batch, max_bytes) })
     }
@@ -217,7 +212,7 @@ impl Queue {
     /// Adds a batch of a dead process.
     pub(super) fn recover(&mut self, mut batch: Batch) {
         batch.sequence = SequenceNumber::RECOVERED;
-        self.counters.recover(batch.lines());
+        self.counters.recovered += batch.lines() as u64;
         self.batched += batch.size();
         self.ready.put_back(batch, QueueEnd::Back);
     }
@@ -226,7 +221,7 @@ impl Queue {
     pub(super) fn correct(&mut self, sequence: SequenceNumber, expected: Size, actual: Size) {
         self.batched = self.batched + actual - expected;
         // The name of the file says fewer lines than it has.
-        self.counters.recover(actual.lines.saturating_sub(expected.lines));
+        self.counters.recovered += actual.lines.saturating_sub(expected.lines) as u64;
         let lost = expected.lines.saturating_sub(actual.lines);
         if lost > 0 {
             self.count_dropped(sequence, DropReason::Damaged, lost);
@@ -274,7 +269,7 @@ impl Queue {
     }
 
     fn count_dropped(&mut self, sequence: SequenceNumber, reason: DropReason, lines: usize) {
-        self.counters.drop_lines(reason, lines);
+        self.counters.dropped.add(reason, lines as u64);
         self.flushes.decide(sequence, lines, |report| report.dropped += lines as u64);
     }
 }

@@ -33,7 +33,7 @@ impl Buffer {
     pub(super) fn check_disk(&self) {
         let Some(spool) = &self.spool else { return };
         spool.prepare_thread();
-        if spool.is_unchecked() {
+        if spool.health().is_unchecked() {
             spool.check();
             // It checks again while the disk is used.
             self.wake_spool_worker();
@@ -42,7 +42,7 @@ impl Buffer {
 
     /// Requires a check of the disk before it is used again. Without grants, each add is seen.
     pub(super) fn expire_check(&self, spool: &Spool) {
-        spool.set_unchecked();
+        spool.health().set_unchecked(true);
         self.reclaim(&mut lock(&self.queue));
     }
 

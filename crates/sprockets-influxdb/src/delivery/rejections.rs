@@ -35,7 +35,7 @@ impl RejectionReporter {
     fn quarantine(&self, lines: &Batch, reasons: &Reasons) {
         let Some(spool) = self.buffer.spool() else { return };
         let entries = lines.iter_lines().enumerate().map(|(index, line)| (line, reasons.of(index)));
-        let kept = if spool.is_suspended() {
+        let kept = if spool.health().is_suspended() {
             Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"))
         } else {
             spool.quarantine.keep(lines.database(), lines.precision(), entries)

@@ -209,8 +209,8 @@ fn a_failing_disk_loses_nothing_of_the_living_process() {
                     world.clock.advance_to(now);
                     world.step_worker();
                 }
-                assert!(!world.spool.is_failing(), "{what}");
-                assert_eq!(world.spool.take_failure(), None, "{what}");
+                assert!(!world.spool.health().is_failing(), "{what}");
+                assert_eq!(world.spool.health().take_failure(), None, "{what}");
                 let accepted = world.promises.lock().unwrap().accepted.clone();
                 // From now on everything works as before the failure.
                 world.submit();

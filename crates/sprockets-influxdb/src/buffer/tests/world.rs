@@ -90,7 +90,7 @@ impl World {
         self.clock.advance_to(now);
         let before = self.promises.lock().unwrap().accepted.clone();
         self.worker.step(&self.buffer);
-        if self.level != SpoolSync::Process && !self.spool.is_failing() {
+        if self.level != SpoolSync::Process && !self.spool.health().is_failing() {
             self.promises.lock().unwrap().synced.extend(before);
         }
     }
@@ -100,7 +100,7 @@ impl World {
         self.submit();
         let before = self.promises.lock().unwrap().accepted.clone();
         self.buffer.sync();
-        if self.level == SpoolSync::Always && !self.spool.is_failing() {
+        if self.level == SpoolSync::Always && !self.spool.health().is_failing() {
             self.promises.lock().unwrap().synced.extend(before);
         }
     }
