@@ -172,7 +172,7 @@ impl Buffer {
                     queue = wait(&self.decided, queue, Some(slice_end - now));
                     queue.waiters.blocked -= 1;
                     if self.clock.now() >= slice_end {
-                        // The runtime may run any code: it is asked without the lock.
+                        // The runtime may run any code, so not under the lock.
                         drop(queue);
                         let is_interrupted = interruption::is_interrupted();
                         queue = lock(&self.queue);

@@ -79,7 +79,7 @@ impl Buffer {
         Some(queue.cut(batch, max_bytes))
     }
 
-    /// In the sync level that promises it, makes everything that was added so far survive a loss of
+    /// In the sync level `always`, makes everything that was added so far survive a loss of
     /// power.
     pub(crate) fn sync(&self) {
         if let Some(spool) = self.spool.as_ref().filter(|s| s.sync_level() == SpoolSync::Always) {

@@ -26,7 +26,7 @@ const MAX_FAILURES_IN_ROW: u32 = 8;
 /// single line.
 const MAX_CUTS: u32 = 5;
 
-/// Maximum number of databases that are told apart. Beyond it, all are forgotten.
+/// Maximum number of databases with a history of their own. Beyond it, all are forgotten.
 const MAX_DATABASES: usize = 1_000;
 
 /// How the last requests ended.

@@ -95,7 +95,7 @@ impl Server {
 }
 
 /// A sender in simulated time, with its buffer and its server.
-struct World {
+struct Simulation {
     clock: Clock,
     buffer: Arc<Buffer>,
     sender: Sender,
@@ -103,7 +103,7 @@ struct World {
     rejected: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-impl World {
+impl Simulation {
     fn new(answer: impl Fn(&Batch, Duration) -> Disposition + Send + Sync + 'static) -> Self {
         let clock = Clock::simulated();
         let limits = Limits {
@@ -210,18 +210,18 @@ fn bad_indices(batch: &Batch) -> Vec<(usize, String)> {
 }
 
 /// Delivers so many lines, of which those at `bad` are bad.
-fn deliver_with_bad_lines(world: &World, lines: usize, bad: &[usize]) {
+fn deliver_with_bad_lines(simulation: &Simulation, lines: usize, bad: &[usize]) {
     for number in 0..lines {
         let kind = if bad.contains(&number) { "bad" } else { "good" };
-        world.add("db", &format!("{kind} n={number}i"));
+        simulation.add("db", &format!("{kind} n={number}i"));
     }
-    world.submit();
-    world.run_until(3_600);
-    let stats = world.stats();
+    simulation.submit();
+    simulation.run_until(3_600);
+    let stats = simulation.stats();
     assert_eq!(stats.pending, 0);
     assert_eq!(stats.rejected, bad.len() as u64, "{stats:?}");
     assert_eq!(stats.delivered, (lines - bad.len()) as u64);
-    assert_eq!(world.stored().len(), lines - bad.len());
+    assert_eq!(simulation.stored().len(), lines - bad.len());
     let expected: HashSet<_> = bad.iter().map(|number| format!("bad n={number}i")).collect();
-    assert_eq!(world.rejected().into_iter().collect::<HashSet<_>>(), expected);
+    assert_eq!(simulation.rejected().into_iter().collect::<HashSet<_>>(), expected);
 }
