@@ -1,4 +1,4 @@
-//! Text from outside, such as a server's reason or a file's name, in logs and on terminals.
+//! Text for logs and terminals: counts, and text from outside, such as a file's name.
 
 use std::path::Path;
 
@@ -32,6 +32,11 @@ pub fn one_line(text: &str) -> String {
 /// A path as one line.
 pub fn shown(path: &Path) -> String {
     one_line(&path.to_string_lossy())
+}
+
+/// A count with its noun, and perhaps a verb: "1 measurement is", "2 measurements are".
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

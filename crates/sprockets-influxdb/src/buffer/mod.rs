@@ -8,6 +8,8 @@
 //! - Locks are taken in this order: queue, shard.
 //! - Files are read and written in `spool_io`, under neither lock. One exception: an adding thread
 //!   creates a segment under both if the spool worker has not prepared one in time.
+//! - A forked process gets an empty buffer of its own, and never touches this one: the parent
+//!   delivers these chunks.
 
 mod batch;
 mod bounds;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::core::Core;
+use crate::printable::plural;
 use crate::sys;
 
 /// A client as one process sees it.
@@ -51,10 +52,14 @@ impl Drop for Process {
         self.core.workers.stop();
         self.core.persist_pending(Duration::ZERO);
         let spooled = self.core.buffer.stats().spooled;
+        let lost = pending.saturating_sub(spooled);
         if spooled > 0 {
-            tracing::warn!("{spooled} measurements wait in the spool for the next process");
-        } else if pending > 0 {
-            tracing::error!("{pending} measurements are lost: not delivered when the client ended");
+            let waiting = plural(spooled, "measurement waits", "measurements wait");
+            tracing::warn!("{waiting} in the spool for the next process");
+        }
+        if lost > 0 {
+            let lost = plural(lost, "measurement is", "measurements are");
+            tracing::error!("{lost} lost: not delivered when the client ended");
         }
     }
 }

@@ -10,7 +10,7 @@
 //! ```text
 //! <spool>/slots/      lines that wait
 //!         damaged/    files in which lines are lost, for an operator to look at
-//!         quarantine/ lines that servers refused, with the server's reason
+//!         quarantine/ lines that servers rejected, with the server's reason
 //! ```
 
 mod damaged;

@@ -55,9 +55,9 @@ fn a_413_to_everything_loses_nothing() {
 
 #[test]
 fn a_small_batch_that_is_too_large_once_is_sent_again_as_it_is() {
-    let refused = AtomicUsize::new(0);
+    let rejected = AtomicUsize::new(0);
     let simulation = Simulation::new(move |_, _| {
-        if refused.fetch_add(1, Ordering::Relaxed) < 1 {
+        if rejected.fetch_add(1, Ordering::Relaxed) < 1 {
             Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
             Disposition::Delivered
@@ -106,7 +106,7 @@ fn a_lasting_limit_is_rarely_probed() {
             Disposition::Delivered
         }
     });
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     for second in 0..10 {
         let before = simulation.requests();
         for number in 0..10_000 {
@@ -116,8 +116,8 @@ fn a_lasting_limit_is_rarely_probed() {
         simulation.run_until(second);
         let delivered = simulation.server.stored.lock().unwrap().len();
         assert_eq!(delivered as u64, (second + 1) * 10_000);
-        refused.push(simulation.requests() - before);
+        rejected.push(simulation.requests() - before);
     }
     // 260 kB in bodies of 10 to 20 kB.
-    assert!(refused[9] < 32 && refused[9] <= refused[0], "{refused:?}");
+    assert!(rejected[9] < 32 && rejected[9] <= rejected[0], "{rejected:?}");
 }

@@ -1,4 +1,4 @@
-//! Refusals by something that is no InfluxDB.
+//! Rejections by something that is no InfluxDB.
 
 use super::*;
 
@@ -12,9 +12,9 @@ fn too_large_for_a_proxy() -> Disposition {
 
 #[test]
 fn while_another_server_rejects_everything_nothing_is_rejected() {
-    for refusal in [unrecognized, too_large_for_a_proxy] {
+    for rejection in [unrecognized, too_large_for_a_proxy] {
         let simulation = Simulation::new(move |_, now| {
-            if now < Duration::from_secs(86_400) { refusal() } else { Disposition::Delivered }
+            if now < Duration::from_secs(86_400) { rejection() } else { Disposition::Delivered }
         });
         for second in 0..100 {
             simulation.add("db", &format!("m n={second}i"));
@@ -33,11 +33,11 @@ fn while_another_server_rejects_everything_nothing_is_rejected() {
 
 #[test]
 fn what_another_server_alone_rejects_is_rejected_while_others_are_delivered() {
-    for refusal in [unrecognized, too_large_for_a_proxy] {
+    for rejection in [unrecognized, too_large_for_a_proxy] {
         let simulation =
             Simulation::new(
                 move |batch, _| {
-                    if has_bad(batch) { refusal() } else { Disposition::Delivered }
+                    if has_bad(batch) { rejection() } else { Disposition::Delivered }
                 },
             );
         for second in 0..2_000 {
@@ -61,10 +61,10 @@ fn what_another_server_alone_rejects_is_rejected_while_others_are_delivered() {
 
 /// Another server rejects all of the database "foreign". What is for other databases is delivered.
 #[test]
-fn a_database_that_is_refused_as_a_whole_loses_nothing_while_others_are_delivered() {
-    for refusal in [unrecognized, too_large_for_a_proxy] {
+fn a_database_that_is_rejected_as_a_whole_loses_nothing_while_others_are_delivered() {
+    for rejection in [unrecognized, too_large_for_a_proxy] {
         let simulation = Simulation::new(move |batch, _| {
-            if batch.database() == "foreign" { refusal() } else { Disposition::Delivered }
+            if batch.database() == "foreign" { rejection() } else { Disposition::Delivered }
         });
         for second in 0..2_000 {
             simulation.add("foreign", &format!("m n={second}i"));
@@ -87,7 +87,7 @@ fn a_database_that_is_refused_as_a_whole_loses_nothing_while_others_are_delivere
 }
 
 #[test]
-fn a_refused_database_does_not_hold_up_others() {
+fn a_rejected_database_does_not_hold_up_others() {
     let simulation = Simulation::new(|batch, _| {
         if batch.database() == "foreign" { unrecognized() } else { Disposition::Delivered }
     });
@@ -103,11 +103,11 @@ fn a_refused_database_does_not_hold_up_others() {
 }
 
 #[test]
-fn a_bad_line_is_found_beside_a_database_that_is_refused_as_a_whole() {
-    for refusal in [unrecognized, too_large_for_a_proxy] {
+fn a_bad_line_is_found_beside_a_database_that_is_rejected_as_a_whole() {
+    for rejection in [unrecognized, too_large_for_a_proxy] {
         let simulation = Simulation::new(move |batch, _| {
-            let is_refused = batch.database() == "foreign" || has_bad(batch);
-            if is_refused { refusal() } else { Disposition::Delivered }
+            let is_rejected = batch.database() == "foreign" || has_bad(batch);
+            if is_rejected { rejection() } else { Disposition::Delivered }
         });
         for second in 0..4_000 {
             let kind = if second == 50 { "bad" } else { "good" };

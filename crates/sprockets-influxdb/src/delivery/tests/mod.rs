@@ -15,12 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
-use super::route::{RejectedHook, Route};
 use super::sender::{Sender, Step};
-use super::transport::{Attempt, Transport};
+use super::transport::{Attempt, Route, Transport};
 use crate::buffer::{Batch, Buffer, Entry, EntryFlags, Intake, Limits, Size};
 use crate::clock::Clock;
-use crate::config::{Overflow, Precision, Rejected};
+use crate::config::{OnRejected, Overflow, Precision, Rejected};
 use crate::stats::Stats;
 use crate::sync::Mutex;
 
@@ -65,7 +64,7 @@ impl Transport for Server {
 impl Server {
     fn store(&self, batch: &Batch, now: Duration) -> Attempt {
         let disposition = self.answer.lock().unwrap()(batch, now);
-        let refused: HashSet<usize> = match &disposition {
+        let rejected: HashSet<usize> = match &disposition {
             Disposition::Delivered => HashSet::new(),
             Disposition::Rejected(Rejection {
                 lines: RejectedLines::Named(lines),
@@ -85,7 +84,7 @@ impl Server {
             _ => (0..batch.lines()).collect(),
         };
         for (index, line) in batch.iter_lines().enumerate() {
-            if !refused.contains(&index) {
+            if !rejected.contains(&index) {
                 let line = String::from_utf8(line.to_vec()).unwrap();
                 *self.stored.lock().unwrap().entry(line).or_default() += 1;
             }
@@ -126,7 +125,7 @@ impl Simulation {
         });
         let rejected = Arc::new(Mutex::new(Vec::new()));
         let log = rejected.clone();
-        let hook: RejectedHook = Arc::new(move |rejected: &Rejected<'_>| {
+        let hook: OnRejected = Arc::new(move |rejected: &Rejected<'_>| {
             let entry = (rejected.line().to_owned(), rejected.reason().to_owned());
             log.lock().unwrap().push(entry);
         });
@@ -193,7 +192,7 @@ fn retry(cause: Cause, scope: Scope, after: Option<u64>) -> Disposition {
     Disposition::Retry(Failure { cause, scope, after, reason: "not now".to_owned() })
 }
 
-fn refuse(lines: RejectedLines, rest_stored: bool) -> Disposition {
+fn reject(lines: RejectedLines, rest_stored: bool) -> Disposition {
     Disposition::Rejected(Rejection { lines, rest_stored, reason: "bad line".to_owned() })
 }
 

@@ -176,10 +176,10 @@ fn a_panic_in_the_transport_or_the_hook_loses_nothing() {
         if is_first {
             std::panic::resume_unwind(Box::new(()));
         }
-        refuse(RejectedLines::All, false)
+        reject(RejectedLines::All, false)
     });
     let route = simulation.sender.route();
-    let on_rejected: RejectedHook = Arc::new(|_| std::panic::resume_unwind(Box::new(())));
+    let on_rejected: OnRejected = Arc::new(|_| std::panic::resume_unwind(Box::new(())));
     simulation.sender.set_route(Route { on_rejected: Some(on_rejected), ..route });
     simulation.add("db", "m n=1i");
     simulation.submit();

@@ -7,7 +7,7 @@ fn bad_lines_that_the_server_names_are_rejected_and_no_others() {
     for rest_stored in [true, false] {
         let simulation = Simulation::new(move |batch, _| match bad_indices(batch) {
             bad if bad.is_empty() => Disposition::Delivered,
-            bad => refuse(RejectedLines::Named(bad), rest_stored),
+            bad => reject(RejectedLines::Named(bad), rest_stored),
         });
         deliver_with_bad_lines(&simulation, 5_000, &[0, 1, 17, 2_500, 4_999]);
         assert_eq!(simulation.requests(), if rest_stored { 1 } else { 2 });
@@ -22,7 +22,7 @@ fn an_unnamed_bad_line_is_found_in_a_logarithmic_number_of_requests() {
         for bad in [0, 1, 2_047, 2_048, 5_000, 9_999] {
             let simulation = Simulation::new(move |batch, _| {
                 if has_bad(batch) {
-                    refuse(RejectedLines::Unnamed { count: None }, rest_stored)
+                    reject(RejectedLines::Unnamed { count: None }, rest_stored)
                 } else {
                     Disposition::Delivered
                 }
@@ -37,7 +37,7 @@ fn an_unnamed_bad_line_is_found_in_a_logarithmic_number_of_requests() {
 fn many_adjacent_bad_lines_are_found() {
     let simulation = Simulation::new(|batch, _| match bad_indices(batch).len() {
         0 => Disposition::Delivered,
-        count => refuse(RejectedLines::Unnamed { count: Some(count) }, true),
+        count => reject(RejectedLines::Unnamed { count: Some(count) }, true),
     });
     let bad: Vec<usize> = (1_234..4_321).collect();
     deliver_with_bad_lines(&simulation, 10_000, &bad);
@@ -49,7 +49,7 @@ fn a_search_without_a_budget_goes_on_slowly_until_all_is_decided() {
     for rest_stored in [true, false] {
         let simulation = Simulation::new(move |batch, _| {
             if has_bad(batch) {
-                refuse(RejectedLines::Unnamed { count: None }, rest_stored)
+                reject(RejectedLines::Unnamed { count: None }, rest_stored)
             } else {
                 Disposition::Delivered
             }
@@ -68,7 +68,7 @@ fn a_search_without_a_budget_goes_on_slowly_until_all_is_decided() {
 fn a_slow_search_holds_back_no_other_batch() {
     let simulation = Simulation::new(|batch, _| {
         if has_bad(batch) {
-            refuse(RejectedLines::Unnamed { count: None }, false)
+            reject(RejectedLines::Unnamed { count: None }, false)
         } else {
             Disposition::Delivered
         }
@@ -92,7 +92,7 @@ fn a_server_that_names_one_line_a_reply_is_searched_exactly() {
         bad if bad.is_empty() => Disposition::Delivered,
         mut bad => {
             bad.truncate(1);
-            refuse(RejectedLines::Named(bad), false)
+            reject(RejectedLines::Named(bad), false)
         }
     });
     let bad: Vec<usize> = (0..2_000).filter(|number| number % 5 == 3).collect();
@@ -108,7 +108,7 @@ fn a_conflict_within_a_batch_is_resent_once_and_then_searched() {
         }
         match bad_indices(batch) {
             bad if bad.is_empty() => Disposition::Delivered,
-            bad => refuse(RejectedLines::Named(bad), true),
+            bad => reject(RejectedLines::Named(bad), true),
         }
     });
     deliver_with_bad_lines(&simulation, 100, &[7]);
@@ -126,7 +126,7 @@ fn a_conflict_within_a_batch_is_resent_once_and_then_searched() {
 
 #[test]
 fn a_batch_rejected_as_a_whole_costs_one_request() {
-    let simulation = Simulation::new(|_, _| refuse(RejectedLines::All, false));
+    let simulation = Simulation::new(|_, _| reject(RejectedLines::All, false));
     for number in 0..100 {
         simulation.add("db", &format!("bad n={number}i"));
     }

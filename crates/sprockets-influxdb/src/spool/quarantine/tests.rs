@@ -20,7 +20,7 @@ type Lines = BTreeSet<String>;
 struct Setup {
     disk: Simulated,
     quarantine: Quarantine,
-    /// Lines that were refused, and neither delivered, dropped by the operator, nor removed for
+    /// Lines that were rejected, and neither delivered, dropped by the operator, nor removed for
     /// room.
     kept: Arc<Mutex<Lines>>,
     next: usize,
@@ -33,13 +33,13 @@ impl Setup {
         Self { disk, quarantine, kept: Arc::default(), next: 0 }
     }
 
-    /// The client keeps lines that the server refused.
+    /// The client keeps lines that the server rejected.
     fn keep(&mut self, count: usize, length: usize) {
         let line = |n| format!("m n={n}i,s=\"{}\" {n}", "x".repeat(length));
         let lines: Vec<_> = (self.next..self.next + count).map(line).collect();
         self.next += count;
-        let refused = lines.iter().map(|line| (line.as_bytes(), "no"));
-        self.quarantine.keep("db", Precision::Seconds, refused).unwrap();
+        let rejected = lines.iter().map(|line| (line.as_bytes(), "no"));
+        self.quarantine.keep("db", Precision::Seconds, rejected).unwrap();
         self.kept.lock().unwrap().extend(lines);
     }
 
@@ -67,7 +67,7 @@ impl Setup {
             let (taken, left): (Vec<_>, Vec<_>) =
                 claim.read().unwrap().into_iter().partition(|of| is_taken(number(&of.line)));
             self.decided(taken.iter().map(|entry| &entry.line[..]));
-            let left: Vec<_> = left.iter().map(|entry| entry.refused_again("no again")).collect();
+            let left: Vec<_> = left.iter().map(|entry| entry.rejected_again("no again")).collect();
             claim.finish(&left).unwrap();
         }
     }
@@ -168,9 +168,9 @@ fn a_power_loss_loses_no_line_if_the_spool_is_synced() {
     });
 }
 
-/// A retry that is refused twice, while the client goes on.
+/// A retry that is rejected twice, while the client goes on.
 #[test]
-fn lines_that_are_refused_again_stay_however_often() {
+fn lines_that_are_rejected_again_stay_however_often() {
     let mut setup = Setup::new(Simulated::default(), SpoolSync::Process);
     for round in 1..6 {
         setup.keep(3, 10);

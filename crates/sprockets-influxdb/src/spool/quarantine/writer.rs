@@ -1,4 +1,4 @@
-//! Writes refused lines to the quarantine. Its size is bounded: the oldest file is removed for a
+//! Writes rejected lines to the quarantine. Its size is bounded: the oldest file is removed for a
 //! new one.
 //!
 //! A file is locked while it is written to. A file that is claimed, or was removed, is not written

@@ -76,7 +76,7 @@ fn the_size_of_the_quarantine_is_bounded() {
     let directory = root.path().join("quarantine");
     let line = "x".repeat(1 << 18);
     for _ in 0..64 {
-        let lines = [(line.as_bytes(), "refused")];
+        let lines = [(line.as_bytes(), "rejected")];
         quarantine.keep("db", Precision::Seconds, lines.into_iter()).unwrap();
         let used: u64 = names(&directory)
             .iter()
