@@ -14,6 +14,8 @@ pub(super) struct Snapshot {
     pub(super) settings: Settings,
     pub(super) is_enabled: bool,
     pub(super) base_tags: BaseTags,
+    /// The database of measurements that name none. Empty: there is none.
+    default_database: String,
     pub(super) precision: Precision,
     /// Nanoseconds in a unit of the precision.
     pub(super) divisor: i64,
@@ -39,6 +41,7 @@ impl Snapshot {
         Self {
             is_enabled: values.enabled.value,
             base_tags: BaseTags::new(base_tags),
+            default_database: values.database.value.clone().unwrap_or_default(),
             precision: values.precision.value,
             divisor: values.precision.value.divisor(),
             has_unsigned: settings.server.api != Api::V1,
@@ -63,6 +66,12 @@ impl Snapshot {
             Arc::new(HttpTransport::new(&settings.server)?)
         };
         Ok(Self::with_transport(config, settings, transport))
+    }
+
+    /// The database of a measurement that names this one, or none. Empty if there is none.
+    #[inline]
+    pub(super) fn database<'a>(&'a self, named: &'a [u8]) -> &'a [u8] {
+        if named.is_empty() { self.default_database.as_bytes() } else { named }
     }
 
     pub(super) fn log_warnings(&self) {
