@@ -140,9 +140,13 @@ impl Core {
         new.log_warnings();
         let (limits, intake, route) = (new.limits(), new.intake(), new.route());
         let max_clients = new.settings.values.max_clients.value;
+        let has_moved = !Arc::ptr_eq(&new.transport, &self.snapshot.load().transport);
         self.snapshot.store(Arc::new(new));
         self.buffer.set_limits(limits, intake);
         self.sender.set_route(route);
+        if has_moved {
+            self.buffer.restart();
+        }
         self.workers.set_limit(max_clients);
         Ok(())
     }

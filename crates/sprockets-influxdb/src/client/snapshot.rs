@@ -1,12 +1,17 @@
 //! The configuration in force, prepared so that adding a measurement only looks things up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::buffer::{Intake, Limits, Size};
 use crate::config::{Api, Config, Precision, Settings};
 use crate::delivery::{HttpTransport, Route, Transport};
 use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
+
+/// How long the first measurement of a process waits, so that a wrong configuration shows within
+/// seconds.
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The configuration in force. A change replaces it as a whole.
 pub(super) struct Snapshot {
@@ -90,6 +95,7 @@ impl Snapshot {
             batch: Size { lines: values.max_batch_size.value, bytes: values.max_batch_bytes.value },
             trigger_size: values.trigger_size.value,
             submission_interval: values.submission_interval.value,
+            first_interval: FIRST_INTERVAL,
             sample_probability: values.sample_probability.value,
             overflow: values.overflow.value,
             block_timeout: values.block_timeout.value,
@@ -106,6 +112,7 @@ impl Snapshot {
             transport: self.transport.clone(),
             address: self.settings.server.url.clone(),
             on_rejected: self.settings.on_rejected.clone(),
+            summary: self.settings.summary(),
         }
     }
 }

@@ -191,3 +191,19 @@ fn a_measurement_without_a_database_goes_to_the_default_one() {
     assert!(error.to_string().contains("set INFLUXDB_DATABASE"), "{error}");
     assert_eq!(client.stats().dropped.count(DropReason::Invalid), 2);
 }
+
+#[test]
+fn a_forked_process_has_a_first_batch_of_its_own() {
+    let server = Server::start();
+    let config = Config::new().url(&server.url()).submission_interval(Duration::from_secs(3_600));
+    let client = Client::new(config).unwrap();
+    add(&client, "parent", 1);
+    assert!(server.wait_for_points("db", 1, LONG));
+    let child = Forked::run(|| {
+        add(&client, "child", 1);
+        test_support::wait_until(|| client.stats().delivered == 1);
+        true
+    });
+    assert!(child.passed());
+    assert_eq!(stored(&server, "child"), 1);
+}
