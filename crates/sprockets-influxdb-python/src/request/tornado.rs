@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::{AttributeSink, Attributes, Outcome};
+use sprockets_influxdb::internal::{self, AttributeSink, Attributes, Outcome};
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
 use super::options::read_target;
@@ -57,15 +57,15 @@ impl TornadoRecorder {
     fn new(reads_environment: bool, client: &Bound<'_, PyAny>) -> PyResult<Self> {
         let target = read_target(client)?;
         let options = match reads_environment {
-            true => RequestOptions::from_env_or(true).map_err(value_error)?,
+            true => internal::options_from_env(true).map_err(value_error)?,
             false => RequestOptions::new().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId),
         };
         let unknown_to_2_2_1 =
             [Attribute::RequestLength, Attribute::TimeToFirstByte, Attribute::Exception];
         let options = options.leave_out(unknown_to_2_2_1);
-        let attributes = options.attributes();
+        let attributes = internal::attributes(&options);
         let initial = [Attribute::Handler, Attribute::Endpoint, Attribute::Method];
-        let final_attributes = options.leave_out(initial).attributes();
+        let final_attributes = internal::attributes(&options.leave_out(initial));
         Ok(Self { target, attributes, final_attributes })
     }
 
