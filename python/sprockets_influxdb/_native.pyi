@@ -12,6 +12,7 @@ from typing import (
     TypeAlias,
     TypedDict,
     final,
+    overload,
     type_check_only,
 )
 
@@ -76,9 +77,14 @@ VERSION: str
 
 @disjoint_base
 class Measurement:
-    database: str
+    database: str | None
     name: str | None
+    @overload
     def __init__(self, database: str, name: str | None) -> None: ...
+    @overload
+    def __init__(self, name: str, /) -> None: ...
+    @overload
+    def __init__(self, *, name: str | None) -> None: ...
     @property
     def tags(self) -> dict[str, Any]: ...
     @tags.setter
@@ -145,12 +151,52 @@ class _Stats(TypedDict):
     last_error: str | None
 
 def add_measurement(measurement: Measurement) -> None: ...
+@overload
 def series(database: str, name: str | None, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(*, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+@overload
 def record(
     database: str,
     name: str | None,
     tags: dict[str, Any] | None = None,
     fields: dict[str, Any] | None = None,
+    timestamp: float | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: dict[str, Any] | None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+    /,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: dict[str, Any] | None,
+    fields: dict[str, Any],
+    /,
+    *,
+    timestamp: float | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    /,
+    *,
+    tags: dict[str, Any] | None = None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+) -> None: ...
+@overload
+def record(
+    *,
+    name: str | None,
+    tags: dict[str, Any] | None = None,
+    fields: dict[str, Any],
     timestamp: float | None = None,
 ) -> None: ...
 def flush_sync(timeout: float | None = None) -> _Report: ...
@@ -171,15 +217,59 @@ class BaseClient:
     def _shutdown(self) -> Flush: ...
     def _settings(self) -> dict[str, Any]: ...
     def add_measurement(self, measurement: Measurement) -> None: ...
+    @overload
     def series(
         self, database: str, name: str | None, *, tags: Iterable[str] | None = None
     ) -> Series: ...
+    @overload
+    def series(self, name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
+    def series(self, *, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
     def record(
         self,
         database: str,
         name: str | None,
         tags: dict[str, Any] | None = None,
         fields: dict[str, Any] | None = None,
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: dict[str, Any] | None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+        /,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: dict[str, Any] | None,
+        fields: dict[str, Any],
+        /,
+        *,
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        /,
+        *,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        *,
+        name: str | None,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any],
         timestamp: float | None = None,
     ) -> None: ...
     def flush_sync(self, timeout: float | None = None) -> _Report: ...
@@ -201,6 +291,7 @@ class Recorder:
 class TornadoRecorder:
     def __new__(cls, reads_environment: bool, client: BaseClient | None) -> TornadoRecorder: ...
     def stamp(self) -> int | None: ...
+    def database(self) -> str | None: ...
     def measurement(self, stamp: int, place: _Place, route: _Route) -> Measurement: ...
     def record(self, stamp: int, place: _Place, route: _Route, end: _End) -> None: ...
     def complete(self, measurement: Measurement, end: _End) -> None: ...

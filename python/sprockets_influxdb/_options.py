@@ -18,6 +18,7 @@ class Options(TypedDict, total=False):
     api: Literal["v1", "v2", "v3"] | None
     block_timeout: int | None
     ca_file: str | None
+    database: str | None
     enabled: bool | None
     environment: str | None
     gzip: bool | None

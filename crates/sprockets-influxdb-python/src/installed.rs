@@ -85,7 +85,7 @@ fn start(config: Config) -> core::Result<Arc<Handle>> {
 /// Does in Python what follows from a new configuration. That may run any Python code, and let
 /// other threads add measurements, so it happens after the change.
 fn announce(py: Python<'_>, client: &Handle) -> PyResult<()> {
-    client.read_base_tags(py)?;
+    client.read_defaults(py)?;
     base_tags::changed();
     py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
     Ok(())
@@ -137,8 +137,8 @@ pub(crate) fn install(
     if is_over {
         let config = changes().configure(&options, base_tags.clone());
         config.settings().map_err(value_error)?;
+        // The old client goes on until all that it has is delivered.
         uninstall();
-        // The end of the old client frees its files in the spool, and the new one takes them over.
         py.detach(handle::forget_unused);
     }
     let (client, is_enabled) = {

@@ -11,6 +11,7 @@ mod items;
 mod line;
 mod log;
 mod measurement;
+mod place;
 mod prepared_keys;
 mod process;
 mod request;
