@@ -190,7 +190,7 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
 /// Records a measurement in one call, as :func:`add_measurement` does, but faster: without an
 /// object for it.
 ///
-/// Where there is a default database (``INFLUXDB_DATABASE``, ``database=``), leave the database out:
+/// Leave the database out where there is a default one (``INFLUXDB_DATABASE``, ``database=``):
 /// ``record("job", {"queue": "mail"}, {"rows": 3})``.
 ///
 /// :param str database: the database (bucket) to write to
