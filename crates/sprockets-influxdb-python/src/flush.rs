@@ -145,17 +145,17 @@ pub(crate) fn end(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 /// Shuts down in a process that a signal ends, as [`end`] does, but without the interpreter.
-/// Returns how many measurements are lost, and how many wait in the spool.
-pub(crate) fn end_before_signal() -> (u64, u64) {
-    let Some(client) = current() else { return (0, 0) };
-    // The signal does not end the first process of a container: its client goes on.
-    let report = if std::process::id() == 1 {
-        client.flush(client.shutdown_timeout())
-    } else {
-        client.shutdown(time_left(&client))
-    };
-    let spooled = report.pending.min(client.stats().spooled);
-    (report.pending - spooled, spooled)
+/// Returns whether the process ends. The first process of a container does not: its client goes on.
+pub(crate) fn end_before_signal() -> bool {
+    let ends = std::process::id() != 1;
+    if let Some(client) = current() {
+        if ends {
+            client.shutdown(time_left(&client));
+        } else {
+            client.flush(client.shutdown_timeout());
+        }
+    }
+    ends
 }
 
 /// Notes the deadline of a shutdown. The first one counts.

@@ -32,7 +32,7 @@ mod _native {
     #[pymodule_export]
     use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
     #[pymodule_export]
-    use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
+    use crate::log::{close_log, log_end, log_is_written, open_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]

@@ -17,7 +17,7 @@ pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
-pub use crate::printable::{is_printable, one_line, shown, undelivered};
+pub use crate::printable::{is_printable, one_line, shown};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
@@ -39,6 +39,11 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// Logs, at the end of a process, what is in the spool and what the client lost since its start.
+pub fn log_end(client: &Client) {
+    client.log_end();
 }
 
 /// [`Measurement::set_tag`] with a name that was escaped before.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::disk_work;
+use super::losses;
 use super::snapshot::Snapshot;
 use crate::buffer::{Buffer, Entry, EntryFlags};
 use crate::clock::Clock;
@@ -153,6 +154,17 @@ impl Core {
 
     pub(super) fn shutdown_timeout(&self) -> Duration {
         self.snapshot.load().settings.values.shutdown_timeout.value
+    }
+
+    /// Logs, at the end of the client, what is in the spool and what was lost since the start.
+    pub(super) fn log_end(&self) {
+        let stats = self.buffer.stats();
+        if let Some(spooled) = losses::spooled(&stats) {
+            tracing::warn!("{spooled}");
+        }
+        if let Some(lost) = losses::lost(&stats, &self.snapshot.load().settings.values) {
+            tracing::error!("{lost}");
+        }
     }
 
     pub(super) fn is_shut_down(&self) -> bool {

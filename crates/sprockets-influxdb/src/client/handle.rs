@@ -218,6 +218,12 @@ impl Client {
         self.core().reconfigure(change)
     }
 
+    /// Logs what is in the spool and what was lost, for the last client of a process that is not
+    /// dropped.
+    pub(crate) fn log_end(&self) {
+        self.core().log_end();
+    }
+
     /// The core of this process.
     #[inline]
     pub(super) fn core(&self) -> &Core {
