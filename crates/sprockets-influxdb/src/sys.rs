@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memmap2::MmapMut;
 
 #[cfg(unix)]
+pub(crate) mod at;
+#[cfg(unix)]
 mod termination;
 mod thread;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::Stats;
-use sprockets_influxdb::internal::shown;
+use sprockets_influxdb::internal::{self, shown};
 use sprockets_influxdb::spool::Directory;
 
 use crate::args;
@@ -26,7 +26,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// Lines are sent as applications send them: in batches, retried until the server has accepted or
 /// rejected each. Rejected lines go to the quarantine. Running processes deliver their own lines.
-/// Lines that are not delivered stay in the spool. Files in `damaged` are skipped: what could be
+/// Lines of other users stay, unless --any-user allows them. Lines that are not delivered stay. Files in `damaged` are skipped: what could be
 /// read of them was delivered before.
 ///
 /// The first Ctrl-C ends it within the shutdown timeout, the second at once.
@@ -37,6 +37,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct Options {
     #[command(flatten)]
     spool: args::Spool,
+    /// Also take over files of other users: whoever may write to the spool then decides what is
+    /// sent with the credentials of this command
+    #[arg(long)]
+    any_user: bool,
     #[command(flatten)]
     server: args::Server,
     #[command(flatten)]
@@ -51,6 +55,9 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let config = config.spool(directory.path());
     let progress = Progress::new(options.delivery.quiet, Size::Lines(0));
     let client = wait::client(config, &progress)?;
+    if options.any_user {
+        internal::recover_from_any_user(&client);
+    }
 
     let started = Instant::now();
     let mut wait = Wait::new(&client, progress, options.delivery.give_up_after);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::disk::Disk;
 use super::health::Health;
-use super::slot::Slot;
+use super::slot::{SLOTS, Slot};
 use crate::config::SpoolSync;
 use crate::printable;
 use crate::sync::{Mutex, lock};
@@ -39,6 +39,16 @@ impl SpoolDir {
         self.root.join(name)
     }
 
+    /// The subdirectory of this name that this user may use. Creates it.
+    pub(super) fn usable(&self, name: &str, is_shared: bool) -> io::Result<PathBuf> {
+        self.disk.usable_dir(&self.join(name), is_shared)
+    }
+
+    /// The subdirectories of this name that processes of this user have used.
+    pub(super) fn dirs(&self, name: &str) -> Vec<PathBuf> {
+        self.disk.dirs(&self.join(name)).unwrap_or_default()
+    }
+
     pub(super) fn sync_level(&self) -> SpoolSync {
         self.sync
     }
@@ -61,7 +71,7 @@ impl SpoolDir {
         if let Some(slot) = &*own {
             return Ok(slot.clone());
         }
-        let slot = Slot::new(&self.disk, &self.join("slots"))?;
+        let slot = Slot::new(&self.disk, &self.usable(SLOTS, true)?)?;
         *own = Some(slot.clone());
         Ok(slot)
     }

@@ -2,14 +2,11 @@
 //! loses everything that was not synced.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::MmapMut;
-
-use crate::sys;
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +14,8 @@ pub(crate) struct DirEntry {
     pub(crate) name: String,
     pub(crate) kind: DirEntryKind,
     pub(crate) bytes: u64,
+    /// Whether it belongs to another user, whose files are not used.
+    pub(crate) is_foreign: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,18 @@ pub(crate) enum DirEntryKind {
 pub(crate) trait Lock: Send + Sync + fmt::Debug {}
 
 pub(crate) trait Disk: Send + Sync + fmt::Debug {
-    /// Creates a directory and its parents, with access for this user only.
+    /// Uses files of any user from now on, not only those of this one.
+    fn allow_any_user(&self) {}
+
+    /// A directory of the root, or one of a similar name if another user has taken that. Creates
+    /// it, and the root, with access for this user only. Users have a shared directory in common,
+    /// if root made it so. Every other directory belongs to one user.
+    fn usable_dir(&self, path: &Path, is_shared: bool) -> io::Result<PathBuf>;
+
+    /// The directories that [`usable_dir`](Self::usable_dir) returned to this and other processes.
+    fn dirs(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Creates a directory, with access for this user only.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Creates a file of zeros and maps it. Bytes written to the mapping survive the process. Fails
@@ -77,6 +87,9 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
     /// The same for a file that exists.
     fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+
+    /// Whether a process holds the lock on a file.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// A mapped file.
@@ -120,155 +133,4 @@ impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Map")
     }
-}
-
-/// The operating system's files.
-#[derive(Debug)]
-pub(crate) struct Files;
-
-impl Disk for Files {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(path)
-    }
-
-    fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map> {
-        let mut file = private().read(true).create_new(true).open(path)?;
-        // Written, not truncated to length: on a full disk, a write to a hole of a mapped file
-        // kills the process by SIGBUS.
-        let filled = file.write_all(&vec![0; bytes]).and_then(|()| sys::map(&file));
-        match filled {
-            Ok(mut map) => {
-                // The first write to each page is thousands of times slower than later ones.
-                map.iter_mut().step_by(4096).for_each(|byte| *byte = 0);
-                Ok(Map::File(map))
-            }
-            Err(error) => {
-                let _ = fs::remove_file(path);
-                Err(error)
-            }
-        }
-    }
-
-    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        private().create_new(true).open(path)?.write_all(bytes)
-    }
-
-    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        OpenOptions::new().append(true).open(path)?.write_all(bytes)
-    }
-
-    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-        let file = open(path)?;
-        let bytes = file.metadata()?.len();
-        if bytes > max_bytes {
-            let message = format!("it has {bytes} bytes, more than {max_bytes}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        let mut read = Vec::with_capacity(bytes as usize);
-        file.take(max_bytes).read_to_end(&mut read)?;
-        Ok(read)
-    }
-
-    fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
-        let mut read = Vec::with_capacity(bytes);
-        open(path)?.take(bytes as u64).read_to_end(&mut read)?;
-        Ok(read)
-    }
-
-    fn length(&self, path: &Path) -> io::Result<u64> {
-        Ok(fs::symlink_metadata(path)?.len())
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            // Another process may have removed it.
-            let Ok(metadata) = entry.path().symlink_metadata() else { continue };
-            let kind = match metadata.file_type() {
-                kind if kind.is_file() => DirEntryKind::File,
-                kind if kind.is_dir() => DirEntryKind::Directory,
-                _ => DirEntryKind::Other,
-            };
-            let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(DirEntry { name, kind, bytes: metadata.len() });
-        }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if fs::symlink_metadata(to).is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
-    }
-
-    fn sync(&self, path: &Path) -> io::Result<()> {
-        // fsync writes all dirty pages of a file, including those of a mapping.
-        File::open(path)?.sync_all()
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        self.lock_opened(path, private().read(true).create(true).truncate(false).open(path)?)
-    }
-
-    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        self.lock_opened(path, open(path)?)
-    }
-}
-
-impl Files {
-    fn lock_opened(&self, path: &Path, file: File) -> io::Result<Option<Box<dyn Lock>>> {
-        let opened = file.metadata()?;
-        let Some(lock) = sys::FileLock::try_on(file)? else { return Ok(None) };
-        // Its last holder may have removed the file, and another process created it again.
-        let is_there = fs::metadata(path).is_ok_and(|metadata| is_same(&metadata, &opened));
-        Ok(is_there.then(|| Box::new(lock) as Box<dyn Lock>))
-    }
-}
-
-impl Lock for sys::FileLock {}
-
-#[cfg(unix)]
-fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same(_one: &fs::Metadata, _other: &fs::Metadata) -> bool {
-    true
-}
-
-/// Opens a regular file only: opening a pipe would wait for its other end.
-fn open(path: &Path) -> io::Result<File> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    File::open(path)
-}
-
-/// Options to create files with access for this user only.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }

@@ -16,11 +16,15 @@
 mod damaged;
 mod dir;
 mod disk;
+#[cfg(unix)]
+mod files;
 mod format;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod health;
 mod inspect;
+#[cfg(not(unix))]
+mod no_files;
 mod quarantine;
 mod recovery;
 mod sealed;
@@ -42,7 +46,11 @@ use std::sync::Arc;
 
 use crate::config::SpoolSync;
 use dir::SpoolDir;
-use disk::{Disk, Files};
+use disk::Disk;
+#[cfg(unix)]
+use files::Files;
+#[cfg(not(unix))]
+use no_files::Files;
 use quarantine::Quarantine;
 
 /// Bytes that a line takes on disk beside its own.
@@ -62,7 +70,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn new(root: &Path, sync: SpoolSync) -> Self {
-        Self::on(Arc::new(Files), root, sync)
+        Self::on(Arc::new(Files::own(root)), root, sync)
     }
 
     pub(crate) fn on(disk: Arc<dyn Disk>, root: &Path, sync: SpoolSync) -> Self {
@@ -98,6 +106,11 @@ impl Spool {
     /// Returns the reason of a failure of the disk, once.
     pub(crate) fn take_failure(&self) -> Option<String> {
         self.dir.health().take_failure()
+    }
+
+    /// Uses files of any user from now on, not only those of this one.
+    pub(crate) fn allow_any_user(&self) {
+        self.dir.disk().allow_any_user();
     }
 
     /// Releases this process's slot, when nothing is written to it any more.

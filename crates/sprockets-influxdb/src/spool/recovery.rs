@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::damaged;
 use super::dir::SpoolDir;
-use super::disk::DirEntryKind;
+use super::disk::{DirEntry, DirEntryKind};
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, Unreadable};
 use super::sealed::SealedFile;
-use super::slot::{Slot, SlotFile, SlotFileKind};
+use super::slot::{SLOTS, Slot, SlotFile, SlotFileKind};
 use crate::clock::Clock;
 use crate::config::Precision;
 use crate::printable;
@@ -38,6 +38,8 @@ struct KnownSlots {
     adopted: Vec<PathBuf>,
     /// Slots that we may not read, and for which that was reported.
     inaccessible: Vec<PathBuf>,
+    /// Whether it was reported that slots belong to other users.
+    has_reported_foreign: bool,
 }
 
 /// An adopted slot, with the files that were not handed out yet.
@@ -83,18 +85,21 @@ impl Recovery {
     /// Adopts the next slot of a dead process, if there is one. The error is a message about a slot
     /// that cannot be adopted.
     pub(crate) fn adopt(&self) -> Option<Result<Adopted, String>> {
-        let slots = self.dir.join("slots");
-        let entries = self.dir.disk().list(&slots).ok()?;
-        let exists =
-            |known: &PathBuf| entries.iter().any(|entry| slots.join(&entry.name) == *known);
+        let entries = self.slots();
+        let exists = |known: &PathBuf| entries.iter().any(|(directory, _)| directory == known);
         {
             let mut known = lock(&self.slots);
             known.adopted.retain(exists);
             known.inaccessible.retain(exists);
         }
-        for entry in entries {
-            let directory = slots.join(&entry.name);
+        for (directory, entry) in entries {
             if entry.kind != DirEntryKind::Directory || self.is_ours(&directory) {
+                continue;
+            }
+            if entry.is_foreign {
+                if !std::mem::replace(&mut lock(&self.slots).has_reported_foreign, true) {
+                    return Some(Err(foreign(&directory)));
+                }
                 continue;
             }
             match Slot::adopt(self.dir.disk(), directory.clone()) {
@@ -116,6 +121,16 @@ impl Recovery {
             }
         }
         None
+    }
+
+    /// The entries of all directories of slots, with their paths.
+    fn slots(&self) -> Vec<(PathBuf, DirEntry)> {
+        let mut slots = Vec::new();
+        for directory in self.dir.dirs(SLOTS) {
+            let entries = self.dir.disk().list(&directory).unwrap_or_default().into_iter();
+            slots.extend(entries.map(|entry| (directory.join(&entry.name), entry)));
+        }
+        slots
     }
 
     fn open(&self, slot: Arc<Slot>) -> Adopted {
@@ -220,14 +235,10 @@ impl Recovery {
             let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);
             files.map(|entry| entry.bytes).sum()
         };
-        let mut used = files_in(&self.dir.join("damaged")) + files_in(&self.dir.join("quarantine"));
-        let slots = self.dir.join("slots");
-        for entry in disk.list(&slots).unwrap_or_default() {
-            let directory = slots.join(&entry.name);
-            if !self.is_ours(&directory) {
-                used += files_in(&directory);
-            }
-        }
+        let aside = ["damaged", "quarantine"].into_iter().flat_map(|name| self.dir.dirs(name));
+        let others = self.slots().into_iter().map(|(directory, _)| directory);
+        let others = others.filter(|directory| !self.is_ours(directory));
+        let used = aside.chain(others).map(|directory| files_in(&directory)).sum();
         self.used_by_others.store(used, Ordering::Relaxed);
     }
 
@@ -235,4 +246,12 @@ impl Recovery {
     pub(crate) fn used_by_others(&self) -> u64 {
         self.used_by_others.load(Ordering::Relaxed)
     }
+}
+
+fn foreign(directory: &Path) -> String {
+    let directory = printable::shown(directory);
+    format!(
+        "slots of other users in the spool, such as {directory}, are left alone: an operator can \
+         deliver their lines by `spool deliver --any-user`"
+    )
 }

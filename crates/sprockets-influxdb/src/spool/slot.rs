@@ -17,6 +17,8 @@ use crate::sys;
 
 /// Attempts to create a slot before another process adopts it.
 const ATTEMPTS: usize = 256;
+/// The directory of all slots.
+pub(super) const SLOTS: &str = "slots";
 pub(super) const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";
@@ -154,6 +156,9 @@ impl Drop for Slot {
             // A process that locks it from now on finds that it is gone.
             let _ = self.disk.remove(&self.directory.join(LOCK));
             let _ = self.disk.remove_dir(&self.directory);
+            // Only a directory that was made because others had taken the usual one.
+            let parent = self.directory.parent().filter(|parent| !parent.ends_with(SLOTS));
+            let _ = parent.map(|parent| self.disk.remove_dir(parent));
         }
         drop(self.lock.take());
     }

@@ -86,8 +86,7 @@ impl Quarantine {
     }
 
     fn create(&self, bytes: usize) -> io::Result<(Current, Box<dyn Lock>)> {
-        let directory = self.dir.join("quarantine");
-        self.dir.disk().create_dir(&directory)?;
+        let directory = self.dir.usable("quarantine", false)?;
         self.make_room(&directory, bytes)?;
         let path = name::new_path(&directory);
         let locked = self.dir.disk().lock(&path)?;
