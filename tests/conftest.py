@@ -22,7 +22,7 @@ import pytest
 import sprockets_influxdb
 from programs import BEGINNING, Start, bound, reset_signals
 from serving import Recording
-from sprockets_influxdb import testing
+from sprockets_influxdb import _warnings, testing
 
 _numbers = itertools.count()
 
@@ -31,10 +31,13 @@ reset_signals()
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test starts and ends without a client, and without variables that configure one."""
+    """Each test starts and ends without a client, without variables that configure one, and as if
+    nothing had been logged.
+    """
     for name in list(os.environ):
         if name.startswith("INFLUXDB_") or name == "ENVIRONMENT":
             monkeypatch.delenv(name)
+    monkeypatch.setattr(_warnings, "_warned", {})
     testing.reset()
     yield
     testing.reset()

@@ -147,6 +147,8 @@ def main() -> int:
         "--jobs", type=int, default=4, help="how many servers run at once (%(default)s)"
     )
     options = parser.parse_args()
+    # A shell starts background jobs with SIGINT ignored, which the servers would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows: dict[tuple[str, str], dict[str, str]] = {}
     missing, is_right = [], True
     for server in SERVERS:
@@ -172,7 +174,7 @@ def _report(case: tuple[Server, str, str]) -> str:
     try:
         text = f"{run(server, application, stop).arrived} of {REQUESTS}"
     except Exception as error:
-        text = f"failed: {error!r}"[:60]
+        text = f"failed: {type(error).__name__}"
     print(f"{server.name:28} {application:18} {stop:10} {text}", flush=True)
     return text
 

@@ -8,10 +8,15 @@ import pytest
 import web
 from serving import Recording
 from sprockets_influxdb import testing
+from sprockets_influxdb.asgi import InfluxDBMiddleware as asgi_middleware
+from sprockets_influxdb.wsgi import InfluxDBMiddleware as wsgi_middleware
 
 pytest.importorskip("django")
 
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
 from django.test import override_settings
+from django.urls import clear_url_caches
 
 import web_django
 
@@ -34,7 +39,7 @@ def one(recording: Recording, interface: str, path: str, method: str = "GET") ->
 @pytest.mark.parametrize(
     ("path", "endpoint", "handler", "status_code", "length"),
     [
-        ("/", "/", "web_django.finished", "200", 5),
+        ("/", "/", "web_django.used", "200", 5),
         ("/users/7/", "/users/<int:user>/", "web_django.user", "200", 5),
         ("/page", "/page", "web_django.Page", "200", 5),
         ("/articles/2026", "^articles/(?P<year>[0-9]{4})$", "web_django.<lambda>", "200", 4),
@@ -57,7 +62,7 @@ def test_endpoint_and_handler_are_route_and_view(
     assert (point.tags["endpoint"], point.tags.get("handler")) == (endpoint, handler)
     assert point.tags["status_code"] == status_code
     assert length is None or point.fields["content_length"] == length
-    assert point.fields["remote_ip"] == "192.0.2.1"
+    assert point.fields["client_ip"] == "192.0.2.1"
 
 
 @INTERFACES
@@ -110,11 +115,10 @@ def test_a_file_is_counted(recording: Recording, wrapper: Any) -> None:
     ("options", "words"),
     [
         ({}, "database is missing"),
-        ({"database": "db", "colour": "red"}, "'colour'"),
-        (5, "no dict"),
+        ({"database": "db", "names": "other"}, 'names is "other"'),
     ],
 )
-def test_a_wrong_setting_is_one_warning(
+def test_a_setting_that_cannot_be_used_is_one_warning(
     recording: Recording, caplog: pytest.LogCaptureFixture, options: Any, words: str
 ) -> None:
     with override_settings(INFLUXDB_REQUESTS=options):
@@ -126,10 +130,40 @@ def test_a_wrong_setting_is_one_warning(
     assert recording.points() == []
 
 
-def test_a_wrapped_application_records_a_request_once(recording: Recording) -> None:
-    from sprockets_influxdb.asgi import InfluxDBMiddleware
+@INTERFACES
+def test_a_page_for_errors_decides_the_status(
+    recording: Recording, interface: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handler(request: Any) -> HttpResponse:
+        request.influxdb.set_tag("page", "failed")
+        return HttpResponse("later", status=503)
 
-    web.asgi(
-        InfluxDBMiddleware(web_django.asgi(), database="db"), {"type": "http.request"}, path="/"
-    )
-    recording.point()
+    monkeypatch.setattr(web_django, "handler500", handler, raising=False)
+    clear_url_caches()
+    tags = one(recording, interface, "/failed").tags
+    assert (tags["status_code"], tags["page"], tags["endpoint"]) == ("503", "failed", "/failed")
+
+
+def test_a_setting_that_is_no_dict_of_options_is_an_error() -> None:
+    with (
+        override_settings(INFLUXDB_REQUESTS=5),
+        pytest.raises(ImproperlyConfigured, match="INFLUXDB_REQUESTS: 5 is no dict"),
+    ):
+        web_django.wsgi()
+
+
+def test_a_wrapped_application_records_a_request_once(recording: Recording) -> None:
+    path = "/users/7/"
+    web.asgi(asgi_middleware(web_django.asgi(), database="db"), {"type": "http.request"}, path=path)
+    assert recording.point().fields["rows"] == 7
+
+
+@INTERFACES
+def test_what_a_middleware_outside_skips_is_recorded(recording: Recording, interface: str) -> None:
+    outer: Any = asgi_middleware if interface == "asgi" else wsgi_middleware
+    application = outer(getattr(web_django, interface)(), database="db", skip=lambda _: True)
+    if interface == "asgi":
+        web.asgi(application, {"type": "http.request"}, path="/users/7/")
+    else:
+        web.wsgi(application, web.environ("/users/7/"))
+    assert recording.point().fields["rows"] == 7

@@ -15,6 +15,7 @@ import flask
 from flask.views import MethodView
 
 from sprockets_influxdb.flask import InfluxDB, init_app
+from sprockets_influxdb.wsgi import InfluxDBMiddleware
 
 
 @pytest.fixture
@@ -95,6 +96,67 @@ def test_a_streamed_body_is_counted(recording: Recording, application: Any) -> N
     assert one(recording, application, "/streamed").fields["content_length"] == 50
 
 
+class TestHooksThatRespond:
+    """The rule matched, so it is recorded, although the view was not called."""
+
+    @pytest.fixture
+    def late(self) -> flask.Flask:
+        """The extension is registered after the hooks."""
+        application = flask.Flask("tests")
+
+        @application.before_request
+        def closed() -> tuple[str, int] | None:
+            return ("closed", 503) if "closed" in flask.request.args else None
+
+        @application.url_value_preprocessor
+        def refuse(endpoint: str | None, values: dict[str, Any] | None) -> None:
+            if values and values["user"] == 0:
+                flask.abort(404)
+
+        @application.get("/users/<int:user>")
+        def user(user: int) -> str:
+            flask.g.influxdb.set_field("rows", user)
+            return "Hello"
+
+        @application.errorhandler(404)
+        def missing(error: Exception) -> tuple[str, int]:
+            flask.g.influxdb.set_tag("page", "missing")
+            return "missing", 404
+
+        InfluxDB(application, database="db")
+        return application
+
+    @pytest.mark.parametrize(
+        ("path", "query", "status_code"),
+        [
+            ("/users/7", "", "200"),
+            ("/users/7", "closed", "503"),
+            ("/users/0", "", "404"),
+            ("/none", "", "404"),
+            ("/none", "closed", "503"),
+        ],
+    )
+    def test_the_rule_is_recorded(
+        self, recording: Recording, late: flask.Flask, path: str, query: str, status_code: str
+    ) -> None:
+        web.wsgi(late, web.environ(path, QUERY_STRING=query))
+        point = recording.point()
+        endpoint = "(unmatched)" if path == "/none" else "/users/<int:user>"
+        assert (point.tags["endpoint"], point.tags["status_code"]) == (endpoint, status_code)
+        assert point.tags.get("page") == ("missing" if status_code == "404" else None)
+
+
+def test_an_error_handler_decides_the_status(recording: Recording, application: Any) -> None:
+    application.register_error_handler(ValueError, lambda error: ("later", 503))
+    point = one(recording, application, "/failing")
+    assert (point.tags["status_code"], point.tags["endpoint"]) == ("503", "/failing")
+
+
+def test_a_wrapped_application_has_the_measurement(recording: Recording, application: Any) -> None:
+    point = one(recording, InfluxDBMiddleware(application, database="db"), "/users/7")
+    assert point.fields["rows"] == 7
+
+
 def test_options_of_init_app_take_precedence(recording: Recording) -> None:
     application = flask.Flask("tests")
     InfluxDB(database="none").init_app(application, database="db")
@@ -111,3 +173,9 @@ def test_a_missing_database_is_one_warning(
     (record,) = caplog.records
     assert "database is missing" in record.getMessage()
     assert recording.points() == []
+
+
+def test_a_misspelt_option_fails_before_there_is_an_application() -> None:
+    options: Any = {"databse": "db"}
+    with pytest.raises(TypeError, match="did you mean 'database'"):
+        InfluxDB(**options)

@@ -195,11 +195,14 @@ class TestRemoteIpAndCorrelationId:
         monkeypatch.setenv(variable, value)
         request(application(Asking))
         point = recording.point()
-        expected = {"INFLUXDB_TAG_CORRELATION_ID": "c0ffee", "INFLUXDB_TAG_REMOTE_IP": "127.0.0.1"}
-        for name, text in expected.items():
-            key = name.removeprefix("INFLUXDB_TAG_").lower()
-            places = (point.tags.get(key), point.fields.get(key))
-            assert places == ((text, None) if is_tag or name != variable else (None, text))
+        for name, tag, field, text in (
+            ("INFLUXDB_TAG_CORRELATION_ID", "correlation_id", "request_id", "c0ffee"),
+            ("INFLUXDB_TAG_REMOTE_IP", "remote_ip", "client_ip", "127.0.0.1"),
+        ):
+            found = (point.tags.get(tag), point.fields.get(field))
+            assert found == ((text, None) if is_tag or name != variable else (None, text))
+            assert tag not in point.fields
+            assert field not in point.tags
 
     def test_a_wrong_variable_is_a_warning(
         self,
@@ -379,7 +382,7 @@ def test_a_real_server_stores_the_requests(
     for row in rows:
         assert isinstance(row.pop("duration"), float)
         del row["time"]
-    own = {"correlation_id": Own.correlation_id, "handler": f"{__name__}.Own", "own": "a b,c=d é"}
+    own = {"request_id": Own.correlation_id, "handler": f"{__name__}.Own", "own": "a b,c=d é"}
     expected = {
         "content_length": 5,
         "endpoint": r"/own/(\w+)",
@@ -389,7 +392,7 @@ def test_a_real_server_stores_the_requests(
     }
     expected["remote_ip"] = "127.0.0.1"
     other = {
-        "correlation_id": None,
+        "request_id": None,
         "endpoint": r"/a,b=(\w+)",
         "handler": "serving.Hello",
         "own": None,

@@ -248,6 +248,20 @@ class TestFailures:
         assert recording.points() == []
         assert "is not recorded: RuntimeError: on purpose" in caplog.text
 
+    def test_a_correlation_id_without_a_text_is_left_out(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Unprintable:
+            def __str__(self) -> str:
+                raise NotImplementedError
+
+        class Failing(Hello):
+            correlation_id = Unprintable()
+
+        assert request(application(Failing)).body == b"Hello"
+        assert "correlation_id" not in recording.point().tags
+        assert "NotImplementedError" in caplog.text
+
 
 class TestHangUps:
     @pytest.mark.parametrize("overrides", ["nothing", "without super", "raises"])

@@ -1,4 +1,4 @@
-"""The products and strangers that ``sprockets_influxdb.testing`` plays."""
+"""The products and foreign replies that ``sprockets_influxdb.testing`` plays."""
 
 import json
 import urllib.error
@@ -35,9 +35,9 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="expected one of strict, "):
         testing.Server("influxdb-9")
     with pytest.raises(ValueError, match="captive-portal, "):
-        Fault.stranger("apache-400")
+        Fault.foreign_reply("apache-400")
     with pytest.raises(ValueError, match="full-disk, "):
-        Fault.trouble("fire")
+        Fault.server_error("fire")
 
 
 def test_influxdb_3_names_the_bad_line() -> None:
@@ -45,7 +45,7 @@ def test_influxdb_3_names_the_bad_line() -> None:
         status, text = post(f"{server.url}/api/v3/write_lp?db=d", "m f=1 1\nbad")
         assert (status, json.loads(text)["data"][0]["line_number"]) == (400, 2)
         assert server.created_databases() == ["d"]
-        server.inject(Fault.trouble("shutdown"))
+        server.inject(Fault.server_error("shutdown"))
         status, text = post(f"{server.url}/api/v2/write?bucket=d", "m f=1 1")
         assert status == 400
         assert "wal is shutdown and not accepting writes" in text
@@ -55,20 +55,20 @@ def test_influxdb_3_names_the_bad_line() -> None:
         assert server.unreadable_tables("d") == ["dd"]
 
 
-def test_strangers_store_nothing() -> None:
+def test_foreign_replies_store_nothing() -> None:
     with testing.Server() as server:
-        for name in testing.strangers():
+        for name in testing.foreign_replies():
             if name.startswith("redirect"):
                 continue
-            server.inject(Fault.stranger(name).for_every_request())
+            server.inject(Fault.foreign_reply(name).for_every_request())
             post(f"{server.url}/write?db=d", "m f=1 1")
         assert server.points() == []
-        assert len(server.writes()) == len(testing.strangers()) - 2
+        assert len(server.writes()) == len(testing.foreign_replies()) - 2
 
 
 def test_an_early_response_to_a_large_body() -> None:
     with testing.Server() as server:
-        fault = Fault.stranger("nginx-413").when_body_exceeds(1000).lingering(0.1).unannounced()
-        server.inject_always(fault)
+        fault = Fault.foreign_reply("nginx-413").when_body_exceeds(1000)
+        server.inject_always(fault.lingering(0.1).unannounced())
         assert post(f"{server.url}/write?db=d", "m f=1 1")[0] == 204
         assert post(f"{server.url}/write?db=d", "m f=1 1\n" * 1000)[0] == 413

@@ -54,7 +54,7 @@ class TestAttributes:
         web.wsgi(middleware(answering([b"Hello"])), web.environ("/", "POST", **variables))
         point = recording.point()
         assert point.tags == {"endpoint": "(unmatched)", "method": "POST", "status_code": "200"}
-        assert (point.fields["correlation_id"], point.fields["remote_ip"]) == ("42", "192.0.2.1")
+        assert (point.fields["request_id"], point.fields["client_ip"]) == ("42", "192.0.2.1")
         assert (point.fields["content_length"], point.fields["request_length"]) == (5, 7)
         assert 0 < float(point.fields["time_to_first_byte"]) <= float(point.fields["duration"])
 
@@ -73,7 +73,7 @@ class TestAttributes:
             middleware(answering([])),
             web.environ(HTTP_CORRELATION_ID="ü".encode().decode("latin-1")),
         )
-        assert recording.point().fields["correlation_id"] == "ü"
+        assert recording.point().fields["request_id"] == "ü"
 
     def test_skipped_requests_are_not_recorded(self, recording: Recording) -> None:
         application = middleware(
@@ -144,6 +144,27 @@ class TestEnds:
             web.wsgi(middleware(answering(Body([b"Hello"]))), web.environ())
         is_one(recording, "200", 5)
         assert recording.point().fields["exception"] == "ValueError"
+
+    def test_what_an_error_page_outside_sends_is_not_seen(self, recording: Recording) -> None:
+        """Only the outermost middleware sees what the client gets."""
+
+        def failing(environ: Any, start: Any) -> Any:
+            raise ValueError("no such row")
+
+        def with_page(application: Any) -> Any:
+            def page(environ: Any, start: Any) -> Any:
+                try:
+                    return application(environ, start)
+                except ValueError:
+                    start("503 Service Unavailable", [])
+                    return [b"later"]
+
+            return page
+
+        assert web.wsgi(with_page(middleware(failing)), web.environ("/")) == b"later"
+        assert web.wsgi(middleware(with_page(failing)), web.environ("/")) == b"later"
+        found = [point.tags["status_code"] for point in recording.points()]
+        assert found == ["500", "503"]
 
     def test_the_last_status_counts(self, recording: Recording) -> None:
         def application(environ: Any, start_response: Any) -> Any:

@@ -26,6 +26,15 @@ logging.getLogger("django").setLevel(logging.CRITICAL + 1)
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
+def use(measurement: Any) -> None:
+    """What the view of ``/`` does with its measurement."""
+
+
+def used(request: Any) -> HttpResponse:
+    use(request.influxdb)
+    return HttpResponse("Hello")
+
+
 def user(request: Any, user: int) -> HttpResponse:
     request.influxdb.set_field("rows", user)
     return HttpResponse("Hello")
@@ -95,7 +104,7 @@ class Page(View):
 
 urlpatterns = [
     path("users/", include([path("<int:user>/", user)])),
-    path("", finished),
+    path("", used),
     path("finished", finished),
     path("waiting", waiting),
     path("failed", failing),

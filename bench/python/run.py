@@ -54,6 +54,13 @@ def figure(what: str, value: float, unit: str) -> None:
     print(f"  {what:<74} {value:>10,.1f} {unit}")
 
 
+def ratio(what: str, value: float, goal: float | None) -> None:
+    if goal is None:
+        print(f"  {what:<74} {value:>10.2f} x")
+    else:
+        at_least(what, value, goal)
+
+
 def at_least(what: str, ratio: float, goal: float) -> None:
     missed = "" if ratio >= goal else "  MISSED"
     print(f"  {what:<74} {ratio:>10.2f} x  goal: at least {goal}{missed}")
@@ -81,6 +88,34 @@ def recording() -> None:
     at_least("questdb / classic calls", questdb["ns"] / classic["ns"], 1.5)
     at_least("2.2.1 / one call", seed["ns"] / one_call["ns"], 25)
     at_least("questdb / one call", questdb["ns"] / one_call["ns"], 2.5)
+
+
+def calls() -> None:
+    ours, seed, questdb = rounds(
+        5,
+        lambda: measured("ours_calls"),
+        lambda: measured("seed_calls"),
+        lambda: measured("questdb_calls"),
+    )
+    section("The same with values that change, the garbage collector, and a growing buffer")
+    figure("questdb's Buffer.row()", questdb["row"], "ns")
+    forms = {
+        "set_tags": ("set_tags({...}), 3 set_field", 20, 1.7),
+        "set_tag": ("4 set_tag, 3 set_field", 25, 2.2),
+        "items": ("tags[...] = and fields[...] =", None, None),
+        "dicts": ("tags = {...}, fields = {...}", None, None),
+    }
+    for form, (what, seed_goal, questdb_goal) in forms.items():
+        figure(what, ours[form], "ns")
+        ratio(f"2.2.1 / {what}", seed[form] / ours[form], seed_goal)
+        ratio(f"questdb / {what}", questdb["row"] / ours[form], questdb_goal)
+    figure("record()", ours["record"], "ns")
+    ratio("2.2.1's set_tags / record()", seed["set_tags"] / ours["record"], 28)
+    ratio("questdb / record()", questdb["row"] / ours["record"], 2.3)
+    if "series" in ours:
+        figure("a prepared series", ours["series"], "ns")
+        ratio("2.2.1's set_tags / series", seed["set_tags"] / ours["series"], 80)
+        ratio("questdb / series", questdb["row"] / ours["series"], 6.5)
 
 
 def mixin() -> None:
@@ -150,6 +185,7 @@ def memory() -> None:
 def main() -> None:
     sections = sys.argv[1:] or [
         "recording",
+        "calls",
         "mixin",
         "asgi",
         "wsgi",

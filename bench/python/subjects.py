@@ -13,6 +13,8 @@ import timeit
 import urllib.parse
 import urllib.request
 
+from calls import ours_calls, questdb_calls, seed_calls  # noqa: F401
+
 TAGS = {
     "handler": "app.handlers.RequestHandler",
     "endpoint": "/api/v1/users/{id}",

@@ -5,7 +5,7 @@
 // It says where it listens, and what became of the measurements.
 #![allow(clippy::print_stdout)]
 
-use actix_web::{App, HttpMessage, HttpRequest, HttpServer, get, web};
+use actix_web::{App, HttpServer, get, web};
 use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
 use sprockets_influxdb::{Client, Config};
 
@@ -30,11 +30,7 @@ async fn hello() -> &'static str {
 }
 
 #[get("/greetings/{name}")]
-async fn greet(request: HttpRequest, name: web::Path<String>) -> String {
-    let measurement = request.extensions().get::<RequestMeasurement>().cloned();
-    if let Some(measurement) = &measurement {
-        measurement.set_tag("language", "en");
-    }
-    let _timed = measurement.as_ref().map(|measurement| measurement.duration("composing"));
+async fn greet(measurement: RequestMeasurement, name: web::Path<String>) -> String {
+    let _timed = measurement.set_tag("language", "en").duration("composing");
     format!("Hello, {name}\n")
 }

@@ -7,9 +7,9 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use axum::{Extension, Router};
 use sprockets_influxdb::middleware::tower::{InfluxDbLayer, RequestMeasurement};
 use sprockets_influxdb::{Client, Config};
 use tokio::net::TcpListener;
@@ -32,10 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn greet(
-    Path(name): Path<String>,
-    Extension(measurement): Extension<RequestMeasurement>,
-) -> String {
+async fn greet(Path(name): Path<String>, measurement: RequestMeasurement) -> String {
     let _timed = measurement.set_tag("language", "en").duration("composing");
     format!("Hello, {name}\n")
 }

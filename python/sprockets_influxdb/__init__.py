@@ -28,9 +28,11 @@ from sprockets_influxdb._client import (
 )
 from sprockets_influxdb._native import (
     Measurement,
+    Series,
     add_measurement,
     flush_sync,
     record,
+    series,
     shutdown_sync,
     stats,
 )
@@ -39,7 +41,7 @@ from sprockets_influxdb._requests import REQUEST_DATABASE
 if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
-for _public in (Options, add_measurement, flush_sync, record, shutdown_sync, stats):
+for _public in (Options, add_measurement, flush_sync, record, series, shutdown_sync, stats):
     _public.__module__ = __name__
 
 __version__: str = _native.VERSION
@@ -54,12 +56,14 @@ __all__ = [
     "InfluxDBMixin",
     "Measurement",
     "Options",
+    "Series",
     "__version__",
     "add_measurement",
     "flush",
     "flush_sync",
     "install",
     "record",
+    "series",
     "set_auth_credentials",
     "set_base_url",
     "set_clients",

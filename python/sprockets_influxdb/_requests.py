@@ -1,5 +1,6 @@
-"""What the middlewares for ASGI, WSGI and Django share. Nothing here needs a framework."""
+"""What the middlewares for ASGI, WSGI, Flask and Django share. Nothing here needs a framework."""
 
+import difflib
 import functools
 import inspect
 import logging
@@ -22,7 +23,21 @@ Names: TypeAlias = Literal["sprockets", "opentelemetry"]
 
 
 class RequestOptions(TypedDict, total=False):
-    """The options of the middlewares. Only ``database`` is required."""
+    """The options of the middlewares. Only ``database`` is required.
+
+    An unknown option is an error when the application is built: a ``TypeError``, in Django an
+    ``ImproperlyConfigured``. If an option has a value that cannot be used, nothing is recorded, and
+    the log says so once.
+
+    No request fails because of its measurement:
+
+    - Every handler has a measurement. If the request is not recorded, as the client is disabled,
+      the request is skipped or the configuration cannot be used, the measurement takes any value
+      and is dropped. Its ``is_recording`` is false.
+    - Tags and fields that the handler sets take precedence over attributes. A field that has the
+      name of a tag replaces it, and is a warning.
+    - A value that cannot be stored is left out, and is a warning, at most one a minute.
+    """
 
     #: The database (bucket) of the measurements.
     database: str
@@ -43,15 +58,24 @@ class RequestOptions(TypedDict, total=False):
     remote_ip_header: str | None
 
 
+def check_names(options: Iterable[str]) -> None:
+    """Raise ``TypeError`` if there is no such option."""
+    names = RequestOptions.__annotations__
+    for option in options:
+        if option not in names:
+            similar = difflib.get_close_matches(option, names, 1)
+            hint = f": did you mean {similar[0]!r}?" if similar else f", only {', '.join(names)}"
+            raise TypeError(f"there is no option {option!r}{hint}")
+
+
 class Requests:
     """Begins to record the requests of one application, by the options of its middleware.
-
-    If an option has a value that cannot be used, nothing is recorded, and the log says so once.
 
     :raises TypeError: for an unknown option
     """
 
     def __init__(self, **options: "Unpack[RequestOptions]") -> None:
+        check_names(options)
         self._recorder: _native.Recorder | None = None
         self._skip = options.pop("skip", None)
         try:
@@ -68,14 +92,15 @@ class Requests:
 
     def asgi(self, scope: Any) -> "_native.RequestGuard | None":
         """Begin to record the request of an ASGI scope. ``None`` if it is not to be recorded."""
-        recorder = self._recorder
-        if recorder is None or (self._skip is not None and self._skips(scope)):
-            return None
-        try:
-            return recorder.asgi(scope)
-        except Exception as error:
-            self._disable(error)
-            return None
+        recorder, request = self._recorder, None
+        if recorder is not None and (self._skip is None or not self._skips(scope)):
+            try:
+                request = recorder.asgi(scope)
+            except Exception as error:
+                self._disable(error)
+        if request is None:
+            _native.measurement_in(scope)
+        return request
 
     def wsgi(self, environ: dict[str, Any], subject: Any) -> "_native.RequestGuard | None":
         """Begin to record the request of a WSGI environment. ``None`` if it is not to be recorded.
@@ -83,14 +108,15 @@ class Requests:
         :param environ: the environment
         :param subject: the argument for ``skip``
         """
-        recorder = self._recorder
-        if recorder is None or (self._skip is not None and self._skips(subject)):
-            return None
-        try:
-            return recorder.wsgi(environ)
-        except Exception as error:
-            self._disable(error)
-            return None
+        recorder, request = self._recorder, None
+        if recorder is not None and (self._skip is None or not self._skips(subject)):
+            try:
+                request = recorder.wsgi(environ)
+            except Exception as error:
+                self._disable(error)
+        if request is None:
+            _native.measurement_in(environ)
+        return request
 
     def _skips(self, subject: Any) -> bool:
         assert self._skip is not None

@@ -3,17 +3,15 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sprockets_influxdb import _hooks
-from sprockets_influxdb._requests import Requests
+from sprockets_influxdb._requests import RequestOptions, Requests, check_names
 from sprockets_influxdb._routes import Routes
 from sprockets_influxdb._warnings import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from sprockets_influxdb._requests import RequestOptions
 
 __all__ = ["InfluxDBMiddleware"]
 
@@ -25,6 +23,9 @@ _App: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _clock = time.perf_counter
 
+#: Codes of websockets that were closed normally: by intent, as the peer goes away, without a code.
+_NORMAL_CLOSURE = (1000, 1001, 1005)
+
 
 class InfluxDBMiddleware:
     """Records each request of an ASGI application, and each websocket::
@@ -33,21 +34,32 @@ class InfluxDBMiddleware:
         app.add_middleware(InfluxDBMiddleware, database="example")
 
     or around any application: ``app = InfluxDBMiddleware(app, database="example")``. The handler
-    finds the measurement at ``scope["sprockets_influxdb.measurement"]``. Its own tags and fields
-    take precedence. The request is recorded when the application returns, also when it fails or is
-    cancelled.
+    finds the measurement at ``scope["sprockets_influxdb.measurement"]``. The request is recorded
+    when the application returns, also when it fails or is cancelled.
+
+    What is further outside can still replace the response. Starlette calls a handler of
+    ``Exception`` or 500 outside all middlewares that ``add_middleware()`` adds: the request is
+    recorded with 500, whatever that handler sends. Wrap the application to record what it sends.
+
+    A websocket that its client closed with 1000, 1001 or no code has no ``exception``.
 
     :param app: the application
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
-    :raises TypeError: for an unknown option
-
-    Nothing here breaks a request. If an option has a value that cannot be used, nothing is
-    recorded, and the log says so once.
+    :raises TypeError: for an unknown option. Starlette makes its middlewares when the server
+        starts. Then the start fails.
     """
 
     def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
+        try:
+            check_names(options)
+        except TypeError as error:
+            if not _is_asyncio():
+                raise
+            # Starlette makes its middlewares when the server has started.
+            app = _failing(str(error))
+            options = _known(options)
         self.app = app
-        self._routes = Routes()
+        self._routes = Routes(app)
         self._requests = Requests(**options)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
@@ -96,7 +108,8 @@ class InfluxDBMiddleware:
         try:
             await self.app(scope, received, sent)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            request.fail(error)
+            if kind == "http" or not _is_normal_closure(error):
+                request.fail(error)
             raise
         except BaseException:
             # Cancelled by asyncio or Trio, or the coroutine is closed.
@@ -109,6 +122,37 @@ class InfluxDBMiddleware:
             except Exception as error:
                 warn(error)
             request.end_with(status, began, ended, length, route)
+
+
+def _known(options: RequestOptions) -> RequestOptions:
+    names = RequestOptions.__annotations__
+    known = {name: value for name, value in options.items() if name in names}
+    return cast("RequestOptions", known)
+
+
+def _failing(reason: str) -> _App:
+    """Return an application that cannot start."""
+
+    async def failing(scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] == "lifespan":
+            # A server takes an exception for an application without a lifespan, and goes on.
+            await receive()
+            message = f"sprockets_influxdb.asgi.InfluxDBMiddleware: {reason}"
+            await send({"type": "lifespan.startup.failed", "message": message})
+        raise TypeError(reason)
+
+    return failing
+
+
+def _is_normal_closure(error: BaseException) -> bool:
+    """Return whether an exception says that the client closed the websocket normally.
+
+    Frameworks raise it in handlers that wait for the next message, most of which let it pass.
+    """
+    members = getattr(error, "exceptions", None)
+    if isinstance(members, tuple) and members:
+        return all(map(_is_normal_closure, members))
+    return isinstance(error, Exception) and getattr(error, "code", None) in _NORMAL_CLOSURE
 
 
 def _flushing(send: _Send) -> _Send:

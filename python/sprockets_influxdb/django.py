@@ -2,36 +2,33 @@
 Django.
 """
 
-import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django import conf
-from django.core.exceptions import MiddlewareNotUsed
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import got_request_exception
 
-from sprockets_influxdb._native import MEASUREMENT, RequestGuard
+from sprockets_influxdb._native import MEASUREMENT, RequestGuard, measurement_in
 from sprockets_influxdb._requests import Requests, handler_name
 from sprockets_influxdb._warnings import warn
 
 __all__ = ["InfluxDBMiddleware"]
-
-LOGGER = logging.getLogger("sprockets_influxdb")
 
 #: The attribute of a Django request that has the recorded request.
 _REQUEST = "_influxdb_request"
 
 
 class InfluxDBMiddleware:
-    """Records each request of a Django project. It comes first in the settings::
+    """Records each request of a Django project. List it first: a middleware before it can still
+    replace the response::
 
         MIDDLEWARE = ["sprockets_influxdb.django.InfluxDBMiddleware", ...]
         INFLUXDB_REQUESTS = {"database": "example"}
 
     The options in ``INFLUXDB_REQUESTS`` are :class:`~sprockets_influxdb._requests.RequestOptions`.
-    If they cannot be used, nothing is recorded, and the log says so once.
 
     Views find the measurement at ``request.influxdb``. ``endpoint`` is the route with a leading
     slash, for example ``/users/<int:user>/``, and ``handler`` is the view. The request is recorded
@@ -46,11 +43,8 @@ class InfluxDBMiddleware:
         try:
             self._requests = Requests(**options)
         except TypeError as error:
-            reason = error if isinstance(options, dict) else "INFLUXDB_REQUESTS is no dict"
-            LOGGER.warning("the requests of this project are not recorded: %s", reason)
-            raise MiddlewareNotUsed from None
-        if not self._requests.is_recording:
-            raise MiddlewareNotUsed
+            reason = error if isinstance(options, dict) else f"{options!r} is no dict of options"
+            raise ImproperlyConfigured(f"INFLUXDB_REQUESTS: {reason}") from None
         self._get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -89,12 +83,14 @@ class InfluxDBMiddleware:
             raise
 
     def _begin(self, request: Any) -> RequestGuard | None:
-        if MEASUREMENT in getattr(request, "scope", ()):
+        outer = getattr(request, "scope", {}).get(MEASUREMENT)
+        if outer is not None and outer.is_recording:
             # A middleware around the application records the request.
+            request.influxdb = outer
             return None
         recorded = self._requests.wsgi(request.META, request)
+        request.influxdb = measurement_in(request.META)
         if recorded is not None:
-            request.influxdb = recorded.measurement
             setattr(request, _REQUEST, recorded)
         return recorded
 

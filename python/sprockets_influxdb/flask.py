@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 
-from sprockets_influxdb._native import RequestGuard
-from sprockets_influxdb._requests import handler_name
+from sprockets_influxdb._native import RequestGuard, measurement_in
+from sprockets_influxdb._requests import check_names, handler_name
 from sprockets_influxdb._warnings import warn
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
 
@@ -29,8 +29,9 @@ class InfluxDB:
         influxdb = InfluxDB(app, database="example")
 
     or, with a factory, ``influxdb = InfluxDB(database="example")`` and later
-    ``influxdb.init_app(app)``. Views find the measurement at ``flask.g.influxdb``. ``endpoint`` is
-    the rule, for example ``/users/<int:user>``, and ``handler`` is the view.
+    ``influxdb.init_app(app)``. Views and hooks find the measurement at ``flask.g.influxdb``.
+    ``endpoint`` is the rule, for example ``/users/<int:user>``, and ``handler`` is the view, also
+    if a hook responds. The order of extensions and hooks does not matter.
 
     :param app: the application
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
@@ -38,6 +39,7 @@ class InfluxDB:
     """
 
     def __init__(self, app: flask.Flask | None = None, **options: "Unpack[RequestOptions]") -> None:
+        check_names(options)
         self._options = options
         if app is not None:
             self.init_app(app)
@@ -49,7 +51,8 @@ class InfluxDB:
         """
         merged: RequestOptions = {**self._options, **options}
         app.wsgi_app = _Middleware(app.wsgi_app, **merged)  # type: ignore[method-assign]
-        app.before_request(_routed)
+        # Before any hook: a hook that responds ends the request.
+        flask.request_started.connect(_started, app)
         flask.got_request_exception.connect(_failed, app)
 
 
@@ -66,14 +69,14 @@ class _Middleware(InfluxDBMiddleware):
         return super()._record(request, environ, start_response)
 
 
-def _routed() -> None:
-    """Called when Flask has routed the request, before the view."""
-    request = flask.request._get_current_object()  # type: ignore[attr-defined]
-    recorded: RequestGuard | None = request.environ.get(_REQUEST)
-    if recorded is None:
-        return
+def _started(_app: flask.Flask, **_more: object) -> None:
+    """Called when Flask has routed the request, before all hooks and the view."""
     try:
-        flask.g.influxdb = recorded.measurement
+        request = flask.request._get_current_object()  # type: ignore[attr-defined]
+        flask.g.influxdb = measurement_in(request.environ)
+        recorded: RequestGuard | None = request.environ.get(_REQUEST)
+        if recorded is None:
+            return
         rule = request.url_rule or _rule_of_other_methods()
         if rule is not None:
             view: Any = flask.current_app.view_functions.get(rule.endpoint)

@@ -24,13 +24,30 @@ The client sends on its own threads, so a test may also wait within an event loo
 """
 
 from sprockets_influxdb import _client, _lifecycle, _native
-from sprockets_influxdb._native import Fault, Point, Request, Server, parse, products, strangers
+from sprockets_influxdb._native import (
+    Fault,
+    Point,
+    Request,
+    Server,
+    foreign_replies,
+    parse,
+    products,
+)
 
-__all__ = ["Fault", "Point", "Request", "Server", "parse", "products", "reset", "strangers"]
+__all__ = [
+    "Fault",
+    "Point",
+    "Request",
+    "Server",
+    "foreign_replies",
+    "parse",
+    "products",
+    "reset",
+]
 
+foreign_replies.__module__ = __name__
 parse.__module__ = __name__
 products.__module__ = __name__
-strangers.__module__ = __name__
 
 
 def reset() -> None:

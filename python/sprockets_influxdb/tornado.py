@@ -19,6 +19,7 @@ except ImportError as _error:
 
 from sprockets_influxdb import _client, _native
 from sprockets_influxdb._endpoints import ANY_PATH, UNMATCHED, Endpoints
+from sprockets_influxdb._fallback import FallbackConnection
 from sprockets_influxdb._native import Measurement
 from sprockets_influxdb._requests import REQUEST_DATABASE
 from sprockets_influxdb._warnings import warn
@@ -93,7 +94,8 @@ class InfluxDBMixin(_Base):
     The application's setting :data:`REQUEST_DATABASE` names the database. Without it nothing is
     recorded, and the log says so once. The setting ``service`` names the measurement (default
     ``request``). The attribute ``influxdb`` is the measurement, available from ``initialize()`` on.
-    Tags and fields that the handler sets take precedence.
+    It takes any value, also while nothing is recorded:
+    :class:`~sprockets_influxdb._requests.RequestOptions` says what becomes of it.
 
     ========================  ============================================================
     tag ``handler``           ``module.Class``
@@ -106,9 +108,10 @@ class InfluxDBMixin(_Base):
     tag ``status_code``       101 for a websocket; 499 if the client disconnected before the
                               response began; 500 if ``initialize()`` raised, for which
                               Tornado closes the connection
-    tag ``remote_ip``         a field with ``INFLUXDB_TAG_REMOTE_IP=false``
+    tag ``remote_ip``         with ``INFLUXDB_TAG_REMOTE_IP=false`` the field ``client_ip``
     tag ``correlation_id``    if the handler has an attribute ``correlation_id`` that is not
-                              ``None``; a field with ``INFLUXDB_TAG_CORRELATION_ID=false``
+                              ``None``; with ``INFLUXDB_TAG_CORRELATION_ID=false`` the field
+                              ``request_id``
     field ``content_length``  bytes of the body that were written, after compression. For a
                               websocket the bytes of messages, before compression. Bytes
                               written to a stream from ``detach()`` are not counted
@@ -117,9 +120,8 @@ class InfluxDBMixin(_Base):
 
     A request is recorded once: when its response is finished, when its client disconnects, when a
     websocket closes, and after ``detach()`` when the handler's method returns. ``on_finish()`` may
-    be overridden. It calls the next class's ``on_finish()``, and what that sets is recorded.
-
-    Nothing here breaks a request. Errors are logged as warnings, at most once a minute.
+    be overridden. It calls the next class's ``on_finish()``, and what that sets is recorded. A
+    handler that derives from ``FallbackHandler`` is recorded when what it calls has responded.
     """
 
     #: The tag ``handler``.
@@ -131,6 +133,8 @@ class InfluxDBMixin(_Base):
     _influxdb_measurement: Measurement | None = None
     _influxdb_transform: "_Length | None" = None
     _influxdb_websocket: Any = None
+    #: Of a ``FallbackHandler``.
+    _influxdb_fallback: FallbackConnection | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -144,6 +148,8 @@ class InfluxDBMixin(_Base):
         self.application = application
         self.request = request
         self._influxdb_stamp = _native.stamp()
+        if isinstance(self, web.FallbackHandler):
+            self._influxdb_watch_fallback()
         try:
             super().__init__(application, request, **kwargs)
         except Exception as error:
@@ -174,8 +180,14 @@ class InfluxDBMixin(_Base):
         try:
             super().on_finish()
         finally:
-            # The handshake of a websocket finishes as well, and is only the beginning.
-            if self._status_code != 101 or getattr(self, "ws_connection", None) is None:
+            # The handshake of a websocket finishes as well, and is only the beginning. What a
+            # FallbackHandler calls may respond later.
+            is_beginning = (
+                getattr(self, "ws_connection", None) is not None
+                if self._status_code == 101
+                else self._influxdb_fallback is not None and not self._headers_written
+            )
+            if not is_beginning:
                 self._influxdb_record(self._status_code)
 
     def on_connection_close(self) -> None:
@@ -201,19 +213,17 @@ class InfluxDBMixin(_Base):
         return stream
 
     def _influxdb_make(self) -> Measurement:
-        settings = self.application.settings
-        # Without a database there is a measurement as well. It is not recorded.
-        database: Any = settings.get(REQUEST_DATABASE)
-        name = settings.get("service", "request")
-        if self._influxdb_stamp is None:
-            return Measurement(database, name)
-        try:
-            known = _Application.of(self.application)
-            route = self._influxdb_route(known)
-            return known.recorder.measurement(self._influxdb_stamp, (database, name), route)
-        except Exception as error:
-            _warn(type(self), error)
-            return Measurement(database, name)
+        """Return a measurement in any case. If nothing is recorded, it is dropped."""
+        if self._influxdb_stamp is not None:
+            try:
+                settings = self.application.settings
+                place = (settings.get(REQUEST_DATABASE), settings.get("service", "request"))
+                known = _Application.of(self.application)
+                route = self._influxdb_route(known)
+                return known.recorder.measurement(self._influxdb_stamp, place, route)
+            except Exception as error:
+                _warn(type(self), error)
+        return _native.measurement_in({})
 
     def _influxdb_route(self, known: _Application) -> tuple[str, str, str | None]:
         """Return handler, endpoint, and method. The method is ``None`` if it is not supported."""
@@ -242,8 +252,27 @@ class InfluxDBMixin(_Base):
             self._influxdb_length += length
         return future
 
+    def _influxdb_watch_fallback(self) -> None:
+        connection = self.request.connection
+        if self._influxdb_stamp is None or connection is None:
+            return
+
+        def ended() -> None:
+            # A response of the handler's own, such as an error page, ends with on_finish().
+            if not self._headers_written:
+                self._influxdb_close()
+
+        self._influxdb_fallback = FallbackConnection(connection, ended)
+        self.request.connection = self._influxdb_fallback  # type: ignore[assignment]
+
     def _influxdb_close(self) -> None:
-        self._influxdb_record(self._status_code if self._headers_written else None)
+        if self._headers_written:
+            self._influxdb_record(self._status_code)
+        elif self._influxdb_fallback is not None:
+            self._influxdb_length = self._influxdb_fallback.length
+            self._influxdb_record(self._influxdb_fallback.status_code)
+        else:
+            self._influxdb_record(None)
 
     def _influxdb_record(self, status_code: int | None, error: Exception | None = None) -> None:
         """Record the request, unless it is recorded already. Never raises.
@@ -279,10 +308,10 @@ class InfluxDBMixin(_Base):
                     return known.warn_of_database()
                 place = (database, settings.get("service", "request"))
                 known.recorder.record(stamp, place, self._influxdb_route(known), end)
-            elif not measurement.database:
-                known.warn_of_database()
-            else:
+            elif measurement.database:
                 known.recorder.complete(measurement, end)
+            elif not self.application.settings.get(REQUEST_DATABASE):
+                known.warn_of_database()
         except Exception as failure:
             _warn(type(self), failure)
 

@@ -23,8 +23,9 @@ class InfluxDBMiddleware:
 
         application = InfluxDBMiddleware(application, database="example")
 
-    The handler finds the measurement at ``environ["sprockets_influxdb.measurement"]``. Its own tags
-    and fields take precedence. The request is recorded when the server closes the response.
+    The handler finds the measurement at ``environ["sprockets_influxdb.measurement"]``. The request
+    is recorded when the server closes the response. A middleware further outside can still replace
+    the response: make this one the outermost.
 
     WSGI has no routes: ``endpoint`` is ``(unmatched)`` unless the handler sets it. For Flask use
     :class:`sprockets_influxdb.flask.InfluxDB`, for Django
@@ -33,9 +34,6 @@ class InfluxDBMiddleware:
     :param app: the application
     :param options: see :class:`~sprockets_influxdb._requests.RequestOptions`
     :raises TypeError: for an unknown option
-
-    Nothing here breaks a request. If an option has a value that cannot be used, nothing is
-    recorded, and the log says so once.
     """
 
     def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:

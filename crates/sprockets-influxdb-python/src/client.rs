@@ -14,8 +14,9 @@ use sprockets_influxdb::{self as core, Client, Config, Overflow, SettingValue};
 use crate::base_tags;
 use crate::current::CLIENT;
 use crate::flush;
+use crate::line::{Head, with_recorded};
 use crate::log;
-use crate::measurement::{Measurement, with_recorded};
+use crate::measurement::Measurement;
 use crate::process;
 use crate::timestamp;
 
@@ -204,7 +205,8 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 ///
 /// Before :func:`install`, the configuration of the environment is in force. While the client is
 /// disabled or shut down, and while the buffer is full, the measurement is dropped;
-/// :func:`stats` and the log say so.
+/// :func:`stats` and the log say so. Nothing is added for a measurement whose ``is_recording`` is
+/// false.
 ///
 /// :param Measurement measurement: what to record
 /// :raises ValueError: for a measurement that can never be stored: without a field, with a field of
@@ -213,6 +215,9 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
     let py = measurement.py();
+    if !measurement.try_borrow()?.is_recording(py)? {
+        return Ok(());
+    }
     Measurement::with_line(measurement, |line| add(py, line))
 }
 
@@ -238,7 +243,8 @@ pub(crate) fn record(
     timestamp: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let nanoseconds = timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)?;
-    with_recorded(database, name, tags, fields, nanoseconds, |line| add(py, line))
+    let head = Head { database, name, nanoseconds };
+    with_recorded(&head, tags, fields, |line| add(py, line))
 }
 
 /// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the

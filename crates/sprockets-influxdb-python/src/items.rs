@@ -1,5 +1,7 @@
 //! Tags or fields of a measurement: a list of the items set, until Python asks for the dict.
 
+use std::cell::RefCell;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -10,36 +12,103 @@ use crate::value::Plain;
 /// Maximum length of a list. A program may set the tags of one measurement for as long as it runs.
 const MAX_LIST: usize = 32;
 
+/// Maximum number of vectors that a thread keeps for the next lists.
+const MAX_SPARE: usize = 16;
+
+thread_local! {
+    /// Vectors of lists that ended. Using one again is faster than to allocate one.
+    static SPARE: RefCell<Vec<Vec<Item>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Name and value.
+type Item = (Py<PyAny>, Py<PyAny>);
+
 /// Names and values. Most measurements are only set and added. For them a list is faster than a
 /// dict.
 pub(crate) enum Items {
-    /// In the order in which they were set. A name may occur several times: the last one counts.
-    /// All names and values are plain, so that reading them runs no Python code.
-    List(Vec<(Py<PyAny>, Py<PyAny>)>),
+    List(List),
     Dict(Py<PyDict>),
 }
 
-impl Items {
-    /// No items, but room for some.
-    pub(crate) fn none() -> Self {
-        Self::List(Vec::with_capacity(8))
+/// What was set, in that order. All names and values are plain, so that reading them runs no Python
+/// code.
+pub(crate) struct List {
+    /// The base tags, which come before the items. They are not changed.
+    pub(crate) base: Option<Py<PyDict>>,
+    /// A name may occur several times: the last one counts.
+    pub(crate) items: Vec<Item>,
+}
+
+impl List {
+    fn new(base: Option<Py<PyDict>>) -> Self {
+        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop());
+        let items = spare.ok().flatten().unwrap_or_else(|| Vec::with_capacity(8));
+        Self { base, items }
     }
 
-    /// A copy of the base tags.
-    pub(crate) fn of_base_tags(py: Python<'_>) -> Self {
-        let mut list = Vec::with_capacity(8);
-        if let Some(tags) = base_tags(py) {
-            list.extend(tags.iter().map(|(name, value)| (name.unbind(), value.unbind())));
+    fn set(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> bool {
+        let fits =
+            self.items.len() < MAX_LIST && Plain::of(name).is_some() && Plain::of(value).is_some();
+        if fits {
+            self.items.push((name.clone().unbind(), value.clone().unbind()));
         }
-        Self::List(list)
+        fits
+    }
+
+    /// Sets all items of a dict, or none of them.
+    fn extend(&mut self, dict: &Bound<'_, PyDict>) -> bool {
+        let before = self.items.len();
+        let fits = before + dict.len() <= MAX_LIST
+            && dict.iter().all(|(name, value)| self.set(&name, &value));
+        if !fits {
+            self.items.truncate(before);
+        }
+        fits
+    }
+
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = match &self.base {
+            Some(base) => base.bind(py).copy()?,
+            None => PyDict::new(py),
+        };
+        for (name, value) in &self.items {
+            dict.set_item(name, value)?;
+        }
+        Ok(dict)
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        let mut items = std::mem::take(&mut self.items);
+        items.clear();
+        // There is no place for it when the thread ends. Then the vector is dropped.
+        let _ = SPARE.try_with(|spare| {
+            if let Ok(mut spare) = spare.try_borrow_mut()
+                && spare.len() < MAX_SPARE
+            {
+                spare.push(items);
+            }
+        });
+    }
+}
+
+impl Items {
+    pub(crate) fn none() -> Self {
+        Self::List(List::new(None))
+    }
+
+    /// The base tags.
+    pub(crate) fn of_base_tags(py: Python<'_>) -> Self {
+        Self::List(List::new(base_tags(py)))
     }
 
     /// A copy of the base tags for whose names `is_wanted` returns true.
     pub(crate) fn of_base_tags_where(py: Python<'_>, is_wanted: impl Fn(&str) -> bool) -> Self {
-        let mut list = Vec::new();
-        for (name, value) in base_tags(py).iter().flatten() {
+        let mut list = List::new(None);
+        for (name, value) in base_tags(py).iter().flat_map(|tags| tags.bind(py)) {
             if name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(&is_wanted)) {
-                list.push((name.unbind(), value.unbind()));
+                list.items.push((name.unbind(), value.unbind()));
             }
         }
         Self::List(list)
@@ -65,16 +134,20 @@ impl Items {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        match self {
-            Self::List(list)
-                if list.len() < MAX_LIST
-                    && Plain::of(name).is_some()
-                    && Plain::of(value).is_some() =>
-            {
-                list.push((name.clone().unbind(), value.clone().unbind()));
-                Ok(())
-            }
-            _ => self.dict(name.py())?.set_item(name, value),
+        if let Self::List(list) = self
+            && list.set(name, value)
+        {
+            return Ok(());
+        }
+        self.dict(name.py())?.set_item(name, value)
+    }
+
+    /// Sets the items of a dict, if they fit into the list. Runs no Python code. Returns whether it
+    /// did.
+    pub(crate) fn extend(&mut self, items: &Bound<'_, PyAny>) -> bool {
+        match (self, items.cast_exact::<PyDict>()) {
+            (Self::List(list), Ok(dict)) => list.extend(dict),
+            _ => false,
         }
     }
 
@@ -82,13 +155,7 @@ impl Items {
     pub(crate) fn dict<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = match self {
             Self::Dict(dict) => return Ok(dict.bind(py).clone()),
-            Self::List(list) => {
-                let dict = PyDict::new(py);
-                for (name, value) in &*list {
-                    dict.set_item(name, value)?;
-                }
-                dict
-            }
+            Self::List(list) => list.to_dict(py)?,
         };
         *self = Self::Dict(dict.clone().unbind());
         Ok(dict)

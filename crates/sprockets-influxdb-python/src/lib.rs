@@ -7,14 +7,18 @@ mod command;
 mod current;
 mod flush;
 mod items;
+mod line;
 mod log;
 mod measurement;
+mod prepared_keys;
 mod process;
 mod request;
+mod series;
 mod stats;
 mod testing;
 mod timestamp;
 mod value;
+mod warning;
 
 use pyo3::prelude::*;
 
@@ -32,11 +36,15 @@ mod _native {
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
-    use crate::request::{Recorder, RequestGuard, TornadoRecorder, check_request_variables};
+    use crate::request::{
+        Recorder, RequestGuard, TornadoRecorder, check_request_variables, measurement_in,
+    };
+    #[pymodule_export]
+    use crate::series::{Series, series};
     #[pymodule_export]
     use crate::stats::{settings, stats};
     #[pymodule_export]
-    use crate::testing::{Fault, Point, Request, Server, parse, products, strangers};
+    use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;

@@ -1,16 +1,17 @@
 //! `Measurement`: it becomes line protocol when it is added.
 
-use std::cell::Cell;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use sprockets_influxdb as core;
+use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
 
-use crate::base_tags::base_tags;
-use crate::items::{Items, each_of};
+use crate::items::Items;
+use crate::line::{BaseTags, Head, Line};
 use crate::timestamp::{Stamp, nanoseconds, seconds};
-use crate::value::{Plain, with_field, with_text};
+use crate::value::{Plain, with_field};
+use crate::warning::{ValueErrors, warn_of_kind};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
 ///
@@ -31,6 +32,18 @@ pub(crate) struct Measurement {
     tags: Items,
     fields: Items,
     stamp: Stamp,
+    kind: Kind,
+}
+
+/// Who adds a measurement.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// The program. A value that cannot be stored is an error.
+    Own,
+    /// A middleware, at the end of a request. A value that cannot be stored is a warning.
+    OfRequest,
+    /// Nobody: the request is not recorded, or was recorded. Any value can be set.
+    Inert,
 }
 
 #[pymethods]
@@ -49,6 +62,7 @@ impl Measurement {
             tags: Items::of_base_tags(py),
             fields: Items::none(),
             stamp: Stamp::now(),
+            kind: Kind::Own,
         }
     }
 
@@ -65,9 +79,9 @@ impl Measurement {
     }
 
     #[setter(tags)]
-    fn assign_tags(&mut self, tags: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.tags = Items::assigned("tags", tags)?;
-        Ok(())
+    fn assign_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
+        let assigned = Items::assigned("tags", tags);
+        Self::set(this, |own| assigned.map(|tags| own.tags = tags))
     }
 
     /// Fields by name: ``int``, ``float``, ``bool`` and ``str``.
@@ -77,9 +91,9 @@ impl Measurement {
     }
 
     #[setter(fields)]
-    fn assign_fields(&mut self, fields: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.fields = Items::assigned("fields", fields)?;
-        Ok(())
+    fn assign_fields(this: &Bound<'_, Self>, fields: &Bound<'_, PyAny>) -> PyResult<()> {
+        let assigned = Items::assigned("fields", fields);
+        Self::set(this, |own| assigned.map(|fields| own.fields = fields))
     }
 
     /// The time of the measurement, in seconds since the epoch.
@@ -89,34 +103,63 @@ impl Measurement {
     }
 
     #[setter(timestamp)]
-    fn assign_timestamp(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.set_timestamp(value)
+    fn assign_timestamp(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::set_timestamp(this, value)
+    }
+
+    /// Whether what is set here is recorded. False for the measurement of a request that is not
+    /// recorded, or was recorded already. Such a measurement takes any value and is dropped.
+    #[getter]
+    pub(crate) fn is_recording(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.kind {
+            Kind::Own => Ok(true),
+            Kind::OfRequest => self.database.bind(py).is_truthy(),
+            Kind::Inert => Ok(false),
+        }
     }
 
     /// Sets the time of the measurement, in seconds since the epoch.
     ///
     /// :raises ValueError: for a value that is not a number, or out of range
-    fn set_timestamp(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.stamp = Stamp::of_user(nanoseconds(value)?);
-        Ok(())
+    fn set_timestamp(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let stamp = nanoseconds(value).map(Stamp::of_user);
+        Self::set(this, |own| stamp.map(|stamp| own.stamp = stamp))
     }
 
     /// Sets a tag. Its value is written as its ``str()``. ``None`` and the empty string remove it.
-    fn set_tag(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.tags.set(name, value)
+    fn set_tag(
+        this: &Bound<'_, Self>,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        Self::set(this, |own| own.tags.set(name, value))
     }
 
     /// Sets several tags from a dict, as :meth:`set_tag` does.
-    fn set_tags(&mut self, py: Python<'_>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.tags.dict(py)?.call_method1("update", (tags,)).map(drop)
+    fn set_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
+        let own = {
+            let mut own = this.try_borrow_mut()?;
+            if own.tags.extend(tags) {
+                return Ok(());
+            }
+            own.tags.dict(this.py())?
+        };
+        let updated = own.call_method1("update", (tags,)).map(drop);
+        Self::set(this, |_| updated)
     }
 
     /// Sets a field to an ``int``, ``float``, ``bool``, ``str`` or NumPy scalar.
     ///
-    /// :raises ValueError: for a value of another type, and for an ``int`` beyond 64 bits
-    fn set_field(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_field(name, value, |_| ())?;
-        self.fields.set(name, value)
+    /// :raises ValueError: for a value of another type, and for an ``int`` beyond 64 bits; in the
+    ///     measurement of a request this is a warning
+    fn set_field(
+        this: &Bound<'_, Self>,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let is_checked = this.try_borrow()?.kind != Kind::Inert;
+        let checked = if is_checked { with_field(name, value, |_| ()) } else { Ok(()) };
+        Self::set(this, |own| checked.and_then(|()| own.fields.set(name, value)))
     }
 
     /// Returns a context manager that records the duration of its block in a field, in seconds,
@@ -134,9 +177,11 @@ impl Measurement {
     ///
     /// :raises ValueError: for a field that cannot be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
-        let mut line = core::Measurement::new("", "");
-        Self::write(this, |stamp| stamp.nanoseconds, &mut line)?;
-        Ok(line.marshall())
+        Line::with(|line| {
+            line.errors = ValueErrors::new(this.try_borrow()?.kind != Kind::Own);
+            Self::write(this, |stamp| stamp.nanoseconds, line, BaseTags::Line)?;
+            Ok(line.core.marshall())
+        })
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -206,7 +251,37 @@ impl Measurement {
         is_free: impl Fn(&str) -> bool,
     ) -> Self {
         let tags = Items::of_base_tags_where(py, is_free);
-        Self { database, name, tags, fields: Items::List(Vec::new()), stamp }
+        let (fields, kind) = (Items::none(), Kind::OfRequest);
+        Self { database, name, tags, fields, stamp, kind }
+    }
+
+    /// The measurement of a request that is not recorded.
+    pub(crate) fn inert(py: Python<'_>) -> Self {
+        let (database, name, stamp) = (py.None(), py.None(), Stamp::now());
+        let measurement = Self::of_request(py, database, name, stamp, |_| true);
+        Self { kind: Kind::Inert, ..measurement }
+    }
+
+    /// Whether nobody adds it.
+    pub(crate) fn is_inert(&self) -> bool {
+        self.kind == Kind::Inert
+    }
+
+    /// Sets something. Returns the error of a value, or warns of it.
+    #[inline]
+    fn set(this: &Bound<'_, Self>, set: impl FnOnce(&mut Self) -> PyResult<()>) -> PyResult<()> {
+        let mut own = this.try_borrow_mut()?;
+        let (result, kind) = (set(&mut own), own.kind);
+        drop(own);
+        if kind == Kind::Own || result.is_ok() {
+            return result;
+        }
+        let mut errors = ValueErrors::new(true);
+        errors.check(this.py(), result)?;
+        if kind == Kind::OfRequest {
+            errors.warn(this.py());
+        }
+        Ok(())
     }
 
     /// Sets a tag, as Python does.
@@ -223,142 +298,95 @@ impl Measurement {
         this: &Bound<'_, Self>,
         add: impl FnOnce(&core::Measurement) -> PyResult<T>,
     ) -> PyResult<T> {
-        Self::with_completed_line(this, |_| Ok(()), add)
-    }
-
-    /// As [`with_line`](Self::with_line). `complete` may add to the line before.
-    pub(crate) fn with_completed_line<T>(
-        this: &Bound<'_, Self>,
-        complete: impl FnOnce(&mut core::Measurement) -> PyResult<()>,
-        add: impl FnOnce(&core::Measurement) -> PyResult<T>,
-    ) -> PyResult<T> {
-        with_spare(|line| {
-            Self::write(this, Stamp::take, line)?;
-            complete(line)?;
-            add(line)
+        Line::with(|line| {
+            Self::write(this, Stamp::take, line, BaseTags::Client)?;
+            add(&line.core)
         })
     }
 
+    /// Calls `add` at the end of a request, as [`with_line`](Self::with_line) does. A value that
+    /// cannot be stored is a warning. `complete` adds the attributes, and returns the name of one
+    /// that changed its kind. Afterwards nothing that is set is recorded.
+    pub(crate) fn finish(
+        this: &Bound<'_, Self>,
+        complete: impl FnOnce(&mut core::Measurement) -> PyResult<Option<&'static str>>,
+        add: impl FnOnce(&core::Measurement) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let py = this.py();
+        Line::with(|line| {
+            line.errors = ValueErrors::new(true);
+            Self::write(this, Stamp::take, line, BaseTags::Client)?;
+            let clash = remove_tags_of_fields(&mut line.core);
+            let changed = complete(&mut line.core)?;
+            let mut own = this.try_borrow_mut()?;
+            if own.kind == Kind::OfRequest {
+                own.kind = Kind::Inert;
+            }
+            drop(own);
+            std::mem::take(&mut line.errors).warn(py);
+            if let Some(name) = clash.as_deref().or(changed) {
+                warn_of_kind(py, name);
+            }
+            add(&line.core)
+        })
+    }
+
+    /// Writes the measurement to a line, with this time. Items of a dict may run Python code, which
+    /// may change the measurement.
     fn write(
         this: &Bound<'_, Self>,
         stamp: impl FnOnce(&mut Stamp) -> i64,
-        line: &mut core::Measurement,
+        line: &mut Line,
+        base: BaseTags,
     ) -> PyResult<()> {
         let py = this.py();
         let mut own = this.borrow_mut();
         let nanoseconds = stamp(&mut own.stamp);
-        let Self { database, name, tags: Items::List(tags), fields: Items::List(fields), .. } =
-            &*own
-        else {
+        let (database, name) = (own.database.bind(py).clone(), own.name.bind(py).clone());
+        let head = Head { database: &database, name: &name, nanoseconds };
+        if Plain::of(&database).is_none() || Plain::of(&name).is_none() {
             drop(own);
-            return Self::write_parts(this, nanoseconds, line);
+            line.restart(&head)?;
+            own = this.borrow_mut();
+        } else {
+            line.restart(&head)?;
+        }
+        let tags = match &own.tags {
+            Items::List(tags) => {
+                line.list_of_tags(&head, tags, base)?;
+                None
+            }
+            Items::Dict(tags) => Some(tags.bind(py).clone()),
         };
-        let (database, name) = (database.bind(py), name.bind(py));
-        if Plain::of(database).is_none() || Plain::of(name).is_none() {
-            drop(own);
-            return Self::write_parts(this, nanoseconds, line);
-        }
-        restart(line, database, name, nanoseconds)?;
-        line.omit_base_tags();
-        for (name, value) in tags {
-            write_tag(line, name.bind(py), value.bind(py))?;
-        }
-        for (name, value) in fields {
-            write_field(line, name.bind(py), value.bind(py))?;
+        drop(own);
+        let Some(tags) = tags else { return Self::write_fields(this, line) };
+        line.dict_of_tags(&tags)?;
+        Self::write_fields(this, line)?;
+        if base == BaseTags::Client && may_repeat_a_name(&line.core) {
+            line.restart(&head)?;
+            line.tags_beside_base_tags(&tags)?;
+            Self::write_fields(this, line)?;
         }
         Ok(())
     }
 
-    /// As [`write`](Self::write), for items whose conversion may run Python code. That code may
-    /// change the measurement.
-    fn write_parts(
-        this: &Bound<'_, Self>,
-        nanoseconds: i64,
-        line: &mut core::Measurement,
-    ) -> PyResult<()> {
-        let Parts { database, name, tags, fields } = Parts::of(this)?;
-        restart(line, &database, &name, nanoseconds)?;
-        line.omit_base_tags();
-        each_of(&tags, |name, value| write_tag(line, name, value))?;
-        each_of(&fields, |name, value| write_field(line, name, value))
-    }
-}
-
-/// Calls `add` with a line made of these parts and the base tags, without a Python object.
-pub(crate) fn with_recorded<T>(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    tags: Option<&Bound<'_, PyDict>>,
-    fields: Option<&Bound<'_, PyDict>>,
-    nanoseconds: i64,
-    add: impl FnOnce(&core::Measurement) -> PyResult<T>,
-) -> PyResult<T> {
-    with_new_line(database, name, nanoseconds, |line| {
-        line.omit_base_tags();
-        for tags in [base_tags(database.py()).as_ref(), tags].into_iter().flatten() {
-            each_of(tags, |name, value| write_tag(line, name, value))?;
+    fn write_fields(this: &Bound<'_, Self>, line: &mut Line) -> PyResult<()> {
+        let py = this.py();
+        let own = this.borrow();
+        match &own.fields {
+            Items::List(fields) => {
+                for (name, value) in &fields.items {
+                    line.field(name.bind(py), value.bind(py))?;
+                }
+                Ok(())
+            }
+            Items::Dict(fields) => {
+                let fields = fields.bind(py).clone();
+                drop(own);
+                line.dict_of_fields(&fields)
+            }
         }
-        if let Some(fields) = fields {
-            each_of(fields, |name, value| write_field(line, name, value))?;
-        }
-        add(line)
-    })
-}
-
-/// Calls `use_it` with an empty line of this time. The client adds its base tags to it.
-pub(crate) fn with_new_line<T>(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    nanoseconds: i64,
-    use_it: impl FnOnce(&mut core::Measurement) -> PyResult<T>,
-) -> PyResult<T> {
-    with_spare(|line| {
-        restart(line, database, name, nanoseconds)?;
-        use_it(line)
-    })
-}
-
-/// Lends the thread's spare measurement, so that none is allocated. Python code that runs meanwhile
-/// and records as well gets another one.
-fn with_spare<T>(use_it: impl FnOnce(&mut core::Measurement) -> T) -> T {
-    thread_local! {
-        static SPARE: Cell<Option<Box<core::Measurement>>> = const { Cell::new(None) };
     }
-    let mut line = SPARE.take().unwrap_or_else(|| Box::new(core::Measurement::new("", "")));
-    let result = use_it(&mut line);
-    SPARE.set(Some(line));
-    result
-}
-
-fn restart(
-    line: &mut core::Measurement,
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    nanoseconds: i64,
-) -> PyResult<()> {
-    with_text(database, |database| {
-        with_text(name, |name| line.restart_at(database, name, nanoseconds))
-    })?
-}
-
-fn write_tag(
-    line: &mut core::Measurement,
-    name: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    if value.is_none() {
-        // The empty text removes what was set before.
-        return with_text(name, |name| _ = line.set_tag(name, ""));
-    }
-    with_text(name, |name| with_text(value, |value| _ = line.set_tag(name, value)))?
-}
-
-fn write_field(
-    line: &mut core::Measurement,
-    name: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    with_text(name, |text| with_field(name, value, |field| _ = line.set_field(text, field)))?
 }
 
 /// Records the duration of its block. Made by [`Measurement::duration`].

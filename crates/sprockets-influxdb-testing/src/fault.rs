@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::conditions::Conditions;
-use crate::stranger::Stranger;
-use crate::trouble::Trouble;
+use crate::foreign_reply::ForeignReply;
+use crate::server_error::ServerError;
 
 mod replies;
 
@@ -66,8 +66,8 @@ pub(crate) enum Action {
     Status(u16, Vec<u8>),
     /// An error in the format of the API.
     Error(u16, String),
-    Stranger(Stranger),
-    Trouble(Trouble),
+    ForeignReply(ForeignReply),
+    ServerError(ServerError),
     RejectLines(Arc<dyn Fn(&str) -> bool + Send + Sync>),
     Raw(Vec<u8>),
     Close,
@@ -228,9 +228,9 @@ impl Fault {
         matches!(self.action, Action::Ordinary | Action::RejectLines(_))
     }
 
-    pub(crate) fn as_stranger(&self) -> Option<Stranger> {
+    pub(crate) fn as_foreign_reply(&self) -> Option<ForeignReply> {
         match self.action {
-            Action::Stranger(stranger) => Some(stranger),
+            Action::ForeignReply(reply) => Some(reply),
             _ => None,
         }
     }
@@ -281,8 +281,8 @@ impl fmt::Debug for Action {
             Action::Ordinary => f.write_str("Ordinary"),
             Action::Status(status, body) => write!(f, "Status({status}, {} bytes)", body.len()),
             Action::Error(status, message) => write!(f, "Error({status}, {} bytes)", message.len()),
-            Action::Stranger(stranger) => write!(f, "Stranger({stranger})"),
-            Action::Trouble(trouble) => write!(f, "Trouble({trouble:?})"),
+            Action::ForeignReply(reply) => write!(f, "ForeignReply({reply})"),
+            Action::ServerError(error) => write!(f, "ServerError({error:?})"),
             Action::RejectLines(_) => f.write_str("RejectLines"),
             Action::Raw(bytes) => write!(f, "Raw({} bytes)", bytes.len()),
             Action::Close => f.write_str("Close"),

@@ -7,13 +7,13 @@ use serde_json::json;
 use crate::conditions::Target;
 use crate::dialect::{Dialect, MAX_BODY, json_reply, text};
 use crate::fault::{Action, Fault};
+use crate::foreign_reply::ForeignReply;
 use crate::http::{Connection, Ending, Head, Next, Reply};
 use crate::identity::{VERSION, identified};
 use crate::influxdb3;
 use crate::product::Product;
 use crate::request::Record;
 use crate::shared::{Settings, Shared, State};
-use crate::stranger::Stranger;
 
 /// Answers a request that is no write; `api` is the write API whose path it has, if any.
 pub(crate) fn answer(
@@ -31,7 +31,7 @@ pub(crate) fn answer(
         let fault = taken.map_or_else(Fault::ordinary, |taken| taken.fault);
         (reply(&state, &head, api, &fault), fault)
     };
-    let keep_alive = head.keep_alive && !fault.as_stranger().is_some_and(Stranger::closes);
+    let keep_alive = head.keep_alive && !fault.as_foreign_reply().is_some_and(ForeignReply::closes);
     let ending = Ending { keep_alive, head_only: head.method == "HEAD", ..Ending::default() };
     let wire_length = body.len();
     let status = reply.as_ref().map(|reply| reply.status);
@@ -52,7 +52,7 @@ fn reply(state: &State, head: &Head, api: Option<Dialect>, fault: &Fault) -> Opt
     let product = state.settings.product;
     let mut reply = match &fault.action {
         Action::Ordinary => identified(product, false, own(state, head, api)),
-        Action::Stranger(stranger) => stranger.reply(head),
+        Action::ForeignReply(reply) => reply.reply(head),
         Action::Status(status, body) => {
             identified(product, false, Reply::new(*status).body(body.clone()))
         }

@@ -7,6 +7,7 @@ use crate::conditions::Target;
 use crate::dialect::{Dialect, MAX_BODY};
 use crate::fault::{Action, Fault, Manner, Stage};
 use crate::fault_queue::Taken;
+use crate::foreign_reply::ForeignReply;
 use crate::http::{Connection, Ending, Framing, Head, Next, Reply};
 use crate::identity::identified;
 use crate::influxdb3::Failure;
@@ -16,7 +17,6 @@ use crate::plan::Plan;
 use crate::product::Product;
 use crate::request::{Record, Request};
 use crate::shared::Shared;
-use crate::stranger::Stranger;
 
 /// How much of a refused body is read so that the connection can be kept, as by Go's servers.
 const MAX_DRAINED: usize = 256 * 1024;
@@ -232,8 +232,8 @@ impl<'a> Write<'a> {
                 Some(Failure::any(*status, message).reply(self.dialect))
             }
             Action::Error(status, message) => Some(self.dialect.error(*status, message)),
-            Action::Stranger(stranger) => Some(stranger.reply(&self.head)),
-            Action::Trouble(trouble) => Some(Failure::trouble(*trouble).reply(self.dialect)),
+            Action::ForeignReply(reply) => Some(reply.reply(&self.head)),
+            Action::ServerError(error) => Some(Failure::server_error(*error).reply(self.dialect)),
             _ => None,
         }
     }
@@ -244,11 +244,12 @@ impl<'a> Write<'a> {
         }
         reply.headers.extend(fault.headers.iter().cloned());
         let truncated = fault.manner == Manner::Truncated;
-        let stranger = fault.as_stranger();
-        let closes = truncated || fault.announces_close && stranger.is_some_and(Stranger::closes);
+        let foreign = fault.as_foreign_reply();
+        let closes =
+            truncated || fault.announces_close && foreign.is_some_and(ForeignReply::closes);
         let keep_alive = self.head.keep_alive && !closes;
         let missing = if truncated { MISSING } else { 0 };
-        if stranger.is_none() {
+        if foreign.is_none() {
             reply = identified(self.product, true, reply);
         }
         let bytes = reply.encode(Ending { keep_alive, missing, head_only: false });

@@ -8,9 +8,11 @@ use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
+use crate::measurement::{FieldValue, Measurement};
 use crate::stats::Report;
 
 pub use crate::interruption::interrupt_blocked_adds_if;
+pub use crate::measurement::PreparedKey;
 pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
@@ -42,6 +44,34 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// [`Measurement::set_tag`] with a name that was escaped before.
+#[inline]
+pub fn set_prepared_tag(measurement: &mut Measurement, name: &PreparedKey, value: &str) {
+    measurement.set_prepared_tag(name, value);
+}
+
+/// [`Measurement::set_field`] with a name that was escaped before.
+#[inline]
+pub fn set_prepared_field(
+    measurement: &mut Measurement,
+    name: &PreparedKey,
+    value: &FieldValue<'_>,
+) {
+    measurement.set_prepared_field(name, value);
+}
+
+/// Whether a name may be a tag and a field. `false` is certain.
+#[inline]
+pub fn may_repeat_a_name(measurement: &Measurement) -> bool {
+    measurement.may_repeat_a_name()
+}
+
+/// Removes the tags of a measurement that have the name of a field, so that it can be added.
+/// Returns the first such name.
+pub fn remove_tags_of_fields(measurement: &mut Measurement) -> Option<String> {
+    measurement.remove_tags_of_fields()
 }
 
 /// Passes the log messages of this crate to a function, where there is no other subscriber.

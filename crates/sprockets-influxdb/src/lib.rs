@@ -195,7 +195,7 @@ mod stats;
 mod sync;
 mod sys;
 
-pub use client::{Client, Flush, add_measurement, flush, install, installed, shutdown};
+pub use client::{Client, Flush, Series, add_measurement, flush, install, installed, shutdown};
 pub use config::{
     Api, Config, Origin, Overflow, Precision, Rejected, Setting, SettingValue, SpoolSync,
 };

@@ -8,14 +8,18 @@ use std::sync::Once;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::MmapMut;
-
 #[cfg(unix)]
 pub(crate) mod at;
+#[cfg(unix)]
+mod errno;
+mod mapping;
+mod probe;
 #[cfg(unix)]
 mod termination;
 mod thread;
 
+pub(crate) use mapping::{Loss, Mapping, unblock as unblock_sigbus};
+pub(crate) use probe::Probe;
 #[cfg(unix)]
 pub use termination::{await_sigterm, before_sigterm};
 pub(crate) use thread::spawn;
@@ -63,14 +67,6 @@ pub(crate) fn watch_forks() {
 pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {});
-}
-
-/// Maps a file.
-pub(crate) fn map(file: &File) -> io::Result<MmapMut> {
-    // Another process that truncates the file has this one killed by a signal (SIGBUS).
-    // SAFETY: this process created the file, in a directory that it has locked, and only writes to
-    // the mapping. Bytes that another process changed are never read.
-    unsafe { MmapMut::map_mut(file) }
 }
 
 /// Whether a process has a file locked. Holds a shared lock meanwhile, which does not disturb

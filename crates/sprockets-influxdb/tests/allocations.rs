@@ -27,6 +27,54 @@ fn recording_and_adding_allocates_nothing_once_warm() {
     assert_eq!(server.count("db"), 34_000);
 }
 
+#[test]
+fn a_prepared_series_allocates_nothing_once_warm() {
+    let server = Server::start();
+    let config = Config::new().url(&server.url()).overflow(Overflow::Block);
+    let client = Client::new(config.block_timeout(LONG)).unwrap();
+    let users = client.series("db", "requests").bind("handler", "Users").bind("gone", "x");
+    let users = users.bind("gone", "");
+    let record = |count: usize| {
+        for n in 0..count {
+            users.record(|line| _ = line.set_tag("method", "GET").set_field("n", n)).unwrap();
+        }
+    };
+    record(30_000);
+    assert!(client.flush(LONG).is_complete());
+    let counted = allocation_counter::measure(|| record(4_000));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    assert!(client.shutdown(LONG).is_complete());
+    let points = server.points("db");
+    assert_eq!(points.len(), 34_000);
+    assert_eq!(points[33_999].tag("gone"), None);
+    assert_eq!(points[33_999].tag("handler"), Some("Users"));
+    assert_eq!(points[33_999].tag("method"), Some("GET"));
+}
+
+#[test]
+fn a_series_that_is_recorded_within_another_keeps_both() {
+    let server = Server::start();
+    let client = Client::new(Config::new().url(&server.url())).unwrap();
+    let (outer, inner) = (client.series("db", "outer"), client.series("db", "inner"));
+    let nothing = outer.record(|_| ()).unwrap_err().to_string();
+    assert!(nothing.contains("no field"), "{nothing}");
+    for _ in 0..2 {
+        let record = |line: &mut Measurement| {
+            line.set_field("n", 1);
+            inner.record(|line| _ = line.set_field("m", 2)).unwrap();
+            line.set_field("o", 3);
+        };
+        outer.record(record).unwrap();
+    }
+    assert!(client.shutdown(LONG).is_complete());
+    let has = |name: &str, field: &str| {
+        let points = server.points("db").into_iter();
+        points.filter(|point| point.measurement == name && point.field(field).is_some()).count()
+    };
+    assert_eq!([has("outer", "n"), has("outer", "o"), has("inner", "m")], [2, 2, 2]);
+    assert_eq!([has("outer", "m"), has("inner", "n")], [0, 0]);
+}
+
 /// Requests to a service that does nothing, by themselves and in flight together.
 #[cfg(feature = "tower")]
 mod requests {

@@ -1,12 +1,7 @@
 //! `Client::check` reports what a server would do with a write, and stores nothing.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
 use Finding::{Failed, Passed, Unknown};
-use sprockets_influxdb::testing::{Fault, Server};
+use sprockets_influxdb::testing::{Fault, ForeignReply, Product, Server};
 use sprockets_influxdb::{Api, Check, Client, Config, Finding};
 
 fn check(server: &Server, config: Config, database: Option<&str>) -> Check {
@@ -113,117 +108,88 @@ fn without_a_reply_the_check_says_where_to_look() {
     }
 }
 
-/// Plays what InfluxDB 3.6 answers to queries, and notes the first line of each request.
-struct InfluxDb3 {
-    url: String,
-    requests: Arc<Mutex<Vec<String>>>,
+/// Both editions of InfluxDB 3, each with the database `db`.
+fn influxdb3() -> impl Iterator<Item = (&'static str, Server)> {
+    [("3.6.0", Product::InfluxDb3_6), ("3.10.1", Product::InfluxDb3_10)].into_iter().map(
+        |(version, product)| {
+            let server = Server::start_as(product);
+            server.create_database("db");
+            (version, server)
+        },
+    )
 }
 
-impl InfluxDb3 {
-    /// `reply` gives the status and the body for a path.
-    fn start(reply: impl Fn(&str) -> (&'static str, &'static str) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::<Mutex<Vec<String>>>::default();
-        let noted = requests.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                // A request without a body for each connection.
-                let stream = stream.unwrap();
-                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-                let Some(request) = lines.next() else { continue };
-                lines.find(String::is_empty);
-                let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-                noted.lock().unwrap().push(request);
-                answer(&stream, reply(&path));
-            }
-        });
-        Self { url, requests }
-    }
-
-    fn check(&self, config: Config, database: Option<&str>) -> Check {
-        Client::new(config.url(&self.url)).unwrap().check(database)
-    }
-}
-
-fn answer(mut stream: &TcpStream, (status, body): (&str, &str)) {
-    let version = if status == "200 OK" && body.contains("3.6.0") {
-        "X-Influxdb-Build: Core\r\nX-Influxdb-Version: 3.6.0\r\n"
-    } else {
-        ""
-    };
-    let length = body.len();
-    let reply = format!(
-        "HTTP/1.1 {status}\r\n{version}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
-    // The client may be gone.
-    let _ = stream.write_all(reply.as_bytes());
-}
-
-fn configs() -> [Config; 3] {
+/// A configuration for each API, all with the same token.
+fn configs(token: &str) -> [Config; 3] {
     [
-        Config::new().credentials("user", "token"),
-        Config::new().org("o").token("token"),
-        Config::new().token("token"),
+        Config::new().credentials("user", token),
+        Config::new().org("o").token(token),
+        Config::new().token(token),
     ]
 }
 
-const PING: &str = r#"{"version":"3.6.0","revision":"0","process_id":"0"}"#;
-const DATABASES: &str = r#"[{"iox::database":"_internal"},{"iox::database":"db"}]"#;
-
 #[test]
 fn an_influxdb_3_is_known_on_every_api_and_is_never_written_to() {
-    let server = InfluxDb3::start(|path| match path {
-        "/ping" => ("200 OK", PING),
-        "/api/v3/configure/database?format=json" => ("200 OK", DATABASES),
-        _ => ("204 No Content", ""),
-    });
-    for config in configs() {
-        let found = server.check(config.clone(), Some("db"));
-        assert!(found.server.starts_with("InfluxDB 3.6.0 at 127.0.0.1:"), "{found:?}");
-        assert_eq!((&found.connection, &found.authentication), (&Passed, &Passed));
-        assert_eq!(found.database, Passed);
-        let found = server.check(config.clone(), Some("dbb"));
-        assert!(says(&found.database).contains("\"dbb\" does not exist yet"), "{found:?}");
-        assert!(found.is_passed());
-        let found = server.check(config, None);
-        assert_eq!(says(&found.database), "no database was named");
+    for (version, server) in influxdb3() {
+        let name = format!("InfluxDB {version} at 127.0.0.1:");
+        server.require_token("token");
+        for config in configs("token") {
+            let found = check(&server, config.clone(), Some("db"));
+            assert!(found.server.starts_with(&name), "{found:?}");
+            assert_eq!((&found.connection, &found.authentication), (&Passed, &Passed));
+            assert_eq!(found.database, Passed);
+            let found = check(&server, config.clone(), Some("dbb"));
+            assert!(says(&found.database).contains("\"dbb\" does not exist yet"), "{found:?}");
+            assert!(found.is_passed());
+            let found = check(&server, config, None);
+            assert_eq!(says(&found.database), "no database was named");
+        }
+        let policy = Config::new().credentials("user", "token").retention_policy("week");
+        let found = check(&server, policy, Some("db"));
+        assert!(says(&found.database).contains("\"db/week\" does not exist yet"), "{found:?}");
+        assert_eq!(server.created_databases(), ["db"]);
+        assert!(server.writes().is_empty());
+        assert!(server.requests().iter().all(|request| request.method() == "GET"));
     }
-    let policy = Config::new().retention_policy("week");
-    let found = server.check(policy, Some("db"));
-    assert!(says(&found.database).contains("\"db/week\" does not exist yet"), "{found:?}");
-    let requests = server.requests.lock().unwrap();
-    assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
 }
 
 #[test]
 fn an_influxdb_3_behind_a_proxy_that_hides_its_ping_is_known() {
-    let server = InfluxDb3::start(|path| match path {
-        "/ping" => ("404 Not Found", ""),
-        _ => ("200 OK", DATABASES),
-    });
-    let found = server.check(Config::new(), Some("db"));
-    assert!(found.server.starts_with("an InfluxDB 3 at ") && found.is_passed(), "{found:?}");
-    assert_eq!(found.database, Passed);
+    for (_, server) in influxdb3() {
+        server.inject(Fault::foreign_reply(ForeignReply::Nginx(404)).for_every_request());
+        let found = check(&server, Config::new(), Some("db"));
+        assert!(found.server.starts_with("an InfluxDB 3 at ") && found.is_passed(), "{found:?}");
+        assert_eq!(found.database, Passed);
+        assert_eq!(server.created_databases(), ["db"]);
+    }
 }
 
 #[test]
 fn credentials_that_an_influxdb_3_refuses_are_reported() {
-    let malformed = r#"{"error": "Authorization header was malformed, the request was not in…"}"#;
-    let unreadable = InfluxDb3::start(move |_| ("400 Bad Request", malformed));
-    let refused = InfluxDb3::start(|path| match path {
-        "/ping" => ("200 OK", PING),
-        _ => ("401 Unauthorized", ""),
-    });
-    for config in configs() {
-        let found = unreadable.check(config.clone(), Some("db"));
-        let advice = says(&found.authentication);
-        assert!(advice.contains("could not read the credentials: check INFLUXDB_"), "{advice}");
-        let found = refused.check(config, Some("db"));
-        let advice = says(&found.authentication);
-        assert!(advice.contains("refused the credentials: check INFLUXDB_"), "{advice}");
-        assert!(matches!(found.database, Unknown(_)) && !found.is_passed());
+    for (_, server) in influxdb3() {
+        server.require_token("token");
+        for is_ping_open in [false, true] {
+            server.open_paths(is_ping_open.then_some("/ping"));
+            for (config, advice) in [
+                (Config::new().credentials("user", "to:ken"), "INFLUXDB_PASSWORD, expected"),
+                (Config::new().org("o").token("to ken"), "INFLUXDB_TOKEN, expected"),
+                (Config::new().token("to ken"), "INFLUXDB_TOKEN, expected"),
+            ] {
+                let found = check(&server, config, Some("db"));
+                let message = says(&found.authentication);
+                assert!(message.contains("could not read the credentials"), "{found:?}");
+                assert!(message.contains(advice), "{found:?}");
+            }
+            for config in configs("wrong") {
+                let found = check(&server, config, Some("db"));
+                let advice = says(&found.authentication);
+                assert!(advice.contains("refused the credentials: check INFLUXDB_"), "{found:?}");
+                assert!(matches!(found.database, Unknown(_)) && !found.is_passed(), "{found:?}");
+            }
+        }
+        let found = check(&server, Config::new().api(Api::V3), Some("db"));
+        let message = says(&found.authentication);
+        assert!(message.contains("none is set: set INFLUXDB_TOKEN"), "{found:?}");
+        assert_eq!(server.created_databases(), ["db"]);
     }
-    let found = refused.check(Config::new(), Some("db"));
-    assert!(says(&found.authentication).contains("none is set: set INFLUXDB_TOKEN"), "{found:?}");
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use sprockets_influxdb::middleware::{Recorder, RequestHead, RequestOptions};
+use sprockets_influxdb::middleware::{Attribute, Recorder, RequestHead, RequestOptions};
 use sprockets_influxdb::{Client, Config};
 use test_support::LONG;
 use test_support::influxd::Influxd;
@@ -79,8 +79,8 @@ impl RequestHead for Request {
 }
 
 /// Records requests of all kinds, like a middleware.
-fn record(client: &Client) {
-    let recorder = Recorder::new(client.clone(), "example", "request", RequestOptions::new());
+fn record(client: &Client, options: RequestOptions) {
+    let recorder = Recorder::new(client.clone(), "example", "request", options);
     for status_code in [200, 404, 502] {
         let mut guard = recorder.begin(&Request).expect("recorded");
         guard.endpoint("/greetings/{name}");
@@ -115,7 +115,10 @@ fn every_query_finds_rows() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("example");
     let client = Client::new(Config::new().url(&influxd.url())).expect("a client");
-    record(&client);
+    record(&client, RequestOptions::new());
+    // As the Tornado mixin does.
+    let tags = RequestOptions::new().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId);
+    record(&client, tags);
     assert!(client.shutdown(LONG).is_complete());
 
     let dashboard = dashboard();
@@ -128,9 +131,10 @@ fn every_query_finds_rows() {
     for query in queries {
         assert!(!query.replace("/^.*$/", "").contains('$'), "{query}");
         let result = influxd.query("example", &query);
-        let rows = list(&result, "/results/0/series").iter().flat_map(|one| list(one, "/values"));
-        // The first column is the time.
-        let filled = rows.filter(|row| list(row, "").iter().skip(1).all(|value| !value.is_null()));
-        assert!(filled.count() > 0, "{query}: {result}");
+        let series = list(&result, "/results/0/series");
+        let rows: Vec<_> = series.iter().flat_map(|one| list(one, "/values")).collect();
+        for column in 0..list(&series[0], "/columns").len() {
+            assert!(rows.iter().any(|row| !row[column].is_null()), "{query}: {result}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Timestamps of several processes on one host, at full speed.
+//! Timestamps of several processes on one host, at full speed. `make timestamps` prints figures.
 
 #![cfg(target_os = "linux")]
 
@@ -16,6 +16,7 @@ const TOTAL: usize = 1_600_000;
 const CHILD: &str = "TIMESTAMPS_CHILD";
 
 #[test]
+#[allow(clippy::print_stdout)]
 fn no_two_of_1_600_000_timestamps_of_4_and_of_8_processes_are_equal() {
     for processes in [4, 8] {
         let directory = tempfile::tempdir().unwrap();
@@ -43,6 +44,7 @@ fn no_two_of_1_600_000_timestamps_of_4_and_of_8_processes_are_equal() {
         }
         stamps.sort_unstable();
         let collisions = stamps.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        println!("{processes} processes: {collisions} of {} are equal", stamps.len());
         assert_eq!((stamps.len(), collisions), (TOTAL, 0), "{processes} processes");
         let last = stamps.last().unwrap();
         assert!(stamps[0] >= start && *last < nanoseconds() + 1_000_000_000);

@@ -44,6 +44,15 @@ pub fn flush_until(client: &Client, is_reached: impl Fn(&Stats) -> bool) -> Stat
     }
 }
 
+/// Random numbers. Prints their seed, which `SEED` repeats.
+#[allow(clippy::print_stdout)]
+pub fn random() -> fastrand::Rng {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    println!("SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
 /// Waits until a condition holds that nothing announces.
 #[track_caller]
 pub fn wait_until(holds: impl Fn() -> bool) {

@@ -10,9 +10,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Bytes, Payload};
-use actix_web::{
-    App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, get, post, rt, web,
-};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, get, post, rt, web};
 use sprockets_influxdb::Client;
 use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
 
@@ -59,8 +57,7 @@ async fn hello() -> &'static str {
 }
 
 #[get("/users/{id}")]
-async fn show_user(request: HttpRequest, id: web::Path<u32>) -> String {
-    let measurement = request.extensions().get::<RequestMeasurement>().expect("recorded").clone();
+async fn show_user(measurement: RequestMeasurement, id: web::Path<u32>) -> String {
     let _timed = measurement.set_tag("kind", "user").set_field("id", *id).duration("query");
     format!("user {id}")
 }

@@ -52,10 +52,7 @@ pub(crate) fn routes() -> Router {
         .route("/websocket-unheld", routing::get(upgrade_unheld))
 }
 
-async fn show_user(
-    Path(id): Path<u32>,
-    Extension(measurement): Extension<RequestMeasurement>,
-) -> String {
+async fn show_user(Path(id): Path<u32>, measurement: RequestMeasurement) -> String {
     let _timed = measurement.set_tag("kind", "user").set_field("id", id).duration("query");
     format!("user {id}")
 }

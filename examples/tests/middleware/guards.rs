@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Waker};
 use axum::body::Body;
 use http::{Request, Response};
 use sprockets_influxdb::middleware::tower::InfluxDbLayer;
-use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
+use sprockets_influxdb::middleware::{
+    Attribute, Names, Recorder, RequestMeasurement, RequestOptions,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -160,8 +162,7 @@ fn what_the_handler_sets_wins_and_what_it_sets_too_late_is_lost() {
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
     let mut kept = None;
     let mut service = layer.layer(Handler(|request: Request<Body>| {
-        let measurement =
-            request.extensions().get::<sprockets_influxdb::middleware::RequestMeasurement>();
+        let measurement = request.extensions().get::<RequestMeasurement>();
         let measurement = measurement.expect("recorded").clone();
         measurement.set_tag("endpoint", "mine").set_tag("status_code", "fine");
         measurement.set_field("content_length", 7);
@@ -184,9 +185,45 @@ fn a_client_that_is_turned_off_records_nothing() {
     recorded.client.reconfigure(|config| config.enabled(false)).expect("reconfigured");
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
     let mut service = layer.layer(Handler(|request: Request<Body>| {
-        assert!(request.extensions().is_empty());
+        let measurement = request.extensions().get::<RequestMeasurement>().expect("inert");
+        measurement.set_tag("kind", "user").set_field("rows", 3);
+        drop(measurement.duration("query"));
+        assert!(!measurement.is_recording());
         ready::<Answer>(Ok(Response::new(Body::empty())))
     }));
     assert!(pin!(service.call(request())).poll(&mut context()).is_ready());
     assert_eq!(recorded.client.stats().added, 0);
+}
+
+#[test]
+fn a_guard_that_ends_without_a_response_is_recorded_as_a_client_that_disconnected() {
+    let recorded = Recorded::new();
+    let options = RequestOptions::new();
+    let recorder = Recorder::new(recorded.client.clone(), "example", "request", options);
+    recorder.begin(&request()).expect("recorded").end();
+    assert_eq!(recorded.point().tag("status_code"), Some("499"));
+    let mut guard = recorder.begin(&request()).expect("recorded");
+    guard.fail("no backend");
+    guard.end();
+    assert_eq!(recorded.point().tag("status_code"), Some("500"));
+}
+
+#[test]
+fn a_value_that_cannot_be_stored_does_not_change_the_response() {
+    let recorded = Recorded::new();
+    let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
+    let mut rows = u128::MAX;
+    let mut service = layer.layer(Handler(|request: Request<Body>| {
+        let measurement = request.extensions().get::<RequestMeasurement>().expect("recorded");
+        measurement.set_field("rows", rows).set_field("share", f64::NAN);
+        rows = 7;
+        ready::<Answer>(Ok(Response::new(Body::empty())))
+    }));
+    for _ in 0..2 {
+        let answer = pin!(service.call(request())).poll(&mut context());
+        assert!(matches!(answer, Poll::Ready(Ok(response)) if response.status() == 200));
+    }
+    let point = recorded.point();
+    assert_eq!((point.field("rows"), point.field("share")), (Some(&7i64.into()), None));
+    assert_eq!(recorded.client.stats().added, 2);
 }

@@ -8,6 +8,7 @@ mod exchange;
 mod grpc;
 mod guards;
 mod promises;
+mod routes;
 mod scanner;
 
 use std::net::SocketAddr;

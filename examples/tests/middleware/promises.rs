@@ -44,7 +44,7 @@ promises! {
     a_panic_is_recorded
     a_panic_in_the_body_is_recorded
     a_websocket_is_recorded_when_it_closes
-    without_a_database_requests_pass
+    requests_that_are_not_recorded_are_answered
     a_real_influxd_has_one_point_of_each_request
 }
 
@@ -82,8 +82,8 @@ fn a_request_that_is_answered_is_recorded_with_all_that_is_known<S: Service>() {
     assert_eq!(integer(&point, "content_length"), 12);
     assert_eq!(integer(&point, "request_length"), 0);
     assert!(seconds(&point, "time_to_first_byte") <= seconds(&point, "duration"));
-    assert_eq!(point.field("remote_ip"), Some(&"127.0.0.1".into()));
-    assert_eq!(point.field("correlation_id"), Some(&"an id".into()));
+    assert_eq!(point.field("client_ip"), Some(&"127.0.0.1".into()));
+    assert_eq!(point.field("request_id"), Some(&"an id".into()));
     assert_eq!(point.field("exception"), None);
 }
 
@@ -204,10 +204,14 @@ fn a_websocket_is_recorded_when_it_closes<S: Service>() {
     assert_eq!(tags(&recorded.point()), [Some("/websocket"), Some("GET"), Some("101")]);
 }
 
-fn without_a_database_requests_pass<S: Service>() {
+fn requests_that_are_not_recorded_are_answered<S: Service>() {
     let recorded = Recorded::new();
-    let service = S::start(recorded.client.clone(), "");
-    assert!(get(service, "/").ends_with("Hello, world"));
+    let without_database = S::start(recorded.client.clone(), "");
+    let disabled = S::start(recorded.client.clone(), "example");
+    // Its handler sets a tag and a field.
+    assert!(get(without_database, "/users/7").ends_with("user 7"));
+    recorded.client.reconfigure(|config| config.enabled(false)).expect("reconfigured");
+    assert!(get(disabled, "/users/7").ends_with("user 7"));
     assert_eq!(recorded.client.stats().added, 0);
 }
 

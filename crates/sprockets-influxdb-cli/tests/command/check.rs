@@ -123,7 +123,6 @@ fn variables_that_nothing_reads_are_reported_without_their_values() {
         ("INFLUXDB_URL", url.as_str()),
         ("INFLUXDB_TIMOUT", "hunter2"),
         ("INFLUXDB_V2_TOKEN", "hunter2"),
-        ("INFLUXDB_SERVICE_HOST", "10.0.0.1"),
     ];
     let done = run(&["check"], &variables);
     assert_eq!(done.code, Some(0), "{done:?}");
@@ -133,9 +132,36 @@ fn variables_that_nothing_reads_are_reported_without_their_values() {
     ] {
         assert!(done.out.contains(warning), "{warning}: {done:?}");
     }
-    assert!(!done.out.contains("SERVICE_HOST") && !done.out.contains("hunter2"), "{done:?}");
+    assert!(!done.out.contains("hunter2"), "{done:?}");
     let json = run(&["check", "--json"], &variables).json();
     assert_eq!(json["warnings"].as_array().map(Vec::len), Some(2), "{json}");
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_named_influxdb_do_no_harm() {
+    let server = Server::start();
+    let injected = [
+        ("INFLUXDB_PORT", "tcp://10.96.12.7:8086"),
+        ("INFLUXDB_PORT_8086_TCP", "tcp://10.96.12.7:8086"),
+        ("INFLUXDB_PORT_8086_TCP_ADDR", "10.96.12.7"),
+        ("INFLUXDB_PORT_8086_TCP_PORT", "8086"),
+        ("INFLUXDB_PORT_8086_TCP_PROTO", "tcp"),
+        ("INFLUXDB_SERVICE_HOST", "10.96.12.7"),
+        ("INFLUXDB_SERVICE_PORT", "8086"),
+    ];
+    let done = run(&["check", "--url", &server.url()], &injected);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(!done.out.contains("warning") && !done.out.contains("10.96"), "{done:?}");
+    assert_eq!(done.errors, "");
+
+    // Without a URL the port is the default, which the log says once.
+    let done = run(&["check", "--set", "host=127.0.0.1", "--set", "timeout=100"], &injected);
+    let shown = format!("{}{}", done.out, done.errors);
+    assert_eq!(
+        shown.matches("INFLUXDB_PORT is not used: \"tcp://10.96.12.7").count(),
+        1,
+        "{done:?}"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::options::Options;
 use crate::client::add;
 use crate::measurement::Measurement;
 use crate::value::text;
+use crate::warning::warn;
 
 /// A request that is being handled. It is recorded once: by `end()`, or else when it is
 /// deallocated.
@@ -119,7 +120,7 @@ impl RequestGuard {
             let text = status.cast::<PyString>().ok()?.to_str().ok()?;
             text.get(..3)?.parse().ok()
         };
-        if let Some(status) = status.extract().ok().or_else(number) {
+        if let Some(status) = number().or_else(|| status.extract().ok()) {
             self.outcome.set_status(status);
         }
     }
@@ -233,11 +234,11 @@ impl RequestGuard {
             let mut sink = AttributeSink::new(&self.options.attributes, line);
             self.head.write(py, &mut sink);
             self.outcome.write(self.started.elapsed(), &mut sink);
-            Ok(())
+            Ok(sink.changed_kind())
         };
         let measurement = self.measurement.bind(py);
         let add = |line: &core::Measurement| add(py, line);
-        if let Err(error) = Measurement::with_completed_line(measurement, complete, add) {
+        if let Err(error) = Measurement::finish(measurement, complete, add) {
             warn(py, &error);
         }
     }
@@ -290,15 +291,5 @@ impl std::fmt::Display for Exception<'_, '_> {
             Some(message) if !message.is_empty() => write!(f, ": {message}"),
             _ => Ok(()),
         }
-    }
-}
-
-/// Logs, at most once a minute, that a request could not be recorded.
-#[cold]
-fn warn(py: Python<'_>, error: &PyErr) {
-    let module = py.import("sprockets_influxdb._warnings");
-    let warned = module.and_then(|module| module.call_method1("warn", (error.value(py),)));
-    if let Err(error) = warned {
-        error.write_unraisable(py, None);
     }
 }

@@ -12,5 +12,5 @@ mod tornado;
 
 pub(crate) use guard::RequestGuard;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
-pub(crate) use recorder::Recorder;
+pub(crate) use recorder::{Recorder, measurement_in};
 pub(crate) use tornado::TornadoRecorder;

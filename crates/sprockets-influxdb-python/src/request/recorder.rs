@@ -24,7 +24,8 @@ impl Recorder {
         Options::read(options).map(|options| Self(Arc::new(options)))
     }
 
-    /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded.
+    /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded;
+    /// then [`measurement_in`] puts a measurement there.
     fn asgi(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<RequestGuard>> {
         let py = scope.py();
         let Some(measurement) = self.measurement(scope)? else { return Ok(None) };
@@ -46,8 +47,7 @@ impl Recorder {
         Ok(Some(guard))
     }
 
-    /// Begins to record a request described by a WSGI environment. `None` if it is not to be
-    /// recorded.
+    /// As [`asgi`](Self::asgi), for a WSGI environment.
     fn wsgi<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<Option<RequestGuard>> {
         let py = environ.py();
         let Some(measurement) = self.measurement(environ)? else { return Ok(None) };
@@ -76,7 +76,8 @@ impl Recorder {
     /// the client is disabled, or a middleware further outside records it.
     fn measurement(&self, place: &Bound<'_, PyDict>) -> PyResult<Option<Py<Measurement>>> {
         let py = place.py();
-        if !is_enabled(py)? || place.contains(intern!(py, MEASUREMENT))? {
+        let outer = place.get_item(intern!(py, MEASUREMENT))?;
+        if !is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
             return Ok(None);
         }
         let Options { database, measurement, attributes, .. } = &*self.0;
@@ -89,4 +90,22 @@ impl Recorder {
         place.set_item(intern!(py, MEASUREMENT), &measurement)?;
         Ok(Some(measurement))
     }
+}
+
+fn is_recorded(measurement: &Bound<'_, PyAny>) -> bool {
+    let measurement = measurement.cast::<Measurement>();
+    measurement.is_ok_and(|measurement| measurement.try_borrow().is_ok_and(|own| !own.is_inert()))
+}
+
+/// Returns the measurement in an ASGI scope or a WSGI environment. If there is none, puts one there
+/// that takes any value and is dropped: a handler can always use its measurement.
+#[pyfunction]
+pub(crate) fn measurement_in<'py>(place: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = place.py();
+    if place.contains(intern!(py, MEASUREMENT))? {
+        return place.get_item(intern!(py, MEASUREMENT));
+    }
+    let measurement = Bound::new(py, Measurement::inert(py))?.into_any();
+    place.set_item(intern!(py, MEASUREMENT), &measurement)?;
+    Ok(measurement)
 }

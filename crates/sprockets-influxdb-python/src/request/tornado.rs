@@ -8,10 +8,12 @@ use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{AttributeSink, Attributes, Outcome};
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
-use crate::client::{add, value_error};
-use crate::measurement::{Measurement, with_new_line};
+use crate::client::{add, is_enabled, value_error};
+use crate::line::with_new_line;
+use crate::measurement::Measurement;
 use crate::timestamp::Stamp;
 use crate::value::{text, with_text};
+use crate::warning::warn;
 
 /// Records the requests of a Tornado application, with the attributes that release 2.2.1 records.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
@@ -60,7 +62,8 @@ impl TornadoRecorder {
         Ok(Self { attributes, final_attributes: options.leave_out(initial).attributes() })
     }
 
-    /// The measurement for the handler of a request that began at `stamp`.
+    /// The measurement for the handler of a request that began at `stamp`. If the client is
+    /// disabled, it is not recorded.
     fn measurement(
         &self,
         py: Python<'_>,
@@ -68,6 +71,9 @@ impl TornadoRecorder {
         place: Place<'_>,
         route: Route<'_>,
     ) -> PyResult<Measurement> {
+        if !is_enabled(py)? {
+            return Ok(Measurement::inert(py));
+        }
         let (database, name) = (place.0.unbind(), place.1.unbind());
         let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
@@ -112,10 +118,12 @@ impl TornadoRecorder {
     /// Records a request with the measurement that its handler used.
     fn complete(&self, measurement: &Bound<'_, Measurement>, end: End<'_>) -> PyResult<()> {
         let complete = |line: &mut core::Measurement| {
-            write_end(&mut AttributeSink::new(&self.final_attributes, line), end)
+            let mut sink = AttributeSink::new(&self.final_attributes, line);
+            write_end(&mut sink, end)?;
+            Ok(sink.changed_kind())
         };
         let py = measurement.py();
-        Measurement::with_completed_line(measurement, complete, |line| add(py, line))
+        Measurement::finish(measurement, complete, |line| add(py, line))
     }
 }
 
@@ -134,7 +142,9 @@ fn write_end(sink: &mut AttributeSink<'_>, end: End<'_>) -> PyResult<()> {
         [(Attribute::RemoteIp, remote_ip), (Attribute::CorrelationId, correlation_id)]
     {
         if !value.is_none() {
-            with_text(&value, |text| sink.text(attribute, text))?;
+            if let Err(error) = with_text(&value, |text| sink.text(attribute, text)) {
+                warn(value.py(), &error);
+            }
         }
     }
     Ok(())

@@ -172,21 +172,21 @@ impl Fault {
     }
 
     /// Responds as something that is no InfluxDB: ``"captive-portal"``, ``"nginx-413"``,
-    /// ``"haproxy-400"`` and others, which :func:`strangers` lists.
+    /// ``"haproxy-400"`` and others, which :func:`foreign_replies` lists.
     ///
     /// :raises ValueError: for another name
     #[staticmethod]
-    fn stranger(name: &str) -> PyResult<Self> {
-        Ok(Self(testing::Fault::stranger(named::<testing::Stranger>(name)?)))
+    fn foreign_reply(name: &str) -> PyResult<Self> {
+        Ok(Self(testing::Fault::foreign_reply(named::<testing::ForeignReply>(name)?)))
     }
 
-    /// Responds as InfluxDB 3 in trouble of its own: ``"full-disk"``, ``"catalog"`` or
+    /// Responds as InfluxDB 3 with an error of its own: ``"full-disk"``, ``"catalog"`` or
     /// ``"shutdown"``.
     ///
     /// :raises ValueError: for another name
     #[staticmethod]
-    fn trouble(name: &str) -> PyResult<Self> {
-        Ok(Self(testing::Fault::trouble(named::<testing::Trouble>(name)?)))
+    fn server_error(name: &str) -> PyResult<Self> {
+        Ok(Self(testing::Fault::server_error(named::<testing::ServerError>(name)?)))
     }
 
     /// Stores the points, and responds after ``base`` seconds and ``per_line`` seconds for each
@@ -222,10 +222,10 @@ impl Fault {
     }
 }
 
-/// Names for ``Fault.stranger``: one of each kind with its most frequent statuses.
+/// Names for ``Fault.foreign_reply``: one of each kind with its most frequent statuses.
 #[pyfunction]
-pub(crate) fn strangers() -> Vec<String> {
-    testing::Stranger::ALL.iter().map(|stranger| stranger.name()).collect()
+pub(crate) fn foreign_replies() -> Vec<String> {
+    testing::ForeignReply::ALL.iter().map(|reply| reply.name()).collect()
 }
 
 /// Reads a name of the scripted server's, such as that of a product.

@@ -8,7 +8,7 @@ mod request;
 mod seconds;
 mod server;
 
-pub(crate) use fault::{Fault, strangers};
+pub(crate) use fault::{Fault, foreign_replies};
 pub(crate) use point::{Point, parse};
 pub(crate) use request::Request;
 pub(crate) use server::{Server, products};

@@ -1,20 +1,21 @@
-//! Faults after the servers and proxies that clients meet: see [`Stranger`] and [`Trouble`].
+//! Faults after the servers and proxies that clients meet: see [`ForeignReply`] and
+//! [`ServerError`].
 
 use std::time::Duration;
 
 use super::{Action, Fault, Manner};
-use crate::stranger::Stranger;
-use crate::trouble::Trouble;
+use crate::foreign_reply::ForeignReply;
+use crate::server_error::ServerError;
 
 impl Fault {
     /// Answers as something that is no InfluxDB does. The reply has none of InfluxDB's headers.
-    pub fn stranger(stranger: Stranger) -> Self {
-        Self::new(Action::Stranger(stranger))
+    pub fn foreign_reply(reply: ForeignReply) -> Self {
+        Self::new(Action::ForeignReply(reply))
     }
 
-    /// Answers as InfluxDB 3 does when it has trouble of its own, in the form of the API asked.
-    pub fn trouble(trouble: Trouble) -> Self {
-        Self::new(Action::Trouble(trouble))
+    /// Answers as InfluxDB 3 does for an error of its own, in the form of the API used.
+    pub fn server_error(error: ServerError) -> Self {
+        Self::new(Action::ServerError(error))
     }
 
     /// Handles the request, and answers later the more lines it has: `base` plus `per_line` for

@@ -7,7 +7,7 @@ use super::edition::Edition;
 use super::json::object;
 use crate::dialect::Dialect;
 use crate::http::Reply;
-use crate::trouble::Trouble;
+use crate::server_error::ServerError;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -71,12 +71,12 @@ impl Failure {
         Self { status: if hits_limit { 422 } else { 400 }, body, ..Self::text(message) }
     }
 
-    /// The server's own trouble, which has nothing to do with the data. `/api/v2/write` answers it
-    /// with 400 all the same.
-    pub(crate) fn trouble(trouble: Trouble) -> Self {
-        let message = trouble.message();
-        let failure = match trouble {
-            Trouble::Catalog => {
+    /// The server's own error, which is not about the data. `/api/v2/write` answers it with 400 all
+    /// the same.
+    pub(crate) fn server_error(error: ServerError) -> Self {
+        let message = error.message();
+        let failure = match error {
+            ServerError::Catalog => {
                 let v2_message = format!("write buffer error: catalog update error: {message}");
                 Self { v2_message, ..Self::text(message) }
             }

@@ -8,10 +8,10 @@ use super::Server;
 
 mod apis;
 mod faults;
+mod foreign_replies;
 mod influxdb3;
 mod lifecycle;
 mod products;
-mod strangers;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 

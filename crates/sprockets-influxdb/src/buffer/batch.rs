@@ -73,6 +73,11 @@ impl Batch {
         self.precision
     }
 
+    /// What lines have to have in common to be sent together.
+    pub(super) fn kind(&self) -> (Arc<str>, Precision) {
+        (self.database.clone(), self.precision)
+    }
+
     /// The number of lines.
     pub(crate) fn lines(&self) -> usize {
         self.size.lines
@@ -88,8 +93,16 @@ impl Batch {
     }
 
     /// The memory that its chunks take, in bytes.
-    pub(super) fn capacity(&self) -> usize {
-        self.chunks.iter().map(Chunk::capacity).sum()
+    pub(super) fn memory(&self) -> usize {
+        self.chunks.iter().map(Chunk::memory).sum()
+    }
+
+    /// Moves its lines to memory of their size. Returns the old memory: chunks, and their list.
+    pub(super) fn shrink(&mut self) -> (Vec<Chunk>, Vec<Chunk>) {
+        let old = self.chunks.iter_mut().filter_map(Chunk::shrink).collect();
+        let mut list = Vec::with_capacity(self.chunks.len());
+        list.append(&mut self.chunks);
+        (old, std::mem::replace(&mut self.chunks, list))
     }
 
     /// Its chunks, as whole lines with their line feeds.
@@ -114,7 +127,10 @@ impl Batch {
 
     /// Whether its lines are on disk, and maybe in memory as well.
     pub(super) fn is_spooled(&self) -> bool {
-        self.files.is_some() || self.chunks.iter().all(Chunk::has_segment)
+        match &self.files {
+            Some(files) => !files.is_lost(),
+            None => self.chunks.iter().all(Chunk::has_segment),
+        }
     }
 
     /// Whether lines of other batches may be added. A batch with files of its own keeps its lines.
@@ -156,6 +172,10 @@ impl Batch {
         self.size += Size { lines, bytes: chunk.bytes().len() };
         if let Some(last) = self.chunks.last_mut().filter(|last| last.can_append(&chunk)) {
             last.append(chunk.bytes(), lines);
+            return Some(chunk);
+        }
+        if let Some(last) = self.chunks.last_mut().filter(|last| last.can_append_growing(&chunk)) {
+            last.append_growing(&chunk);
             return Some(chunk);
         }
         self.chunks.push(chunk);

@@ -4,7 +4,7 @@ use super::chunk::{CHUNK_BYTES, SMALL_CHUNK_BYTES};
 use super::chunk_pool::ChunkPool;
 use super::size::Size;
 use super::types::Limits;
-use crate::spool::{OVERHEAD, SealedFiles, Segments, Spool};
+use crate::spool::{MAX_LINE_BYTES, OVERHEAD, SealedFiles, Segments, Spool};
 
 /// Closed batches that stay in memory beside a spool, in bytes. Those beyond it are sealed. A
 /// server that answers takes so much soon.
@@ -43,17 +43,22 @@ impl Bounds<'_> {
     /// Whether a line fits that goes into a new chunk.
     pub(super) fn fits(&self, needed: Size) -> bool {
         match self.working_spool() {
-            Some(spool) => {
-                needed.bytes <= CHUNK_BYTES && self.pool.ready() > 0
-                    || self.file_room(spool) >= needed.bytes.max(OVERHEAD)
+            Some(_) if needed.bytes > MAX_LINE_BYTES => {
+                self.limits.buffer.bytes >= (self.used - self.on_disk + needed).bytes
             }
+            Some(_) => !self.lacks_file(needed),
             None => self.room().covers(needed),
         }
     }
 
-    /// Whether there is a working spool without room for the file of a new chunk.
+    /// Whether there is a working spool without room for the file of a new chunk. Lines that are
+    /// too long for a file wait in memory only.
     pub(super) fn lacks_file(&self, needed: Size) -> bool {
-        self.working_spool().is_some() && !self.fits(needed)
+        needed.bytes <= MAX_LINE_BYTES
+            && self.working_spool().is_some_and(|spool| {
+                let is_ready = needed.bytes <= CHUNK_BYTES && self.pool.ready() > 0;
+                !is_ready && self.file_room(spool) < needed.bytes.max(OVERHEAD)
+            })
     }
 
     /// Whether there is room for files of new chunks. False without a spool.

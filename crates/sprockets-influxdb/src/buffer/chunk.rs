@@ -12,8 +12,8 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// The capacity of chunks of databases that are one of many.
 pub(super) const SMALL_CHUNK_BYTES: usize = 4 * 1024;
 
-/// Whole lines, each with its line feed. Never grows beyond its initial capacity, so that writing a
-/// line never moves the others.
+/// Whole lines, each with its line feed. Adding a line never moves the others. Only
+/// [`append_growing`](Chunk::append_growing) exceeds the initial capacity.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     bytes: Vec<u8>,
@@ -44,6 +44,12 @@ impl Chunk {
         self.bytes.capacity()
     }
 
+    /// The memory that it takes, in bytes. A segment's file is mapped to memory.
+    pub(crate) fn memory(&self) -> usize {
+        let mapped = self.segment.as_ref().map_or(0, Segment::capacity);
+        self.bytes.capacity().max(mapped)
+    }
+
     pub(crate) fn lines(&self) -> usize {
         self.lines
     }
@@ -53,8 +59,20 @@ impl Chunk {
         &self.bytes[self.start..]
     }
 
+    /// Whether its lines are on disk as well.
     pub(crate) fn has_segment(&self) -> bool {
-        self.segment.is_some()
+        self.segment.as_ref().is_some_and(|segment| !segment.is_lost())
+    }
+
+    /// Takes a segment that does not have its lines any more.
+    pub(crate) fn take_lost_segment(&mut self) -> Option<Segment> {
+        self.segment.take_if(|segment| segment.is_lost())
+    }
+
+    /// Accepts no more lines if its segment is lost, so that the next ones go to another chunk.
+    pub(crate) fn end_if_lost(&mut self) {
+        let lost = self.segment.as_mut().filter(|segment| segment.is_lost());
+        lost.into_iter().for_each(Segment::end);
     }
 
     /// Writes lines to a segment as well from now on.
@@ -100,6 +118,39 @@ impl Chunk {
         }
     }
 
+    /// As [`can_append`](Self::can_append), if this one grows to the size of pooled chunks.
+    pub(crate) fn can_append_growing(&self, other: &Self) -> bool {
+        let bytes = other.bytes().len();
+        self.bytes.len() + bytes <= CHUNK_BYTES
+            && self.segment.as_ref().is_none_or(|segment| segment.fits(other.lines, bytes))
+            && (self.has_segment() || !other.has_segment())
+    }
+
+    /// Appends a copy of the lines of another chunk. Grows by little more than it needs: what waits
+    /// may be a few lines for each of many databases.
+    pub(crate) fn append_growing(&mut self, other: &Self) {
+        let needed = other.bytes().len();
+        if self.bytes.capacity() - self.bytes.len() < needed {
+            self.bytes.reserve_exact(needed + slack(self.bytes.len()));
+        }
+        self.append(other.bytes(), other.lines);
+    }
+
+    /// Moves the lines to memory of their size if much of the capacity is unused. Returns the old
+    /// memory as an empty chunk.
+    pub(crate) fn shrink(&mut self) -> Option<Self> {
+        let used = self.bytes().len();
+        if self.bytes.capacity() <= used + slack(used) {
+            return None;
+        }
+        let mut copy = Vec::with_capacity(used);
+        copy.extend_from_slice(self.bytes());
+        self.start = 0;
+        let mut bytes = std::mem::replace(&mut self.bytes, copy);
+        bytes.clear();
+        Some(Self { bytes, ..Self::default() })
+    }
+
     /// Drops the first line. Returns its length, or `None` if there is none.
     pub(crate) fn drop_first_line(&mut self) -> Option<usize> {
         let len = line_end(self.bytes());
@@ -116,4 +167,9 @@ impl Chunk {
             segment.clear();
         }
     }
+}
+
+/// Unused bytes that are tolerated beside this number of used ones.
+fn slack(used: usize) -> usize {
+    used / 16
 }

@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::chunk::{CHUNK_BYTES, Chunk, SMALL_CHUNK_BYTES};
 use super::spool_files::{Leftovers, SpoolFiles};
 use crate::config::Precision;
-use crate::spool::{Segment, Spool};
+use crate::spool::{MAX_LINE_BYTES, Segment, Spool};
 
 /// Unused chunks that are kept: at most 4 MiB.
 const MAX_SPARE: usize = 64;
@@ -73,7 +73,8 @@ impl ChunkPool {
         };
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
         let Some(spool) = &self.spool else { return chunk };
-        if !chunk.has_segment() {
+        self.leftovers.segments.extend(chunk.take_lost_segment());
+        if !chunk.has_segment() && needed <= MAX_LINE_BYTES {
             if capacity == CHUNK_BYTES {
                 self.target = (2 * self.target).min(MAX_SPARE).min(self.max_spare);
             }
@@ -129,6 +130,7 @@ impl ChunkPool {
     /// Adds a segment to a chunk that has none, or a new one, if the pool is not full.
     pub(super) fn add_segment(&mut self, segment: Segment) {
         if let Some(chunk) = self.spare.iter_mut().find(|chunk| !chunk.has_segment()) {
+            self.leftovers.segments.extend(chunk.take_lost_segment());
             chunk.set_segment(segment);
         } else if self.spare.len() < self.max_spare {
             let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
@@ -142,7 +144,9 @@ impl ChunkPool {
     /// Empties a chunk whose lines were copied, for more lines of the same kind, with a segment if
     /// there is one.
     pub(super) fn renew(&mut self, chunk: &mut Chunk, database: &str, precision: Precision) {
-        let had_segment = chunk.has_segment();
+        let lost = chunk.take_lost_segment();
+        let had_segment = lost.is_some() || chunk.has_segment();
+        self.leftovers.segments.extend(lost);
         self.retire(chunk);
         if had_segment && !chunk.has_segment() {
             let spare = self.take_spare();
@@ -171,6 +175,7 @@ impl ChunkPool {
     /// Keeps chunks, to be used again.
     pub(super) fn recycle(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
         for mut chunk in chunks {
+            self.leftovers.segments.extend(chunk.take_lost_segment());
             chunk.clear();
             let has_segment = chunk.has_segment();
             match chunk.capacity() {
@@ -215,6 +220,12 @@ impl ChunkPool {
     /// Gives up the segments of shards, which write no more.
     pub(super) fn give_up(&mut self, segments: impl IntoIterator<Item = Segment>) {
         self.leftovers.segments.extend(segments);
+    }
+
+    /// Gives up unused segments that are lost.
+    pub(super) fn give_up_lost(&mut self) {
+        let spare = self.spare.iter_mut().chain(&mut self.spare_small);
+        self.leftovers.segments.extend(spare.filter_map(Chunk::take_lost_segment));
     }
 
     /// Gives up unused segments. Returns how many chunks with segments to keep ready from now on.

@@ -11,11 +11,13 @@ use crate::sync::{lock, wait};
 impl Buffer {
     /// Makes everything that was added before the call due. Returns an id to wait for it.
     pub(crate) fn begin_flush(&self) -> u64 {
+        self.check_disk();
         self.close_for_flush(&mut lock(&self.queue))
     }
 
     /// Accepts no more measurements, and begins a flush.
     pub(crate) fn begin_shutdown(&self) -> u64 {
+        self.check_disk();
         let mut queue = lock(&self.queue);
         queue.intake = Intake::Closed;
         let flush = self.close_for_flush(&mut queue);

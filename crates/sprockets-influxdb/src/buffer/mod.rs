@@ -43,10 +43,7 @@ use crate::stats::{DropReason, Stats};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 use queue::Queue;
-use shard::Shard;
-
-/// How many databases of a shard get chunks of full size, and keep them.
-const FULL_CHUNK_DATABASES: usize = 4;
+use shard::{FULL_CHUNK_DATABASES, Shard};
 
 pub(crate) struct Buffer {
     shards: Box<[Shard]>,
@@ -111,6 +108,7 @@ impl Buffer {
             return self.announce_drop();
         }
         drop(open);
+        self.check_disk();
         self.push_slowly(shard, &line)
     }
 
@@ -228,6 +226,13 @@ impl Buffer {
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {
                 return false;
+            }
+            if !open.has_database(line) {
+                if let Some((database, precision, chunk)) = open.evict() {
+                    let mut emptied = queue.gather_small(&database, precision, chunk);
+                    emptied.iter_mut().for_each(|chunk| queue.pool.retire(chunk));
+                    queue.pool.recycle(emptied);
+                }
             }
             let is_full_size = open.databases() < FULL_CHUNK_DATABASES;
             let (database, chunk) = queue.chunk_for(line, is_full_size);

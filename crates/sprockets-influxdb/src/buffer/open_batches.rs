@@ -12,6 +12,9 @@ use crate::config::Precision;
 /// The names of databases are forgotten beyond this number.
 const MAX_DATABASES: usize = 1_000;
 
+/// With more databases, batches do not get lists with room for many chunks.
+const POOLED_LISTS: usize = 8;
+
 #[derive(Default)]
 pub(super) struct OpenBatches(HashMap<Arc<str>, Vec<Batch>>);
 
@@ -38,13 +41,15 @@ impl OpenBatches {
         pool: &mut ChunkPool,
     ) -> Option<Chunk> {
         let size = Size { lines: chunk.lines(), bytes: chunk.bytes().len() };
+        let has_few = self.0.len() <= POOLED_LISTS;
         let batches = self.0.entry(database.clone()).or_default();
         match batches.last_mut() {
             Some(last) if last.precision() == precision && limit.covers(last.size() + size) => {
                 last.push_chunk(chunk)
             }
             _ => {
-                let mut batch = Batch::with_storage(database.clone(), precision, pool.list());
+                let list = if has_few { pool.list() } else { Vec::new() };
+                let mut batch = Batch::with_storage(database.clone(), precision, list);
                 let copied = batch.push_chunk(chunk);
                 batches.push(batch);
                 copied

@@ -13,12 +13,12 @@ use super::counters::Counters;
 use super::flushes::Flushes;
 use super::open_batches::OpenBatches;
 use super::open_lines::OpenLines;
-use super::ready_queue::ReadyQueue;
+use super::ready_queue::{Mergeable, ReadyQueue};
 use super::size::Size;
 use super::types::{Entry, Intake, Limits, Outcome, QueueEnd, SequenceNumber};
 use super::waiters::Waiters;
 use crate::config::Precision;
-use crate::spool::Spool;
+use crate::spool::{MAX_LINE_BYTES, Spool};
 use crate::stats::DropReason;
 
 pub(super) struct Queue {
@@ -117,11 +117,29 @@ impl Queue {
         self.open_batches.add(database, precision, chunk, limit, &mut self.pool)
     }
 
+    /// Moves the lines of a chunk to an open batch, for a shard that has too many databases. Copies
+    /// them, so that each database takes little memory.
+    pub(super) fn gather_small(
+        &mut self,
+        database: &Arc<str>,
+        precision: Precision,
+        mut chunk: Chunk,
+    ) -> Option<Chunk> {
+        if chunk.lines() == 0 {
+            return Some(chunk);
+        }
+        let old = if chunk.has_segment() { None } else { chunk.shrink() };
+        let copied = self.gather(database, precision, chunk);
+        self.pool.recycle(old);
+        copied
+    }
+
     /// Closes all open batches: they are due, or sampled out. Returns whether some were sampled
     /// out, which makes room.
     pub(super) fn close_batches(&mut self) -> bool {
         let sampled_out = self.counters.sampled_out();
-        for batch in self.open_batches.take_all() {
+        let mut mergeable = self.ready.mergeable(self.flushes.newest_awaited());
+        for mut batch in self.open_batches.take_all() {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sample_out(lines);
@@ -129,9 +147,14 @@ impl Queue {
                 continue;
             }
             self.batched += batch.size();
-            if let Some(mut batch) = self.merge(batch) {
+            if self.ready.is_long() {
+                let (chunks, list) = batch.shrink();
+                self.pool.recycle(chunks);
+                self.pool.recycle_storage(list, None);
+            }
+            if let Some(mut batch) = self.merge(batch, &mergeable) {
                 batch.sequence = self.flushes.number(lines);
-                self.ready.push(batch);
+                self.ready.push(batch, &mut mergeable);
             }
         }
         self.open.clear();
@@ -140,9 +163,8 @@ impl Queue {
 
     /// Adds the lines of a batch to one that waits, so that a few lines at a time do not become a
     /// queue of tiny batches during an outage. Returns the batch if there is no such batch.
-    fn merge(&mut self, batch: Batch) -> Option<Batch> {
-        let awaited = self.flushes.newest_awaited();
-        let found = self.ready.find_mergeable(&batch, self.limits.batch, awaited);
+    fn merge(&mut self, batch: Batch, mergeable: &Mergeable) -> Option<Batch> {
+        let found = self.ready.find_mergeable(mergeable, &batch, self.limits.batch);
         let Some(waiting) = found else { return Some(batch) };
         self.flushes.extend(waiting.sequence, batch.lines());
         let (mut chunks, files) = batch.into_storage();
@@ -226,7 +248,10 @@ impl Queue {
     /// lines in memory. Returns false if that is not enough.
     pub(super) fn drop_oldest(&mut self, needed: Size) -> bool {
         while !self.bounds().fits(needed) {
-            if let Some(oldest) = self.ready.take_oldest_on_disk() {
+            // The memory for a line that is too long for a file does not depend on those on disk.
+            let makes_room = needed.bytes <= MAX_LINE_BYTES;
+            let on_disk = if makes_room { self.ready.take_oldest_on_disk() } else { None };
+            if let Some(oldest) = on_disk {
                 let (sequence, size) = (oldest.sequence, oldest.size());
                 self.pool.recycle_batch(oldest);
                 self.batched -= size;

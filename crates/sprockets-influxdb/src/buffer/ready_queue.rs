@@ -4,20 +4,22 @@
 //! - Only a few batches of the backlog are sent at once, so that a server that comes back is not
 //!   flooded.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::batch::Batch;
 use super::size::Size;
 use super::spool_files::BacklogPermit;
 use super::types::{QueueEnd, SequenceNumber};
+use crate::config::Precision;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Batches of the backlog that may be sent at once.
 const MAX_BACKLOG_PERMITS: usize = 2;
 
-/// How many of the newest batches are searched for one to merge with.
-const MERGE_CANDIDATES: usize = 16;
+/// From this number of waiting batches on, new ones do not keep unused memory.
+const LONG: usize = 8;
 
 #[derive(Default)]
 pub(super) struct ReadyQueue {
@@ -28,6 +30,9 @@ pub(super) struct ReadyQueue {
     permits: Arc<AtomicUsize>,
     is_turn_of_backlog: bool,
 }
+
+/// The indexes of batches to which lines can be added.
+pub(super) struct Mergeable(HashMap<(Arc<str>, Precision), usize>);
 
 impl ReadyQueue {
     /// Takes the first batch that `may_go`.
@@ -55,7 +60,8 @@ impl ReadyQueue {
     }
 
     /// Adds a batch that was just closed.
-    pub(super) fn push(&mut self, batch: Batch) {
+    pub(super) fn push(&mut self, batch: Batch, mergeable: &mut Mergeable) {
+        mergeable.0.insert(batch.kind(), self.due.len());
         self.due.push_back(batch);
     }
 
@@ -74,34 +80,43 @@ impl ReadyQueue {
         }
     }
 
-    /// A recent batch in memory of the same database and precision, with room for the lines of
-    /// `batch`. One that was sent before, or that a flush up to `awaited` waits for, stays as it
-    /// is.
-    pub(super) fn find_mergeable(
-        &mut self,
-        batch: &Batch,
-        limit: Size,
-        awaited: Option<SequenceNumber>,
-    ) -> Option<&mut Batch> {
-        self.due.iter_mut().rev().take(MERGE_CANDIDATES).find(|waiting| {
-            waiting.database() == batch.database()
-                && waiting.precision() == batch.precision()
-                && waiting.retry.requests == 0
+    /// Whether so many batches wait in memory that the server does not keep up.
+    pub(super) fn is_long(&self) -> bool {
+        self.due.len() >= LONG
+    }
+
+    /// The newest batch in memory of each database and precision to which lines can be added. One
+    /// that was sent before, or that a flush up to `awaited` waits for, stays as it is.
+    pub(super) fn mergeable(&self, awaited: Option<SequenceNumber>) -> Mergeable {
+        let is_mergeable = |waiting: &Batch| {
+            waiting.retry.requests == 0
                 && waiting.is_mergeable()
                 && awaited.is_none_or(|awaited| waiting.sequence > awaited)
-                && limit.covers(waiting.size() + batch.size())
-        })
+        };
+        let batches = self.due.iter().enumerate().filter(|(_, waiting)| is_mergeable(waiting));
+        Mergeable(batches.map(|(index, waiting)| (waiting.kind(), index)).collect())
+    }
+
+    /// The batch to which the lines of `batch` can be added, if they fit.
+    pub(super) fn find_mergeable(
+        &mut self,
+        mergeable: &Mergeable,
+        batch: &Batch,
+        limit: Size,
+    ) -> Option<&mut Batch> {
+        let waiting = self.due.get_mut(*mergeable.0.get(&batch.kind())?)?;
+        limit.covers(waiting.size() + batch.size()).then_some(waiting)
     }
 
     /// The index of the oldest batch to seal, if the batches in memory take more than `max_bytes`.
-    /// Counts the capacity of chunks, which is most of what small batches take.
+    /// Counts the memory of chunks, which is most of what small batches take.
     pub(super) fn find_to_seal(
         &self,
         max_bytes: usize,
         has_room: impl Fn(&Batch) -> bool,
     ) -> Option<usize> {
         let sealable = self.due.iter().filter(|batch| !batch.is_unsealable);
-        let used = sealable.map(Batch::capacity).sum::<usize>();
+        let used = sealable.map(Batch::memory).sum::<usize>();
         let is_chosen = |batch: &Batch| !batch.is_unsealable && has_room(batch);
         if used > max_bytes { self.due.iter().position(is_chosen) } else { None }
     }
@@ -124,6 +139,21 @@ impl ReadyQueue {
     /// Takes the oldest batch on disk, to drop it.
     pub(super) fn take_oldest_on_disk(&mut self) -> Option<Batch> {
         let batch = self.backlog.pop_front()?;
+        self.on_disk -= batch.size();
+        Some(batch)
+    }
+
+    /// The paths of the files of the backlog.
+    pub(super) fn sealed_paths(&self) -> Vec<PathBuf> {
+        let sealed = self.backlog.iter().filter_map(Batch::sealed_file);
+        sealed.map(|sealed| sealed.path().to_owned()).collect()
+    }
+
+    /// Takes the batch of the backlog whose file is at this path.
+    pub(super) fn take_sealed(&mut self, path: &Path) -> Option<Batch> {
+        let is_it = |batch: &Batch| batch.sealed_file().is_some_and(|file| file.path() == path);
+        let index = self.backlog.iter().position(is_it)?;
+        let batch = self.backlog.remove(index)?;
         self.on_disk -= batch.size();
         Some(batch)
     }

@@ -14,8 +14,13 @@ const MIN_WAIT: Duration = Duration::from_secs(1);
 impl Buffer {
     /// Closes the open batches if they are due by their number of lines or by their age.
     pub(crate) fn close_due(&self) {
+        let now = self.clock.now();
+        if self.due_at().is_none_or(|due| due > now) {
+            return;
+        }
+        self.check_disk();
         let mut queue = lock(&self.queue);
-        if queue.open.due_at(&queue.limits).is_some_and(|due| due <= self.clock.now()) {
+        if queue.open.due_at(&queue.limits).is_some_and(|due| due <= now) {
             self.close_batches(&mut queue);
         }
     }
@@ -36,6 +41,7 @@ impl Buffer {
     /// Counts what became of a batch, or of a part of one: each line is delivered or rejected.
     pub(crate) fn settle(&self, batch: Batch, outcome: Outcome) {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
+        self.check_disk();
         let mut queue = lock(&self.queue);
         queue.settle(batch, outcome);
         self.call_spool_worker(&mut queue);

@@ -14,6 +14,9 @@ use crate::spool::Segment;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, per_process, per_thread};
 
+/// How many databases of a shard get chunks of full size, and keep them.
+pub(super) const FULL_CHUNK_DATABASES: usize = 4;
+
 /// A lock, in cache lines of its own.
 #[repr(align(128))]
 #[derive(Default)]
@@ -30,7 +33,13 @@ pub(super) struct Open {
     chunks: Vec<OpenChunk>,
     /// The index of the chunk that was written to last.
     last: usize,
+    /// The index of the chunk that makes place for the next database.
+    next_evicted: usize,
 }
+
+/// Databases with an open chunk in a shard. With more, each search would take too long, and the
+/// chunks too much memory.
+const MAX_DATABASES: usize = 64;
 
 struct OpenChunk {
     database: Arc<str>,
@@ -60,6 +69,11 @@ impl Open {
     /// Whether a chunk has room for a line.
     pub(super) fn has_chunk(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         self.find(line.database, line.precision).is_some_and(|index| self.fits(index, line.len))
+    }
+
+    /// Whether there is a chunk for the database of a line, with room or without.
+    pub(super) fn has_database(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+        self.find(line.database, line.precision).is_some()
     }
 
     #[inline]
@@ -97,10 +111,28 @@ impl Open {
         }
     }
 
+    /// Removes the chunk of one database if there are too many. It makes place for another.
+    pub(super) fn evict(&mut self) -> Option<(Arc<str>, Precision, Chunk)> {
+        if self.chunks.len() < MAX_DATABASES {
+            return None;
+        }
+        // Those with chunks of full size stay.
+        let small = MAX_DATABASES - FULL_CHUNK_DATABASES;
+        self.next_evicted = (self.next_evicted + 1) % small;
+        let index = FULL_CHUNK_DATABASES + self.next_evicted;
+        let OpenChunk { database, precision, chunk } = self.chunks.swap_remove(index);
+        Some((database, precision, chunk))
+    }
+
     /// Lines in memory only.
     pub(super) fn unspooled(&self) -> usize {
         let chunks = self.chunks.iter().map(|open| &open.chunk);
         chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum()
+    }
+
+    /// Ends chunks whose segments are lost.
+    pub(super) fn end_lost_chunks(&mut self) {
+        self.chunks.iter_mut().for_each(|open| open.chunk.end_if_lost());
     }
 
     /// Takes the segments of all chunks, so that nothing more is written to them.

@@ -24,6 +24,12 @@ impl SpoolFiles {
         Arc::new(Self { segments, sealed: None, parent })
     }
 
+    /// Whether one of the files is lost.
+    pub(super) fn is_lost(&self) -> bool {
+        self.segments.iter().any(Segment::is_lost)
+            || self.parent.as_ref().is_some_and(|parent| parent.is_lost())
+    }
+
     pub(super) fn sealed(&self) -> Option<&SealedFile> {
         self.sealed.as_ref()
     }

@@ -15,7 +15,7 @@ use super::batch::Batch;
 use super::size::Size;
 use super::types::QueueEnd;
 use crate::config::SpoolSync;
-use crate::spool::{SealOutcome, Spool};
+use crate::spool::{Losses, SealOutcome, Spool};
 use crate::sync::lock;
 
 impl Buffer {
@@ -25,6 +25,36 @@ impl Buffer {
 
     pub(crate) fn has_spool(&self) -> bool {
         self.spool.is_some()
+    }
+
+    /// Prepares a thread that may write to segments. Has to be called without a lock. If the disk
+    /// was not used for a while, checks that it answers: a thread that writes to a frozen disk
+    /// waits in the kernel, with its locks, until it is thawed.
+    pub(super) fn check_disk(&self) {
+        let Some(spool) = &self.spool else { return };
+        spool.prepare_thread();
+        if spool.is_unchecked() {
+            spool.check();
+            // It checks again while the disk is used.
+            self.wake_spool_worker();
+        }
+    }
+
+    /// Requires a check of the disk before it is used again. Without grants, each add is seen.
+    pub(super) fn expire_check(&self, spool: &Spool) {
+        spool.set_unchecked();
+        self.reclaim(&mut lock(&self.queue));
+    }
+
+    /// A number that changes when the disk is used.
+    pub(super) fn activity(&self) -> u64 {
+        let stats = self.stats();
+        stats.added + stats.delivered + stats.rejected + stats.dropped.total()
+    }
+
+    /// Whether a flush waits for the disk.
+    pub(crate) fn syncs_at_flush(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.sync_level() == SpoolSync::Always)
     }
 
     /// Reads the lines of a batch that has them on disk only. Returns `None` if none of them is
@@ -104,6 +134,39 @@ impl Buffer {
                 queue.cancel_seal(sealing, false);
                 false
             }
+        }
+    }
+
+    /// Finds files that another program removed or cut. Their lines in memory stay there. Lines
+    /// that were on disk only are dropped as damaged.
+    pub(super) fn look_for_losses(&self, spool: &Spool, was_suspended: bool) {
+        if was_suspended {
+            spool.segments.acknowledge_losses();
+        }
+        let losses = spool.segments.find_losses();
+        if was_suspended || losses != Losses::default() {
+            let mut queue = lock(&self.queue);
+            self.shards.iter().for_each(|shard| lock(&shard.0).end_lost_chunks());
+            queue.pool.give_up_lost();
+        }
+        let sealed = lock(&self.queue).sealed_paths();
+        let gone = spool.sealed.find_removed(sealed);
+        let lines = lock(&self.queue).drop_removed(&gone);
+        if losses.removed > 0 {
+            tracing::warn!(
+                "another program removed or cut {} of the spool's files: their measurements wait \
+                 in memory only. New measurements go to new files",
+                losses.removed,
+            );
+        }
+        if lines > 0 {
+            tracing::error!(
+                "another program removed {} of the spool's files: {lines} measurements are lost",
+                gone.len(),
+            );
+        }
+        if lines > 0 {
+            self.notify_decided(&lock(&self.queue));
         }
     }
 

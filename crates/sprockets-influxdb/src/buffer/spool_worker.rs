@@ -8,7 +8,7 @@ use super::Buffer;
 use super::batch::Batch;
 use super::bounds::MEMORY_BYTES;
 use super::chunk::CHUNK_BYTES;
-use crate::spool::{Adopted, Spool};
+use crate::spool::{Adopted, Merging, SealedFile, Spool};
 use crate::sync::{lock, wait};
 
 /// Interval between syncs, in the modes that sync.
@@ -17,6 +17,15 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Interval between looks for slots of dead processes and for what other processes use.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval between checks that the disk answers, while it is used. One that was not used for so
+/// long is checked before it is used again.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval between checks of a disk that does not answer.
+const SUSPENDED_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval at least between looks for files that other programs removed or cut.
+const LOSS_INTERVAL: Duration = Duration::from_millis(100);
+/// The part of the time that such looks may take, as a divisor.
+const LOSS_SHARE: u32 = 100;
 /// Files of an adopted slot that are inspected before other work is done.
 const FILES_PER_STEP: usize = 16;
 
@@ -25,22 +34,49 @@ pub(crate) struct SpoolWorker {
     next_sync: Duration,
     next_retry: Duration,
     next_look: Duration,
+    next_loss_look: Duration,
+    /// Whether a look for slots goes on.
+    is_looking: bool,
+    /// When the disk is checked next. `None` while it is not used.
+    next_check: Option<Duration>,
+    /// What the buffer had done at the last check.
+    activity: u64,
     adopted: Option<Adopted>,
+    merging: Merging,
+    warnings: Warnings,
 }
 
 impl SpoolWorker {
     /// Does everything there is to do. Returns when to step again, if not called before.
     pub(crate) fn step(&mut self, buffer: &Buffer) -> Duration {
         let Some(spool) = &buffer.spool else { return Duration::MAX };
+        let is_check_due = self.is_check_due(buffer, spool);
+        let Some(was_suspended) = self.check(is_check_due, spool) else {
+            self.warn_of_failure(buffer, spool);
+            return buffer.clock.now() + SUSPENDED_INTERVAL;
+        };
         let _not_during_shutdown = lock(&buffer.disk_work);
         let now = buffer.clock.now();
-        if let Some(failure) = spool.take_failure() {
-            tracing::warn!(
-                "{failure}; measurements wait in memory only until the disk works again"
-            );
-            self.next_retry = now + RETRY_INTERVAL;
+        let is_first_use = self.next_check.is_none();
+        let looks_for_losses = was_suspended || is_first_use || now >= self.next_loss_look;
+        if looks_for_losses {
+            buffer.look_for_losses(spool, was_suspended);
+            let after = buffer.clock.now();
+            self.next_loss_look = after + LOSS_INTERVAL.max(LOSS_SHARE * (after - now));
+        }
+        self.warn_of_failure(buffer, spool);
+        if was_suspended {
+            self.next_retry = now;
         }
         buffer.remove_leftovers(spool);
+        if !self.is_looking && now >= self.next_look {
+            // Before files are made: what others use counts toward the bound.
+            self.is_looking = true;
+            if let Some(message) = spool.recovery.look() {
+                tracing::warn!("{message}");
+            }
+            buffer.notify_decided(&lock(&buffer.queue));
+        }
         if spool.is_failing() {
             self.retry(buffer, spool, now);
         } else {
@@ -60,7 +96,49 @@ impl SpoolWorker {
         if spool.is_failing() {
             next = next.min(self.next_retry);
         }
+        next = next.min(self.set_next_check(is_check_due, buffer, spool));
         if has_more { now } else { next }
+    }
+
+    /// Checks that the disk answers, if it is time to. Returns whether it did not answer until now,
+    /// or `None` if it still does not.
+    fn check(&self, is_due: bool, spool: &Spool) -> Option<bool> {
+        let was_suspended = spool.is_suspended();
+        if is_due || was_suspended {
+            spool.set_unchecked();
+        }
+        spool.check().then_some(was_suspended)
+    }
+
+    fn is_check_due(&self, buffer: &Buffer, spool: &Spool) -> bool {
+        spool.is_unchecked() || self.next_check.is_some_and(|next| next <= buffer.clock.now())
+    }
+
+    /// Sets when to check next, and returns it. If the disk was not used since the last time, its
+    /// next use has to check instead.
+    fn set_next_check(&mut self, is_due: bool, buffer: &Buffer, spool: &Spool) -> Duration {
+        if let (Some(next), false) = (self.next_check, is_due) {
+            return next;
+        }
+        let before = self.activity;
+        self.activity = buffer.activity();
+        if is_due && self.activity == before {
+            self.next_check = None;
+            buffer.expire_check(spool);
+            return Duration::MAX;
+        }
+        let next = buffer.clock.now() + CHECK_INTERVAL;
+        self.next_check = Some(next);
+        next
+    }
+
+    fn warn_of_failure(&mut self, buffer: &Buffer, spool: &Spool) {
+        if let Some(failure) = spool.take_failure() {
+            tracing::warn!(
+                "{failure}; measurements wait in memory only until the disk works again"
+            );
+            self.next_retry = buffer.clock.now() + RETRY_INTERVAL;
+        }
     }
 
     fn sync(&mut self, buffer: &Buffer, spool: &Spool) {
@@ -94,38 +172,69 @@ impl SpoolWorker {
 
     /// Adopts files of dead processes. Returns whether there are more.
     fn adopt(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) -> bool {
-        if self.adopted.is_none() && now >= self.next_look {
-            spool.recovery.measure();
-            buffer.notify_decided(&lock(&buffer.queue));
-            match spool.recovery.adopt() {
-                Some(Ok(adopted)) => self.adopted = Some(adopted),
-                Some(Err(message)) => {
-                    tracing::warn!("{message}");
-                    return true;
-                }
-                None => {
-                    self.next_look = now + LOOK_INTERVAL;
-                    spool.recovery.set_complete();
-                }
-            }
+        if !self.is_looking {
+            return false;
         }
-        let Some(adopted) = &mut self.adopted else { return false };
         for _ in 0..FILES_PER_STEP {
+            let Some(adopted) = &mut self.adopted else {
+                match spool.recovery.adopt() {
+                    Some(Ok(adopted)) => self.adopted = Some(adopted),
+                    Some(Err(message)) => self.warnings.add(&message),
+                    None => {
+                        recover(buffer, self.merging.finish(&spool.sealed));
+                        self.warnings.end();
+                        self.is_looking = false;
+                        self.next_look = now + LOOK_INTERVAL;
+                        spool.recovery.set_complete();
+                        return false;
+                    }
+                }
+                continue;
+            };
             match spool.recovery.next_file(adopted) {
-                Some(Ok(sealed)) => {
-                    let mut queue = lock(&buffer.queue);
-                    queue.recover(Batch::from_sealed(sealed));
-                    buffer.signal(&mut queue);
-                }
-                Some(Err(message)) => tracing::warn!("{message}"),
-                None => {
-                    self.adopted = None;
-                    break;
-                }
+                Some(Ok(file)) => recover(buffer, self.merging.add(&spool.sealed, file)),
+                Some(Err(message)) => self.warnings.add(&message),
+                None => self.adopted = None,
             }
         }
         true
     }
+}
+
+/// Warnings about files that are left alone: a few of each look, and the number of the others.
+#[derive(Debug, Default)]
+struct Warnings {
+    count: usize,
+}
+
+impl Warnings {
+    const MAX: usize = 8;
+
+    fn add(&mut self, message: &str) {
+        self.count += 1;
+        if self.count <= Self::MAX {
+            tracing::warn!("{message}");
+        }
+    }
+
+    fn end(&mut self) {
+        let more = std::mem::take(&mut self.count).saturating_sub(Self::MAX);
+        if more > 0 {
+            tracing::warn!("{more} more files or directories of the spool are left alone");
+        }
+    }
+}
+
+/// Adds files of dead processes to the backlog.
+fn recover(buffer: &Buffer, files: Vec<SealedFile>) {
+    if files.is_empty() {
+        return;
+    }
+    let mut queue = lock(&buffer.queue);
+    for file in files {
+        queue.recover(Batch::from_sealed(file));
+    }
+    buffer.signal(&mut queue);
 }
 
 /// Creates segments, so that adding threads need not.

@@ -12,9 +12,11 @@ mod counters;
 mod crashes;
 mod due;
 mod flush;
+mod memory;
 #[cfg(loom)]
 mod models;
 mod overflow;
+mod recovery;
 mod windows;
 mod world;
 

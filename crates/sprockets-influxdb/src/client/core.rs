@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::disk_work;
 use super::snapshot::Snapshot;
 use crate::buffer::{Buffer, Entry, EntryFlags};
 use crate::clock::Clock;
@@ -20,6 +21,9 @@ use crate::sync::{Mutex, lock};
 
 /// How often an interruptible flush asks whether it is interrupted.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a shutdown waits for the disk after its own timeout.
+const PERSIST_TIMEOUT: Duration = Duration::from_millis(800);
 
 pub(super) struct Core {
     pub(super) snapshot: ArcSwap<Snapshot>,
@@ -182,9 +186,9 @@ impl Core {
 
     pub(super) fn end(&self, begun: Begun, timeout: Duration) -> Report {
         let until = self.clock.now().saturating_add(timeout);
-        self.buffer.sync();
+        self.sync(until);
         self.buffer.await_flush(begun.flush, until);
-        self.ended(begun)
+        self.ended(begun, until)
     }
 
     pub(super) fn end_unless(
@@ -194,21 +198,34 @@ impl Core {
         mut is_interrupted: impl FnMut() -> bool,
     ) -> Report {
         let until = self.clock.now().saturating_add(timeout);
-        self.buffer.sync();
+        self.sync(until);
         loop {
             let now = self.clock.now();
             let next = until.min(now + INTERRUPT_INTERVAL);
             if self.buffer.await_flush(begun.flush, next) || now >= until || is_interrupted() {
-                return self.ended(begun);
+                return self.ended(begun, until);
             }
         }
     }
 
-    fn ended(&self, begun: Begun) -> Report {
+    fn ended(&self, begun: Begun, until: Duration) -> Report {
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
-            self.buffer.persist_pending();
+            self.persist_pending(until);
         }
         Report { closed: begun.closed, ..report }
+    }
+
+    fn sync(&self, until: Duration) {
+        if self.buffer.syncs_at_flush() {
+            disk_work::run(&self.buffer, &self.clock, until, Buffer::sync);
+        }
+    }
+
+    /// Writes everything that is pending to disk. Takes [`PERSIST_TIMEOUT`] at least, if the disk
+    /// needs it.
+    pub(super) fn persist_pending(&self, until: Duration) {
+        let until = until.max(self.clock.now().saturating_add(PERSIST_TIMEOUT));
+        disk_work::run(&self.buffer, &self.clock, until, Buffer::persist_pending);
     }
 }

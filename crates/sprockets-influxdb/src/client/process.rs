@@ -49,7 +49,7 @@ impl Drop for Process {
         let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
         let pending = self.core.end(self.core.begin_shutdown(), timeout).pending;
         self.core.workers.stop();
-        self.core.buffer.persist_pending();
+        self.core.persist_pending(Duration::ZERO);
         let spooled = self.core.buffer.stats().spooled;
         if spooled > 0 {
             tracing::warn!("{spooled} measurements wait in the spool for the next process");

@@ -83,6 +83,8 @@ pub struct Config {
     provided: ProvidedValues,
     /// The first setting that does not exist.
     unknown: Option<String>,
+    /// The value of `INFLUXDB_PORT`, as it is logged, if Kubernetes or Docker set it.
+    service_link: Option<String>,
     on_rejected: Option<Callback>,
 }
 
@@ -143,7 +145,7 @@ impl Config {
 
     /// As [`Config::with_env`], but calls `lookup` for the value of each variable.
     pub fn with_lookup(mut self, lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        self.provided.read_variables(lookup);
+        self.service_link = self.provided.read_variables(lookup);
         self
     }
 
@@ -179,7 +181,7 @@ impl Config {
             return Err(Error::configuration(problem));
         }
         let on_rejected = self.on_rejected.as_ref().map(|callback| callback.0.clone());
-        Settings::resolve(&self.provided, on_rejected)
+        Settings::resolve(&self.provided, self.service_link.as_deref(), on_rejected)
     }
 }
 

@@ -19,6 +19,21 @@ impl<T> Provided<T> {
         }
     }
 
+    /// The value, if one was provided that can be used.
+    pub(super) fn value(&self) -> Option<&T> {
+        self.0.as_ref().and_then(|(value, _)| value.as_ref().ok())
+    }
+
+    /// Where the value came from, if one was provided.
+    pub(super) fn source(&self) -> Option<Source> {
+        self.0.as_ref().map(|(_, source)| *source)
+    }
+
+    /// Forgets the value if its source is one of these.
+    pub(super) fn forget_if(&mut self, is_one: impl FnOnce(Source) -> bool) {
+        self.0.take_if(|(_, source)| is_one(*source));
+    }
+
     /// Changes the value that was provided, or an empty one. What cannot be used stays.
     pub(super) fn edit(&mut self, source: Source, edit: impl FnOnce(&mut T))
     where

@@ -8,9 +8,13 @@ use super::rejected::OnRejected;
 use super::schema::{ProvidedValues, Values};
 use super::secret::Secret;
 use super::server::Server;
-use super::tags::Tags;
+use super::tags::{MAX_TAGS, Tags};
 use super::types::{InForce, Setting, Source};
 use crate::error::Result;
+
+/// The smallest bound of a spool in bytes. With less there is no room for the first files of a few
+/// threads, so that all measurements would be dropped.
+const MIN_SPOOL_BYTES: usize = 1 << 20;
 
 /// What a client runs on. Only [`Settings::resolve`] makes it, so it is valid.
 #[derive(Clone)]
@@ -30,17 +34,30 @@ pub(crate) struct SpoolSettings {
 }
 
 impl Settings {
+    /// `service_link` is a value of `INFLUXDB_PORT` that was not taken.
     pub(super) fn resolve(
         provided: &ProvidedValues,
+        service_link: Option<&str>,
         on_rejected: Option<OnRejected>,
     ) -> Result<Self> {
+        let mut provided = provided.clone();
+        provided.forget_overridden();
         let mut values = provided.or_defaults()?;
         let mut warnings = Vec::new();
+        if let Some(link) = service_link {
+            warn_of_service_link(link, &provided, &values, &mut warnings);
+        }
         unset_empty_texts(&mut values);
         let server = Server::resolve(&mut values, &mut warnings)?;
         if let (false, Some(_)) = (cfg!(unix), &values.spool.value) {
             let problem = "there is no spool on this system yet: expected the setting to be unset";
             return Err(values.spool.source.error(problem));
+        }
+        let spool_bytes = values.spool_max_bytes.value;
+        if values.spool.value.is_some() && spool_bytes < MIN_SPOOL_BYTES {
+            let problem =
+                format!("{spool_bytes} is too small: expected at least {MIN_SPOOL_BYTES}");
+            return Err(values.spool_max_bytes.source.error(problem));
         }
         let capacity = values.max_buffer_size.value;
         let trigger_size = &mut values.trigger_size.value;
@@ -50,6 +67,10 @@ impl Settings {
                  the most that the buffer holds"
             ));
             *trigger_size = capacity;
+        }
+        if values.base_tags.value.are_too_many() {
+            let problem = format!("too many tags: expected at most {MAX_TAGS}");
+            return Err(values.base_tags.source.error(&problem));
         }
         resolve_base_tags(&mut values);
         Ok(Self { values, server, on_rejected, warnings })
@@ -69,6 +90,22 @@ impl Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.table()).finish()
+    }
+}
+
+/// Says why the port is not the one in the environment, unless that one does not matter.
+fn warn_of_service_link(
+    link: &str,
+    provided: &ProvidedValues,
+    values: &Values,
+    warnings: &mut Vec<String>,
+) {
+    if provided.url.source().is_none() && provided.port.source().is_none() {
+        let port = values.port.value;
+        warnings.push(format!(
+            "INFLUXDB_PORT is not used: {link} is not a port, but what Kubernetes and Docker set \
+             for a service named influxdb. Port {port} is used; set INFLUXDB_URL to choose a server"
+        ));
     }
 }
 

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::enums::{self, Api, Overflow, Precision, SpoolSync};
+use super::mask::{masked, quoted};
 use super::parse::{self, Checked, Parser};
 use super::provided::Provided;
 use super::secret::Secret;
 use super::tags::{Tags, TagsParser};
 use super::types::{DefaultValue, Description, InForce, Setting, Source};
-use super::url::{self, Scheme, WriteUrl};
+use super::url::{self, Scheme, WriteUrl, is_service_link};
 use super::value::{SettingValue, ToSettingValue};
 use crate::error::Result;
 
@@ -307,14 +308,38 @@ settings! {
 
 impl ProvidedValues {
     /// Takes every variable that is set and not empty.
-    pub(super) fn read_variables(&mut self, lookup: impl Fn(&str) -> Option<OsString>) {
+    ///
+    /// Returns `INFLUXDB_PORT` for the log if it is a [service link](url::is_service_link), which
+    /// is not taken: nobody set it for this client.
+    pub(super) fn read_variables(
+        &mut self,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Option<String> {
+        let mut service_link = None;
         for entry in ENTRIES {
             let Some(variable) = entry.description.variable else { continue };
             let Some(value) = lookup(variable).filter(|value| !value.is_empty()) else { continue };
+            let is_link = |text: &&str| entry.description.name == "port" && is_service_link(text);
+            if let Some(link) = value.to_str().filter(is_link) {
+                service_link = Some(quoted(&masked(link)).to_string());
+                continue;
+            }
             let text = value.to_str().ok_or_else(|| {
                 "the value (not shown) is not UTF-8: expected text in UTF-8".to_owned()
             });
             (entry.provide)(self, Source::environment(variable), text);
+        }
+        service_link
+    }
+
+    /// Forgets the parts of the address that the URL overrides, so that they are not judged.
+    pub(super) fn forget_overridden(&mut self) {
+        let Some(url) = self.url.source() else { return };
+        self.scheme.forget_if(|part| part.origin <= url.origin);
+        self.host.forget_if(|part| part.origin <= url.origin);
+        self.port.forget_if(|part| part.origin <= url.origin);
+        if self.url.value().is_some_and(|url| url.user.is_some()) {
+            self.user.forget_if(|part| part.origin < url.origin);
         }
     }
 

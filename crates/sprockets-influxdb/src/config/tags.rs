@@ -2,6 +2,9 @@
 
 use super::parse::{Checked, Parser};
 
+/// The most base tags. InfluxDB 3 takes 500 columns, and each measurement has all base tags.
+pub(super) const MAX_TAGS: usize = 500;
+
 /// Names and values of tags, in order, each name once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tags(Vec<(String, String)>);
@@ -9,10 +12,18 @@ pub(crate) struct Tags(Vec<(String, String)>);
 impl Tags {
     /// Adds a tag. A name that is there already keeps its place and gets the new value.
     pub(super) fn put(&mut self, name: String, value: String) {
+        let is_full = self.0.len() > 2 * MAX_TAGS;
         match self.0.iter_mut().find(|(present, _)| *present == name) {
             Some((_, present)) => *present = value,
+            // There are too many already. Each one more would take longer to add.
+            None if is_full => {}
             None => self.0.push((name, value)),
         }
+    }
+
+    /// Whether there are more than [`MAX_TAGS`].
+    pub(super) fn are_too_many(&self) -> bool {
+        self.0.len() > MAX_TAGS
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(String, String)> {

@@ -26,6 +26,10 @@ fn a_setter_precedes_the_environment_and_that_the_default() {
 fn a_setter_reports_a_bad_value_when_the_configuration_is_resolved() {
     let config = Config::new;
     let rows = [
+        (
+            config().base_tags((0..501).map(|n| (format!("t{n}"), "x"))),
+            "base_tags: too many tags: ",
+        ),
         (config().base_tag("", "x"), r#"base_tags: "" is not the name of a tag: "#),
         (config().block_timeout(Duration::MAX), "block_timeout: "),
         (config().ca_file("/nowhere/ca.pem"), r#"ca_file: "/nowhere/ca.pem" cannot be read ("#),
@@ -46,6 +50,7 @@ fn a_setter_reports_a_bad_value_when_the_configuration_is_resolved() {
         (config().set("base_tags", "a=b"), "base_tags: a text cannot be read as tags: "),
         (config().set("max_batch_size", "many"), r#"max_batch_size: "many" is not a size: "#),
         (config().shutdown_timeout(Duration::MAX), "shutdown_timeout: "),
+        (config().spool("s").spool_max_bytes(300_000), "spool_max_bytes: 300000 is too small: "),
         (config().spool_max_bytes(0), "spool_max_bytes: 0 is not a size: "),
         (config().submission_interval(Duration::ZERO), "submission_interval: 0ns is not an "),
         (config().timeout(Duration::MAX), "timeout: "),

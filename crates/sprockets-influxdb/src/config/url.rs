@@ -202,6 +202,13 @@ fn host(text: &str) -> Option<String> {
     (!text.is_empty() && text.bytes().all(named)).then(|| text.to_owned())
 }
 
+/// Whether the value of a port variable is what Kubernetes and Docker put there for a service of
+/// this name, such as `tcp://10.0.0.1:8086`.
+pub(super) fn is_service_link(text: &str) -> bool {
+    let scheme = text.trim().split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| ["tcp", "udp", "sctp"].contains(&scheme))
+}
+
 /// Whether a host, with or without brackets, is a loopback name or address.
 pub(crate) fn is_loopback(host: &str) -> bool {
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<Ipv6Addr>() {

@@ -1,6 +1,6 @@
 //! The largest body that the server takes, learnt from its 413 replies.
 //!
-//! A limit is probed upwards, so that a 413 that was a passing trouble does not keep bodies small.
+//! A limit is probed upwards, so that a passing 413 does not keep bodies small.
 
 use std::time::Duration;
 

@@ -30,6 +30,11 @@ impl Permit {
     pub(super) fn probes_server(self) -> bool {
         self.probes_server
     }
+
+    /// Whether the batch is a probe, of the server or of its database.
+    pub(super) fn is_probe(self) -> bool {
+        self.probes_server || self.probes_database
+    }
 }
 
 /// How an outcome changed a circuit.

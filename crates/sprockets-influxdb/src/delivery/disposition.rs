@@ -61,7 +61,7 @@ pub(crate) enum Cause {
     /// A refusal (4xx) by something that is not known to be an InfluxDB: probably an operator has
     /// to change something, but a proxy may refuse what is in the batch.
     Unrecognized,
-    /// The server says that it is overloaded, or has trouble of its own.
+    /// The server says that it is overloaded, or has an error of its own.
     Busy,
     /// There was no connection.
     Unreachable,

@@ -57,7 +57,14 @@ pub fn refused(
             assert!(is_confirmed, "{status} is no delivery");
             return Vec::new();
         }
-        Disposition::Rejected(Rejection { lines, reason, .. }) => (lines, reason),
+        Disposition::Rejected(Rejection { lines, reason, rest_stored }) => {
+            // The other lines are delivered then. An escape may hide the words.
+            let is_partial = ["partial write", "metric parse error", "\\"]
+                .iter()
+                .any(|text| contains(body, error_header, text));
+            assert!(!rest_stored || is_partial, "{status} confirms no line");
+            (lines, reason)
+        }
         Disposition::ResendOnce { reason }
         | Disposition::TooLarge { reason, .. }
         | Disposition::MalformedReply { reason }

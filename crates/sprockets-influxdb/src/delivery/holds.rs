@@ -41,10 +41,16 @@ impl Holds {
 
     /// Lets a part of a search wait until it is its turn.
     pub(super) fn slow_down(&mut self, batch: &mut Batch, now: Duration) {
+        let until = self.next_search_at(now);
+        self.hold(batch, until);
+    }
+
+    /// Takes the next turn of the slow searches.
+    fn next_search_at(&mut self, now: Duration) -> Duration {
         let (shortest, longest) = SEARCH_INTERVALS;
         let interval = (self.request_time * SEARCH_PACE).clamp(shortest, longest);
         self.next_search = self.next_search.max(now) + interval;
-        self.hold(batch, self.next_search);
+        self.next_search
     }
 
     /// A request took so long.
@@ -70,5 +76,22 @@ impl Holds {
     fn hold(&mut self, batch: &mut Batch, until: Duration) {
         batch.retry.hold = Some(Hold { until, releases: self.releases });
         self.ends.push(Reverse(until));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_search_is_paced_by_the_last_request() {
+        let milliseconds = Duration::from_millis;
+        for (took, interval) in [(0, 1), (5, 20), (1_000, 50)] {
+            let mut holds = Holds::default();
+            holds.record_request(milliseconds(took));
+            assert_eq!(holds.next_search_at(milliseconds(7)), milliseconds(7 + interval));
+            let second = holds.next_search_at(milliseconds(7));
+            assert_eq!(second, milliseconds(7 + 2 * interval));
+        }
     }
 }

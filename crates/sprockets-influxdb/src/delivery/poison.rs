@@ -7,31 +7,50 @@
 //!   to see whether the server answers.
 //! - While no batch is answered, the server may be down: nothing is rejected. A few batches are cut
 //!   all the same, so that small parts are tried first: there may be poison in every batch.
+//! - A refusal that nobody recognizes may come from what is in front of one database. There, only
+//!   answers to batches of the same database count.
 
+use std::collections::HashMap;
+
+use super::disposition::Scope;
 use crate::buffer::Batch;
 
 /// Failures of one line, with answers to others in between, before it is rejected.
 const MIN_FAILURES: u32 = 5;
 
-/// Failures in a row, of any batches, after which the server is considered to be down.
+/// Failures in a row, of any batches, after which the server, or what is in front of a database, is
+/// considered to be down.
 const MAX_FAILURES_IN_ROW: u32 = 8;
 
 /// How often batches are cut while no batch is answered. Enough to get from a large batch to a
 /// single line.
 const MAX_CUTS: u32 = 5;
 
+/// Maximum number of databases that are told apart. Beyond it, all are forgotten.
+const MAX_DATABASES: usize = 1_000;
+
 /// How the last requests ended.
 #[derive(Debug, Default)]
 pub(super) struct RequestHistory {
     /// Requests, ever, that the server answered other than by a failure.
     answers: u64,
-    /// Failures since the last answer.
-    failures_in_row: u32,
-    /// Batches that were cut since the last answer.
-    cuts: u32,
     /// The share of failures among the requests for batches that were delivered in the end.
     failure_rate: f64,
-    /// A copy of the line that was delivered last.
+    server: Streak,
+    databases: HashMap<String, Streak>,
+    /// The database that was answered last.
+    last_database: String,
+}
+
+/// The requests since the last answer, of the server or of one database.
+#[derive(Debug, Default)]
+struct Streak {
+    /// How many answers of the server there were, with that one. 0: none.
+    last_answer: u64,
+    failures: u32,
+    /// Batches that were cut.
+    cuts: u32,
+    /// A copy of the line of this database that was delivered last. None of the server.
     control: Option<Batch>,
 }
 
@@ -39,9 +58,9 @@ pub(super) struct RequestHistory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// No batch is answered: all wait, and others are tried first.
-    ServerWaits,
+    AllWait,
     /// No batch is answered: all wait, and a small part of this one is tried first.
-    ServerWaitsForPart,
+    AllWaitForPart,
     /// Others are answered: only this batch waits.
     BatchWaits,
     /// The batch is searched for poison.
@@ -53,13 +72,11 @@ pub(super) enum Reaction {
 impl RequestHistory {
     /// The server answered this batch other than by a failure.
     pub(super) fn record_answer(&mut self, batch: &Batch) {
-        self.answers += 1;
-        self.failures_in_row = 0;
-        self.cuts = 0;
-        self.control = batch.sample();
-        if let Some(control) = &mut self.control {
+        let mut control = batch.sample();
+        if let Some(control) = &mut control {
             control.retry.requests = 1;
         }
+        self.begin_streaks(batch.database(), control);
         if batch.retry.is_suspect {
             // Failures because of poison say nothing about the connection.
             return;
@@ -70,37 +87,58 @@ impl RequestHistory {
         self.record(0.0);
     }
 
-    /// A line to send before this failure of a batch is judged, to see whether the server answers.
-    pub(super) fn take_control(&mut self, batch: &Batch, is_probe: bool) -> Option<Batch> {
+    fn begin_streaks(&mut self, database: &str, control: Option<Batch>) {
+        self.answers += 1;
+        self.server = Streak { last_answer: self.answers, ..Streak::default() };
+        let last_answer = self.answers;
+        *self.streak_of(database) = Streak { last_answer, control, ..Streak::default() };
+        database.clone_into(&mut self.last_database);
+    }
+
+    /// A line to send before this failure of a batch is judged, to see whether the server answers,
+    /// or whether it answers for this database.
+    pub(super) fn take_control(
+        &mut self,
+        batch: &Batch,
+        is_probe: bool,
+        scope: Scope,
+    ) -> Option<Batch> {
         let has_failed_before = batch.retry.answers_seen.is_some();
-        let is_needed = has_failed_before && !self.is_answering(batch, is_probe);
-        if is_needed { self.control.take() } else { None }
+        if !has_failed_before || self.is_answering(batch, is_probe, scope) {
+            return None;
+        }
+        let database = match scope {
+            Scope::Server => &*self.last_database,
+            Scope::Database => batch.database(),
+        };
+        self.databases.get_mut(database)?.control.take()
     }
 
     /// The control was answered.
     pub(super) fn record_control(&mut self, control: Batch) {
-        self.answers += 1;
-        self.failures_in_row = 0;
-        self.control = Some(control);
+        let database = control.database().to_owned();
+        self.begin_streaks(&database, Some(control));
     }
 
     /// A batch was not answered in time. Returns whether others are answered, so that only this
     /// batch waits.
     pub(super) fn record_timeout(&mut self, batch: &mut Batch, is_probe: bool) -> bool {
-        let is_answering = self.is_answering(batch, is_probe);
-        self.failures_in_row += 1;
-        batch.retry.answers_seen = Some(self.answers);
+        let is_answering = self.is_answering(batch, is_probe, Scope::Server);
+        self.record_failure(batch);
         is_answering
     }
 
-    /// Judges a failure of this batch. `is_probe` says whether all others waited for it.
-    pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool) -> Reaction {
-        let is_answering = self.is_answering(batch, is_probe);
-        self.failures_in_row += 1;
-        batch.retry.answers_seen = Some(self.answers);
+    /// Judges a failure of this batch. `is_probe` says whether all others waited for it, and
+    /// `scope` whether those of other databases matter.
+    pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool, scope: Scope) -> Reaction {
+        let is_answering = self.is_answering(batch, is_probe, scope);
+        self.record_failure(batch);
         let reaction = match (is_answering, batch.lines()) {
-            (false, 1) => Reaction::ServerWaits,
-            (false, _) => self.judge_blindly(),
+            (false, 1) => Reaction::AllWait,
+            (false, _) => match scope {
+                Scope::Server => self.server.judge_blindly(),
+                Scope::Database => self.streak_of(batch.database()).judge_blindly(),
+            },
             (true, lines) => {
                 batch.retry.failures += 1;
                 let failures = batch.retry.failures;
@@ -112,7 +150,7 @@ impl RequestHistory {
                 }
             }
         };
-        if matches!(reaction, Reaction::Search | Reaction::ServerWaitsForPart) {
+        if matches!(reaction, Reaction::Search | Reaction::AllWaitForPart) {
             // Its parts start anew, but under suspicion.
             batch.retry.is_suspect = true;
             batch.retry.failures = 0;
@@ -120,22 +158,34 @@ impl RequestHistory {
         reaction
     }
 
-    /// Nobody is answered. After a failure of another batch there may be poison in every one.
-    fn judge_blindly(&mut self) -> Reaction {
-        if self.failures_in_row < 3 || self.cuts >= MAX_CUTS {
-            return Reaction::ServerWaits;
-        }
-        self.cuts += 1;
-        Reaction::ServerWaitsForPart
+    fn record_failure(&mut self, batch: &mut Batch) {
+        self.server.failures += 1;
+        self.streak_of(batch.database()).failures += 1;
+        batch.retry.answers_seen = Some(self.answers);
     }
 
-    /// Whether others were answered since the last failure of this batch, or just before its first.
-    fn is_answering(&self, batch: &Batch, is_probe: bool) -> bool {
-        let was_answering = match batch.retry.answers_seen {
-            Some(seen) => self.answers > seen,
-            None => self.answers > 0 && self.failures_in_row == 0,
+    /// Whether others were answered since the last failure of this batch, or just before its first:
+    /// others at all, or of its database.
+    pub(super) fn is_answering(&self, batch: &Batch, is_probe: bool, scope: Scope) -> bool {
+        let streak = match scope {
+            Scope::Server => &self.server,
+            Scope::Database => match self.databases.get(batch.database()) {
+                Some(streak) => streak,
+                None => return false,
+            },
         };
-        was_answering && !is_probe && self.failures_in_row < MAX_FAILURES_IN_ROW
+        let was_answering = match batch.retry.answers_seen {
+            Some(seen) => streak.last_answer > seen,
+            None => streak.last_answer > 0 && streak.failures == 0,
+        };
+        was_answering && !is_probe && streak.failures < MAX_FAILURES_IN_ROW
+    }
+
+    fn streak_of(&mut self, database: &str) -> &mut Streak {
+        if !self.databases.contains_key(database) && self.databases.len() >= MAX_DATABASES {
+            self.databases.clear();
+        }
+        self.databases.entry(database.to_owned()).or_default()
     }
 
     /// So many failures of one line that chance is ruled out.
@@ -157,5 +207,16 @@ impl RequestHistory {
     fn record(&mut self, outcome: f64) {
         const WEIGHT: f64 = 0.02;
         self.failure_rate += WEIGHT * (outcome - self.failure_rate);
+    }
+}
+
+impl Streak {
+    /// Nobody is answered. After a failure of another batch there may be poison in every one.
+    fn judge_blindly(&mut self) -> Reaction {
+        if self.failures < 3 || self.cuts >= MAX_CUTS {
+            return Reaction::AllWait;
+        }
+        self.cuts += 1;
+        Reaction::AllWaitForPart
     }
 }

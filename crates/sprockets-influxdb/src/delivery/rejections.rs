@@ -1,6 +1,7 @@
 //! Reports rejected lines: in the log and the counters, to the quarantine, and to the application's
 //! hook.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -34,7 +35,11 @@ impl RejectionReporter {
     fn quarantine(&self, lines: &Batch, reasons: &Reasons) {
         let Some(spool) = self.buffer.spool() else { return };
         let entries = lines.iter_lines().enumerate().map(|(index, line)| (line, reasons.of(index)));
-        let kept = spool.quarantine.keep(lines.database(), lines.precision(), entries);
+        let kept = if spool.is_suspended() {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"))
+        } else {
+            spool.quarantine.keep(lines.database(), lines.precision(), entries)
+        };
         if let Err(error) = kept {
             self.log.not_quarantined(lines.lines() as u64, &error);
         }

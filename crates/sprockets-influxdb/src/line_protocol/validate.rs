@@ -3,6 +3,7 @@
 //! It refuses what no server accepts. Where servers differ it is lenient: a line that passes may
 //! still be refused by one of them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::lexer;
@@ -33,6 +34,9 @@ pub(super) fn validate(line: &str) -> Result<Parts<'_>, Reason> {
     Ok(Parts { fields_end, timestamp, has_unsigned: scanner.has_unsigned })
 }
 
+/// Tags from which their names are kept in a set.
+const MANY_TAGS: usize = 32;
+
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -41,11 +45,23 @@ struct Scanner<'a> {
     tags: Range<usize>,
     /// A Bloom filter of the tags' names.
     tag_names: u64,
+    /// The number of tags so far.
+    tag_count: usize,
+    /// The names of many tags, for which reading them again takes too long.
+    many: Option<HashSet<&'a str>>,
 }
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, at: 0, has_unsigned: false, tags: 0..0, tag_names: 0 }
+        Self {
+            text,
+            at: 0,
+            has_unsigned: false,
+            tags: 0..0,
+            tag_names: 0,
+            tag_count: 0,
+            many: None,
+        }
     }
 
     /// The measurement's name, the tags, and the spaces after them.
@@ -89,6 +105,13 @@ impl<'a> Scanner<'a> {
             ));
         }
         self.tag_names |= bit(key);
+        self.tag_count += 1;
+        if let Some(many) = &mut self.many {
+            many.insert(key);
+        } else if self.tag_count == MANY_TAGS {
+            let tags = self.tags.start..self.at;
+            self.many = Some(names(&self.text[tags]).collect());
+        }
         Ok(())
     }
 
@@ -141,16 +164,10 @@ impl<'a> Scanner<'a> {
 
     #[cold]
     fn find_tag(&self, name: &str) -> bool {
-        let tags = &self.text.as_bytes()[self.tags.clone()];
-        let mut at = 0;
-        while at < tags.len() {
-            let key = at + 1..lexer::find_delimiter(tags, at + 1, |byte| byte == b'=');
-            if &tags[key.clone()] == name.as_bytes() {
-                return true;
-            }
-            at = lexer::find_delimiter(tags, key.end + 1, |byte| byte == b',');
+        match &self.many {
+            Some(many) => many.contains(name),
+            None => names(&self.text[self.tags.clone()]).any(|present| present == name),
         }
-        false
     }
 
     /// The text up to the next delimiter that is not escaped.
@@ -207,6 +224,20 @@ impl<'a> Scanner<'a> {
         while self.skip(b' ') {}
         self.at > start && self.at < self.text.len()
     }
+}
+
+/// The names of tags, each of which begins with its comma.
+fn names(tags: &str) -> impl Iterator<Item = &str> {
+    let bytes = tags.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= tags.len() {
+            return None;
+        }
+        let key = at + 1..lexer::find_delimiter(bytes, at + 1, |byte| byte == b'=');
+        at = lexer::find_delimiter(bytes, key.end + 1, |byte| byte == b',');
+        Some(&tags[key])
+    })
 }
 
 /// A name's bit in a filter of 64.

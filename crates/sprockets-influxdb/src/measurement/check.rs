@@ -1,7 +1,7 @@
 //! Refuses measurements that no server can store.
 
 use super::field_set::FieldSet;
-use super::keys::entries;
+use super::keys::{Entry, MAX_KEYS, entries};
 use super::series_key::SeriesKey;
 use super::swar::fingerprint;
 use super::timestamp::Timestamp;
@@ -18,19 +18,36 @@ pub(super) fn check(
     if series.is_named()
         && fields.is_storable(has_unsigned)
         && Timestamp::RANGE.contains(&timestamp)
-        && (!series.tag_keys().may_intersect(fields.keys())
-            || tag_and_field(series, fields).is_none())
+        && (!series.tag_keys().may_intersect(fields.keys()) || has_columns(series, fields))
     {
         return Ok(());
     }
     check_each(series, fields, timestamp, has_unsigned)
 }
 
-/// The first name that is a tag and a field.
+/// Whether there are few enough tags and fields, and no name is both. Sets of many keys always
+/// intersect for the filter.
 #[cold]
-fn tag_and_field<'s>(series: &'s SeriesKey, fields: &FieldSet) -> Option<&'s [u8]> {
+fn has_columns(series: &SeriesKey, fields: &FieldSet) -> bool {
+    columns(series, fields) <= MAX_KEYS && tag_of_field(series, fields).is_none()
+}
+
+/// The number of tags and fields.
+fn columns(series: &SeriesKey, fields: &FieldSet) -> usize {
+    series.tag_keys().count(series.name_then_tags().1) + fields.count()
+}
+
+/// The first tag that has the name of a field.
+#[inline]
+pub(super) fn tag_of_field(series: &SeriesKey, fields: &FieldSet) -> Option<Entry> {
+    series.tag_keys().may_intersect(fields.keys()).then(|| find(series, fields)).flatten()
+}
+
+#[cold]
+fn find(series: &SeriesKey, fields: &FieldSet) -> Option<Entry> {
     let tags = series.name_then_tags().1;
-    entries(tags).map(|entry| &tags[entry.key]).find(|key| fields.contains(fingerprint(key), key))
+    let is_field = |key| fields.contains(fingerprint(key), key);
+    entries(tags).find(|entry| is_field(&tags[entry.key.clone()]))
 }
 
 /// The same again, with a message that says what is wrong.
@@ -75,8 +92,14 @@ fn check_each(
             i64::MAX
         ));
     }
-    if let Some(key) = tag_and_field(series, fields) {
-        let key = String::from_utf8_lossy(key);
+    if columns(series, fields) > MAX_KEYS {
+        return refuse(format!(
+            "measurement {name:?} has more than {MAX_KEYS} tags and fields: spread them over \
+             several measurements"
+        ));
+    }
+    if let Some(tag) = tag_of_field(series, fields) {
+        let key = series.tag_key(&tag);
         return refuse(format!(
             "{key:?} is a tag and a field of measurement {name:?}: servers refuse this, or \
              cannot query it; rename one"

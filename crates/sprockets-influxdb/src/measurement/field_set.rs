@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::escape::{Key, Position};
-use super::keys::{Keys, entries, find};
+use super::keys::{Inserted, Keys, MAX_KEYS, entries, find};
+use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 use super::value::FieldValue;
 
@@ -48,14 +49,37 @@ impl FieldSet {
     #[inline(always)]
     pub(super) fn set(&mut self, name: &str, value: &FieldValue<'_>) {
         let key = self.push_key(name);
+        self.set_value(name, &key, value);
+    }
+
+    /// As [`set`](Self::set).
+    #[inline]
+    pub(super) fn set_prepared(&mut self, name: &PreparedKey, value: &FieldValue<'_>) {
+        let key = self.text.push_prepared_key(name);
+        if key.start == 0 {
+            self.text.set_first(b' ');
+        }
+        self.set_value(name.name(), &key, value);
+    }
+
+    /// Sets the field whose key was just appended.
+    #[inline(always)]
+    fn set_value(&mut self, name: &str, key: &Key, value: &FieldValue<'_>) {
         if !self.left_out.is_empty() {
-            let written = self.text.key(&key);
+            if self.left_out.len() > MAX_KEYS {
+                return self.text.truncate(key.start);
+            }
+            let written = self.text.key(key);
             self.left_out.retain(|left_out| left_out.key != written);
         }
-        let old = self.keys.insert(&self.text, 0, &key);
+        let old = match self.keys.insert(&self.text, 0, key) {
+            Inserted::New => None,
+            Inserted::Older(old) => Some(old),
+            Inserted::Refused => return self.text.truncate(key.start),
+        };
         match value {
-            FieldValue::Float(float) if !float.is_finite() => self.leave_out(name, None, &key, old),
-            FieldValue::OutOfRange(text) => self.leave_out(name, Some(text.clone()), &key, old),
+            FieldValue::Float(float) if !float.is_finite() => self.leave_out(name, None, key, old),
+            FieldValue::OutOfRange(text) => self.leave_out(name, Some(text.clone()), key, old),
             value => {
                 if let FieldValue::Unsigned(unsigned) = value {
                     self.may_have_unsigned |= *unsigned > i64::MAX as u64;
@@ -70,21 +94,23 @@ impl FieldSet {
     }
 
     /// Sets a field to a value that every server stores, unless there is one of that name, or
-    /// `is_tag` is true for its fingerprint and escaped key.
+    /// `is_tag` is true for its fingerprint and escaped key. Returns whether it is.
     pub(super) fn set_default(
         &mut self,
         name: &str,
         value: &FieldValue<'_>,
         is_tag: impl Fn(u64, &[u8]) -> bool,
-    ) {
+    ) -> bool {
         let key = self.push_key(name);
         if is_tag(key.fingerprint, self.text.key(&key)) {
-            return self.text.truncate(key.start);
+            self.text.truncate(key.start);
+            return true;
         }
         match self.keys.insert(&self.text, 0, &key) {
-            Some(_) => self.text.truncate(key.start),
-            None => value.write_to(&mut self.text),
+            Inserted::New => value.write_to(&mut self.text),
+            _ => self.text.truncate(key.start),
         }
+        false
     }
 
     #[inline]
@@ -114,6 +140,11 @@ impl FieldSet {
         self.left_out.is_empty()
             && !self.text.is_empty()
             && (has_unsigned || !self.may_have_unsigned)
+    }
+
+    /// The number of fields, with those that were left out.
+    pub(super) fn count(&self) -> usize {
+        self.keys.count(self.text.as_bytes()) + self.left_out.len()
     }
 
     /// Whether there are no fields, not even ones that were left out.

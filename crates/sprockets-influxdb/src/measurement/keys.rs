@@ -4,44 +4,109 @@
 use std::ops::Range;
 
 use super::escape::Key;
+use super::swar::fingerprint;
 use super::text_buf::TextBuf;
 use crate::line_protocol::lexer;
+
+/// The most tags and fields of a measurement together. InfluxDB 3 takes 500 columns, InfluxDB Cloud
+/// 4,000. A key that is found by reading the text takes time for each key before it.
+pub(super) const MAX_KEYS: usize = 4_096;
+
+/// With more keys than this, the filter says too often that it may contain a key.
+const MAX_FILTERED: usize = 64;
 
 /// A Bloom filter of two halves of 128 bits, with one bit in each half for each key. It is read in
 /// words, as it is written: a wider read of what was just written stalls the processor for longer
 /// than all the rest takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
+    /// All set once there are `many`.
     bits: [u64; 4],
+    many: Option<Box<ManyKeys>>,
+}
+
+/// The fingerprints of more keys than the filter is made for.
+#[derive(Clone, Debug)]
+struct ManyKeys {
+    /// A bit for each fingerprint.
+    bits: [u64; 1024],
+    count: usize,
+}
+
+/// What became of a key that was inserted.
+pub(super) enum Inserted {
+    New,
+    /// There is an older entry of the same key.
+    Older(Range<usize>),
+    /// There are too many keys: the entry has to be removed. The measurement is refused.
+    Refused,
 }
 
 impl Keys {
+    #[inline]
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        self.bits = [0; 4];
+        if self.many.is_some() {
+            self.many = None;
+        }
     }
 
-    /// Inserts a key that was just appended to `text`. Returns the older entry of the same key,
-    /// from `start` on, if there is one.
+    /// Inserts a key that was just appended to `text`, whose entries begin at `start`.
     #[inline]
-    pub(super) fn insert(
-        &mut self,
-        text: &TextBuf,
-        start: usize,
-        key: &Key,
-    ) -> Option<Range<usize>> {
-        if self.may_contain(key.fingerprint) {
-            let old = find_older(text, start, key);
-            if old.is_some() {
-                return old;
-            }
+    pub(super) fn insert(&mut self, text: &TextBuf, start: usize, key: &Key) -> Inserted {
+        if self.filter_may_contain(key.fingerprint) {
+            return self.insert_slowly(text, start, key);
         }
         self.push(key.fingerprint);
-        None
+        Inserted::New
+    }
+
+    #[cold]
+    fn insert_slowly(&mut self, text: &TextBuf, start: usize, key: &Key) -> Inserted {
+        let older = &text.as_bytes()[start..key.start];
+        if let Some(many) = &mut self.many {
+            // What follows does not matter any more, and takes no more time.
+            if many.count > MAX_KEYS {
+                return Inserted::Refused;
+            }
+            if !many.contains(key.fingerprint) {
+                return many.insert(key.fingerprint, older);
+            }
+        }
+        if let Some(old) = find(older, text.key(key)) {
+            return Inserted::Older(old.start + start..old.end + start);
+        }
+        if let Some(many) = &mut self.many {
+            return many.insert(key.fingerprint, older);
+        }
+        self.push(key.fingerprint);
+        if entries(older).nth(MAX_FILTERED).is_some() {
+            let mut many = Box::new(ManyKeys { bits: [0; 1024], count: 0 });
+            for entry in entries(older) {
+                many.push(fingerprint(&older[entry.key]));
+            }
+            many.push(key.fingerprint);
+            self.bits = [u64::MAX; 4];
+            self.many = Some(many);
+        }
+        Inserted::New
+    }
+
+    /// The number of keys, of which `text` has the entries. More than [`MAX_KEYS`] if some were
+    /// refused.
+    pub(super) fn count(&self, text: &[u8]) -> usize {
+        self.many.as_ref().map_or_else(|| entries(text).count(), |many| many.count)
     }
 
     /// Whether a key with this fingerprint may have been inserted. `false` is certain.
     #[inline]
     pub(super) fn may_contain(&self, fingerprint: u64) -> bool {
+        self.filter_may_contain(fingerprint)
+            && self.many.as_ref().is_none_or(|many| many.contains(fingerprint))
+    }
+
+    #[inline]
+    fn filter_may_contain(&self, fingerprint: u64) -> bool {
         bits(fingerprint).iter().all(|&bit| self.bits[word(bit)] & mask(bit) != 0)
     }
 
@@ -77,13 +142,29 @@ fn mask(bit: u64) -> u64 {
     1 << (bit & 63)
 }
 
-#[cold]
-fn find_older(text: &TextBuf, start: usize, key: &Key) -> Option<Range<usize>> {
-    let old = find(&text.as_bytes()[start..key.start], text.key(key))?;
-    Some(old.start + start..old.end + start)
+impl ManyKeys {
+    fn contains(&self, fingerprint: u64) -> bool {
+        self.bits[usize::from(fingerprint as u16 >> 6)] & mask(fingerprint) != 0
+    }
+
+    /// Inserts a new key. `older` has the entries before it.
+    fn insert(&mut self, fingerprint: u64, older: &[u8]) -> Inserted {
+        self.push(fingerprint);
+        if self.count > MAX_KEYS {
+            // Entries may have been removed.
+            self.count = entries(older).count() + 1;
+        }
+        if self.count > MAX_KEYS { Inserted::Refused } else { Inserted::New }
+    }
+
+    fn push(&mut self, fingerprint: u64) {
+        self.bits[usize::from(fingerprint as u16 >> 6)] |= mask(fingerprint);
+        self.count += 1;
+    }
 }
 
 /// One `key=value` of a line's tags or fields.
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// The entry with the separator before it.
     pub(super) whole: Range<usize>,

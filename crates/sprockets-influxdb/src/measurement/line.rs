@@ -2,7 +2,7 @@
 //! Its length is known before a byte is copied, which the buffer needs to keep its bounds.
 
 use super::escape::Position;
-use super::keys::{Entry, Keys, entries, find};
+use super::keys::{Entry, Inserted, Keys, entries, find};
 use super::swar::fingerprint;
 use super::text_buf::TextBuf;
 
@@ -10,7 +10,13 @@ use super::text_buf::TextBuf;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BaseTags {
     text: TextBuf,
-    fingerprints: Vec<u64>,
+    entries: Vec<BaseEntry>,
+}
+
+#[derive(Clone, Debug)]
+struct BaseEntry {
+    fingerprint: u64,
+    place: Entry,
 }
 
 impl BaseTags {
@@ -23,15 +29,21 @@ impl BaseTags {
                 continue;
             }
             let key = text.push_key(b',', name, Position::TagKey);
-            let old = keys.insert(&text, 0, &key);
+            let inserted = keys.insert(&text, 0, &key);
             text.push_escaped(value, Position::TagValue);
-            if let Some(old) = old {
-                text.replace(old, key.start);
+            match inserted {
+                Inserted::New => {}
+                Inserted::Older(old) => text.replace(old, key.start),
+                Inserted::Refused => text.truncate(key.start),
             }
         }
         let bytes = text.as_bytes();
-        let fingerprints = entries(bytes).map(|entry| fingerprint(&bytes[entry.key])).collect();
-        Self { text, fingerprints }
+        let entry = |place: Entry| {
+            let fingerprint = fingerprint(&bytes[place.key.clone()]);
+            BaseEntry { fingerprint, place }
+        };
+        let entries = entries(bytes).map(entry).collect();
+        Self { text, entries }
     }
 
     #[inline]
@@ -44,9 +56,9 @@ impl BaseTags {
 pub(crate) struct Line<'a> {
     name: &'a [u8],
     base_tags: &'a [u8],
-    /// Whether the measurement may have a tag or a field of a base tag's name. Then the base tags
-    /// are written one by one.
-    may_override: bool,
+    /// The base tags and the keys of tags and fields, if the measurement may have a tag or a field
+    /// of a base tag's name. Then the base tags are written one by one.
+    overrides: Option<(&'a [BaseEntry], [&'a Keys; 2])>,
     tags: &'a [u8],
     fields: &'a [u8],
     timestamp: i64,
@@ -55,7 +67,7 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     #[inline]
     pub(super) fn new(name: &'a [u8], tags: &'a [u8], fields: &'a [u8], timestamp: i64) -> Self {
-        Self { name, base_tags: &[], may_override: false, tags, fields, timestamp }
+        Self { name, base_tags: &[], overrides: None, tags, fields, timestamp }
     }
 
     /// A line from existing line protocol without its timestamp.
@@ -65,22 +77,22 @@ impl<'a> Line<'a> {
 
     /// `keys` are those of the measurement's tags and of its fields.
     #[inline]
-    pub(super) fn with_base_tags(mut self, base_tags: &'a BaseTags, keys: [&Keys; 2]) -> Self {
+    pub(super) fn with_base_tags(mut self, base_tags: &'a BaseTags, keys: [&'a Keys; 2]) -> Self {
         self.base_tags = base_tags.text.as_bytes();
-        self.may_override = base_tags
-            .fingerprints
-            .iter()
-            .any(|&fingerprint| keys.iter().any(|keys| keys.may_contain(fingerprint)));
+        let may_override =
+            |entry: &BaseEntry| keys.iter().any(|keys| keys.may_contain(entry.fingerprint));
+        if base_tags.entries.iter().any(may_override) {
+            self.overrides = Some((&base_tags.entries, keys));
+        }
         self
     }
 
     /// The number of bytes that [`write_to`](Self::write_to) appends.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        let base_tags = if self.may_override {
-            self.base_entries().map(|entry| entry.whole.len()).sum()
-        } else {
-            self.base_tags.len()
+        let base_tags = match self.overrides {
+            Some((base_tags, keys)) => self.base_tags_len(base_tags, keys),
+            None => self.base_tags.len(),
         };
         self.name.len()
             + base_tags
@@ -95,8 +107,8 @@ impl<'a> Line<'a> {
     #[inline]
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.name);
-        if self.may_override {
-            self.write_base_tags(out);
+        if let Some((base_tags, keys)) = self.overrides {
+            self.write_base_tags(base_tags, keys, out);
         } else if !self.base_tags.is_empty() {
             out.extend_from_slice(self.base_tags);
         }
@@ -110,18 +122,29 @@ impl<'a> Line<'a> {
     }
 
     #[cold]
-    fn write_base_tags(&self, out: &mut Vec<u8>) {
-        for entry in self.base_entries() {
-            out.extend_from_slice(&self.base_tags[entry.whole]);
+    fn base_tags_len(&self, base_tags: &[BaseEntry], keys: [&Keys; 2]) -> usize {
+        self.written(base_tags, keys).map(|entry| entry.whole.len()).sum()
+    }
+
+    #[cold]
+    fn write_base_tags(&self, base_tags: &[BaseEntry], keys: [&Keys; 2], out: &mut Vec<u8>) {
+        for entry in self.written(base_tags, keys) {
+            out.extend_from_slice(&self.base_tags[entry.whole.clone()]);
         }
     }
 
     /// The base tags that the measurement does not override.
-    fn base_entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        entries(self.base_tags).filter(|entry| {
-            let key = &self.base_tags[entry.key.clone()];
-            find(self.tags, key).is_none() && find(self.fields, key).is_none()
-        })
+    fn written<'b>(
+        &'b self,
+        base_tags: &'b [BaseEntry],
+        keys: [&'b Keys; 2],
+    ) -> impl Iterator<Item = &'b Entry> {
+        let is_written = move |entry: &&BaseEntry| {
+            let key = &self.base_tags[entry.place.key.clone()];
+            let [tags, fields] = keys.map(|keys| keys.may_contain(entry.fingerprint));
+            !(tags && find(self.tags, key).is_some() || fields && find(self.fields, key).is_some())
+        };
+        base_tags.iter().filter(is_written).map(|entry| &entry.place)
     }
 }
 

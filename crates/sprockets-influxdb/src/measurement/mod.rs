@@ -8,6 +8,7 @@ mod escape;
 mod field_set;
 mod keys;
 mod line;
+mod prepared_key;
 mod series_key;
 mod swar;
 mod text_buf;
@@ -15,6 +16,7 @@ mod timestamp;
 mod value;
 
 pub(crate) use line::{BaseTags, Line};
+pub use prepared_key::PreparedKey;
 pub use timestamp::Timestamp;
 pub use value::FieldValue;
 
@@ -59,6 +61,8 @@ use series_key::SeriesKey;
 /// - An empty tag or field name becomes `_`. The reserved names `time` (tags and fields), `_field`
 ///   and `_measurement` (tags) get a `_` appended.
 ///
+/// A measurement has at most 4,096 tags and fields. With more, adding it is an error.
+///
 /// A tag whose value is empty is left out, as InfluxDB has no empty tags. String fields are stored
 /// unchanged. A base tag of the client gives way to a tag or a field of the same name.
 pub struct Measurement {
@@ -102,6 +106,18 @@ impl Measurement {
         self.omits_base_tags = false;
         *self.was_added.get_mut() = false;
         self.set_timestamp(timestamp);
+    }
+
+    /// Makes this a new measurement with the database, name and tags of another one, without
+    /// fields, at the current time. Keeps its memory.
+    #[inline]
+    pub(crate) fn restart_as(&mut self, other: &Self) {
+        self.series.copy_from(&other.series);
+        self.fields.clear();
+        self.omits_base_tags = other.omits_base_tags;
+        *self.was_added.get_mut() = false;
+        self.set_timestamp(Timestamp::now());
+        self.has_own_timestamp = true;
     }
 
     /// [`set_tag`](Self::set_tag), for chaining.
@@ -158,17 +174,39 @@ impl Measurement {
         self
     }
 
-    /// Sets a tag, unless there is a tag or a field of that name.
-    pub(crate) fn default_tag(&mut self, name: &str, value: &str) {
+    /// As [`set_tag`](Self::set_tag), with a name that was escaped before.
+    #[inline]
+    pub(crate) fn set_prepared_tag(&mut self, name: &PreparedKey, value: &str) {
+        self.series.set_prepared_tag(name, value);
+    }
+
+    /// As [`set_field`](Self::set_field), with a name that was escaped before.
+    #[inline]
+    pub(crate) fn set_prepared_field(&mut self, name: &PreparedKey, value: &FieldValue<'_>) {
+        self.fields.set_prepared(name, value);
+    }
+
+    /// Sets a tag, unless there is a tag or a field of that name. Returns whether there is a field.
+    pub(crate) fn default_tag(&mut self, name: &str, value: &str) -> bool {
         let Self { series, fields, .. } = self;
-        series.set_default_tag(name, value, |fingerprint, key| fields.contains(fingerprint, key));
+        series.set_default_tag(name, value, |fingerprint, key| fields.contains(fingerprint, key))
     }
 
     /// Sets a field to a value that every server stores, unless there is a field or a tag of that
-    /// name.
-    pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) {
+    /// name. Returns whether there is a tag.
+    pub(crate) fn default_field(&mut self, name: &str, value: &FieldValue<'_>) -> bool {
         self.fields
-            .set_default(name, value, |fingerprint, key| self.series.has_tag(fingerprint, key));
+            .set_default(name, value, |fingerprint, key| self.series.has_tag(fingerprint, key))
+    }
+
+    /// Removes the tags that have the name of a field. Returns the first such name.
+    pub(crate) fn remove_tags_of_fields(&mut self) -> Option<String> {
+        let mut first = None;
+        while let Some(tag) = check::tag_of_field(&self.series, &self.fields) {
+            first.get_or_insert_with(|| self.series.tag_key(&tag));
+            self.series.remove_tag(tag);
+        }
+        first
     }
 
     /// Sets the timestamp: nanoseconds since the Unix epoch as an `i64`, or a
@@ -269,13 +307,20 @@ impl Measurement {
         check::check(&self.series, &self.fields, timestamp, has_unsigned)
     }
 
+    /// Whether a name may be a tag and a field. `false` is certain.
+    #[inline]
+    pub(crate) fn may_repeat_a_name(&self) -> bool {
+        self.series.tag_keys().may_intersect(self.fields.keys())
+    }
+
     /// The number of fields that were left out, as they are not finite.
     pub(crate) fn non_finite(&self) -> usize {
         self.fields.non_finite()
     }
 
     /// Bytes of memory that its texts take.
-    pub(crate) fn memory(&self) -> usize {
+    #[doc(hidden)]
+    pub fn memory(&self) -> usize {
         self.series.memory() + self.fields.memory()
     }
 

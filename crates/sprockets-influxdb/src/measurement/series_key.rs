@@ -1,7 +1,8 @@
 //! Where a measurement belongs: its database, its name and its tags.
 
-use super::escape::Position;
-use super::keys::{Keys, find};
+use super::escape::{Key, Position};
+use super::keys::{Entry, Inserted, Keys, find};
+use super::prepared_key::PreparedKey;
 use super::text_buf::TextBuf;
 
 /// Database, name and tags, ready to be written.
@@ -31,12 +32,38 @@ impl SeriesKey {
         self.name_end = self.text.len();
     }
 
+    /// Makes this a copy of another one, in the memory that this has.
+    #[inline]
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.text.copy_from(&other.text);
+        self.database_end = other.database_end;
+        self.name_end = other.name_end;
+        self.tag_keys = other.tag_keys.clone();
+    }
+
     /// Sets a tag, or replaces it in place. An empty value removes it.
     // Inlined into its caller, as that is into the application: constants are folded there.
     #[inline(always)]
     pub(super) fn set_tag(&mut self, name: &str, value: &str) {
         let key = self.text.push_key(b',', name, Position::TagKey);
-        let old = self.tag_keys.insert(&self.text, self.name_end, &key);
+        self.set_value(&key, value);
+    }
+
+    /// As [`set_tag`](Self::set_tag).
+    #[inline]
+    pub(super) fn set_prepared_tag(&mut self, key: &PreparedKey, value: &str) {
+        let key = self.text.push_prepared_key(key);
+        self.set_value(&key, value);
+    }
+
+    /// Sets the tag whose key was just appended.
+    #[inline(always)]
+    fn set_value(&mut self, key: &Key, value: &str) {
+        let old = match self.tag_keys.insert(&self.text, self.name_end, key) {
+            Inserted::New => None,
+            Inserted::Older(old) => Some(old),
+            Inserted::Refused => return self.text.truncate(key.start),
+        };
         if value.is_empty() {
             self.text.truncate(key.start);
             if let Some(old) = old {
@@ -51,24 +78,36 @@ impl SeriesKey {
     }
 
     /// Sets a tag, unless there is one of that name, or `is_field` is true for its fingerprint and
-    /// escaped key.
+    /// escaped key. Returns whether it is.
     pub(super) fn set_default_tag(
         &mut self,
         name: &str,
         value: &str,
         is_field: impl Fn(u64, &[u8]) -> bool,
-    ) {
+    ) -> bool {
         if value.is_empty() {
-            return;
+            return false;
         }
         let key = self.text.push_key(b',', name, Position::TagKey);
         if is_field(key.fingerprint, self.text.key(&key)) {
-            return self.text.truncate(key.start);
+            self.text.truncate(key.start);
+            return true;
         }
         match self.tag_keys.insert(&self.text, self.name_end, &key) {
-            Some(_) => self.text.truncate(key.start),
-            None => self.text.push_escaped(value, Position::TagValue),
+            Inserted::New => self.text.push_escaped(value, Position::TagValue),
+            _ => self.text.truncate(key.start),
         }
+        false
+    }
+
+    /// The escaped key of a tag, for a message.
+    pub(super) fn tag_key(&self, tag: &Entry) -> String {
+        String::from_utf8_lossy(&self.name_then_tags().1[tag.key.clone()]).into_owned()
+    }
+
+    pub(super) fn remove_tag(&mut self, tag: Entry) {
+        let Entry { whole, .. } = tag;
+        self.text.remove(whole.start + self.name_end..whole.end + self.name_end);
     }
 
     #[inline]

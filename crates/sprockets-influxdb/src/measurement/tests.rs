@@ -50,6 +50,54 @@ fn many_keys_are_replaced_like_few() {
 }
 
 #[test]
+fn more_tags_and_fields_than_any_server_takes_are_refused() {
+    let wide = |tags: usize, fields: usize, value: f64| {
+        let mut measurement = measurement();
+        (0..tags).for_each(|n| _ = measurement.set_tag(format!("t{n}"), "v"));
+        (0..fields).for_each(|n| _ = measurement.set_field(format!("f{n}"), value));
+        measurement.check(true)
+    };
+    for (tags, fields) in [(4_095, 1), (1, 4_095), (0, 4_096), (2_000, 2_000)] {
+        wide(tags, fields, 1.0).unwrap();
+    }
+    let rows = [(4_096, 1, 1.0), (64_000, 1, 1.0), (1, 64_000, 1.0), (4_090, 7, 1.0)];
+    for (tags, fields, value) in rows.into_iter().chain([(1, 64_000, f64::NAN)]) {
+        let error = wide(tags, fields, value).unwrap_err().to_string();
+        assert!(error.contains("more than 4096 tags and fields"), "{error}");
+    }
+}
+
+#[test]
+fn keys_that_were_removed_do_not_count() {
+    let mut measurement = measurement().field("f", 1);
+    (0..4_000).for_each(|n| _ = measurement.set_tag(format!("t{n}"), "v"));
+    for round in 0..1_000 {
+        measurement.set_tag("more", format!("{round}")).set_tag("more", "");
+    }
+    measurement.check(true).unwrap();
+    assert_eq!(measurement.marshall().matches("=v").count(), 4_000);
+}
+
+#[test]
+fn many_tags_override_base_tags_like_few() {
+    let base_tags: Vec<_> = (0..400).map(|n| (format!("t{n}"), "base")).collect();
+    let base_tags = BaseTags::new(base_tags.iter().map(|(name, value)| (&**name, *value)));
+    let mut measurement = measurement();
+    (0..200).for_each(|n| _ = measurement.set_tag(format!("t{}", 2 * n), "own"));
+    (0..100).for_each(|n| _ = measurement.set_field(format!("t{}", 4 * n + 1), 1));
+    let (mut line, mut bytes) = (Vec::new(), 0);
+    for _ in 0..2 {
+        line.clear();
+        let written = measurement.line(&base_tags, 1);
+        bytes = written.len();
+        written.write_to(&mut line);
+    }
+    assert_eq!(line.len(), bytes);
+    let line = String::from_utf8(line).unwrap();
+    assert_eq!((line.matches("=own").count(), line.matches("=base").count()), (200, 100));
+}
+
+#[test]
 fn keys_that_a_repair_makes_equal_are_one_key() {
     let line = measurement().tag("a\n", "1").tag("a ", "2").field("time", 1).field("time_", 2);
     assert!(line.is_repaired());
@@ -135,14 +183,25 @@ fn names_that_only_resemble_each_other_are_not_refused() {
 #[test]
 fn defaults_give_way_to_what_has_their_name() {
     let mut measurement = measurement().tag("a", "1").field("b", 1);
-    measurement.default_tag("b", "default");
-    measurement.default_tag("a", "default");
-    measurement.default_tag("c", "default");
-    measurement.default_field("a", &2.into());
-    measurement.default_field("b", &2.into());
-    measurement.default_field("d", &2.into());
+    assert!(measurement.default_tag("b", "default"));
+    assert!(!measurement.default_tag("a", "default"));
+    assert!(!measurement.default_tag("c", "default"));
+    assert!(measurement.default_field("a", &2.into()));
+    assert!(!measurement.default_field("b", &2.into()));
+    assert!(!measurement.default_field("d", &2.into()));
     assert_eq!(measurement.marshall(), "m,a=1,c=default b=1i,d=2i 7");
     measurement.check(true).unwrap();
+}
+
+#[test]
+fn tags_that_have_the_name_of_a_field_can_be_removed() {
+    let mut measurement = measurement().field("b", 1).field("c =", 2);
+    measurement.set_tags([("a", "1"), ("b", "1"), ("c =", "1"), ("d", "1")]);
+    measurement.check(true).unwrap_err();
+    assert_eq!(measurement.remove_tags_of_fields().as_deref(), Some("b"));
+    assert_eq!(measurement.marshall(), r"m,a=1,d=1 b=1i,c\ \==2i 7");
+    measurement.check(true).unwrap();
+    assert_eq!(measurement.remove_tags_of_fields(), None);
 }
 
 #[test]

@@ -89,6 +89,15 @@ impl TextBuf {
         self.set_len(end);
     }
 
+    /// Makes this a copy of another one.
+    #[inline]
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.clear();
+        self.spare(other.len).copy_from_slice(other.as_bytes());
+        self.len = other.len;
+        self.is_repaired = other.is_repaired;
+    }
+
     /// The `len` bytes after the end, to be written to. [`set_len`](Self::set_len) appends them.
     #[inline]
     pub(super) fn spare(&mut self, len: usize) -> &mut [u8] {

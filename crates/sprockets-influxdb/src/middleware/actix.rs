@@ -1,14 +1,12 @@
 //! One measurement for each request of an [actix-web](https://docs.rs/actix-web) application.
 //!
 //! ```no_run
-//! use actix_web::{App, HttpMessage, HttpRequest, HttpServer, web};
+//! use actix_web::{App, HttpServer, web};
 //! use sprockets_influxdb::middleware::actix::{InfluxDb, RequestMeasurement};
 //! use sprockets_influxdb::{Client, Config};
 //!
-//! async fn greet(request: HttpRequest) -> &'static str {
-//!     if let Some(measurement) = request.extensions().get::<RequestMeasurement>() {
-//!         measurement.set_field("rows", 3);
-//!     }
+//! async fn greet(measurement: RequestMeasurement) -> &'static str {
+//!     measurement.set_field("rows", 3);
 //!     "Hello, world"
 //! }
 //!
@@ -24,12 +22,16 @@
 //! # }
 //! ```
 //!
+//! [`RequestMeasurement`] is an extractor that never fails. The request's extensions have it as
+//! well, also if the request is not recorded.
+//!
 //! See [`middleware`](crate::middleware) for the attributes that are recorded. The endpoint is the
 //! pattern of the resource that matched. The handler is the resource's name, which actix-web's
 //! macros take from the function. A websocket is recorded when it closes.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -39,17 +41,17 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ResourceMap, Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::error::PayloadError;
 use actix_web::http::{Uri, header};
-use actix_web::{Error, HttpMessage, HttpRequest};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+use super::constructors::constructors;
 use super::guard::RequestGuard;
 pub use super::handle::RequestMeasurement;
-use super::options::{RequestHead, RequestOptions};
+use super::options::RequestHead;
 use super::outcome::RequestBytes;
 use super::recorder::Recorder;
-use crate::client::Client;
 
 /// Records each request of an application or a scope: pass it to
 /// [`App::wrap`](actix_web::App::wrap).
@@ -61,28 +63,7 @@ pub struct InfluxDb {
     recorder: Recorder,
 }
 
-impl InfluxDb {
-    /// Records requests in measurements of this name, in this database (a bucket on InfluxDB 2.x).
-    ///
-    /// If one of the two is empty, nothing is recorded, and the log says so once.
-    pub fn new(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-    ) -> Self {
-        Self::with_options(client, database, measurement, RequestOptions::new())
-    }
-
-    /// As [`new`](Self::new), with options.
-    pub fn with_options(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-        options: RequestOptions,
-    ) -> Self {
-        Self { recorder: Recorder::new(client, database, measurement, options) }
-    }
-}
+constructors!(InfluxDb);
 
 impl<S, B> Transform<S, ServiceRequest> for InfluxDb
 where
@@ -124,8 +105,9 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let mut guard = self.recorder.begin(&request);
-        if let Some(guard) = &mut guard {
-            describe(guard, &mut request);
+        match &mut guard {
+            Some(guard) => describe(guard, &mut request),
+            None => add_default_measurement(&request),
         }
         let mut unanswered = Unanswered::new(guard, &request, &self.routes);
         let inner = RequestGuard::catch(&mut unanswered.guard, || self.inner.call(request));
@@ -219,6 +201,24 @@ fn describe(guard: &mut RequestGuard, request: &mut ServiceRequest) {
         },
     }
     request.extensions_mut().insert(guard.measurement());
+}
+
+/// Adds a measurement that is dropped, unless there is one.
+fn add_default_measurement(request: &ServiceRequest) {
+    let mut extensions = request.extensions_mut();
+    if !extensions.contains::<RequestMeasurement>() {
+        extensions.insert(RequestMeasurement::default());
+    }
+}
+
+/// Never fails: without a middleware, the measurement is dropped.
+impl FromRequest for RequestMeasurement {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(request.extensions().get::<Self>().cloned().unwrap_or_default()))
+    }
 }
 
 /// Counts the bytes of a request body without a length header.

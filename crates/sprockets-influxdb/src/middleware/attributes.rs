@@ -27,8 +27,8 @@ pub enum Attribute {
     Endpoint,
     /// Tag: `GET` and the like. Methods that no RFC defines share one value.
     Method,
-    /// Tag: the status code of the response. Without a response: [`CLIENT_CLOSED_REQUEST`] if the
-    /// client disconnected, 500 if the handler failed.
+    /// Tag: the status code of the response. Without a response: 500 if the handler failed, else
+    /// [`CLIENT_CLOSED_REQUEST`].
     StatusCode,
     /// Tag: the gRPC status as a number, from the trailers or the headers.
     GrpcStatus,
@@ -40,16 +40,17 @@ pub enum Attribute {
     Duration,
     /// Field, seconds: time until the response began.
     TimeToFirstByte,
-    /// Field (optionally a tag): the client's address.
+    /// Field, string: the client's address. Optionally a tag, which has another name.
     RemoteIp,
-    /// Field (optionally a tag): the value of a request header.
+    /// Field, string: the value of a request header. Optionally a tag, which has another name.
     CorrelationId,
     /// Field, string: the error, if there was one.
     Exception,
 }
 
 /// Each attribute with its two names: ours, and the one of OpenTelemetry's semantic conventions for
-/// HTTP servers 1.40. An attribute without a name there keeps ours.
+/// HTTP servers 1.40. Those have no name for a request's id, and none for the time to the first
+/// byte.
 const NAMES: [(Attribute, &str, &str); 12] = [
     (Attribute::Handler, "handler", "code.function.name"),
     (Attribute::Endpoint, "endpoint", "http.route"),
@@ -60,10 +61,15 @@ const NAMES: [(Attribute, &str, &str); 12] = [
     (Attribute::RequestLength, "request_length", "http.server.request.body.size"),
     (Attribute::Duration, "duration", "http.server.request.duration"),
     (Attribute::TimeToFirstByte, "time_to_first_byte", "time_to_first_byte"),
-    (Attribute::RemoteIp, "remote_ip", "client.address"),
-    (Attribute::CorrelationId, "correlation_id", "correlation_id"),
+    (Attribute::RemoteIp, "client_ip", "client.address"),
+    (Attribute::CorrelationId, "request_id", "request.id"),
     (Attribute::Exception, "exception", "error.type"),
 ];
+
+/// The names of fields that became tags, those of release 2.2.1. They differ from the names of the
+/// fields: InfluxDB 3 refuses a name that is a tag in one point and a field in another.
+const TAG_NAMES: [(Attribute, &str); 2] =
+    [(Attribute::RemoteIp, "remote_ip"), (Attribute::CorrelationId, "correlation_id")];
 
 /// The names that attributes are recorded by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,16 +123,17 @@ impl Attributes {
 
     /// Records the client's address or the correlation id as a tag. Other fields stay fields.
     pub(super) fn make_tag(&mut self, attribute: Attribute) {
-        if matches!(attribute, Attribute::RemoteIp | Attribute::CorrelationId) {
-            self.tags[attribute as usize] = true;
+        let index = attribute as usize;
+        if let Some((_, name)) = TAG_NAMES.iter().find(|(of, _)| *of == attribute) {
+            self.names[index] = self.names[index].and(Some(name));
+            self.tags[index] = true;
         }
     }
 
-    /// The attribute with that name, which may be either of its two names.
+    /// The attribute with that name, which may be any of its names.
     pub fn find(name: &str) -> Option<Attribute> {
-        let matches =
-            |(_, ours, theirs): &&(Attribute, &str, &str)| *ours == name || *theirs == name;
-        NAMES.iter().find(matches).map(|(attribute, ..)| *attribute)
+        let fields = NAMES.into_iter().flat_map(|(of, ours, theirs)| [(of, ours), (of, theirs)]);
+        fields.chain(TAG_NAMES).find(|(_, known)| *known == name).map(|(of, _)| of)
     }
 
     /// Our names of all attributes, for error messages.

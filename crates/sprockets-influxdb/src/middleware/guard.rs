@@ -11,8 +11,8 @@ use super::outcome::{Outcome, RequestBytes};
 /// A request that is being handled. It is recorded once: by [`end`](Self::end), or else when this
 /// is dropped.
 ///
-/// Without a response, the status code is 499 if the guard is dropped, as the client has
-/// disconnected. It is 500 if the handler [failed](Self::fail) or [ended](Self::end).
+/// Without a response, the status code is 500 if the handler [failed](Self::fail). Otherwise it is
+/// 499, as the client has disconnected.
 ///
 /// What the handler sets in the [measurement](Self::measurement) takes precedence.
 #[derive(Debug)]
@@ -115,8 +115,9 @@ impl RequestGuard {
         result
     }
 
-    /// The request has ended.
+    /// The request has ended. Without a response and without a failure, the client disconnected.
     pub fn end(&mut self) {
+        self.outcome.client_gone();
         if !std::mem::replace(&mut self.is_recorded, true) {
             self.measurement.record(&self.outcome, self.started);
         }
@@ -134,7 +135,6 @@ impl RequestGuard {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.outcome.client_gone();
         self.end();
     }
 }

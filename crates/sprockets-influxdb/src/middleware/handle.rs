@@ -15,10 +15,14 @@ use crate::sync::{Mutex, lock};
 /// What the handler sets takes precedence over an attribute of the same name that the middleware
 /// records. Clones share one measurement. What is set after the request was recorded is ignored.
 ///
+/// There is a measurement for every request. If the request is not recorded, it takes everything
+/// and is dropped: the client is disabled, [`RequestOptions::skip`](super::RequestOptions::skip)
+/// returned true, or there is no middleware. [`RequestMeasurement::default`] is such a measurement.
+///
 /// An upgraded connection, such as a websocket, is recorded when the last clone is dropped: keep
 /// one for as long as you serve the connection.
-#[derive(Clone)]
-pub struct RequestMeasurement(Arc<Inner>);
+#[derive(Clone, Default)]
+pub struct RequestMeasurement(Option<Arc<Inner>>);
 
 struct Inner {
     destination: Arc<Destination>,
@@ -36,7 +40,12 @@ struct Upgraded {
 impl RequestMeasurement {
     pub(super) fn new(destination: Arc<Destination>, measurement: Measurement) -> Self {
         let (open, upgraded) = (Mutex::new(Some(measurement)), Mutex::default());
-        Self(Arc::new(Inner { destination, open, upgraded }))
+        Self(Some(Arc::new(Inner { destination, open, upgraded })))
+    }
+
+    /// Whether what is set is recorded. False if the request is not recorded, and after it was.
+    pub fn is_recording(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| lock(&inner.open).is_some())
     }
 
     /// Sets a tag. Replaces a tag of that name. An empty value removes it.
@@ -67,25 +76,32 @@ impl RequestMeasurement {
 
     /// Writes attributes, unless the request is recorded already.
     pub(super) fn write(&self, write: impl FnOnce(&mut AttributeSink<'_>)) {
-        self.change(|measurement| write(&mut self.0.destination.sink(measurement)));
+        let Some(inner) = &self.0 else { return };
+        if let Some(measurement) = &mut *lock(&inner.open) {
+            write(&mut inner.destination.sink(measurement));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Measurement)) -> &Self {
-        if let Some(measurement) = &mut *lock(&self.0.open) {
+        let Some(inner) = &self.0 else { return self };
+        if let Some(measurement) = &mut *lock(&inner.open) {
             change(measurement);
         }
         self
     }
 
     pub(super) fn record(&self, outcome: &Outcome, started: Instant) {
-        let open = lock(&self.0.open).take();
+        let Some(inner) = &self.0 else { return };
+        let open = lock(&inner.open).take();
         if let Some(measurement) = open {
-            self.0.destination.record(measurement, outcome, started.elapsed());
+            inner.destination.record(measurement, outcome, started.elapsed());
         }
     }
 
     pub(super) fn record_when_dropped(&self, outcome: Outcome, started: Instant) {
-        *lock(&self.0.upgraded) = Some(Upgraded { outcome, started });
+        if let Some(inner) = &self.0 {
+            *lock(&inner.upgraded) = Some(Upgraded { outcome, started });
+        }
     }
 }
 
@@ -102,7 +118,8 @@ impl Drop for Inner {
 
 impl fmt::Debug for RequestMeasurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RequestMeasurement").field(&*lock(&self.0.open)).finish()
+        let open = self.0.as_ref().map(|inner| lock(&inner.open));
+        f.debug_tuple("RequestMeasurement").field(&open.as_deref().unwrap_or(&None)).finish()
     }
 }
 

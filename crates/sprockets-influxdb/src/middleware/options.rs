@@ -20,7 +20,8 @@ pub trait RequestHead {
 type Skip = Arc<dyn Fn(&dyn RequestHead) -> bool + Send + Sync>;
 type Endpoint = Arc<dyn Fn(&dyn RequestHead) -> Option<String> + Send + Sync>;
 
-/// The variables that make a tag of an attribute that is a field otherwise.
+/// The variables that make a tag of an attribute that is a field otherwise. A tag and a field have
+/// different names.
 const TAG_VARIABLES: [(&str, Attribute); 2] = [
     ("INFLUXDB_TAG_REMOTE_IP", Attribute::RemoteIp),
     ("INFLUXDB_TAG_CORRELATION_ID", Attribute::CorrelationId),
@@ -65,8 +66,9 @@ impl RequestOptions {
         }
     }
 
-    /// The defaults, changed by the environment. `INFLUXDB_TAG_REMOTE_IP=true` and
-    /// `INFLUXDB_TAG_CORRELATION_ID=true` record the attribute as a tag.
+    /// The defaults, changed by the environment. `INFLUXDB_TAG_REMOTE_IP=true` records the tag
+    /// `remote_ip`, `INFLUXDB_TAG_CORRELATION_ID=true` the tag `correlation_id`. See
+    /// [`tag`](Self::tag).
     ///
     /// # Errors
     ///
@@ -99,8 +101,9 @@ impl RequestOptions {
         self
     }
 
-    /// Records [`Attribute::RemoteIp`] or [`Attribute::CorrelationId`] as a tag instead of a field.
-    /// Each value of a tag makes a series of its own.
+    /// Records [`Attribute::RemoteIp`] as the tag `remote_ip` instead of a field, or
+    /// [`Attribute::CorrelationId`] as the tag `correlation_id`. Each value of a tag makes a series
+    /// of its own.
     pub fn tag(mut self, attribute: Attribute) -> Self {
         self.tags.push(attribute);
         self

@@ -43,13 +43,22 @@ impl Recorder {
                 return Self { shared: None };
             }
         }
+        let (correlation_id, remote_ip) = options.header_names();
+        for name in [Some(correlation_id), remote_ip].into_iter().flatten() {
+            if !is_header_name(name) {
+                tracing::warn!(
+                    "requests are recorded without {name:?}: no header can have this name"
+                );
+            }
+        }
         let destination = Destination::new(client, database, name, options.attributes());
         let shared = Shared { destination: Arc::new(destination), options };
         Self { shared: Some(Arc::new(shared)) }
     }
 
     /// Begins to record a request. Returns `None` if it is not to be recorded: the client is
-    /// disabled, or [`RequestOptions::skip`] returns true.
+    /// disabled, or [`RequestOptions::skip`] returns true. Then give the handler a
+    /// [`RequestMeasurement::default`], which is dropped.
     pub fn begin(&self, request: &dyn RequestHead) -> Option<RequestGuard> {
         let Shared { destination, options } = &**self.shared.as_ref()?;
         if !destination.is_enabled() || options.skips(request) {
@@ -73,4 +82,10 @@ impl Recorder {
         }
         Some(guard)
     }
+}
+
+/// Whether a name is a token of RFC 9110. No request has a header of another name.
+fn is_header_name(name: &str) -> bool {
+    let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_in_token)
 }

@@ -11,12 +11,19 @@ use crate::measurement::{FieldValue, Measurement};
 pub struct AttributeSink<'a> {
     attributes: &'a Attributes,
     measurement: &'a mut Measurement,
+    changed_kind: Option<&'static str>,
 }
 
 impl<'a> AttributeSink<'a> {
     /// Writes into `measurement` by the names in `attributes`.
     pub fn new(attributes: &'a Attributes, measurement: &'a mut Measurement) -> Self {
-        Self { attributes, measurement }
+        Self { attributes, measurement, changed_kind: None }
+    }
+
+    /// The name of an attribute that is not written, as the handler set a field of the name of a
+    /// tag, or a tag of the name of a field. Servers refuse a name that is now one, now the other.
+    pub fn changed_kind(&self) -> Option<&'static str> {
+        self.changed_kind
     }
 
     /// Writes a text, truncated, as a tag or a field.
@@ -25,17 +32,22 @@ impl<'a> AttributeSink<'a> {
             return;
         };
         let text = truncate(text);
-        if self.attributes.is_tag(attribute) {
-            self.measurement.default_tag(name, text);
+        let is_changed = if self.attributes.is_tag(attribute) {
+            self.measurement.default_tag(name, text)
         } else {
-            self.measurement.default_field(name, &FieldValue::from(text));
+            self.measurement.default_field(name, &FieldValue::from(text))
+        };
+        if is_changed {
+            self.changed_kind = Some(name);
         }
     }
 
     /// Writes a field.
     pub fn field<'v>(&mut self, attribute: Attribute, value: impl Into<FieldValue<'v>>) {
         if let Some(name) = self.attributes.name(attribute) {
-            self.measurement.default_field(name, &value.into());
+            if self.measurement.default_field(name, &value.into()) {
+                self.changed_kind = Some(name);
+            }
         }
     }
 

@@ -4,12 +4,12 @@
 //! ```
 //! use std::net::SocketAddr;
 //!
+//! use axum::Router;
 //! use axum::routing::get;
-//! use axum::{Extension, Router};
 //! use sprockets_influxdb::middleware::tower::{InfluxDbLayer, RequestMeasurement};
 //! use sprockets_influxdb::{Client, Config};
 //!
-//! async fn greet(Extension(measurement): Extension<RequestMeasurement>) -> &'static str {
+//! async fn greet(measurement: RequestMeasurement) -> &'static str {
 //!     let _timed = measurement.set_field("rows", 3).duration("query");
 //!     "Hello, world"
 //! }
@@ -28,18 +28,30 @@
 //!
 //! See [`middleware`](crate::middleware) for the attributes that are recorded.
 //!
+//! Every request has a [`RequestMeasurement`] in its extensions, also if it is not recorded.
+//!
 //! With the feature `axum`:
 //!
-//! - The endpoint is the route that matched. Call `Router::layer` after you add the routes.
+//! - [`RequestMeasurement`] is an extractor. It never fails.
+//! - The endpoint is the route that matched. Call `Router::layer` after you add the routes. For
+//!   `Router::nest_service`, the endpoint is the place of the service, such as `/files/{*rest}`.
 //! - The client's address is recorded if you serve with `into_make_service_with_connect_info`.
 //! - The length of a request is counted if no header has it.
 //!
-//! Without it, the endpoint is what [`RequestOptions::endpoint`] returns. The endpoint of a gRPC
+//! Without it, the endpoint is what [`RequestOptions::endpoint`](super::RequestOptions::endpoint)
+//! returns. The endpoint of a gRPC
 //! call is the method's path, once a call of that method has succeeded. Before that, it may be a
 //! scanner's invention.
 //!
+//! Add the layer last, so that it is the outermost: layers further outside can replace the response
+//! unseen. A `TimeoutLayer` outside answers 408 and drops the request, which is recorded as 499, as
+//! if the client had disconnected. Inside, its 408 is recorded.
+//!
 //! A websocket is recorded when it closes, if the function passed to `on_upgrade` holds the
 //! [`RequestMeasurement`]. Otherwise it is recorded after the handshake.
+
+#[cfg(feature = "axum")]
+mod axum;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -54,11 +66,11 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::constructors::constructors;
 use super::guard::RequestGuard;
 pub use super::handle::RequestMeasurement;
-use super::options::{RequestHead, RequestOptions};
+use super::options::RequestHead;
 use super::recorder::Recorder;
-use crate::client::Client;
 
 /// Records each request of the services that it wraps.
 #[derive(Clone, Debug)]
@@ -67,28 +79,7 @@ pub struct InfluxDbLayer {
     recorder: Recorder,
 }
 
-impl InfluxDbLayer {
-    /// Records requests in measurements of this name, in this database (a bucket on InfluxDB 2.x).
-    ///
-    /// If one of the two is empty, nothing is recorded, and the log says so once.
-    pub fn new(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-    ) -> Self {
-        Self::with_options(client, database, measurement, RequestOptions::new())
-    }
-
-    /// As [`new`](Self::new), with options.
-    pub fn with_options(
-        client: Client,
-        database: impl Into<String>,
-        measurement: impl Into<String>,
-        options: RequestOptions,
-    ) -> Self {
-        Self { recorder: Recorder::new(client, database, measurement, options) }
-    }
-}
+constructors!(InfluxDbLayer);
 
 impl<S> Layer<S> for InfluxDbLayer {
     type Service = InfluxDb<S>;
@@ -123,8 +114,9 @@ where
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let mut guard = self.recorder.begin(&request);
-        if let Some(guard) = &mut guard {
-            describe(guard, &mut request);
+        match &mut guard {
+            Some(guard) => describe(guard, &mut request),
+            None => _ = request.extensions_mut().get_or_insert_default::<RequestMeasurement>(),
         }
         let is_connect = request.method() == Method::CONNECT;
         let inner = RequestGuard::catch(&mut guard, || self.inner.call(request));
@@ -270,71 +262,5 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-/// Attributes that axum knows.
-#[cfg(feature = "axum")]
-mod axum {
-    use std::any::Any;
-    use std::net::SocketAddr;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use axum::body::Body;
-    use axum::extract::{ConnectInfo, MatchedPath};
-    use http::Request;
-    use http_body::{Body as _, Frame, SizeHint};
-
-    use crate::middleware::guard::RequestGuard;
-    use crate::middleware::outcome::RequestBytes;
-
-    pub(super) fn describe<Q: 'static>(guard: &mut RequestGuard, request: &mut Request<Q>) {
-        if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-            guard.remote_ip(peer.ip());
-        }
-        if let Some(route) = request.extensions().get::<MatchedPath>().filter(|_| !guard.is_grpc())
-        {
-            guard.endpoint(route.as_str());
-        }
-        // Only a body of axum's own type keeps its type when it is wrapped.
-        let request: &mut dyn Any = request;
-        if let Some(request) = request.downcast_mut::<Request<Body>>() {
-            if request.body().size_hint().exact().is_none() {
-                let inner = std::mem::take(request.body_mut());
-                *request.body_mut() =
-                    Body::new(CountedBody { inner, received: guard.count_request() });
-            }
-        }
-    }
-
-    /// Counts the bytes of a request body without a length header.
-    struct CountedBody {
-        inner: Body,
-        received: RequestBytes,
-    }
-
-    impl http_body::Body for CountedBody {
-        type Data = bytes::Bytes;
-        type Error = axum::Error;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
-            let frame = Pin::new(&mut self.inner).poll_frame(context);
-            if let Poll::Ready(Some(Ok(frame))) = &frame {
-                self.received.add(frame.data_ref().map_or(0, bytes::Bytes::len));
-            }
-            frame
-        }
-
-        fn is_end_stream(&self) -> bool {
-            self.inner.is_end_stream()
-        }
-
-        fn size_hint(&self) -> SizeHint {
-            self.inner.size_hint()
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::disk::Disk;
 use super::health::Health;
@@ -10,6 +11,10 @@ use super::slot::{SLOTS, Slot};
 use crate::config::SpoolSync;
 use crate::printable;
 use crate::sync::{Mutex, lock};
+use crate::sys::Probe;
+
+/// A disk that takes longer does not answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct SpoolDir {
@@ -19,11 +24,17 @@ pub(super) struct SpoolDir {
     /// This process's slot, once it was needed.
     slot: Mutex<Option<Arc<Slot>>>,
     health: Health,
+    probe: Probe,
+    /// Held during a check of the disk.
+    checking: Mutex<()>,
 }
 
 impl SpoolDir {
     pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, sync: SpoolSync) -> Self {
-        Self { disk, root, sync, slot: Mutex::default(), health: Health::default() }
+        let health = Health::default();
+        health.set_unchecked(true);
+        let (slot, checking, probe) = (Mutex::default(), Mutex::default(), Probe::default());
+        Self { disk, root, sync, slot, health, probe, checking }
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
@@ -65,13 +76,44 @@ impl SpoolDir {
         });
     }
 
+    /// Checks whether the disk answers, unless another thread has just done so. Suspends it if it
+    /// does not. Waits at most for [`ANSWER_TIMEOUT`].
+    pub(super) fn check(&self) -> bool {
+        let _one_at_a_time = lock(&self.checking);
+        if !self.health.is_unchecked() {
+            return !self.health.is_suspended();
+        }
+        let path = self.probed();
+        let answers = self.disk.answers(&self.probe, &path, ANSWER_TIMEOUT);
+        self.health.set_suspended(!answers);
+        if !answers {
+            self.health.set_unreadable();
+            let error = io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
+            self.fail("be written to", &error);
+        }
+        self.health.set_unchecked(false);
+        answers
+    }
+
+    /// What a check touches: the lock of the slot, or the nearest directory that exists.
+    fn probed(&self) -> PathBuf {
+        if let Some(slot) = self.current_slot() {
+            return slot.lock_path();
+        }
+        let mut ancestors = self.root.ancestors();
+        let found = ancestors.find(|path| path.as_os_str().is_empty() || path.exists());
+        let found = found.filter(|path| !path.as_os_str().is_empty());
+        found.unwrap_or(Path::new(".")).to_owned()
+    }
+
     /// This process's slot. Creates it on first use.
     pub(super) fn slot(&self) -> io::Result<Arc<Slot>> {
         let mut own = lock(&self.slot);
         if let Some(slot) = &*own {
             return Ok(slot.clone());
         }
-        let slot = Slot::new(&self.disk, &self.usable(SLOTS, true)?)?;
+        let slots = self.usable(SLOTS, true)?;
+        let slot = Slot::new(&self.disk, &slots, self.health.suspended())?;
         *own = Some(slot.clone());
         Ok(slot)
     }
@@ -86,16 +128,11 @@ impl SpoolDir {
         lock(&self.slot).as_ref().is_some_and(|slot| slot.directory() == directory)
     }
 
-    /// Forgets this process's slot if its directory was removed. The next use creates a new one.
-    pub(super) fn forget_removed_slot(&self) {
+    /// Forgets this process's slot if it was removed. The next use creates a new one. Returns the
+    /// slot that was removed.
+    pub(super) fn forget_removed_slot(&self) -> Option<Arc<Slot>> {
         let mut own = lock(&self.slot);
-        let is_removed = own.as_ref().is_some_and(|slot| {
-            let listed = self.disk.list(slot.directory());
-            listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        });
-        if is_removed {
-            *own = None;
-        }
+        if own.as_ref().is_some_and(|slot| slot.is_removed()) { own.take() } else { None }
     }
 
     /// Releases this process's slot. It is removed with the last of its files.

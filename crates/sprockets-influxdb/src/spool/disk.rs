@@ -5,8 +5,9 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use memmap2::MmapMut;
+use crate::sys::{Loss, Mapping, Probe};
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) struct DirEntry {
     pub(crate) name: String,
     pub(crate) kind: DirEntryKind,
     pub(crate) bytes: u64,
+    /// What it takes on the disk, in bytes. Less than its length if it has holes.
+    pub(crate) allocated: u64,
     /// Whether it belongs to another user, whose files are not used.
     pub(crate) is_foreign: bool,
 }
@@ -24,6 +27,16 @@ pub(crate) enum DirEntryKind {
     Directory,
     /// A link, pipe or device: never opened.
     Other,
+}
+
+/// What tells a file from another that had its name before: device and number.
+pub(crate) type FileId = (u64, u64);
+
+/// What a directory entry refers to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileStat {
+    pub(crate) id: FileId,
+    pub(crate) bytes: u64,
 }
 
 /// A lock on a file, held until it is dropped or its process ends.
@@ -51,6 +64,14 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Creates a file with these bytes. Fails if it exists.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
+    /// Whether the disk answers within a time. Never waits longer, whatever the disk does.
+    fn answers(&self, _probe: &Probe, _path: &Path, _timeout: Duration) -> bool {
+        true
+    }
+
+    /// Looks at a file without opening it.
+    fn stat(&self, path: &Path) -> io::Result<FileStat>;
+
     /// Appends to a file. Fails if it does not exist.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
@@ -60,9 +81,6 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
     /// Reads at most the first `bytes` of a file.
     fn read_start(&self, path: &Path, bytes: usize) -> io::Result<Vec<u8>>;
-
-    /// The length of a file in bytes.
-    fn length(&self, path: &Path) -> io::Result<u64>;
 
     /// The entries of a directory, by name.
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>>;
@@ -94,7 +112,7 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
 /// A mapped file.
 pub(crate) enum Map {
-    File(MmapMut),
+    File(Mapping),
     #[cfg(test)]
     Simulated(Box<dyn SimulatedMap>),
 }
@@ -104,13 +122,14 @@ pub(crate) enum Map {
 pub(crate) trait SimulatedMap: Send + Sync {
     fn bytes(&mut self) -> &mut [u8];
     fn written(&mut self, range: Range<usize>);
+    fn loss(&self) -> Loss;
 }
 
 impl Map {
     #[inline]
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         match self {
-            Self::File(map) => map,
+            Self::File(map) => map.bytes(),
             #[cfg(test)]
             Self::Simulated(map) => map.bytes(),
         }
@@ -125,6 +144,15 @@ impl Map {
             }
             #[cfg(test)]
             Self::Simulated(map) => map.written(range),
+        }
+    }
+
+    /// Whether what is written to it no longer reaches the file.
+    pub(crate) fn loss(&self) -> Loss {
+        match self {
+            Self::File(map) => map.loss(),
+            #[cfg(test)]
+            Self::Simulated(map) => map.loss(),
         }
     }
 }

@@ -12,9 +12,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map};
-use crate::sys::{self, at};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileStat, Lock, Map};
+use crate::sys::{self, Mapping, Probe, at};
 
 /// Permission for users who are neither the owner nor in the group.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
@@ -187,20 +188,14 @@ impl Disk for Files {
     fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         let mut file = self.open(path, flags)?;
-        // Written, not truncated to length: on a full disk, a write to a hole of a mapped file
-        // kills the process by SIGBUS.
-        let filled = file.write_all(&vec![0; bytes]).and_then(|()| sys::map(&file));
-        match filled {
-            Ok(mut map) => {
-                // The first write to each page is thousands of times slower than later ones.
-                map.iter_mut().step_by(4096).for_each(|byte| *byte = 0);
-                Ok(Map::File(map))
-            }
-            Err(error) => {
-                let _ = self.remove(path);
-                Err(error)
-            }
-        }
+        // Written, not truncated to length: a full disk is noticed here, where it is an error.
+        let filled = file.write_all(&vec![0; bytes]).and_then(|()| Mapping::new(&file));
+        let touched = filled.and_then(|mut map| {
+            // The first write to each page is thousands of times slower than later ones.
+            map.bytes().iter_mut().step_by(4096).for_each(|byte| *byte = 0);
+            if map.loss().is_lost() { Err(no_room()) } else { Ok(map) }
+        });
+        touched.map(Map::File).inspect_err(|_| drop(self.remove(path)))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -229,9 +224,14 @@ impl Disk for Files {
         Ok(read)
     }
 
-    fn length(&self, path: &Path) -> io::Result<u64> {
+    fn answers(&self, probe: &Probe, path: &Path, timeout: Duration) -> bool {
+        probe.answers(path, timeout)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
         let place = self.place(path)?;
-        Ok(at::stat_at(&place.directory, place.name)?.bytes)
+        let found = at::stat_at(&place.directory, place.name)?;
+        Ok(FileStat { id: found.id, bytes: found.bytes })
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
@@ -250,7 +250,8 @@ impl Disk for Files {
             };
             let is_foreign = !self.is_any_user() && found.user != at::user();
             let name = name.to_string_lossy().into_owned();
-            entries.push(DirEntry { name, kind, bytes: found.bytes, is_foreign });
+            let (bytes, allocated) = (found.bytes, found.allocated);
+            entries.push(DirEntry { name, kind, bytes, allocated, is_foreign });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -315,6 +316,11 @@ fn explained(error: io::Error) -> io::Error {
         Some(libc::ENXIO | libc::EISDIR) => invalid("it is not a regular file"),
         _ => error,
     }
+}
+
+/// The error of a full disk whose file system copies on write.
+fn no_room() -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, "no room for the pages of a mapped file")
 }
 
 fn invalid(message: &str) -> io::Error {

@@ -112,6 +112,8 @@ pub(crate) struct Contents {
     pub(crate) precision: Precision,
     /// Ranges of the intact lines, each with its line feed.
     pub(crate) lines: Vec<Range<usize>>,
+    /// Lines that were found damaged. At least so many are lost.
+    pub(crate) lost: usize,
     /// A description of the damage, if any.
     pub(crate) damage: Option<String>,
 }
@@ -139,6 +141,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
         database: header.database,
         precision: header.precision,
         lines: Vec::new(),
+        lost: 0,
         damage: header.damage,
     };
     let mut damaged = 0;
@@ -157,14 +160,19 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Unreadable> {
             break;
         }
         let rest = &bytes[at..];
-        // A line that was being written when its process died ends here as well; it was never
-        // accepted. Zeros may precede the unused rest of a file or the remains of an earlier use,
+        // Zeros may precede the unused rest of a file or the remains of an earlier use,
         // or be a lost sector.
         let next =
             if is_zero(rest) { None } else { find_line(rest, header.salt, &mut hash_budget) };
         let next = next.or_else(|| find_end(rest));
-        let Some(next) = next else { break };
+        let Some(next) = next else {
+            let lost = count_lost(from_mark(complete_lines(rest)), true);
+            damaged += usize::from(lost > 0);
+            contents.lost += lost;
+            break;
+        };
         damaged += 1;
+        contents.lost += count_lost(&rest[..next], true);
         at += next;
     }
     if damaged > 0 {
@@ -255,6 +263,64 @@ fn find_line(bytes: &[u8], salt: Salt, hash_budget: &mut usize) -> Option<usize>
         at += 1;
     }
     None
+}
+
+/// The number of lines in a file whose headers are damaged.
+pub(crate) fn count_headless(bytes: &[u8]) -> usize {
+    count_lost(complete_lines(from_mark(bytes)), false)
+}
+
+/// The rest of `bytes` from the first mark.
+fn from_mark(bytes: &[u8]) -> &[u8] {
+    let first = (0..bytes.len()).find(|at| is_like_mark(bytes, *at));
+    &bytes[first.unwrap_or(bytes.len())..]
+}
+
+/// What was written after the last intact line, up to the zeros that follow each line. Without a
+/// line that was being written when its process died: it was never accepted.
+fn complete_lines(rest: &[u8]) -> &[u8] {
+    let written = &rest[..memmem::find(rest, &[0; MARK]).unwrap_or(rest.len())];
+    if written.ends_with(b"\n") && !is_like_mark(written, written.len().saturating_sub(MARK)) {
+        return written;
+    }
+    let last = (0..written.len()).rev().find(|at| is_like_mark(written, *at));
+    &written[..last.unwrap_or(0)]
+}
+
+/// The number of lines that were written here and are damaged. `skips_older` leaves out lines of an
+/// earlier use of the file: they are intact, with another salt.
+fn count_lost(bytes: &[u8], skips_older: bool) -> usize {
+    let mut salts = Vec::new();
+    let (mut lost, mut at) = (0, 0);
+    while at < bytes.len() {
+        lost += 1;
+        let len = bytes.get(at + 1..at + 7).and_then(hexadecimal);
+        let sum = bytes.get(at + 7..at + 15).and_then(hexadecimal);
+        let end = len.map_or(usize::MAX, |len| at + MARK + len as usize);
+        let is_whole = end == bytes.len() || end < bytes.len() && is_like_mark(bytes, end);
+        if let (Some(sum), true) = (sum, is_whole) {
+            salts.push(u64::from(checksum(&bytes[at + MARK..end])) ^ sum);
+            at = end;
+        } else {
+            let next = (at + 1..bytes.len()).find(|next| is_like_mark(bytes, *next));
+            at = next.unwrap_or(bytes.len());
+        }
+    }
+    salts.sort_unstable();
+    let older = salts.chunk_by(|a, b| a == b).filter(|equal| equal.len() > 1);
+    if skips_older { lost - older.map(<[u64]>::len).sum::<usize>() } else { lost }
+}
+
+/// Whether there is a mark in which at most one byte is damaged.
+fn is_like_mark(bytes: &[u8], at: usize) -> bool {
+    let Some(mark) = bytes.get(at..at + MARK) else { return false };
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_after_line = at == 0 || bytes[at - 1] == b'\n';
+    let wrong = usize::from(!is_after_line)
+        + usize::from(mark[0] != b'#')
+        + usize::from(mark[MARK - 1] != b'\n')
+        + mark[1..MARK - 1].iter().filter(|byte| !is_digit(byte)).count();
+    wrong <= 1
 }
 
 /// Rapidhash v3, folded: detects changes as well as a CRC-32, in a third of its time for input as

@@ -1,5 +1,6 @@
 //! Whether the disk works. While it does not, application threads do not use it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sync::{Mutex, lock};
@@ -11,6 +12,11 @@ pub(super) struct Health {
     /// Set while the disk cannot even be read. A full disk can be read, and delivering what is read
     /// from it makes room.
     is_unreadable: AtomicBool,
+    /// Set while the disk does not answer. Nothing writes to it then, not even to a mapping, and
+    /// what was not written to a segment is lost to it.
+    is_suspended: Arc<AtomicBool>,
+    /// Set when the disk was not used for a while: it may have stopped to answer.
+    is_unchecked: AtomicBool,
     /// Why it is failing, until it was logged.
     failure: Mutex<Option<String>>,
 }
@@ -22,6 +28,29 @@ impl Health {
 
     pub(super) fn is_unreadable(&self) -> bool {
         self.is_unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Whether the disk does not answer.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.is_suspended.load(Ordering::Relaxed)
+    }
+
+    /// The same, for whoever writes.
+    pub(super) fn suspended(&self) -> Arc<AtomicBool> {
+        self.is_suspended.clone()
+    }
+
+    pub(super) fn set_suspended(&self, is_suspended: bool) {
+        self.is_suspended.store(is_suspended, Ordering::Relaxed);
+    }
+
+    /// Whether the disk has to be checked before it is written to.
+    pub(super) fn is_unchecked(&self) -> bool {
+        self.is_unchecked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unchecked(&self, is_unchecked: bool) {
+        self.is_unchecked.store(is_unchecked, Ordering::Relaxed);
     }
 
     /// Marks the disk as failing. Keeps the reason of the first failure only.

@@ -315,13 +315,15 @@ impl FileInfo {
             Err(error) => return Err(error),
         };
         let problem = match (format::read(&bytes), self.kind) {
-            (Ok(Contents { database, precision, lines, mut damage }), kind) => {
-                if let FileKind::Sealed(count) = kind {
-                    let lost = count.saturating_sub(lines.len());
-                    if lost > 0 {
-                        let damage = damage.get_or_insert_with(|| "cut short".to_owned());
-                        *damage += &format!("; {lost} of {count} lines are lost");
-                    }
+            (Ok(Contents { database, precision, lines, mut damage, lost }), kind) => {
+                let count = match kind {
+                    FileKind::Sealed(count) => count,
+                    _ => lines.len() + lost,
+                };
+                let lost = count.saturating_sub(lines.len());
+                if lost > 0 {
+                    let damage = damage.get_or_insert_with(|| "cut short".to_owned());
+                    *damage += &format!("; {lost} of {count} lines are lost");
                 }
                 return Ok(Some(Content { database, precision, damage, bytes, lines }));
             }

@@ -23,6 +23,7 @@ mod format;
 pub(crate) mod fuzzing;
 mod health;
 mod inspect;
+mod merging;
 #[cfg(not(unix))]
 mod no_files;
 mod quarantine;
@@ -35,20 +36,23 @@ pub(crate) mod simulated;
 mod slot;
 
 pub use inspect::{Content, Directory, FileInfo, FileKind, SlotInfo};
+pub(crate) use merging::Merging;
 pub use quarantine::{QuarantineClaim, QuarantineEntry, QuarantineFile};
 pub(crate) use recovery::{Adopted, Recovery};
 pub(crate) use sealed::{SealOutcome, SealedFile, SealedFiles};
 pub(crate) use segment::Segment;
-pub(crate) use segments::Segments;
+pub(crate) use segments::{Losses, Segments};
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::SpoolSync;
+use crate::sys;
 use dir::SpoolDir;
 use disk::Disk;
 #[cfg(unix)]
 use files::Files;
+pub(crate) use format::MAX_LINE_BYTES;
 #[cfg(not(unix))]
 use no_files::Files;
 use quarantine::Quarantine;
@@ -101,6 +105,32 @@ impl Spool {
     /// Whether the disk cannot even be read.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.dir.health().is_unreadable()
+    }
+
+    /// Whether the disk does not answer. Nothing may be read from it or written to it then.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.dir.health().is_suspended()
+    }
+
+    /// Whether the disk has to be checked before it is used.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.dir.health().is_unchecked()
+    }
+
+    /// Requires a check before the disk is used again.
+    pub(crate) fn set_unchecked(&self) {
+        self.dir.health().set_unchecked(true);
+    }
+
+    /// Checks whether the disk answers, if a check is required. Returns whether it does.
+    pub(crate) fn check(&self) -> bool {
+        self.dir.check()
+    }
+
+    /// Prepares a thread that writes to segments: a file that cannot be written to must not end the
+    /// process.
+    pub(crate) fn prepare_thread(&self) {
+        sys::unblock_sigbus();
     }
 
     /// Returns the reason of a failure of the disk, once.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{DirEntry, Disk, Lock, Map};
+use super::disk::{DirEntry, Disk, FileStat, Lock, Map};
 use crate::sys;
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Disk for Files {
         unsupported()
     }
 
-    fn length(&self, _path: &Path) -> io::Result<u64> {
+    fn stat(&self, _path: &Path) -> io::Result<FileStat> {
         unsupported()
     }
 

@@ -1,7 +1,7 @@
 //! Recovery: adopts the slots of dead processes, one by one, and hands out their files, which this
 //! process then delivers. Files that are not ours or not understood are left alone.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,9 +35,11 @@ pub(crate) struct Recovery {
 /// Slots of other processes, by directory.
 #[derive(Debug, Default)]
 struct KnownSlots {
-    adopted: Vec<PathBuf>,
+    adopted: HashSet<PathBuf>,
     /// Slots that we may not read, and for which that was reported.
-    inaccessible: Vec<PathBuf>,
+    inaccessible: HashSet<PathBuf>,
+    /// Directories of the last listing that were not looked at yet.
+    listed: VecDeque<PathBuf>,
     /// Whether it was reported that slots belong to other users.
     has_reported_foreign: bool,
 }
@@ -82,52 +84,57 @@ impl Recovery {
         }
     }
 
-    /// Adopts the next slot of a dead process, if there is one. The error is a message about a slot
-    /// that cannot be adopted.
-    pub(crate) fn adopt(&self) -> Option<Result<Adopted, String>> {
+    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and measures what other
+    /// processes use. Returns a message if slots of other users were found for the first time.
+    pub(crate) fn look(&self) -> Option<String> {
         let entries = self.slots();
-        let exists = |known: &PathBuf| entries.iter().any(|(directory, _)| directory == known);
-        {
-            let mut known = lock(&self.slots);
-            known.adopted.retain(exists);
-            known.inaccessible.retain(exists);
-        }
-        for (directory, entry) in entries {
-            if entry.kind != DirEntryKind::Directory || self.is_ours(&directory) {
+        self.measure(&entries);
+        let is_foreign = |(_, entry): &&(PathBuf, DirEntry)| entry.is_foreign;
+        let foreign = entries.iter().find(is_foreign).map(|(directory, _)| directory.clone());
+        let listed = entries.into_iter().filter(|(_, entry)| !entry.is_foreign);
+        let listed: VecDeque<_> = listed.map(|(directory, _)| directory).collect();
+        let mut known = lock(&self.slots);
+        let exists: HashSet<_> = listed.iter().collect();
+        known.adopted.retain(|slot| exists.contains(slot));
+        known.inaccessible.retain(|slot| exists.contains(slot));
+        known.listed = listed;
+        let foreign = foreign.filter(|_| !known.has_reported_foreign)?;
+        known.has_reported_foreign = true;
+        Some(report_foreign(&foreign))
+    }
+
+    /// Adopts the next listed slot of a dead process, if there is one. The error is a message about
+    /// a slot that cannot be adopted.
+    pub(crate) fn adopt(&self) -> Option<Result<Adopted, String>> {
+        loop {
+            let directory = lock(&self.slots).listed.pop_front()?;
+            if self.is_ours(&directory) {
                 continue;
             }
-            if entry.is_foreign {
-                if !std::mem::replace(&mut lock(&self.slots).has_reported_foreign, true) {
-                    return Some(Err(foreign(&directory)));
-                }
-                continue;
-            }
-            match Slot::adopt(self.dir.disk(), directory.clone()) {
+            match Slot::adopt(self.dir.disk(), directory.clone(), self.dir.health().suspended()) {
                 Ok(Some(slot)) => {
-                    lock(&self.slots).adopted.push(directory);
+                    lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
                 }
                 // A slot of another user, who may grant access later.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    let inaccessible = &mut lock(&self.slots).inaccessible;
-                    if !inaccessible.contains(&directory) {
-                        let slot = printable::shown(&directory);
-                        let message = format!("{slot} of the spool is left alone: {error}");
-                        inaccessible.push(directory);
+                    let shown = printable::shown(&directory);
+                    let message = format!("{shown} of the spool is left alone: {error}");
+                    if lock(&self.slots).inaccessible.insert(directory) {
                         return Some(Err(message));
                     }
                 }
                 _ => {}
             }
         }
-        None
     }
 
-    /// The entries of all directories of slots, with their paths.
+    /// All slots, with their paths.
     fn slots(&self) -> Vec<(PathBuf, DirEntry)> {
         let mut slots = Vec::new();
         for directory in self.dir.dirs(SLOTS) {
             let entries = self.dir.disk().list(&directory).unwrap_or_default().into_iter();
+            let entries = entries.filter(|entry| entry.kind == DirEntryKind::Directory);
             slots.extend(entries.map(|entry| (directory.join(&entry.name), entry)));
         }
         slots
@@ -141,13 +148,16 @@ impl Recovery {
             }
         }
         let (files, strays) = slot.files().unwrap_or_default();
+        // From now on they count as ours.
+        let bytes = files.iter().map(|file| file.bytes).sum::<u64>();
+        let used = self.used_by_others();
+        self.used_by_others.store(used.saturating_sub(bytes), Ordering::Relaxed);
         Adopted { slot, files: files.into(), strays }
     }
 
     /// Whether a slot is this process's own, or was adopted by it.
     fn is_ours(&self, directory: &Path) -> bool {
-        self.dir.is_own_slot(directory)
-            || lock(&self.slots).adopted.iter().any(|adopted| adopted == directory)
+        self.dir.is_own_slot(directory) || lock(&self.slots).adopted.contains(directory)
     }
 
     /// The next file of an adopted slot. The error is a message about a file that is left alone or
@@ -206,10 +216,12 @@ impl Recovery {
         }
         let text = self.dir.disk().read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
         match format::read(&text) {
-            Ok(Contents { lines, .. }) if lines.is_empty() && named_lines.is_none() => Ok(None),
-            Ok(Contents { lines, database, precision, .. }) => {
+            Ok(Contents { lines, lost: 0, .. }) if lines.is_empty() && named_lines.is_none() => {
+                Ok(None)
+            }
+            Ok(Contents { lines, database, precision, lost, .. }) => {
                 let bytes = lines.iter().map(ExactSizeIterator::len).sum();
-                let count = named_lines.unwrap_or(0).max(lines.len());
+                let count = named_lines.unwrap_or(lines.len() + lost).max(lines.len());
                 Ok(sealed(database, precision, count, bytes))
             }
             Err(Unreadable::Empty) if *kind == SlotFileKind::Open => Ok(None),
@@ -221,22 +233,25 @@ impl Recovery {
             Err(Unreadable::Empty | Unreadable::Damaged) => match named_lines {
                 // Its lines are counted as lost when it is loaded. Then it is set aside.
                 Some(lines) => Ok(sealed(String::new(), Precision::default(), lines, text.len())),
-                None => Err(damaged::set_aside(&self.dir, path, "damaged beyond repair")),
+                None => match format::count_headless(&text) {
+                    0 => Err(damaged::set_aside(&self.dir, path, "damaged beyond repair")),
+                    lines => Ok(sealed(String::new(), Precision::default(), lines, text.len())),
+                },
             },
         }
     }
 
     /// Measures how much of the directory other processes use, with set aside and quarantined
     /// files.
-    pub(crate) fn measure(&self) {
+    fn measure(&self, slots: &[(PathBuf, DirEntry)]) {
         let disk = self.dir.disk();
         let files_in = |directory: &Path| -> u64 {
             let entries = disk.list(directory).unwrap_or_default();
             let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);
-            files.map(|entry| entry.bytes).sum()
+            files.map(|entry| entry.allocated).sum()
         };
         let aside = ["damaged", "quarantine"].into_iter().flat_map(|name| self.dir.dirs(name));
-        let others = self.slots().into_iter().map(|(directory, _)| directory);
+        let others = slots.iter().map(|(directory, _)| directory.clone());
         let others = others.filter(|directory| !self.is_ours(directory));
         let used = aside.chain(others).map(|directory| files_in(&directory)).sum();
         self.used_by_others.store(used, Ordering::Relaxed);
@@ -248,7 +263,7 @@ impl Recovery {
     }
 }
 
-fn foreign(directory: &Path) -> String {
+fn report_foreign(directory: &Path) -> String {
     let directory = printable::shown(directory);
     format!(
         "slots of other users in the spool, such as {directory}, are left alone: an operator can \

@@ -1,7 +1,7 @@
 //! Sealed files: each has the lines of one batch, and is never changed after it was written.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -64,6 +64,17 @@ impl SealedFile {
     ) -> Self {
         let (damage, failed_reads) = (Mutex::default(), AtomicU32::new(0));
         Self { path, _slot: slot, database, precision, lines, bytes, damage, failed_reads }
+    }
+}
+
+impl SealedFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether something was wrong with it when it was read.
+    pub(super) fn is_damaged(&self) -> bool {
+        lock(&self.damage).is_some()
     }
 }
 
@@ -164,6 +175,17 @@ impl SealedFiles {
             bytes.extend_from_slice(&file[line.clone()]);
         }
         Some(Loaded { bytes, lines: lines.len() })
+    }
+
+    /// Those of these paths at which there is no file any more.
+    pub(crate) fn find_removed(&self, paths: Vec<PathBuf>) -> Vec<PathBuf> {
+        let disk = self.dir.disk();
+        let is_removed = |path: &PathBuf| {
+            disk.stat(path).is_err_and(|error| {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            })
+        };
+        paths.into_iter().filter(is_removed).collect()
     }
 
     /// Removes a file whose lines are decided. Sets a damaged file aside instead, and returns a

@@ -22,6 +22,8 @@ pub(crate) struct Segment {
     salt: Salt,
     /// The offset of the next line.
     end: usize,
+    /// Set while the disk does not answer.
+    is_suspended: Arc<AtomicBool>,
     /// Set by each write, cleared by each sync. `None` if nothing syncs the file.
     dirty: Option<Arc<AtomicBool>>,
 }
@@ -31,17 +33,20 @@ impl Segment {
         mut map: Map,
         path: PathBuf,
         slot: Arc<Slot>,
+        is_suspended: Arc<AtomicBool>,
         dirty: Option<Arc<AtomicBool>>,
     ) -> Self {
         let capacity = map.bytes().len();
-        Self { map, path, _slot: slot, capacity, salt: Salt::new(0), end: 0, dirty }
+        let salt = Salt::new(0);
+        Self { map, path, _slot: slot, capacity, salt, end: 0, is_suspended, dirty }
     }
 
     pub(super) fn path(&self) -> &PathBuf {
         &self.path
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    /// The size of its file in bytes.
+    pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
@@ -75,6 +80,9 @@ impl Segment {
     /// the bytes reach the disk irrelevant.
     #[inline]
     pub(crate) fn append(&mut self, line: &[u8]) {
+        if self.is_suspended.load(Ordering::Relaxed) {
+            return self.map.loss().set();
+        }
         let mark = self.salt.mark(line);
         let start = self.end;
         let end = start + MARK + line.len();
@@ -90,6 +98,17 @@ impl Segment {
         self.end = end;
     }
 
+    /// Whether another program removed or cut its file, or the disk has no room for it. What is
+    /// written to it does not survive the process.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.map.loss().is_lost()
+    }
+
+    /// Accepts no more lines.
+    pub(crate) fn end(&mut self) {
+        self.end = self.capacity;
+    }
+
     /// Discards its lines: they are decided, or in another file.
     pub(crate) fn clear(&mut self) {
         self.end = 0;
@@ -97,6 +116,9 @@ impl Segment {
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
+        if self.is_suspended.load(Ordering::Relaxed) {
+            return self.map.loss().set();
+        }
         self.map.bytes()[at..at + bytes.len()].copy_from_slice(bytes);
         self.map.written(at..at + bytes.len());
         self.set_dirty();

@@ -2,23 +2,24 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::dir::SpoolDir;
+use super::disk::FileId;
 use super::format::MAX_HEADER_BYTES;
 use super::segment::Segment;
 use super::slot::{SlotFile, SlotFileKind};
 use crate::sync::{Mutex, lock};
+use crate::sys::Loss;
 
 #[derive(Debug)]
 pub(crate) struct Segments {
     dir: Arc<SpoolDir>,
     /// The size of all segments, whether or not they have lines.
     bytes: AtomicUsize,
-    /// For each segment, whether it was written to since its last sync. Empty if nothing is synced.
-    dirty: Mutex<HashMap<PathBuf, Arc<AtomicBool>>>,
+    files: Mutex<HashMap<PathBuf, SegmentFile>>,
     /// Whether the slot has names that are not synced.
     has_new_names: AtomicBool,
     /// Held during a sync: when one returns, everything written before it began is on disk,
@@ -26,12 +27,34 @@ pub(crate) struct Segments {
     syncing: Mutex<()>,
 }
 
+/// What is known of the file of a segment beside the segment itself.
+#[derive(Clone, Debug)]
+struct SegmentFile {
+    /// `None` if it could not be found out.
+    id: Option<FileId>,
+    bytes: usize,
+    loss: Loss,
+    /// Whether its loss was reported.
+    is_reported: bool,
+    /// Whether it was written to since its last sync. `None` if nothing is synced.
+    dirty: Option<Arc<AtomicBool>>,
+}
+
+/// Segments that were found lost. Their lines are in memory only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Losses {
+    /// Their mapped pages could not be provided.
+    pub(crate) unwritable: usize,
+    /// Another program removed, replaced or cut their files.
+    pub(crate) removed: usize,
+}
+
 impl Segments {
     pub(super) fn new(dir: Arc<SpoolDir>) -> Self {
         Self {
             dir,
             bytes: AtomicUsize::new(0),
-            dirty: Mutex::default(),
+            files: Mutex::default(),
             has_new_names: AtomicBool::new(false),
             syncing: Mutex::default(),
         }
@@ -64,19 +87,66 @@ impl Segments {
         self.bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
         let dirty = self.dir.is_synced().then(|| Arc::new(AtomicBool::new(true)));
-        if let Some(dirty) = &dirty {
-            lock(&self.dirty).insert(path.clone(), dirty.clone());
-        }
-        Ok(Segment::new(map, path, slot, dirty))
+        let id = self.dir.disk().stat(&path).ok().map(|file| file.id);
+        let (bytes, loss, is_reported) = (capacity, map.loss(), false);
+        let file = SegmentFile { id, bytes, loss, is_reported, dirty: dirty.clone() };
+        lock(&self.files).insert(path.clone(), file);
+        Ok(Segment::new(map, path, slot, self.dir.health().suspended(), dirty))
     }
 
     /// Removes the file of a segment.
     pub(crate) fn remove(&self, segment: Segment) {
-        lock(&self.dirty).remove(segment.path());
+        lock(&self.files).remove(segment.path());
         // If it cannot be removed, the next process delivers its lines once more, which InfluxDB
         // stores as the same points.
         let _ = self.dir.disk().remove(segment.path());
         self.bytes.fetch_sub(segment.capacity(), Ordering::Relaxed);
+    }
+
+    /// Finds segments that are lost since the last call. New ones are created in a new slot if the
+    /// slot was removed.
+    pub(crate) fn find_losses(&self) -> Losses {
+        let removed_slot = self.dir.forget_removed_slot();
+        let known = lock(&self.files).clone();
+        let mut losses = Losses::default();
+        for (path, file) in known.iter().filter(|(_, file)| !file.is_reported) {
+            let is_in_removed_slot =
+                || removed_slot.as_ref().is_some_and(|slot| path.starts_with(slot.directory()));
+            if file.loss.is_lost() {
+                losses.unwritable += 1;
+            } else if is_in_removed_slot() || self.is_removed(path, file) {
+                file.loss.set();
+                losses.removed += 1;
+            } else {
+                continue;
+            }
+            if let Some(file) = lock(&self.files).get_mut(path) {
+                file.is_reported = true;
+            }
+        }
+        if losses.unwritable > 0 {
+            let why = "the disk is full, or another program cut a file";
+            self.dir.fail("be written to", &io::Error::other(why));
+        }
+        losses
+    }
+
+    /// Reports segments no more that were lost while the disk did not answer.
+    pub(crate) fn acknowledge_losses(&self) {
+        lock(&self.files).values_mut().for_each(|file| file.is_reported |= file.loss.is_lost());
+    }
+
+    fn is_removed(&self, path: &Path, known: &SegmentFile) -> bool {
+        match self.dir.disk().stat(path) {
+            Ok(found) => {
+                known.id.is_some_and(|id| id != found.id) || found.bytes < known.bytes as u64
+            }
+            Err(error) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                    // It was delivered and removed meanwhile.
+                    && lock(&self.files).contains_key(path)
+            }
+        }
     }
 
     /// Makes everything that was written survive a loss of power. Returns whether it does.
@@ -88,7 +158,7 @@ impl Segments {
         let _one_at_a_time = lock(&self.syncing);
         let Some(slot) = self.dir.current_slot() else { return Ok(()) };
         for SlotFile { path, kind, .. } in slot.files()?.0 {
-            let dirty = lock(&self.dirty).get(&path).cloned();
+            let dirty = lock(&self.files).get(&path).and_then(|file| file.dirty.clone());
             let is_clean = |dirty: &Arc<AtomicBool>| !dirty.swap(false, Ordering::Acquire);
             if kind != SlotFileKind::Open || dirty.as_ref().is_some_and(is_clean) {
                 continue;
@@ -111,7 +181,6 @@ impl Segments {
     /// Retries everything that is asked of a disk after a failure. Returns `count` segments for
     /// chunks of this capacity if the disk works again.
     pub(crate) fn retry(&self, chunk_bytes: usize, count: usize) -> Option<Vec<Segment>> {
-        self.dir.forget_removed_slot();
         self.dir.health().allow_reads();
         let mut segments = Vec::new();
         let mut result = Ok(());

@@ -8,8 +8,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Lock, Map, SimulatedMap};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileStat, Lock, Map, SimulatedMap};
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sys::Loss;
 
 /// The unit that a disk writes atomically, in bytes.
 const SECTOR: usize = 512;
@@ -83,6 +84,12 @@ impl Simulated {
     pub(crate) fn crashed(&self) -> Image {
         let state = lock(&self.0);
         state.crashed.clone().unwrap_or_else(|| state.contents.clone())
+    }
+
+    /// The names of the entries of a directory.
+    pub(crate) fn list_names(&self, directory: &Path) -> Vec<String> {
+        let entries = self.list(directory).unwrap_or_default();
+        entries.into_iter().map(|entry| entry.name).collect()
     }
 
     pub(crate) fn fail(&self, fault: Option<Fault>) {
@@ -237,7 +244,12 @@ impl Disk for Simulated {
         let mut state = self.operation(true)?;
         let file = state.contents.create(path)?;
         Arc::make_mut(&mut state.contents.files[file]).bytes = vec![0; bytes];
-        Ok(Map::Simulated(Box::new(Mapped { disk: self.clone(), file, bytes: vec![0; bytes] })))
+        Ok(Map::Simulated(Box::new(Mapped {
+            disk: self.clone(),
+            file,
+            bytes: vec![0; bytes],
+            loss: Loss::simulated(),
+        })))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -254,6 +266,18 @@ impl Disk for Simulated {
                 Arc::make_mut(&mut state.contents.files[file]).write(0, &bytes[..bytes.len() / 2]);
                 Err(error)
             }
+        }
+    }
+
+    /// Not counted as an operation: it changes nothing.
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let contents = &lock(&self.0).contents;
+        match contents.node(path)? {
+            Node::File(file) => {
+                let bytes = contents.files[file].bytes.len() as u64;
+                Ok(FileStat { id: (0, file as u64), bytes })
+            }
+            Node::Directory => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 
@@ -279,10 +303,6 @@ impl Disk for Simulated {
         Ok(read)
     }
 
-    fn length(&self, path: &Path) -> io::Result<u64> {
-        Ok(self.operation(false)?.contents.file(path)?.bytes.len() as u64)
-    }
-
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.operation(false)?;
         state.contents.node(directory)?;
@@ -294,7 +314,7 @@ impl Disk for Simulated {
                 }
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            DirEntry { name, kind, bytes, is_foreign: false }
+            DirEntry { name, kind, bytes, allocated: bytes, is_foreign: false }
         };
         Ok(state.contents.children(directory).into_iter().map(entry).collect())
     }
@@ -377,6 +397,7 @@ struct Mapped {
     disk: Simulated,
     file: usize,
     bytes: Vec<u8>,
+    loss: Loss,
 }
 
 impl SimulatedMap for Mapped {
@@ -388,6 +409,10 @@ impl SimulatedMap for Mapped {
         let mut state = lock(&self.disk.0);
         state.count();
         Arc::make_mut(&mut state.contents.files[self.file]).write(range.start, &self.bytes[range]);
+    }
+
+    fn loss(&self) -> Loss {
+        self.loss
     }
 }
 

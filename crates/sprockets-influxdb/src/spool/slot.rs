@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Lock};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileId, Lock};
 use crate::sys;
 
 /// Attempts to create a slot before another process adopts it.
@@ -41,21 +41,29 @@ pub(crate) struct Slot {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     lock: Option<Box<dyn Lock>>,
+    /// `None` if it could not be found out.
+    lock_id: Option<FileId>,
     next: AtomicU64,
     generation: u64,
     /// Whether the name of the directory is synced.
     is_name_synced: AtomicBool,
+    /// Set while the disk does not answer.
+    is_suspended: Arc<AtomicBool>,
 }
 
 impl Slot {
     /// Creates a slot for this process.
-    pub(super) fn new(disk: &Arc<dyn Disk>, slots: &Path) -> io::Result<Arc<Self>> {
+    pub(super) fn new(
+        disk: &Arc<dyn Disk>,
+        slots: &Path,
+        is_suspended: Arc<AtomicBool>,
+    ) -> io::Result<Arc<Self>> {
         // Another process may adopt the new slot before it is locked.
         for _ in 0..ATTEMPTS {
             let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
             let directory = slots.join(name);
             disk.create_dir(&directory)?;
-            match Self::take(disk, directory.clone()) {
+            match Self::take(disk, directory.clone(), is_suspended.clone()) {
                 Ok(Some(slot)) => return Ok(slot),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     let _ = disk.remove(&directory.join(LOCK));
@@ -69,16 +77,26 @@ impl Slot {
     }
 
     /// Adopts the slot of a dead process. Returns `None` if a living process holds it.
-    pub(super) fn adopt(disk: &Arc<dyn Disk>, directory: PathBuf) -> io::Result<Option<Arc<Self>>> {
-        Self::take(disk, directory)
+    pub(super) fn adopt(
+        disk: &Arc<dyn Disk>,
+        directory: PathBuf,
+        is_suspended: Arc<AtomicBool>,
+    ) -> io::Result<Option<Arc<Self>>> {
+        Self::take(disk, directory, is_suspended)
     }
 
-    fn take(disk: &Arc<dyn Disk>, directory: PathBuf) -> io::Result<Option<Arc<Self>>> {
+    fn take(
+        disk: &Arc<dyn Disk>,
+        directory: PathBuf,
+        is_suspended: Arc<AtomicBool>,
+    ) -> io::Result<Option<Arc<Self>>> {
         let Some(lock) = disk.lock(&directory.join(LOCK))? else { return Ok(None) };
         let lock = Some(lock);
+        let lock_id = disk.stat(&directory.join(LOCK)).ok().map(|file| file.id);
         let (disk, generation) = (disk.clone(), sys::generation());
         let (next, is_name_synced) = (AtomicU64::new(1), AtomicBool::new(false));
-        let slot = Self { disk, directory, lock, next, generation, is_name_synced };
+        let slot =
+            Self { disk, directory, lock, lock_id, next, generation, is_name_synced, is_suspended };
         // Its last holder may have removed the slot before we locked it. Then the lock is on a
         // deleted file.
         let is_there = slot.disk.list(&slot.directory)?.iter().any(|entry| entry.name == LOCK);
@@ -87,6 +105,21 @@ impl Slot {
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.directory.join(LOCK)
+    }
+
+    /// Whether another program removed its directory or its lock. Without the lock, another process
+    /// takes it for the slot of a dead process.
+    pub(super) fn is_removed(&self) -> bool {
+        let found = self.disk.stat(&self.directory.join(LOCK));
+        let is_gone = |error: io::Error| {
+            use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
+            matches!(error.kind(), NotFound | NotADirectory | InvalidInput)
+        };
+        found.map_or_else(is_gone, |found| self.lock_id.is_some_and(|id| id != found.id))
     }
 
     /// Whether its name, and those of the directories above, survive a loss of power.
@@ -148,7 +181,7 @@ pub(super) struct SlotFile {
 impl Drop for Slot {
     /// Removes a slot without files.
     fn drop(&mut self) {
-        if self.generation != sys::generation() {
+        if self.generation != sys::generation() || self.is_suspended.load(Ordering::Relaxed) {
             return;
         }
         let is_lock = |entry: &DirEntry| entry.name == LOCK;

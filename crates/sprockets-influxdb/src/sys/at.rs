@@ -16,6 +16,8 @@ pub(crate) struct Stat {
     pub(crate) user: u32,
     pub(crate) mode: u32,
     pub(crate) bytes: u64,
+    /// What it takes on the disk, in bytes.
+    pub(crate) allocated: u64,
 }
 
 impl Stat {
@@ -121,6 +123,7 @@ pub(crate) fn stat_at(directory: &File, name: &OsStr) -> io::Result<Stat> {
         user: stat.st_uid,
         mode: stat.st_mode as u32,
         bytes: stat.st_size as u64,
+        allocated: stat.st_blocks as u64 * 512,
     })
 }
 

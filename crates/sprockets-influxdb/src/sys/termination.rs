@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+use super::errno::errno;
 use super::thread::spawn;
 
 const NONE: i32 = -1;
@@ -142,17 +143,4 @@ fn set_action(handler: libc::sighandler_t) -> io::Result<libc::sigaction> {
             _ => Err(io::Error::last_os_error()),
         }
     }
-}
-
-/// The calling thread's `errno`.
-fn errno() -> *mut libc::c_int {
-    // SAFETY: it cannot fail.
-    #[cfg(any(target_os = "linux", target_os = "l4re"))]
-    return unsafe { libc::__errno_location() };
-    // SAFETY: it cannot fail.
-    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-    return unsafe { libc::__error() };
-    // SAFETY: it cannot fail.
-    #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
-    return unsafe { libc::__errno() };
 }

@@ -68,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "client::Client",
             "interruption",
+            "measurement",
             "middleware",
             "printable",
             "stats::Report",

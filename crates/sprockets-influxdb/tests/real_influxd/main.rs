@@ -1,6 +1,7 @@
 //! A real influxd returns what was recorded.
 
 mod rejected;
+mod requests;
 mod round_trip;
 
 use std::collections::HashSet;

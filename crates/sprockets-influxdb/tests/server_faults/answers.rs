@@ -1,4 +1,4 @@
-//! What each answer means, through real HTTP: strangers' and InfluxDB 3's, as they are on the
+//! What each answer means, through real HTTP: foreign servers' and InfluxDB 3's, as they are on the
 //! wire. Lines are delivered when a reply confirms it, and rejected by what an InfluxDB says of
 //! the data; all else keeps them.
 
@@ -92,7 +92,7 @@ fn reject(rejected: u64, requests: usize, rows: &[Row<'_>]) {
 }
 
 #[test]
-fn a_success_of_a_stranger_is_no_delivery() {
+fn a_success_of_a_foreign_server_is_no_delivery() {
     let unconfirmed = "an answer that confirms no write: check INFLUXDB_URL";
     let listing = r#"{"buckets":"/api/v2/buckets","write":"/api/v2/write"}"#;
     let sign_in = "<html><title>Sign in</title></html>";
@@ -131,7 +131,7 @@ fn a_success_of_an_influxdb_is_a_delivery() {
 }
 
 #[test]
-fn a_refusal_of_a_stranger_keeps_the_data() {
+fn a_rejection_by_a_foreign_server_keeps_the_data() {
     let no_influxdb = "an answer that no InfluxDB gives: check INFLUXDB_URL";
     let too_large = "takes no request of this size: raise its limit";
     let fastapi = r#"{"detail":[{"type":"missing","loc":["body","name"],"input":null}]}"#;
@@ -163,7 +163,7 @@ fn a_refusal_of_a_stranger_keeps_the_data() {
 }
 
 #[test]
-fn a_line_that_a_stranger_refuses_is_rejected_while_others_are_delivered() {
+fn a_line_that_a_foreign_server_rejects_is_rejected_while_others_are_delivered() {
     let rejected = Arc::new(Mutex::new(Vec::new()));
     let log = rejected.clone();
     let server = RawServer::start(|_, body| match body.contains("n=5i") {
@@ -191,7 +191,7 @@ fn a_line_that_a_stranger_refuses_is_rejected_while_others_are_delivered() {
 }
 
 #[test]
-fn the_trouble_of_influxdb_3_keeps_the_data() {
+fn errors_of_influxdb_3_itself_keep_the_data() {
     let full = "write buffer error: error from wal: error writing wal file: No space left on \
         device (os error 28)";
     let stopped = "write buffer error: error from wal: wal is shutdown and not accepting writes";
@@ -278,7 +278,7 @@ fn a_body_that_is_too_large_for_influxdb_3_is_halved_whatever_the_status() {
 }
 
 #[test]
-fn a_stranger_is_no_influxdb_to_a_check_and_influxdb_3_is_one() {
+fn a_foreign_server_is_no_influxdb_to_a_check_and_influxdb_3_is_one() {
     let check = |api, answer: String| {
         let server = RawServer::start(move |_, _| answer.clone());
         Client::new(server.config(api)).unwrap().check(Some("db"))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use sprockets_influxdb::testing::{Product, Server};
 use sprockets_influxdb::{Api, Client, Measurement};
 
-use test_support::{LONG, balanced};
+use test_support::{LONG, balanced, random};
 
 use super::table::with_api;
 
@@ -15,14 +15,15 @@ const BAD: usize = 300;
 
 #[test]
 fn exactly_the_bad_lines_are_rejected_by_influxdb_3_on_every_api() {
+    let mut random = random();
     for product in [Product::InfluxDb3_6, Product::InfluxDb3_10] {
         for api in [Api::V1, Api::V2, Api::V3] {
-            reject_bad_lines(product, api);
+            reject_bad_lines(product, api, &mut random);
         }
     }
 }
 
-fn reject_bad_lines(product: Product, api: Api) {
+fn reject_bad_lines(product: Product, api: Api, random: &mut fastrand::Rng) {
     let name = format!("{product} over {api}");
     let server = Server::start_as(product);
     let rejected = Arc::new(Mutex::new(HashSet::new()));
@@ -37,7 +38,7 @@ fn reject_bad_lines(product: Product, api: Api) {
 
     let mut bad = HashSet::new();
     while bad.len() < BAD {
-        bad.insert(fastrand::u64(0..LINES));
+        bad.insert(random.u64(0..LINES));
     }
     for n in 0..LINES {
         let measurement = Measurement::new("db", "m").timestamp(n as i64 + 2);

@@ -37,10 +37,9 @@ fn a_line_that_breaks_the_server_down_stops_no_other() {
     }
 }
 
-/// Takes a minute:
-/// `cargo test --release --all-features --test faults poison_under_load -- --ignored --nocapture`.
+/// `make poison-load`. `delivery/tests/poison.rs` plays the same in simulated time.
 #[test]
-#[ignore = "takes a minute and a half"]
+#[ignore = "takes two minutes"]
 #[allow(clippy::print_stdout)]
 fn poison_under_load_stops_no_other() {
     for api in [Api::V3, Api::V1] {

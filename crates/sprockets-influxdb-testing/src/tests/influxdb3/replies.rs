@@ -1,9 +1,9 @@
-//! How bad lines and trouble of the server are reported.
+//! How bad lines and errors of the server itself are reported.
 
 use serde_json::json;
 
 use super::*;
-use crate::{Fault, Product, Trouble};
+use crate::{Fault, Product, ServerError};
 
 #[test]
 fn v3_names_every_bad_line_by_20_bytes_that_may_be_another_lines() {
@@ -99,36 +99,36 @@ fn a_cut_inside_a_character_closes_the_connection_without_a_reply_in_3_6() {
 }
 
 #[test]
-fn trouble_of_the_server_is_400_on_v2_and_500_elsewhere() {
+fn errors_of_the_server_itself_are_400_on_v2_and_500_elsewhere() {
     let server = Server::start_as(Product::InfluxDb3_6);
     let mut client = Client::new(&server);
-    for (trouble, v3, v2) in [
+    for (error, v3, v2) in [
         (
-            Trouble::FullDisk,
+            ServerError::FullDisk,
             "write buffer error: error from wal: error writing wal file: ",
             "write buffer error: error from wal: error writing wal file: ",
         ),
         (
-            Trouble::Catalog,
+            ServerError::Catalog,
             "object store error: ",
             "write buffer error: catalog update error: object store error: ",
         ),
         (
-            Trouble::Shutdown,
+            ServerError::Shutdown,
             "write buffer error: error from wal: wal is shutdown and not accepting writes",
             "write buffer error: error from wal: wal is shutdown and not accepting writes",
         ),
     ] {
-        server.inject(Fault::trouble(trouble).times(3));
+        server.inject(Fault::server_error(error).times(3));
         for target in [V1, V3] {
             let reply = client.post(target, "", "m f=1 1");
-            assert_eq!(reply.status, 500, "{trouble:?}");
-            assert!(reply.text().starts_with(v3), "{trouble:?}: {}", reply.text());
+            assert_eq!(reply.status, 500, "{error:?}");
+            assert!(reply.text().starts_with(v3), "{error:?}: {}", reply.text());
         }
         let reply = client.post(V2, "", "m f=1 1");
         assert_eq!((reply.status, &reply.json()["code"]), (400, &json!("invalid")));
         let message = reply.json()["message"].as_str().unwrap().to_owned();
-        assert!(message.starts_with(v2), "{trouble:?}: {message}");
+        assert!(message.starts_with(v2), "{error:?}: {message}");
     }
     assert_eq!(server.count("d"), 0);
 }

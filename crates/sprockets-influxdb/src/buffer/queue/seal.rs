@@ -1,8 +1,11 @@
 //! Batches that are moved from memory to sealed files, and what else there is for the spool worker.
 
+use std::path::PathBuf;
+
 use super::Queue;
 use crate::buffer::batch::Batch;
 use crate::buffer::bounds::MEMORY_BYTES;
+use crate::buffer::size::Size;
 use crate::buffer::types::QueueEnd;
 use crate::spool::{SealedFile, SealedFiles};
 
@@ -62,5 +65,22 @@ impl Queue {
         self.being_sealed -= file_size;
         batch.is_unsealable = is_unsealable;
         self.ready.put_back(batch, QueueEnd::Front);
+    }
+
+    /// The paths of the files of lines that are on disk only.
+    pub(crate) fn sealed_paths(&self) -> Vec<PathBuf> {
+        self.ready.sealed_paths()
+    }
+
+    /// Drops lines whose files are at these paths and were removed. Returns how many.
+    pub(crate) fn drop_removed(&mut self, paths: &[PathBuf]) -> usize {
+        let mut lines = 0;
+        for path in paths {
+            let Some(batch) = self.ready.take_sealed(path) else { continue };
+            lines += batch.lines();
+            self.correct(batch.sequence, batch.size(), Size::default());
+            self.pool.recycle_batch(batch);
+        }
+        lines
     }
 }

@@ -37,3 +37,48 @@ fn a_trigger_size_beyond_the_buffer_is_lowered_with_a_warning() {
     let settings = Config::new().max_buffer_size(10).resolve().unwrap();
     assert_eq!((settings.values.trigger_size.value, settings.warnings.len()), (10, 1));
 }
+
+#[test]
+fn a_service_link_in_the_port_variable_is_not_used() {
+    for link in ["tcp://10.96.12.7:8086", " udp://[::1]:8089", "sctp://10.96.12.7:8086"] {
+        let config = environment(&[("INFLUXDB_PORT", link)]).unwrap();
+        let settings = config.resolve().unwrap();
+        assert_eq!(settings.server.url, "http://localhost:8086/write");
+        let [warning] = &settings.warnings[..] else { panic!("{:?}", settings.warnings) };
+        let expected = format!("INFLUXDB_PORT is not used: {link:?} is not a port, but what ");
+        assert!(warning.starts_with(&expected), "{warning}");
+        assert!(warning.contains("Port 8086 is used; set INFLUXDB_URL"), "{warning}");
+
+        let named = config.clone().host("db").resolve().unwrap();
+        assert_eq!((&*named.server.url, named.warnings.len()), ("https://db:8086/write", 1));
+        let overridden = [
+            (config.clone().port(1), "http://localhost:1/write"),
+            (config.url("http://db:2"), "http://db:2/write"),
+        ];
+        for (config, url) in overridden {
+            let settings = config.resolve().unwrap();
+            assert_eq!((&*settings.server.url, settings.warnings.len()), (url, 0));
+        }
+    }
+    for other in ["http://10.96.12.7:8086", "tcp", "10.96.12.7:8086"] {
+        assert!(environment(&[("INFLUXDB_PORT", other)]).is_err(), "{other}");
+    }
+    assert!(Config::new().set("port", "tcp://10.96.12.7:8086").resolve().is_err());
+}
+
+#[test]
+fn a_value_that_a_url_overrides_is_not_judged() {
+    let parts = [("INFLUXDB_PORT", "x"), ("INFLUXDB_HOST", "a b"), ("INFLUXDB_SCHEME", "gopher")];
+    for part in parts {
+        assert!(environment(&[part]).is_err(), "{part:?}");
+        let url = ("INFLUXDB_URL", "http://db:1");
+        let config = environment(&[url, part]).unwrap();
+        assert_eq!(config.resolve().unwrap().server.url, "http://db:1/write");
+        let lookup = |name: &str| (name == part.0).then(|| part.1.into());
+        let config = Config::new().url("http://db:1").with_lookup(lookup);
+        assert_eq!(config.resolve().unwrap().server.url, "http://db:1/write");
+    }
+    let user = |name: &str| (name == "INFLUXDB_USER").then(|| "a:b".into());
+    assert!(Config::new().url("http://db").with_lookup(user).resolve().is_err());
+    assert!(Config::new().url("http://me:secret@db").with_lookup(user).resolve().is_ok());
+}

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
+use crate::delivery::response::LIMIT_REACHED;
 
 /// What only InfluxDB 3.x says of bad lines, up to 3.9 and later, over the APIs of 1.x and 2.x.
 const BAD_LINES: [&str; 4] = [
@@ -41,7 +42,9 @@ impl PartialWrites {
         match disposition {
             Disposition::Delivered
             | Disposition::Rejected(Rejection { lines: RejectedLines::Named(_), .. }) => true,
-            // The server has trouble with this batch, or of its own.
+            // No line is bad: they wait for a higher limit.
+            Disposition::Retry(failure) if failure.reason.starts_with(LIMIT_REACHED) => true,
+            // The server has an error of its own, or fails on this batch.
             Disposition::MalformedReply { .. }
             | Disposition::Retry(Failure {
                 cause: Cause::Busy | Cause::Unreachable | Cause::Timeout | Cause::Unknown,

@@ -16,6 +16,7 @@ use super::identity::ServerIdentity;
 use super::reply::Reply;
 use crate::buffer::Batch;
 use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Scope};
+pub(in crate::delivery) use advice::LIMIT_REACHED;
 use table::Table;
 
 /// What a reply means.
@@ -61,11 +62,11 @@ impl Table<'_> {
             415 => configuration("the server does not take this encoding: set INFLUXDB_GZIP=false"),
             // nginx and influxd 2.x, about a client that went away.
             499 => self.retry(Cause::Unknown),
-            501 | 511 => configuration(&self.stranger()),
+            501 | 511 => configuration(&self.not_influxdb()),
             400..=499 if !self.server.is_influxdb() => self.unrecognized(),
             400 | 422 => self.rejected(RejectedLines::Unnamed { count: None }, false),
             405 => configuration(&self.no_such_api()),
-            406..=499 => self.configuration(Scope::Database, &self.stranger()),
+            406..=499 => self.configuration(Scope::Database, &self.not_influxdb()),
             _ => self.retry(Cause::Unknown),
         }
     }

@@ -120,19 +120,24 @@ impl<'a> ErrorBody<'a> {
 impl Numbered {
     fn read(json: &Value, message: &str, secrets: &Secrets) -> Option<Self> {
         let entry = |json| entry(json, secrets);
+        let is_partial = until_quote(message).contains("partial write");
         match &json["data"] {
             // InfluxDB 3: an array when the other lines are stored, one object when nothing is.
+            // Other servers have arrays, too: only its words confirm the other lines.
             Value::Array(entries) if !entries.is_empty() => {
-                Some(Self { lines: entries.iter().map(entry).collect(), rest_stored: true })
+                Some(Self { lines: entries.iter().map(entry).collect(), rest_stored: is_partial })
             }
             only @ Value::Object(_) => Some(Self { lines: vec![entry(only)], rest_stored: false }),
-            _ => Self::read_in_message(json["line"].as_u64()?, message, secrets),
+            _ => {
+                let lines = Self::read_in_message(json["line"].as_u64()?, message, secrets);
+                Some(Self { lines, rest_stored: is_partial })
+            }
         }
     }
 
     /// InfluxDB Cloud and Clustered: `line` is the first bad line. The message lists up to a
     /// hundred, as `error parsing line 4 (1-based): Unable to parse timestamp`.
-    fn read_in_message(first: u64, message: &str, secrets: &Secrets) -> Option<Self> {
+    fn read_in_message(first: u64, message: &str, secrets: &Secrets) -> Vec<(u64, String)> {
         let listed = message.lines().filter_map(|text| {
             let text = text.trim_start().strip_prefix("error parsing line ")?;
             let (number, reason) = text.split_once(" (1-based): ")?;
@@ -142,7 +147,7 @@ impl Numbered {
         if lines.iter().all(|(number, _)| *number != first) {
             lines.push((first, sanitize(message, secrets)));
         }
-        Some(Self { lines, rest_stored: until_quote(message).contains("partial write") })
+        lines
     }
 }
 

@@ -8,6 +8,6 @@ mod reply;
 mod retry_after;
 mod type_conflict;
 
-pub(super) use classify::{Answer, classify};
+pub(super) use classify::{Answer, LIMIT_REACHED, classify};
 pub(super) use identity::ServerIdentity;
 pub(super) use reply::Reply;

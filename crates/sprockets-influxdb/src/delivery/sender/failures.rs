@@ -6,7 +6,7 @@ use crate::buffer::{Batch, QueueEnd};
 use crate::delivery::bisect;
 use crate::delivery::body_limit::MIN_LIMIT;
 use crate::delivery::circuit_breaker::Transition;
-use crate::delivery::disposition::{Cause, Disposition, Failure};
+use crate::delivery::disposition::{Cause, Disposition, Failure, Scope};
 use crate::delivery::poison::Reaction;
 use crate::sync::lock;
 
@@ -44,17 +44,30 @@ impl Sender {
     }
 
     /// The server failed, or the batch makes it fail.
-    fn fail_without_cause(&self, mut batch: Batch, failure: Failure, request: &Request<'_>) {
-        let is_answering = self.passes_control(&batch, request);
-        let is_probe = request.permit.probes_server() && !is_answering;
-        let reaction = lock(&self.server).history.judge(&mut batch, is_probe);
+    fn fail_without_cause(&self, mut batch: Batch, mut failure: Failure, request: &Request<'_>) {
+        let probes_server = request.permit.probes_server();
+        let (scope, mut is_probe) = match failure.cause {
+            // It may be about the database. What others of the server get shows nothing then.
+            Cause::Unrecognized => (Scope::Database, request.permit.is_probe()),
+            _ => (Scope::Server, probes_server),
+        };
+        is_probe &= !self.passes_control(&batch, is_probe, scope, request);
+        let reaction = {
+            let history = &mut lock(&self.server).history;
+            if scope == Scope::Database
+                && history.is_answering(&batch, probes_server, Scope::Server)
+            {
+                failure.scope = Scope::Database;
+            }
+            history.judge(&mut batch, is_probe, scope)
+        };
         match reaction {
-            Reaction::ServerWaits => {
+            Reaction::AllWait => {
                 self.record_failure(&batch, failure, request);
                 // Others go first next time, which shows whether this batch is the problem.
                 self.buffer.put_back(batch, QueueEnd::Back);
             }
-            Reaction::ServerWaitsForPart => {
+            Reaction::AllWaitForPart => {
                 self.record_failure(&batch, failure, request);
                 self.settle_all(bisect::slices(batch), request.route);
             }
@@ -75,9 +88,14 @@ impl Sender {
 
     /// Sends a line that was delivered before, to see whether the server answers, if no other batch
     /// shows that. To deliver a line twice changes nothing.
-    fn passes_control(&self, batch: &Batch, request: &Request<'_>) -> bool {
-        let is_probe = request.permit.probes_server();
-        let control = lock(&self.server).history.take_control(batch, is_probe);
+    fn passes_control(
+        &self,
+        batch: &Batch,
+        is_probe: bool,
+        scope: Scope,
+        request: &Request<'_>,
+    ) -> bool {
+        let control = lock(&self.server).history.take_control(batch, is_probe, scope);
         let Some(control) = control else { return false };
         let disposition = self.send(&control, request.route);
         let is_answered = matches!(disposition, Disposition::Delivered | Disposition::Rejected(_));

@@ -3,11 +3,11 @@
 
 mod body_limit;
 mod congestion;
+mod foreign_replies;
 mod log;
 mod outages;
 mod poison;
 mod rejections;
-mod strangers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

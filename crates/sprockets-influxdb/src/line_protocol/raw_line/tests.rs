@@ -83,6 +83,17 @@ fn lines_that_no_server_accepts_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_line_may_have_many_tags_and_none_twice() {
+    let tags: String = (0..64_000).map(|n| format!(",t{n}=v")).collect();
+    let parse = |line: String| RawLine::parse(line.as_bytes(), Precision::Nanoseconds).map(|_| ());
+    parse(format!("m{tags} f=1")).unwrap();
+    let twice = parse(format!("m{tags},t3=v f=1")).unwrap_err().to_string();
+    assert!(twice.starts_with("the tag t3 is set twice"), "{twice}");
+    let both = parse(format!("m{tags} f=1,t63999=2")).unwrap_err().to_string();
+    assert!(both.starts_with("t63999 is a tag and a field"), "{both}");
+}
+
+#[test]
 fn timestamps_may_be_in_any_unit() {
     let hour = Duration::from_secs(3600);
     let time = |line: &[u8], unit| RawLine::parse_in(line, unit).map(|line| line.timestamp());

@@ -118,3 +118,66 @@ fn a_file_crafted_to_look_like_lines_is_read_in_linear_time() {
     hostile.extend("#0000ff".repeat(100_000 / share).bytes());
     assert!(read(&hostile).unwrap().lines.is_empty());
 }
+
+/// The file of a segment, with lines of an earlier use after its own.
+fn used_again(lines: &[&str]) -> Vec<u8> {
+    let older = file(&["m f=1i 1\n"; 40], false);
+    let mut file = file(lines, false);
+    file.extend_from_slice(&[0; MARK]);
+    let start = header("d b%\n", Precision::Milliseconds, 0).len();
+    // Their checksums have the salt of that use.
+    for chunk in older[start..].chunks_exact(MARK + 9) {
+        file.extend_from_slice(&Salt::new(1).mark(&chunk[MARK..]));
+        file.extend_from_slice(&chunk[MARK..]);
+    }
+    file
+}
+
+#[test]
+fn a_line_damaged_by_any_flipped_bit_is_counted() {
+    let own =
+        ["m,t=a f=1i 7\n", "m f=\"a\nb\" 1700000000123456789\n", "m f=\"#\" 9\n", "m f=4 10\n"];
+    let whole = file(&own, false);
+    let start = header("d b%\n", Precision::Milliseconds, 0).len();
+    let with_rest = used_again(&own);
+    assert_eq!(read(&with_rest).unwrap().lost, 0);
+    // Without its line feed, the last line looks as if it was being written.
+    for bit in 8 * start..8 * (whole.len() - 1) {
+        let mut damaged = with_rest.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let contents = read(&damaged).unwrap();
+        assert_eq!((contents.lines.len(), contents.lost), (3, 1), "bit {bit}");
+        assert!(contents.damage.is_some());
+    }
+}
+
+#[test]
+fn a_line_that_was_being_written_is_not_counted_as_lost() {
+    let own = ["m f=1 7\n", "m f=\"a\nb\" 8\n", "m f=3 9\n"];
+    let start = header("d b%\n", Precision::Milliseconds, 0).len();
+    let last = MARK + own[2].len();
+    let whole = file(&own, false);
+    let others = whole.len() - last;
+    assert!(others > start);
+    for written in 0..last {
+        let mut cut = whole[..others + written].to_vec();
+        cut.resize(whole.len() + 200, 0);
+        let contents = read(&cut).unwrap();
+        assert_eq!((contents.lines.len(), contents.lost), (2, 0), "{written} bytes");
+        // Over lines of an earlier use.
+        let mut reused = used_again(&own[..2]);
+        reused[others..others + written].copy_from_slice(&whole[others..others + written]);
+        let contents = read(&reused).unwrap();
+        assert!(contents.lines.len() == 2 && contents.lost <= 1, "{written}: {contents:?}");
+    }
+}
+
+#[test]
+fn lines_of_a_file_without_intact_headers_are_counted() {
+    let mut bytes = used_again(&["m f=1 7\n", "m f=2 8\n", "m f=3 9\n"]);
+    let header = header("d b%\n", Precision::Milliseconds, 0).len();
+    bytes[40] ^= 1;
+    bytes[header / 2 + 40] ^= 1;
+    assert_eq!(read(&bytes), Err(Unreadable::Damaged));
+    assert_eq!(count_headless(&bytes), 3);
+}

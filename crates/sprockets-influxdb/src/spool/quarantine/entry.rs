@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! # 2026-11-23T15:04:05Z precision=ns database=example
-//! # reason: 400: field type conflict: input field "bytes" is type float, already exists as type integer
+//! # reason: 400: field type conflict: input field "bytes" is type float
 //! requests,method=GET bytes=5.5 1700000000000000000
 //! ```
 //!

@@ -95,7 +95,7 @@ impl QuarantineFile {
         let Some(lock) = if_exists(self.own.lock_existing(&self.path))? else { return Ok(()) };
         let in_use = || io::Error::new(io::ErrorKind::WouldBlock, "it is in use");
         let _lock = lock.ok_or_else(in_use)?;
-        if self.own.length(&self.path)? != self.bytes {
+        if self.own.stat(&self.path)?.bytes != self.bytes {
             return Err(io::Error::other("lines were added to it meanwhile"));
         }
         self.own.remove(&self.path)

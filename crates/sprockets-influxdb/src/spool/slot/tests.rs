@@ -16,14 +16,15 @@ fn a_slot_is_created_while_others_try_to_adopt_it() {
                 while !is_over.load(Ordering::Relaxed) {
                     for entry in disk.list(directory.path()).unwrap() {
                         // It may be gone, or be held by another thread.
-                        let _ = Slot::adopt(&disk, directory.path().join(entry.name));
+                        let _ =
+                            Slot::adopt(&disk, directory.path().join(entry.name), Arc::default());
                     }
                 }
             });
         }
         let made: Vec<_> = (0..2_000)
             .map(|_| {
-                let slot = Slot::new(&disk, directory.path())?;
+                let slot = Slot::new(&disk, directory.path(), Arc::default())?;
                 fs::write(slot.open_path(), "its own")?;
                 let found = slot.files()?.0.len();
                 slot.files()?.0.iter().try_for_each(|file| fs::remove_file(&file.path))?;

@@ -70,7 +70,7 @@ fn missing(golden: &[(String, Vec<u8>, Vec<String>)], changed: usize, found: &Fo
 }
 
 #[test]
-fn a_flipped_bit_loses_at_most_one_line_and_is_reported_for_sealed_files() {
+fn a_flipped_bit_loses_at_most_one_line_and_is_reported() {
     let golden = &golden();
     // The threads mostly wait for the disk.
     thread::scope(|scope| {
@@ -88,7 +88,9 @@ fn flip_each_bit(golden: &[(String, Vec<u8>, Vec<String>)], changed: usize) {
         let (found, damaged) = found(golden, changed, &bytes);
         let missing = missing(golden, changed, &found);
         assert!(missing <= 1, "{changed} at {bit}: {found:?}");
-        if changed == 2 && missing > 0 {
+        // Without its line feed, the last line of a segment looks as if it was being written.
+        let is_last_end = golden[changed].1[bit / 8..].starts_with(b"\n\0\0\0\0");
+        if missing > 0 && (changed == 2 || !is_last_end) {
             let counted = (found.expected, found.lines.len(), damaged.len());
             assert_eq!(counted, (8, 7, 2), "{changed} at {bit}: {found:?}");
         }

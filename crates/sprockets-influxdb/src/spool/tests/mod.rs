@@ -27,6 +27,7 @@ fn spool(root: &Path) -> Spool {
 fn recover(root: &Path) -> Found {
     let spool = spool(root);
     let mut found = Found::default();
+    found.messages.extend(spool.recovery.look());
     while let Some(adopted) = spool.recovery.adopt() {
         let Ok(mut adopted) = adopted.map_err(|message| found.messages.push(message)) else {
             continue;

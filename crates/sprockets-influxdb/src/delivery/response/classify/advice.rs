@@ -10,13 +10,13 @@ pub(super) const MALFORMED_CREDENTIALS: &str = "the server cannot read the crede
     password with a colon or a token with a space: \
     check INFLUXDB_USER and INFLUXDB_PASSWORD, or INFLUXDB_TOKEN";
 
-pub(super) const LIMIT_REACHED: &str = "the server has as many databases or tables as its limit \
-    allows: raise the limit, or correct the name";
+pub(in crate::delivery) const LIMIT_REACHED: &str = "the server has as many databases or tables \
+    as its limit allows: raise the limit, or correct the name";
 
 pub(super) const TOO_LARGE_FOR_A_PROXY: &str = "what answers before the server takes no request \
     of this size: raise its limit (in nginx, client_max_body_size)";
 
-/// Characters of a stranger's text that are shown. A page begins with what it is.
+/// Characters of the text of another server that are shown. A page begins with what it is.
 const MAX_TEXT: usize = 200;
 
 /// Characters of its headers that are shown.
@@ -36,7 +36,7 @@ impl Table<'_> {
     }
 
     /// The advice about an answer that no InfluxDB gives.
-    pub(super) fn stranger(&self) -> String {
+    pub(super) fn not_influxdb(&self) -> String {
         format!(
             "an answer that no InfluxDB gives: check {}, and any proxy before the server",
             self.reply.address.all()

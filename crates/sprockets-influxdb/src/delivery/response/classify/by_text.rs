@@ -24,7 +24,7 @@ const WHOLE_REQUEST: [&str; 9] = [
 const NOT_TLS: [&str; 2] =
     ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port"];
 
-/// Trouble of an InfluxDB 3 with its own disk or its end. Over the v2 API it answers 400.
+/// Errors of InfluxDB 3 itself: its disk is full, or it shuts down. The v2 API answers 400.
 const SERVERS_TROUBLE: [&str; 7] = [
     "catalog update error",
     "error from wal",
@@ -70,7 +70,7 @@ impl Table<'_> {
         } else if head.starts_with("max request size") && head.ends_with("exceeded") {
             // 500 before InfluxDB 3.10.
             self.too_large()
-        } else if self.says(&["cache-max-memory-size exceeded"]) || self.has_trouble() {
+        } else if self.says(&["cache-max-memory-size exceeded"]) || self.is_server_error() {
             self.retry(Cause::Busy)
         } else if self.says(&["unsupported path"]) {
             self.configuration(Scope::Server, &self.no_such_api())
@@ -133,7 +133,7 @@ impl Table<'_> {
         self.configuration(Scope::Database, advice::LIMIT_REACHED)
     }
 
-    fn has_trouble(&self) -> bool {
+    fn is_server_error(&self) -> bool {
         let head = self.body.head().to_ascii_lowercase();
         self.reply.status >= 400 && SERVERS_TROUBLE.iter().any(|phrase| head.contains(phrase))
     }

@@ -26,7 +26,7 @@ impl Table<'_> {
     }
 
     pub(super) fn unrecognized(&self) -> Disposition {
-        let reason = self.explain(&self.stranger());
+        let reason = self.explain(&self.not_influxdb());
         Disposition::Retry(Failure::of_server(Cause::Unrecognized, reason))
     }
 

@@ -59,6 +59,13 @@ fn replies_of_influxdb_3_over_its_own_api() {
     check(Api::V3, &table);
 }
 
+#[test]
+fn an_array_of_errors_confirms_no_line_without_the_words_of_a_partial_write() {
+    let data = serde_json::json!([{ "error_message": "bad", "line_number": 2 }]);
+    let body = serde_json::json!({ "error": "validation failed", "data": data }).to_string();
+    check(Api::V3, &[(400, body, rejected(lines(&[(1, "bad")]), false))]);
+}
+
 /// The JSON of one bad line, after which nothing is stored, over v1.
 fn whole(message: &str, number: usize, reason: &str) -> String {
     let line = serde_json::json!({
@@ -119,7 +126,7 @@ fn replies_of_influxdb_3_over_v2() {
 }
 
 #[test]
-fn the_trouble_of_influxdb_3_keeps_the_data_whatever_its_status() {
+fn errors_of_influxdb_3_itself_keep_the_data_whatever_its_status() {
     let full = "error from wal: error writing wal file: Generic LocalFileSystem error: Unable to \
         copy data to file: No space left on device (os error 28)";
     let catalog = "catalog update error: object store error: ObjectStore(Generic { store: \

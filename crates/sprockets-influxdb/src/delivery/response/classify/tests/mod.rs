@@ -1,11 +1,11 @@
 //! The table of replies, row by row. Reasons are left out where they are not what the test is
 //! about.
 
+mod foreign_replies;
 mod hostile;
 mod influxdb;
 mod influxdb3;
 mod others;
-mod strangers;
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! Replies of compatible servers and of strangers, and the reasons that they give.
+//! Replies of compatible and of other servers, and the reasons that they give.
 
 use super::*;
 

@@ -12,7 +12,7 @@ use crate::http::{Head, Reply};
 use crate::unknown_name::UnknownName;
 
 /// Something that answers in the place of an InfluxDB, for
-/// [`Fault::stranger`](crate::Fault::stranger).
+/// [`Fault::foreign_reply`](crate::Fault::foreign_reply).
 ///
 /// None of them stores anything. A client must not take 2xx as a delivery or 4xx as a rejection of
 /// its data.
@@ -20,18 +20,18 @@ use crate::unknown_name::UnknownName;
 /// [`Display`](fmt::Display) and [`FromStr`] use the [`name`](Self::name).
 ///
 /// ```
-/// use sprockets_influxdb_testing::{Fault, Server, Stranger};
+/// use sprockets_influxdb_testing::{Fault, Server, ForeignReply};
 ///
 /// let server = Server::start();
-/// server.inject_always(Fault::stranger(Stranger::CaptivePortal));
+/// server.inject_always(Fault::foreign_reply(ForeignReply::CaptivePortal));
 /// let url = format!("{}/write?db=example", server.url());
 /// assert_eq!(ureq::post(&url).send("m f=1").unwrap().status(), 200);
 /// assert_eq!(server.count("example"), 0);
-/// assert_eq!("nginx-413".parse(), Ok(Stranger::Nginx(413)));
+/// assert_eq!("nginx-413".parse(), Ok(ForeignReply::Nginx(413)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Stranger {
+pub enum ForeignReply {
     /// `captive-portal`: 200 with a page that asks to accept the terms.
     CaptivePortal,
     /// `captive-portal-511`: 511 Network Authentication Required with such a page.
@@ -63,129 +63,129 @@ pub enum Stranger {
     Echo(u16),
 }
 
-impl Stranger {
+impl ForeignReply {
     /// One of each kind, with the statuses that are met most. Any other status can be made as well.
-    pub const ALL: &[Stranger] = &[
-        Stranger::CaptivePortal,
-        Stranger::CaptivePortal511,
-        Stranger::SignInPage,
-        Stranger::NginxWelcome,
-        Stranger::ErrorInOk,
-        Stranger::InfluxDb2Listing,
-        Stranger::Empty(200),
-        Stranger::Empty(206),
-        Stranger::Empty(299),
-        Stranger::Empty(400),
-        Stranger::Empty(413),
-        Stranger::Text(206),
-        Stranger::Text(299),
-        Stranger::Maintenance(400),
-        Stranger::Maintenance(405),
-        Stranger::Maintenance(501),
-        Stranger::Maintenance(503),
-        Stranger::Nginx(400),
-        Stranger::Nginx(403),
-        Stranger::Nginx(404),
-        Stranger::Nginx(405),
-        Stranger::Nginx(413),
-        Stranger::Nginx(502),
-        Stranger::Nginx(504),
-        Stranger::HaProxy(400),
-        Stranger::HaProxy(408),
-        Stranger::HaProxy(413),
-        Stranger::HaProxy(502),
-        Stranger::HaProxy(503),
-        Stranger::HaProxy(504),
-        Stranger::FastApi422,
-        Stranger::Redirect(302),
-        Stranger::Redirect(308),
-        Stranger::Echo(400),
-        Stranger::Echo(502),
+    pub const ALL: &[ForeignReply] = &[
+        ForeignReply::CaptivePortal,
+        ForeignReply::CaptivePortal511,
+        ForeignReply::SignInPage,
+        ForeignReply::NginxWelcome,
+        ForeignReply::ErrorInOk,
+        ForeignReply::InfluxDb2Listing,
+        ForeignReply::Empty(200),
+        ForeignReply::Empty(206),
+        ForeignReply::Empty(299),
+        ForeignReply::Empty(400),
+        ForeignReply::Empty(413),
+        ForeignReply::Text(206),
+        ForeignReply::Text(299),
+        ForeignReply::Maintenance(400),
+        ForeignReply::Maintenance(405),
+        ForeignReply::Maintenance(501),
+        ForeignReply::Maintenance(503),
+        ForeignReply::Nginx(400),
+        ForeignReply::Nginx(403),
+        ForeignReply::Nginx(404),
+        ForeignReply::Nginx(405),
+        ForeignReply::Nginx(413),
+        ForeignReply::Nginx(502),
+        ForeignReply::Nginx(504),
+        ForeignReply::HaProxy(400),
+        ForeignReply::HaProxy(408),
+        ForeignReply::HaProxy(413),
+        ForeignReply::HaProxy(502),
+        ForeignReply::HaProxy(503),
+        ForeignReply::HaProxy(504),
+        ForeignReply::FastApi422,
+        ForeignReply::Redirect(302),
+        ForeignReply::Redirect(308),
+        ForeignReply::Echo(400),
+        ForeignReply::Echo(502),
     ];
 
     /// The name, with the status where the kind has several: `nginx-413`.
     pub fn name(self) -> String {
         let (kind, status) = match self {
-            Stranger::CaptivePortal => return "captive-portal".into(),
-            Stranger::CaptivePortal511 => return "captive-portal-511".into(),
-            Stranger::SignInPage => return "sign-in-page".into(),
-            Stranger::NginxWelcome => return "nginx-welcome".into(),
-            Stranger::ErrorInOk => return "error-in-ok".into(),
-            Stranger::InfluxDb2Listing => return "influxdb2-listing".into(),
-            Stranger::FastApi422 => return "fastapi-422".into(),
-            Stranger::Empty(status) => ("empty", status),
-            Stranger::Text(status) => ("text", status),
-            Stranger::Maintenance(status) => ("maintenance", status),
-            Stranger::Nginx(status) => ("nginx", status),
-            Stranger::HaProxy(status) => ("haproxy", status),
-            Stranger::Redirect(status) => ("redirect", status),
-            Stranger::Echo(status) => ("echo", status),
+            ForeignReply::CaptivePortal => return "captive-portal".into(),
+            ForeignReply::CaptivePortal511 => return "captive-portal-511".into(),
+            ForeignReply::SignInPage => return "sign-in-page".into(),
+            ForeignReply::NginxWelcome => return "nginx-welcome".into(),
+            ForeignReply::ErrorInOk => return "error-in-ok".into(),
+            ForeignReply::InfluxDb2Listing => return "influxdb2-listing".into(),
+            ForeignReply::FastApi422 => return "fastapi-422".into(),
+            ForeignReply::Empty(status) => ("empty", status),
+            ForeignReply::Text(status) => ("text", status),
+            ForeignReply::Maintenance(status) => ("maintenance", status),
+            ForeignReply::Nginx(status) => ("nginx", status),
+            ForeignReply::HaProxy(status) => ("haproxy", status),
+            ForeignReply::Redirect(status) => ("redirect", status),
+            ForeignReply::Echo(status) => ("echo", status),
         };
         format!("{kind}-{status}")
     }
 
     /// Whether it closes the connection after its reply.
     pub(crate) fn closes(self) -> bool {
-        matches!(self, Stranger::HaProxy(_) | Stranger::Nginx(400 | 413))
+        matches!(self, ForeignReply::HaProxy(_) | ForeignReply::Nginx(400 | 413))
     }
 
     pub(crate) fn reply(self, head: &Head) -> Reply {
         match self {
-            Stranger::CaptivePortal => html(200, portal()),
-            Stranger::CaptivePortal511 => html(511, portal()),
-            Stranger::SignInPage => html(200, page("Sign in", "<form method=post>…</form>")),
-            Stranger::NginxWelcome => nginx(200)
+            ForeignReply::CaptivePortal => html(200, portal()),
+            ForeignReply::CaptivePortal511 => html(511, portal()),
+            ForeignReply::SignInPage => html(200, page("Sign in", "<form method=post>…</form>")),
+            ForeignReply::NginxWelcome => nginx(200)
                 .header("Last-Modified", "Tue, 04 Dec 2018 14:44:49 GMT")
                 .header("ETag", "\"5c0692e1-264\"")
                 .header("Accept-Ranges", "bytes")
                 .body(page("Welcome to nginx!", "<h1>Welcome to nginx!</h1>")),
-            Stranger::ErrorInOk => json(200, "{\"error\":\"unable to parse\"}"),
-            Stranger::InfluxDb2Listing => json(200, LISTING),
-            Stranger::Empty(status) => Reply::new(status),
-            Stranger::Text(status) => {
+            ForeignReply::ErrorInOk => json(200, "{\"error\":\"unable to parse\"}"),
+            ForeignReply::InfluxDb2Listing => json(200, LISTING),
+            ForeignReply::Empty(status) => Reply::new(status),
+            ForeignReply::Text(status) => {
                 Reply::new(status).header("Content-Type", "text/plain").body("accepted")
             }
-            Stranger::Maintenance(status) => {
+            ForeignReply::Maintenance(status) => {
                 html(status, page("Maintenance", "<h1>We will be back soon</h1>"))
             }
-            Stranger::Nginx(status) => nginx(status).body(nginx_page(status)),
-            Stranger::HaProxy(status) => haproxy(status),
-            Stranger::FastApi422 => json(
+            ForeignReply::Nginx(status) => nginx(status).body(nginx_page(status)),
+            ForeignReply::HaProxy(status) => haproxy(status),
+            ForeignReply::FastApi422 => json(
                 422,
                 "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"body\",\"name\"],\
                  \"msg\":\"Field required\",\"input\":null}]}",
             )
             .header("server", "uvicorn"),
-            Stranger::Redirect(status) => Reply::new(status).header("Location", location(head)),
-            Stranger::Echo(status) => {
+            ForeignReply::Redirect(status) => Reply::new(status).header("Location", location(head)),
+            ForeignReply::Echo(status) => {
                 Reply::new(status).header("Content-Type", "text/plain").body(echo(head))
             }
         }
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for ForeignReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name())
     }
 }
 
-impl FromStr for Stranger {
+impl FromStr for ForeignReply {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let known = UnknownName::find(name, Stranger::ALL);
+        let known = UnknownName::find(name, ForeignReply::ALL);
         let Some((kind, status)) = name.rsplit_once('-') else { return known };
         let status = status.parse().ok().filter(|status| (200..600).contains(status));
         let Some(status) = status else { return known };
         Ok(match kind {
-            "empty" => Stranger::Empty(status),
-            "text" => Stranger::Text(status),
-            "maintenance" => Stranger::Maintenance(status),
-            "nginx" => Stranger::Nginx(status),
-            "haproxy" => Stranger::HaProxy(status),
-            "redirect" => Stranger::Redirect(status),
-            "echo" => Stranger::Echo(status),
+            "empty" => ForeignReply::Empty(status),
+            "text" => ForeignReply::Text(status),
+            "maintenance" => ForeignReply::Maintenance(status),
+            "nginx" => ForeignReply::Nginx(status),
+            "haproxy" => ForeignReply::HaProxy(status),
+            "redirect" => ForeignReply::Redirect(status),
+            "echo" => ForeignReply::Echo(status),
             _ => return known,
         })
     }

@@ -6,80 +6,80 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::{Fault, Product, Stranger};
+use crate::{Fault, ForeignReply, Product};
 
 const TARGETS: [&str; 3] =
     ["/write?db=d&u=ann&p=pass", "/api/v2/write?org=o&bucket=d", "/api/v3/write_lp?db=d"];
 
 #[test]
-fn no_stranger_stores_or_has_a_header_of_influxdbs() {
+fn no_foreign_reply_stores_or_has_a_header_of_influxdbs() {
     let server = Server::start();
-    for stranger in Stranger::ALL {
+    for foreign in ForeignReply::ALL {
         for target in TARGETS {
             server.clear_faults();
-            server.inject(Fault::stranger(*stranger));
+            server.inject(Fault::foreign_reply(*foreign));
             let reply = Client::new(&server).post(target, "", "m f=1 1");
             let own = reply.headers.iter().find(|(name, _)| name.starts_with("x-influxdb"));
-            assert_eq!(own, None, "{stranger}");
-            assert_eq!(server.writes().last().unwrap().status(), Some(reply.status), "{stranger}");
+            assert_eq!(own, None, "{foreign}");
+            assert_eq!(server.writes().last().unwrap().status(), Some(reply.status), "{foreign}");
         }
     }
     assert_eq!(server.count("d"), 0);
 }
 
 #[test]
-fn strangers_answer_with_their_own_pages() {
-    for (stranger, status, server_header, start) in [
-        (Stranger::CaptivePortal, 200, None, "<!DOCTYPE html>"),
-        (Stranger::CaptivePortal511, 511, None, "<!DOCTYPE html>"),
-        (Stranger::SignInPage, 200, None, "<!DOCTYPE html>\n<html>\n<head><title>Sign in"),
-        (Stranger::NginxWelcome, 200, Some("nginx/1.22.1"), "<!DOCTYPE html>"),
-        (Stranger::ErrorInOk, 200, None, "{\"error\":"),
-        (Stranger::InfluxDb2Listing, 200, None, "{\"authorizations\":"),
-        (Stranger::Empty(206), 206, None, ""),
-        (Stranger::Text(299), 299, None, "accepted"),
-        (Stranger::Maintenance(405), 405, None, "<!DOCTYPE html>"),
+fn foreign_replies_have_the_pages_of_their_servers() {
+    for (foreign, status, server_header, start) in [
+        (ForeignReply::CaptivePortal, 200, None, "<!DOCTYPE html>"),
+        (ForeignReply::CaptivePortal511, 511, None, "<!DOCTYPE html>"),
+        (ForeignReply::SignInPage, 200, None, "<!DOCTYPE html>\n<html>\n<head><title>Sign in"),
+        (ForeignReply::NginxWelcome, 200, Some("nginx/1.22.1"), "<!DOCTYPE html>"),
+        (ForeignReply::ErrorInOk, 200, None, "{\"error\":"),
+        (ForeignReply::InfluxDb2Listing, 200, None, "{\"authorizations\":"),
+        (ForeignReply::Empty(206), 206, None, ""),
+        (ForeignReply::Text(299), 299, None, "accepted"),
+        (ForeignReply::Maintenance(405), 405, None, "<!DOCTYPE html>"),
         (
-            Stranger::Nginx(413),
+            ForeignReply::Nginx(413),
             413,
             Some("nginx/1.22.1"),
             "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n",
         ),
         (
-            Stranger::Nginx(504),
+            ForeignReply::Nginx(504),
             504,
             Some("nginx/1.22.1"),
             "<html>\r\n<head><title>504 Gateway Time-out</title></head>",
         ),
         (
-            Stranger::HaProxy(400),
+            ForeignReply::HaProxy(400),
             400,
             None,
             "<html><body><h1>400 Bad request</h1>\nYour browser sent an invalid request.\n\
              </body></html>\n",
         ),
-        (Stranger::HaProxy(503), 503, None, "<html><body><h1>503 Service Unavailable</h1>\n"),
-        (Stranger::FastApi422, 422, Some("uvicorn"), "{\"detail\":["),
+        (ForeignReply::HaProxy(503), 503, None, "<html><body><h1>503 Service Unavailable</h1>\n"),
+        (ForeignReply::FastApi422, 422, Some("uvicorn"), "{\"detail\":["),
     ] {
         let server = Server::start();
-        server.inject(Fault::stranger(stranger));
+        server.inject(Fault::foreign_reply(foreign));
         let mut client = Client::new(&server);
         let reply = client.post(TARGETS[0], "", "m f=1 1");
-        assert_eq!(reply.status, status, "{stranger}");
-        assert_eq!(reply.header("server").as_deref(), server_header, "{stranger}");
-        assert!(reply.text().starts_with(start), "{stranger}: {}", reply.text());
-        let closes = matches!(stranger, Stranger::HaProxy(_) | Stranger::Nginx(413));
-        assert_eq!(reply.header("connection").is_some(), closes, "{stranger}");
-        assert!(!closes || client.is_closed(), "{stranger}");
+        assert_eq!(reply.status, status, "{foreign}");
+        assert_eq!(reply.header("server").as_deref(), server_header, "{foreign}");
+        assert!(reply.text().starts_with(start), "{foreign}: {}", reply.text());
+        let closes = matches!(foreign, ForeignReply::HaProxy(_) | ForeignReply::Nginx(413));
+        assert_eq!(reply.header("connection").is_some(), closes, "{foreign}");
+        assert!(!closes || client.is_closed(), "{foreign}");
     }
 }
 
 #[test]
-fn a_stranger_repeats_the_credentials_of_the_request() {
+fn a_foreign_reply_repeats_the_credentials_of_the_request() {
     let server = Server::start();
-    server.inject(Fault::stranger(Stranger::Redirect(302)));
-    server.inject(Fault::stranger(Stranger::Redirect(308)));
-    server.inject(Fault::stranger(Stranger::Echo(400)));
+    server.inject(Fault::foreign_reply(ForeignReply::Redirect(302)));
+    server.inject(Fault::foreign_reply(ForeignReply::Redirect(308)));
+    server.inject(Fault::foreign_reply(ForeignReply::Echo(400)));
     let mut client = Client::new(&server);
     let basic = STANDARD.encode("ann:pass");
     let reply =
@@ -96,13 +96,13 @@ fn a_stranger_repeats_the_credentials_of_the_request() {
 }
 
 #[test]
-fn strangers_have_names() {
-    for stranger in Stranger::ALL {
-        assert_eq!(stranger.name().parse(), Ok(*stranger));
+fn foreign_replies_have_names() {
+    for foreign in ForeignReply::ALL {
+        assert_eq!(foreign.name().parse(), Ok(*foreign));
     }
-    assert_eq!("nginx-499".parse(), Ok(Stranger::Nginx(499)));
+    assert_eq!("nginx-499".parse(), Ok(ForeignReply::Nginx(499)));
     for name in ["nginx", "nginx-42", "nginx-x", "apache-400", "captive-portal-200"] {
-        assert!(name.parse::<Stranger>().is_err(), "{name}");
+        assert!(name.parse::<ForeignReply>().is_err(), "{name}");
     }
 }
 
@@ -110,7 +110,7 @@ fn strangers_have_names() {
 fn a_fault_can_be_for_every_request() {
     for product in Product::ALL {
         let server = Server::start_as(*product);
-        server.inject_always(Fault::stranger(Stranger::CaptivePortal).for_every_request());
+        server.inject_always(Fault::foreign_reply(ForeignReply::CaptivePortal).for_every_request());
         let mut client = Client::new(&server);
         for line in ["GET /ping", "GET /health", "GET /unknown", "POST /write?db=d"] {
             client.send(format!("{line} HTTP/1.1\r\n\r\n")).unwrap();
@@ -120,7 +120,7 @@ fn a_fault_can_be_for_every_request() {
         }
         // Without the modifier only writes are hit.
         server.clear_faults();
-        server.inject_always(Fault::stranger(Stranger::CaptivePortal));
+        server.inject_always(Fault::foreign_reply(ForeignReply::CaptivePortal));
         client.send("GET /ping HTTP/1.1\r\n\r\n").unwrap();
         assert_ne!(client.rest_of_head().lines().next(), None);
         assert_eq!(server.requests().last().unwrap().path(), "/ping");
@@ -149,7 +149,9 @@ fn an_early_reply_comes_before_the_body_and_the_connection_stays_open() {
     for (announced, expected) in [(true, Some("close".to_owned())), (false, None)] {
         let server = Server::start();
         let linger = Duration::from_millis(300);
-        let fault = Fault::stranger(Stranger::Nginx(404)).lingering(linger).when_body_exceeds(1000);
+        let fault = Fault::foreign_reply(ForeignReply::Nginx(404))
+            .lingering(linger)
+            .when_body_exceeds(1000);
         let fault = if announced { fault } else { fault.unannounced() };
         server.inject_always(fault);
         let mut client = Client::new(&server);

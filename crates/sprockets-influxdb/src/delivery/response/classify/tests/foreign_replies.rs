@@ -30,7 +30,7 @@ fn no_success_but_204_is_a_delivery() {
 }
 
 #[test]
-fn a_refusal_by_a_stranger_may_be_about_the_batch() {
+fn a_rejection_by_another_server_may_be_about_the_batch() {
     let unrecognized = || later(Cause::Unrecognized, Scope::Server);
     let table = [
         (400, PAGE.to_owned(), unrecognized()),
@@ -51,7 +51,7 @@ fn a_refusal_by_a_stranger_may_be_about_the_batch() {
 }
 
 #[test]
-fn an_operator_has_to_look_at_other_replies_of_strangers() {
+fn an_operator_has_to_look_at_other_replies_of_other_servers() {
     use self::{Cause::*, Scope::*};
     let table = [
         (501, PAGE.to_owned(), later(Configuration, Server)),
@@ -88,7 +88,7 @@ fn the_reason_tells_what_answered() {
 }
 
 #[test]
-fn secrets_that_a_stranger_echoes_are_masked() {
+fn secrets_that_another_server_echoes_are_masked() {
     let mut secrets = Secrets::default();
     secrets.add_basic("me", "hunter2");
     let echo = "POST /write HTTP/1.1 authorization: Basic bWU6aHVudGVyMg== x: hunter2";

@@ -1,0 +1,58 @@
+//! Rate-limited warnings about requests.
+
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+
+/// Logs a warning, at most once a minute for each class of exception.
+#[cold]
+pub(crate) fn warn(py: Python<'_>, error: &PyErr) {
+    let module = py.import("sprockets_influxdb._warnings");
+    let warned = module.and_then(|module| module.call_method1("warn", (error.value(py),)));
+    if let Err(error) = warned {
+        error.write_unraisable(py, None);
+    }
+}
+
+/// Warns that a name is a tag in this request and a field in others, or the other way round.
+#[cold]
+pub(crate) fn warn_of_kind(py: Python<'_>, name: &str) {
+    let error = PyValueError::new_err(format!(
+        "{name:?} is a field of this request and a tag of others, or the other way round: \
+         InfluxDB 3 refuses this; rename what the handler sets"
+    ));
+    warn(py, &error);
+}
+
+/// Errors of single values. By default the caller sees them.
+#[derive(Default)]
+pub(crate) struct ValueErrors {
+    are_ignored: bool,
+    first: Option<PyErr>,
+}
+
+impl ValueErrors {
+    /// Errors that the caller sees, or that are a warning.
+    pub(crate) fn new(are_ignored: bool) -> Self {
+        Self { are_ignored, first: None }
+    }
+
+    /// Passes an error on, unless errors are ignored.
+    #[inline]
+    pub(crate) fn check(&mut self, py: Python<'_>, result: PyResult<()>) -> PyResult<()> {
+        match result {
+            Err(error) if self.are_ignored && error.is_instance_of::<PyException>(py) => {
+                self.first.get_or_insert(error);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Warns of the first error that was ignored. This may run any Python code.
+    #[inline]
+    pub(crate) fn warn(self, py: Python<'_>) {
+        if let Some(error) = self.first {
+            warn(py, &error);
+        }
+    }
+}
