@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod disks;
+mod intruders;
 mod size_limit;
 mod users;
 
