@@ -92,6 +92,17 @@ pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Whether this process has the permissions of this user.
+#[cfg(unix)]
+pub(crate) fn is_user(user: u32) -> bool {
+    user == at::user()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_user(_user: u32) -> bool {
+    true
+}
+
 /// An advisory lock on a file. It ends with the process that took it, also if children live on.
 #[derive(Debug)]
 pub(crate) struct FileLock {

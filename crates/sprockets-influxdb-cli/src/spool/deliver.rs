@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::Stats;
 use sprockets_influxdb::internal::{self, shown};
-use sprockets_influxdb::spool::Directory;
+use sprockets_influxdb::spool::{Directory, SlotInfo};
 
 use crate::args;
 use crate::exit::Problem;
@@ -50,7 +50,10 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let directory = options.spool.directory()?;
     let damaged_before = directory.damaged()?.into_iter().map(|file| file.path).collect();
-    let alive = directory.slots()?.iter().filter(|slot| slot.is_alive).count() as u64;
+    let slots = directory.slots()?;
+    let alive = slots.iter().filter(|slot| slot.is_alive).count() as u64;
+    let is_foreign = |slot: &&SlotInfo| !options.any_user && !slot.is_of_this_user();
+    let foreign = slots.iter().filter(is_foreign).count() as u64;
     let config = options.server.config(wait::config(), &IGNORED_VARIABLES)?;
     let config = config.spool(directory.path());
     let progress = Progress::new(options.delivery.quiet, Size::Lines(0));
@@ -80,7 +83,11 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let mut remains = Remains::find(&directory, &damaged_before)?;
     // A request that is under way still has its lines.
     remains.lines = remains.lines.max(stats.pending);
-    let report = report(&stats, &remains, alive, started.elapsed(), ended_early);
+    let mut report = report(&stats, &remains, alive, started.elapsed(), ended_early);
+    if foreign > 0 {
+        let slots = counted(foreign, "slot");
+        report.notes.push(format!("{slots} of other users: --any-user delivers them as well"));
+    }
     report.print(&options.delivery)?;
     Ok(report.exit_code())
 }

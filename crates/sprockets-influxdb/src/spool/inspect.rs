@@ -16,6 +16,7 @@ use super::quarantine::{QuarantineFile, is_quarantine_file};
 use super::slot::{self, LOCK, SLOTS, SlotFileKind};
 use crate::config::Precision;
 use crate::printable;
+use crate::sys;
 
 /// Attempts to read a segment that is being written. A line that is written during a read looks
 /// damaged.
@@ -114,6 +115,13 @@ pub struct Content {
     pub damage: Option<String>,
     bytes: Vec<u8>,
     lines: Vec<Range<usize>>,
+}
+
+impl SlotInfo {
+    /// Whether it belongs to the user of this process, whose clients adopt it.
+    pub fn is_of_this_user(&self) -> bool {
+        self.user.is_none_or(sys::is_user)
+    }
 }
 
 impl Directory {
