@@ -21,6 +21,8 @@ import pytest
 
 import sprockets_influxdb
 from programs import BEGINNING, Start, bound, reset_signals
+from receiver import launch as launch
+from receiver import receiver as receiver
 from serving import Recording
 from sprockets_influxdb import _warnings, testing
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+import receiver
 import sprockets_influxdb as influxdb
-import test_processes
 import web
 from programs import bound
 from sprockets_influxdb.asgi import InfluxDBMiddleware
@@ -230,7 +230,7 @@ def test_a_scanner_of_10000_requests_makes_no_series(influxd: Any, database: str
     assert series(influxd, database) == before == 4
 
 
-class Receiver(test_processes.Receiver):
+class Receiver(receiver.Receiver):
     """A proxy in front of influxd that counts the lines."""
 
     def __init__(self, influxd: Any, database: str) -> None:
@@ -245,9 +245,7 @@ class Receiver(test_processes.Receiver):
 
     def wait_for(self, count: int) -> None:
         with self.has_more:
-            assert self.has_more.wait_for(
-                lambda: self.lines["request"] >= count, test_processes.DEADLINE
-            )
+            assert self.has_more.wait_for(lambda: self.lines["request"] >= count, receiver.DEADLINE)
 
     def __enter__(self) -> "Receiver":
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""What the programs of ``test_processes.py`` share. ``DATABASE`` is the test's own."""
+"""What the programs that the fixture ``launch`` starts share. ``DATABASE`` is the test's own."""
 
 import os
 

@@ -58,7 +58,11 @@ async fn hello() -> &'static str {
 
 #[get("/users/{id}")]
 async fn show_user(measurement: RequestMeasurement, id: web::Path<u32>) -> String {
-    let _timed = measurement.set_tag("kind", "user").set_field("id", *id).duration("query");
+    let _timed = measurement
+        .set_tag("kind", "user")
+        .set_tag("id", "7")
+        .set_field("id", *id)
+        .duration("query");
     format!("user {id}")
 }
 

@@ -53,7 +53,11 @@ pub(crate) fn routes() -> Router {
 }
 
 async fn show_user(Path(id): Path<u32>, measurement: RequestMeasurement) -> String {
-    let _timed = measurement.set_tag("kind", "user").set_field("id", id).duration("query");
+    let _timed = measurement
+        .set_tag("kind", "user")
+        .set_tag("id", "7")
+        .set_field("id", id)
+        .duration("query");
     format!("user {id}")
 }
 

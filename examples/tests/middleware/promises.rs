@@ -93,7 +93,8 @@ fn what_the_handler_sets_is_recorded<S: Service>() {
     let point = recorded.point();
     assert_eq!(tags(&point), [Some("/users/{id}"), Some("GET"), Some("200")]);
     assert_eq!(point.tag("kind"), Some("user"));
-    assert_eq!(integer(&point, "id"), 7);
+    // It is a tag as well. The field stays.
+    assert_eq!((integer(&point, "id"), point.tag("id")), (7, None));
     assert!(seconds(&point, "query") <= seconds(&point, "duration"));
 }
 

@@ -72,8 +72,13 @@ impl Destination {
             sink.text(Attribute::Endpoint, &grpc.path);
         }
         outcome.write(now, &mut sink);
+        if let Some(name) = measurement.remove_tags_of_fields() {
+            self.warn(format_args!(
+                "a request is recorded without the tag {name:?}: a field has this name"
+            ));
+        }
         if let Err(error) = self.client.add_measurement(&measurement) {
-            self.warn(&error);
+            self.warn(format_args!("a request is not recorded: {error}"));
         }
         keep_spare(measurement);
     }
@@ -90,7 +95,7 @@ impl Destination {
     }
 
     #[cold]
-    fn warn(&self, error: &crate::Error) {
+    fn warn(&self, message: fmt::Arguments<'_>) {
         let now = self.created.elapsed().as_secs() + 1;
         let last = self.warned.load(Ordering::Relaxed);
         let is_due = last == 0 || now - last >= WARNING_INTERVAL.as_secs();
@@ -98,7 +103,7 @@ impl Destination {
             self.warned.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
         if is_due && is_ours() {
-            tracing::warn!("a request is not recorded: {error}");
+            tracing::warn!("{message}");
         }
     }
 }
