@@ -1,7 +1,7 @@
 //! `quarantine retry`: sends rejected lines again.
 //!
-//! A file is removed once all its lines are decided, and those that remain are in a new one. Whenever
-//! the command ends, each line is in the database, in a file, or in both.
+//! A file is removed once all its lines are decided, and those that remain are in a new one.
+//! Whenever the command ends, each line is in the database, in a file, or in both.
 
 use std::collections::HashMap;
 use std::io;

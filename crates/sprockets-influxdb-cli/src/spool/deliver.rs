@@ -26,8 +26,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// Lines are sent as applications send them: in batches, retried until the server has accepted or
 /// rejected each. Rejected lines go to the quarantine. Running processes deliver their own lines.
-/// Lines of other users stay, unless --any-user allows them. Lines that are not delivered stay. Files in `damaged` are skipped: what could be
-/// read of them was delivered before.
+/// Lines of other users stay, unless --any-user allows them. Lines that are not delivered stay in
+/// the spool. Files in `damaged` are skipped: what could be read of them was delivered before.
 ///
 /// The first Ctrl-C ends it within the shutdown timeout, the second at once.
 ///
