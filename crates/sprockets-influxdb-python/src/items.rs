@@ -84,9 +84,7 @@ impl Drop for List {
         items.clear();
         // There is no place for it when the thread ends. Then the vector is dropped.
         let _ = SPARE.try_with(|spare| {
-            if let Ok(mut spare) = spare.try_borrow_mut()
-                && spare.len() < MAX_SPARE
-            {
+            if let Some(mut spare) = spare.try_borrow_mut().ok().filter(|s| s.len() < MAX_SPARE) {
                 spare.push(items);
             }
         });
@@ -134,10 +132,10 @@ impl Items {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        if let Self::List(list) = self
-            && list.set(name, value)
-        {
-            return Ok(());
+        if let Self::List(list) = self {
+            if list.set(name, value) {
+                return Ok(());
+            }
         }
         self.dict(name.py())?.set_item(name, value)
     }
