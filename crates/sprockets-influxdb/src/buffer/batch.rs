@@ -133,6 +133,15 @@ impl Batch {
         }
     }
 
+    /// The number of lines that are in memory only. A batch may have merged with one on disk.
+    pub(super) fn unspooled(&self) -> usize {
+        match &self.files {
+            Some(files) if files.is_lost() => self.lines(),
+            Some(_) => 0,
+            None => self.chunks.iter().filter(|c| !c.has_segment()).map(Chunk::lines).sum(),
+        }
+    }
+
     /// Whether lines of other batches may be added. A batch with files of its own keeps its lines.
     pub(super) fn is_mergeable(&self) -> bool {
         self.files.is_none()

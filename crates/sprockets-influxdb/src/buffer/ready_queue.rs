@@ -160,7 +160,7 @@ impl ReadyQueue {
 
     /// Lines that wait in memory only.
     pub(super) fn unspooled(&self) -> usize {
-        self.due.iter().filter(|batch| !batch.is_spooled()).map(Batch::lines).sum()
+        self.due.iter().map(Batch::unspooled).sum()
     }
 
     /// Lines that wait on disk only.
