@@ -60,7 +60,7 @@ impl Line {
         let mut line = SPARE.take().unwrap_or_else(|| Box::new(Self::new()));
         let result = use_it(&mut line);
         line.errors = ValueErrors::default();
-        if line.core.memory() > MAX_SPARE_BYTES {
+        if core::internal::memory(&line.core) > MAX_SPARE_BYTES {
             line.core = core::Measurement::new("", "");
         }
         SPARE.set(Some(line));

@@ -68,6 +68,11 @@ pub fn may_repeat_a_name(measurement: &Measurement) -> bool {
     measurement.may_repeat_a_name()
 }
 
+/// Bytes of memory that the texts of a measurement take.
+pub fn memory(measurement: &Measurement) -> usize {
+    measurement.memory()
+}
+
 /// Removes the tags of a measurement that have the name of a field, so that it can be added.
 /// Returns the first such name.
 pub fn remove_tags_of_fields(measurement: &mut Measurement) -> Option<String> {

@@ -24,6 +24,10 @@ pub(crate) struct Batch {
     files: Option<Arc<SpoolFiles>>,
     /// Whether `files` has a sealed file with exactly its lines.
     is_sealed: bool,
+    /// Whether it is a part of a batch with lines in memory only, so that `files` may lack some.
+    lacks_files: bool,
+    /// Whether the queue counts its lines among those that were taken and are in memory only.
+    pub(super) is_counted_unspooled: bool,
     /// Whether its lines do not fit into a sealed file.
     pub(super) is_unsealable: bool,
     /// Held while a batch of the backlog is being sent.
@@ -50,6 +54,8 @@ impl Batch {
             size: Size::default(),
             files: None,
             is_sealed: false,
+            lacks_files: false,
+            is_counted_unspooled: false,
             is_unsealable: false,
             permit: None,
             sequence: SequenceNumber::default(),
@@ -128,7 +134,7 @@ impl Batch {
     /// Whether its lines are on disk, and maybe in memory as well.
     pub(super) fn is_spooled(&self) -> bool {
         match &self.files {
-            Some(files) => !files.is_lost(),
+            Some(files) => !self.lacks_files && !files.is_lost(),
             None => self.chunks.iter().all(Chunk::has_segment),
         }
     }
@@ -136,8 +142,13 @@ impl Batch {
     /// The number of lines that are in memory only. A batch may have merged with one on disk.
     pub(super) fn unspooled(&self) -> usize {
         match &self.files {
-            Some(files) if files.is_lost() => self.lines(),
-            Some(_) => 0,
+            Some(_) => {
+                if self.is_spooled() {
+                    0
+                } else {
+                    self.lines()
+                }
+            }
             None => self.chunks.iter().filter(|c| !c.has_segment()).map(Chunk::lines).sum(),
         }
     }
@@ -165,6 +176,7 @@ impl Batch {
         sealed: SealedFile,
     ) -> (Vec<Chunk>, Option<Arc<SpoolFiles>>) {
         self.is_sealed = true;
+        self.lacks_files = false;
         let files = self.files.replace(SpoolFiles::of_sealed(sealed));
         (std::mem::take(&mut self.chunks), files)
     }

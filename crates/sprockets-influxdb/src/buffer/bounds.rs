@@ -83,7 +83,7 @@ impl Bounds<'_> {
     pub(super) fn disk_room(&self, spool: &Spool) -> usize {
         let limit = self.limits.spool_bytes as u64;
         let others = spool.recovery.used_by_others().min(limit);
-        let sealed = self.on_disk.bytes + OVERHEAD * self.on_disk.lines + self.being_sealed;
+        let sealed = spool.sealed.bytes() + self.being_sealed;
         ((limit - others) as usize).saturating_sub(spool.segments.bytes() + sealed)
     }
 

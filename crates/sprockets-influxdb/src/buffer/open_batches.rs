@@ -57,6 +57,11 @@ impl OpenBatches {
         }
     }
 
+    /// Lines that are in memory only.
+    pub(super) fn unspooled(&self) -> usize {
+        self.0.values().flatten().map(Batch::unspooled).sum()
+    }
+
     /// Takes all batches.
     pub(super) fn take_all(&mut self) -> Vec<Batch> {
         let mut taken = Vec::new();

@@ -34,6 +34,8 @@ pub(super) struct Queue {
     ready: ReadyQueue,
     /// The size of closed batches, whether they wait or are being sent.
     batched: Size,
+    /// Lines of batches that were taken, to be sent or sealed, and are in memory only.
+    taken_unspooled: usize,
     /// The size of files that are being written for batches, in bytes.
     being_sealed: usize,
 }
@@ -51,6 +53,7 @@ impl Queue {
             open_batches: OpenBatches::default(),
             ready: ReadyQueue::default(),
             batched: Size::default(),
+            taken_unspooled: 0,
             being_sealed: 0,
             limits,
         }
@@ -83,9 +86,24 @@ impl Queue {
         (self.open.granted() - unused + self.batched).lines
     }
 
-    /// Lines of closed batches that are in memory only.
+    /// Lines that are in memory only, beside those of the shards.
     pub(super) fn unspooled(&self) -> usize {
-        self.ready.unspooled()
+        self.open_batches.unspooled() + self.ready.unspooled() + self.taken_unspooled
+    }
+
+    /// A batch leaves the queue for a time.
+    fn note_taken(&mut self, batch: &mut Batch) {
+        if self.spool.is_some() && !batch.is_spooled() {
+            batch.is_counted_unspooled = true;
+            self.taken_unspooled += batch.lines();
+        }
+    }
+
+    /// A batch that was taken, or a part of it, is back or decided.
+    fn note_returned(&mut self, batch: &mut Batch) {
+        if std::mem::take(&mut batch.is_counted_unspooled) {
+            self.taken_unspooled -= batch.lines();
+        }
     }
 
     /// Whether a thread waits for decisions.
@@ -138,8 +156,9 @@ impl Queue {
     /// out, which makes room.
     pub(super) fn close_batches(&mut self) -> bool {
         let sampled_out = self.counters.sampled_out();
-        let mut mergeable = self.ready.mergeable(self.flushes.newest_awaited());
-        for mut batch in self.open_batches.take_all() {
+        let batches = self.open_batches.take_all();
+        let mut mergeable = self.ready.mergeable(&batches, self.flushes.newest_awaited());
+        for mut batch in batches {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sample_out(lines);
@@ -190,7 +209,9 @@ impl Queue {
     ) -> Option<Batch> {
         let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
         let batch = self.ready.take(is_readable, may_go)?;
-        Some(if batch.is_on_disk() { batch } else { self.cut(batch, max_bytes) })
+        let mut batch = if batch.is_on_disk() { batch } else { self.cut(batch, max_bytes) };
+        self.note_taken(&mut batch);
+        Some(batch)
     }
 
     /// Returns the first part of a batch that is within the limits. The rest waits again, in parts
@@ -209,6 +230,7 @@ impl Queue {
 
     /// Puts back a batch, or a part of one. If a sealed file has its lines, they leave memory.
     pub(super) fn put_back(&mut self, mut batch: Batch, end: QueueEnd) {
+        self.note_returned(&mut batch);
         let chunks = batch.unload();
         self.pool.recycle(chunks);
         self.ready.put_back(batch, end);
@@ -234,7 +256,8 @@ impl Queue {
     }
 
     /// Counts what became of a batch, or of a part of one, and recycles it.
-    pub(super) fn settle(&mut self, batch: Batch, outcome: Outcome) {
+    pub(super) fn settle(&mut self, mut batch: Batch, outcome: Outcome) {
+        self.note_returned(&mut batch);
         self.batched -= batch.size();
         self.counters.settle(outcome);
         self.flushes.decide(batch.sequence, batch.lines(), |report| {

@@ -4,7 +4,7 @@
 //! - Only a few batches of the backlog are sent at once, so that a server that comes back is not
 //!   flooded.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,16 +85,27 @@ impl ReadyQueue {
         self.due.len() >= LONG
     }
 
-    /// The newest batch in memory of each database and precision to which lines can be added. One
-    /// that was sent before, or that a flush up to `awaited` waits for, stays as it is.
-    pub(super) fn mergeable(&self, awaited: Option<SequenceNumber>) -> Mergeable {
+    /// For each database and precision of the new batches, the newest batch in memory to which
+    /// lines can be added. One that was sent before, or that a flush up to `awaited` waits for,
+    /// stays as it is.
+    pub(super) fn mergeable(&self, new: &[Batch], awaited: Option<SequenceNumber>) -> Mergeable {
         let is_mergeable = |waiting: &Batch| {
             waiting.retry.requests == 0
                 && waiting.is_mergeable()
                 && awaited.is_none_or(|awaited| waiting.sequence > awaited)
         };
-        let batches = self.due.iter().enumerate().filter(|(_, waiting)| is_mergeable(waiting));
-        Mergeable(batches.map(|(index, waiting)| (waiting.kind(), index)).collect())
+        let mut wanted: HashSet<_> = new.iter().map(Batch::kind).collect();
+        let mut found = HashMap::with_capacity(wanted.len());
+        for (index, waiting) in self.due.iter().enumerate().rev() {
+            // Most find theirs among the newest batches. The queue may be long in an outage.
+            if wanted.is_empty() {
+                break;
+            }
+            if is_mergeable(waiting) {
+                found.extend(wanted.take(&waiting.kind()).map(|kind| (kind, index)));
+            }
+        }
+        Mergeable(found)
     }
 
     /// The batch to which the lines of `batch` can be added, if they fit.

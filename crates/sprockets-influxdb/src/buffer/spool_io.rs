@@ -1,9 +1,10 @@
 //! Disk I/O of the buffer, never under the lock of the queue or of a shard:
 //!
 //! - [`load`](Buffer::load) runs on a sender's thread.
-//! - [`sync`](Buffer::sync) and [`persist_pending`](Buffer::persist_pending) run on the thread that
-//!   calls flush or shutdown.
-//! - The other functions run on the spool worker's thread, and at shutdown on the caller's.
+//! - [`sync`](Buffer::sync) and [`persist_pending`](Buffer::persist_pending) run on a thread that a
+//!   flush or shutdown starts, and waits for until its deadline.
+//! - [`check_disk`](Buffer::check_disk) runs on any thread, before it takes a lock.
+//! - The other functions run on the spool worker's thread, and in `persist_pending`.
 //!
 //! One operation is elsewhere: in `ChunkPool::chunk` an adding thread creates a segment, under both
 //! locks, if the spool worker has not prepared one in time.

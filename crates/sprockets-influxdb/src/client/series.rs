@@ -1,14 +1,11 @@
 //! Prepared series: database, name and tags that many measurements share, escaped once.
 
-use std::cell::Cell;
 use std::fmt;
 
 use super::handle::Client;
 use crate::error::Result;
 use crate::measurement::Measurement;
-
-/// The largest measurement that a thread keeps, in bytes.
-const MAX_SPARE_BYTES: usize = 64 * 1024;
+use crate::spare;
 
 /// Database, name and tags of many measurements, escaped once. Made by [`Client::series`]. Any
 /// thread may use it.
@@ -57,18 +54,11 @@ impl Series {
     ///
     /// Those of [`Client::add_measurement`].
     pub fn record(&self, fill: impl FnOnce(&mut Measurement)) -> Result<()> {
-        thread_local! {
-            static SPARE: Cell<Option<Box<Measurement>>> = const { Cell::new(None) };
-        }
-        // Where `fill` records as well, or the thread ends, there is none to use again.
-        let spare = SPARE.try_with(Cell::take).ok().flatten();
-        let mut measurement = spare.unwrap_or_else(|| Box::new(self.head.clone()));
+        let mut measurement = spare::take();
         measurement.restart_as(&self.head);
         fill(&mut measurement);
         let added = self.client.add_measurement(&measurement);
-        if measurement.memory() <= MAX_SPARE_BYTES {
-            let _ = SPARE.try_with(|spare| spare.set(Some(measurement)));
-        }
+        spare::keep(measurement);
         added
     }
 }

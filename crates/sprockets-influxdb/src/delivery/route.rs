@@ -1,4 +1,4 @@
-//! Where batches go, and who is told about rejected lines.
+//! Where batches go, and what is called for rejected lines.
 
 use std::sync::Arc;
 

@@ -259,7 +259,7 @@ impl Measurement {
     /// The line as it is sent with nanosecond precision, without a client's base tags and without
     /// a line feed.
     pub fn marshall(&self) -> String {
-        let mut bytes = Vec::with_capacity(self.unadded_line(&BaseTags::default()).len());
+        let mut bytes = Vec::with_capacity(self.unadded_line().len());
         self.append_to(&mut bytes);
         bytes.pop();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -268,12 +268,13 @@ impl Measurement {
     /// Appends what [`marshall`](Self::marshall) returns, and a line feed.
     #[inline]
     pub fn append_to(&self, bytes: &mut Vec<u8>) {
-        self.unadded_line(&BaseTags::default()).write_to(bytes);
+        self.unadded_line().write_to(bytes);
     }
 
     #[inline]
-    fn unadded_line<'a>(&'a self, base_tags: &'a BaseTags) -> Line<'a> {
-        self.line_at(self.timestamp.load(Ordering::Relaxed), base_tags, 1)
+    fn unadded_line(&self) -> Line<'_> {
+        let timestamp = self.timestamp.load(Ordering::Relaxed);
+        Line::new(self.series.name_and_tags(), &[], self.fields.as_bytes(), timestamp)
     }
 
     /// The line to add. It has a new timestamp if it was added before and the user set none.
@@ -319,8 +320,7 @@ impl Measurement {
     }
 
     /// Bytes of memory that its texts take.
-    #[doc(hidden)]
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.series.memory() + self.fields.memory()
     }
 

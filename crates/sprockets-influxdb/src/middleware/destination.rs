@@ -1,6 +1,5 @@
 //! Where the measurements of requests go: a client, a database, and a name.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use super::outcome::{Grpc, Outcome};
 use super::sink::AttributeSink;
 use crate::client::Client;
 use crate::measurement::Measurement;
+use crate::spare;
 
 /// Maximum number of gRPC methods that have an endpoint of their own.
 const MAX_GRPC_METHODS: usize = 1_000;
@@ -56,7 +56,7 @@ impl Destination {
 
     /// A new measurement, without tags and fields.
     pub(super) fn measurement(&self) -> Measurement {
-        let mut measurement = take_spare();
+        let mut measurement = spare::take();
         measurement.restart(&self.database, &self.name);
         measurement
     }
@@ -72,15 +72,19 @@ impl Destination {
             sink.text(Attribute::Endpoint, &grpc.path);
         }
         outcome.write(now, &mut sink);
+        if let Err(error) = self.client.add_measurement(&measurement) {
+            self.warn(format_args!("a request is not recorded: {error}"));
+        }
+        spare::keep(measurement);
+    }
+
+    /// Removes tags that have the name of a field: a handler set both. Servers would refuse it.
+    pub(super) fn remove_tags_of_fields(&self, measurement: &mut Measurement) {
         if let Some(name) = measurement.remove_tags_of_fields() {
             self.warn(format_args!(
                 "a request is recorded without the tag {name:?}: a field has this name"
             ));
         }
-        if let Err(error) = self.client.add_measurement(&measurement) {
-            self.warn(format_args!("a request is not recorded: {error}"));
-        }
-        keep_spare(measurement);
     }
 
     /// Whether the path is that of a gRPC method: a call of it has succeeded, now or before.
@@ -116,31 +120,4 @@ impl fmt::Debug for Destination {
             .field("attributes", &self.attributes)
             .finish_non_exhaustive()
     }
-}
-
-thread_local! {
-    /// Measurements whose memory is used again.
-    static SPARE: RefCell<Vec<Measurement>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Maximum number of spare measurements of a thread.
-const MAX_SPARE: usize = 16;
-
-/// Maximum size of a spare measurement, in bytes. A larger one is not worth its memory.
-const MAX_SPARE_SIZE: usize = 4 * 1024;
-
-fn take_spare() -> Measurement {
-    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
-    spare.unwrap_or_else(|| Measurement::new("", ""))
-}
-
-fn keep_spare(measurement: Measurement) {
-    let is_kept = measurement.memory() <= MAX_SPARE_SIZE;
-    // This fails when the thread is at its end.
-    let _ = SPARE.try_with(|spare| {
-        let mut spare = spare.borrow_mut();
-        if is_kept && spare.len() < MAX_SPARE {
-            spare.push(measurement);
-        }
-    });
 }

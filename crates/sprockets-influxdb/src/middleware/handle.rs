@@ -86,6 +86,7 @@ impl RequestMeasurement {
         let Some(inner) = &self.0 else { return self };
         if let Some(measurement) = &mut *lock(&inner.open) {
             change(measurement);
+            inner.destination.remove_tags_of_fields(measurement);
         }
         self
     }

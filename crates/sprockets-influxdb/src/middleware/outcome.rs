@@ -20,8 +20,9 @@ pub struct Outcome {
     request_length: Option<u64>,
     counted: Option<RequestBytes>,
     client_is_gone: bool,
-    exception: Option<String>,
-    grpc: Option<Grpc>,
+    exception: Option<Box<str>>,
+    /// Boxed, as few requests have it, and each move of a response moves this.
+    grpc: Option<Box<Grpc>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Outcome {
 
     /// Notes that the request is a gRPC call of this path.
     pub(super) fn set_grpc(&mut self, path: &str) {
-        self.grpc = Some(Grpc { path: path.into(), status: None });
+        self.grpc = Some(Box::new(Grpc { path: path.into(), status: None }));
     }
 
     pub(super) fn set_grpc_status(&mut self, status: u32) {
@@ -63,7 +64,7 @@ impl Outcome {
     }
 
     pub(super) fn grpc(&self) -> Option<&Grpc> {
-        self.grpc.as_ref()
+        self.grpc.as_deref()
     }
 
     /// Notes the status code that the response will have when it begins.
@@ -112,7 +113,7 @@ impl Outcome {
 
     /// The handler failed. The first failure is recorded.
     pub fn fail(&mut self, exception: impl fmt::Display) {
-        self.exception.get_or_insert_with(|| exception.to_string());
+        self.exception.get_or_insert_with(|| exception.to_string().into());
     }
 
     /// The client disconnected. After a failure this changes nothing.
@@ -139,7 +140,7 @@ impl Outcome {
 
     /// Writes all attributes that are known at the end of the request, `now`.
     pub fn write(&self, now: Duration, sink: &mut AttributeSink<'_>) {
-        if let Some(status) = self.grpc.as_ref().and_then(|grpc| grpc.status) {
+        if let Some(status) = self.grpc.as_deref().and_then(|grpc| grpc.status) {
             sink.text(Attribute::GrpcStatus, itoa::Buffer::new().format(status));
         }
         sink.text(Attribute::Endpoint, UNMATCHED);

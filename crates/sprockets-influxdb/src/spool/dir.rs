@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::Disk;
+use super::file_bytes::SealedBytes;
 use super::health::Health;
 use super::slot::{SLOTS, Slot};
 use crate::config::SpoolSync;
@@ -24,6 +25,7 @@ pub(super) struct SpoolDir {
     /// This process's slot, once it was needed.
     slot: Mutex<Option<Arc<Slot>>>,
     health: Health,
+    sealed_bytes: SealedBytes,
     probe: Probe,
     /// Held during a check of the disk.
     checking: Mutex<()>,
@@ -34,7 +36,8 @@ impl SpoolDir {
         let health = Health::default();
         health.set_unchecked(true);
         let (slot, checking, probe) = (Mutex::default(), Mutex::default(), Probe::default());
-        Self { disk, root, sync, slot, health, probe, checking }
+        let sealed_bytes = SealedBytes::default();
+        Self { disk, root, sync, slot, health, sealed_bytes, probe, checking }
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
@@ -43,6 +46,10 @@ impl SpoolDir {
 
     pub(super) fn health(&self) -> &Health {
         &self.health
+    }
+
+    pub(super) fn sealed_bytes(&self) -> &SealedBytes {
+        &self.sealed_bytes
     }
 
     /// The path of a subdirectory.

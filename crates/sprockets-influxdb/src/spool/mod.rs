@@ -16,6 +16,7 @@
 mod damaged;
 mod dir;
 mod disk;
+mod file_bytes;
 #[cfg(unix)]
 mod files;
 mod format;

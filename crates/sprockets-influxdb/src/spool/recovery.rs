@@ -148,10 +148,6 @@ impl Recovery {
             }
         }
         let (files, strays) = slot.files().unwrap_or_default();
-        // From now on they count as ours.
-        let bytes = files.iter().map(|file| file.bytes).sum::<u64>();
-        let used = self.used_by_others();
-        self.used_by_others.store(used.saturating_sub(bytes), Ordering::Relaxed);
         Adopted { slot, files: files.into(), strays }
     }
 
@@ -168,7 +164,11 @@ impl Recovery {
             return Some(Err(format!("{stray} is not a file of the spool: it is left alone")));
         }
         while let Some(file) = adopted.files.pop_front() {
-            match self.inspect(&file, &adopted.slot) {
+            let inspected = self.inspect(&file, &adopted.slot);
+            // From now on it counts as ours, if it is left.
+            let used = self.used_by_others();
+            self.used_by_others.store(used.saturating_sub(file.bytes), Ordering::Relaxed);
+            match inspected {
                 Ok(Some(sealed)) => {
                     if self.dir.is_synced() {
                         if let Err(error) = self.dir.disk().sync(&file.path) {
@@ -191,7 +191,8 @@ impl Recovery {
         let SlotFile { path, kind, bytes: file_bytes } = file;
         let sealed = |database: String, precision, lines, bytes| {
             let kind = (database, precision);
-            Some(SealedFile::new(path.clone(), slot.clone(), kind, lines, bytes))
+            let (file, slot) = ((path.clone(), *file_bytes as usize), (&*self.dir, slot.clone()));
+            Some(SealedFile::new(file, slot, kind, lines, bytes))
         };
         let left_alone =
             |why: &str| format!("{} of the spool is left alone: {why}", printable::shown(path));

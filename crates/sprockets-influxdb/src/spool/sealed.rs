@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::damaged;
 use super::dir::SpoolDir;
+use super::file_bytes::FileBytes;
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, MAX_HEADER_BYTES, MAX_LINE_BYTES, Salt};
 use super::slot::Slot;
 use crate::config::Precision;
@@ -27,6 +28,7 @@ pub(crate) struct SealedFile {
     pub(super) path: PathBuf,
     /// Locked while one of its files exists.
     _slot: Arc<Slot>,
+    _file_bytes: FileBytes,
     pub(crate) database: String,
     pub(crate) precision: Precision,
     pub(crate) lines: usize,
@@ -56,14 +58,23 @@ pub(crate) struct Loaded {
 
 impl SealedFile {
     pub(super) fn new(
-        path: PathBuf,
-        slot: Arc<Slot>,
+        (path, file_bytes): (PathBuf, usize),
+        (dir, slot): (&SpoolDir, Arc<Slot>),
         (database, precision): (String, Precision),
         lines: usize,
         bytes: usize,
     ) -> Self {
-        let (damage, failed_reads) = (Mutex::default(), AtomicU32::new(0));
-        Self { path, _slot: slot, database, precision, lines, bytes, damage, failed_reads }
+        Self {
+            path,
+            _slot: slot,
+            _file_bytes: dir.sealed_bytes().add(file_bytes),
+            database,
+            precision,
+            lines,
+            bytes,
+            damage: Mutex::default(),
+            failed_reads: AtomicU32::new(0),
+        }
     }
 }
 
@@ -81,6 +92,12 @@ impl SealedFile {
 impl SealedFiles {
     pub(super) fn new(dir: Arc<SpoolDir>) -> Self {
         Self { dir }
+    }
+
+    /// The size of all sealed files in bytes, whether their lines wait, are being sent, or are
+    /// decided.
+    pub(crate) fn bytes(&self) -> usize {
+        self.dir.sealed_bytes().get()
     }
 
     /// The largest size of a sealed file with this number of lines and bytes.
@@ -112,7 +129,8 @@ impl SealedFiles {
         match self.write(count, &file) {
             Ok((slot, path)) => {
                 let kind = (database.to_owned(), precision);
-                SealOutcome::Sealed(SealedFile::new(path, slot, kind, count, bytes))
+                let (file, slot) = ((path, file.len()), (&*self.dir, slot));
+                SealOutcome::Sealed(SealedFile::new(file, slot, kind, count, bytes))
             }
             Err(error) => {
                 self.dir.fail("be written to", &error);

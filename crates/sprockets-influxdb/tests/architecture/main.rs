@@ -39,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "line_protocol",
             "measurement",
+            "spare",
             "spool::Spool",
             "stats",
             "sync",
@@ -80,8 +81,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("interruption", &[]),
     ("line_protocol", &["config::Precision", "error", "measurement::Timestamp"]),
     ("measurement", &["clock", "error", "line_protocol::lexer"]),
-    ("middleware", &["client::Client", "config::flag", "error", "measurement", "sync"]),
+    ("middleware", &["client::Client", "config::flag", "error", "measurement", "spare", "sync"]),
     ("printable", &[]),
+    ("spare", &["measurement"]),
     (
         "spool",
         &[

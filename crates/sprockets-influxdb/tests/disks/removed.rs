@@ -63,7 +63,7 @@ fn with_a_spool_that_is_removed() {
     wait_until(|| balanced(&client).spooled == 0);
     add(&client, 150..250);
     client.flush(Duration::ZERO);
-    // A batch counts as spooled while it is being sent.
+    // The lines may be in one batch, which counts as in memory only while it is being sent.
     wait_until(|| (balanced(&client).pending, balanced(&client).spooled) == (250, 100));
     assert_eq!(lines_in(&spool), 100);
     deliver_all(&client, 250);

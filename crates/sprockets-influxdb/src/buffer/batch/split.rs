@@ -39,6 +39,7 @@ impl Batch {
             bytes.push(b'\n');
             *lines += 1;
         }
+        let lacks_files = !self.is_spooled();
         let segments: Vec<_> = self.chunks.iter_mut().filter_map(Chunk::take_segment).collect();
         if !segments.is_empty() {
             self.files = Some(SpoolFiles::of_segments(segments, self.files.take()));
@@ -49,6 +50,8 @@ impl Batch {
                 part.sequence = self.sequence;
                 part.permit = self.permit.clone();
                 part.files = self.files.clone();
+                part.lacks_files = lacks_files;
+                part.is_counted_unspooled = self.is_counted_unspooled;
                 part.retry = self.retry.clone();
                 part.push_chunk(Chunk::of(bytes, lines));
             }

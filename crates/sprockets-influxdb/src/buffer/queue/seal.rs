@@ -44,7 +44,8 @@ impl Queue {
     /// Takes the oldest batch to seal, if batches in memory take more than `max_bytes`.
     pub(crate) fn begin_seal(&mut self, max_bytes: usize) -> Option<Sealing> {
         let index = self.find_to_seal(max_bytes)?;
-        let batch = self.ready.remove(index)?;
+        let mut batch = self.ready.remove(index)?;
+        self.note_taken(&mut batch);
         let file_size = SealedFiles::max_file_size(batch.lines(), batch.len());
         self.being_sealed += file_size;
         Some(Sealing { batch, file_size })
@@ -54,6 +55,7 @@ impl Queue {
     pub(crate) fn end_seal(&mut self, sealing: Sealing, sealed: SealedFile) {
         let Sealing { mut batch, file_size } = sealing;
         self.being_sealed -= file_size;
+        self.note_returned(&mut batch);
         let (chunks, files) = batch.set_sealed(sealed);
         self.pool.recycle_storage(chunks, files);
         self.ready.put_back(batch, QueueEnd::Back);
@@ -63,6 +65,7 @@ impl Queue {
     pub(crate) fn cancel_seal(&mut self, sealing: Sealing, is_unsealable: bool) {
         let Sealing { mut batch, file_size } = sealing;
         self.being_sealed -= file_size;
+        self.note_returned(&mut batch);
         batch.is_unsealable = is_unsealable;
         self.ready.put_back(batch, QueueEnd::Front);
     }

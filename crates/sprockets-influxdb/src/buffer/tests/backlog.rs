@@ -3,7 +3,7 @@
 use super::world::*;
 use super::*;
 use crate::config::SpoolSync;
-use crate::spool::simulated::Simulated;
+use crate::spool::simulated::{Fault, Simulated};
 
 #[test]
 fn new_batches_go_first_and_the_backlog_gets_every_second_turn() {
@@ -27,4 +27,41 @@ fn new_batches_go_first_and_the_backlog_gets_every_second_turn() {
     assert_eq!(numbers, (1..=10).collect::<Vec<_>>(), "the oldest first");
     taken.into_iter().for_each(|batch| world.deliver(batch));
     assert_eq!(world.take(usize::MAX).unwrap().database(), "old");
+}
+
+#[test]
+fn a_sealed_file_counts_until_its_lines_are_decided() {
+    let disk = Simulated::default();
+    let mut world = World::new(disk.clone(), SpoolSync::Process, limits());
+    add(&world.buffer, "db", "m n=1i");
+    world.submit();
+    while world.buffer.seal_to_disk(&world.spool, 0) {}
+    world.step_worker();
+    let used = world.spool.sealed.bytes();
+    assert!(used > 0);
+    let batch = world.buffer.take(usize::MAX, |_| true).unwrap();
+    let batch = world.buffer.load(batch, usize::MAX).unwrap();
+    assert_eq!(world.spool.sealed.bytes(), used, "while it is being sent");
+    deliver(&world.buffer, vec![batch]);
+    world.step_worker();
+    assert_eq!(world.spool.sealed.bytes(), 0);
+}
+
+#[test]
+fn lines_in_memory_only_do_not_count_as_spooled_while_they_are_sent() {
+    let disk = Simulated::default();
+    disk.fail(Some(Fault { operations: 0..usize::MAX, error: 30, is_full: false }));
+    let world = World::new(disk.clone(), SpoolSync::Process, limits());
+    let pending_and_spooled = || (world.buffer.stats().pending, world.buffer.stats().spooled);
+    (0..3).for_each(|number| add(&world.buffer, "db", &format!("m n={number}i")));
+    assert_eq!(pending_and_spooled(), (3, 0));
+    world.submit();
+    assert_eq!(pending_and_spooled(), (3, 0));
+    let batch = world.buffer.take(usize::MAX, |_| true).unwrap();
+    assert_eq!(pending_and_spooled(), (3, 0));
+    let (first, second) = batch.split();
+    world.buffer.put_back(second.unwrap(), QueueEnd::Front);
+    assert_eq!(pending_and_spooled(), (3, 0));
+    deliver(&world.buffer, vec![first]);
+    assert!(pending_and_spooled().0 < 3 && pending_and_spooled().1 == 0);
 }

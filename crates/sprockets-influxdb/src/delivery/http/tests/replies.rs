@@ -80,8 +80,8 @@ fn a_server_that_never_replies_holds_no_batch_beyond_the_timeout() {
 fn a_server_without_a_connection_is_unreachable() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (cause, reason) = waits(send(&server(address), &Batch::of("db", &["m f=1"])).disposition);
-    let told = format!("no server at {address}: connection refused; start it, or check ");
-    assert!(cause == Cause::Unreachable && reason.starts_with(&told), "{reason}");
+    let expected = format!("no server at {address}: connection refused; start it, or check ");
+    assert!(cause == Cause::Unreachable && reason.starts_with(&expected), "{reason}");
 
     let unknown =
         Server { url: "http://no-such-host.invalid:1/write".to_owned(), ..server(address) };

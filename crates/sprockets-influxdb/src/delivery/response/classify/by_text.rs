@@ -25,7 +25,7 @@ const NOT_TLS: [&str; 2] =
     ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port"];
 
 /// Errors of InfluxDB 3 itself: its disk is full, or it shuts down. The v2 API answers 400.
-const SERVERS_TROUBLE: [&str; 7] = [
+const SERVER_ERRORS: [&str; 7] = [
     "catalog update error",
     "error from wal",
     "error writing wal",
@@ -135,7 +135,7 @@ impl Table<'_> {
 
     fn is_server_error(&self) -> bool {
         let head = self.body.head().to_ascii_lowercase();
-        self.reply.status >= 400 && SERVERS_TROUBLE.iter().any(|phrase| head.contains(phrase))
+        self.reply.status >= 400 && SERVER_ERRORS.iter().any(|phrase| head.contains(phrase))
     }
 
     fn says(&self, phrases: &[&str]) -> bool {
