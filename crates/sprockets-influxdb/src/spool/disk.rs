@@ -39,6 +39,13 @@ pub(crate) struct FileStat {
     pub(crate) bytes: u64,
 }
 
+/// Whether this error of [`Disk::stat`] says that there is no such file any more, or that its
+/// directory is now something else.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidInput)
+}
+
 /// A lock on a file, held until it is dropped or its process ends.
 pub(crate) trait Lock: Send + Sync + fmt::Debug {}
 

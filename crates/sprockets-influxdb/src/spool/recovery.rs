@@ -36,7 +36,7 @@ pub(crate) struct Recovery {
 #[derive(Debug, Default)]
 struct KnownSlots {
     adopted: HashSet<PathBuf>,
-    /// Slots that we may not read, and for which that was reported.
+    /// Slots whose permissions do not allow us to adopt them, and for which that was reported.
     inaccessible: HashSet<PathBuf>,
     /// Directories of the last listing that were not looked at yet.
     listed: VecDeque<PathBuf>,
@@ -116,7 +116,7 @@ impl Recovery {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
                 }
-                // A slot of another user, who may grant access later.
+                // Its permissions do not allow it, but they may change.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let shown = printable::shown(&directory);
                     let message = format!("{shown} of the spool is left alone: {error}");

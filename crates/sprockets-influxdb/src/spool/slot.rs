@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::disk::{DirEntry, DirEntryKind, Disk, FileId, Lock};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileId, Lock, is_gone};
 use crate::sys;
 
 /// Attempts to create a slot before another process adopts it.
@@ -115,11 +115,7 @@ impl Slot {
     /// takes it for the slot of a dead process.
     pub(super) fn is_removed(&self) -> bool {
         let found = self.disk.stat(&self.directory.join(LOCK));
-        let is_gone = |error: io::Error| {
-            use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
-            matches!(error.kind(), NotFound | NotADirectory | InvalidInput)
-        };
-        found.map_or_else(is_gone, |found| self.lock_id.is_some_and(|id| id != found.id))
+        found.map_or_else(|error| is_gone(&error), |found| self.lock_id.is_some_and(|id| id != found.id))
     }
 
     /// Whether its name, and those of the directories above, survive a loss of power.

@@ -10,6 +10,8 @@ use crate::config::Precision;
 mod damage;
 mod foreign_files;
 mod processes;
+#[cfg(unix)]
+mod removed_files;
 
 /// The result of a recovery: lines, how many were expected, and the messages for the log.
 #[derive(Debug, Default)]
