@@ -7,7 +7,7 @@
 //!   to see whether the server answers.
 //! - While no batch is answered, the server may be down: nothing is rejected. A few batches are cut
 //!   all the same, so that small parts are tried first: there may be poison in every batch.
-//! - A refusal that nobody recognizes may come from what is in front of one database. There, only
+//! - A rejection that nobody recognizes may come from what is in front of one database. There, only
 //!   answers to batches of the same database count.
 
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ const MAX_FAILURES_IN_ROW: u32 = 8;
 /// single line.
 const MAX_CUTS: u32 = 5;
 
-/// Maximum number of databases that are told apart. Beyond it, all are forgotten.
+/// Maximum number of databases with a history of their own. Beyond it, all are forgotten.
 const MAX_DATABASES: usize = 1_000;
 
 /// How the last requests ended.

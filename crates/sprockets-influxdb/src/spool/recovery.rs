@@ -111,7 +111,7 @@ impl Recovery {
             if self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(self.dir.disk(), directory.clone(), self.dir.health().suspended()) {
+            match Slot::adopt(&self.dir.disk, directory.clone(), self.dir.health.suspended()) {
                 Ok(Some(slot)) => {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
@@ -133,7 +133,7 @@ impl Recovery {
     fn slots(&self) -> Vec<(PathBuf, DirEntry)> {
         let mut slots = Vec::new();
         for directory in self.dir.dirs(SLOTS) {
-            let entries = self.dir.disk().list(&directory).unwrap_or_default().into_iter();
+            let entries = self.dir.disk.list(&directory).unwrap_or_default().into_iter();
             let entries = entries.filter(|entry| entry.kind == DirEntryKind::Directory);
             slots.extend(entries.map(|entry| (directory.join(&entry.name), entry)));
         }
@@ -171,14 +171,14 @@ impl Recovery {
             match inspected {
                 Ok(Some(sealed)) => {
                     if self.dir.is_synced() {
-                        if let Err(error) = self.dir.disk().sync(&file.path) {
+                        if let Err(error) = self.dir.disk.sync(&file.path) {
                             self.dir.fail("be synced", &error);
                         }
                     }
                     return Some(Ok(sealed));
                 }
                 Ok(None) => {
-                    let _ = self.dir.disk().remove(&file.path);
+                    let _ = self.dir.disk.remove(&file.path);
                 }
                 Err(message) => return Some(Err(message)),
             }
@@ -209,13 +209,13 @@ impl Recovery {
         }
         // The header is enough to know a sealed file: its lines are read when they are sent.
         if let Some(lines) = named_lines {
-            let start = self.dir.disk().read_start(path, HEADER_READ_BYTES).map_err(failed)?;
+            let start = self.dir.disk.read_start(path, HEADER_READ_BYTES).map_err(failed)?;
             if let Some((database, precision, header)) = format::read_start(&start) {
                 let bytes = (*file_bytes as usize).saturating_sub(header + lines * MARK);
                 return Ok(sealed(database, precision, lines, bytes));
             }
         }
-        let text = self.dir.disk().read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
+        let text = self.dir.disk.read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
         match format::read(&text) {
             Ok(Contents { lines, lost: 0, .. }) if lines.is_empty() && named_lines.is_none() => {
                 Ok(None)
@@ -245,7 +245,7 @@ impl Recovery {
     /// Measures how much of the directory other processes use, with set aside and quarantined
     /// files.
     fn measure(&self, slots: &[(PathBuf, DirEntry)]) {
-        let disk = self.dir.disk();
+        let disk = &self.dir.disk;
         let files_in = |directory: &Path| -> u64 {
             let entries = disk.list(directory).unwrap_or_default();
             let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);

@@ -115,7 +115,10 @@ impl Slot {
     /// takes it for the slot of a dead process.
     pub(super) fn is_removed(&self) -> bool {
         let found = self.disk.stat(&self.directory.join(LOCK));
-        found.map_or_else(|error| is_gone(&error), |found| self.lock_id.is_some_and(|id| id != found.id))
+        found.map_or_else(
+            |error| is_gone(&error),
+            |found| self.lock_id.is_some_and(|id| id != found.id),
+        )
     }
 
     /// Whether its name, and those of the directories above, survive a loss of power.
