@@ -46,10 +46,7 @@ const MAX_REASON_BYTES: usize = 4_096;
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: PathBuf,
-    /// For reading.
     disk: Arc<dyn Disk>,
-    /// For claims and removals.
-    own: Arc<dyn Disk>,
 }
 
 /// The files of one process.
@@ -128,16 +125,8 @@ impl Directory {
     /// The spool at this path, the same as for [`Config::spool`](crate::Config::spool).
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let root = path.into();
-        let (disk, own) = (Arc::new(Files::any_user(&root)), Arc::new(Files::own(&root)));
-        Self { root, disk, own }
-    }
-
-    /// Lets files of the quarantine be claimed and removed whoever owns them. Default: only those
-    /// of this process's user.
-    #[must_use]
-    pub fn any_user(mut self) -> Self {
-        self.own = self.disk.clone();
-        self
+        let disk = Arc::new(Files::any_user(&root));
+        Self { root, disk }
     }
 
     /// Its path.
@@ -189,9 +178,10 @@ impl Directory {
         let mut entries = self.entries("quarantine")?;
         entries.retain(|(_, entry)| is_quarantine_file(entry));
         entries.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        let own: Arc<dyn Disk> = Arc::new(Files::own(&self.root));
         let file = |(path, entry): (PathBuf, DirEntry)| {
             let modified = modified(&path);
-            QuarantineFile::on((self.disk.clone(), self.own.clone()), path, entry.bytes, modified)
+            QuarantineFile::on((self.disk.clone(), own.clone()), path, entry.bytes, modified)
         };
         Ok(entries.into_iter().map(file).collect())
     }

@@ -114,11 +114,10 @@ impl Slot {
     /// Whether another program removed its directory or its lock. Without the lock, another process
     /// takes it for the slot of a dead process.
     pub(super) fn is_removed(&self) -> bool {
-        let found = self.disk.stat(&self.directory.join(LOCK));
-        found.map_or_else(
-            |error| is_gone(&error),
-            |found| self.lock_id.is_some_and(|id| id != found.id),
-        )
+        match self.disk.stat(&self.directory.join(LOCK)) {
+            Ok(found) => self.lock_id.is_some_and(|id| id != found.id),
+            Err(error) => is_gone(&error),
+        }
     }
 
     /// Whether its name, and those of the directories above, survive a loss of power.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use test_support::log::Log;
 use test_support::{LONG, NO_SERVER, balanced};
 
-use super::{add, config};
+use super::{add, config, wait_until_released};
 
 const NOBODY: u32 = 65534;
 
@@ -48,6 +48,7 @@ fn leave(spool: &Path, lines: i64) -> PathBuf {
     add(&client, 0..lines);
     client.shutdown(Duration::ZERO);
     drop(client);
+    wait_until_released(spool);
     let mut slots = fs::read_dir(spool.join("slots")).unwrap();
     slots.next().unwrap().unwrap().path()
 }
@@ -174,6 +175,7 @@ fn lines_in_a_directory_with_another_name_are_recovered() {
     client.shutdown(Duration::ZERO);
     assert_eq!(balanced(&client).spooled, 100);
     drop(client);
+    wait_until_released(spool.path());
     assert_eq!(work(spool.path()), 100);
     let names: Vec<_> = fs::read_dir(spool.path()).unwrap().map(|of| of.unwrap().path()).collect();
     assert_eq!(names, [spool.path().join("slots")]);

@@ -15,7 +15,7 @@ use test_support::log::Log;
 use test_support::{LONG, NO_SERVER, balanced, wait_until};
 
 use super::disks::check_recovery;
-use super::{add, config};
+use super::{add, config, wait_until_released};
 
 /// The variable with the directory of a test that runs as another user.
 const DIRECTORY: &str = "TEST_DIRECTORY";
@@ -61,6 +61,8 @@ fn leave(spool: &Path, lines: i64) {
     add(&client, 0..lines);
     client.shutdown(Duration::ZERO);
     assert_eq!(balanced(&client).spooled, lines as u64);
+    drop(client);
+    wait_until_released(spool);
 }
 
 fn slots(spool: &Path) -> Vec<PathBuf> {
