@@ -50,7 +50,7 @@ impl Drop for Process {
         let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
         self.core.end(self.core.begin_shutdown(), timeout);
         self.core.workers.stop();
-        self.core.buffer.persist_pending();
+        self.core.persist_pending(Duration::ZERO);
         let stats = self.core.buffer.stats();
         let lost = stats.pending.saturating_sub(stats.spooled);
         let (spooled, lost) = printable::undelivered(stats.spooled, lost);
