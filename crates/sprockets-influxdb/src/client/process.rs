@@ -49,7 +49,7 @@ impl Drop for Process {
         let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
         self.core.end(self.core.begin_shutdown(), timeout);
         self.core.workers.stop();
-        self.core.buffer.persist_pending();
+        self.core.persist_pending(Duration::ZERO);
         self.core.log_end();
     }
 }
