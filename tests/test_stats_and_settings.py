@@ -8,7 +8,7 @@ import pytest
 
 import sprockets_influxdb as influxdb
 from measurements import add
-from sprockets_influxdb import _client, flush_sync, install, record, stats, testing
+from sprockets_influxdb import flush_sync, install, record, stats, testing
 from sprockets_influxdb.testing import Fault
 
 
@@ -106,7 +106,7 @@ class TestSettings:
             for name, parameter in inspect.signature(install).parameters.items()
             if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         }
-        options = typing.get_type_hints(_client.Options)
+        options = typing.get_type_hints(influxdb.Options)
         assert set(settings) == positional | set(options)
         for name, annotation in options.items():
             kinds = set()

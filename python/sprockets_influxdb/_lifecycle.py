@@ -82,10 +82,7 @@ def end() -> None:
         return
     _has_ended = True
     # A flush when the server stopped has already waited for the shutdown timeout.
-    if _hooks.has_just_failed():
-        _native.shutdown_sync(0)
-    else:
-        _native.end()
+    _native.end(not _hooks.has_just_failed())
     write_log()
     _native.log_end()
     _native.close_log()

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use sprockets_influxdb::internal::{self, LogSubscriber, generation};
 use tracing::Level;
 
-use crate::current::current;
+use crate::handle;
 
 /// More than the core's rate limits let through in minutes. The oldest are dropped first.
 const MAX_RECORDS: usize = 1_000;
@@ -129,12 +129,11 @@ pub(crate) fn log_is_written() {
     WRITTEN_BY.store(generation(), Ordering::Relaxed);
 }
 
-/// Logs what a process that ends has lost since its start, and what it leaves in the spool.
+/// Logs what the clients of a process that ends have lost since their start, and what they leave in
+/// the spool.
 #[pyfunction]
 pub(crate) fn log_end() {
-    if let Some(client) = current() {
-        internal::log_end(&client);
-    }
+    handle::all().iter().for_each(|client| internal::log_end(client.core()));
 }
 
 /// Waits without the interpreter until the log is written to its end, at most until `deadline`.

@@ -52,6 +52,11 @@ pub fn log_end(client: &Client) {
     client.log_end();
 }
 
+/// Begins a [`Client::shutdown`] without a wait.
+pub fn begin_shutdown(client: &Client) {
+    client.begin_shutdown();
+}
+
 /// [`Measurement::set_tag`] with a name that was escaped before.
 #[inline]
 pub fn set_prepared_tag(measurement: &mut Measurement, name: &PreparedKey, value: &str) {

@@ -143,6 +143,10 @@ impl Client {
         core.end(core.begin_shutdown(), timeout)
     }
 
+    pub(crate) fn begin_shutdown(&self) {
+        self.core().begin_shutdown();
+    }
+
     pub(crate) fn shutdown_unless(
         &self,
         timeout: Duration,
