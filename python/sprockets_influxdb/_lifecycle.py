@@ -82,9 +82,9 @@ def end() -> None:
         return
     _has_ended = True
     # A flush when the server stopped has already waited for the shutdown timeout.
-    lost, spooled = _native.end(not _hooks.has_just_failed())
+    _native.end(not _hooks.has_just_failed())
     write_log()
-    _native.log_losses(lost, spooled)
+    _native.log_end()
     _native.close_log()
     if _writer is not None and _writer is not threading.current_thread() and _writer.is_alive():
         _writer.join(_WRITER_TIMEOUT)

@@ -37,7 +37,7 @@ mod _native {
     #[pymodule_export]
     use crate::installed::{configure, install, reset};
     #[pymodule_export]
-    use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
+    use crate::log::{close_log, log_end, log_is_written, open_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]
@@ -47,7 +47,7 @@ mod _native {
     #[pymodule_export]
     use crate::series::{Series, series};
     #[pymodule_export]
-    use crate::stats::{pending, settings, stats};
+    use crate::stats::{settings, stats};
     #[pymodule_export]
     use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 

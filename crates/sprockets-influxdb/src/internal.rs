@@ -17,7 +17,7 @@ pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
-pub use crate::printable::{is_printable, one_line, shown, undelivered};
+pub use crate::printable::{is_printable, one_line, shown};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
@@ -32,6 +32,12 @@ pub fn flush_unless(
     client.flush_unless(timeout, is_interrupted)
 }
 
+/// Lets [`Client::recover`] take over what processes of any user left, not only of this one. Call
+/// it first.
+pub fn recover_from_any_user(client: &Client) {
+    client.recover_from_any_user();
+}
+
 /// [`Client::shutdown`] for a caller who may be interrupted; see [`flush_unless`].
 pub fn shutdown_unless(
     client: &Client,
@@ -39,6 +45,11 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// Logs, at the end of a process, what is in the spool and what the client lost since its start.
+pub fn log_end(client: &Client) {
+    client.log_end();
 }
 
 /// Begins a [`Client::shutdown`] without a wait.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::disk_work;
+use super::losses;
 use super::snapshot::Snapshot;
 use crate::buffer::{Buffer, Entry, EntryFlags};
 use crate::clock::Clock;
@@ -50,6 +51,9 @@ impl Core {
     pub(super) fn new(snapshot: Snapshot, clock: Clock) -> Self {
         let spool = snapshot.settings.spool().filter(|_| snapshot.is_enabled);
         let spool = spool.map(|spool| Arc::new(Spool::new(&spool.directory, spool.sync)));
+        if let Some(spool) = &spool {
+            spool.quarantine.set_spool_bytes(snapshot.settings.values.spool_max_bytes.value);
+        }
         let buffer = Buffer::new(snapshot.limits(), snapshot.intake(), spool, clock.clone());
         let buffer = Arc::new(buffer);
         let sender = Arc::new(Sender::new(buffer.clone(), snapshot.route(), clock.clone()));
@@ -153,6 +157,17 @@ impl Core {
 
     pub(super) fn shutdown_timeout(&self) -> Duration {
         self.snapshot.load().settings.values.shutdown_timeout.value
+    }
+
+    /// Logs, at the end of the client, what is in the spool and what was lost since the start.
+    pub(super) fn log_end(&self) {
+        let stats = self.buffer.stats();
+        if let Some(spooled) = losses::spooled(&stats) {
+            tracing::warn!("{spooled}");
+        }
+        if let Some(lost) = losses::lost(&stats, &self.snapshot.load().settings.values) {
+            tracing::error!("{lost}");
+        }
     }
 
     pub(super) fn is_shut_down(&self) -> bool {

@@ -172,6 +172,12 @@ impl Client {
         spool.recovery.await_complete(&core.clock, timeout)
     }
 
+    pub(crate) fn recover_from_any_user(&self) {
+        if let Some(spool) = self.core().buffer.spool() {
+            spool.allow_any_user();
+        }
+    }
+
     /// The counters, taken at one moment: they always balance.
     pub fn stats(&self) -> Stats {
         self.core().buffer.stats()
@@ -220,6 +226,12 @@ impl Client {
     /// Those of [`new`](Self::new), and another spool. Then everything stays as it was.
     pub fn reconfigure(&self, change: impl FnOnce(Config) -> Config) -> Result<()> {
         self.core().reconfigure(change)
+    }
+
+    /// Logs what is in the spool and what was lost, for the last client of a process that is not
+    /// dropped.
+    pub(crate) fn log_end(&self) {
+        self.core().log_end();
     }
 
     /// The core of this process.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::core::Core;
-use crate::printable;
 use crate::sys;
 
 /// A client as one process sees it.
@@ -50,15 +49,7 @@ impl Drop for Process {
         let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
         self.core.end(self.core.begin_shutdown(), timeout);
         self.core.workers.stop();
-        self.core.buffer.persist_pending();
-        let stats = self.core.buffer.stats();
-        let lost = stats.pending.saturating_sub(stats.spooled);
-        let (spooled, lost) = printable::undelivered(stats.spooled, lost);
-        if let Some(spooled) = spooled {
-            tracing::warn!("{spooled}");
-        }
-        if let Some(lost) = lost {
-            tracing::error!("{lost}");
-        }
+        self.core.persist_pending(Duration::ZERO);
+        self.core.log_end();
     }
 }

@@ -12,8 +12,9 @@ use super::enums::{self, Api, Overflow, Precision, SpoolSync};
 use super::mask::{Secret, masked, quoted};
 use super::parse::{self, Checked, Parser};
 use super::provided::Provided;
+use super::setting_name::SettingName;
 use super::tags::{Tags, TagsParser};
-use super::types::{DefaultValue, Description, InForce, Setting, Source};
+use super::types::{DefaultValue, Description, InForce, Origin, Setting, Source};
 use super::url::{self, Scheme, WriteUrl, is_service_link};
 use super::value::{SettingValue, ToSettingValue};
 use crate::error::Result;
@@ -385,6 +386,19 @@ fn differs(alias: &OsStr, value: &OsStr, variable: &str) -> String {
 }
 
 impl Values {
+    /// How advice names a setting: by the variable or the argument that is in force.
+    pub(crate) fn name(&self, setting: &'static str) -> SettingName {
+        let entry = ENTRIES.iter().find(|entry| entry.description.name == setting);
+        let Some(entry) = entry else { return SettingName::argument(setting) };
+        let (_, source) = (entry.show)(self);
+        match (source.origin, entry.description.variable) {
+            (Origin::Default, Some(variable)) => SettingName::variable(variable),
+            (Origin::Default, None) => SettingName::argument(setting),
+            (Origin::Environment, _) => SettingName::variable(source.name),
+            (Origin::Argument, _) => SettingName::argument(source.name),
+        }
+    }
+
     /// Every setting with its value in force, secrets masked.
     pub(super) fn table(&self) -> Vec<Setting> {
         let settings = ENTRIES.iter().map(|entry| {

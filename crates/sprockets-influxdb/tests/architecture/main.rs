@@ -82,7 +82,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("interruption", &[]),
     ("line_protocol", &["config::Precision", "error", "measurement::Timestamp"]),
     ("measurement", &["clock", "error", "line_protocol::lexer"]),
-    ("middleware", &["client::Client", "config::flag", "error", "measurement", "spare", "sync"]),
+    (
+        "middleware",
+        &["client::Client", "config::flag", "error", "measurement", "printable", "spare", "sync"],
+    ),
     ("printable", &[]),
     ("spare", &["measurement"]),
     (

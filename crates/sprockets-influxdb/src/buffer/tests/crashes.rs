@@ -1,4 +1,4 @@
-//! What the spool expected about crashes, checked for a crash at every operation of the disk.
+//! What the spool promises about crashes, checked for a crash at every operation of the disk.
 
 use super::process::*;
 use super::*;

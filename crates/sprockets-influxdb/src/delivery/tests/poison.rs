@@ -113,24 +113,42 @@ fn a_single_line_is_not_rejected_when_the_server_fails_during_the_search() {
 
 #[test]
 fn a_network_that_loses_half_of_all_connections_makes_no_line_poison() {
-    let simulation = Simulation::new(|_, _| {
-        if fastrand::bool() {
+    let requests = deliver_over_bad_network(0, 0.5, 1_000);
+    assert!(requests < 4_000, "{requests} requests");
+}
+
+#[test]
+fn no_line_is_poison_before_the_network_is_known() {
+    for seed in 0..100 {
+        for loss in [0.2, 0.5, 0.7] {
+            deliver_over_bad_network(seed, loss, 10);
+        }
+    }
+}
+
+/// Returns the number of requests.
+fn deliver_over_bad_network(seed: u64, loss: f64, seconds: u64) -> usize {
+    fastrand::seed(seed);
+    let simulation = Simulation::new(move |_, _| {
+        if fastrand::f64() < loss {
             retry(Cause::Unknown, Scope::Server, None)
         } else {
             Disposition::Delivered
         }
     });
-    for second in 0..1_000 {
+    for second in 0..seconds {
         for number in 0..100 {
             simulation.add("db", &format!("m n={number}i,s={second}i"));
         }
         simulation.submit();
         simulation.run_until(second);
     }
-    simulation.run_until(2_000);
+    simulation.run_until(seconds + 1_000);
     let stats = simulation.stats();
-    assert_eq!((stats.delivered, stats.rejected, stats.pending), (100_000, 0, 0));
-    assert!(simulation.requests() < 4_000, "{} requests", simulation.requests());
+    let expected = (seconds * 100, 0, 0);
+    let outcome = (stats.delivered, stats.rejected, stats.pending);
+    assert_eq!(outcome, expected, "seed {seed}, {loss} lost");
+    simulation.requests()
 }
 
 #[test]
