@@ -52,6 +52,9 @@ pub fn log_end(client: &Client) {
     client.log_end();
 }
 
+/// The status page. It shows the JSON that the same URL has with `?format=json`.
+pub const STATUS_PAGE: &str = include_str!("status/page.html");
+
 /// Begins a [`Client::shutdown`] without a wait.
 pub fn begin_shutdown(client: &Client) {
     client.begin_shutdown();
