@@ -137,8 +137,9 @@ def _hook_into_uvicorn(module: Any) -> None:
                     _native.log_end()
                     _lifecycle().write_log()
 
-    # The handlers that uvicorn replaces, and restores before it raises the signals.
-    before: dict[int, Any] = {}
+    # The handlers that uvicorn replaces, and restores before it raises the signals. A server that
+    # runs already has replaced the default, as far as we know.
+    before: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
     capture = getattr(module.Server, "capture_signals", None)
 
     def capture_signals(self: Any) -> Any:

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 use pyo3::prelude::*;
-use sprockets_influxdb::{self as core, Client, Config};
+use sprockets_influxdb::{self as core, Client, Config, internal};
 
 use crate::handle::{self, Handle, INSTALLED, installed};
 use crate::rejected::Callback;
@@ -72,7 +72,7 @@ impl Changes {
         if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
             self.password = Some(password);
         }
-        Config::new().with_lookup(|variable| {
+        internal::with_environment(Config::new(), |variable| {
             let value = std::env::var_os(variable)?;
             let masked = variable == PASSWORD && is_mask(&value);
             self.password.clone().filter(|_| masked).or(Some(value))

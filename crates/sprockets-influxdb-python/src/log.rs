@@ -199,7 +199,7 @@ pub(crate) fn log_is_written() {
 /// the spool.
 #[pyfunction]
 pub(crate) fn log_end() {
-    handle::all().iter().for_each(|client| internal::log_end(client.core()));
+    internal::log_end(handle::all().iter().map(|client| client.core()));
 }
 
 /// Waits without the interpreter until the log is written to its end, at most until `deadline`.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::disk_work;
-use super::losses;
 use super::snapshot::Snapshot;
 use crate::buffer::{Buffer, Entry, EntryFlags};
 use crate::clock::Clock;
@@ -25,6 +24,9 @@ const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a shutdown waits for the disk after its own timeout.
 const PERSIST_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// How long a shutdown waits at most for the client's own counters to be written.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Core {
     pub(super) snapshot: ArcSwap<Snapshot>,
@@ -141,7 +143,7 @@ impl Core {
     pub(super) fn reconfigure(&self, change: impl FnOnce(Config) -> Config) -> Result<()> {
         let _one_at_a_time = lock(&self.changes);
         let new = self.snapshot.load().changed(change)?;
-        new.log_warnings();
+        new.log_warnings(Some(&self.snapshot.load()));
         let (limits, intake, route) = (new.limits(), new.intake(), new.route());
         let max_clients = new.settings.values.max_clients.value;
         let has_moved = !Arc::ptr_eq(&new.transport, &self.snapshot.load().transport);
@@ -157,17 +159,6 @@ impl Core {
 
     pub(super) fn shutdown_timeout(&self) -> Duration {
         self.snapshot.load().settings.values.shutdown_timeout.value
-    }
-
-    /// Logs, at the end of the client, what is in the spool and what was lost since the start.
-    pub(super) fn log_end(&self) {
-        let stats = self.buffer.stats();
-        if let Some(spooled) = losses::spooled(&stats) {
-            tracing::warn!("{spooled}");
-        }
-        if let Some(lost) = losses::lost(&stats, &self.snapshot.load().settings.values) {
-            tracing::error!("{lost}");
-        }
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
@@ -232,6 +223,8 @@ impl Core {
     fn ended(&self, begun: Begun, until: Duration) -> Report {
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
+            let left = until.saturating_sub(self.clock.now());
+            self.sender.report_end(left.min(REPORT_TIMEOUT));
             self.persist_pending(until);
         }
         Report { closed: begun.closed, ..report }

@@ -58,7 +58,7 @@ pub fn flush(timeout: Duration) -> Report {
 pub fn shutdown(timeout: Duration) -> Report {
     let Some(client) = INSTALLED.get() else { return Report::default() };
     let report = client.shutdown(timeout);
-    client.log_end();
+    Client::log_end([client]);
     report
 }
 

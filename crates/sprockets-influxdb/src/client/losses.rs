@@ -1,17 +1,42 @@
 //! What a client lost: the last lines of its log.
 
+use super::core::Core;
 use crate::config::Values;
 use crate::printable::{grouped, plural};
 use crate::stats::{DropReason, Stats};
 
+/// Logs what clients that end leave in the spool, and what they lost since their start. The advice
+/// is about the first that lost something.
+pub(super) fn log<'a>(cores: impl IntoIterator<Item = &'a Core>) {
+    let mut sum = Stats::default();
+    let mut loser = None;
+    for core in cores {
+        let stats = core.buffer.stats();
+        let snapshot = core.snapshot.load_full();
+        if loser.is_none() && lost(&stats, &snapshot.settings.values).is_some() {
+            loser = Some(snapshot);
+        }
+        sum.pending += stats.pending;
+        sum.spooled += stats.spooled;
+        sum.rejected += stats.rejected;
+        sum.dropped.add_all(&stats.dropped);
+    }
+    if let Some(spooled) = spooled(&sum) {
+        tracing::warn!("{spooled}");
+    }
+    if let Some(lost) = loser.and_then(|loser| lost(&sum, &loser.settings.values)) {
+        tracing::error!("{lost}");
+    }
+}
+
 /// What is in the spool, for the next process.
-pub(super) fn spooled(stats: &Stats) -> Option<String> {
+fn spooled(stats: &Stats) -> Option<String> {
     let waiting = plural(stats.spooled, "measurement waits", "measurements wait");
     (stats.spooled > 0).then(|| format!("{waiting} in the spool for the next process"))
 }
 
 /// What was lost since the start, by reason, and the settings that prevent it.
-pub(super) fn lost(stats: &Stats, values: &Values) -> Option<String> {
+fn lost(stats: &Stats, values: &Values) -> Option<String> {
     let pending = stats.pending.saturating_sub(stats.spooled);
     let dropped = stats.dropped.iter().filter(|(reason, _)| *reason != DropReason::Disabled);
     let mut parts: Vec<(u64, String)> =

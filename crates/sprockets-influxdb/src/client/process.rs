@@ -5,6 +5,7 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::core::Core;
+use super::losses;
 use crate::sys;
 
 /// A client as one process sees it.
@@ -50,6 +51,6 @@ impl Drop for Process {
         self.core.end(self.core.begin_shutdown(), timeout);
         self.core.workers.stop();
         self.core.persist_pending(Duration::ZERO);
-        self.core.log_end();
+        losses::log([&self.core]);
     }
 }

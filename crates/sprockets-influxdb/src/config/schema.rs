@@ -138,6 +138,13 @@ settings! {
         since: "3.0.0",
         parser: parse::text,
     }
+    self_database: String {
+        about: "Database for the client's own counters, a point each interval. Unset: none.",
+        topic: RECORDING,
+        variable: "INFLUXDB_SELF_DATABASE",
+        since: "3.0.0",
+        parser: parse::text,
+    }
     precision: Precision {
         about: "Precision of timestamps on the wire: `ns`, `us`, `ms` or `s`. A coarse one \
                 loses points.",

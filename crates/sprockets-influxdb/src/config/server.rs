@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::authorities::Authorities;
 use super::enums::{Api, Precision};
 use super::mask::{Secret, masked_query};
+use super::names::Names;
 use super::schema::Values;
 use super::types::{InForce, Source};
 use super::url::{Scheme, WriteUrl, is_loopback};
@@ -16,8 +17,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Server {
     /// Scheme, authority and path: the path of the user's URL as it is, or else the API's.
     pub(crate) url: String,
-    /// Whether a URL was set, rather than a scheme, host and port.
-    pub(crate) has_url: bool,
+    /// For advice.
+    pub(crate) names: Names,
     /// The query of the user's URL, without the parameters that the client sends itself.
     pub(crate) query: Option<String>,
     pub(crate) api: Api,
@@ -46,7 +47,6 @@ impl Server {
     /// `values`. What is odd but usable becomes a warning. A disabled client needs nothing.
     pub(super) fn resolve(values: &mut Values, warnings: &mut Vec<String>) -> Result<Self> {
         resolve_credentials(values);
-        let has_url = values.url.value.is_some();
         let mut url = resolve_address(values);
         let api = resolve_api(values)?;
         let authorities = match &values.ca_file.value {
@@ -66,7 +66,7 @@ impl Server {
         url.query =
             url.query.and_then(|query| without_own_parameters(&query, api, has_policy, warnings));
         let server = Self {
-            has_url,
+            names: Names::of(values),
             url: url.endpoint(),
             query: url.query.clone(),
             api,
@@ -86,7 +86,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("url", &self.url)
-            .field("has_url", &self.has_url)
             .field("query", &self.query.as_deref().map(masked_query))
             .field("api", &self.api)
             .field("auth", &self.auth)

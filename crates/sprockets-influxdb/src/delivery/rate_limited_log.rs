@@ -21,6 +21,7 @@ struct State {
     rejected: Limit,
     failing: Limit,
     quarantine: Limit,
+    own_counters: Limit,
     next_drops: Duration,
     /// The drops that were logged.
     dropped: Dropped,
@@ -137,6 +138,15 @@ impl RateLimitedLog {
             let lines = plural(counted.new, "rejected line", "rejected lines");
             let in_all = counted.in_all();
             tracing::error!("cannot write {lines} to the quarantine{in_all}: {error}");
+        }
+    }
+
+    /// The client's own counters could not be written.
+    pub(super) fn not_reported(&self, database: &str, reason: &str) {
+        if lock(&self.state).own_counters.admit(1, self.clock.now()).is_some() {
+            tracing::warn!(
+                "cannot write the client's own counters to database {database:?}: {reason}"
+            );
         }
     }
 

@@ -56,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "error",
             "line_protocol::lexer",
+            "measurement",
             "clock",
             "printable",
             "stats",
@@ -69,6 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "internal",
         &[
             "client::Client",
+            "config::Config",
             "interruption",
             "measurement",
             "middleware",

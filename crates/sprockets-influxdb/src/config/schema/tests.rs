@@ -29,6 +29,7 @@ const VALUES: &[(&str, &str, &str, Variables)] = &[
     ("INFLUXDB_RETENTION_POLICY", "year", "year", &[]),
     ("INFLUXDB_SAMPLE_PROBABILITY", "0.25", "0.25", &[]),
     ("INFLUXDB_SCHEME", "HTTPS", "https", &[]),
+    ("INFLUXDB_SELF_DATABASE", "own", "own", &[]),
     ("INFLUXDB_SHUTDOWN_TIMEOUT", "0", "0", &[]),
     ("INFLUXDB_SPOOL", "/var/spool/influxdb", "/var/spool/influxdb", &[]),
     ("INFLUXDB_SPOOL_MAX_BYTES", "100", "100", &[]),

@@ -53,7 +53,7 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .user_agent(USER_AGENT);
     if endpoint.uses_tls() {
-        let roots = tls::roots(&endpoint.authorities)?;
+        let roots = tls::roots(&endpoint.authorities, &endpoint.names)?;
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
     let connector = DefaultConnector::default().chain(EarlyReplies);

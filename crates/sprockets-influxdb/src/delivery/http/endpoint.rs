@@ -16,8 +16,7 @@ use ureq::{Proxy, ProxyProtocol};
 use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
-use crate::config::{Api, Auth, Server};
-use crate::delivery::address_setting::AddressSetting;
+use crate::config::{Api, Auth, Names, Server};
 use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
@@ -49,8 +48,8 @@ pub(super) struct Endpoint {
     pub(super) authorization: Option<HeaderValue>,
     /// The secrets that a request carries.
     pub(super) secrets: Secrets,
-    /// Where the server's address comes from.
-    pub(super) address: AddressSetting,
+    /// The names of the settings, for advice.
+    pub(super) names: Names,
 }
 
 impl Endpoint {
@@ -92,7 +91,7 @@ impl Endpoint {
             partial_url: partial_url(server),
             authorization: authorization(server)?,
             secrets,
-            address: AddressSetting::of(server),
+            names: server.names.clone(),
         })
     }
 
