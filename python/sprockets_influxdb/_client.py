@@ -67,11 +67,12 @@ def install(
         thread of the package's; at the end of the process, on the thread that ends it. What it
         raises is logged. It must not take long: 64 MiB of lines can wait for it
     :param options: any other setting by its name, as :func:`settings` lists them, durations in
-        milliseconds: ``api``, ``block_timeout``, ``ca_file``, ``database``, ``enabled``,
-        ``environment``, ``gzip``, ``host``, ``max_batch_bytes``, ``max_buffer_bytes``, ``org``,
-        ``overflow``, ``port``, ``precision``, ``retention_policy``, ``scheme``,
-        ``shutdown_timeout``, ``spool``, ``spool_max_bytes``, ``spool_sync``, ``tag_hostname``,
-        ``timeout``, ``token``
+        milliseconds: ``api``, ``block_timeout``, ``ca_file``, ``client_cert``, ``client_key``,
+        ``database``, ``enabled``, ``environment``, ``gzip``, ``host``, ``max_batch_bytes``,
+        ``max_buffer_bytes``, ``org``, ``overflow``, ``port``, ``precision``,
+        ``retention_policy``, ``scheme``, ``self_database``, ``shutdown_timeout``, ``spool``,
+        ``spool_max_bytes``, ``spool_sync``, ``tag_hostname``, ``timeout``, ``tls_verify``,
+        ``token``
     :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log)
         when there is one that is not shut down, ``None`` when ``INFLUXDB_ENABLED`` turns it off
     :raises ValueError: for an argument or a variable that cannot be used; the message names it, and

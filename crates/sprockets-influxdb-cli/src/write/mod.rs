@@ -51,8 +51,8 @@ use crate::wait::{self, IGNORED_VARIABLES, Wait};
 /// is `autogen`. `--set retention_policy=NAME` takes precedence. Lines of a database that cannot be
 /// written to are skipped, and the others are sent.
 ///
-/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT and
-/// INFLUXDB_SAMPLE_PROBABILITY.
+/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT,
+/// INFLUXDB_SAMPLE_PROBABILITY and INFLUXDB_SELF_DATABASE.
 ///
 /// The first Ctrl-C stops reading, and delivers within the shutdown timeout what was read. The
 /// second ends at once.

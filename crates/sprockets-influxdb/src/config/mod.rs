@@ -3,12 +3,14 @@
 //! the client.
 
 mod authorities;
+mod client_identity;
 #[macro_use]
 mod declare;
 mod enums;
 mod mask;
 mod names;
 mod parse;
+mod pem;
 mod provided;
 mod rejected;
 mod resolve;
@@ -378,6 +380,25 @@ impl Config {
     /// when a client is made or reconfigured, unless the client is disabled. Default: none.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         provide!(self.ca_file = path.into())
+    }
+
+    /// PEM file of the certificate that the client shows to a server that demands one (mTLS), and of
+    /// its issuers after it. It is read as [`Config::ca_file`] is. Default: none.
+    pub fn client_cert(mut self, path: impl Into<PathBuf>) -> Self {
+        provide!(self.client_cert = path.into())
+    }
+
+    /// PEM file of the certificate's private key, not encrypted. Default: the file of the
+    /// certificate.
+    pub fn client_key(mut self, path: impl Into<PathBuf>) -> Self {
+        provide!(self.client_key = path.into())
+    }
+
+    /// Whether the server's certificate is verified. `false` is for tests only: anyone on the
+    /// network can then read and change what is sent, credentials included. The log warns of it.
+    /// Default: true.
+    pub fn tls_verify(mut self, verify: bool) -> Self {
+        provide!(self.tls_verify = verify)
     }
 
     /// Directory of the spool, which keeps measurements on disk: what waits there survives the

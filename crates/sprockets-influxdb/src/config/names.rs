@@ -7,17 +7,19 @@ use super::setting_name::{SettingName, list};
 /// Each setting of the server by the variable or the argument that is in force.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Names {
-    scheme: SettingName,
-    host: SettingName,
-    port: SettingName,
+    /// Scheme, host and port.
+    address: [SettingName; 3],
     pub(crate) api: SettingName,
     pub(crate) org: SettingName,
     pub(crate) retention_policy: SettingName,
     pub(crate) ca_file: SettingName,
     pub(crate) gzip: SettingName,
-    user: SettingName,
-    password: SettingName,
+    /// User and password.
+    login: [SettingName; 2],
     token: SettingName,
+    /// The client's certificate, and its key.
+    identity: [SettingName; 2],
+    has_identity: bool,
     /// Which credentials are sent.
     credentials: Credentials,
 }
@@ -38,50 +40,49 @@ impl Names {
             (None, None) => Credentials::None,
         };
         Self {
-            scheme: values.name("scheme"),
-            host: values.name("host"),
-            port: values.name("port"),
+            address: ["scheme", "host", "port"].map(|part| values.name(part)),
             api: values.name("api"),
             org: values.name("org"),
             retention_policy: values.name("retention_policy"),
             ca_file: values.name("ca_file"),
             gzip: values.name("gzip"),
-            user: values.name("user"),
-            password: values.name("password"),
+            login: ["user", "password"].map(|part| values.name(part)),
             token: values.name("token"),
+            identity: ["client_cert", "client_key"].map(|part| values.name(part)),
+            has_identity: values.client_cert.value.is_some(),
             credentials,
         }
     }
 
     pub(crate) fn host(&self) -> String {
-        self.host.to_string()
+        self.address[1].to_string()
     }
 
     pub(crate) fn host_and_port(&self) -> String {
-        list(&[self.host, self.port])
+        list(&self.address[1..])
     }
 
     /// All that the address consists of.
     pub(crate) fn address(&self) -> String {
-        list(&[self.scheme, self.host, self.port])
+        list(&self.address)
     }
 
     /// The advice to use another scheme, `http` or `https`.
     pub(crate) fn use_scheme(&self, scheme: &str) -> String {
-        if self.scheme.is_url() {
-            format!("write {scheme}:// in {}", self.scheme)
+        let [setting, ..] = self.address;
+        if setting.is_url() {
+            format!("write {scheme}:// in {setting}")
         } else {
-            self.scheme.set_to(scheme)
+            setting.set_to(scheme)
         }
     }
 
     /// What is wrong if a server rejects a request for its credentials, and what to do.
     pub(crate) fn rejected_credentials(&self, api: Api) -> String {
         match (self.credentials, api) {
-            (Credentials::None, Api::V1) => format!(
-                "the server wants credentials, and none are set: set {}",
-                list(&[self.user, self.password])
-            ),
+            (Credentials::None, Api::V1) => {
+                format!("the server wants credentials, and none are set: set {}", list(&self.login))
+            }
             (Credentials::None, _) => {
                 format!("the server wants a token, and none is set: set {}", self.token)
             }
@@ -93,7 +94,16 @@ impl Names {
     pub(crate) fn credentials(&self) -> String {
         match self.credentials {
             Credentials::Token => self.token.to_string(),
-            _ => list(&[self.user, self.password]),
+            _ => list(&self.login),
+        }
+    }
+
+    /// What to do about a server that rejects the client's certificate, or the lack of one.
+    pub(crate) fn rejected_identity(&self) -> String {
+        if self.has_identity {
+            format!("it rejects the client's certificate: check {}", list(&self.identity[..1]))
+        } else {
+            format!("it may demand a certificate of the client: set {}", list(&self.identity))
         }
     }
 

@@ -137,6 +137,8 @@ fn unset_empty_texts(values: &mut Values) {
     fn unset<T: AsRef<std::ffi::OsStr>>(text: &mut InForce<Option<T>>) {
         text.value.take_if(|text| text.as_ref().is_empty());
     }
+    unset(&mut values.client_cert);
+    unset(&mut values.client_key);
     unset(&mut values.database);
     unset(&mut values.environment);
     unset(&mut values.org);

@@ -93,6 +93,28 @@ settings! {
         since: "3.0.0",
         parser: parse::path,
     }
+    client_cert: PathBuf {
+        about: "PEM file of the client's certificate, for servers that demand one.",
+        topic: SERVER,
+        variable: "INFLUXDB_CLIENT_CERT",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    client_key: PathBuf {
+        about: "PEM file of its private key. Unset: in the file of the certificate.",
+        topic: SERVER,
+        variable: "INFLUXDB_CLIENT_KEY",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    tls_verify: bool {
+        about: "Whether the server's certificate is verified. `false`: for tests only.",
+        topic: SERVER,
+        variable: "INFLUXDB_TLS_VERIFY",
+        since: "3.0.0",
+        parser: parse::BOOLEAN,
+        default: true,
+    }
     user: String {
         about: "User name. It may be part of the URL instead.",
         topic: CREDENTIALS,

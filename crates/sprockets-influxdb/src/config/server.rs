@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::authorities::Authorities;
+use super::client_identity::ClientIdentity;
 use super::enums::{Api, Precision};
 use super::mask::{Secret, masked_query};
 use super::names::Names;
@@ -32,6 +33,10 @@ pub(crate) struct Server {
     pub(crate) timeout: Duration,
     /// Trusted beside the platform's. Empty while the client is disabled.
     pub(crate) authorities: Authorities,
+    /// What the client shows of itself. None while the client is disabled.
+    pub(crate) identity: Option<ClientIdentity>,
+    /// Whether the server's certificate is verified.
+    pub(crate) verifies: bool,
 }
 
 /// The credentials of a request.
@@ -53,6 +58,19 @@ impl Server {
             Some(path) if values.enabled.value => Authorities::read(path, values.ca_file.source)?,
             _ => Authorities::default(),
         };
+        let identity = match values.enabled.value {
+            true => ClientIdentity::read(&values.client_cert, &values.client_key)?,
+            false => None,
+        };
+        let verifies = values.tls_verify.value;
+        if !verifies && url.scheme == Scheme::Https {
+            let setting = values.name("tls_verify").set_to("true");
+            warnings.push(format!(
+                "the certificate of {} is NOT VERIFIED: anyone on the network can read and change \
+                 what is sent, credentials included. This is for tests only; {setting}",
+                url.host
+            ));
+        }
         warn_of_unused(values, api, warnings);
         if api != Api::V1 {
             values.retention_policy.value = None;
@@ -76,6 +94,8 @@ impl Server {
             gzip: *values.gzip.value.get_or_insert(!is_loopback(&url.host)),
             timeout: values.timeout.value,
             authorities,
+            identity,
+            verifies,
         };
         values.url.value = Some(url);
         Ok(server)
@@ -94,6 +114,8 @@ impl fmt::Debug for Server {
             .field("gzip", &self.gzip)
             .field("timeout", &self.timeout)
             .field("authorities", &self.authorities)
+            .field("identity", &self.identity)
+            .field("verifies", &self.verifies)
             .finish()
     }
 }

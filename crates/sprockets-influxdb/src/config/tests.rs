@@ -101,6 +101,9 @@ fn every_setter_reaches_its_setting() {
         ("block_timeout", config.clone().block_timeout(ms(7)), SettingValue::Duration(ms(7))),
         ("ca_file", config.clone().enabled(false).ca_file("/ca"), text("/ca")),
         ("database", config.clone().database("metrics"), text("metrics")),
+        ("client_cert", config.clone().enabled(false).client_cert("/c"), text("/c")),
+        ("client_key", config.clone().enabled(false).client_key("/k"), text("/k")),
+        ("tls_verify", config.clone().tls_verify(false), SettingValue::Boolean(false)),
         ("enabled", config.clone().enabled(false), SettingValue::Boolean(false)),
         ("gzip", config.clone().gzip(true), SettingValue::Boolean(true)),
         ("host", config.clone().host("db"), text("db")),
@@ -185,6 +188,8 @@ fn the_server_has_what_the_setters_say() {
             gzip: false,
             timeout: Duration::from_millis(8),
             authorities: Authorities::default(),
+            identity: None,
+            verifies: true,
         }
     );
     assert!(settings.warnings.is_empty());

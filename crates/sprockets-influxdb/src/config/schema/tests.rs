@@ -36,6 +36,7 @@ const VALUES: &[(&str, &str, &str, Variables)] = &[
     ("INFLUXDB_SPOOL_SYNC", "Always", "always", &[]),
     ("INFLUXDB_TAG_HOSTNAME", "0", "false", &[]),
     ("INFLUXDB_TIMEOUT", "250", "250", &[]),
+    ("INFLUXDB_TLS_VERIFY", "no", "false", &[]),
     ("INFLUXDB_TOKEN", "hunter2", "***", &[]),
     ("INFLUXDB_TRIGGER_SIZE", "9", "9", &[]),
     ("INFLUXDB_URL", "http://me:hunter2@db/w?x=hunter2", "http://db/w?x=***", &[]),
@@ -82,8 +83,9 @@ fn every_setting_with_a_variable_is_set_by_its_name() {
 
 #[test]
 fn the_table_is_complete_and_grouped_by_topic() {
-    // The certificate file has tests of its own.
-    let expected = VALUES.iter().map(|(variable, ..)| *variable).chain(["INFLUXDB_CA_FILE"]);
+    // Certificate files have tests of their own.
+    let files = ["INFLUXDB_CA_FILE", "INFLUXDB_CLIENT_CERT", "INFLUXDB_CLIENT_KEY"];
+    let expected = VALUES.iter().map(|(variable, ..)| *variable).chain(files);
     assert_eq!(variables().collect::<BTreeSet<_>>(), expected.collect());
     let names: BTreeSet<_> = descriptions().map(|about| about.name).collect();
     assert_eq!(names.len(), ENTRIES.len(), "two settings have the same name");

@@ -10,7 +10,7 @@ use ureq::http::header::{
 };
 use ureq::http::request::Builder;
 use ureq::http::{Request, Uri};
-use ureq::tls::Certificate;
+use ureq::tls::{Certificate, ClientCert};
 use ureq::{Proxy, ProxyProtocol};
 
 use super::body::Body;
@@ -40,6 +40,10 @@ pub(super) struct Endpoint {
     pub(super) proxy: Option<Proxy>,
     /// Certificate authorities that are trusted beside the platform's.
     pub(super) authorities: Vec<Certificate<'static>>,
+    /// What the client shows of itself.
+    pub(super) identity: Option<ClientCert>,
+    /// Whether the server's certificate is verified.
+    pub(super) verifies: bool,
     url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
@@ -86,6 +90,8 @@ impl Endpoint {
             peer: format!("{host}:{port}"),
             proxy,
             authorities: server.authorities.certificates(),
+            identity: server.identity.as_ref().map(|identity| identity.client_cert().clone()),
+            verifies: server.verifies,
             url: server.url.clone(),
             parameters,
             partial_url: partial_url(server),

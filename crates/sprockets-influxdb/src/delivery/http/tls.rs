@@ -3,15 +3,26 @@
 
 use std::io;
 
-use rustls::{CertificateError, InvalidMessage};
-use ureq::tls::{Certificate, RootCerts};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::endpoint::Endpoint;
 use crate::config::Names;
 use crate::delivery::sanitize::{Secrets, sanitize};
 
+/// What is trusted, and what the client shows of itself. `Err` is a reason.
+pub(super) fn config(endpoint: &Endpoint) -> Result<TlsConfig, String> {
+    let config = TlsConfig::builder().client_cert(endpoint.identity.clone());
+    if !endpoint.verifies {
+        return Ok(config.disable_verification(true).build());
+    }
+    let roots = roots(&endpoint.authorities, &endpoint.names)?;
+    Ok(config.root_certs(roots).build())
+}
+
 /// The platform's roots and these. Reads hundreds of files: for sender threads only. `Err` is a
 /// reason.
-pub(super) fn roots(extra: &[Certificate<'static>], names: &Names) -> Result<RootCerts, String> {
+fn roots(extra: &[Certificate<'static>], names: &Names) -> Result<RootCerts, String> {
     let found = rustls_native_certs::load_native_certs();
     let platform =
         found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
@@ -75,6 +86,9 @@ pub(super) fn refusal(
              ({shown})",
             names.ca_file
         )),
+        rustls::Error::AlertReceived(alert) if is_about_identity(*alert) => {
+            Some(format!("no TLS with {peer}: {}; {shown}", names.rejected_identity()))
+        }
         rustls::Error::AlertReceived(_)
         | rustls::Error::PeerIncompatible(_)
         | rustls::Error::NoCertificatesPresented
@@ -83,9 +97,26 @@ pub(super) fn refusal(
     }
 }
 
+/// Whether a server may say this about the client's certificate.
+fn is_about_identity(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::DecryptError
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use rustls::{AlertDescription, PeerIncompatible};
+    use rustls::PeerIncompatible;
 
     use super::*;
     use crate::config::Config;
@@ -113,6 +144,10 @@ mod tests {
             ),
             (
                 rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
+                "a certificate of the client: set INFLUXDB_CLIENT_CERT and INFLUXDB_CLIENT_KEY",
+            ),
+            (
+                rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
                 "no TLS with db:8086",
             ),
             (

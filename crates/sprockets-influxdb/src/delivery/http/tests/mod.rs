@@ -38,6 +38,8 @@ fn server(address: SocketAddr) -> Server {
         gzip: false,
         timeout: Duration::from_secs(20),
         authorities: Authorities::default(),
+        identity: None,
+        verifies: true,
     }
 }
 
