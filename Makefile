@@ -5,7 +5,7 @@ VENV ?= target/venv
 
 .PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix \
   matrix-pythons matrix-servers miri models poison-load policy python python-docs python-lint \
-  python-test rust-test sanitize soak test timestamps
+  python-test rust-test sanitize screenshot soak test timestamps
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -73,6 +73,10 @@ demo:
 	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || \
 	  scripts/ensure-influxd
 	$(CARGO) run --package sprockets-influxdb --features axum --example demo
+
+## A screenshot of the status page under load, by Chromium: target/status.png.
+screenshot: $(VENV)/built
+	$(VENV)/bin/python tests/screenshot.py target/status.png
 
 ## The Python tests on each installed CPython, and every way to stop each server.
 matrix: matrix-pythons matrix-servers

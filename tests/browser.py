@@ -64,7 +64,10 @@ class Page:
 
     async def text(self, selector: str) -> str:
         """What is shown of an element. Empty if it is hidden."""
-        text: str = await self.read(f"document.querySelector({json.dumps(selector)}).innerText")
+        text: str = await self.read(
+            "(element => element.checkVisibility() ? element.innerText : '')"
+            f"(document.querySelector({json.dumps(selector)}))"
+        )
         return text
 
     async def wait_for(self, condition: str) -> None:
@@ -133,15 +136,19 @@ async def opened(url: str) -> AsyncIterator[Page]:
             connection = await websocket.websocket_connect(
                 address, max_message_size=64 * 1024 * 1024
             )
-            browser = Page(connection)
-            target = await browser.call("Target.createTarget", url="about:blank")
-            attached = await browser.call(
-                "Target.attachToTarget", targetId=target["targetId"], flatten=True
-            )
-            page = Page(connection, attached["sessionId"])
-            await page.open(url)
-            yield page
-            connection.close()
+            try:
+                browser = Page(connection)
+                target = await browser.call("Target.createTarget", url="about:blank")
+                attached = await browser.call(
+                    "Target.attachToTarget", targetId=target["targetId"], flatten=True
+                )
+                page = Page(connection, attached["sessionId"])
+                await page.open(url)
+                yield page
+            finally:
+                connection.close()
+                while await connection.read_message() is not None:
+                    pass
         finally:
             process.kill()
             process.wait()

@@ -6,6 +6,7 @@ import http.client
 import json
 import pathlib
 import re
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,9 +40,14 @@ def ask(port: int, path: str, method: str = "GET", **headers: str) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, path, headers=headers)
-        return Answer(connection.getresponse())
+        answer = Answer(connection.getresponse())
     finally:
         connection.close()
+    if answer.status == 307:
+        # Starlette adds a slash to the path of a mounted application.
+        location = urllib.parse.urlsplit(answer.headers["Location"])
+        return ask(port, f"{location.path}?{location.query}", method, **headers)
+    return answer
 
 
 Serve = Callable[[StatusPage], "contextlib.AbstractContextManager[int]"]

@@ -56,6 +56,7 @@ class StatusPage:
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
+        self._policy = _content_security_policy()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the page shows, for JSON.
@@ -90,7 +91,7 @@ class StatusPage:
             body = json.dumps(self.snapshot()).encode()
             response = _response(200, "application/json", body)
         else:
-            policy = ("Content-Security-Policy", _content_security_policy())
+            policy = ("Content-Security-Policy", self._policy)
             page = _native.STATUS_PAGE.encode()
             response = _response(200, "text/html; charset=utf-8", page, policy)
         return response._replace(body=b"") if method == "HEAD" else response
@@ -171,7 +172,6 @@ def _spool(settings: dict[str, Any] | None) -> dict[str, Any] | None:
         return {"directory": directory, "error": str(error)}
 
 
-@functools.cache
 def _content_security_policy() -> str:
     """Allow only the script and the style of the page."""
 
