@@ -3,9 +3,9 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix \
-  matrix-pythons matrix-servers miri models poison-load policy python python-docs python-lint \
-  python-test rust-test sanitize soak test timestamps
+.PHONY: bench bench-python bench-rust demo docs fuzz generated gibibyte kill-harness lint matrix \
+  matrix-pythons matrix-servers miri models poison-load policy python python-lint python-test \
+  rust-test sanitize site soak test timestamps
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -32,8 +32,8 @@ lint:
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
 
-## The Python package: lints, types, tests, and its documentation.
-python: python-lint python-test python-docs
+## The Python package: lints, types, tests, and the documentation.
+python: python-lint python-test
 
 python-lint: $(VENV)/built
 	$(VENV)/bin/ruff format --check
@@ -47,8 +47,14 @@ python-test: $(VENV)/built
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
-python-docs: $(VENV)/built
+## The documentation: docs/_build/index.html. The Python tests check its links and examples.
+site: $(VENV)/built
 	$(VENV)/bin/python -m sphinx -W -b html docs docs/_build
+
+## The generated parts of the pages: the tables of settings, and the reference of the command.
+generated: $(VENV)/built
+	UPDATE_DOCS=1 $(CARGO) test --package sprockets-influxdb --all-features --test documentation
+	$(VENV)/bin/python docs/command_reference.py
 
 $(VENV)/tools: pyproject.toml
 	@scripts/ensure-python $(PYTHON)
