@@ -5,7 +5,7 @@ VENV ?= target/venv
 
 .PHONY: bench bench-python bench-rust demo docs fuzz generated gibibyte kill-harness lint matrix \
   matrix-pythons matrix-servers miri models poison-load policy python python-lint python-test \
-  rust-test sanitize site soak test timestamps
+  rust-test sanitize screenshots site soak test timestamps
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -50,6 +50,11 @@ python-test: $(VENV)/built
 ## The documentation: docs/_build/index.html. The Python tests check its links and examples.
 site: $(VENV)/built
 	$(VENV)/bin/python -m sphinx -W -b html docs docs/_build
+
+## Five pages at two widths, light and dark: target/screenshots.
+screenshots: site
+	@scripts/ensure-chromium
+	$(VENV)/bin/python tests/browser.py docs/_build target/screenshots
 
 ## The generated parts of the pages: the tables of settings, and the reference of the command.
 generated: $(VENV)/built

@@ -1,7 +1,9 @@
 """Sphinx builds the documentation: ``make site``."""
 
+import pathlib
 import re
-from typing import ClassVar
+import sys
+from typing import Any, ClassVar
 
 from pygments.lexers.rust import RustLexer
 from pygments.lexers.sql import SqlLexer
@@ -9,6 +11,10 @@ from pygments.token import Name, String
 from sphinx.application import Sphinx
 
 import sprockets_influxdb
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import stubs
 
 REPOSITORY = "https://github.com/sprockets/sprockets-influxdb"
 
@@ -62,8 +68,37 @@ def link_files_to_the_repository(_app: Sphinx, _page: str, source: list[str]) ->
     source[0] = re.sub(r"\]\(\.\./([^)]*)\)", rf"]({REPOSITORY}/tree/main/\1)", source[0])
 
 
+TYPES = stubs.types()
+
+
+def _types(name: str) -> tuple[str | None, str | None]:
+    """Return the arguments and the type that the stub has for an object."""
+    for prefix in ("sprockets_influxdb.testing.", "sprockets_influxdb."):
+        if name.startswith(prefix):
+            return TYPES.get(name.removeprefix(prefix), (None, None))
+    return None, None
+
+
+def add_types(
+    _app: Sphinx, _what: str, name: str, _object: Any, _options: Any, arguments: Any, result: Any
+) -> tuple[str | None, str | None]:
+    """The native module's objects have no types of their own."""
+    arguments_in_stub, result_in_stub = _types(name)
+    return arguments_in_stub or arguments, result_in_stub or result
+
+
+def add_type_of_property(
+    _app: Sphinx, what: str, name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
+    arguments, result = _types(name)
+    if what in ("attribute", "property") and arguments is None and result:
+        lines[:0] = [f"*Type:* ``{result}``", ""]
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", link_files_to_the_repository)
+    app.connect("autodoc-process-signature", add_types)
+    app.connect("autodoc-process-docstring", add_type_of_property)
     # The languages of doctests that are compiled only.
     app.add_lexer("rust,no_run", RustLexer)
     app.add_lexer("influxql", InfluxQlLexer)

@@ -1,14 +1,19 @@
 """The documentation builds without a warning, and none of its links is broken."""
 
+import html
 import html.parser
 import pathlib
+import re
 import subprocess
 import sys
 import urllib.parse
 
 import pytest
 
+import browser
+import sprockets_influxdb
 from documents import DOCS, PAGES, ROOT, anchors, links
+from sprockets_influxdb import testing
 
 pytest.importorskip("furo")
 
@@ -77,6 +82,21 @@ def test_no_link_of_the_sources_is_broken(page: pathlib.Path) -> None:
     assert broken == []
 
 
+def test_every_public_name_is_in_the_reference(site: pathlib.Path) -> None:
+    documented = set().union(*(Page(file).anchors for file in site.glob("reference*.html")))
+    public = set(sprockets_influxdb.__all__) - {"__version__"}
+    names = {f"sprockets_influxdb.{name}" for name in public}
+    names |= {f"sprockets_influxdb.testing.{name}" for name in testing.__all__}
+    assert names - documented == set()
+
+
+def test_the_reference_has_the_types_of_the_native_module(site: pathlib.Path) -> None:
+    page = (site / "reference.html").read_text(encoding="utf-8")
+    text = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "set_field(name: str, value: bool | int | float | str) → None" in text
+    assert "flush_sync(timeout: float | None = None) → dict[str, int]" in text
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
     pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
@@ -90,3 +110,22 @@ def test_twenty_questions_are_answered() -> None:
     for question in questions:
         assert "?" in question
         assert "](../../docs/" in question or "](../../README.md" in question, question
+
+
+@pytest.mark.parametrize("width", [*browser.WIDTHS, 1020, 768])
+def test_no_page_is_wider_than_the_screen(site: pathlib.Path, width: int) -> None:
+    if browser.chromium() is None:
+        pytest.skip("there is no Chromium here")
+    pages = sorted(page.stem for page in DOCS.glob("*.md"))
+    with browser.browse(site) as chromium:
+        assert chromium.overflows(pages, width) == {}
+
+
+def test_the_browser_finds_what_is_too_wide(tmp_path: pathlib.Path) -> None:
+    if browser.chromium() is None:
+        pytest.skip("there is no Chromium here")
+    for name, width in [("narrow", 300), ("wide", 500)]:
+        text = f'<!doctype html><div style="width: {width}px">text</div>'
+        (tmp_path / f"{name}.html").write_text(text)
+    with browser.browse(tmp_path) as chromium:
+        assert list(chromium.overflows(["narrow", "wide"], 390)) == ["wide"]
