@@ -39,6 +39,7 @@ python-lint: $(VENV)/built
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
+	scripts/check-configuration
 	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml \
 	  --allowlist tests/stubtest-allowlist sprockets_influxdb
 

@@ -146,7 +146,7 @@ def test_every_page_with_rust_is_compiled() -> None:
 def test_shell_examples_are_valid(block: Block) -> None:
     subprocess.run(["bash", "-n"], input=block.text, check=True, text=True)
     for line in block.text.splitlines():
-        command = line.split("#")[0].split()
+        command = re.split("[#>]", line)[0].split()
         if command[:1] == ["sprockets-influxdb"]:
             # An unknown command or option is an error that precedes the help.
             command = [sys.executable, "-m", "sprockets_influxdb", *command[1:], "--help"]
