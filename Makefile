@@ -57,10 +57,11 @@ screenshots: site
 	@scripts/ensure-chromium
 	$(VENV)/bin/python tests/browser.py docs/_build target/screenshots
 
-## The generated parts of the pages: the tables of settings, and the reference of the command.
+## What is generated: the tables of settings, the command's reference, and the dashboards.
 generated: $(VENV)/built
 	UPDATE_DOCS=1 $(CARGO) test --package sprockets-influxdb --all-features --test documentation
 	$(VENV)/bin/python docs/command_reference.py
+	$(VENV)/bin/python dashboards/build.py
 
 $(VENV)/tools: pyproject.toml
 	@scripts/ensure-python $(PYTHON)
