@@ -174,6 +174,13 @@ def test_named_make_targets_exist() -> None:
             assert name in targets, f"{page.name}: make {name}"
 
 
+def test_the_demo_names_what_is_there() -> None:
+    demo = ROOT / "crates/sprockets-influxdb/examples/demo/report.rs"
+    named = re.findall(r"\b(?:docs|examples)/[\w./-]+\w", demo.read_text(encoding="utf-8"))
+    assert len(named) == 2
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_the_command_reference_is_generated() -> None:
     code = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import command_reference as c"
     code += "; sys.stdout.write(c.page())"

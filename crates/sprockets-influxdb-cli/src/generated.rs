@@ -25,8 +25,8 @@ impl Completions {
         let name = command.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, command, name, &mut script);
-        // clap_complete writes the hyphen of the name in two forms into the script for bash, so that
-        // no subcommand is completed: https://github.com/clap-rs/clap/issues/6421.
+        // clap_complete writes the hyphen of the name in two forms into the script for bash, so no
+        // subcommand is completed: https://github.com/clap-rs/clap/issues/6421.
         let script = String::from_utf8(script)?.replace("sprockets__subcmd__", "sprockets__");
         output::print(|out| out.write_all(script.as_bytes()))?;
         Ok(exit::OK)
