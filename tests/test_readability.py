@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from documents import PAGES, README, sentences, without_code, words
+from documents import PAGES, README, ROOT, sentences, without_code, words
 
 #: The mean number of words in the sentences of a page, at most.
 MEAN = 18
@@ -25,8 +25,11 @@ PRIVATE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-#: Pages that are read by people. The text of the generated reference is that of the command.
-PROSE = [page for page in PAGES if page.name != "command-reference.md"]
+#: The documents of those who work on the project.
+OURS = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "DESIGN.md")]
+ALL = [*PAGES, *OURS]
+#: The text of the generated reference is that of the command.
+PROSE = [page for page in ALL if page.name != "command-reference.md"]
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
@@ -39,14 +42,14 @@ def test_sentences_are_short(page: pathlib.Path) -> None:
     assert mean <= MEAN, f"{mean:.1f} words"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
 def test_no_private_word_is_used(page: pathlib.Path) -> None:
     prose, cells = sentences(page)
     found = [one for one in [*prose, *cells] if PRIVATE.search(one)]
     assert found == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
 def test_lines_are_short(page: pathlib.Path) -> None:
     text = without_code(page.read_text(encoding="utf-8"))
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("|")]
