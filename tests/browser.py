@@ -1,163 +1,142 @@
-"""A headless Chromium, by the DevTools protocol."""
+"""Looks at the site in Chromium: ``python tests/browser.py SITE TARGET`` takes screenshots.
 
-import asyncio
-import base64
+A page is shown in a frame of the width of a screen. The frame's page tells whether something is
+wider than the screen.
+"""
+
+import contextlib
+import functools
+import http.server
 import json
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+import threading
+from collections.abc import Iterator
 
-import pytest
-from tornado import websocket
+WIDTHS = (1280, 390)
+#: On a wider screen, no code scrolls.
+WIDE = 1200
+HEIGHT = 1400
+THEMES = ("light", "dark")
+#: The pages of the screenshots.
+PAGES = ("index", "quickstart", "fastapi", "configuration", "reference")
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+#: Shows pages one after the other, and tells how many pixels each is too wide.
+FRAME = """<!doctype html>
+<style>body { margin: 0 } iframe { border: 0; height: HEIGHTpx }</style>
+<pre hidden></pre>
+<script>
+const query = new URLSearchParams(location.search);
+localStorage.setItem("theme", query.get("theme"));
+const frame = document.createElement("iframe");
+frame.style.width = query.get("width") + "px";
+document.body.prepend(frame);
+async function show(page) {
+  const loaded = new Promise(resolve => frame.onload = resolve);
+  frame.src = page + ".html";
+  await loaded;
+  const root = frame.contentDocument.documentElement;
+  // On a phone, code and tables scroll within their boxes.
+  const boxes = WIDE < query.get("width") ? frame.contentDocument.querySelectorAll("pre") : [];
+  const beyond = [root, ...boxes].map(box => box.scrollWidth - box.clientWidth);
+  return Math.max(...beyond);
+}
+(async () => {
+  const wide = {};
+  for (const page of query.get("pages").split(",")) wide[page] = await show(page);
+  document.querySelector("pre").textContent = JSON.stringify(wide);
+})();
+</script>
+"""
 
-NEEDS_CHROMIUM = pytest.mark.skipif(_CHROMIUM is None, reason="there is no chromium here")
 
-#: Seconds after which what a page should show is missing.
-_DEADLINE = 30
+def chromium() -> str | None:
+    """Return the path of Chromium, if it is installed."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
-class Page:
-    """A page, or the browser itself if it has no session."""
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if not self.path.startswith("/frame?"):
+            return super().do_GET()
+        body = FRAME.replace("HEIGHT", str(HEIGHT)).replace("WIDE", str(WIDE)).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-    def __init__(self, connection: Any, session: str | None = None) -> None:
-        self._connection = connection
-        self._session = session
-        self._number = 0
-        #: What the page has logged as an error, and exceptions that it has not caught.
-        self.errors: list[str] = []
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
 
-    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol."""
-        self._number += 1
-        request = {"id": self._number, "method": method, "params": parameters}
-        if self._session is not None:
-            request["sessionId"] = self._session
-        await self._connection.write_message(json.dumps(request))
-        while True:
-            message = json.loads(await self._connection.read_message())
-            if message.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.errors.append(json.dumps(message["params"]))
-            if message.get("id") == self._number and message.get("sessionId") == self._session:
-                assert "error" not in message, message
-                result: dict[str, Any] = message["result"]
-                return result
 
-    async def open(self, url: str) -> None:
-        await self.call("Page.enable")
-        await self.call("Runtime.enable")
-        await self.call("Log.enable")
-        await self.call("Page.navigate", url=url)
-        await self.wait_for("document.readyState === 'complete'")
+class Browser:
+    """Chromium, and a server of the site."""
 
-    async def read(self, expression: str) -> Any:
-        """The value of an expression of JavaScript."""
-        answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+    def __init__(self, url: str, profile: str) -> None:
+        self._url = url
+        self._command = [
+            chromium() or "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            f"--user-data-dir={profile}",
+            "--virtual-time-budget=60000",
+        ]
 
-    async def text(self, selector: str) -> str:
-        """What is shown of an element. Empty if it is hidden."""
-        text: str = await self.read(
-            "(element => element.checkVisibility() ? element.innerText : '')"
-            f"(document.querySelector({json.dumps(selector)}))"
-        )
-        return text
+    def overflows(self, pages: list[str], width: int) -> dict[str, int]:
+        """Return the pages that are wider than a screen, each with the pixels beyond it."""
+        output = self._run("--dump-dom", pages=pages, width=width)
+        found = re.search(r"<pre[^>]*>(\{.*?\})</pre>", output)
+        assert found, output
+        wide: dict[str, int] = json.loads(found[1])
+        assert set(wide) == set(pages)
+        return {page: pixels for page, pixels in wide.items() if pixels > 0}
 
-    async def wait_for(self, condition: str) -> None:
-        async def wait() -> None:
-            while not await self.read(f"Boolean({condition})"):
-                await asyncio.sleep(0.05)
+    def screenshot(self, page: str, width: int, theme: str, target: pathlib.Path) -> None:
+        self._run(f"--screenshot={target}", pages=[page], width=width, theme=theme)
 
+    def _run(self, option: str, *, pages: list[str], width: int, theme: str = "light") -> str:
+        url = f"{self._url}/frame?width={width}&theme={theme}&pages={','.join(pages)}"
+        command = [*self._command, option, f"--window-size={width},{HEIGHT}", url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@contextlib.contextmanager
+def browse(site: pathlib.Path) -> Iterator[Browser]:
+    """Serve a site to Chromium."""
+    handler = functools.partial(_Handler, directory=str(site))
+    with (
+        tempfile.TemporaryDirectory() as profile,
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+    ):
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
         try:
-            await asyncio.wait_for(wait(), _DEADLINE)
-        except asyncio.TimeoutError:
-            shown = await self.read("document.body.innerText")
-            pytest.fail(f"not so: {condition}\n{shown}\n{self.errors}")
-
-    async def click(self, selector: str) -> None:
-        """Click where the element is, as with a mouse."""
-        where = await self.read(
-            f"(box => [box.x + box.width / 2, box.y + box.height / 2])"
-            f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
-        )
-        for kind in ("mousePressed", "mouseReleased"):
-            await self.call(
-                "Input.dispatchMouseEvent",
-                type=kind,
-                x=where[0],
-                y=where[1],
-                button="left",
-                clickCount=1,
-            )
-
-    async def type(self, text: str) -> None:
-        await self.call("Input.insertText", text=text)
-
-    async def screenshot(self, path: pathlib.Path) -> None:
-        """Write the whole page as a PNG."""
-        picture = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(picture["data"]))
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Page]:
-    """Open a page in a browser of its own."""
-    assert _CHROMIUM is not None
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [
-                _CHROMIUM,
-                "--headless",
-                # Tests run as root in containers.
-                "--no-sandbox",
-                "--disable-dev-shm-usage",
-                "--disable-gpu",
-                "--no-first-run",
-                "--remote-debugging-port=0",
-                f"--user-data-dir={profile}",
-                "--window-size=1100,1200",
-                "about:blank",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr is not None
-        try:
-            address = await asyncio.wait_for(asyncio.to_thread(_address, process.stderr), _DEADLINE)
-            connection = await websocket.websocket_connect(
-                address, max_message_size=64 * 1024 * 1024
-            )
-            try:
-                browser = Page(connection)
-                target = await browser.call("Target.createTarget", url="about:blank")
-                attached = await browser.call(
-                    "Target.attachToTarget", targetId=target["targetId"], flatten=True
-                )
-                page = Page(connection, attached["sessionId"])
-                await page.open(url)
-                yield page
-            finally:
-                connection.close()
-                while await connection.read_message() is not None:
-                    pass
+            yield Browser(f"http://127.0.0.1:{server.server_port}", profile)
         finally:
-            process.kill()
-            process.wait()
-            process.stderr.close()
+            server.shutdown()
+            thread.join()
 
 
-def _address(stderr: Any) -> str:
-    for line in stderr:
-        found = re.search(r"DevTools listening on (ws://\S+)", line)
-        if found:
-            return found[1]
-    pytest.fail("chromium did not start")
+def main(site: pathlib.Path, target: pathlib.Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    with browse(site) as browser:
+        for page in PAGES:
+            for width in WIDTHS:
+                for theme in THEMES:
+                    file = target / f"{page}-{width}-{theme}.png"
+                    browser.screenshot(page, width, theme, file)
+                    print(file)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve())

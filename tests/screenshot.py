@@ -8,7 +8,7 @@ import tempfile
 import threading
 
 import web
-from browser import opened
+from devtools import opened
 from sprockets_influxdb import Client, testing
 from sprockets_influxdb.status import StatusPage
 from sprockets_influxdb.testing import Fault

@@ -9,7 +9,7 @@ import pytest
 
 import sprockets_influxdb as influxdb
 import web
-from browser import NEEDS_CHROMIUM, Page, opened
+from devtools import NEEDS_CHROMIUM, Page, opened
 from sprockets_influxdb import Client, testing
 from sprockets_influxdb.status import StatusPage
 from sprockets_influxdb.testing import Fault

@@ -35,6 +35,7 @@ use self::targets::Policies;
 use self::unit::Unit;
 use crate::args;
 use crate::exit::Problem;
+use crate::format::counted;
 use crate::progress::{Position, Progress, Size, TICK};
 use crate::report::Report;
 use crate::wait::{self, IGNORED_VARIABLES, Wait};
@@ -222,16 +223,19 @@ fn report(
     let rate = (stats.delivered as f64 / seconds.max(1e-3)) as u64;
     let first_rejected = first_rejected.first();
     Report {
-        heading: format!(
-            "{} lines read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} requests, {} of \
-             them retries",
-            HumanCount(lines),
-            HumanBytes(bytes_read),
-            HumanCount(rate),
-            HumanBytes(stats.bytes_sent),
-            HumanCount(stats.batches),
-            HumanCount(stats.retries),
-        ),
+        heading: match &ended_early {
+            // Some bytes were read ahead.
+            Some(_) if lines == 0 => "nothing was sent".to_owned(),
+            _ => format!(
+                "{} read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} ({} retried)",
+                counted(lines, "line"),
+                HumanBytes(bytes_read),
+                HumanCount(rate),
+                HumanBytes(stats.bytes_sent),
+                counted(stats.batches, "request"),
+                HumanCount(stats.retries),
+            ),
+        },
         delivered: stats.delivered,
         undelivered: vec![
             ("rejected", stats.rejected, "rejected by the server"),

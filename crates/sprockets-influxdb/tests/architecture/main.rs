@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config::SpoolSync",
             "interruption",
             "line_protocol::split",
+            "printable::plural",
             "spool",
             "stats",
             "sync",
