@@ -97,8 +97,7 @@ fn the_configuration_page_has_the_table_of_settings() {
 #[test]
 fn no_unknown_variable_is_named() {
     let settings = settings();
-    let known =
-        settings.iter().flat_map(|setting| [setting.variable(), setting.alias()]).flatten();
+    let known = settings.iter().flat_map(|setting| [setting.variable(), setting.alias()]).flatten();
     let known: BTreeSet<_> = known.chain(OTHER_NAMES).collect();
     // This page is about names that nothing reads.
     for (page, text) in pages().into_iter().filter(|(page, _)| !page.ends_with("/log.md")) {

@@ -11,6 +11,7 @@ mod mask;
 mod names;
 mod parse;
 mod pem;
+mod provide;
 mod provided;
 mod rejected;
 mod resolve;
