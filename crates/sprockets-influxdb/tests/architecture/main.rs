@@ -77,6 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "middleware",
             "printable",
             "stats::Report",
+            "status",
             "sys::await_sigterm",
             "sys::before_sigterm",
             "sys::generation",
@@ -104,6 +105,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("stats", &[]),
+    (
+        "status",
+        &[
+            "client::Client",
+            "config::Setting",
+            "config::SettingValue",
+            "spool::Directory",
+            "stats::Stats",
+            "sync",
+            "sys",
+        ],
+    ),
     ("sync", &[]),
     ("sys", &[]),
 ];
