@@ -15,12 +15,10 @@ use pyo3::prelude::*;
 use sprockets_influxdb::internal::{self, LogSubscriber, generation};
 use tracing::Level;
 
+use crate::handle;
+
 /// More than the core's rate limits let through in minutes. The oldest are dropped first.
 const MAX_RECORDS: usize = 1_000;
-
-// Python's levels.
-const ERROR: u8 = 40;
-const WARNING: u8 = 30;
 
 /// The generation of the process whose thread has written the log to its end.
 static WRITTEN_BY: AtomicU64 = AtomicU64::new(u64::MAX);
@@ -131,16 +129,11 @@ pub(crate) fn log_is_written() {
     WRITTEN_BY.store(generation(), Ordering::Relaxed);
 }
 
-/// Logs how many measurements a process that ends has not delivered.
+/// Logs what the clients of a process that ends have lost since their start, and what they leave in
+/// the spool.
 #[pyfunction]
-pub(crate) fn log_losses(lost: u64, spooled: u64) {
-    let log = Log::current();
-    let (spooled, lost) = internal::undelivered(spooled, lost);
-    for (level, message) in [(WARNING, spooled), (ERROR, lost)] {
-        if let Some(message) = message {
-            log.push(level, message);
-        }
-    }
+pub(crate) fn log_end() {
+    internal::log_end(handle::all().iter().map(|client| client.core()));
 }
 
 /// Waits without the interpreter until the log is written to its end, at most until `deadline`.
@@ -157,9 +150,10 @@ pub(crate) fn finish(deadline: Instant) {
 
 /// Keeps a record, and wakes the thread that writes the log.
 fn keep(level: Level, message: String) {
+    // Python's levels.
     let level = match level {
-        Level::ERROR => ERROR,
-        Level::WARN => WARNING,
+        Level::ERROR => 40,
+        Level::WARN => 30,
         Level::INFO => 20,
         _ => 10,
     };

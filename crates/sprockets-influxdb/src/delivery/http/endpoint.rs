@@ -10,14 +10,13 @@ use ureq::http::header::{
 };
 use ureq::http::request::Builder;
 use ureq::http::{Request, Uri};
-use ureq::tls::Certificate;
+use ureq::tls::{Certificate, ClientCert};
 use ureq::{Proxy, ProxyProtocol};
 
 use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
-use crate::config::{Api, Auth, Server};
-use crate::delivery::address_setting::AddressSetting;
+use crate::config::{Api, Auth, Names, Server};
 use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
@@ -41,6 +40,10 @@ pub(super) struct Endpoint {
     pub(super) proxy: Option<Proxy>,
     /// Certificate authorities that are trusted beside the platform's.
     pub(super) authorities: Vec<Certificate<'static>>,
+    /// What the client shows of itself.
+    pub(super) identity: Option<ClientCert>,
+    /// Whether the server's certificate is verified.
+    pub(super) verifies: bool,
     url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
@@ -49,8 +52,8 @@ pub(super) struct Endpoint {
     pub(super) authorization: Option<HeaderValue>,
     /// The secrets that a request carries.
     pub(super) secrets: Secrets,
-    /// Where the server's address comes from.
-    pub(super) address: AddressSetting,
+    /// The names of the settings, for advice.
+    pub(super) names: Names,
 }
 
 impl Endpoint {
@@ -87,12 +90,14 @@ impl Endpoint {
             peer: format!("{host}:{port}"),
             proxy,
             authorities: server.authorities.certificates(),
+            identity: server.identity.as_ref().map(|identity| identity.client_cert().clone()),
+            verifies: server.verifies,
             url: server.url.clone(),
             parameters,
             partial_url: partial_url(server),
             authorization: authorization(server)?,
             secrets,
-            address: AddressSetting::of(server),
+            names: server.names.clone(),
         })
     }
 
