@@ -5,7 +5,7 @@ VENV ?= target/venv
 
 .PHONY: bench bench-python bench-rust demo docs fuzz generated gibibyte kill-harness lint matrix \
   matrix-pythons matrix-servers miri models poison-load policy python python-lint python-test \
-  rust-test sanitize screenshots site soak status-screenshot test timestamps
+  rust-test sanitize screenshots site soak status-screenshot test timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -80,6 +80,10 @@ $(VENV)/built: $(VENV)/tools Cargo.lock $(SOURCES)
 	$(VENV)/bin/maturin build --quiet --release --out target/dist
 	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
+
+## The wheels of a release for Linux and macOS: target/wheels. TARGETS selects some.
+wheels: $(VENV)/tools
+	scripts/build-wheels
 
 ## An instrumented service, five seconds of requests, and what InfluxDB has of them.
 demo:
