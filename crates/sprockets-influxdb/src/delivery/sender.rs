@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bisect::{self, Part};
-use super::body_limit::BodyLimit;
+use super::body_limit::BodyLimits;
 use super::circuit_breaker::{CircuitBreakers, Permit, Transition};
 use super::congestion::{Begun, Congestion};
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
@@ -36,7 +36,7 @@ pub(crate) struct Sender {
 struct ServerState {
     breakers: CircuitBreakers,
     history: RequestHistory,
-    body_limit: BodyLimit,
+    body_limits: BodyLimits,
     congestion: Congestion,
     holds: Holds,
 }
@@ -85,7 +85,7 @@ impl Sender {
             return Step::Idle { until };
         };
         before_sending();
-        let max_bytes = lock(&self.server).max_bytes();
+        let max_bytes = lock(&self.server).max_bytes(batch.database());
         let Some(mut batch) = self.buffer.load(batch, max_bytes) else {
             lock(&self.server).congestion.release();
             return Step::Worked;
@@ -135,7 +135,8 @@ impl Sender {
         if !server.breakers.allow_server(now) || !server.congestion.allows() {
             return None;
         }
-        let batch = self.buffer.take(server.max_bytes(), |batch| {
+        let max_bytes = |batch: &Batch| server.max_bytes(batch.database());
+        let batch = self.buffer.take(max_bytes, |batch| {
             server.breakers.allow_database(batch.database(), now) && server.holds.allow(batch, now)
         })?;
         server.congestion.reserve();
@@ -165,7 +166,7 @@ impl Sender {
             Disposition::Delivered => {
                 self.record_answer(&batch, request);
                 let now = self.clock.now();
-                lock(&self.server).body_limit.record_delivery(batch.len(), now);
+                lock(&self.server).body_limits.record_delivery(batch.database(), batch.len(), now);
                 self.settle(Part::Stored(batch), request.route);
             }
             Disposition::Rejected(rejection) => {
@@ -250,9 +251,9 @@ impl Sender {
 }
 
 impl ServerState {
-    /// The largest body to send, in bytes.
-    fn max_bytes(&self) -> usize {
-        self.body_limit.bytes().min(self.congestion.max_bytes())
+    /// The largest body to send for this database, in bytes.
+    fn max_bytes(&self, database: &str) -> usize {
+        self.body_limits.bytes(database).min(self.congestion.max_bytes())
     }
 }
 

@@ -40,7 +40,8 @@ fn dead_processes_with_a_few_lines_each_become_full_batches() {
     let stats = world.buffer.stats();
     assert_eq!((stats.recovered, stats.pending, stats.spooled), (7_000, 7_000, 7_000));
     assert_eq!(slots(&disk), 1, "only its own");
-    let batches: Vec<_> = std::iter::from_fn(|| world.buffer.take(usize::MAX, |_| true)).collect();
+    let batches: Vec<_> =
+        std::iter::from_fn(|| world.buffer.take(|_| usize::MAX, |_| true)).collect();
     assert_eq!(batches.len(), 2);
     for batch in batches {
         let batch = world.buffer.load(batch, usize::MAX).unwrap();

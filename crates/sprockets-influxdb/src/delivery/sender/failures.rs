@@ -127,7 +127,10 @@ impl Sender {
             return self.fail(batch, Failure::of_server(cause, reason), request);
         }
         self.close_circuits(batch.database(), request.route);
-        let lowered = lock(&self.server).body_limit.lower(batch.len(), self.clock.now());
+        let lowered = {
+            let limits = &mut lock(&self.server).body_limits;
+            limits.lower(batch.database(), is_influxdb, batch.len(), self.clock.now())
+        };
         if let Some(limit) = lowered {
             self.log.limited(&request.route.address, batch.len(), limit);
         }

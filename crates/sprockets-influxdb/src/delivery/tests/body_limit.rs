@@ -2,15 +2,18 @@
 
 use super::*;
 
+fn too_large(is_influxdb: bool) -> Disposition {
+    Disposition::TooLarge { is_influxdb, reason: "too large".to_owned() }
+}
+
 #[test]
 fn a_batch_that_is_too_large_is_halved_and_the_limit_is_learnt() {
-    let world = World::new(|batch, _| {
-        if batch.len() > 20_000 {
-            Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
-        } else {
-            Disposition::Delivered
-        }
-    });
+    let world =
+        World::new(
+            |batch, _| {
+                if batch.len() > 20_000 { too_large(true) } else { Disposition::Delivered }
+            },
+        );
     for round in 0..3 {
         for number in 0..4_000 {
             world.add("db", &format!("m n={number}i,round={round}i"));
@@ -34,11 +37,7 @@ fn a_batch_that_is_too_large_is_halved_and_the_limit_is_learnt() {
 #[test]
 fn a_413_to_everything_loses_nothing() {
     let world = World::new(|_, now| {
-        if now < Duration::from_secs(600) {
-            Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
-        } else {
-            Disposition::Delivered
-        }
+        if now < Duration::from_secs(600) { too_large(true) } else { Disposition::Delivered }
     });
     for number in 0..20_000 {
         world.add("db", &format!("m n={number}i"));
@@ -58,7 +57,7 @@ fn a_small_batch_that_is_too_large_once_is_sent_again_as_it_is() {
     let refused = AtomicUsize::new(0);
     let world = World::new(move |_, _| {
         if refused.fetch_add(1, Ordering::Relaxed) < 1 {
-            Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
+            too_large(true)
         } else {
             Disposition::Delivered
         }
@@ -75,7 +74,7 @@ fn a_small_batch_that_is_too_large_once_is_sent_again_as_it_is() {
 fn a_passing_413_does_not_keep_bodies_small() {
     let world = World::new(|batch, now| {
         if now < Duration::from_secs(1) && batch.len() > 4_000 {
-            Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
+            too_large(true)
         } else {
             Disposition::Delivered
         }
@@ -97,13 +96,12 @@ fn a_passing_413_does_not_keep_bodies_small() {
 
 #[test]
 fn a_lasting_limit_is_rarely_probed() {
-    let world = World::new(|batch, _| {
-        if batch.len() > 20_000 {
-            Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
-        } else {
-            Disposition::Delivered
-        }
-    });
+    let world =
+        World::new(
+            |batch, _| {
+                if batch.len() > 20_000 { too_large(true) } else { Disposition::Delivered }
+            },
+        );
     let mut refused = Vec::new();
     for second in 0..10 {
         let before = world.requests();
@@ -118,4 +116,89 @@ fn a_lasting_limit_is_rarely_probed() {
     }
     // 260 kB in bodies of 10 to 20 kB.
     assert!(refused[9] < 32 && refused[9] <= refused[0], "{refused:?}");
+}
+
+/// The sizes in lines of the requests since `first`, except for those of one line.
+fn sizes(world: &World, first: usize) -> Vec<usize> {
+    let requests = world.server.requests.lock().unwrap();
+    requests[first..].iter().map(|(_, lines)| *lines).filter(|lines| *lines > 1).collect()
+}
+
+#[test]
+fn a_limit_before_one_database_does_not_keep_the_bodies_of_others_small() {
+    let world = World::new(|batch, _| match batch.database() {
+        "foreign" => too_large(false),
+        _ => Disposition::Delivered,
+    });
+    let add = |second| {
+        for number in 0..10_000 {
+            world.add("db", &format!("m n={number}i,second={second}i"));
+        }
+        world.submit();
+        world.run_until(second);
+    };
+    for second in 0..100 {
+        for number in 0..1_000 {
+            world.add("foreign", &format!("m n={number}i,second={second}i"));
+        }
+        add(second);
+    }
+    let before = world.requests();
+    for second in 100..110 {
+        add(second);
+    }
+    assert_eq!(world.stats().delivered, 1_100_000);
+    let sizes = sizes(&world, before);
+    assert_eq!(sizes.iter().filter(|lines| **lines == 10_000).count(), 10, "{sizes:?}");
+    let stats = world.stats();
+    assert_eq!((stats.rejected, stats.pending), (0, 100_000));
+}
+
+#[test]
+fn a_limit_of_the_server_holds_for_every_database() {
+    let world =
+        World::new(
+            |batch, _| {
+                if batch.len() > 20_000 { too_large(true) } else { Disposition::Delivered }
+            },
+        );
+    for (second, database) in ["first", "second"].into_iter().enumerate() {
+        let before = world.requests();
+        for number in 0..5_000 {
+            world.add(database, &format!("m n={number}i"));
+        }
+        world.submit();
+        world.run_until(second as u64);
+        assert_eq!(world.stats().delivered, 5_000 * (second as u64 + 1));
+        let sizes = sizes(&world, before);
+        assert_eq!(sizes.contains(&5_000), second == 0, "{sizes:?}");
+    }
+}
+
+/// The limit of nginx, before all databases.
+#[test]
+fn a_limit_before_the_server_is_learnt_for_each_database() {
+    let world =
+        World::new(
+            |batch, _| {
+                if batch.len() > 20_000 { too_large(false) } else { Disposition::Delivered }
+            },
+        );
+    for second in 0..20 {
+        let before = world.requests();
+        for database in ["first", "second"] {
+            for number in 0..4_000 {
+                world.add(database, &format!("m n={number}i,second={second}i"));
+            }
+        }
+        world.submit();
+        world.run_until(second);
+        assert_eq!(world.stats().delivered, (second + 1) * 8_000);
+        if second > 10 {
+            // 90 kB for each, in bodies of 10 to 20 kB, and sometimes a larger one.
+            let requests = world.requests() - before;
+            assert!(requests < 30, "{requests}: {:?}", sizes(&world, before));
+        }
+    }
+    assert_eq!(world.stats().rejected, 0);
 }
