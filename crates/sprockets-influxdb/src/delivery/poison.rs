@@ -1,14 +1,13 @@
 //! Finds poison: lines that make the server fail, whatever they are sent with.
 //!
-//! - A batch that fails while others are answered waits by itself, and is halved when it fails
-//!   again. Its good lines are delivered on the way.
+//! - A batch that fails while others of its database are answered waits by itself, and is halved
+//!   when it fails again. Its good lines are delivered on the way.
 //! - A single line is rejected when it failed so often while others were answered that chance is
 //!   ruled out. If there is nothing else to send, a line that was delivered before is sent again,
 //!   to see whether the server answers.
-//! - While no batch is answered, the server may be down: nothing is rejected. A few batches are cut
-//!   all the same, so that small parts are tried first: there may be poison in every batch.
-//! - A refusal that nobody recognizes may come from what is in front of one database. There, only
-//!   answers to batches of the same database count.
+//! - While no batch of a database is answered, the server may be down, or its part for that
+//!   database: nothing is rejected. A few batches are cut all the same, so that small parts are
+//!   tried first: there may be poison in every batch.
 
 use std::collections::HashMap;
 
@@ -38,8 +37,6 @@ pub(super) struct RequestHistory {
     failure_rate: f64,
     server: Streak,
     databases: HashMap<String, Streak>,
-    /// The database that was answered last.
-    last_database: String,
 }
 
 /// The requests since the last answer, of the server or of one database.
@@ -50,18 +47,19 @@ struct Streak {
     failures: u32,
     /// Batches that were cut.
     cuts: u32,
-    /// A copy of the line of this database that was delivered last. None of the server.
+    /// A copy of a line of the batch that was delivered last. None of the server.
     control: Option<Batch>,
 }
 
 /// What to do about a batch that failed without a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// No batch is answered: all wait, and others are tried first.
+    /// No batch is answered, of the server or of the database. All of these wait, and others are
+    /// tried first.
     AllWait,
-    /// No batch is answered: all wait, and a small part of this one is tried first.
+    /// The same, but a small part of this batch is tried first.
     AllWaitForPart,
-    /// Others are answered: only this batch waits.
+    /// Others of the database are answered: only this batch waits.
     BatchWaits,
     /// The batch is searched for poison.
     Search,
@@ -92,26 +90,16 @@ impl RequestHistory {
         self.server = Streak { last_answer: self.answers, ..Streak::default() };
         let last_answer = self.answers;
         *self.streak_of(database) = Streak { last_answer, control, ..Streak::default() };
-        database.clone_into(&mut self.last_database);
     }
 
-    /// A line to send before this failure of a batch is judged, to see whether the server answers,
-    /// or whether it answers for this database.
-    pub(super) fn take_control(
-        &mut self,
-        batch: &Batch,
-        is_probe: bool,
-        scope: Scope,
-    ) -> Option<Batch> {
+    /// A line to send before this failure of a batch is judged, to see whether the server answers
+    /// for this database.
+    pub(super) fn take_control(&mut self, batch: &Batch, is_probe: bool) -> Option<Batch> {
         let has_failed_before = batch.retry.answers_seen.is_some();
-        if !has_failed_before || self.is_answering(batch, is_probe, scope) {
+        if !has_failed_before || self.is_answering(batch, is_probe, Scope::Database) {
             return None;
         }
-        let database = match scope {
-            Scope::Server => &*self.last_database,
-            Scope::Database => batch.database(),
-        };
-        self.databases.get_mut(database)?.control.take()
+        self.databases.get_mut(batch.database())?.control.take()
     }
 
     /// The control was answered.
@@ -120,25 +108,29 @@ impl RequestHistory {
         self.begin_streaks(&database, Some(control));
     }
 
-    /// A batch was not answered in time. Returns whether others are answered, so that only this
-    /// batch waits.
-    pub(super) fn record_timeout(&mut self, batch: &mut Batch, is_probe: bool) -> bool {
+    /// A batch has to wait for the server. Returns whether others are answered.
+    pub(super) fn record_wait(&mut self, batch: &mut Batch, is_probe: bool) -> bool {
         let is_answering = self.is_answering(batch, is_probe, Scope::Server);
         self.record_failure(batch);
         is_answering
     }
 
-    /// Judges a failure of this batch. `is_probe` says whether all others waited for it, and
-    /// `scope` whether those of other databases matter.
-    pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool, scope: Scope) -> Reaction {
-        let is_answering = self.is_answering(batch, is_probe, scope);
+    /// Judges a failure for which an operator has to change something. `is_probe` says whether all
+    /// others of the database waited for this batch.
+    pub(super) fn judge_configuration(&mut self, batch: &mut Batch, is_probe: bool) -> Reaction {
+        let is_answering = self.is_answering(batch, is_probe, Scope::Database);
+        self.record_failure(batch);
+        if is_answering { Reaction::BatchWaits } else { Reaction::AllWait }
+    }
+
+    /// Judges a failure of this batch. `is_probe` says whether all others of the database waited
+    /// for it.
+    pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool) -> Reaction {
+        let is_answering = self.is_answering(batch, is_probe, Scope::Database);
         self.record_failure(batch);
         let reaction = match (is_answering, batch.lines()) {
             (false, 1) => Reaction::AllWait,
-            (false, _) => match scope {
-                Scope::Server => self.server.judge_blindly(),
-                Scope::Database => self.streak_of(batch.database()).judge_blindly(),
-            },
+            (false, _) => self.streak_of(batch.database()).judge_blindly(),
             (true, lines) => {
                 batch.retry.failures += 1;
                 let failures = batch.retry.failures;

@@ -135,13 +135,30 @@ impl Sender {
         if !server.breakers.allow_server(now) || !server.congestion.allows() {
             return None;
         }
-        let max_bytes = |batch: &Batch| server.max_bytes(batch.database());
-        let batch = self.buffer.take(max_bytes, |batch| {
-            server.breakers.allow_database(batch.database(), now) && server.holds.allow(batch, now)
-        })?;
+        let batch = match self.take_if(&server, now, |breakers, b| breakers.is_untried(b)) {
+            Some(batch) => batch,
+            None if server.breakers.forget_tried() => self.take_if(&server, now, |_, _| true)?,
+            None => return None,
+        };
         server.congestion.reserve();
         let permit = server.breakers.admit(batch.database());
         Some((batch, permit))
+    }
+
+    /// Takes the first batch that may be sent, of a database for which `is_chosen` holds.
+    fn take_if(
+        &self,
+        server: &ServerState,
+        now: Duration,
+        is_chosen: impl Fn(&CircuitBreakers, &str) -> bool,
+    ) -> Option<Batch> {
+        let max_bytes = |batch: &Batch| server.max_bytes(batch.database());
+        self.buffer.take(max_bytes, |batch| {
+            let database = batch.database();
+            server.breakers.allow_database(database, now)
+                && server.holds.allow(batch, now)
+                && is_chosen(&server.breakers, database)
+        })
     }
 
     /// Makes a request.

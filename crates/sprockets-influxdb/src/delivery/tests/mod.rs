@@ -4,6 +4,7 @@
 mod body_limit;
 mod congestion;
 mod foreign_replies;
+mod isolation;
 mod log;
 mod outages;
 mod poison;
