@@ -54,7 +54,7 @@ const MESSAGES: [&str; 33] = [
     "invalid character in database or rp name",
     "invalid configuration provided: ",
     "max request size (",
-    "namespace name '",
+    "namespace name ",
     "serde error: ",
     "write buffer error: ",
     // Telegraf
