@@ -12,10 +12,13 @@
 use std::collections::HashMap;
 
 use super::disposition::Scope;
-use crate::buffer::Batch;
+use crate::buffer::{Batch, FirstFailure};
 
 /// Failures of one line, with answers to others in between, before it is rejected.
 const MIN_FAILURES: u32 = 5;
+
+/// A line is rejected if the probability is lower that it failed by chance.
+const MAX_CHANCE: f64 = 1e-8;
 
 /// Failures in a row, of any batches, after which the server, or what is in front of a database, is
 /// considered to be down.
@@ -33,6 +36,8 @@ const MAX_DATABASES: usize = 1_000;
 pub(super) struct RequestHistory {
     /// Requests, ever, that the server answered other than by a failure.
     answers: u64,
+    /// Requests, ever, that failed, for batches that were not suspected.
+    failures: u64,
     /// The share of failures among the requests for batches that were delivered in the end.
     failure_rate: f64,
     server: Streak,
@@ -135,7 +140,9 @@ impl RequestHistory {
                 batch.retry.failures += 1;
                 let failures = batch.retry.failures;
                 match lines {
-                    1 if failures >= self.failures_to_reject() => Reaction::Reject,
+                    1 if failures >= MIN_FAILURES && self.chance(batch) < MAX_CHANCE => {
+                        Reaction::Reject
+                    }
                     1 => Reaction::BatchWaits,
                     _ if failures >= self.failures_to_search(batch) => Reaction::Search,
                     _ => Reaction::BatchWaits,
@@ -146,6 +153,7 @@ impl RequestHistory {
             // Its parts start anew, but under suspicion.
             batch.retry.is_suspect = true;
             batch.retry.failures = 0;
+            batch.retry.first_failure = None;
         }
         reaction
     }
@@ -153,7 +161,14 @@ impl RequestHistory {
     fn record_failure(&mut self, batch: &mut Batch) {
         self.server.failures += 1;
         self.streak_of(batch.database()).failures += 1;
-        batch.retry.answers_seen = Some(self.answers);
+        let retry = &mut batch.retry;
+        self.failures += u64::from(!retry.is_suspect);
+        retry.answers_seen = Some(self.answers);
+        retry.first_failure.get_or_insert(FirstFailure {
+            answers: self.answers,
+            failures: self.failures,
+            requests: retry.requests,
+        });
     }
 
     /// Whether others were answered since the last failure of this batch, or just before its first:
@@ -180,9 +195,19 @@ impl RequestHistory {
         self.databases.entry(database.to_owned()).or_default()
     }
 
-    /// So many failures of one line that chance is ruled out.
-    fn failures_to_reject(&self) -> u32 {
-        self.failures_by_chance(1e-8).max(MIN_FAILURES)
+    /// The probability that a batch fails that often if each request fails with the same
+    /// probability, as other requests have shown it since the first failure. Many different
+    /// batches fail when a network loses replies, and then all of them are delivered.
+    fn chance(&self, batch: &Batch) -> f64 {
+        let retry = &batch.retry;
+        let Some(first) = retry.first_failure else { return 1.0 };
+        let own = if retry.is_suspect { 0 } else { retry.requests - first.requests };
+        let failures = (self.failures - first.failures).saturating_sub(own.into()) as f64;
+        let answers = (self.answers - first.answers) as f64;
+        // The rule of succession, for one failure after another.
+        (0..retry.failures)
+            .map(|n| (failures + f64::from(n) + 1.0) / (failures + answers + f64::from(n) + 2.0))
+            .product()
     }
 
     /// So many failures that chance is unlikely. On a bad network, batches must not fall to pieces.

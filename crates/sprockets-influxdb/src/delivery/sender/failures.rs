@@ -10,6 +10,10 @@ use crate::delivery::disposition::{Cause, Disposition, Failure, Scope};
 use crate::delivery::poison::Reaction;
 use crate::sync::lock;
 
+/// The backoff of a single line grows with so many failures: to a second. It is only tried again
+/// while others are answered, and soon turns out to be poison or not.
+const LINE_BACKOFF: u32 = 3;
+
 impl Sender {
     pub(super) fn fail(&self, mut batch: Batch, failure: Failure, request: &Request<'_>) {
         match failure.cause {
@@ -79,7 +83,10 @@ impl Sender {
                 self.settle_all(bisect::slices(batch), request.route);
             }
             Reaction::BatchWaits => {
-                let failures = batch.retry.failures;
+                let failures = match batch.lines() {
+                    1 => batch.retry.failures.min(LINE_BACKOFF),
+                    _ => batch.retry.failures,
+                };
                 self.hold(batch, failures, failure, request);
             }
             Reaction::Search => {

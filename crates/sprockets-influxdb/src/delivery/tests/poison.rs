@@ -13,7 +13,7 @@ fn a_line_that_makes_replies_malformed_is_found() {
     });
     deliver_with_bad_lines(&world, 5_000, &[4_321]);
     // To find the line, and to be sure of it, each time with a control.
-    let most = 3 + 3 * 13 + 2 * 5;
+    let most = 3 + 3 * 13 + 2 * 14;
     assert!(world.requests() <= most, "{} requests", world.requests());
 }
 
@@ -131,6 +131,29 @@ fn a_network_that_loses_half_of_all_connections_makes_no_line_poison() {
     let stats = world.stats();
     assert_eq!((stats.delivered, stats.rejected, stats.pending), (100_000, 0, 0));
     assert!(world.requests() < 4_000, "{} requests", world.requests());
+}
+
+/// The server's replies get lost from some moment on, as while it is deployed anew.
+#[test]
+fn lines_that_are_sent_one_by_one_are_no_poison_when_replies_begin_to_get_lost() {
+    for (before, percent) in [(0, 50), (0, 80), (100, 20), (100, 50), (100, 80)] {
+        for round in 0..100 {
+            let world = World::new(move |_, now| {
+                if now.as_secs() >= before && fastrand::u64(..100) < percent {
+                    retry(Cause::Unknown, Scope::Server, None)
+                } else {
+                    Disposition::Delivered
+                }
+            });
+            for second in 0..before + 30 {
+                world.add("db", &format!("m n={second}i"));
+                world.submit();
+                world.run_until(second);
+            }
+            let stats = world.stats();
+            assert_eq!(stats.rejected, 0, "{percent} % from {before} s on, round {round}");
+        }
+    }
 }
 
 #[test]
