@@ -14,9 +14,10 @@ use crate::stats::Report;
 pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::measurement::PreparedKey;
 pub use crate::middleware::attributes::Attributes;
+pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
-pub use crate::printable::{is_printable, one_line, shown};
+pub use crate::printable::{is_printable, one_line, shown, undelivered};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
@@ -29,6 +30,12 @@ pub fn flush_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.flush_unless(timeout, is_interrupted)
+}
+
+/// Lets [`Client::recover`] take over what processes of any user left, not only of this one. Call
+/// it first.
+pub fn recover_from_any_user(client: &Client) {
+    client.recover_from_any_user();
 }
 
 /// [`Client::shutdown`] for a caller who may be interrupted; see [`flush_unless`].

@@ -116,6 +116,8 @@ pub(crate) struct RetryState {
     pub(crate) resent: bool,
     /// Failures of exactly these lines, while other batches were answered.
     pub(crate) failures: u32,
+    /// Failures of these lines, alone or with others, that count in the failure rate.
+    pub(crate) failures_counted: u32,
     /// Whether it is a part of a batch that failed while others were answered.
     pub(crate) is_suspect: bool,
     /// The number of answers that the server had given at the last failure.
@@ -133,10 +135,8 @@ pub(crate) struct RetryState {
 pub(crate) struct FirstFailure {
     /// Requests that the server had answered.
     pub(crate) answers: u64,
-    /// Requests that had failed, of batches that were not suspected.
+    /// Requests that had failed by chance.
     pub(crate) failures: u64,
-    /// Requests made for these lines.
-    pub(crate) requests: u32,
 }
 
 /// How long a batch waits by itself.

@@ -1,4 +1,5 @@
-//! The largest bodies that are taken, learnt from 413 replies.
+//! The largest bodies that are taken, learnt from 413 replies. The sender takes batches within them
+//! (`sender`), and lowers one where it halves a batch (`sender/failures`).
 //!
 //! - A limit of the server's holds for every database. What answers before the server may refuse
 //!   bodies for one database only, so its limit holds for that database.
@@ -17,7 +18,7 @@ const MAX_LIMIT: usize = 64 << 20;
 /// Bodies of about the limit that have to be delivered before it is doubled.
 const FIRST_PROBE: u32 = 4;
 
-/// The same, after probes that were refused.
+/// The same, after probes that were rejected.
 const MAX_PROBE: u32 = 4096;
 
 /// After this time the limit is probed even if fewer bodies were delivered.
@@ -38,7 +39,7 @@ pub(super) struct BodyLimits {
 struct BodyLimit {
     /// In bytes, before compression.
     bytes: usize,
-    /// The largest body that was delivered since one of its size was refused.
+    /// The largest body that was delivered since one of its size was rejected.
     taken: usize,
     /// Bodies of about the limit that were delivered since it changed.
     delivered: u32,

@@ -28,7 +28,7 @@ const MAX_FAILURES_IN_ROW: u32 = 8;
 /// single line.
 const MAX_CUTS: u32 = 5;
 
-/// Maximum number of databases that are told apart. Beyond it, all are forgotten.
+/// Maximum number of databases with a history of their own. Beyond it, all are forgotten.
 const MAX_DATABASES: usize = 1_000;
 
 /// How the last requests ended.
@@ -36,10 +36,9 @@ const MAX_DATABASES: usize = 1_000;
 pub(super) struct RequestHistory {
     /// Requests, ever, that the server answered other than by a failure.
     answers: u64,
-    /// Requests, ever, that failed, for batches that were not suspected.
+    /// Requests, ever, that failed by chance: the same lines were answered later.
     failures: u64,
-    /// The share of failures among the requests for batches that were delivered in the end.
-    failure_rate: f64,
+    failure_rate: FailureRate,
     server: Streak,
     databases: HashMap<String, Streak>,
 }
@@ -73,6 +72,12 @@ pub(super) enum Reaction {
 }
 
 impl RequestHistory {
+    /// Forgets everything of the server. Batches compare the counters with those that they saw.
+    pub(super) fn restart(&mut self) {
+        let Self { answers, failures, .. } = *self;
+        *self = Self { answers, failures, ..Self::default() };
+    }
+
     /// The server answered this batch other than by a failure.
     pub(super) fn record_answer(&mut self, batch: &Batch) {
         let mut control = batch.sample();
@@ -80,14 +85,8 @@ impl RequestHistory {
             control.retry.requests = 1;
         }
         self.begin_streaks(batch.database(), control);
-        if batch.retry.is_suspect {
-            // Failures because of poison say nothing about the connection.
-            return;
-        }
-        for _ in 0..batch.retry.failures.min(100) {
-            self.record(1.0);
-        }
-        self.record(0.0);
+        self.failures += u64::from(batch.retry.failures);
+        self.failure_rate.record(false);
     }
 
     fn begin_streaks(&mut self, database: &str, control: Option<Batch>) {
@@ -111,6 +110,7 @@ impl RequestHistory {
     pub(super) fn record_control(&mut self, control: Batch) {
         let database = control.database().to_owned();
         self.begin_streaks(&database, Some(control));
+        self.failure_rate.record(false);
     }
 
     /// A batch has to wait for the server. Returns whether others are answered.
@@ -133,6 +133,10 @@ impl RequestHistory {
     pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool) -> Reaction {
         let is_answering = self.is_answering(batch, is_probe, Scope::Database);
         self.record_failure(batch);
+        if self.server.failures <= MAX_FAILURES_IN_ROW {
+            self.failure_rate.record(true);
+            batch.retry.failures_counted += 1;
+        }
         let reaction = match (is_answering, batch.lines()) {
             (false, 1) => Reaction::AllWait,
             (false, _) => self.streak_of(batch.database()).judge_blindly(),
@@ -141,6 +145,7 @@ impl RequestHistory {
                 let failures = batch.retry.failures;
                 match lines {
                     1 if failures >= MIN_FAILURES && self.chance(batch) < MAX_CHANCE => {
+                        self.failure_rate.forget(batch.retry.failures_counted);
                         Reaction::Reject
                     }
                     1 => Reaction::BatchWaits,
@@ -162,12 +167,10 @@ impl RequestHistory {
         self.server.failures += 1;
         self.streak_of(batch.database()).failures += 1;
         let retry = &mut batch.retry;
-        self.failures += u64::from(!retry.is_suspect);
         retry.answers_seen = Some(self.answers);
         retry.first_failure.get_or_insert(FirstFailure {
             answers: self.answers,
             failures: self.failures,
-            requests: retry.requests,
         });
     }
 
@@ -201,8 +204,7 @@ impl RequestHistory {
     fn chance(&self, batch: &Batch) -> f64 {
         let retry = &batch.retry;
         let Some(first) = retry.first_failure else { return 1.0 };
-        let own = if retry.is_suspect { 0 } else { retry.requests - first.requests };
-        let failures = (self.failures - first.failures).saturating_sub(own.into()) as f64;
+        let failures = (self.failures - first.failures) as f64;
         let answers = (self.answers - first.answers) as f64;
         // The rule of succession, for one failure after another.
         (0..retry.failures)
@@ -213,17 +215,46 @@ impl RequestHistory {
     /// So many failures that chance is unlikely. On a bad network, batches must not fall to pieces.
     fn failures_to_search(&self, batch: &Batch) -> u32 {
         let least = if batch.retry.is_suspect { 1 } else { 2 };
-        self.failures_by_chance(0.05).max(least)
+        let rate = self.failure_rate.estimate(batch.retry.failures_counted);
+        failures_by_chance(0.05, rate).max(least)
+    }
+}
+
+/// How many failures of one batch in a row have this probability, if it is not to blame.
+fn failures_by_chance(probability: f64, failure_rate: f64) -> u32 {
+    (probability.ln() / failure_rate.clamp(0.01, 0.99).ln()).ceil() as u32
+}
+
+/// How often requests fail. The newest count most. Failures count until poison is found that
+/// explains them, so that a bad network makes no line poison.
+#[derive(Debug, Default)]
+struct FailureRate {
+    failures: f64,
+    requests: f64,
+}
+
+impl FailureRate {
+    fn record(&mut self, has_failed: bool) {
+        /// About the last 50 requests count.
+        const DECAY: f64 = 0.98;
+        self.failures = self.failures * DECAY + f64::from(u8::from(has_failed));
+        self.requests = self.requests * DECAY + 1.0;
     }
 
-    /// How many failures of one batch in a row have this probability, if it is not to blame.
-    fn failures_by_chance(&self, probability: f64) -> u32 {
-        (probability.ln() / self.failure_rate.clamp(0.01, 0.99).ln()).ceil() as u32
+    /// Poison explains so many failures.
+    fn forget(&mut self, failures: u32) {
+        (self.failures, self.requests) = self.without(failures);
     }
 
-    fn record(&mut self, outcome: f64) {
-        const WEIGHT: f64 = 0.02;
-        self.failure_rate += WEIGHT * (outcome - self.failure_rate);
+    fn without(&self, failures: u32) -> (f64, f64) {
+        let explained = f64::from(failures).min(self.failures);
+        (self.failures - explained, self.requests - explained)
+    }
+
+    /// The rate, if these failures are left out.
+    fn estimate(&self, without: u32) -> f64 {
+        let (failures, requests) = self.without(without);
+        failures / requests.max(1.0)
     }
 }
 

@@ -15,8 +15,7 @@ use super::holds::Holds;
 use super::poison::RequestHistory;
 use super::rate_limited_log::RateLimitedLog;
 use super::rejections::RejectionReporter;
-use super::route::Route;
-use super::transport::Attempt;
+use super::transport::{Attempt, Route};
 use crate::buffer::{Batch, Buffer, Outcome, QueueEnd};
 use crate::clock::Clock;
 use crate::sync::{Mutex, lock};
@@ -118,9 +117,10 @@ impl Sender {
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
         if !Arc::ptr_eq(&old.transport, &route.transport) {
             let mut server = lock(&self.server);
-            let mut holds = std::mem::take(&mut server.holds);
+            let ServerState { mut holds, mut history, .. } = std::mem::take(&mut *server);
             holds.release();
-            *server = ServerState { holds, ..ServerState::default() };
+            history.restart();
+            *server = ServerState { holds, history, ..ServerState::default() };
         }
         self.buffer.wake();
     }

@@ -2,10 +2,10 @@
 
 use super::*;
 
-type Refusal = fn() -> Disposition;
+type Fail = fn() -> Disposition;
 
 /// Every way in which a request fails that says nothing of the data.
-const REFUSALS: &[(&str, Refusal)] = &[
+const FAILURES: &[(&str, Fail)] = &[
     ("no reply", || retry(Cause::Unknown, Scope::Server, None)),
     ("no reply in time", || retry(Cause::Timeout, Scope::Server, None)),
     ("malformed", || Disposition::MalformedReply { reason: "not HTTP".to_owned() }),
@@ -21,28 +21,28 @@ const REFUSALS: &[(&str, Refusal)] = &[
     }),
 ];
 
-fn each(play: impl Fn(&'static str, World)) {
-    for &(name, refusal) in REFUSALS {
+fn each(play: impl Fn(&'static str, Simulation)) {
+    for &(name, fail) in FAILURES {
         let is_foreign = |batch: &Batch| batch.database() == "foreign" || has_bad(batch);
         let answer = move |batch: &Batch, _| match is_foreign(batch) {
-            true => refusal(),
+            true => fail(),
             false => Disposition::Delivered,
         };
-        play(name, World::new(answer));
+        play(name, Simulation::new(answer));
     }
 }
 
 #[test]
 fn a_database_that_fails_as_a_whole_loses_nothing() {
-    each(|name, world| {
+    each(|name, simulation| {
         for second in 0..2_000 {
-            world.add("foreign", &format!("m n={second}i"));
-            world.add("db", &format!("m n={second}i"));
-            world.submit();
-            world.run_until(second);
+            simulation.add("foreign", &format!("m n={second}i"));
+            simulation.add("db", &format!("m n={second}i"));
+            simulation.submit();
+            simulation.run_until(second);
         }
-        world.run_until(3_000);
-        let stats = world.stats();
+        simulation.run_until(3_000);
+        let stats = simulation.stats();
         let decided = (stats.rejected, stats.delivered, stats.pending);
         assert_eq!(decided, (0, 2_000, 2_000), "{name}");
     });
@@ -50,54 +50,54 @@ fn a_database_that_fails_as_a_whole_loses_nothing() {
 
 #[test]
 fn a_database_that_fails_from_the_start_does_not_hold_up_others() {
-    each(|name, world| {
+    each(|name, simulation| {
         for database in ["foreign", "db", "other"] {
             for n in 0..5_000 {
-                world.add(database, &format!("m n={n}i"));
+                simulation.add(database, &format!("m n={n}i"));
             }
         }
-        world.submit();
-        world.run_until(300);
-        let stats = world.stats();
+        simulation.submit();
+        simulation.run_until(300);
+        let stats = simulation.stats();
         assert_eq!((stats.delivered, stats.pending), (10_000, 5_000), "{name}");
     });
 }
 
 #[test]
 fn several_databases_that_fail_do_not_hold_up_others() {
-    for &(name, refusal) in REFUSALS {
-        let world = World::new(move |batch, _| match batch.database() {
+    for &(name, fail) in FAILURES {
+        let simulation = Simulation::new(move |batch, _| match batch.database() {
             "db" => Disposition::Delivered,
-            _ => refusal(),
+            _ => fail(),
         });
         for n in 0..20 {
-            world.add(&format!("foreign{n}"), "m n=1i");
-            world.add(&format!("foreign{n}"), "m n=2i");
+            simulation.add(&format!("foreign{n}"), "m n=1i");
+            simulation.add(&format!("foreign{n}"), "m n=2i");
         }
-        world.add("db", "m n=1i");
-        world.submit();
-        world.run_until(1_800);
-        let stats = world.stats();
+        simulation.add("db", "m n=1i");
+        simulation.submit();
+        simulation.run_until(1_800);
+        let stats = simulation.stats();
         assert_eq!((stats.delivered, stats.pending), (1, 40), "{name}");
     }
 }
 
 #[test]
 fn a_batch_that_fails_does_not_hold_up_others_of_its_database() {
-    each(|name, world| {
-        world.add("db", "m n=0i");
-        world.submit();
-        world.run_until(0);
-        world.add("db", "bad n=1i");
-        world.submit();
-        world.run_until(1);
+    each(|name, simulation| {
+        simulation.add("db", "m n=0i");
+        simulation.submit();
+        simulation.run_until(0);
+        simulation.add("db", "bad n=1i");
+        simulation.submit();
+        simulation.run_until(1);
         for second in 2..1_000 {
-            world.add("db", &format!("m n={second}i"));
-            world.submit();
-            world.run_until(second);
+            simulation.add("db", &format!("m n={second}i"));
+            simulation.submit();
+            simulation.run_until(second);
         }
-        world.run_until(1_100);
-        let stats = world.stats();
+        simulation.run_until(1_100);
+        let stats = simulation.stats();
         assert_eq!(stats.delivered, 999, "{name}: {stats:?}");
         assert_eq!(stats.rejected + stats.pending, 1, "{name}: {stats:?}");
     });
