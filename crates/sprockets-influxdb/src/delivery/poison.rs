@@ -168,10 +168,9 @@ impl RequestHistory {
         self.streak_of(batch.database()).failures += 1;
         let retry = &mut batch.retry;
         retry.answers_seen = Some(self.answers);
-        retry.first_failure.get_or_insert(FirstFailure {
-            answers: self.answers,
-            failures: self.failures,
-        });
+        retry
+            .first_failure
+            .get_or_insert(FirstFailure { answers: self.answers, failures: self.failures });
     }
 
     /// Whether others were answered since the last failure of this batch, or just before its first:
