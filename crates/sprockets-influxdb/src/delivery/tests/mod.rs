@@ -8,6 +8,7 @@ mod isolation;
 mod log;
 mod outages;
 mod poison;
+mod random_replies;
 mod rejections;
 
 use std::collections::{BTreeMap, HashSet};
