@@ -194,7 +194,8 @@ def _write_table(
         lines += [f"`{each}`, {stop}, not run: {fault}.\n" for stop, fault in each.faults]
     if missing:
         lines.append(f"Not run, because not installed: {', '.join(missing)}.\n")
-    lines += [f"Python {platform.python_version()}, {', '.join(_versions())}."]
+    versions = f"Python {platform.python_version()}, {', '.join(_versions())}."
+    lines += textwrap.wrap(versions, 100)
     begin, end = "<!-- table: begin -->", "<!-- table: end -->"
     before, _, rest = page.read_text().partition(begin)
     _, _, after = rest.partition(end)
