@@ -33,7 +33,9 @@ mod waiters;
 
 pub(crate) use batch::Batch;
 pub(crate) use size::Size;
-pub(crate) use types::{Entry, EntryFlags, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd};
+pub(crate) use types::{
+    Entry, EntryFlags, FirstFailure, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd,
+};
 
 use std::sync::Arc;
 
