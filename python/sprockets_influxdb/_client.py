@@ -41,6 +41,9 @@ class Options(TypedDict, total=False):
     host: str | None
     max_batch_bytes: int | None
     max_buffer_bytes: int | None
+    nats_creds: str | None
+    nats_stream: str | None
+    nats_subject: str | None
     org: str | None
     overflow: Literal["newest", "oldest", "block"] | None
     port: int | None
@@ -93,9 +96,10 @@ def install(
     :param io_loop: ignored, deprecated
     :param options: any other setting by its name, as :func:`settings` lists them, durations in
         milliseconds: ``api``, ``block_timeout``, ``ca_file``, ``enabled``, ``environment``,
-        ``gzip``, ``host``, ``max_batch_bytes``, ``max_buffer_bytes``, ``org``, ``overflow``,
-        ``port``, ``precision``, ``retention_policy``, ``scheme``, ``shutdown_timeout``, ``spool``,
-        ``spool_max_bytes``, ``spool_sync``, ``tag_hostname``, ``timeout``, ``token``
+        ``gzip``, ``host``, ``max_batch_bytes``, ``max_buffer_bytes``, ``nats_creds``,
+        ``nats_stream``, ``nats_subject``, ``org``, ``overflow``, ``port``, ``precision``,
+        ``retention_policy``, ``scheme``, ``shutdown_timeout``, ``spool``, ``spool_max_bytes``,
+        ``spool_sync``, ``tag_hostname``, ``timeout``, ``token``
     :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log)
         when there was one already, ``None`` when ``INFLUXDB_ENABLED`` turns it off
     :raises ValueError: for an argument or a variable that cannot be used; the message names it, and

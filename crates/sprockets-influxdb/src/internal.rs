@@ -21,6 +21,16 @@ pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
 
+/// What the command needs of the transport to NATS.
+#[cfg(feature = "nats")]
+pub mod nats {
+    pub use crate::delivery::nats::api::{ApiError, request};
+    pub use crate::delivery::nats::cluster::Cluster;
+    pub use crate::delivery::nats::message::{
+        DATABASE_HEADER, ENCODING_HEADER, LINES_HEADER, PRECISION_HEADER, SOURCE_HEADER, decoded,
+    };
+}
+
 /// [`Client::flush`] for a caller who may be interrupted, as by a signal: it asks ten times a
 /// second.
 pub fn flush_unless(

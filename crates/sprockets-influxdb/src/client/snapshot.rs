@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::buffer::{Intake, Limits, Size};
 use crate::config::{Api, Config, Precision, Settings};
-use crate::delivery::{HttpTransport, Route, Transport};
+use crate::delivery::{self, Route, Transport};
 use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
 
@@ -25,7 +25,7 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn new(config: Config) -> Result<Self> {
         let settings = config.resolve()?;
-        let transport = Arc::new(HttpTransport::new(&settings.server)?);
+        let transport = delivery::transport(&settings.server)?;
         Ok(Self::with_transport(config, settings, transport))
     }
 
@@ -60,7 +60,7 @@ impl Snapshot {
         let transport = if settings.server == self.settings.server {
             self.transport.clone()
         } else {
-            Arc::new(HttpTransport::new(&settings.server)?)
+            delivery::transport(&settings.server)?
         };
         Ok(Self::with_transport(config, settings, transport))
     }

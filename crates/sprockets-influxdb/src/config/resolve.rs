@@ -115,6 +115,8 @@ fn unset_empty_texts(values: &mut Values) {
         text.value.take_if(|text| text.as_ref().is_empty());
     }
     unset(&mut values.environment);
+    unset(&mut values.nats_creds);
+    unset(&mut values.nats_stream);
     unset(&mut values.org);
     unset(&mut values.retention_policy);
     unset(&mut values.spool);

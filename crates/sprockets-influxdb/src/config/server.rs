@@ -1,6 +1,7 @@
 //! Where requests go and what they carry: the resolved [`Server`].
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::authorities::Authorities;
@@ -32,7 +33,26 @@ pub(crate) struct Server {
     pub(crate) timeout: Duration,
     /// Trusted beside the platform's. Empty while the client is disabled.
     pub(crate) authorities: Authorities,
+    /// Set if the server is a NATS JetStream, and not an InfluxDB.
+    pub(crate) nats: Option<Nats>,
 }
+
+/// Where batches go in NATS JetStream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Nats {
+    /// The URL of each server, without credentials.
+    pub(crate) servers: Vec<String>,
+    /// The subject of a message, with `{database}` for the name of its database.
+    pub(crate) subject: String,
+    /// The stream that has to store the messages. `None`: any that has the subject.
+    pub(crate) stream: Option<String>,
+    /// A credentials file. It takes precedence over token, user and password.
+    pub(crate) creds: Option<PathBuf>,
+}
+
+/// Stands for the name of the database in a subject.
+#[cfg(feature = "nats")]
+pub(crate) const DATABASE: &str = "{database}";
 
 /// The credentials of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,11 +69,12 @@ impl Server {
         resolve_credentials(values);
         let has_url = values.url.value.is_some();
         let mut url = resolve_address(values);
+        if url.scheme.is_nats() {
+            return Self::resolve_nats(values, url, has_url, warnings);
+        }
+        warn_of_unused_nats(values, warnings);
         let api = resolve_api(values)?;
-        let authorities = match &values.ca_file.value {
-            Some(path) if values.enabled.value => Authorities::read(path, values.ca_file.source)?,
-            _ => Authorities::default(),
-        };
+        let authorities = resolve_authorities(values)?;
         warn_of_unused(values, api, warnings);
         if api != Api::V1 {
             values.retention_policy.value = None;
@@ -77,6 +98,52 @@ impl Server {
             gzip: *values.gzip.value.get_or_insert(!is_loopback(&url.host)),
             timeout: values.timeout.value,
             authorities,
+            nats: None,
+        };
+        values.url.value = Some(url);
+        Ok(server)
+    }
+
+    /// The same for NATS. The API is that of the InfluxDB behind it, which says whether there are
+    /// unsigned integers. A token is one of NATS.
+    fn resolve_nats(
+        values: &mut Values,
+        url: WriteUrl,
+        has_url: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self> {
+        for (unused, setting) in
+            [(&values.org, "org"), (&values.retention_policy, "retention policy")]
+        {
+            if unused.value.is_some() {
+                let name = unused.source.name;
+                warnings.push(format!(
+                    "{name} is not used with NATS: the forwarder writes with its own {setting}"
+                ));
+            }
+        }
+        values.org.value = None;
+        values.retention_policy.value = None;
+        let first = format!("{}:{}", url.host, url.port.unwrap_or(url.scheme.port()));
+        let places = std::iter::once(first).chain(url.others.iter().cloned());
+        let nats = Nats {
+            servers: places.map(|place| format!("{}://{place}", url.scheme)).collect(),
+            subject: values.nats_subject.value.clone(),
+            stream: values.nats_stream.value.clone(),
+            creds: values.nats_creds.value.clone(),
+        };
+        let server = Self {
+            has_url,
+            url: url.endpoint(),
+            query: None,
+            api: *values.api.value.get_or_insert(Api::V1),
+            auth: resolve_auth(values),
+            org: None,
+            retention_policy: None,
+            gzip: *values.gzip.value.get_or_insert(false),
+            timeout: values.timeout.value,
+            authorities: resolve_authorities(values)?,
+            nats: Some(nats),
         };
         values.url.value = Some(url);
         Ok(server)
@@ -96,6 +163,7 @@ impl fmt::Debug for Server {
             .field("gzip", &self.gzip)
             .field("timeout", &self.timeout)
             .field("authorities", &self.authorities)
+            .field("nats", &self.nats)
             .finish()
     }
 }
@@ -134,9 +202,34 @@ fn resolve_address(values: &mut Values) -> WriteUrl {
     }
     let parts = [values.host.source, values.port.source, values.scheme.source];
     values.url.source = Source::nearest([source, parts[0], parts[1], parts[2]]);
-    let (path, query) = url.map(|url| (url.path, url.query)).unwrap_or_default();
     let host = values.host.value.clone();
-    WriteUrl { scheme, host, port, path, query, user: None, password: None }
+    let (path, query, mut others) = url
+        .as_ref()
+        .map(|url| (url.path.clone(), url.query.clone(), url.others.clone()))
+        .unwrap_or_default();
+    if url.is_some_and(|url| url.host != host) {
+        others.clear();
+    }
+    WriteUrl { scheme, host, port, others, path, query, user: None, password: None }
+}
+
+fn resolve_authorities(values: &Values) -> Result<Authorities> {
+    match &values.ca_file.value {
+        Some(path) if values.enabled.value => Authorities::read(path, values.ca_file.source),
+        _ => Ok(Authorities::default()),
+    }
+}
+
+fn warn_of_unused_nats(values: &Values, warnings: &mut Vec<String>) {
+    let sources = [
+        values.nats_stream.value.as_ref().map(|_| values.nats_stream.source),
+        values.nats_creds.value.as_ref().map(|_| values.nats_creds.source),
+        Some(values.nats_subject.source).filter(|source| *source != Source::DEFAULT),
+    ];
+    for source in sources.into_iter().flatten() {
+        let name = source.name;
+        warnings.push(format!("{name} is not used: the URL of the server is none of NATS"));
+    }
 }
 
 fn resolve_api(values: &mut Values) -> Result<Api> {

@@ -17,6 +17,8 @@ mod disposition;
 pub(crate) mod fuzzing;
 mod holds;
 mod http;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
 mod poison;
 mod probe;
 mod rate_limited_log;
@@ -31,8 +33,25 @@ mod transport;
 mod workers;
 
 pub use check::{Check, Finding};
-pub(crate) use http::HttpTransport;
 pub(crate) use route::Route;
 pub(crate) use sender::Sender;
 pub(crate) use transport::Transport;
 pub(crate) use workers::Workers;
+
+use std::sync::Arc;
+
+use crate::config::Server;
+use crate::error::Result;
+
+/// The transport to a server, without connections.
+///
+/// # Errors
+///
+/// Settings of the server that cannot be used.
+pub(crate) fn transport(server: &Server) -> Result<Arc<dyn Transport>> {
+    #[cfg(feature = "nats")]
+    if server.nats.is_some() {
+        return Ok(Arc::new(nats::NatsTransport::new(server)?));
+    }
+    Ok(Arc::new(http::HttpTransport::new(server)?))
+}

@@ -85,7 +85,7 @@ impl Sender {
             return Step::Idle { until };
         };
         before_sending();
-        let max_bytes = lock(&self.server).max_bytes();
+        let max_bytes = self.max_bytes();
         let Some(mut batch) = self.buffer.load(batch, max_bytes) else {
             lock(&self.server).congestion.release();
             return Step::Worked;
@@ -130,12 +130,19 @@ impl Sender {
         lock(&self.route).clone()
     }
 
+    /// The largest body to send, in bytes.
+    fn max_bytes(&self) -> usize {
+        let transport = lock(&self.route).transport.clone();
+        transport.max_bytes().min(lock(&self.server).max_bytes())
+    }
+
     fn take(&self, now: Duration) -> Option<(Batch, Permit)> {
+        let max_bytes = self.max_bytes();
         let mut server = lock(&self.server);
         if !server.breakers.allow_server(now) || !server.congestion.allows() {
             return None;
         }
-        let batch = self.buffer.take(server.max_bytes(), |batch| {
+        let batch = self.buffer.take(max_bytes, |batch| {
             server.breakers.allow_database(batch.database(), now) && server.holds.allow(batch, now)
         })?;
         server.congestion.reserve();

@@ -68,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "internal",
         &[
             "client::Client",
+            "delivery::nats",
             "interruption",
             "measurement",
             "middleware",

@@ -1,0 +1,77 @@
+//! How to connect: credentials, TLS and timeouts, as the client library takes them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::ConnectOptions;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::{Settings, failure};
+use crate::config::Auth;
+use crate::delivery::disposition::{Cause, Failure, Scope};
+
+/// For one server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest wait between two attempts to connect again.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+
+/// An idle connection that is broken is found out after about two of these.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+pub(super) fn of(settings: &Settings) -> Result<ConnectOptions, Failure> {
+    let wrong =
+        |reason: String| failure(Cause::Configuration, Scope::Server, settings.shown(&reason));
+    let options = ConnectOptions::new()
+        .connection_timeout(CONNECT_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
+        .reconnect_delay_callback(reconnect_delay)
+        .tls_client_config(tls(settings).map_err(wrong)?);
+    if let Some(path) = &settings.nats.creds {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            wrong(format!("the credentials file {shown} cannot be read: {error}"))
+        })?;
+        return options.credentials(&text).map_err(|_| {
+            wrong(format!("{shown} is not a credentials file of NATS: check INFLUXDB_NATS_CREDS"))
+        });
+    }
+    Ok(match &settings.server.auth {
+        Auth::None => options,
+        Auth::Basic { user, password } => {
+            options.user_and_password(user.clone(), password.expose().to_owned())
+        }
+        Auth::Token(token) => options.token(token.expose().to_owned()),
+    })
+}
+
+/// Grows with the attempts, and differs from process to process: a fleet does not come back at
+/// once.
+fn reconnect_delay(attempts: usize) -> Duration {
+    if attempts <= 1 {
+        return Duration::ZERO;
+    }
+    let longest = Duration::from_millis(10 << attempts.min(8)).min(MAX_RECONNECT_DELAY);
+    longest.mul_f64(fastrand::f64())
+}
+
+/// Names the provider: a process may have several.
+fn tls(settings: &Settings) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for certificate in settings.server.authorities.der() {
+        roots.add(certificate).map_err(|error| format!("INFLUXDB_CA_FILE: {error}"))?;
+    }
+    if roots.is_empty() && settings.server.url.starts_with("tls:") {
+        return Err(
+            "this machine has no certificate authorities: install ca-certificates, or set \
+                    INFLUXDB_CA_FILE"
+                .to_owned(),
+        );
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
