@@ -1,7 +1,6 @@
 //! Real nats-servers for one test, each in a process of its own, alone or as a cluster.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -17,6 +16,7 @@ pub struct NatsServers {
     directory: tempfile::TempDir,
     nodes: Vec<Node>,
     configuration: String,
+    has_jetstream: bool,
 }
 
 struct Node {
@@ -36,12 +36,21 @@ impl NatsServers {
     }
 
     /// Like [`start`](Self::start), with more lines of configuration.
-    #[allow(clippy::print_stdout)]
     pub fn start_with(count: usize, configuration: &str) -> Option<Self> {
+        Self::start_any(count, configuration, true)
+    }
+
+    /// One server without JetStream.
+    pub fn start_without_jetstream() -> Option<Self> {
+        Self::start_any(1, "", false)
+    }
+
+    #[allow(clippy::print_stdout)]
+    fn start_any(count: usize, configuration: &str, has_jetstream: bool) -> Option<Self> {
         let mut error = String::new();
         // Another process may take a free port before a server does.
         for _ in 0..5 {
-            match Self::try_start(count, configuration) {
+            match Self::try_start(count, configuration, has_jetstream) {
                 Ok(servers) => return Some(servers),
                 Err(failed) => error = failed.to_string(),
             }
@@ -51,7 +60,7 @@ impl NatsServers {
         None
     }
 
-    fn try_start(count: usize, configuration: &str) -> std::io::Result<Self> {
+    fn try_start(count: usize, configuration: &str, has_jetstream: bool) -> std::io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let ports = |_| Ok((free_port()?, free_port()?, free_port()?));
         let ports = (0..count).map(ports).collect::<std::io::Result<Vec<_>>>()?;
@@ -66,8 +75,9 @@ impl NatsServers {
                 monitor_port: *monitor_port,
                 process: None,
             });
-        let mut servers =
-            Self { directory, nodes: nodes.collect(), configuration: configuration.to_owned() };
+        let nodes = nodes.collect();
+        let configuration = configuration.to_owned();
+        let mut servers = Self { directory, nodes, configuration, has_jetstream };
         for index in 0..count {
             servers.run(index)?;
         }
@@ -80,7 +90,10 @@ impl NatsServers {
         let node = &mut self.nodes[index];
         let directory = self.directory.path().join(&node.name);
         std::fs::create_dir_all(&directory)?;
-        let configuration = node.configuration(&directory, is_cluster, &self.configuration);
+        let mut configuration = node.configuration(is_cluster, &self.configuration);
+        if self.has_jetstream {
+            configuration += &format!("jetstream {{ store_dir: {:?} }}\n", directory.join("store"));
+        }
         let file = directory.join("nats.conf");
         std::fs::write(&file, configuration)?;
         let mut command = Command::new("nats-server");
@@ -167,12 +180,11 @@ impl NatsServers {
 }
 
 impl Node {
-    fn configuration(&self, directory: &Path, is_cluster: bool, more: &str) -> String {
+    fn configuration(&self, is_cluster: bool, more: &str) -> String {
         let Self { name, port, routes, cluster_port, monitor_port, .. } = self;
-        let store = directory.join("store");
         let mut text = format!(
             "server_name: {name}\nlisten: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor_port}\n\
-             jetstream {{ store_dir: {store:?} }}\n{more}\n"
+             {more}\n"
         );
         if is_cluster {
             text += &format!(

@@ -1,5 +1,6 @@
 //! The transport to NATS JetStream against real servers.
 
+mod faults;
 mod stream;
 
 use sprockets_influxdb::{Client, Config, Measurement};

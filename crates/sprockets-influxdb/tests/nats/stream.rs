@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, HeaderMap};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sprockets_influxdb::Config;
 use sprockets_influxdb::internal::nats::{ApiError, Cluster, decoded, request};
@@ -82,6 +83,25 @@ impl Stream {
         self.info()["cluster"]["leader"].as_str().map(str::to_owned)
     }
 
+    /// Replies to every request on a subject, for as long as this lives.
+    pub(crate) fn reply_to_all(&self, subject: &str, reply: &'static str) {
+        let (client, subject) = (self.client.clone(), subject.to_owned());
+        let subscribed = self.runtime.block_on(async {
+            let subscribed = client.subscribe(subject).await.expect("a subscription");
+            client.flush().await.expect("a connection");
+            subscribed
+        });
+        let client = self.client.clone();
+        self.runtime.spawn(async move {
+            let mut requests = subscribed;
+            while let Some(request) = requests.next().await {
+                if let Some(inbox) = request.reply {
+                    client.publish(inbox, reply.into()).await.expect("a connection");
+                }
+            }
+        });
+    }
+
     /// The messages, in order.
     pub(crate) fn messages(&self) -> Vec<Stored> {
         use base64::Engine;
@@ -105,6 +125,11 @@ impl Stream {
 }
 
 impl Stored {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.payload.clone()).expect("text");
+        text.lines().map(str::to_owned).collect()
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.as_str())
     }

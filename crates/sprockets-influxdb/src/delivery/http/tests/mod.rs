@@ -38,6 +38,7 @@ fn server(address: SocketAddr) -> Server {
         gzip: false,
         timeout: Duration::from_secs(20),
         authorities: Authorities::default(),
+        nats: None,
     }
 }
 
