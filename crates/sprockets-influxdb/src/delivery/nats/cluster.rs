@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_nats::Client;
 
-use super::Settings;
 use super::connection::{self, Events};
+use super::{Settings, message};
 use crate::config::{Config, DATABASE};
 use crate::error::Result;
 
@@ -37,6 +37,11 @@ impl Cluster {
     /// The URL of the servers, without credentials.
     pub fn url(&self) -> &str {
         &self.settings.server.url
+    }
+
+    /// The subject of one database.
+    pub fn subject(&self, database: &str) -> String {
+        message::subject(&self.settings.nats.subject, database)
     }
 
     /// The subjects of all databases, as a stream takes them.
