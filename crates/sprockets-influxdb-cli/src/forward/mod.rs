@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use sprockets_influxdb::{Config, Precision};
 use sprockets_influxdb::internal::nats::Cluster;
+use sprockets_influxdb::{Config, Precision};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args;

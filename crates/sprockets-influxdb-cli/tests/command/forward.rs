@@ -39,6 +39,12 @@ fn status(servers: &NatsServers) -> Value {
     done.json()
 }
 
+/// The number of messages that a forwarder holds, once it has taken all that there are.
+fn taken(servers: &NatsServers) -> u64 {
+    let consumer = &status(servers)["consumers"][0];
+    if consumer["waiting"] == 0 { consumer["taken"].as_u64().unwrap() } else { 0 }
+}
+
 /// Publishes these numbers.
 fn publish(servers: &NatsServers, database: &str, numbers: std::ops::Range<i64>) {
     let config = Config::new().url(&servers.url()).tag_hostname(false);
@@ -105,8 +111,7 @@ fn rejected_lines_are_quarantined_and_their_message_is_acknowledged() {
     assert!(client.shutdown(LONG).is_complete());
     let spool = tempfile::tempdir().unwrap();
     let place = spool.path().to_str().unwrap();
-    let done =
-        forward(&servers, &influxd.url(), &["--until-empty", "--json", "--spool", place]);
+    let done = forward(&servers, &influxd.url(), &["--until-empty", "--json", "--spool", place]);
     assert_eq!(done.code, Some(1), "{done:?}");
     let totals = done.json();
     assert_eq!((&totals["delivered"], &totals["rejected"]), (&10.into(), &1.into()), "{totals}");
@@ -124,7 +129,7 @@ fn a_forwarder_waits_for_the_server_and_renews_what_it_holds() {
     publish(&servers, "db", 0..1_000);
     server.stop();
     let mut first = start_forward(&servers, &server.url(), &[]);
-    wait_until(|| status(&servers)["consumers"][0]["taken"] == 10);
+    wait_until(|| taken(&servers) > 0);
     server.restart();
     wait_until(|| server.points("db").len() == 1_000);
     wait_until(|| status(&servers)["messages"] == 0);
@@ -142,14 +147,15 @@ fn what_is_not_decided_at_the_end_goes_to_another_forwarder_at_once() {
     create(&servers);
     publish(&servers, "db", 0..500);
     let mut first = start_forward(&servers, NO_SERVER, &["--set", "shutdown_timeout=100"]);
-    wait_until(|| status(&servers)["consumers"][0]["taken"] == 5);
+    wait_until(|| taken(&servers) > 0);
+    let count = taken(&servers);
     first.signal("TERM");
     assert_eq!(first.wait().code(), Some(0));
     let totals = Done::from(first.output()).json();
-    assert_eq!((&totals["returned"], &totals["delivered"]), (&5.into(), &0.into()), "{totals}");
+    assert_eq!((&totals["returned"], &totals["delivered"]), (&count.into(), &0.into()));
     let done = forward(&servers, &server.url(), &["--until-empty", "--json"]);
     let totals = done.json();
-    assert_eq!((&totals["delivered"], &totals["redelivered"]), (&500.into(), &5.into()));
+    assert_eq!((&totals["delivered"], &totals["redelivered"]), (&500.into(), &count.into()));
     assert!(totals["seconds"].as_f64().unwrap() < 25.0, "the messages waited: {totals}");
 }
 
@@ -238,7 +244,8 @@ struct Raw {
 impl Raw {
     fn new(servers: &NatsServers) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = runtime.block_on(async_nats::connect(servers.url().split(',').next().unwrap()));
+        let client =
+            runtime.block_on(async_nats::connect(servers.url().split(',').next().unwrap()));
         Self { runtime, client: client.unwrap() }
     }
 
