@@ -92,7 +92,10 @@ impl NatsServers {
         std::fs::create_dir_all(&directory)?;
         let mut configuration = node.configuration(is_cluster, &self.configuration);
         if self.has_jetstream {
-            configuration += &format!("jetstream {{ store_dir: {:?} }}\n", directory.join("store"));
+            // By default the limit is what the disk has to spare.
+            let store = directory.join("store");
+            configuration +=
+                &format!("jetstream {{ store_dir: {store:?}, max_file_store: 64GB }}\n");
         }
         let file = directory.join("nats.conf");
         std::fs::write(&file, configuration)?;

@@ -88,7 +88,15 @@ async fn create_stream(
         "duplicate_window": nanoseconds(DUPLICATE_WINDOW),
     });
     let verb = format!("STREAM.CREATE.{name}");
-    let info = when_ready(|| jetstream.request(&verb, &config)).await?;
+    let info = when_ready(|| jetstream.request(&verb, &config)).await.map_err(|problem| {
+        let problem = problem.to_string();
+        if problem.contains("insufficient") {
+            return format!(
+                "{problem}: lower --max-gib or --replicas, or give JetStream more room"
+            );
+        }
+        problem
+    })?;
     Ok(format!("stream {name} created: {}", described(&info["config"])))
 }
 

@@ -93,8 +93,14 @@ impl Forwarder {
         let signal = Arc::new(Notify::new());
         let notified = signal.clone();
         signals::listen(move || notified.notify_one());
-        self.totals.problem = self.forward(&mut are_decided, &signal, until_empty).await.err();
-        self.end(&mut are_decided).await;
+        match Pull::new(&self.jetstream).await {
+            Ok(mut pull) => {
+                let ended = self.forward(&mut pull, &mut are_decided, &signal, until_empty).await;
+                self.totals.problem = ended.err();
+                self.end(pull, &mut are_decided).await;
+            }
+            Err(problem) => self.totals.problem = Some(problem),
+        }
         signals::reset();
         self.progress.clear();
         self.totals.stats = self.stats();
@@ -106,11 +112,11 @@ impl Forwarder {
     /// `Err` is a reason to end.
     async fn forward(
         &mut self,
+        pull: &mut Pull,
         are_decided: &mut UnboundedReceiver<Decided>,
         signal: &Notify,
         until_empty: bool,
     ) -> Result<(), String> {
-        let mut pull = Pull::new(&self.jetstream).await?;
         let mut tick = interval(GROUP_AGE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut renewed, mut looked) = (Instant::now(), Instant::now());
@@ -317,19 +323,21 @@ impl Forwarder {
     }
 
     /// Waits for what is held, within the timeout, and gives the rest back.
-    async fn end(&mut self, are_decided: &mut UnboundedReceiver<Decided>) {
+    async fn end(&mut self, pull: Pull, are_decided: &mut UnboundedReceiver<Decided>) {
         self.is_ending.store(true, Ordering::Relaxed);
         self.close_due();
         let until = Instant::now() + self.timeout;
+        let arrived = pull.stop().await;
         while !self.lanes.values().all(Lane::is_idle) {
             match tokio::time::timeout_at(until, are_decided.recv()).await {
                 Ok(Some(decided)) => self.acknowledge(&decided).await,
                 _ => break,
             }
         }
-        for receipt in self.lanes.values().flat_map(Lane::receipts) {
-            self.totals.returned += 1;
+        let arrived: Vec<_> = arrived.iter().filter_map(Receipt::of).collect();
+        for receipt in self.lanes.values().flat_map(Lane::receipts).chain(&arrived) {
             self.reply(receipt, NAK).await;
+            self.totals.returned += 1;
         }
         let _ = tokio::time::timeout(self.timeout, self.jetstream.client.flush()).await;
         for lane in self.lanes.values() {

@@ -12,8 +12,9 @@ use super::jetstream::JetStream;
 /// Messages of one request.
 const BATCH: usize = 64;
 
-/// How long the server keeps a request that it has no messages for.
-const EXPIRES: Duration = Duration::from_secs(5);
+/// How long the server keeps a request that it has no messages for. The end of the command takes as
+/// long.
+const EXPIRES: Duration = Duration::from_secs(1);
 
 /// How long a request may go on after it should have expired. A connection may have been lost.
 const GRACE: Duration = Duration::from_secs(2);
@@ -64,16 +65,24 @@ impl Pull {
             tokio::time::sleep_until(self.paused_until).await;
             self.request(room).await;
         }
+        self.receive().await.unwrap_or(Pulled::Nothing)
+    }
+
+    /// The next message of the last request. `None` if that should have been over.
+    async fn receive(&mut self) -> Option<Pulled> {
         let message = match tokio::time::timeout_at(self.until, self.messages.next()).await {
             Ok(Some(message)) => message,
-            Ok(None) => return Pulled::Closed,
-            Err(_) => return Pulled::Nothing,
+            Ok(None) => {
+                self.outstanding = 0;
+                return Some(Pulled::Closed);
+            }
+            Err(_) => return None,
         };
         let Some(status) = message.status else {
             self.outstanding = self.outstanding.saturating_sub(1);
-            return Pulled::Message(message);
+            return Some(Pulled::Message(message));
         };
-        match status.as_u16() {
+        Some(match status.as_u16() {
             // A heartbeat.
             100 => Pulled::Nothing,
             // It expired.
@@ -88,7 +97,24 @@ impl Pull {
                 self.paused_until = Instant::now() + PAUSE;
                 if is_gone { Pulled::NoConsumer } else { Pulled::Nothing }
             }
+        })
+    }
+
+    /// Waits until the last request is over. Returns the messages that arrived meanwhile.
+    ///
+    /// What is given back before that would come to this request again. If nobody listens to it any
+    /// more, nats-server 2.9 forgets the message until the consumer's ack_wait is over, and delivers
+    /// another one twice.
+    pub(super) async fn stop(mut self) -> Vec<Message> {
+        let mut arrived = Vec::new();
+        while self.outstanding > 0 {
+            match self.receive().await {
+                Some(Pulled::Message(message)) => arrived.push(message),
+                Some(_) => {}
+                None => break,
+            }
         }
+        arrived
     }
 
     /// Without a connection, the request is made again once it should have expired.
