@@ -9,10 +9,6 @@ use sprockets_influxdb::internal::nats::{ApiError, Cluster};
 use super::jetstream::{JetStream, text};
 use crate::exit::Problem;
 
-/// How long a message may take until it is delivered to another forwarder. Forwarders extend it
-/// while they wait for the server.
-pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
-
 /// A batch that was sent again within this time is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 
@@ -37,6 +33,11 @@ pub(super) struct Limits {
     /// With --create: when messages are removed
     #[arg(long, value_enum, default_value = "workqueue", requires = "create")]
     retention: Retention,
+    /// With --create: seconds after which a message goes to another forwarder, if the one that took
+    /// it is gone
+    #[arg(long, value_name = "SECONDS", default_value = "30", requires = "create",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    ack_wait: u64,
     /// With --create: forward only this database by the new consumer
     #[arg(long, value_name = "NAME", requires = "create")]
     only: Option<String>,
@@ -113,7 +114,7 @@ async fn create_consumer(
         "durable_name": durable,
         "deliver_policy": "all",
         "ack_policy": "explicit",
-        "ack_wait": nanoseconds(ACK_WAIT),
+        "ack_wait": nanoseconds(Duration::from_secs(limits.ack_wait)),
         "max_deliver": -1,
         "max_ack_pending": MAX_ACK_PENDING,
     });
@@ -127,7 +128,7 @@ async fn create_consumer(
     Ok(format!(
         "consumer {durable} created: messages{of} wait {} s for an acknowledgement, at \
                 most {MAX_ACK_PENDING} at a time",
-        ACK_WAIT.as_secs()
+        limits.ack_wait
     ))
 }
 
