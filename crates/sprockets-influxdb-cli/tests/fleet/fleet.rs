@@ -29,6 +29,8 @@ pub(crate) struct Size {
     pub(crate) publishers: usize,
     /// Measurements of each.
     pub(crate) adds: u32,
+    /// Microseconds between two of them.
+    pub(crate) pause: u64,
     pub(crate) forwarders: usize,
 }
 
@@ -96,18 +98,18 @@ impl Fleet {
         }
         for index in 0..size.publishers {
             // Every second has a spool, and may be killed.
-            fleet.publish(index % 2 == 0);
+            fleet.publish(size.adds, index % 2 == 0);
         }
         Some(fleet)
     }
 
-    fn publish(&mut self, has_spool: bool) {
+    fn publish(&mut self, adds: u32, has_spool: bool) {
         let plan = Plan {
             name: format!("p{}", self.started),
             url: self.servers.url(),
             directory: self.directory.path().to_owned(),
-            adds: self.size.adds,
-            pause: 1_000,
+            adds,
+            pause: self.size.pause,
             has_spool,
         };
         self.started += 1;
@@ -180,7 +182,11 @@ impl Fleet {
                 let Some(index) = self.publishers.iter().position(with_spool) else { return };
                 let mut publisher = self.publishers.swap_remove(index);
                 publisher.process.kill();
-                self.publish(true);
+                let journals = journals(self.directory.path());
+                let noted = journals.iter().find(|(name, _)| *name == publisher.plan.name);
+                let noted = noted.map_or(0, |(_, noted)| *noted as u32);
+                // The next one adds the rest, and recovers what this one left.
+                self.publish((publisher.plan.adds - noted).max(1), true);
             }
         }
         std::thread::sleep(OUTAGE / 2);

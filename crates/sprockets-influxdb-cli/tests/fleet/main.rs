@@ -13,7 +13,7 @@ use fleet::{Fleet, Size};
 /// The short form: each kind of fault once.
 #[test]
 fn a_fleet_loses_nothing_and_stores_nothing_twice() {
-    let size = Size { nodes: 3, publishers: 4, adds: 2_000, forwarders: 2 };
+    let size = Size { nodes: 3, publishers: 4, adds: 2_000, pause: 3_000, forwarders: 2 };
     let Some(mut fleet) = Fleet::start(size) else { return };
     let faults =
         [Fault::LeaderKilled, Fault::ForwarderKilled, Fault::InfluxdKilled, Fault::PublisherKilled];
@@ -23,7 +23,7 @@ fn a_fleet_loses_nothing_and_stores_nothing_twice() {
     let figures = fleet.finish();
     // One of the four was killed, and replaced.
     assert_eq!((figures.publishers, figures.killed_forwarders), (5, 1));
-    assert!(figures.accepted > 8_000, "{figures:?}");
+    assert!(figures.accepted >= 8_000, "{figures:?}");
     assert!(figures.stored >= figures.accepted, "{figures:?}");
     assert_eq!((figures.lost, figures.twice), (0, 0), "{figures:?}");
 }
@@ -39,7 +39,8 @@ fn a_large_fleet_under_faults() {
     let seed = number("FLEET_SEED", fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);
     let measurements = number("FLEET_MEASUREMENTS", 200_000);
-    let size = Size { nodes: 3, publishers: 20, adds: (measurements / 20) as u32, forwarders: 3 };
+    let adds = (measurements / 20) as u32;
+    let size = Size { nodes: 3, publishers: 20, adds, pause: 10_000, forwarders: 3 };
     println!("seed {seed}: {measurements} measurements, {size:?}");
     let started = Instant::now();
     let mut fleet = Fleet::start(size).expect("nats-server and influxd");
