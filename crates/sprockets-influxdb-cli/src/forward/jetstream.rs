@@ -57,8 +57,8 @@ impl JetStream {
         }
     }
 
-    /// Fails unless the stream and a pull consumer with explicit acknowledgements exist. Returns how
-    /// long a message may wait for its acknowledgement.
+    /// Returns how long a message may wait for its acknowledgement. Fails unless the stream and a
+    /// pull consumer with explicit acknowledgements exist.
     pub(super) async fn require(&self) -> Result<Duration, Problem> {
         let Self { stream, durable, .. } = self;
         if self.stream_info().await.map_err(text)?.is_none() {

@@ -68,7 +68,8 @@ pub(crate) struct Options {
     #[arg(long = "spool", value_name = "DIRECTORY")]
     spool: Option<PathBuf>,
     /// MiB of lines that are taken and not yet decided, at most
-    #[arg(long, value_name = "MIB", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "MIB", default_value = "64",
+        value_parser = clap::value_parser!(u32).range(1..=65_536))]
     window: u32,
     /// No progress, and a summary only if a line was not delivered
     #[arg(long, short)]

@@ -102,9 +102,9 @@ impl Pull {
 
     /// Waits until the last request is over. Returns the messages that arrived meanwhile.
     ///
-    /// What is given back before that would come to this request again. If nobody listens to it any
-    /// more, nats-server 2.9 forgets the message until the consumer's ack_wait is over, and delivers
-    /// another one twice.
+    /// What is given back before that would come to this request again. If nobody listens to it
+    /// any more, nats-server 2.9 forgets the message until the consumer's ack_wait is over, and
+    /// delivers another one twice.
     pub(super) async fn stop(mut self) -> Vec<Message> {
         let mut arrived = Vec::new();
         while self.outstanding > 0 {

@@ -1,5 +1,5 @@
-//! Keeps what cannot be delivered: lines that the server rejects go to the quarantine, messages that
-//! are not line protocol to files beside it.
+//! Keeps what cannot be delivered: lines that the server rejects go to the quarantine, messages
+//! that are not line protocol to files beside it.
 
 use std::fmt::Write as _;
 use std::fs;

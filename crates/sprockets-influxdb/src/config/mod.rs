@@ -189,12 +189,13 @@ impl Config {
 
 /// The setters. Each says its default and what it accepts.
 impl Config {
-    /// URL of the server, `http` or `https`, or `nats` or `tls` with the feature `nats`, instead of scheme, host and port. A setter of one of
-    /// those changes that part of a URL from the environment. Without a port in the URL, it is the
-    /// scheme's own, 80 or 443. A path other than `/` is used as it is; otherwise the path of the
-    /// API is added. A query is kept. User and password in the URL are percent-encoded; the
-    /// setter [`Config::credentials`] takes precedence over them. A URL has no fragment. Default:
-    /// none.
+    /// URL of the server, `http` or `https`, instead of scheme, host and port; with the feature
+    /// `nats` also `nats` or `tls`, with one or more servers: `nats://a:4222,b:4222`. A setter of
+    /// scheme, host or port changes that part of a URL from the environment. Without a port in the
+    /// URL, it is the scheme's own: 80, 443 or 4222. A path other than `/` is used as it is;
+    /// otherwise the path of the API is added. A query is kept. User and password in the URL are
+    /// percent-encoded; the setter [`Config::credentials`] takes precedence over them. A URL has no
+    /// fragment, and one of NATS no path. Default: none.
     pub fn url(self, url: &str) -> Self {
         self.set("url", url)
     }

@@ -1,4 +1,5 @@
-//! Publishes batches to NATS JetStream: a batch is a message, delivered when a stream has stored it.
+//! Publishes batches to NATS JetStream: a batch is a message, delivered when a stream has stored
+//! it.
 //!
 //! `connection` holds the connection and its runtime, `message` makes messages, and `reply` decides
 //! what an acknowledgement, or the lack of one, means.
