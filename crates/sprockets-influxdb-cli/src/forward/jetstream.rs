@@ -6,8 +6,10 @@ use async_nats::Client;
 use serde_json::{Value, json};
 use sprockets_influxdb::internal::nats::{ApiError, request};
 
-use super::API_TIMEOUT;
 use crate::exit::Problem;
+
+/// For one request.
+const API_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The error code of a stream that does not exist.
 const NO_STREAM: u64 = 10_059;

@@ -14,7 +14,6 @@ mod status;
 mod totals;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use sprockets_influxdb::internal::nats::Cluster;
@@ -219,6 +218,3 @@ fn runtime() -> Result<Runtime, Problem> {
     let runtime = Builder::new_current_thread().enable_all().build();
     Ok(runtime.map_err(|error| format!("cannot start a runtime: {error}"))?)
 }
-
-/// For a request to JetStream.
-const API_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::api::{self, ApiError};
 use super::connection::{Broken, Connection, Link};
+use super::message;
 use super::reply::Publication;
-use super::{Settings, message};
+use super::settings::Settings;
 use crate::config::Server;
 use crate::delivery::check::{Check, Finding};
 use crate::delivery::disposition::Cause;

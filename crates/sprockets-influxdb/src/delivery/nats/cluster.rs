@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_nats::Client;
 
 use super::connection::{self, Events};
-use super::{Settings, message};
+use super::message;
+use super::settings::Settings;
 use crate::config::{Config, DATABASE};
 use crate::error::Result;
 

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 
 use super::options;
-use super::{Settings, failure};
+use super::settings::{Settings, failure};
 use crate::delivery::disposition::{Cause, Failure, Scope};
 use crate::sync::{Mutex, lock};
 use crate::sys;

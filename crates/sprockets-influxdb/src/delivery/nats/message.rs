@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::digest::{Context, SHA256};
 
-use super::Settings;
+use super::settings::Settings;
 use crate::buffer::Batch;
 use crate::config::DATABASE;
 

@@ -11,36 +11,29 @@ mod connection;
 pub(crate) mod message;
 mod options;
 mod reply;
+mod settings;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{Request, client::RequestErrorKind};
 
-use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
-use super::sanitize::{Secrets, sanitize};
+use super::disposition::{Disposition, RejectedLines, Rejection};
 use super::transport::{Attempt, Transport};
 use crate::buffer::Batch;
-use crate::config::{Nats, Server};
-use crate::error::{Error, Result};
+use crate::config::Server;
+use crate::error::Result;
 use crate::sys;
 use connection::{Broken, Connection, Link};
 use message::Message;
 use reply::Publication;
+use settings::Settings;
 
 /// What a server takes in one message, unless it says otherwise.
 const DEFAULT_PAYLOAD: usize = 1 << 20;
 
 /// Bytes of a message that are left to its headers.
 const HEADER_BYTES: usize = 4 * 1024;
-
-/// Where messages go, and how to get there. Never changes.
-pub(crate) struct Settings {
-    pub(crate) nats: Nats,
-    pub(crate) server: Server,
-    pub(crate) secrets: Secrets,
-}
 
 /// Sends batches to one cluster.
 pub(crate) struct NatsTransport {
@@ -49,29 +42,6 @@ pub(crate) struct NatsTransport {
     connection: Option<Connection>,
     /// The process that the connection belongs to.
     generation: u64,
-}
-
-impl Settings {
-    /// # Errors
-    ///
-    /// A server that is none of NATS.
-    pub(crate) fn new(server: &Server) -> Result<Self> {
-        let nats = server.nats.clone().ok_or_else(|| {
-            Error::configuration("expected a URL of NATS, such as nats://nats.example.com:4222")
-        })?;
-        Ok(Self { nats, secrets: Secrets::of(server), server: server.clone() })
-    }
-
-    /// Text from outside, fit for a log.
-    fn shown(&self, text: &str) -> String {
-        sanitize(text, &self.secrets)
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("server", &self.server).finish_non_exhaustive()
-    }
 }
 
 impl NatsTransport {
@@ -168,8 +138,4 @@ impl Drop for NatsTransport {
             std::mem::forget(self.connection.take());
         }
     }
-}
-
-fn failure(cause: Cause, scope: Scope, reason: String) -> Failure {
-    Failure { cause, scope, after: None, reason }
 }

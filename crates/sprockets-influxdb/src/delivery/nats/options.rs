@@ -7,7 +7,7 @@ use async_nats::ConnectOptions;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{Settings, failure};
+use super::settings::{Settings, failure};
 use crate::config::Auth;
 use crate::delivery::disposition::{Cause, Failure, Scope};
 

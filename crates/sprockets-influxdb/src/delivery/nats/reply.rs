@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api::{self, ApiError};
 use super::connection::{Broken, Link};
-use super::{Settings, failure};
+use super::settings::{Settings, failure};
 use crate::delivery::disposition::{Cause, Disposition, Scope};
 
 /// A message that was published.
