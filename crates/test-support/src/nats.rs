@@ -176,6 +176,14 @@ impl NatsServers {
         }
     }
 
+    /// The number of clients that are connected to one.
+    pub fn connections(&self, index: usize) -> u64 {
+        let url = format!("http://127.0.0.1:{}/varz", self.nodes[index].monitor_port);
+        let state: serde_json::Value =
+            ureq::get(url).call().expect("a reply").body_mut().read_json().expect("JSON");
+        state["connections"].as_u64().expect("a number")
+    }
+
     /// Sends a signal to one, by its name without the `SIG`.
     pub fn signal(&self, index: usize, name: &str) {
         self.nodes[index].process.as_ref().expect("it runs").signal(name);

@@ -1,5 +1,6 @@
 //! The transport to NATS JetStream against real servers.
 
+mod connections;
 mod faults;
 mod stream;
 

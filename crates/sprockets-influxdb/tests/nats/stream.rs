@@ -31,7 +31,16 @@ impl Stream {
 
     /// The same with other properties.
     pub(crate) fn create_with(url: &str, name: &str, properties: Value) -> Self {
-        let stream = Self::open(url, name);
+        Self::make(&Config::new().url(url), name, properties)
+    }
+
+    /// The same with another configuration of the connection.
+    pub(crate) fn create_by(config: &Config, name: &str) -> Self {
+        Self::make(config, name, Value::Null)
+    }
+
+    fn make(config: &Config, name: &str, properties: Value) -> Self {
+        let stream = Self::open_by(config, name);
         let mut body = json!({ "name": name, "subjects": ["influxdb.*"], "storage": "file" });
         for (name, value) in properties.as_object().into_iter().flatten() {
             body[name] = value.clone();
@@ -42,12 +51,16 @@ impl Stream {
 
     /// A stream that may not exist.
     pub(crate) fn open(url: &str, name: &str) -> Self {
+        Self::open_by(&Config::new().url(url), name)
+    }
+
+    fn open_by(config: &Config, name: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
-        let cluster = Cluster::new(&Config::new().url(url)).expect("a URL of NATS");
+        let cluster = Cluster::new(config).expect("a URL of NATS");
         let client = runtime.block_on(cluster.connect("test")).expect("a connection");
         Self { runtime, client, name: name.to_owned() }
     }
