@@ -3,12 +3,12 @@
 use std::fs;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use sprockets_influxdb::{Client, Config};
+use sprockets_influxdb::Client;
 use test_support::flush_until;
 use test_support::nats::NatsServers;
 
 use super::stream::Stream;
-use super::{client, measurement};
+use super::{client, config, measurement};
 
 /// A server that speaks TLS, and the file of its authority.
 fn tls_server() -> Option<(NatsServers, tempfile::TempDir)> {
@@ -36,11 +36,11 @@ fn a_server_with_a_certificate_of_the_ca_file_is_trusted() {
     let Some((servers, directory)) = tls_server() else { return };
     let authority = directory.path().join("ca.pem");
     let url = servers.url().replace("nats://", "tls://");
-    let config = Config::new().url(&url).ca_file(&authority);
-    let stream = Stream::create_by(&config, "INFLUXDB");
+    let settings = config(&url).ca_file(&authority);
+    let stream = Stream::create_by(&settings, "INFLUXDB");
     // A server that requires TLS gets it, whatever the scheme is.
     for url in [url, servers.url()] {
-        let client = Client::new(Config::new().url(&url).ca_file(&authority)).unwrap();
+        let client = Client::new(config(&url).ca_file(&authority)).unwrap();
         client.add_measurement(&measurement("example", 1)).unwrap();
         flush_until(&client, |stats| stats.delivered == 1);
     }
@@ -61,7 +61,7 @@ fn a_certificate_that_nobody_knows_is_refused() {
 fn a_compressed_message_says_so() {
     let Some(servers) = NatsServers::start(1) else { return };
     let stream = Stream::create(&servers.url(), "INFLUXDB", 1);
-    let client = Client::new(Config::new().url(&servers.url()).gzip(true)).unwrap();
+    let client = Client::new(config(&servers.url()).gzip(true)).unwrap();
     for number in 0..1_000 {
         client.add_measurement(&measurement("example", number)).unwrap();
     }
@@ -80,7 +80,7 @@ fn a_credentials_file_that_cannot_be_used_is_named() {
         ("/nowhere/nats.creds", "the credentials file /nowhere/nats.creds cannot be read"),
         (file.to_str().unwrap(), "is not a credentials file of NATS"),
     ] {
-        let client = Client::new(Config::new().url(&servers.url()).nats_creds(path)).unwrap();
+        let client = Client::new(config(&servers.url()).nats_creds(path)).unwrap();
         client.add_measurement(&measurement("example", 1)).unwrap();
         let stats = flush_until(&client, |stats| stats.last_error.is_some());
         let reason = stats.last_error.unwrap_or_default();

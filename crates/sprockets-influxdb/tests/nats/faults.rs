@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sprockets_influxdb::{Client, Config, Stats};
+use sprockets_influxdb::spool::Directory;
+use sprockets_influxdb::{Client, Stats};
 use test_support::nats::NatsServers;
-use test_support::{balanced, flush_until};
+use test_support::{balanced, flush_until, wait_until};
 
 use super::stream::Stream;
-use super::{client, measurement};
+use super::{client, config, measurement};
 
 /// Adds a measurement, and waits until the client gives a reason why it waits.
 fn reason(client: &Client) -> String {
@@ -64,8 +65,8 @@ fn a_full_stream_delivers_once_there_is_room() {
 fn another_stream_than_the_expected_one_is_named() {
     let Some(servers) = NatsServers::start(1) else { return };
     let _stream = Stream::create(&servers.url(), "OTHER", 1);
-    let config = Config::new().url(&servers.url()).nats_stream("INFLUXDB");
-    let reason = reason(&Client::new(config).unwrap());
+    let settings = config(&servers.url()).nats_stream("INFLUXDB");
+    let reason = reason(&Client::new(settings).unwrap());
     assert!(reason.contains("correct INFLUXDB_NATS_STREAM"), "{reason}");
 }
 
@@ -122,8 +123,8 @@ fn wrong_credentials_and_permissions_are_named() {
     let Some(servers) = NatsServers::start_with(1, users) else { return };
     let stream = Stream::create(&servers.url_with("all:right@"), "INFLUXDB", 1);
     let connect = |credentials: &str| {
-        let config = Config::new().url(&servers.url_with(credentials));
-        Client::new(config.timeout(Duration::from_secs(1))).unwrap()
+        let settings = config(&servers.url_with(credentials));
+        Client::new(settings.timeout(Duration::from_secs(1))).unwrap()
     };
     let refused = reason(&connect("all:hunter2@"));
     assert!(refused.contains("refused the credentials"), "{refused}");
@@ -160,8 +161,8 @@ fn a_server_that_is_killed_gets_what_waits_when_it_is_back() {
 fn a_batch_that_is_sent_again_is_stored_once() {
     let Some(servers) = NatsServers::start(1) else { return };
     let stream = Stream::create(&servers.url(), "INFLUXDB", 1);
-    let config = Config::new().url(&servers.url()).timeout(Duration::from_millis(200));
-    let client = Client::new(config.max_clients(1)).unwrap();
+    let settings = config(&servers.url()).timeout(Duration::from_millis(200));
+    let client = Client::new(settings.max_clients(1)).unwrap();
     client.add_measurement(&measurement("example", 0)).unwrap();
     delivered(&client, 1);
     servers.signal(0, "STOP");
@@ -196,8 +197,8 @@ fn a_leader_that_is_killed_loses_nothing() {
 fn two_of_three_servers_down_keep_everything_waiting() {
     let Some(mut servers) = NatsServers::start(3) else { return };
     let stream = Stream::create(&servers.url(), "INFLUXDB", 3);
-    let config = Config::new().url(&servers.url()).timeout(Duration::from_secs(1));
-    let client = Client::new(config).unwrap();
+    let settings = config(&servers.url()).timeout(Duration::from_secs(1));
+    let client = Client::new(settings).unwrap();
     client.add_measurement(&measurement("example", 0)).unwrap();
     delivered(&client, 1);
     servers.crash(0);
@@ -218,15 +219,18 @@ fn a_spool_keeps_what_waits_for_the_next_process() {
     let Some(mut servers) = NatsServers::start(1) else { return };
     let stream = Stream::create(&servers.url(), "INFLUXDB", 1);
     let spool = tempfile::tempdir().unwrap();
-    let config = Config::new().url(&servers.url()).spool(spool.path()).tag_hostname(false);
+    let settings = config(&servers.url()).spool(spool.path());
     servers.crash(0);
-    let client = Client::new(config.clone()).unwrap();
+    let client = Client::new(settings.clone()).unwrap();
     client.add_measurement(&measurement("example", 1)).unwrap();
     let report = client.shutdown(Duration::from_millis(50));
     assert_eq!((report.delivered, report.pending), (0, 1));
     drop(client);
+    // The thread that was sending may take a moment to end.
+    let directory = Directory::new(spool.path());
+    wait_until(|| directory.slots().unwrap().iter().all(|slot| !slot.is_alive));
     servers.restart(0);
-    let next = Client::new(config).unwrap();
+    let next = Client::new(settings).unwrap();
     next.add_measurement(&measurement("example", 2)).unwrap();
     let stats = delivered(&next, 2);
     assert_eq!(stats.recovered, 1);

@@ -4,13 +4,20 @@ mod connections;
 mod faults;
 mod stream;
 
+use std::time::Duration;
+
 use sprockets_influxdb::{Client, Config, Measurement};
 use stream::Stream;
 use test_support::nats::NatsServers;
 use test_support::{LONG, balanced};
 
+fn config(url: &str) -> Config {
+    // What waits at the end of a test is nobody's.
+    Config::new().url(url).tag_hostname(false).shutdown_timeout(Duration::ZERO)
+}
+
 fn client(url: &str) -> Client {
-    Client::new(Config::new().url(url).tag_hostname(false)).expect("a client")
+    Client::new(config(url)).expect("a client")
 }
 
 fn measurement(database: &str, number: u64) -> Measurement {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_nats::Client;
 
 use super::connection::{self, Events};
-use super::message;
 use super::settings::Settings;
+use super::{message, options};
 use crate::config::{Config, DATABASE};
 use crate::error::Result;
 
@@ -31,7 +31,8 @@ impl Cluster {
     /// The reason, for a person.
     pub async fn connect(&self, name: &str) -> Result<Client, String> {
         let events = Arc::new(Events::default());
-        let connected = connection::connect(&self.settings, name, &events).await;
+        let tls = options::tls(&self.settings).map_err(|failure| failure.reason)?;
+        let connected = connection::connect(&self.settings, &tls, name, &events).await;
         connected.map_err(|failure| failure.reason)
     }
 

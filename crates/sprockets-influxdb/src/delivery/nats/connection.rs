@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ConnectError, ConnectErrorKind, Event, ServerError};
+use rustls::ClientConfig;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 
@@ -30,6 +31,8 @@ pub(super) struct Connection {
 
 #[derive(Default)]
 struct Made {
+    /// Reading the platform's certificates takes a while.
+    tls: Option<ClientConfig>,
     runtime: Option<Runtime>,
     link: Option<Arc<Link>>,
 }
@@ -106,8 +109,13 @@ impl Connection {
         };
         let events = Arc::new(Events::default());
         let settings = &self.settings;
+        let tls = match &state.tls {
+            Some(tls) => tls.clone(),
+            None => state.tls.insert(options::tls(settings)?).clone(),
+        };
         let connected = handle.block_on(async {
-            tokio::time::timeout(timeout, connect(settings, "sprockets-influxdb", &events)).await
+            tokio::time::timeout(timeout, connect(settings, &tls, "sprockets-influxdb", &events))
+                .await
         });
         let client = connected.unwrap_or_else(|_| {
             Err(unreachable(settings, Cause::Timeout, &format!("no answer within {timeout:?}")))
@@ -234,6 +242,7 @@ impl Events {
 /// Connects to one of the servers. `name` is what they show of this client.
 pub(super) async fn connect(
     settings: &Settings,
+    tls: &ClientConfig,
     name: &str,
     events: &Arc<Events>,
 ) -> Result<Client, Failure> {
@@ -241,7 +250,7 @@ pub(super) async fn connect(
     // The library gives up at the first host whose name cannot be resolved, and shuffles them.
     for _ in 0..settings.nats.servers.len() {
         let recorded = events.clone();
-        let options = options::of(settings)?.name(name).event_callback(move |event| {
+        let options = options::of(settings, tls.clone())?.name(name).event_callback(move |event| {
             recorded.record(&event);
             std::future::ready(())
         });

@@ -20,14 +20,14 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// An idle connection that is broken is found out after about two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-pub(super) fn of(settings: &Settings) -> Result<ConnectOptions, Failure> {
+pub(super) fn of(settings: &Settings, tls: ClientConfig) -> Result<ConnectOptions, Failure> {
     let wrong =
         |reason: String| failure(Cause::Configuration, Scope::Server, settings.shown(&reason));
     let options = ConnectOptions::new()
         .connection_timeout(CONNECT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(reconnect_delay)
-        .tls_client_config(tls(settings).map_err(wrong)?);
+        .tls_client_config(tls);
     if let Some(path) = &settings.nats.creds {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -56,22 +56,24 @@ fn reconnect_delay(attempts: usize) -> Duration {
     longest.mul_f64(fastrand::f64())
 }
 
-/// Names the provider: a process may have several.
-fn tls(settings: &Settings) -> Result<ClientConfig, String> {
+/// The authorities to trust. Reads hundreds of files.
+pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, Failure> {
+    let wrong = |reason: &str| failure(Cause::Configuration, Scope::Server, settings.shown(reason));
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for certificate in settings.server.authorities.der() {
-        roots.add(certificate).map_err(|error| format!("INFLUXDB_CA_FILE: {error}"))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| wrong(&format!("INFLUXDB_CA_FILE: {error}")))?;
     }
     if roots.is_empty() && settings.server.url.starts_with("tls:") {
-        return Err(
+        return Err(wrong(
             "this machine has no certificate authorities: install ca-certificates, or set \
-                    INFLUXDB_CA_FILE"
-                .to_owned(),
-        );
+             INFLUXDB_CA_FILE",
+        ));
     }
+    // Names the provider: a process may have several.
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| wrong(&error.to_string()))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
