@@ -11,7 +11,7 @@ pub(crate) enum Fault {
     InfluxdKilled,
     /// The database is frozen for a while.
     InfluxdFrozen,
-    /// A forwarder is killed, and another one is started.
+    /// A forwarder is killed while the database is frozen, and another one is started.
     ForwarderKilled,
     /// A publishing process with a spool is killed, and another one is started.
     PublisherKilled,

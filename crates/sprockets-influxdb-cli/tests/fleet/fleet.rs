@@ -169,12 +169,18 @@ impl Fleet {
                 self.influxd.resume();
             }
             Fault::ForwarderKilled => {
+                // It holds messages then.
+                self.influxd.freeze();
+                std::thread::sleep(OUTAGE);
                 let index = self.random.usize(..self.forwarders.len());
                 self.forwarders[index].kill();
+                self.influxd.resume();
                 self.killed_forwarders += 1;
                 self.forwarders[index] = self.forward_when_connected();
             }
             Fault::PublisherKilled => {
+                // It has something to lose by then.
+                std::thread::sleep(OUTAGE);
                 if !self.is_publishing() {
                     return;
                 }

@@ -16,7 +16,7 @@ fn a_fleet_loses_nothing_and_stores_nothing_twice() {
     let size = Size { nodes: 3, publishers: 4, adds: 2_000, pause: 3_000, forwarders: 2 };
     let Some(mut fleet) = Fleet::start(size) else { return };
     let faults =
-        [Fault::LeaderKilled, Fault::ForwarderKilled, Fault::InfluxdKilled, Fault::PublisherKilled];
+        [Fault::PublisherKilled, Fault::ForwarderKilled, Fault::LeaderKilled, Fault::InfluxdKilled];
     for fault in faults {
         fleet.strike(fault);
     }
