@@ -111,6 +111,7 @@ bench: bench-rust bench-python
 
 bench-rust:
 	@scripts/ensure-influxd
+	@scripts/ensure-nats
 	$(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
 
 bench-python: $(VENV)/built

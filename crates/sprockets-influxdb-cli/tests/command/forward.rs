@@ -202,6 +202,30 @@ fn bad_messages_are_set_aside_once_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_forwarder_takes_no_more_than_its_window() {
+    let Some(servers) = NatsServers::start(1) else { return };
+    create(&servers);
+    let raw = Raw::new(&servers);
+    for message in 0..12 {
+        let line = |n| format!("m,t=a number={n}i {message}{n:06}\n");
+        let payload: String = (0..20_000).map(line).collect();
+        raw.publish("influxdb.db", &[], payload.as_bytes());
+    }
+    let size = status(&servers)["bytes"].as_u64().unwrap() / 12;
+    let mut process = start_forward(&servers, NO_SERVER, &["--window", "2"]);
+    let taken = || status(&servers)["consumers"][0]["taken"].as_u64().unwrap();
+    wait_until(|| taken() * size >= 2 << 20);
+    // It asks again after a second: several times.
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(taken() * size < 4 << 20, "{} messages of {size} bytes", taken());
+    let text = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let memory = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes: u64 = memory.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 100_000, "{kilobytes} kB");
+    process.kill();
+}
+
+#[test]
 fn arguments_that_cannot_be_used_end_with_exit_code_2() {
     for (arguments, expected) in [
         (&["forward"][..], "pass --from"),
