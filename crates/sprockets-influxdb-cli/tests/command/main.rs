@@ -5,6 +5,7 @@ mod control;
 mod exports;
 #[cfg(feature = "nats")]
 mod forward;
+mod generated;
 mod hostile;
 mod quarantine;
 mod spool;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::authorities::Authorities;
+use super::client_identity::ClientIdentity;
 use super::enums::{Api, Precision};
-use super::mask::masked_query;
+use super::mask::{Secret, masked_query};
+use super::names::Names;
 use super::schema::Values;
-use super::secret::Secret;
 use super::types::{InForce, Source};
 use super::url::{Scheme, WriteUrl, is_loopback};
 use crate::error::{Error, Result};
@@ -18,8 +19,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Server {
     /// Scheme, authority and path: the path of the user's URL as it is, or else the API's.
     pub(crate) url: String,
-    /// Whether a URL was set, rather than a scheme, host and port.
-    pub(crate) has_url: bool,
+    /// For advice.
+    pub(crate) names: Names,
     /// The query of the user's URL, without the parameters that the client sends itself.
     pub(crate) query: Option<String>,
     pub(crate) api: Api,
@@ -33,6 +34,10 @@ pub(crate) struct Server {
     pub(crate) timeout: Duration,
     /// Trusted beside the platform's. Empty while the client is disabled.
     pub(crate) authorities: Authorities,
+    /// What the client shows of itself. None while the client is disabled.
+    pub(crate) identity: Option<ClientIdentity>,
+    /// Whether the server's certificate is verified.
+    pub(crate) verifies: bool,
     /// Set if the server is a NATS JetStream, and not an InfluxDB.
     pub(crate) nats: Option<Nats>,
 }
@@ -67,14 +72,16 @@ impl Server {
     /// `values`. What is odd but usable becomes a warning. A disabled client needs nothing.
     pub(super) fn resolve(values: &mut Values, warnings: &mut Vec<String>) -> Result<Self> {
         resolve_credentials(values);
-        let has_url = values.url.value.is_some();
         let mut url = resolve_address(values);
         if url.scheme.is_nats() {
-            return Self::resolve_nats(values, url, has_url, warnings);
+            return Self::resolve_nats(values, url, warnings);
         }
         warn_of_unused_nats(values, warnings);
         let api = resolve_api(values)?;
         let authorities = resolve_authorities(values)?;
+        let identity = resolve_identity(values)?;
+        let verifies = values.tls_verify.value;
+        warn_of_unverified(values, &url, warnings);
         warn_of_unused(values, api, warnings);
         if api != Api::V1 {
             values.retention_policy.value = None;
@@ -88,7 +95,7 @@ impl Server {
         url.query =
             url.query.and_then(|query| without_own_parameters(&query, api, has_policy, warnings));
         let server = Self {
-            has_url,
+            names: Names::of(values),
             url: url.endpoint(),
             query: url.query.clone(),
             api,
@@ -98,6 +105,8 @@ impl Server {
             gzip: *values.gzip.value.get_or_insert(!is_loopback(&url.host)),
             timeout: values.timeout.value,
             authorities,
+            identity,
+            verifies,
             nats: None,
         };
         values.url.value = Some(url);
@@ -109,7 +118,6 @@ impl Server {
     fn resolve_nats(
         values: &mut Values,
         url: WriteUrl,
-        has_url: bool,
         warnings: &mut Vec<String>,
     ) -> Result<Self> {
         for (unused, setting) in
@@ -122,6 +130,7 @@ impl Server {
                 ));
             }
         }
+        warn_of_unverified(values, &url, warnings);
         values.org.value = None;
         values.retention_policy.value = None;
         let first = format!("{}:{}", url.host, url.port.unwrap_or(url.scheme.port()));
@@ -133,7 +142,7 @@ impl Server {
             creds: values.nats_creds.value.clone(),
         };
         let server = Self {
-            has_url,
+            names: Names::of(values),
             url: url.endpoint(),
             query: None,
             api: *values.api.value.get_or_insert(Api::V1),
@@ -143,6 +152,8 @@ impl Server {
             gzip: *values.gzip.value.get_or_insert(false),
             timeout: values.timeout.value,
             authorities: resolve_authorities(values)?,
+            identity: resolve_identity(values)?,
+            verifies: values.tls_verify.value,
             nats: Some(nats),
         };
         values.url.value = Some(url);
@@ -154,7 +165,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("url", &self.url)
-            .field("has_url", &self.has_url)
             .field("query", &self.query.as_deref().map(masked_query))
             .field("api", &self.api)
             .field("auth", &self.auth)
@@ -163,6 +173,8 @@ impl fmt::Debug for Server {
             .field("gzip", &self.gzip)
             .field("timeout", &self.timeout)
             .field("authorities", &self.authorities)
+            .field("identity", &self.identity)
+            .field("verifies", &self.verifies)
             .field("nats", &self.nats)
             .finish()
     }
@@ -217,6 +229,24 @@ fn resolve_authorities(values: &Values) -> Result<Authorities> {
     match &values.ca_file.value {
         Some(path) if values.enabled.value => Authorities::read(path, values.ca_file.source),
         _ => Ok(Authorities::default()),
+    }
+}
+
+fn resolve_identity(values: &Values) -> Result<Option<ClientIdentity>> {
+    match values.enabled.value {
+        true => ClientIdentity::read(&values.client_cert, &values.client_key),
+        false => Ok(None),
+    }
+}
+
+fn warn_of_unverified(values: &Values, url: &WriteUrl, warnings: &mut Vec<String>) {
+    if !values.tls_verify.value && matches!(url.scheme, Scheme::Https | Scheme::Tls) {
+        let setting = values.name("tls_verify").set_to("true");
+        warnings.push(format!(
+            "the certificate of {} is NOT VERIFIED: anyone on the network can read and change \
+             what is sent, credentials included. This is for tests only; {setting}",
+            url.host
+        ));
     }
 }
 

@@ -5,7 +5,6 @@
 //! through a `transport` and acts on the `disposition` of the reply. When it may send,
 //! `circuit_breaker` says.
 
-mod address_setting;
 mod backoff;
 mod bisect;
 mod body_limit;
@@ -19,12 +18,12 @@ mod holds;
 mod http;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
+mod own_counters;
 mod poison;
 mod probe;
 mod rate_limited_log;
 mod rejections;
 mod response;
-mod route;
 mod sanitize;
 mod sender;
 #[cfg(all(test, not(loom)))]
@@ -33,9 +32,9 @@ mod transport;
 mod workers;
 
 pub use check::{Check, Finding};
-pub(crate) use route::Route;
+pub(crate) use own_counters::OwnCounters;
 pub(crate) use sender::Sender;
-pub(crate) use transport::Transport;
+pub(crate) use transport::{Route, Transport};
 pub(crate) use workers::Workers;
 
 use std::sync::Arc;

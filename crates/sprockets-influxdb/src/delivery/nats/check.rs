@@ -35,7 +35,10 @@ pub(in crate::delivery) fn check(server: &Server, database: Option<&str>) -> Res
         Err(failure) => {
             let advice = match failure.cause {
                 Cause::Configuration => failure.reason,
-                _ => format!("{}; check INFLUXDB_URL and any firewall between", failure.reason),
+                _ => {
+                    let address = server.names.address();
+                    format!("{}; check {address} and any firewall between", failure.reason)
+                }
             };
             return Ok(Check::unconnected(url, advice));
         }

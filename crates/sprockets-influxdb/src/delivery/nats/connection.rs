@@ -283,19 +283,20 @@ fn not_connected(settings: &Settings, error: &ConnectError) -> Failure {
         source = inner.source();
     }
     if text.contains("UnknownIssuer") {
-        let advice = "set INFLUXDB_CA_FILE to the authority that signed the server's certificate";
-        text = format!("{text}; {advice}");
+        let ca_file = settings.server.names.ca_file;
+        text = format!("{text}; set {ca_file} to the authority that signed the certificate");
         return unreachable(settings, Cause::Configuration, &text);
     }
     unreachable(settings, cause, &text)
 }
 
 fn unauthorized(settings: &Settings) -> Failure {
-    let reason = format!(
-        "NATS at {} refused the credentials: check INFLUXDB_NATS_CREDS, INFLUXDB_TOKEN, or \
-         INFLUXDB_USER and INFLUXDB_PASSWORD",
-        settings.server.url
-    );
+    let setting = match settings.nats.creds {
+        Some(_) => "INFLUXDB_NATS_CREDS".to_owned(),
+        None => settings.server.names.credentials(),
+    };
+    let url = &settings.server.url;
+    let reason = format!("NATS at {url} refused the credentials: check {setting}");
     failure(Cause::Configuration, Scope::Server, settings.shown(&reason))
 }
 

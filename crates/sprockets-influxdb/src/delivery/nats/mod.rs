@@ -12,6 +12,7 @@ pub(crate) mod message;
 mod options;
 mod reply;
 mod settings;
+mod unverified;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::settings::{Settings, failure};
+use super::unverified::Unverified;
 use crate::config::Auth;
 use crate::delivery::disposition::{Cause, Failure, Scope};
 
@@ -56,24 +57,36 @@ fn reconnect_delay(attempts: usize) -> Duration {
     longest.mul_f64(fastrand::f64())
 }
 
-/// The authorities to trust. Reads hundreds of files.
+/// What is trusted, and what the client shows of itself. Reads hundreds of files.
 pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, Failure> {
+    let (server, ca_file) = (&settings.server, settings.server.names.ca_file);
     let wrong = |reason: &str| failure(Cause::Configuration, Scope::Server, settings.shown(reason));
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for certificate in settings.server.authorities.der() {
-        let added = roots.add(certificate);
-        added.map_err(|error| wrong(&format!("INFLUXDB_CA_FILE: {error}")))?;
-    }
-    if roots.is_empty() && settings.server.url.starts_with("tls:") {
-        return Err(wrong(
-            "this machine has no certificate authorities: install ca-certificates, or set \
-             INFLUXDB_CA_FILE",
-        ));
-    }
+    let broken = |error: rustls::Error| wrong(&error.to_string());
     // Names the provider: a process may have several.
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+        .map_err(broken)?;
+    let config = if server.verifies {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in server.authorities.der() {
+            roots.add(certificate).map_err(|error| wrong(&format!("{ca_file}: {error}")))?;
+        }
+        if roots.is_empty() && server.url.starts_with("tls:") {
+            return Err(wrong(&format!(
+                "this machine has no certificate authorities: install ca-certificates, or set \
+                 {ca_file}"
+            )));
+        }
+        config.with_root_certificates(roots)
+    } else {
+        config.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new()))
+    };
+    match &server.identity {
+        Some(identity) => {
+            let (chain, key) = identity.der();
+            config.with_client_auth_cert(chain, key).map_err(broken)
+        }
+        None => Ok(config.with_no_client_auth()),
+    }
 }
