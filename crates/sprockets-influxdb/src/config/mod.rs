@@ -12,6 +12,7 @@ mod names;
 mod parse;
 mod pem;
 mod provided;
+mod read;
 mod rejected;
 mod resolve;
 mod schema;
