@@ -7,9 +7,14 @@ use std::path::{Path, PathBuf};
 
 use sprockets_influxdb::{Config, DropReason, Setting};
 
-/// Variables that are read elsewhere: by the middlewares, and Django's setting.
-const OTHER_NAMES: [&str; 3] =
-    ["INFLUXDB_REQUESTS", "INFLUXDB_TAG_CORRELATION_ID", "INFLUXDB_TAG_REMOTE_IP"];
+/// Variables that are read elsewhere: by the middlewares and the command `forward`, and Django's
+/// setting.
+const OTHER_NAMES: [&str; 4] = [
+    "INFLUXDB_NATS_URL",
+    "INFLUXDB_REQUESTS",
+    "INFLUXDB_TAG_CORRELATION_ID",
+    "INFLUXDB_TAG_REMOTE_IP",
+];
 
 /// Settings that are arguments of another name.
 const ARGUMENTS: [(&str, &str); 2] = [("user", "auth_username"), ("password", "auth_password")];
