@@ -12,9 +12,7 @@ def own_points(server: testing.Server, count: int) -> list[testing.Point]:
 
 
 def test_a_point_has_the_counters_and_is_not_counted(server: testing.Server) -> None:
-    influxdb.install(
-        server.url, self_database="own", base_tags={"region": "eu"}, max_buffer_size=2
-    )
+    influxdb.install(server.url, self_database="own", base_tags={"region": "eu"}, max_buffer_size=2)
     for number in range(5):
         influxdb.record("db", "m", {}, {"n": number})
     assert own_points(server, 1)

@@ -1,4 +1,4 @@
-//! Reads the values of settings from variables and arguments, as text.
+//! How the variables of the environment, and arguments as text, get into the table of settings.
 
 use std::ffi::{OsStr, OsString};
 
@@ -11,7 +11,7 @@ use super::url::is_service_link;
 impl ProvidedValues {
     /// Takes every variable that is set and not empty.
     ///
-    /// Returns `INFLUXDB_PORT` for the log if it is a [service link](is_service_link), which
+    /// Returns `INFLUXDB_PORT` for the log if it is a [service link](url::is_service_link), which
     /// is not taken: nobody set it for this client.
     pub(super) fn read_variables(
         &mut self,
