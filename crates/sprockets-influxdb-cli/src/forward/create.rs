@@ -30,7 +30,8 @@ pub(super) struct Limits {
     /// With --create: days after which a message is dropped, forwarded or not
     #[arg(long, value_name = "DAYS", default_value = "7", requires = "create")]
     max_days: u64,
-    /// With --create: when messages are removed
+    /// With --create: remove messages once they are forwarded (workqueue), or only after --max-days
+    /// (limits), so that several consumers can read all of them
     #[arg(long, value_enum, default_value = "workqueue", requires = "create")]
     retention: Retention,
     /// With --create: seconds after which a message goes to another forwarder, if the one that took
@@ -45,9 +46,7 @@ pub(super) struct Limits {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Retention {
-    /// Once they are forwarded
     Workqueue,
-    /// After --max-days, so that several consumers can read all of them
     Limits,
 }
 
