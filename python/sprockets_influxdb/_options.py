@@ -27,6 +27,9 @@ class Options(TypedDict, total=False):
     host: str | None
     max_batch_bytes: int | None
     max_buffer_bytes: int | None
+    nats_creds: str | None
+    nats_stream: str | None
+    nats_subject: str | None
     org: str | None
     overflow: Literal["newest", "oldest", "block"] | None
     port: int | None
