@@ -1,5 +1,6 @@
 """Every example in the README and the guide runs against the scripted server."""
 
+import importlib.util
 import pathlib
 import re
 import subprocess
@@ -23,10 +24,18 @@ def examples() -> Iterator[Any]:
             yield pytest.param(example[1], id=f"{page.name}:{line}")
 
 
+def missing(example: str) -> list[str]:
+    """Return the packages that an example imports and that are not installed."""
+    imported = re.findall(r"^ *(?:from|import) (\w+)", example, re.MULTILINE)
+    return [name for name in imported if importlib.util.find_spec(name) is None]
+
+
 @pytest.mark.parametrize("example", list(examples()))
 def test_it_runs(
     example: str, server: testing.Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if missing(example):
+        pytest.skip(f"not installed: {missing(example)}")
     monkeypatch.setenv("INFLUXDB_URL", server.url)
     is_test = re.search("^def test_", example, re.MULTILINE)
     file = tmp_path / ("test_example.py" if is_test else "example.py")

@@ -153,12 +153,25 @@ def end_with_billiard(end: Callable[[], None], priority: int) -> None:
         return
     if _ends_with_billiard:
         return
-    _ends_with_billiard = True
     util.Finalize(None, end, exitpriority=priority)
     pool: Any = sys.modules.get("billiard.pool")
     if pool is None:
         return
-    original = pool.Worker._do_exit
+    try:
+        _end_with_workers(pool.Worker, end)
+    except AttributeError as error:
+        LOGGER.warning("cannot hook into %s: %r", pool.__name__, error)
+    else:
+        _ends_with_billiard = True
+
+
+def ends_with_billiard() -> bool:
+    """Whether this process delivers when it ends as a worker of billiard's pool."""
+    return _ends_with_billiard
+
+
+def _end_with_workers(worker: Any, end: Callable[[], None]) -> None:
+    original = worker._do_exit
 
     @functools.wraps(original)
     def _do_exit(self: Any, *arguments: Any, **more: Any) -> None:
@@ -175,4 +188,4 @@ def end_with_billiard(end: Callable[[], None], priority: int) -> None:
         self.on_exit = then_end
         original(self, *arguments, **more)
 
-    pool.Worker._do_exit = _do_exit
+    worker._do_exit = _do_exit

@@ -1,0 +1,79 @@
+"""A Celery application. Its tasks note in Redis that they have begun and that they are done.
+
+Variables: ``BROKER`` is the URL of Redis, ``MATRIX_DATABASE`` the database.
+"""
+
+import os
+import time
+from typing import Any
+
+import redis
+from celery import Celery
+from celery.exceptions import Ignore, Reject
+from kombu import Exchange, Queue
+from matrix import DATABASE
+
+import sprockets_influxdb as influxdb
+from sprockets_influxdb.celery import instrument
+
+BROKER = os.environ["BROKER"]
+
+app = Celery("tasks", broker=BROKER)
+app.conf.task_ignore_result = True
+app.conf.task_queues = [
+    Queue("celery"),
+    Queue("mail", Exchange("mail", "topic"), routing_key="mail.#"),
+]
+app.conf.worker_hijack_root_logger = False
+instrument(app, database=DATABASE)
+
+notes = redis.Redis.from_url(BROKER.replace("redis+socket", "unix"), decode_responses=True)
+
+
+@app.task(bind=True)
+def work(self: Any) -> None:
+    notes.rpush("done", self.request.id)
+
+
+@app.task(bind=True)
+def hold(self: Any) -> None:
+    """Ends when there is an item in the list ``release``."""
+    notes.rpush("begun", os.getpid())
+    notes.blpop("release")
+    notes.rpush("done", self.request.id)
+
+
+@app.task
+def fail() -> None:
+    notes.rpush("begun", os.getpid())
+    raise LookupError("on purpose")
+
+
+@app.task(bind=True, max_retries=1)
+def retry(self: Any) -> None:
+    notes.rpush("begun", os.getpid())
+    raise self.retry(countdown=0.1, exc=TimeoutError())
+
+
+@app.task
+def ignore() -> None:
+    notes.rpush("begun", os.getpid())
+    raise Ignore
+
+
+@app.task
+def reject() -> None:
+    notes.rpush("begun", os.getpid())
+    raise Reject("on purpose", requeue=False)
+
+
+@app.task
+def die() -> None:
+    influxdb.record(DATABASE, "lost", {}, {"n": 1})
+    os._exit(1)
+
+
+@app.task(time_limit=1)
+def hang() -> None:
+    while True:
+        time.sleep(1)
