@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use sprockets_influxdb::internal::{LogSubscriber, generation};
+use sprockets_influxdb::internal::{self, LogSubscriber, generation};
 use tracing::Level;
 
 /// More than the core's rate limits let through in minutes. The oldest are dropped first.
@@ -135,20 +135,11 @@ pub(crate) fn log_is_written() {
 #[pyfunction]
 pub(crate) fn log_losses(lost: u64, spooled: u64) {
     let log = Log::current();
-    let measurements = |count| match count {
-        1 => "1 measurement".to_owned(),
-        _ => format!("{count} measurements"),
-    };
-    if spooled > 0 {
-        let wait = if spooled == 1 { "waits" } else { "wait" };
-        let message = format!("{} {wait} in the spool for the next process", measurements(spooled));
-        log.push(WARNING, message);
-    }
-    if lost > 0 {
-        let are = if lost == 1 { "is" } else { "are" };
-        let message =
-            format!("{} {are} lost: not delivered when the client ended", measurements(lost));
-        log.push(ERROR, message);
+    let (spooled, lost) = internal::undelivered(spooled, lost);
+    for (level, message) in [(WARNING, spooled), (ERROR, lost)] {
+        if let Some(message) = message {
+            log.push(level, message);
+        }
     }
 }
 

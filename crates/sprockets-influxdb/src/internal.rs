@@ -14,9 +14,10 @@ use crate::stats::Report;
 pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::measurement::PreparedKey;
 pub use crate::middleware::attributes::Attributes;
+pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
-pub use crate::printable::{is_printable, one_line, shown};
+pub use crate::printable::{is_printable, one_line, shown, undelivered};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};

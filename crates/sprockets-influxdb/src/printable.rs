@@ -1,4 +1,4 @@
-//! Text from outside, such as a server's reason or a file's name, in logs and on terminals.
+//! Text for logs and terminals: counts, and text from outside, such as a file's name.
 
 use std::path::Path;
 
@@ -34,9 +34,37 @@ pub fn shown(path: &Path) -> String {
     one_line(&path.to_string_lossy())
 }
 
+/// A count with its noun, and perhaps a verb: "1 measurement is", "2 measurements are".
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Messages at the end of a client: what waits in the spool, and what is lost.
+pub fn undelivered(spooled: u64, lost: u64) -> (Option<String>, Option<String>) {
+    let waiting = plural(spooled, "measurement waits", "measurements wait");
+    let are_lost = plural(lost, "measurement is", "measurements are");
+    (
+        (spooled > 0).then(|| format!("{waiting} in the spool for the next process")),
+        (lost > 0).then(|| format!("{are_lost} lost: not delivered when the client ended")),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_the_spool_and_what_is_lost_are_both_reported() {
+        let messages = |spooled, lost| {
+            let (spooled, lost) = undelivered(spooled, lost);
+            [spooled, lost].map(Option::unwrap_or_default)
+        };
+        assert_eq!(messages(0, 0), ["", ""]);
+        assert_eq!(messages(1, 0), ["1 measurement waits in the spool for the next process", ""]);
+        let lost = "2 measurements are lost: not delivered when the client ended";
+        assert_eq!(messages(0, 2), ["", lost]);
+        assert_eq!(messages(5, 2), ["5 measurements wait in the spool for the next process", lost]);
+    }
 
     #[test]
     fn a_path_is_one_line_without_control_characters() {

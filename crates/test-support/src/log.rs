@@ -47,7 +47,9 @@ impl Log {
     pub fn spool_warnings(&self) -> Vec<String> {
         let entries = self.entries();
         let is_one = |(level, text): &&(Level, String)| {
-            *level <= Level::WARN && text.contains("spool") && !text.contains("wait in the spool")
+            *level <= Level::WARN
+                && text.contains("spool")
+                && !text.contains("in the spool for the next process")
         };
         entries.iter().filter(is_one).map(|(_, text)| text.clone()).collect()
     }

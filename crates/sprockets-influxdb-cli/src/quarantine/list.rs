@@ -78,7 +78,7 @@ impl Listing {
             json!({ "file": file.path, "lines": lines, "bytes": file.bytes, "age_seconds": age })
         });
         let (rejected, files) = (rejected.collect::<Vec<_>>(), files.collect::<Vec<_>>());
-        json!({ "lines": self.lines(), "refused": rejected, "files": files })
+        json!({ "lines": self.lines(), "rejected": rejected, "files": files })
     }
 
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {

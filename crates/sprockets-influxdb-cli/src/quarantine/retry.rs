@@ -53,23 +53,23 @@ pub(crate) struct Options {
 
 /// The lines that the server rejected again.
 #[derive(Debug, Default)]
-struct Refused {
+struct RejectedAgain {
     /// Their number since the command began.
     count: u64,
     /// The reasons of those in the current chunk, by database and line.
     reasons: HashMap<(String, String), String>,
 }
 
-type Refusals = Arc<Mutex<Refused>>;
+type Rejections = Arc<Mutex<RejectedAgain>>;
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let files = options.files.open(&options.spool.directory()?)?;
-    let refusals = Refusals::default();
-    let config = options.config(refusals.clone())?;
+    let rejections = Rejections::default();
+    let config = options.config(rejections.clone())?;
     let progress = Progress::new(options.delivery.quiet, Size::Lines(0));
     let client = wait::client(config, &progress)?;
     let wait = Wait::new(&client, progress, options.delivery.give_up_after);
-    let mut retry = Retry { client: &client, wait, refusals, counts: Counts::default() };
+    let mut retry = Retry { client: &client, wait, rejections, counts: Counts::default() };
     for file in files {
         let shown = shown(&file.path);
         let failed = |error| format!("{shown} of the quarantine: {error}");
@@ -86,12 +86,12 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
 }
 
 impl Options {
-    fn config(&self, refusals: Refusals) -> Result<Config, Problem> {
+    fn config(&self, rejections: Rejections) -> Result<Config, Problem> {
         let base = wait::config().on_rejected(move |rejected| {
             let key = (rejected.database().to_owned(), rejected.line().to_owned());
-            let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
-            refusals.count += 1;
-            refusals.reasons.insert(key, rejected.reason().to_owned());
+            let mut rejections = rejections.lock().unwrap_or_else(PoisonError::into_inner);
+            rejections.count += 1;
+            rejections.reasons.insert(key, rejected.reason().to_owned());
         });
         let ignored = [IGNORED_VARIABLES, MORE_IGNORED_VARIABLES].concat();
         let config = self.server.config(base, &ignored)?;
@@ -106,7 +106,7 @@ impl Options {
 struct Counts {
     lines: u64,
     delivered: u64,
-    refused: u64,
+    rejected: u64,
     undecided: u64,
 }
 
@@ -116,7 +116,7 @@ impl Counts {
             heading: format!("{} of the quarantine", counted(self.lines, "line")),
             delivered: self.delivered,
             undelivered: vec![
-                ("rejected", self.refused, "rejected again: they stay, with the new reason"),
+                ("rejected", self.rejected, "rejected again: they stay, with the new reason"),
                 ("pending", self.undecided, "not delivered: they stay"),
             ],
             failures: Vec::new(),
@@ -131,7 +131,7 @@ impl Counts {
 struct Retry<'a> {
     client: &'a Client,
     wait: Wait<'a>,
-    refusals: Refusals,
+    rejections: Rejections,
     counts: Counts,
 }
 
@@ -161,16 +161,16 @@ impl Retry<'_> {
             client.shutdown(wait.shutdown_timeout());
         }
         let is_decided = self.undecided() == undecided_before;
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
         for (entry, sent) in chunk.iter().zip(sent) {
             let reason = match sent {
-                Ok(line) => refusals.reasons.get(&(entry.database.clone(), line)).cloned(),
+                Ok(line) => rejections.reasons.get(&(entry.database.clone(), line)).cloned(),
                 Err(problem) => Some(problem),
             };
             match reason {
                 Some(reason) => {
-                    self.counts.refused += 1;
-                    left.push(entry.refused_again(reason));
+                    self.counts.rejected += 1;
+                    left.push(entry.rejected_again(reason));
                 }
                 None if is_decided => self.counts.delivered += 1,
                 None => {
@@ -179,7 +179,7 @@ impl Retry<'_> {
                 }
             }
         }
-        refusals.reasons.clear();
+        rejections.reasons.clear();
     }
 
     /// The number of lines that may be delivered or not: those that were not sent, and those that
@@ -188,7 +188,7 @@ impl Retry<'_> {
         let stats = self.client.stats();
         let invalid = stats.dropped.count(DropReason::Invalid);
         let unsent = stats.pending + stats.sampled_out + stats.dropped.total() - invalid;
-        let known = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count;
+        let known = self.rejections.lock().unwrap_or_else(PoisonError::into_inner).count;
         unsent + stats.rejected.saturating_sub(known)
     }
 

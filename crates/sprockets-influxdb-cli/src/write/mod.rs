@@ -5,10 +5,10 @@
 
 mod add_guard;
 mod dry_run;
+mod first_rejected;
 mod gzip;
 mod import;
 mod input;
-mod refusals;
 mod source;
 mod targets;
 mod unit;
@@ -27,9 +27,9 @@ use sprockets_influxdb::{Api, Client, Config, DropReason, SettingValue};
 
 use self::add_guard::AddGuard;
 use self::dry_run::DryRun;
+use self::first_rejected::{FirstRejected, RejectedLine};
 use self::import::{Counts, Event, Import};
 use self::input::Inputs;
-use self::refusals::Refusals;
 use self::source::Ended;
 use self::targets::Policies;
 use self::unit::Unit;
@@ -83,8 +83,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<u8, Problem> {
-    let refusals = Arc::new(Refusals::default());
-    let config = options.config(refusals.clone())?;
+    let first_rejected = Arc::new(FirstRejected::default());
+    let config = options.config(first_rejected.clone())?;
     // Fails on unusable settings before a file is opened.
     let settings = config.settings()?;
     let inputs = Inputs::new(&options.files)?;
@@ -138,7 +138,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
         Some(Ended::Failed(problem) | Ended::Unusable(problem)) => Some(problem),
         _ => stop.map(|stop| stop.to_string()),
     };
-    let mut report = report(&client, &counts, &refusals, started.elapsed(), ended_early);
+    let mut report = report(&client, &counts, &first_rejected, started.elapsed(), ended_early);
     report.json["skipped_because"] = json!(skipped);
     report.failures.extend(skipped.into_iter().map(|why| ("skipped", why)));
     // The exit code tells the result even if the output cannot be written.
@@ -147,8 +147,8 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
 }
 
 impl Options {
-    fn config(&self, refusals: Arc<Refusals>) -> Result<Config, Problem> {
-        let base = wait::config().on_rejected(move |rejected| refusals.add(rejected));
+    fn config(&self, first_rejected: Arc<FirstRejected>) -> Result<Config, Problem> {
+        let base = wait::config().on_rejected(move |rejected| first_rejected.add(rejected));
         let config = self.server.config(base, &IGNORED_VARIABLES)?;
         Ok(match self.max_batch_size {
             Some(size) => config.max_batch_size(size),
@@ -200,7 +200,7 @@ fn wait_for(
 fn report(
     client: &Client,
     counts: &Counts,
-    refusals: &Refusals,
+    first_rejected: &FirstRejected,
     elapsed: Duration,
     ended_early: Option<String>,
 ) -> Report {
@@ -212,7 +212,7 @@ fn report(
         stats.sampled_out + stats.dropped.total() - stats.dropped.count(DropReason::Invalid);
     let seconds = elapsed.as_secs_f64();
     let rate = (stats.delivered as f64 / seconds.max(1e-3)) as u64;
-    let refusals = refusals.first();
+    let first_rejected = first_rejected.first();
     Report {
         heading: format!(
             "{} lines read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} requests, {} of \
@@ -232,7 +232,7 @@ fn report(
             ("dropped", dropped, "dropped, not sent"),
             ("pending", stats.pending, "not delivered"),
         ],
-        failures: refusals.iter().map(|refusal| ("rejected", refusal.text())).collect(),
+        failures: first_rejected.iter().map(|line| ("rejected", line.text())).collect(),
         last_error: stats.last_error,
         ended_early,
         notes: Vec::new(),
@@ -243,7 +243,7 @@ fn report(
             "requests": stats.batches,
             "retries": stats.retries,
             "seconds": seconds,
-            "first_rejected": refusals.iter().map(refusals::Refusal::json).collect::<Vec<_>>(),
+            "first_rejected": first_rejected.iter().map(RejectedLine::json).collect::<Vec<_>>(),
         }),
     }
 }

@@ -51,7 +51,7 @@ fn credentials_databases_and_permissions_are_distinguished() {
             "writer",
             "wrong",
             "there",
-            "authentication: the server refused the credentials: check INFLUXDB_USER",
+            "authentication: the server rejected the credentials: check INFLUXDB_USER",
         ),
         (
             "",

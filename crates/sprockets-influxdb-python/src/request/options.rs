@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use sprockets_influxdb::internal::Attributes;
+use sprockets_influxdb::internal::{self, Attributes};
 use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 
 use super::headers::Header;
@@ -51,11 +51,11 @@ impl Options {
         let Some(database) = database else {
             return Err(not_a_text("database", &py.None().into_bound(py)));
         };
-        let (correlation_id, remote_ip) = core.header_names();
+        let (correlation_id, remote_ip) = internal::header_names(&core);
         Ok(Self {
             database: database.unbind(),
             measurement: measurement.unbind(),
-            attributes: core.attributes(),
+            attributes: internal::attributes(&core),
             correlation_id: Header::new(py, correlation_id),
             remote_ip: remote_ip.map(|name| Header::new(py, name)),
         })

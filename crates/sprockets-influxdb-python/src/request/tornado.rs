@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::{AttributeSink, Attributes, Outcome};
+use sprockets_influxdb::internal::{self, AttributeSink, Attributes, Outcome};
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
 use crate::client::{add, is_enabled, value_error};
@@ -51,15 +51,15 @@ impl TornadoRecorder {
     #[new]
     fn new(reads_environment: bool) -> PyResult<Self> {
         let options = match reads_environment {
-            true => RequestOptions::from_env_or(true).map_err(value_error)?,
+            true => internal::options_from_env(true).map_err(value_error)?,
             false => RequestOptions::new().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId),
         };
         let unknown_to_2_2_1 =
             [Attribute::RequestLength, Attribute::TimeToFirstByte, Attribute::Exception];
         let options = options.leave_out(unknown_to_2_2_1);
-        let attributes = options.attributes();
+        let attributes = internal::attributes(&options);
         let initial = [Attribute::Handler, Attribute::Endpoint, Attribute::Method];
-        Ok(Self { attributes, final_attributes: options.leave_out(initial).attributes() })
+        Ok(Self { attributes, final_attributes: internal::attributes(&options.leave_out(initial)) })
     }
 
     /// The measurement for the handler of a request that began at `stamp`. If the client is

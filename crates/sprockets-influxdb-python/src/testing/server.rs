@@ -7,10 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use sprockets_influxdb::testing;
 
-use super::fault::{Fault, named};
+use super::fault::{Fault, duration, named};
 use super::point::Point;
 use super::request::Request;
-use super::seconds::duration;
 use crate::client::last_error;
 
 /// Time between two checks for signals, such as Ctrl-C, during a wait.

@@ -7,28 +7,15 @@ use super::types::Limits;
 
 #[derive(Default)]
 pub(super) struct OpenLines {
-    granted: Size,
+    /// The size of the open lines and of unused grants.
+    pub(super) granted: Size,
     /// When the first of them was added.
-    first_added: Option<Duration>,
+    pub(super) first_added: Option<Duration>,
     /// Whether they are due now, whatever their age.
     is_submitted: bool,
 }
 
 impl OpenLines {
-    /// The size of the open lines and of unused grants.
-    pub(super) fn granted(&self) -> Size {
-        self.granted
-    }
-
-    pub(super) fn grant(&mut self, size: Size) {
-        self.granted += size;
-    }
-
-    /// Takes back what a shard did not use.
-    pub(super) fn take_back(&mut self, unused: Size) {
-        self.granted -= unused;
-    }
-
     /// Lines that may still be granted before the trigger size is reached.
     pub(super) fn lines_to_trigger(&self, limits: &Limits) -> usize {
         if self.is_submitted {
@@ -57,14 +44,6 @@ impl OpenLines {
             return Some(Duration::ZERO);
         }
         self.first_added.map(|first| first.saturating_add(limits.submission_interval))
-    }
-
-    pub(super) fn has_first(&self) -> bool {
-        self.first_added.is_some()
-    }
-
-    pub(super) fn set_first(&mut self, now: Duration) {
-        self.first_added = Some(now);
     }
 
     /// Notes that all of them are in closed batches.

@@ -34,7 +34,7 @@ impl Buffer {
     pub(super) fn check_disk(&self) {
         let Some(spool) = &self.spool else { return };
         spool.prepare_thread();
-        if spool.is_unchecked() {
+        if spool.health().is_unchecked() {
             spool.check();
             // It checks again while the disk is used.
             self.wake_spool_worker();
@@ -43,7 +43,7 @@ impl Buffer {
 
     /// Requires a check of the disk before it is used again. Without grants, each add is seen.
     pub(super) fn expire_check(&self, spool: &Spool) {
-        spool.set_unchecked();
+        spool.health().set_unchecked(true);
         self.reclaim(&mut lock(&self.queue));
     }
 
@@ -80,7 +80,7 @@ impl Buffer {
         Some(queue.cut(batch, max_bytes))
     }
 
-    /// In the sync level that promises it, makes everything that was added so far survive a loss of
+    /// In the sync level `always`, makes everything that was added so far survive a loss of
     /// power.
     pub(crate) fn sync(&self) {
         if let Some(spool) = self.spool.as_ref().filter(|s| s.sync_level() == SpoolSync::Always) {

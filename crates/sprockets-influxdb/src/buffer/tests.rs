@@ -16,9 +16,9 @@ mod memory;
 #[cfg(loom)]
 mod models;
 mod overflow;
+mod process;
 mod recovery;
 mod windows;
-mod world;
 
 fn limits() -> Limits {
     Limits {

@@ -116,6 +116,8 @@ pub(crate) struct RetryState {
     pub(crate) resent: bool,
     /// Failures of exactly these lines, while other batches were answered.
     pub(crate) failures: u32,
+    /// Failures of these lines, alone or with others, that count in the failure rate.
+    pub(crate) failures_counted: u32,
     /// Whether it is a part of a batch that failed while others were answered.
     pub(crate) is_suspect: bool,
     /// The number of answers that the server had given at the last failure.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::core::Core;
+use crate::printable;
 use crate::sys;
 
 /// A client as one process sees it.
@@ -47,14 +48,17 @@ impl Drop for Process {
         // A caller of shutdown has already waited.
         let has_waited = self.core.is_shut_down();
         let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
-        let pending = self.core.end(self.core.begin_shutdown(), timeout).pending;
+        self.core.end(self.core.begin_shutdown(), timeout);
         self.core.workers.stop();
         self.core.persist_pending(Duration::ZERO);
-        let spooled = self.core.buffer.stats().spooled;
-        if spooled > 0 {
-            tracing::warn!("{spooled} measurements wait in the spool for the next process");
-        } else if pending > 0 {
-            tracing::error!("{pending} measurements are lost: not delivered when the client ended");
+        let stats = self.core.buffer.stats();
+        let lost = stats.pending.saturating_sub(stats.spooled);
+        let (spooled, lost) = printable::undelivered(stats.spooled, lost);
+        if let Some(spooled) = spooled {
+            tracing::warn!("{spooled}");
+        }
+        if let Some(lost) = lost {
+            tracing::error!("{lost}");
         }
     }
 }

@@ -88,7 +88,7 @@ impl Refusal {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // Asked of the path: opening a named pipe would wait for its writer.
+    // Not the metadata of an open file: opening a named pipe waits for its writer.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }

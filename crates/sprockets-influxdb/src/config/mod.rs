@@ -12,7 +12,6 @@ mod provided;
 mod rejected;
 mod resolve;
 mod schema;
-mod secret;
 mod server;
 mod tags;
 mod types;
@@ -27,14 +26,15 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) use self::authorities::Authorities;
 pub use self::enums::{Api, Overflow, Precision, SpoolSync};
+#[cfg(test)]
+pub(crate) use self::mask::Secret;
 pub(crate) use self::mask::secret_values;
 use self::parse::Parser;
+use self::rejected::Callback;
+pub(crate) use self::rejected::OnRejected;
 pub use self::rejected::Rejected;
-use self::rejected::{Callback, OnRejected};
 pub(crate) use self::resolve::Settings;
 use self::schema::ProvidedValues;
-#[cfg(test)]
-pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{Auth, Server};
 use self::types::Source;
 pub use self::types::{Origin, Setting};

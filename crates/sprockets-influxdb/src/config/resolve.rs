@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::enums::SpoolSync;
+use super::mask::Secret;
 use super::rejected::OnRejected;
 use super::schema::{ProvidedValues, Values};
-use super::secret::Secret;
 use super::server::Server;
 use super::tags::{MAX_TAGS, Tags};
 use super::types::{InForce, Setting, Source};

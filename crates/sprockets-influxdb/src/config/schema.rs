@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::enums::{self, Api, Overflow, Precision, SpoolSync};
-use super::mask::{masked, quoted};
+use super::mask::{Secret, masked, quoted};
 use super::parse::{self, Checked, Parser};
 use super::provided::Provided;
-use super::secret::Secret;
 use super::tags::{Tags, TagsParser};
 use super::types::{DefaultValue, Description, InForce, Setting, Source};
 use super::url::{self, Scheme, WriteUrl, is_service_link};

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::authorities::Authorities;
 use super::enums::{Api, Precision};
-use super::mask::masked_query;
+use super::mask::{Secret, masked_query};
 use super::schema::Values;
-use super::secret::Secret;
 use super::types::{InForce, Source};
 use super::url::{Scheme, WriteUrl, is_loopback};
 use crate::error::{Error, Result};

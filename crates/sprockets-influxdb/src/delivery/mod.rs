@@ -22,7 +22,6 @@ mod probe;
 mod rate_limited_log;
 mod rejections;
 mod response;
-mod route;
 mod sanitize;
 mod sender;
 #[cfg(all(test, not(loom)))]
@@ -32,7 +31,6 @@ mod workers;
 
 pub use check::{Check, Finding};
 pub(crate) use http::HttpTransport;
-pub(crate) use route::Route;
 pub(crate) use sender::Sender;
-pub(crate) use transport::Transport;
+pub(crate) use transport::{Route, Transport};
 pub(crate) use workers::Workers;

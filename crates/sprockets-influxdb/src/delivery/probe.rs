@@ -64,7 +64,7 @@ struct Probe<'a> {
 impl Probe<'_> {
     fn read(&self, disposition: &Disposition) -> Check {
         use Finding::{Failed, Passed, Unknown};
-        let refused = || Unknown("the server refused the request before".to_owned());
+        let rejected = || Unknown("the server rejected the request before".to_owned());
         let check = |connection, authentication, database| Check {
             server: self.who(),
             connection,
@@ -72,12 +72,12 @@ impl Probe<'_> {
             database,
         };
         let message = disposition.reason();
-        let no_connection = |problem| check(Failed(problem), refused(), refused());
+        let no_connection = |problem| check(Failed(problem), rejected(), rejected());
         let is_influxdb = self.identity.is_influxdb();
         match (self.status, disposition) {
-            (401, _) => check(Passed, Failed(self.unauthenticated(message)), refused()),
+            (401, _) => check(Passed, Failed(self.unauthenticated(message)), rejected()),
             (400, _) if is_influxdb && message.contains(MALFORMED_CREDENTIALS) => {
-                check(Passed, Failed(message.to_owned()), refused())
+                check(Passed, Failed(message.to_owned()), rejected())
             }
             (403, _) if self.database.is_none() => check(Passed, Passed, self.not_named()),
             (403, _) => check(Passed, Passed, Failed(self.with_doubt(message))),
@@ -106,7 +106,7 @@ impl Probe<'_> {
             (_, Disposition::Rejected(_)) if self.database.is_none() => {
                 check(Passed, Passed, self.not_named())
             }
-            (_, Disposition::Rejected(_)) => check(Passed, Passed, Failed(self.refused(message))),
+            (_, Disposition::Rejected(_)) => check(Passed, Passed, Failed(self.rejected(message))),
             _ => no_connection(format!(
                 "the server does not take writes now; look into its log ({message})"
             )),
@@ -153,13 +153,13 @@ impl Probe<'_> {
         self.with_doubt(&message)
     }
 
-    fn refused(&self, message: &str) -> String {
+    fn rejected(&self, message: &str) -> String {
         match &self.server.retention_policy {
             Some(policy) if message.contains("retention policy not found") => format!(
                 "the database has no retention policy {policy:?}: \
                  create it, or correct INFLUXDB_RETENTION_POLICY ({message})"
             ),
-            _ => format!("the server refused a write for it ({message})"),
+            _ => format!("the server rejected a write for it ({message})"),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::circuit_breaker::Transition;
 use crate::clock::Clock;
+use crate::printable::plural;
 use crate::stats::{Dropped, Stats};
 use crate::sync::{Mutex, lock};
 
@@ -84,7 +85,7 @@ impl RateLimitedLog {
     /// A body was too large, and later ones are smaller.
     pub(super) fn limited(&self, address: &str, too_large: usize, limit: usize) {
         tracing::info!(
-            "{address} refused a body of {too_large} bytes as too large: \
+            "{address} rejected a body of {too_large} bytes as too large: \
              the next ones have at most {limit}"
         );
     }
@@ -133,10 +134,6 @@ impl RateLimitedLog {
 
 fn waiting(pending: u64) -> String {
     plural(pending, "measurement is waiting", "measurements are waiting")
-}
-
-fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -5,6 +5,16 @@ use std::time::Duration;
 
 use super::disposition::{Cause, Disposition, Failure};
 use crate::buffer::Batch;
+use crate::config::OnRejected;
+
+/// Where batches go, and who receives rejected lines.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) transport: Arc<dyn Transport>,
+    /// The server's URL, for the log.
+    pub(crate) address: String,
+    pub(crate) on_rejected: Option<OnRejected>,
+}
 
 /// Carries a batch to a server and reports its disposition.
 pub(crate) trait Transport: Send + Sync {

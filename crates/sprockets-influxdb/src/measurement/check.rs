@@ -101,7 +101,7 @@ fn check_each(
     if let Some(tag) = tag_of_field(series, fields) {
         let key = series.tag_key(&tag);
         return refuse(format!(
-            "{key:?} is a tag and a field of measurement {name:?}: servers refuse this, or \
+            "{key:?} is a tag and a field of measurement {name:?}: servers reject this, or \
              cannot query it; rename one"
         ));
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::destination::Destination;
 use super::guard::RequestGuard;
 use super::handle::RequestMeasurement;
-use super::options::{RequestHead, RequestOptions};
+use super::options::{RequestHead, RequestOptions, attributes, header_names};
 use crate::client::Client;
 
 /// Records one measurement for each request. Middleware for a framework is built on this. Clones
@@ -43,7 +43,7 @@ impl Recorder {
                 return Self { shared: None };
             }
         }
-        let (correlation_id, remote_ip) = options.header_names();
+        let (correlation_id, remote_ip) = header_names(&options);
         for name in [Some(correlation_id), remote_ip].into_iter().flatten() {
             if !is_header_name(name) {
                 tracing::warn!(
@@ -51,7 +51,7 @@ impl Recorder {
                 );
             }
         }
-        let destination = Destination::new(client, database, name, options.attributes());
+        let destination = Destination::new(client, database, name, attributes(&options));
         let shared = Shared { destination: Arc::new(destination), options };
         Self { shared: Some(Arc::new(shared)) }
     }
@@ -68,7 +68,7 @@ impl Recorder {
         let mut measurement = destination.measurement();
         let mut sink = destination.sink(&mut measurement);
         sink.method(request.method());
-        let (correlation_id, remote_ip) = options.header_names();
+        let (correlation_id, remote_ip) = header_names(options);
         if let Some(id) = request.header(correlation_id) {
             sink.correlation_id(id);
         }

@@ -10,7 +10,7 @@ use crate::printable;
 
 /// Sets a file aside. Returns a message for the log.
 pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
-    let (disk, directory) = (&**dir.disk(), dir.join("damaged"));
+    let (disk, directory) = (&*dir.disk, dir.join("damaged"));
     let part = |path: Option<&Path>| {
         let name = path.and_then(Path::file_name).unwrap_or_default();
         name.to_string_lossy().into_owned()

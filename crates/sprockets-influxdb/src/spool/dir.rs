@@ -19,13 +19,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct SpoolDir {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     root: PathBuf,
-    sync: SpoolSync,
+    pub(super) sync: SpoolSync,
     /// This process's slot, once it was needed.
     slot: Mutex<Option<Arc<Slot>>>,
-    health: Health,
-    sealed_bytes: SealedBytes,
+    pub(super) health: Health,
+    pub(super) sealed_bytes: SealedBytes,
     probe: Probe,
     /// Held during a check of the disk.
     checking: Mutex<()>,
@@ -40,25 +40,9 @@ impl SpoolDir {
         Self { disk, root, sync, slot, health, sealed_bytes, probe, checking }
     }
 
-    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
-        &self.disk
-    }
-
-    pub(super) fn health(&self) -> &Health {
-        &self.health
-    }
-
-    pub(super) fn sealed_bytes(&self) -> &SealedBytes {
-        &self.sealed_bytes
-    }
-
     /// The path of a subdirectory.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.root.join(name)
-    }
-
-    pub(super) fn sync_level(&self) -> SpoolSync {
-        self.sync
     }
 
     /// Whether files are synced, so that they survive a loss of power.

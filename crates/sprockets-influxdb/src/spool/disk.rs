@@ -299,7 +299,7 @@ fn file_id(metadata: &fs::Metadata) -> FileId {
     (metadata.dev(), metadata.ino())
 }
 
-/// Files are not told apart on this system.
+/// Files have no identity on this system.
 #[cfg(not(unix))]
 fn file_id(_metadata: &fs::Metadata) -> FileId {
     (0, 0)

@@ -10,7 +10,7 @@
 //! ```text
 //! <spool>/slots/      lines that wait
 //!         damaged/    files in which lines are lost, for an operator to look at
-//!         quarantine/ lines that servers refused, with the server's reason
+//!         quarantine/ lines that servers rejected, with the server's reason
 //! ```
 
 mod damaged;
@@ -48,6 +48,7 @@ use crate::sys;
 use dir::SpoolDir;
 use disk::{Disk, Files};
 pub(crate) use format::MAX_LINE_BYTES;
+use health::Health;
 use quarantine::Quarantine;
 
 /// Bytes that a line takes on disk beside its own.
@@ -82,7 +83,7 @@ impl Spool {
     }
 
     pub(crate) fn sync_level(&self) -> SpoolSync {
-        self.dir.sync_level()
+        self.dir.sync
     }
 
     /// Whether files are synced, so that they survive a loss of power.
@@ -90,29 +91,8 @@ impl Spool {
         self.dir.is_synced()
     }
 
-    /// Whether the disk does not work.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.dir.health().is_failing()
-    }
-
-    /// Whether the disk cannot even be read.
-    pub(crate) fn is_unreadable(&self) -> bool {
-        self.dir.health().is_unreadable()
-    }
-
-    /// Whether the disk does not answer. Nothing may be read from it or written to it then.
-    pub(crate) fn is_suspended(&self) -> bool {
-        self.dir.health().is_suspended()
-    }
-
-    /// Whether the disk has to be checked before it is used.
-    pub(crate) fn is_unchecked(&self) -> bool {
-        self.dir.health().is_unchecked()
-    }
-
-    /// Requires a check before the disk is used again.
-    pub(crate) fn set_unchecked(&self) {
-        self.dir.health().set_unchecked(true);
+    pub(crate) fn health(&self) -> &Health {
+        &self.dir.health
     }
 
     /// Checks whether the disk answers, if a check is required. Returns whether it does.
@@ -124,11 +104,6 @@ impl Spool {
     /// process.
     pub(crate) fn prepare_thread(&self) {
         sys::unblock_sigbus();
-    }
-
-    /// Returns the reason of a failure of the disk, once.
-    pub(crate) fn take_failure(&self) -> Option<String> {
-        self.dir.health().take_failure()
     }
 
     /// Releases this process's slot, when nothing is written to it any more.

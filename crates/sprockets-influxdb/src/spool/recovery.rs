@@ -87,7 +87,7 @@ impl Recovery {
     pub(crate) fn look(&self) {
         self.measure();
         let slots = self.dir.join("slots");
-        let entries = self.dir.disk().list(&slots).unwrap_or_default();
+        let entries = self.dir.disk.list(&slots).unwrap_or_default();
         let is_directory = |entry: &DirEntry| entry.kind == DirEntryKind::Directory;
         let listed = entries.into_iter().filter(is_directory);
         let listed: VecDeque<_> = listed.map(|entry| slots.join(entry.name)).collect();
@@ -106,7 +106,7 @@ impl Recovery {
             if self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(self.dir.disk(), directory.clone(), self.dir.health().suspended()) {
+            match Slot::adopt(&self.dir.disk, directory.clone(), self.dir.health.suspended()) {
                 Ok(Some(slot)) => {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
@@ -155,14 +155,14 @@ impl Recovery {
             match inspected {
                 Ok(Some(sealed)) => {
                     if self.dir.is_synced() {
-                        if let Err(error) = self.dir.disk().sync(&file.path) {
+                        if let Err(error) = self.dir.disk.sync(&file.path) {
                             self.dir.fail("be synced", &error);
                         }
                     }
                     return Some(Ok(sealed));
                 }
                 Ok(None) => {
-                    let _ = self.dir.disk().remove(&file.path);
+                    let _ = self.dir.disk.remove(&file.path);
                 }
                 Err(message) => return Some(Err(message)),
             }
@@ -193,13 +193,13 @@ impl Recovery {
         }
         // The header is enough to know a sealed file: its lines are read when they are sent.
         if let Some(lines) = named_lines {
-            let start = self.dir.disk().read_start(path, HEADER_READ_BYTES).map_err(failed)?;
+            let start = self.dir.disk.read_start(path, HEADER_READ_BYTES).map_err(failed)?;
             if let Some((database, precision, header)) = format::read_start(&start) {
                 let bytes = (*file_bytes as usize).saturating_sub(header + lines * MARK);
                 return Ok(sealed(database, precision, lines, bytes));
             }
         }
-        let text = self.dir.disk().read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
+        let text = self.dir.disk.read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
         match format::read(&text) {
             Ok(Contents { lines, lost: 0, .. }) if lines.is_empty() && named_lines.is_none() => {
                 Ok(None)
@@ -229,7 +229,7 @@ impl Recovery {
     /// Measures how much of the directory other processes use, with set aside and quarantined
     /// files.
     fn measure(&self) {
-        let disk = self.dir.disk();
+        let disk = &self.dir.disk;
         let files_in = |directory: &Path| -> u64 {
             let entries = disk.list(directory).unwrap_or_default();
             let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);

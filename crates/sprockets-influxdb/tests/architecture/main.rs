@@ -39,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "line_protocol",
             "measurement",
+            "printable",
             "spare",
             "spool::Spool",
             "stats",

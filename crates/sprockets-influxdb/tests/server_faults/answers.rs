@@ -217,7 +217,7 @@ fn errors_of_influxdb_3_itself_keep_the_data() {
         ("databases", V2, v2(bad, &format!("write buffer error: {limit}")), "raise the limit"),
         ("tables", V3, reply(unprocessable, "", &tables), "raise the limit"),
         ("malformed", ALL, json(bad, malformed), "the server cannot read the credentials"),
-        ("not authenticated", ALL, reply("401 Unauthorized", "", ""), "refused the credentials"),
+        ("not authenticated", ALL, reply("401 Unauthorized", "", ""), "rejected the credentials"),
         ("forbidden", V3, reply("403 Forbidden", "", ""), "no permission to write to"),
         (
             "overloaded",

@@ -47,13 +47,13 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
         .max_redirects(0)
         .max_response_header_size(MAX_HEADER_BYTES)
         .output_buffer_size(OUTPUT_BUFFER)
-        .proxy(endpoint.proxy().cloned())
+        .proxy(endpoint.proxy.clone())
         .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_global(Some(endpoint.timeout()))
+        .timeout_global(Some(endpoint.timeout))
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .user_agent(USER_AGENT);
     if endpoint.uses_tls() {
-        let roots = tls::roots(endpoint.authorities())?;
+        let roots = tls::roots(&endpoint.authorities)?;
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
     let connector = DefaultConnector::default().chain(EarlyReplies);

@@ -22,8 +22,8 @@ pub(super) fn classify(
     use Cause::{Configuration, Timeout as TimedOut, Unknown, Unreachable};
 
     let peer = endpoint.description();
-    let address = endpoint.address();
-    let outside = |text: &dyn Display| sanitize(&text.to_string(), endpoint.secrets());
+    let address = endpoint.address;
+    let outside = |text: &dyn Display| sanitize(&text.to_string(), &endpoint.secrets);
     let connect_timeout = CONNECT_TIMEOUT.min(timeout);
     let (cause, reason) = match error {
         ureq::Error::Timeout(Timeout::Resolve) => {
@@ -74,8 +74,8 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 }
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
-    let (address, secrets) = (endpoint.address(), endpoint.secrets());
-    if let Some(advice) = tls::refusal(error, endpoint.peer(), address, secrets) {
+    let (address, secrets) = (endpoint.address, &endpoint.secrets);
+    if let Some(advice) = tls::refusal(error, &endpoint.peer, address, secrets) {
         return (Cause::Configuration, advice);
     }
     match error.kind() {

@@ -23,7 +23,7 @@ pub(super) fn check(
         Some(body.get("version")?.as_str()?.to_owned())
     });
     let version = version.map(|version| sanitize(&version, &Secrets::of(server)));
-    // With authentication even a ping may be refused.
+    // With authentication even a ping may be rejected.
     let is_malformed = ping.status == 400
         && String::from_utf8_lossy(&ping.body).contains("Authorization header was malformed");
     let is_known =
@@ -38,9 +38,9 @@ pub(super) fn check(
         return Ok(None);
     }
     let peer = transport.description();
-    let refused = || Finding::Unknown("the server refused the request before".to_owned());
+    let rejected = || Finding::Unknown("the server rejected the request before".to_owned());
     let (authentication, database) = match (answer.status, names, database) {
-        (400 | 401, ..) => (Finding::Failed(credentials(server, answer.status)), refused()),
+        (400 | 401, ..) => (Finding::Failed(credentials(server, answer.status)), rejected()),
         (_, _, None) => (Finding::Passed, Finding::Unknown("no database was named".to_owned())),
         (_, Some(names), Some(name)) => (Finding::Passed, find(&names, server, name)),
         (status, None, Some(_)) => {
@@ -85,7 +85,7 @@ fn credentials(server: &Server, status: u16) -> String {
         Auth::Token(_) => ("INFLUXDB_TOKEN", "without a space"),
     };
     match status {
-        401 => format!("the server refused the credentials: check {set}"),
+        401 => format!("the server rejected the credentials: check {set}"),
         _ => format!("the server could not read the credentials: check {set}, expected {shape}"),
     }
 }

@@ -43,7 +43,7 @@ impl Table<'_> {
             200..=299 => self.configuration(Scope::Server, &self.unconfirmed()),
             300..=399 => self.redirect(),
             401 => self.configuration(Scope::Server, advice::CREDENTIALS),
-            // A firewall for web applications refuses what it takes for an attack with a page.
+            // A firewall for web applications rejects what it takes for an attack with a page.
             403 if is_influxdb || !self.reply.is_page() => {
                 self.configuration(Scope::Database, &self.not_permitted())
             }

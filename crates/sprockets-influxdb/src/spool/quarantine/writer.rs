@@ -1,4 +1,4 @@
-//! Writes refused lines to the quarantine. Its size is bounded: the oldest file is removed for a
+//! Writes rejected lines to the quarantine. Its size is bounded: the oldest file is removed for a
 //! new one.
 //!
 //! A file is locked while it is written to. A file that is claimed, or was removed, is not written
@@ -61,7 +61,7 @@ impl Quarantine {
     }
 
     fn write(&self, text: &[u8]) -> io::Result<()> {
-        let disk = self.dir.disk();
+        let disk = &self.dir.disk;
         let mut current_file = lock(&self.current);
         // A failed write may leave half a line, after which nothing can be appended.
         let (mut current, _lock) = match self.reopen(current_file.take(), text.len()) {
@@ -81,23 +81,23 @@ impl Quarantine {
     /// Locks the current file, if there is room in it and nobody claimed or removed it.
     fn reopen(&self, current: Option<Current>, bytes: usize) -> Option<(Current, Box<dyn Lock>)> {
         let current = current.filter(|current| current.bytes + bytes <= self.file_bytes)?;
-        let lock = self.dir.disk().lock_existing(&current.path).ok()??;
+        let lock = self.dir.disk.lock_existing(&current.path).ok()??;
         Some((current, lock))
     }
 
     fn create(&self, bytes: usize) -> io::Result<(Current, Box<dyn Lock>)> {
         let directory = self.dir.join("quarantine");
-        self.dir.disk().create_dir(&directory)?;
+        self.dir.disk.create_dir(&directory)?;
         self.make_room(&directory, bytes)?;
         let path = name::new_path(&directory);
-        let locked = self.dir.disk().lock(&path)?;
+        let locked = self.dir.disk.lock(&path)?;
         let locked = locked.ok_or_else(|| io::Error::other("another process took the new file"))?;
         Ok((Current { path, bytes: 0 }, locked))
     }
 
     /// Removes the oldest files until a new one fits. Claimed files stay.
     fn make_room(&self, directory: &Path, bytes: usize) -> io::Result<()> {
-        let disk = self.dir.disk();
+        let disk = &self.dir.disk;
         let mut entries = disk.list(directory)?;
         entries.retain(name::is_quarantine_file);
         let mut used: u64 = entries.iter().map(|entry| entry.bytes).sum();

@@ -59,6 +59,6 @@ fn sealed(spool: &Spool, lines: &[&str]) -> SealedFile {
     let lines: Vec<_> = lines.iter().map(|line| format!("{line}\n")).collect();
     match spool.sealed.seal("db", Precision::Seconds, lines.iter().map(String::as_bytes)) {
         SealOutcome::Sealed(sealed) => sealed,
-        failed => panic!("{failed:?}: {:?}", spool.take_failure()),
+        failed => panic!("{failed:?}: {:?}", spool.health().take_failure()),
     }
 }

@@ -35,7 +35,7 @@ fn a_slot_is_created_while_other_processes_adopt_slots() {
         for _ in 0..300 {
             let spool = spool(root.path());
             let segment = spool.segments.create(1_000);
-            let failure = spool.take_failure();
+            let failure = spool.health().take_failure();
             let path = segment.as_ref().map(|segment| segment.path().clone());
             is_over.fetch_or(path.is_none_or(|path| !path.exists()), Ordering::Relaxed);
             assert!(!is_over.load(Ordering::Relaxed), "{failure:?}");
@@ -76,7 +76,7 @@ fn the_size_of_the_quarantine_is_bounded() {
     let directory = root.path().join("quarantine");
     let line = "x".repeat(1 << 18);
     for _ in 0..64 {
-        let lines = [(line.as_bytes(), "refused")];
+        let lines = [(line.as_bytes(), "rejected")];
         quarantine.keep("db", Precision::Seconds, lines.into_iter()).unwrap();
         let used: u64 = names(&directory)
             .iter()

@@ -3,7 +3,7 @@
 use super::table::Table;
 use crate::config::Api;
 
-pub(super) const CREDENTIALS: &str = "the server refused the credentials: \
+pub(super) const CREDENTIALS: &str = "the server rejected the credentials: \
     check INFLUXDB_USER and INFLUXDB_PASSWORD, or INFLUXDB_TOKEN";
 
 pub(super) const MALFORMED_CREDENTIALS: &str = "the server cannot read the credentials, such as a \

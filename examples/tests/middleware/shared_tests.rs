@@ -13,7 +13,7 @@ use super::entered;
 use super::exchange::{exchange, get, hang_up, read_some, request, send, websocket};
 use super::{Recorded, Service, client};
 
-macro_rules! promises {
+macro_rules! shared_tests {
     ($($name:ident)*) => {
         mod axum {
             $(#[test]
@@ -31,7 +31,7 @@ macro_rules! promises {
     };
 }
 
-promises! {
+shared_tests! {
     a_request_that_is_answered_is_recorded_with_all_that_is_known
     what_the_handler_sets_is_recorded
     a_body_is_counted_as_far_as_it_is_sent

@@ -11,9 +11,9 @@ use crate::spool::simulated::{Image, Simulated};
 
 pub(super) const ROOT: &str = "/data/app/spool";
 
-/// Lines, each with its database, by what was promised about them.
+/// Lines, each with its database, by what is expected of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Promises {
+pub(super) struct Expected {
     /// All lines that were ever added.
     pub(super) known: BTreeSet<String>,
     /// Accepted, and not yet delivered.
@@ -22,38 +22,38 @@ pub(super) struct Promises {
     pub(super) synced: BTreeSet<String>,
 }
 
-/// One process. Its promises are recorded when its disk crashes.
-pub(super) struct World {
+/// One process. Its expected are recorded when its disk crashes.
+pub(super) struct Process {
     pub(super) disk: Simulated,
     pub(super) level: SpoolSync,
     pub(super) clock: Clock,
     pub(super) spool: Arc<Spool>,
     pub(super) buffer: Buffer,
     pub(super) worker: SpoolWorker,
-    pub(super) promises: Arc<Mutex<Promises>>,
-    pub(super) at_crash: Arc<Mutex<Promises>>,
+    pub(super) expected: Arc<Mutex<Expected>>,
+    pub(super) at_crash: Arc<Mutex<Expected>>,
     added: usize,
 }
 
-impl World {
+impl Process {
     pub(super) fn new(disk: Simulated, level: SpoolSync, limits: Limits) -> Self {
         let clock = Clock::simulated();
         let spool = Arc::new(Spool::on(Arc::new(disk.clone()), Path::new(ROOT), level));
         let buffer = Buffer::new(limits, Intake::Open, Some(spool.clone()), clock.clone());
-        let (promises, at_crash) = <(Arc<Mutex<Promises>>, Arc<Mutex<Promises>>)>::default();
+        let (expected, at_crash) = <(Arc<Mutex<Expected>>, Arc<Mutex<Expected>>)>::default();
         let worker = SpoolWorker::default();
-        Self { disk, level, clock, spool, buffer, worker, promises, at_crash, added: 0 }
+        Self { disk, level, clock, spool, buffer, worker, expected, at_crash, added: 0 }
     }
 
     /// Makes the disk crash at an operation.
     pub(super) fn crash_at(&self, operation: usize) {
-        let (promises, at_crash) = (self.promises.clone(), self.at_crash.clone());
-        let note = move || *at_crash.lock().unwrap() = promises.lock().unwrap().clone();
+        let (expected, at_crash) = (self.expected.clone(), self.at_crash.clone());
+        let note = move || *at_crash.lock().unwrap() = expected.lock().unwrap().clone();
         self.disk.crash_at(operation, note);
     }
 
-    /// The contents of the disk at the crash, and what was promised by then.
-    pub(super) fn crashed(&self) -> (Image, Promises) {
+    /// The contents of the disk at the crash, and what was expected then.
+    pub(super) fn crashed(&self) -> (Image, Expected) {
         (self.disk.crashed(), self.at_crash.lock().unwrap().clone())
     }
 
@@ -68,9 +68,9 @@ impl World {
 
     pub(super) fn add_line(&self, database: &str, line: &str) {
         let named = format!("{database} {line}");
-        self.promises.lock().unwrap().known.insert(named.clone());
+        self.expected.lock().unwrap().known.insert(named.clone());
         add(&self.buffer, database, line);
-        self.promises.lock().unwrap().accepted.insert(named);
+        self.expected.lock().unwrap().accepted.insert(named);
     }
 
     /// Adds from another thread, which has another shard.
@@ -88,20 +88,20 @@ impl World {
     pub(super) fn step_worker(&mut self) {
         let now = self.clock.now() + Duration::from_secs(1);
         self.clock.advance_to(now);
-        let before = self.promises.lock().unwrap().accepted.clone();
+        let before = self.expected.lock().unwrap().accepted.clone();
         self.worker.step(&self.buffer);
-        if self.level != SpoolSync::Process && !self.spool.is_failing() {
-            self.promises.lock().unwrap().synced.extend(before);
+        if self.level != SpoolSync::Process && !self.spool.health().is_failing() {
+            self.expected.lock().unwrap().synced.extend(before);
         }
     }
 
     /// Does what a flush does before it waits.
     pub(super) fn flush(&mut self) {
         self.submit();
-        let before = self.promises.lock().unwrap().accepted.clone();
+        let before = self.expected.lock().unwrap().accepted.clone();
         self.buffer.sync();
-        if self.level == SpoolSync::Always && !self.spool.is_failing() {
-            self.promises.lock().unwrap().synced.extend(before);
+        if self.level == SpoolSync::Always && !self.spool.health().is_failing() {
+            self.expected.lock().unwrap().synced.extend(before);
         }
     }
 
@@ -113,12 +113,12 @@ impl World {
 
     /// Delivers a batch.
     pub(super) fn deliver(&self, batch: Batch) {
-        let mut promises = self.promises.lock().unwrap();
+        let mut expected = self.expected.lock().unwrap();
         for line in named(&batch) {
-            promises.accepted.remove(&line);
-            promises.synced.remove(&line);
+            expected.accepted.remove(&line);
+            expected.synced.remove(&line);
         }
-        drop(promises);
+        drop(expected);
         let delivered = batch.lines();
         self.buffer.settle(batch, Outcome { delivered, rejected: 0 });
     }
@@ -163,5 +163,5 @@ pub(super) fn named(batch: &Batch) -> Vec<String> {
 
 /// The lines that a process delivers that starts with this disk.
 pub(super) fn recovered(image: Image, level: SpoolSync) -> BTreeSet<String> {
-    World::new(Simulated::of(image), level, limits()).drain()
+    Process::new(Simulated::of(image), level, limits()).drain()
 }

@@ -10,20 +10,20 @@ use crate::format::excerpt;
 const MAX_SHOWN: usize = 5;
 
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<Vec<Refusal>>);
+pub(crate) struct FirstRejected(Mutex<Vec<RejectedLine>>);
 
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct RejectedLine {
     database: String,
     line: String,
     reason: String,
 }
 
-impl Refusals {
+impl FirstRejected {
     pub(crate) fn add(&self, rejected: &Rejected<'_>) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if first.len() < MAX_SHOWN {
-            first.push(Refusal {
+            first.push(RejectedLine {
                 database: rejected.database().to_owned(),
                 line: rejected.line().to_owned(),
                 reason: rejected.reason().to_owned(),
@@ -31,12 +31,12 @@ impl Refusals {
         }
     }
 
-    pub(crate) fn first(&self) -> Vec<Refusal> {
+    pub(crate) fn first(&self) -> Vec<RejectedLine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Refusal {
+impl RejectedLine {
     pub(crate) fn text(&self) -> String {
         format!("{}: {:?}", self.reason, excerpt(&self.line))
     }
