@@ -1,8 +1,12 @@
 """What the integrations share: where they record, and that they never fail what they record."""
 
+import functools
+import inspect
 import os
-from collections.abc import Callable, Iterable
-from typing import Protocol
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from sprockets_influxdb import _native
 from sprockets_influxdb._warnings import warn
@@ -96,3 +100,63 @@ def error_name(error: BaseException | type[BaseException]) -> str:
     kind = error if isinstance(error, type) else type(error)
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+#: Returns the tags and fields of a call: its arguments, its result, and its exception or ``None``.
+Describe = Callable[[tuple[Any, ...], Any, BaseException | None], Mapping[str, object]]
+
+
+def observe(
+    owner: Any, name: str, recorder: Recorder, describe: Describe, *, is_nested: bool = False
+) -> None:
+    """Record each call of a method of one object, a coroutine or not, when it ends. A second call
+    replaces the first.
+
+    :param owner: the object
+    :param name: the name of the method
+    :param is_nested: whether the method calls itself, and only the outermost call is recorded
+    """
+    method = getattr(owner, name)
+    original = getattr(method, "_observed", method)
+    thread = threading.local()
+
+    def end(began: float, arguments: Any, result: Any, error: BaseException | None) -> None:
+        duration = time.perf_counter() - began
+        try:
+            items = describe(arguments, result, error)
+        except Exception as failure:
+            recorder.warn(failure)
+            return
+        exception = None if error is None else error_name(error)
+        recorder.record(duration=duration, exception=exception, **items)
+
+    @functools.wraps(original)
+    def call(*arguments: Any, **more: Any) -> Any:
+        if getattr(thread, "is_calling", False):
+            return original(*arguments, **more)
+        began = time.perf_counter()
+        thread.is_calling = is_nested
+        try:
+            result = original(*arguments, **more)
+        except BaseException as error:
+            end(began, arguments, None, error)
+            raise
+        finally:
+            thread.is_calling = False
+        end(began, arguments, result, None)
+        return result
+
+    @functools.wraps(original)
+    async def call_async(*arguments: Any, **more: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            result = await original(*arguments, **more)
+        except BaseException as error:
+            end(began, arguments, None, error)
+            raise
+        end(began, arguments, result, None)
+        return result
+
+    replacement: Any = call_async if inspect.iscoroutinefunction(original) else call
+    replacement._observed = original
+    setattr(owner, name, replacement)
