@@ -4,7 +4,7 @@
 //! are never arguments, as other users of the machine can read those.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,6 +15,9 @@ use sprockets_influxdb::spool::Directory;
 
 use crate::exit::Problem;
 use crate::output;
+
+/// How much of a file with a secret is read.
+const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// Settings that no argument may set, each with the option to use instead.
 const SECRETS: [(&str, &str); 2] = [("password", "--password-file"), ("token", "--token-file")];
@@ -169,8 +172,14 @@ fn has_password(url: &str) -> bool {
 
 fn secret(file: &Path) -> Result<String, Problem> {
     let shown = shown(file);
-    let text =
-        fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let mut text = String::new();
+    // Not whole: it may be a device without an end.
+    let opened = fs::File::open(file).map(|file| file.take(MAX_SECRET_BYTES));
+    let read = opened.and_then(|mut file| file.read_to_string(&mut text));
+    if read.map_err(|error| format!("{shown} cannot be read: {error}"))? as u64 == MAX_SECRET_BYTES
+    {
+        return Err(format!("{shown} is too long: expected a secret in its first line").into());
+    }
     match text.lines().next() {
         Some(secret) if !secret.is_empty() => Ok(secret.to_owned()),
         _ => Err(format!("{shown} is empty: expected a secret in its first line").into()),

@@ -32,6 +32,12 @@ pub fn flush_unless(
     client.flush_unless(timeout, is_interrupted)
 }
 
+/// Lets [`Client::recover`] take over what processes of any user left, not only of this one. Call
+/// it first.
+pub fn recover_from_any_user(client: &Client) {
+    client.recover_from_any_user();
+}
+
 /// [`Client::shutdown`] for a caller who may be interrupted; see [`flush_unless`].
 pub fn shutdown_unless(
     client: &Client,

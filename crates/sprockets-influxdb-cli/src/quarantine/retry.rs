@@ -1,18 +1,19 @@
 //! `quarantine retry`: sends rejected lines again.
 //!
-//! A file is replaced once all its lines are decided, by one with the lines that remain. Whenever
-//! the command ends, each line is in the database, in a file, or in both.
+//! A file is removed once all its lines are decided, and those that remain are in a new one.
+//! Whenever the command ends, each line is in the database, in a file, or in both.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::internal::shown;
-use sprockets_influxdb::spool::QuarantineEntry;
+use sprockets_influxdb::spool::{QuarantineEntry, QuarantineFile};
 use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine, internal};
 
-use super::files::Files;
+use super::files::{Files, Users};
 use crate::args;
 use crate::exit::Problem;
 use crate::format::counted;
@@ -46,6 +47,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
+    users: Users,
+    #[command(flatten)]
     server: args::Server,
     #[command(flatten)]
     delivery: args::Delivery,
@@ -70,17 +73,17 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let client = wait::client(config, &progress)?;
     let wait = Wait::new(&client, progress, options.delivery.give_up_after);
     let mut retry = Retry { client: &client, wait, rejections, counts: Counts::default() };
+    let mut failures = Vec::new();
     for file in files {
-        let shown = shown(&file.path);
-        let failed = |error| format!("{shown} of the quarantine: {error}");
-        // Another process claimed it, if it is gone.
-        let Some(claim) = file.claim().map_err(failed)? else { continue };
-        let left = retry.send(&claim.read().map_err(failed)?);
-        claim.finish(&left).map_err(failed)?;
+        let file = options.users.may_change(file);
+        if let Err(error) = retry.retry(&file) {
+            failures.push(("skipped", format!("{}: {error}", shown(&file.path))));
+        }
     }
     let (counts, stop) = (retry.counts, retry.wait.stop());
     drop(retry.wait);
-    let report = counts.report(client.stats().last_error, stop.map(|stop| stop.to_string()));
+    let mut report = counts.report(client.stats().last_error, stop.map(|stop| stop.to_string()));
+    report.failures = failures;
     report.print(&options.delivery)?;
     Ok(report.exit_code())
 }
@@ -136,6 +139,13 @@ struct Retry<'a> {
 }
 
 impl Retry<'_> {
+    fn retry(&mut self, file: &QuarantineFile) -> io::Result<()> {
+        // Another process claimed or removed it.
+        let Some(claim) = file.claim()? else { return Ok(()) };
+        let left = self.send(&claim.read()?);
+        claim.finish(&left)
+    }
+
     /// Sends lines. Returns those that remain in the quarantine.
     fn send(&mut self, entries: &[QuarantineEntry]) -> Vec<QuarantineEntry> {
         self.counts.lines += entries.len() as u64;

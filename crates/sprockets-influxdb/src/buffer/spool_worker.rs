@@ -72,7 +72,9 @@ impl SpoolWorker {
         if !self.is_looking && now >= self.next_look {
             // Before files are made: what others use counts toward the bound.
             self.is_looking = true;
-            spool.recovery.look();
+            if let Some(message) = spool.recovery.look() {
+                tracing::warn!("{message}");
+            }
             buffer.notify_decided(&lock(&buffer.queue));
         }
         if spool.health().is_failing() {

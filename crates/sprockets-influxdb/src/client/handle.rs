@@ -165,6 +165,12 @@ impl Client {
         spool.recovery.await_complete(&core.clock, timeout)
     }
 
+    pub(crate) fn recover_from_any_user(&self) {
+        if let Some(spool) = self.core().buffer.spool() {
+            spool.allow_any_user();
+        }
+    }
+
     /// The counters, taken at one moment: they always balance.
     pub fn stats(&self) -> Stats {
         self.core().buffer.stats()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::file_bytes::SealedBytes;
 use super::health::Health;
-use super::slot::Slot;
+use super::slot::{SLOTS, Slot};
 use crate::config::SpoolSync;
 use crate::printable;
 use crate::sync::{Mutex, lock};
@@ -43,6 +43,16 @@ impl SpoolDir {
     /// The path of a subdirectory.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// The subdirectory of this name that this user may use. Creates it.
+    pub(super) fn usable(&self, name: &str, is_shared: bool) -> io::Result<PathBuf> {
+        self.disk.usable_dir(&self.join(name), is_shared)
+    }
+
+    /// The subdirectories of this name that processes of this user have used.
+    pub(super) fn dirs(&self, name: &str) -> Vec<PathBuf> {
+        self.disk.dirs(&self.join(name)).unwrap_or_default()
     }
 
     /// Whether files are synced, so that they survive a loss of power.
@@ -93,7 +103,8 @@ impl SpoolDir {
         if let Some(slot) = &*own {
             return Ok(slot.clone());
         }
-        let slot = Slot::new(&self.disk, &self.join("slots"), self.health.suspended())?;
+        let slots = self.usable(SLOTS, true)?;
+        let slot = Slot::new(&self.disk, &slots, self.health.suspended())?;
         *own = Some(slot.clone());
         Ok(slot)
     }

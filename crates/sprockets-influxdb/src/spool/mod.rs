@@ -17,12 +17,16 @@ mod damaged;
 mod dir;
 mod disk;
 mod file_bytes;
+#[cfg(unix)]
+mod files;
 mod format;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod health;
 mod inspect;
 mod merging;
+#[cfg(not(unix))]
+mod no_files;
 mod quarantine;
 mod recovery;
 mod sealed;
@@ -46,9 +50,13 @@ use std::sync::Arc;
 use crate::config::SpoolSync;
 use crate::sys;
 use dir::SpoolDir;
-use disk::{Disk, Files};
+use disk::Disk;
+#[cfg(unix)]
+use files::Files;
 pub(crate) use format::MAX_LINE_BYTES;
 use health::Health;
+#[cfg(not(unix))]
+use no_files::Files;
 use quarantine::Quarantine;
 
 /// Bytes that a line takes on disk beside its own.
@@ -68,7 +76,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn new(root: &Path, sync: SpoolSync) -> Self {
-        Self::on(Arc::new(Files), root, sync)
+        Self::on(Arc::new(Files::own(root)), root, sync)
     }
 
     pub(crate) fn on(disk: Arc<dyn Disk>, root: &Path, sync: SpoolSync) -> Self {
@@ -104,6 +112,11 @@ impl Spool {
     /// process.
     pub(crate) fn prepare_thread(&self) {
         sys::unblock_sigbus();
+    }
+
+    /// Uses files of any user from now on, not only those of this one.
+    pub(crate) fn allow_any_user(&self) {
+        self.dir.disk.allow_any_user();
     }
 
     /// Releases this process's slot, when nothing is written to it any more.

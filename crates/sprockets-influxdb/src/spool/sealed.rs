@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::damaged;
 use super::dir::SpoolDir;
+use super::disk::is_gone;
 use super::file_bytes::FileBytes;
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, MAX_HEADER_BYTES, MAX_LINE_BYTES, Salt};
 use super::slot::Slot;
@@ -198,11 +199,7 @@ impl SealedFiles {
     /// Those of these paths at which there is no file any more.
     pub(crate) fn find_removed(&self, paths: Vec<PathBuf>) -> Vec<PathBuf> {
         let disk = &self.dir.disk;
-        let is_removed = |path: &PathBuf| {
-            disk.stat(path).is_err_and(|error| {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-            })
-        };
+        let is_removed = |path: &PathBuf| disk.stat(path).is_err_and(|error| is_gone(&error));
         paths.into_iter().filter(is_removed).collect()
     }
 

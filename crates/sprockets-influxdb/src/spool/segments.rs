@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::dir::SpoolDir;
-use super::disk::FileId;
+use super::disk::{FileId, is_gone};
 use super::format::MAX_HEADER_BYTES;
 use super::segment::Segment;
 use super::slot::{SlotFile, SlotFileKind};
@@ -142,9 +142,8 @@ impl Segments {
                 known.id.is_some_and(|id| id != found.id) || found.bytes < known.bytes as u64
             }
             Err(error) => {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-                    // It was delivered and removed meanwhile.
-                    && lock(&self.files).contains_key(path)
+                // Unless it was delivered and removed meanwhile.
+                is_gone(&error) && lock(&self.files).contains_key(path)
             }
         }
     }

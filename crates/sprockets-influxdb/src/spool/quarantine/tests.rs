@@ -94,10 +94,15 @@ fn number(line: &[u8]) -> usize {
 
 fn files(disk: &Simulated) -> Vec<QuarantineFile> {
     let directory = Path::new(ROOT).join("quarantine");
-    let disk = Arc::new(disk.clone());
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let entries = disk.list(&directory).unwrap_or_default().into_iter();
     let file = |entry: crate::spool::disk::DirEntry| {
-        QuarantineFile::on(disk.clone(), directory.join(entry.name), entry.bytes, None)
+        QuarantineFile::on(
+            (disk.clone(), disk.clone()),
+            directory.join(entry.name),
+            entry.bytes,
+            None,
+        )
     };
     entries.filter(is_quarantine_file).map(file).collect()
 }

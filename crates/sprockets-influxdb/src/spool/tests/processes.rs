@@ -71,7 +71,8 @@ fn a_forked_child_does_not_hold_its_parents_locks() {
 fn the_size_of_the_quarantine_is_bounded() {
     let root = tempfile::tempdir().unwrap();
     let most = 4 << 20;
-    let dir = SpoolDir::new(Arc::new(Files), root.path().to_owned(), SpoolSync::Process);
+    let dir =
+        SpoolDir::new(Arc::new(Files::own(root.path())), root.path().into(), SpoolSync::Process);
     let quarantine = Quarantine::new(Arc::new(dir), most);
     let directory = root.path().join("quarantine");
     let line = "x".repeat(1 << 18);
