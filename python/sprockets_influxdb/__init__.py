@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sprockets_influxdb import _import_path as _import_path  # First: it repairs `sys.path`.
 from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
-    Options,
     flush,
     install,
+    installed,
     set_auth_credentials,
     set_base_url,
     set_clients,
@@ -27,6 +27,7 @@ from sprockets_influxdb._client import (
     settings,
     shutdown,
 )
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._native import (
     Measurement,
     Series,
@@ -37,12 +38,13 @@ from sprockets_influxdb._native import (
     shutdown_sync,
     stats,
 )
+from sprockets_influxdb._options import Options
 from sprockets_influxdb._requests import REQUEST_DATABASE
 
 if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
-for _public in (Options, add_measurement, flush_sync, record, series, shutdown_sync, stats):
+for _public in (Client, Options, add_measurement, flush_sync, record, series, shutdown_sync, stats):
     _public.__module__ = __name__
 
 __version__: str = _native.VERSION
@@ -54,6 +56,7 @@ _lifecycle.watch()
 __all__ = [
     "REQUEST_DATABASE",
     "USER_AGENT",
+    "Client",
     "InfluxDBMixin",
     "Measurement",
     "Options",
@@ -63,6 +66,7 @@ __all__ = [
     "flush",
     "flush_sync",
     "install",
+    "installed",
     "record",
     "series",
     "set_auth_credentials",

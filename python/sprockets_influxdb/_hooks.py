@@ -17,7 +17,8 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sprockets_influxdb import _client, _native
+from sprockets_influxdb import _native
+from sprockets_influxdb._futures import future_of
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
@@ -33,20 +34,23 @@ _ends_with_billiard = False
 
 
 async def flush_at_stop(is_forced: Callable[[], bool] = lambda: False) -> None:
-    """Flush when a server stops, within the shutdown timeout, unless a flush has just failed.
+    """Flush all clients when a server stops, within their shutdown timeouts, unless a flush has
+    just failed.
 
     :param is_forced: whether the server must stop at once
     """
     global _failed_at
     if has_just_failed():
         return
-    flush = _client.flush()
-    while not flush.done() and not is_forced():
-        await asyncio.wait([flush], timeout=_INTERVAL)
-    if not flush.done():
-        flush.cancel()
-    if flush.cancelled() or not flush.result():
-        _failed_at = time.monotonic()
+    loop = asyncio.get_running_loop()
+    flushes = [future_of(loop, flush) for flush in _native.begin_all()]
+    while not all(flush.done() for flush in flushes) and not is_forced():
+        await asyncio.wait(flushes, timeout=_INTERVAL)
+    for flush in flushes:
+        if not flush.done():
+            flush.cancel()
+        if flush.cancelled() or not flush.result():
+            _failed_at = time.monotonic()
 
 
 def has_just_failed() -> bool:
@@ -141,7 +145,7 @@ def _hook_into_uvicorn(module: Any) -> None:
 
 
 def _log_pending() -> None:
-    pending = _native.stats()["pending"]
+    pending = _native.pending()
     waiting = "1 measurement is" if pending == 1 else f"{pending} measurements are"
     LOGGER.error("%s not delivered: the server has stopped", waiting)
 

@@ -12,6 +12,7 @@ from typing import (
     TypeAlias,
     TypedDict,
     final,
+    overload,
     type_check_only,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "MEASUREMENT",
     "UNMATCHED",
     "VERSION",
+    "BaseClient",
     "Duration",
     "Fault",
     "Flush",
@@ -34,12 +36,12 @@ __all__ = [
     "Server",
     "TornadoRecorder",
     "add_measurement",
+    "begin_all",
     "check_request_variables",
     "close_log",
     "command",
     "configure",
     "end",
-    "flush_begin",
     "flush_sync",
     "foreign_replies",
     "install",
@@ -48,14 +50,13 @@ __all__ = [
     "measurement_in",
     "open_log",
     "parse",
+    "pending",
     "products",
     "record",
     "reset",
     "series",
     "settings",
-    "shutdown_begin",
     "shutdown_sync",
-    "stamp",
     "stats",
     "take_logs",
 ]
@@ -76,9 +77,14 @@ VERSION: str
 
 @disjoint_base
 class Measurement:
-    database: str
+    database: str | None
     name: str | None
+    @overload
     def __init__(self, database: str, name: str | None) -> None: ...
+    @overload
+    def __init__(self, name: str, /) -> None: ...
+    @overload
+    def __init__(self, *, name: str | None) -> None: ...
     @property
     def tags(self) -> dict[str, Any]: ...
     @tags.setter
@@ -145,7 +151,13 @@ class _Stats(TypedDict):
     last_error: str | None
 
 def add_measurement(measurement: Measurement) -> None: ...
+@overload
 def series(database: str, name: str | None, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(*, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+@overload
 def record(
     database: str,
     name: str | None,
@@ -153,11 +165,116 @@ def record(
     fields: dict[str, Any] | None = None,
     timestamp: float | None = None,
 ) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: dict[str, Any] | None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+    /,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: dict[str, Any] | None,
+    fields: dict[str, Any],
+    /,
+    *,
+    timestamp: float | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    /,
+    *,
+    tags: dict[str, Any] | None = None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+) -> None: ...
+@overload
+def record(
+    *,
+    name: str | None,
+    tags: dict[str, Any] | None = None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+) -> None: ...
 def flush_sync(timeout: float | None = None) -> _Report: ...
 def shutdown_sync(timeout: float | None = None) -> _Report: ...
 def stats() -> _Stats: ...
 
 # For the package alone.
+
+@disjoint_base
+class BaseClient:
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def _open(
+        self, options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
+    ) -> None: ...
+    def _attach(self) -> bool: ...
+    def _is_installed(self) -> bool: ...
+    def _flush(self) -> Flush: ...
+    def _shutdown(self) -> Flush: ...
+    def _settings(self) -> dict[str, Any]: ...
+    def add_measurement(self, measurement: Measurement) -> None: ...
+    @overload
+    def series(
+        self, database: str, name: str | None, *, tags: Iterable[str] | None = None
+    ) -> Series: ...
+    @overload
+    def series(self, name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
+    def series(self, *, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
+    def record(
+        self,
+        database: str,
+        name: str | None,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any] | None = None,
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: dict[str, Any] | None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+        /,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: dict[str, Any] | None,
+        fields: dict[str, Any],
+        /,
+        *,
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        /,
+        *,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        *,
+        name: str | None,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+    ) -> None: ...
+    def flush_sync(self, timeout: float | None = None) -> _Report: ...
+    def shutdown_sync(self, timeout: float | None = None) -> _Report: ...
+    def stats(self) -> _Stats: ...
 
 @final
 class Flush:
@@ -172,7 +289,9 @@ class Recorder:
 
 @final
 class TornadoRecorder:
-    def __new__(cls, reads_environment: bool) -> TornadoRecorder: ...
+    def __new__(cls, reads_environment: bool, client: BaseClient | None) -> TornadoRecorder: ...
+    def stamp(self) -> int | None: ...
+    def database(self) -> str | None: ...
     def measurement(self, stamp: int, place: _Place, route: _Route) -> Measurement: ...
     def record(self, stamp: int, place: _Place, route: _Route, end: _End) -> None: ...
     def complete(self, measurement: Measurement, end: _End) -> None: ...
@@ -204,15 +323,14 @@ class RequestGuard:
 def install(
     options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
 ) -> bool | None: ...
-def stamp() -> int | None: ...
 def check_request_variables() -> None: ...
 def measurement_in(place: MutableMapping[str, Any]) -> Measurement: ...
 def configure(options: list[tuple[str, str]]) -> None: ...
+def pending() -> int: ...
 def reset() -> None: ...
 def settings() -> dict[str, Any]: ...
-def flush_begin() -> Flush | None: ...
-def shutdown_begin() -> Flush | None: ...
-def end() -> _Report: ...
+def begin_all() -> list[Flush]: ...
+def end(waits: bool) -> tuple[int, int]: ...
 def open_log() -> int: ...
 def take_logs() -> list[tuple[int, str]]: ...
 def close_log() -> None: ...

@@ -9,30 +9,28 @@ use sprockets_influxdb::Config;
 const OF_MIDDLEWARES: [&str; 2] = ["INFLUXDB_TAG_CORRELATION_ID", "INFLUXDB_TAG_REMOTE_IP"];
 
 /// Names that other clients, the command `influx` and server images use, and ours for the same.
-const ELSEWHERE: [(&str, &str); 32] = [
+const ELSEWHERE: [(&str, &str); 30] = [
     ("INFLUXDB3_AUTH_TOKEN", "INFLUXDB_TOKEN"),
-    ("INFLUXDB3_DATABASE_NAME", DATABASE),
+    ("INFLUXDB3_DATABASE_NAME", "INFLUXDB_DATABASE"),
     ("INFLUXDB3_HOST_URL", "INFLUXDB_URL"),
     ("INFLUXDB3_TLS_CA", "INFLUXDB_CA_FILE"),
     ("INFLUXDB_ADMIN_PASSWORD", "INFLUXDB_PASSWORD"),
     ("INFLUXDB_ADMIN_TOKEN", "INFLUXDB_TOKEN"),
     ("INFLUXDB_ADMIN_USER", "INFLUXDB_USER"),
-    ("INFLUXDB_BUCKET", DATABASE),
-    ("INFLUXDB_DATABASE", DATABASE),
-    ("INFLUXDB_DB", DATABASE),
+    ("INFLUXDB_DB", "INFLUXDB_DATABASE"),
     ("INFLUXDB_HOST_URL", "INFLUXDB_URL"),
     ("INFLUXDB_ORGANIZATION", "INFLUXDB_ORG"),
     ("INFLUXDB_USERNAME", "INFLUXDB_USER"),
     ("INFLUXDB_USER_PASSWORD", "INFLUXDB_PASSWORD"),
-    ("INFLUXDB_V2_BUCKET", DATABASE),
+    ("INFLUXDB_V2_BUCKET", "INFLUXDB_DATABASE"),
     ("INFLUXDB_V2_ORG", "INFLUXDB_ORG"),
     ("INFLUXDB_V2_SSL_CA_CERT", "INFLUXDB_CA_FILE"),
     ("INFLUXDB_V2_TIMEOUT", "INFLUXDB_TIMEOUT"),
     ("INFLUXDB_V2_TOKEN", "INFLUXDB_TOKEN"),
     ("INFLUXDB_V2_URL", "INFLUXDB_URL"),
-    ("INFLUX_BUCKET", DATABASE),
-    ("INFLUX_BUCKET_NAME", DATABASE),
-    ("INFLUX_DATABASE", DATABASE),
+    ("INFLUX_BUCKET", "INFLUXDB_DATABASE"),
+    ("INFLUX_BUCKET_NAME", "INFLUXDB_DATABASE"),
+    ("INFLUX_DATABASE", "INFLUXDB_DATABASE"),
     ("INFLUX_HOST", "INFLUXDB_URL"),
     ("INFLUX_ORG", "INFLUXDB_ORG"),
     ("INFLUX_PASSWORD", "INFLUXDB_PASSWORD"),
@@ -43,9 +41,6 @@ const ELSEWHERE: [(&str, &str); 32] = [
     ("INFLUX_USERNAME", "INFLUXDB_USER"),
     ("INFLUX_WRITE_TIMEOUT", "INFLUXDB_TIMEOUT"),
 ];
-
-/// No variable: each measurement names its database.
-const DATABASE: &str = "";
 
 /// A warning for each variable that nothing reads. Values are never shown.
 pub(crate) fn warnings(variables: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -79,7 +74,6 @@ fn read() -> BTreeSet<String> {
 fn warning(name: &str, read: &BTreeSet<String>) -> String {
     let upper = name.to_uppercase();
     let advice = match ELSEWHERE.iter().find(|(theirs, _)| *theirs == upper) {
-        Some((_, DATABASE)) => "each measurement names its database".to_owned(),
         Some((_, ours)) => format!("set {ours}"),
         None => match nearest(&upper, read) {
             Some(ours) => format!("did you mean {ours}?"),
@@ -142,7 +136,7 @@ mod tests {
             ("INFLUXDB_V2_TOKEN", "set INFLUXDB_TOKEN"),
             ("INFLUXDB3_HOST_URL", "set INFLUXDB_URL"),
             ("INFLUX_URL", "set INFLUXDB_URL"),
-            ("INFLUXDB_BUCKET", "each measurement names its database"),
+            ("INFLUXDB_V2_BUCKET", "set INFLUXDB_DATABASE"),
             ("INFLUXDB_SOMETHING_ELSE_ENTIRELY", "no setting has this name"),
         ] {
             let message = advice(name);
@@ -176,7 +170,7 @@ mod tests {
         let read = read();
         for (theirs, ours) in ELSEWHERE {
             assert!(!read.contains(theirs), "{theirs}");
-            assert!(ours == DATABASE || read.contains(ours), "{ours}");
+            assert!(read.contains(ours), "{ours}");
         }
     }
 }

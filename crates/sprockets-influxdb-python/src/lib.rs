@@ -4,17 +4,20 @@
 mod base_tags;
 mod client;
 mod command;
-mod current;
 mod flush;
+mod handle;
+mod installed;
 mod items;
 mod line;
 mod log;
 mod measurement;
+mod place;
 mod prepared_keys;
 mod process;
 mod request;
 mod series;
 mod stats;
+mod target;
 mod testing;
 mod timestamp;
 mod value;
@@ -26,11 +29,13 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{add_measurement, configure, install, record, reset, stamp};
+    use crate::client::{BaseClient, add_measurement, record};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
-    use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
+    use crate::flush::{Flush, begin_all, end, flush_sync, shutdown_sync};
+    #[pymodule_export]
+    use crate::installed::{configure, install, reset};
     #[pymodule_export]
     use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
     #[pymodule_export]
@@ -42,7 +47,7 @@ mod _native {
     #[pymodule_export]
     use crate::series::{Series, series};
     #[pymodule_export]
-    use crate::stats::{settings, stats};
+    use crate::stats::{pending, settings, stats};
     #[pymodule_export]
     use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 

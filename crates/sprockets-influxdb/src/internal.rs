@@ -47,6 +47,11 @@ pub fn shutdown_unless(
     client.shutdown_unless(timeout, is_interrupted)
 }
 
+/// Begins a [`Client::shutdown`] without a wait.
+pub fn begin_shutdown(client: &Client) {
+    client.begin_shutdown();
+}
+
 /// [`Measurement::set_tag`] with a name that was escaped before.
 #[inline]
 pub fn set_prepared_tag(measurement: &mut Measurement, name: &PreparedKey, value: &str) {

@@ -44,8 +44,8 @@ fn the_table_of_variables_is_that_of_the_settings() {
 #[test]
 fn no_unknown_variable_is_named() {
     let settings = settings();
-    let known: BTreeSet<_> =
-        settings.iter().filter_map(Setting::variable).chain(OTHER_NAMES).collect();
+    let known = settings.iter().flat_map(|setting| [setting.variable(), setting.alias()]).flatten();
+    let known: BTreeSet<_> = known.chain(OTHER_NAMES).collect();
     let readme = readme();
     let names = readme.split(|c: char| !c.is_ascii_uppercase() && c != '_');
     for name in names.filter(|name| name.starts_with("INFLUXDB_") && name.len() > 9) {

@@ -30,7 +30,7 @@ use self::dry_run::DryRun;
 use self::first_rejected::{FirstRejected, RejectedLine};
 use self::import::{Counts, Event, Import};
 use self::input::Inputs;
-use self::source::Ended;
+use self::source::{Databases, Ended};
 use self::targets::Policies;
 use self::unit::Unit;
 use crate::args;
@@ -65,6 +65,7 @@ pub(crate) struct Options {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Database (bucket, on InfluxDB 2); default: what comments `# CONTEXT-DATABASE: NAME` say
+    /// [env: INFLUXDB_DATABASE, for lines without such a comment]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
     /// Unit of the timestamps in the files: ns, us, ms, s, m (minutes) or h (hours)
@@ -87,11 +88,18 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let config = options.config(first_rejected.clone())?;
     // Fails on unusable settings before a file is opened.
     let settings = config.settings()?;
+    let databases = Databases {
+        argument: options.database.clone(),
+        default: settings
+            .iter()
+            .find(|setting| setting.name() == "database" && !setting.value().is_unset())
+            .map(|setting| setting.value().to_string()),
+    };
     let inputs = Inputs::new(&options.files)?;
     if options.dry_run {
         let v1 = SettingValue::Api(Api::V1);
         let dry_run = DryRun {
-            database: options.database.as_deref(),
+            databases,
             unit: options.precision,
             policies: Policies::of(&settings),
             is_v1: settings.iter().any(|setting| *setting.value() == v1),
@@ -117,7 +125,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let mut wait = Wait::with_position(&client, progress, give_up_after, position, on_signal);
     let import = Import {
         client: client.clone(),
-        database: options.database.clone(),
+        databases,
         unit: options.precision,
         policies: Policies::of(&settings),
         guard: guard.clone(),

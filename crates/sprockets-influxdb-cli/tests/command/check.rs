@@ -9,7 +9,7 @@ use test_support::file;
 use test_support::influxd::Influxd;
 use test_support::tcp::{listen, read_head};
 
-use super::run;
+use super::{run, run_with};
 
 #[test]
 fn credentials_databases_and_permissions_are_distinguished() {
@@ -264,4 +264,25 @@ fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
         let done = run(&[&fixed, arguments].concat(), &[]);
         assert!(done.code == Some(1) && done.out.contains(expected), "{expected}: {done:?}");
     }
+}
+
+#[test]
+fn the_default_database_is_checked_and_written_to() {
+    let server = Server::start();
+    let url = server.url();
+    for variable in ["INFLUXDB_DATABASE", "INFLUXDB_BUCKET"] {
+        let done = run(&["check"], &[("INFLUXDB_URL", url.as_str()), (variable, "usual")]);
+        assert!(done.out.contains("ok          database \"usual\""), "{done:?}");
+        assert!(!done.out.contains("warning"), "{done:?}");
+    }
+    let done = run_with(
+        &["write", "--url", &url],
+        &[("INFLUXDB_DATABASE", "usual")],
+        b"m f=1 7\n# DML\n# CONTEXT-DATABASE: named\nm f=1 7\n",
+    );
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!((server.points("usual").len(), server.points("named").len()), (1, 1));
+    let done = run_with(&["write", "--url", &url], &[], b"m f=1 7\n");
+    assert!(done.errors.contains("set INFLUXDB_DATABASE"), "{done:?}");
+    assert_eq!(done.code, Some(2), "{done:?}");
 }

@@ -82,7 +82,8 @@ impl Core {
             non_finite: measurement.non_finite(),
             repaired: measurement.is_repaired(),
         };
-        if let Err(error) = measurement.check(snapshot.has_unsigned) {
+        let database = snapshot.database(measurement.database_bytes());
+        if let Err(error) = measurement.check(!database.is_empty(), snapshot.has_unsigned) {
             self.drop_added(DropReason::Invalid, flags);
             return Err(error);
         }
@@ -91,24 +92,25 @@ impl Core {
             return Ok(());
         }
         let line = measurement.line(&snapshot.base_tags, snapshot.divisor);
-        self.push(&snapshot, measurement.database_bytes(), &line, flags);
+        self.push(&snapshot, database, &line, flags);
         Ok(())
     }
 
     pub(super) fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
         let snapshot = self.snapshot.load();
+        let database = snapshot.database(database.as_bytes());
         let problem = if !snapshot.is_enabled {
             self.drop_added(DropReason::Disabled, EntryFlags::default());
             return Ok(());
         } else if database.is_empty() {
-            "the line has no database: name one"
+            "the line has no database: name one, or set INFLUXDB_DATABASE (database)"
         } else if line.has_unsigned() && !snapshot.has_unsigned {
             "it has an unsigned integer, which the v1 API does not know: write 1i"
         } else {
             let timestamp = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
             let timestamp = timestamp.div_euclid(snapshot.divisor);
             let line = Line::of_text(line.text().as_bytes(), timestamp);
-            self.push(&snapshot, database.as_bytes(), &line, EntryFlags::default());
+            self.push(&snapshot, database, &line, EntryFlags::default());
             return Ok(());
         };
         self.drop_added(DropReason::Invalid, EntryFlags::default());
@@ -141,9 +143,13 @@ impl Core {
         new.log_warnings();
         let (limits, intake, route) = (new.limits(), new.intake(), new.route());
         let max_clients = new.settings.values.max_clients.value;
+        let has_moved = !Arc::ptr_eq(&new.transport, &self.snapshot.load().transport);
         self.snapshot.store(Arc::new(new));
         self.buffer.set_limits(limits, intake);
         self.sender.set_route(route);
+        if has_moved {
+            self.buffer.restart();
+        }
         self.workers.set_limit(max_clients);
         Ok(())
     }

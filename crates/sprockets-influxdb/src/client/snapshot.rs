@@ -1,6 +1,7 @@
 //! The configuration in force, prepared so that adding a measurement only looks things up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::buffer::{Intake, Limits, Size};
 use crate::config::{Api, Config, Precision, Settings};
@@ -8,12 +9,18 @@ use crate::delivery::{HttpTransport, Route, Transport};
 use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
 
+/// How long the first measurement of a process waits, so that a wrong configuration shows within
+/// seconds.
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The configuration in force. A change replaces it as a whole.
 pub(super) struct Snapshot {
     pub(super) config: Config,
     pub(super) settings: Settings,
     pub(super) is_enabled: bool,
     pub(super) base_tags: BaseTags,
+    /// The database of measurements that name none. Empty: there is none.
+    default_database: String,
     pub(super) precision: Precision,
     /// Nanoseconds in a unit of the precision.
     pub(super) divisor: i64,
@@ -39,6 +46,7 @@ impl Snapshot {
         Self {
             is_enabled: values.enabled.value,
             base_tags: BaseTags::new(base_tags),
+            default_database: values.database.value.clone().unwrap_or_default(),
             precision: values.precision.value,
             divisor: values.precision.value.divisor(),
             has_unsigned: settings.server.api != Api::V1,
@@ -65,6 +73,12 @@ impl Snapshot {
         Ok(Self::with_transport(config, settings, transport))
     }
 
+    /// The database of a measurement that names this one, or none. Empty if there is none.
+    #[inline]
+    pub(super) fn database<'a>(&'a self, named: &'a [u8]) -> &'a [u8] {
+        if named.is_empty() { self.default_database.as_bytes() } else { named }
+    }
+
     pub(super) fn log_warnings(&self) {
         for warning in &self.settings.warnings {
             tracing::warn!("{warning}");
@@ -81,6 +95,7 @@ impl Snapshot {
             batch: Size { lines: values.max_batch_size.value, bytes: values.max_batch_bytes.value },
             trigger_size: values.trigger_size.value,
             submission_interval: values.submission_interval.value,
+            first_interval: FIRST_INTERVAL,
             sample_probability: values.sample_probability.value,
             overflow: values.overflow.value,
             block_timeout: values.block_timeout.value,
@@ -97,6 +112,7 @@ impl Snapshot {
             transport: self.transport.clone(),
             address: self.settings.server.url.clone(),
             on_rejected: self.settings.on_rejected.clone(),
+            summary: self.settings.summary(),
         }
     }
 }

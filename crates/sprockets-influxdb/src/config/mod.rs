@@ -243,6 +243,13 @@ impl Config {
         self.set("retention_policy", name.as_ref())
     }
 
+    /// Database, on v2 the bucket, of measurements that name none, such as those of
+    /// [`Measurement::named`](crate::Measurement::named). Empty: none. Default: none, and adding
+    /// such a measurement is an error.
+    pub fn database(self, name: impl AsRef<str>) -> Self {
+        self.set("database", name.as_ref())
+    }
+
     /// Precision of timestamps on the wire. A point with the series and the timestamp of another
     /// overwrites it, so a coarse precision loses measurements that are close in time. Default:
     /// [`Precision::Nanoseconds`].

@@ -4,7 +4,7 @@
 //! [`Config`]: super::Config
 //! [`Config::settings`]: super::Config::settings
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,6 +127,15 @@ settings! {
         since: "2.2.1",
         parser: parse::BOOLEAN,
         default: true,
+    }
+    database: String {
+        about: "Database of measurements that name none. On v2 it is the bucket. \
+                `INFLUXDB_BUCKET` means the same.",
+        topic: RECORDING,
+        variable: "INFLUXDB_DATABASE",
+        alias: "INFLUXDB_BUCKET",
+        since: "3.0.0",
+        parser: parse::text,
     }
     precision: Precision {
         about: "Precision of timestamps on the wire: `ns`, `us`, `ms` or `s`. A coarse one \
@@ -316,8 +325,17 @@ impl ProvidedValues {
     ) -> Option<String> {
         let mut service_link = None;
         for entry in ENTRIES {
-            let Some(variable) = entry.description.variable else { continue };
-            let Some(value) = lookup(variable).filter(|value| !value.is_empty()) else { continue };
+            let Description { variable, alias, .. } = entry.description;
+            let mut provided = [variable, alias].into_iter().flatten().filter_map(|variable| {
+                let value = lookup(variable).filter(|value| !value.is_empty())?;
+                Some((variable, value))
+            });
+            let Some((variable, value)) = provided.next() else { continue };
+            if let Some((alias, other)) = provided.next().filter(|(_, other)| *other != value) {
+                let problem = differs(&other, &value, variable);
+                (entry.provide)(self, Source::environment(alias), Err(problem));
+                continue;
+            }
             let is_link = |text: &&str| entry.description.name == "port" && is_service_link(text);
             if let Some(link) = value.to_str().filter(is_link) {
                 service_link = Some(quoted(&masked(link)).to_string());
@@ -356,6 +374,14 @@ impl ProvidedValues {
         (entry.provide)(self, Source::argument(entry.description.name), Ok(text));
         Ok(())
     }
+}
+
+/// Why a variable cannot be used whose other name is `variable`, with another value.
+fn differs(alias: &OsStr, value: &OsStr, variable: &str) -> String {
+    let [alias, value] = [alias, value].map(|text| quoted(&text.to_string_lossy()).to_string());
+    format!(
+        "{alias} is not {value}, as {variable} says, which means the same: expected one of them"
+    )
 }
 
 impl Values {

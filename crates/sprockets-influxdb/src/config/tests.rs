@@ -100,6 +100,7 @@ fn every_setter_reaches_its_setting() {
         ),
         ("block_timeout", config.clone().block_timeout(ms(7)), SettingValue::Duration(ms(7))),
         ("ca_file", config.clone().enabled(false).ca_file("/ca"), text("/ca")),
+        ("database", config.clone().database("metrics"), text("metrics")),
         ("enabled", config.clone().enabled(false), SettingValue::Boolean(false)),
         ("gzip", config.clone().gzip(true), SettingValue::Boolean(true)),
         ("host", config.clone().host("db"), text("db")),

@@ -4,6 +4,7 @@ mod failures;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::bisect::{self, Part};
@@ -28,6 +29,8 @@ pub(crate) struct Sender {
     rejections: RejectionReporter,
     log: Arc<RateLimitedLog>,
     clock: Clock,
+    /// Whether the log has the summary of the route.
+    is_announced: AtomicBool,
 }
 
 /// What the replies so far tell about the server.
@@ -67,11 +70,13 @@ impl Sender {
             route: Mutex::new(route),
             log,
             clock,
+            is_announced: AtomicBool::new(false),
         }
     }
 
     /// Sends the next batch, if one may be sent. Calls `before_sending` before it blocks.
     pub(crate) fn step(&self, before_sending: impl FnOnce()) -> Step {
+        self.announce();
         self.buffer.close_due();
         let now = self.clock.now();
         let next_log = self.log_drops();
@@ -115,6 +120,9 @@ impl Sender {
     /// Sends by this route from now on.
     pub(crate) fn set_route(&self, route: Route) {
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
+        if old.summary != route.summary {
+            self.is_announced.store(false, Ordering::Relaxed);
+        }
         if !Arc::ptr_eq(&old.transport, &route.transport) {
             let mut server = lock(&self.server);
             let mut holds = std::mem::take(&mut server.holds);
@@ -127,6 +135,17 @@ impl Sender {
     #[cfg(all(test, not(loom)))]
     pub(crate) fn route(&self) -> Route {
         lock(&self.route).clone()
+    }
+
+    /// Logs once where measurements go, when there is one.
+    fn announce(&self) {
+        let is_due = !self.is_announced.load(Ordering::Relaxed)
+            && self.buffer.has_begun()
+            && !self.is_announced.swap(true, Ordering::Relaxed);
+        if is_due {
+            let summary = lock(&self.route).summary.clone();
+            tracing::info!("{summary}");
+        }
     }
 
     fn take(&self, now: Duration) -> Option<(Batch, Permit)> {

@@ -14,6 +14,8 @@ pub(crate) struct Route {
     /// The server's URL, for the log.
     pub(crate) address: String,
     pub(crate) on_rejected: Option<OnRejected>,
+    /// What is recorded where and how often, for the log.
+    pub(crate) summary: String,
 }
 
 /// Carries a batch to a server and reports its disposition.

@@ -48,7 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("clock", &["sys"]),
-    ("config", &["error"]),
+    ("config", &["error", "printable"]),
     (
         "delivery",
         &[

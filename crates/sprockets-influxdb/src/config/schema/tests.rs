@@ -12,6 +12,7 @@ const VALUES: &[(&str, &str, &str, Variables)] = &[
     ("ENVIRONMENT", "staging", "staging", &[]),
     ("INFLUXDB_API", "V3", "v3", &[]),
     ("INFLUXDB_BLOCK_TIMEOUT", "0", "0", &[]),
+    ("INFLUXDB_DATABASE", "metrics", "metrics", &[]),
     ("INFLUXDB_ENABLED", "No", "false", &[]),
     ("INFLUXDB_GZIP", "on", "true", &[]),
     ("INFLUXDB_HOST", "db", "db", &[]),
@@ -236,4 +237,31 @@ fn a_value_names_its_source() {
     let config = environment(&[("INFLUXDB_HOST", "db"), ("ENVIRONMENT", "e")]).unwrap();
     assert_eq!(source(&config, "url"), Some("INFLUXDB_HOST"));
     assert_eq!(source(&config, "base_tags"), Some("ENVIRONMENT"));
+}
+
+#[test]
+fn an_alias_is_another_name_of_its_variable() {
+    let shown = |variables: &[(&str, &str)]| {
+        let settings = environment(variables).unwrap().settings().unwrap();
+        let setting = settings.iter().find(|setting| setting.name() == "database").unwrap();
+        (setting.value().to_string(), setting.source())
+    };
+    let (both, alias) = (("INFLUXDB_DATABASE", "a"), ("INFLUXDB_BUCKET", "a"));
+    assert_eq!(shown(&[alias]), ("a".to_owned(), Some("INFLUXDB_BUCKET")));
+    assert_eq!(shown(&[both, alias]), ("a".to_owned(), Some("INFLUXDB_DATABASE")));
+    assert_eq!(shown(&[("INFLUXDB_DATABASE", ""), alias]).0, "a");
+    assert_eq!(shown(&[both, ("INFLUXDB_BUCKET", "")]).0, "a");
+
+    let differing = [("INFLUXDB_DATABASE", "a"), ("INFLUXDB_BUCKET", "b")];
+    let message = environment(&differing).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "INFLUXDB_BUCKET: \"b\" is not \"a\", as INFLUXDB_DATABASE says, which means the same: \
+         expected one of them"
+    );
+    let lookup = |variable: &str| {
+        differing.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).into())
+    };
+    let argument = Config::new().with_lookup(lookup).database("c");
+    assert_eq!(argument.resolve().unwrap().values.database.value.as_deref(), Some("c"));
 }
