@@ -12,7 +12,7 @@ exclude_patterns = ["_build"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Sphinx knows nothing of these, as they are types of the stubs alone.
-    ("py:class", r".*\b(_Report|_Stats|_Field|_Stage|Recorder|RecordingClient)"),
+    ("py:class", r".*\b(_Report|_Stats|_Field|_Stage|Recorder)"),
     # Not looked up, so that no network is needed.
     ("py:.*", r"(_?asyncio|collections|contextlib|flask|httpx|logging|redis|requests|types)\..*"),
     ("py:.*", r"(sqlalchemy|tornado)\..*"),

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from sprockets_influxdb._integrations import OTHER, Bounded, Recorder, RecordingClient
+from sprockets_influxdb._clients import Client
+from sprockets_influxdb._integrations import OTHER, Bounded, Recorder
 
 #: Maximum number of different hosts, and of endpoints, of a client.
 _LIMIT = 200
@@ -25,7 +26,7 @@ class Requests:
         measurement: str,
         endpoint: Callable[[Any], str | None] | None,
         database: str | None,
-        client: RecordingClient | None,
+        client: Client | None,
     ) -> None:
         if endpoint is not None and not callable(endpoint):
             raise TypeError(f"endpoint is {endpoint!r}: expected a function")

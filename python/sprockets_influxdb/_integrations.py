@@ -2,28 +2,17 @@
 
 import functools
 import inspect
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from sprockets_influxdb import _native
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._warnings import warn
-
-#: The variables that name the database if no argument does.
-_VARIABLES = ("INFLUXDB_DATABASE", "INFLUXDB_BUCKET")
 
 #: The value of a tag that has more different values than are recorded.
 OTHER = "(other)"
-
-
-class RecordingClient(Protocol):
-    """A client, as far as an integration uses it."""
-
-    def series(
-        self, database: str, name: str, *, tags: Iterable[str] | None = None
-    ) -> Callable[..., None]: ...
 
 
 class Recorder:
@@ -31,9 +20,9 @@ class Recorder:
 
     :param name: the name of the measurements
     :param tags: the names of the tags; other names are fields
-    :param database: the database; default: that of the environment, when the first is recorded
-    :param client: the client; default: the installed one
-    :raises TypeError: for a database that is not a string
+    :param database: the database; default: that of the client
+    :param client: the client; default: the one that is installed when a measurement is recorded
+    :raises TypeError: for a database that is not a string, and for what is no client
     """
 
     def __init__(
@@ -42,39 +31,32 @@ class Recorder:
         tags: Iterable[str],
         *,
         database: str | None = None,
-        client: RecordingClient | None = None,
+        client: Client | None = None,
     ) -> None:
         if database is not None and not isinstance(database, str):
             raise TypeError(f"database is {database!r}: expected a str")
+        if client is not None and not isinstance(client, Client):
+            raise TypeError(f"client is {client!r}: expected a Client")
         self._name = name
-        self._tags = tuple(tags)
-        self._database = database
-        self._client = client
-        self._series: Callable[..., None] | None = None
+        series = _native.series if client is None else client.series
+        tags = tuple(tags)
+        self._series = (
+            series(name, tags=tags) if database is None else series(database, name, tags=tags)
+        )
 
     def record(self, **items: object) -> None:
         """Record a measurement. Tags and fields that are ``None`` are left out."""
         try:
-            series = self._series or self._prepare()
-            series(**{name: value for name, value in items.items() if value is not None})
+            given: dict[str, Any] = {
+                name: value for name, value in items.items() if value is not None
+            }
+            self._series(**given)
         except Exception as error:
             self.warn(error)
 
     def warn(self, error: BaseException) -> None:
         """Log that a measurement is not recorded."""
         warn(error, f"a measurement {self._name!r} is not recorded")
-
-    def _prepare(self) -> Callable[..., None]:
-        database = self._database
-        if database is None:
-            database = next(filter(None, map(os.environ.get, _VARIABLES)), None)
-        if database is None:
-            raise ValueError("no database is named: pass database= or set INFLUXDB_DATABASE")
-        if self._client is None:
-            self._series = _native.series(database, self._name, tags=self._tags)
-        else:
-            self._series = self._client.series(database, self._name, tags=self._tags)
-        return self._series
 
 
 class Bounded:

@@ -25,7 +25,8 @@ except ImportError as _error:
     ) from _error
 
 from sprockets_influxdb import _hooks, _lifecycle
-from sprockets_influxdb._integrations import Recorder, RecordingClient, error_name
+from sprockets_influxdb._clients import Client
+from sprockets_influxdb._integrations import Recorder, error_name
 
 __all__ = ["instrument"]
 
@@ -42,9 +43,7 @@ _LOST = (TimeLimitExceeded, WorkerLostError)
 _tasks: "weakref.WeakKeyDictionary[Any, _Tasks]" = weakref.WeakKeyDictionary()
 
 
-def instrument(
-    app: Any, *, database: str | None = None, client: RecordingClient | None = None
-) -> None:
+def instrument(app: Any, *, database: str | None = None, client: Client | None = None) -> None:
     """Record each task of an application, when it ends. A second call replaces the first.
 
     Call it where the application is made, so that workers and senders both run it: ``wait`` is
@@ -72,9 +71,9 @@ def instrument(
     A task that fails to be recorded is a warning in the log, at most one a minute.
 
     :param app: the Celery application
-    :param database: the database (bucket); default: ``INFLUXDB_DATABASE``
+    :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
-    :raises TypeError: for a database that is not a string
+    :raises TypeError: for a database that is not a string, and for what is no client
     """
     recorder = Recorder("task", ("task", "queue", "state"), database=database, client=client)
     # `current_app` is a proxy.

@@ -9,8 +9,9 @@ instrument(client, database="example")
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._http_client import Requests
-from sprockets_influxdb._integrations import RecordingClient, observe
+from sprockets_influxdb._integrations import observe
 
 if TYPE_CHECKING:
     import httpx
@@ -24,7 +25,7 @@ def instrument(
     measurement: str = "http_client",
     endpoint: "Callable[[httpx.Request], str | None] | None" = None,
     database: str | None = None,
-    client: RecordingClient | None = None,
+    client: Client | None = None,
 ) -> None:
     """Record each request of a client, when its response is there. Its redirects are included. A
     second call replaces the first.
@@ -41,9 +42,9 @@ def instrument(
     :param measurement: the name of the measurements
     :param endpoint: returns the tag ``endpoint`` of a request, such as ``"/users/{id}"``; default:
         there is no such tag, as paths have no bound
-    :param database: the database (bucket); default: ``INFLUXDB_DATABASE``
+    :param database: the database (bucket); default: that of the client
     :param client: the client of InfluxDB; default: the installed one
-    :raises TypeError: for a database that is not a string
+    :raises TypeError: for a database that is not a string, and for what is no client
     """
     requests = Requests(measurement, endpoint, database, client)
     observe(http_client, "send", requests.recorder, requests.describe)

@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Iterable
 from typing import Any
 
-from sprockets_influxdb._integrations import Bounded, Recorder, RecordingClient, error_name
+from sprockets_influxdb._clients import Client
+from sprockets_influxdb._integrations import Bounded, Recorder, error_name
 
 __all__ = ["InfluxDBHandler"]
 
@@ -21,6 +22,18 @@ _LIMIT = 200
 
 #: Maximum number of characters of a field. InfluxDB 1 takes up to 64 KiB.
 _LENGTH = 10_000
+
+#: Names that are used or reserved.
+_NAMES = (
+    "level",
+    "logger",
+    "message",
+    "file",
+    "line",
+    "exception",
+    "traceback",
+    "timestamp_ns",
+)
 
 #: The logger of this package. What it logs is not recorded, as it may be about recording.
 _OWN = "sprockets_influxdb"
@@ -45,10 +58,11 @@ class InfluxDBHandler(logging.Handler):
     :param measurement: the name of the measurements
     :param tags: names of attributes that are tags
     :param fields: names of attributes that are fields
-    :param database: the database (bucket); default: ``INFLUXDB_DATABASE``
+    :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
-    :raises TypeError: for a database that is not a string, and for one string of names
-    :raises ValueError: for a name that is used twice
+    :raises TypeError: for a database that is not a string, for what is no client, and for one
+        string of names
+    :raises ValueError: for a name that is used twice or reserved
     """
 
     def __init__(
@@ -59,17 +73,16 @@ class InfluxDBHandler(logging.Handler):
         tags: Iterable[str] = (),
         fields: Iterable[str] = (),
         database: str | None = None,
-        client: RecordingClient | None = None,
+        client: Client | None = None,
     ) -> None:
         super().__init__(level)
         if isinstance(tags, str) or isinstance(fields, str):
             raise TypeError("tags and fields are several names, as in fields=('order',)")
         self._fields = tuple(fields)
         self._tags = {name: Bounded(_LIMIT) for name in tags}
-        own = ("level", "logger", "message", "file", "line", "exception", "traceback")
-        names = [*own, *self._tags, *self._fields]
+        names = [*_NAMES, *self._tags, *self._fields]
         for name in {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"{name!r} is used twice: rename the attribute")
+            raise ValueError(f"{name!r} is used twice or reserved: rename the attribute")
         self._levels = Bounded(_LIMIT)
         self._loggers = Bounded(_LIMIT)
         self._recorder = Recorder(

@@ -19,7 +19,8 @@ import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sprockets_influxdb._integrations import Recorder, RecordingClient
+from sprockets_influxdb._clients import Client
+from sprockets_influxdb._integrations import Recorder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,7 +40,7 @@ def watch(
     loop: asyncio.AbstractEventLoop | None = None,
     measurement: str = "process",
     database: str | None = None,
-    client: RecordingClient | None = None,
+    client: Client | None = None,
 ) -> "Watch":
     """Record the state of this process after a second, and then at an interval, on a thread of its
     own. A forked child is watched as well. A second call stops the first watch. Call it after
@@ -62,10 +63,10 @@ def watch(
     :param name: a name for this kind of process, such as ``"worker"``
     :param loop: the event loop to look at; default: the one that is running, if there is one
     :param measurement: the name of the measurements
-    :param database: the database (bucket); default: ``INFLUXDB_DATABASE``
+    :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
     :raises ValueError: for an interval that is not positive
-    :raises TypeError: for a database that is not a string
+    :raises TypeError: for a database that is not a string, and for what is no client
     """
     global _current
     if not (interval > 0 and math.isfinite(interval)):

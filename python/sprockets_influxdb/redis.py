@@ -9,7 +9,8 @@ instrument(redis, database="example")
 import functools
 from typing import TYPE_CHECKING, Any
 
-from sprockets_influxdb._integrations import Bounded, Recorder, RecordingClient, observe
+from sprockets_influxdb._clients import Client
+from sprockets_influxdb._integrations import Bounded, Recorder, observe
 
 if TYPE_CHECKING:
     import redis
@@ -26,7 +27,7 @@ def instrument(
     *,
     measurement: str = "redis",
     database: str | None = None,
-    client: RecordingClient | None = None,
+    client: Client | None = None,
 ) -> None:
     """Record each command of a client, and each pipeline as one, when the reply is there. A second
     call replaces the first.
@@ -41,9 +42,9 @@ def instrument(
 
     :param redis_client: the client, of ``redis`` or ``redis.asyncio``
     :param measurement: the name of the measurements
-    :param database: the database (bucket) of InfluxDB; default: ``INFLUXDB_DATABASE``
+    :param database: the database (bucket) of InfluxDB; default: that of the client
     :param client: the client of InfluxDB; default: the installed one
-    :raises TypeError: for a database that is not a string
+    :raises TypeError: for a database that is not a string, and for what is no client
     """
     recorder = Recorder(
         measurement, ("command", "host", "outcome"), database=database, client=client

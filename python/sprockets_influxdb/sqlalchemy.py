@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 
-from sprockets_influxdb._integrations import Bounded, Recorder, RecordingClient, error_name
+from sprockets_influxdb._clients import Client
+from sprockets_influxdb._integrations import Bounded, Recorder, error_name
 from sprockets_influxdb._sql import shape
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def instrument(
     *,
     measurement: str = "sql",
     database: str | None = None,
-    client: RecordingClient | None = None,
+    client: Client | None = None,
 ) -> None:
     """Record each statement of an engine, when the database has executed it. Fetching the rows is
     not included. A second call replaces the first.
@@ -53,9 +54,9 @@ def instrument(
 
     :param engine: the engine
     :param measurement: the name of the measurements
-    :param database: the database (bucket); default: ``INFLUXDB_DATABASE``
+    :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
-    :raises TypeError: for a database that is not a string
+    :raises TypeError: for a database that is not a string, and for what is no client
     """
     tags = ("operation", "table", "outcome", "name")
     recorder = Recorder(measurement, tags, database=database, client=client)
