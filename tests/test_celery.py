@@ -151,6 +151,14 @@ def test_a_warm_shutdown_delivers_what_tasks_recorded(celery: Celery, pool: str)
     assert ids(celery.rows()) == collections.Counter(celery.done())
 
 
+def test_another_client_than_the_installed_one_delivers(celery: Celery) -> None:
+    celery.run("for _ in range(20): work.delay()")
+    celery.start("-c", "2", OWN_CLIENT="true")
+    celery.wait_until(lambda: len(celery.done()) == 20)
+    celery.stop()
+    assert ids(celery.rows()) == collections.Counter(celery.done())
+
+
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_a_cold_shutdown_delivers_what_ended_tasks_recorded(celery: Celery, pool: str) -> None:
     celery.run("for _ in range(20): work.delay()")

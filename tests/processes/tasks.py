@@ -1,6 +1,7 @@
 """A Celery application. Its tasks note in Redis that they have begun and that they are done.
 
-Variables: ``BROKER`` is the URL of Redis, ``MATRIX_DATABASE`` the database.
+Variables: ``BROKER`` is the URL of Redis, ``MATRIX_DATABASE`` the database. If ``OWN_CLIENT`` is
+set, the client is not the installed one.
 """
 
 import os
@@ -25,7 +26,8 @@ app.conf.task_queues = [
     Queue("mail", Exchange("mail", "topic"), routing_key="mail.#"),
 ]
 app.conf.worker_hijack_root_logger = False
-instrument(app, database=DATABASE)
+client = influxdb.Client() if "OWN_CLIENT" in os.environ else None
+instrument(app, database=DATABASE, client=client)
 
 notes = redis.Redis.from_url(BROKER.replace("redis+socket", "unix"), decode_responses=True)
 
