@@ -49,26 +49,14 @@ def instrument(app: Any, *, database: str | None = None, client: Client | None =
     Call it where the application is made, so that workers and senders both run it: ``wait`` is
     measured from a header that the sender adds.
 
-    ================ =====================================================================
-    measurement      ``task``
-    tag ``task``     the name of the task
-    tag ``queue``    the name of its queue
-    tag ``state``    ``SUCCESS``, ``FAILURE``, ``RETRY``, ``REVOKED``, ``IGNORED`` or
-                     ``REJECTED``
-    field            seconds that the task ran; absent if a worker process was lost or the
-    ``duration``     task was revoked
-    field ``wait``   seconds between the time that the task was sent, or its ``eta``, and its
-                     begin, by the clocks of both hosts; absent if the sender does not run
-                     :func:`instrument`
-    field            number of retries before this one
-    ``retries``
-    field            the id of the task
-    ``task_id``
-    field            the class of the exception, if there is one
-    ``exception``
-    ================ =====================================================================
+    - Tags: ``task`` (the name), ``queue`` (the name), ``state`` (``SUCCESS``, ``FAILURE``,
+      ``RETRY``, ``REVOKED``, ``IGNORED`` or ``REJECTED``).
+    - Fields: ``duration`` (seconds that the task ran; absent if its process was lost or the task
+      was revoked), ``wait`` (seconds from when it was sent, or from its ``eta``, until it began, by
+      the clocks of both hosts; absent if the sender does not run :func:`instrument`), ``retries``
+      (number of retries before this one), ``task_id``, ``exception`` (the class, if there is one).
 
-    A task that fails to be recorded is a warning in the log, at most one a minute.
+    A task that cannot be recorded is a warning in the log, at most one a minute.
 
     :param app: the Celery application
     :param database: the database (bucket); default: that of the client
