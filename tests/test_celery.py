@@ -151,9 +151,12 @@ def test_a_warm_shutdown_delivers_what_tasks_recorded(celery: Celery, pool: str)
     assert ids(celery.rows()) == collections.Counter(celery.done())
 
 
-def test_another_client_than_the_installed_one_delivers(celery: Celery) -> None:
+@pytest.mark.parametrize("variable", ["OWN_CLIENT", "WITHOUT_HOOK"])
+def test_another_client_and_another_release_of_billiard_deliver(
+    celery: Celery, variable: str
+) -> None:
     celery.run("for _ in range(20): work.delay()")
-    celery.start("-c", "2", OWN_CLIENT="true")
+    celery.start("-c", "2", **{variable: "true"})
     celery.wait_until(lambda: len(celery.done()) == 20)
     celery.stop()
     assert ids(celery.rows()) == collections.Counter(celery.done())

@@ -102,7 +102,7 @@ class _Commands:
         def execute(*arguments: Any, **more: Any) -> Any:
             # Executing empties the pipeline.
             nonlocal count
-            count = len(pipeline)
+            count = len(pipeline) if hasattr(pipeline, "__len__") else 0
             return observed(*arguments, **more)
 
         pipeline.execute = execute

@@ -81,8 +81,10 @@ class _Statements:
     def begin(
         self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
-        if context is not None:
+        try:
             setattr(context, _BEGAN, time.perf_counter())
+        except Exception as error:
+            self.recorder.warn(error)
 
     def end(
         self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool

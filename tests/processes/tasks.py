@@ -1,7 +1,8 @@
 """A Celery application. Its tasks note in Redis that they have begun and that they are done.
 
 Variables: ``BROKER`` is the URL of Redis, ``MATRIX_DATABASE`` the database. If ``OWN_CLIENT`` is
-set, the client is not the installed one.
+set, the client is not the installed one. If ``WITHOUT_HOOK`` is set, this release of billiard is
+one that cannot be hooked into.
 """
 
 import os
@@ -15,9 +16,18 @@ from kombu import Exchange, Queue
 from matrix import DATABASE
 
 import sprockets_influxdb as influxdb
+from sprockets_influxdb import _hooks
 from sprockets_influxdb.celery import instrument
 
 BROKER = os.environ["BROKER"]
+
+
+def cannot_hook(worker: Any, end: Any) -> None:
+    raise AttributeError("_do_exit")
+
+
+if "WITHOUT_HOOK" in os.environ:
+    _hooks._end_with_workers = cannot_hook
 
 app = Celery("tasks", broker=BROKER)
 app.conf.task_ignore_result = True
