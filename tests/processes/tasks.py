@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import redis
-from celery import Celery
+from celery import Celery, signals
 from celery.exceptions import Ignore, Reject
 from kombu import Exchange, Queue
 from matrix import DATABASE
@@ -38,6 +38,15 @@ app.conf.task_queues = [
 app.conf.worker_hijack_root_logger = False
 client = influxdb.Client() if "OWN_CLIENT" in os.environ else None
 instrument(app, database=DATABASE, client=client)
+
+
+@signals.worker_process_init.connect
+def send_first_batch(**_: object) -> None:
+    """The first batch of a process is sent early. Those of tasks are not to be."""
+    to: Any = client or influxdb
+    to.record(DATABASE, "first", {}, {"n": 1})
+    to.flush_sync()
+
 
 notes = redis.Redis.from_url(BROKER.replace("redis+socket", "unix"), decode_responses=True)
 
