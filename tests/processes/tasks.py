@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import redis
+from billiard import pool
 from celery import Celery, signals
 from celery.exceptions import Ignore, Reject
 from kombu import Exchange, Queue
@@ -28,6 +29,9 @@ def cannot_hook(worker: Any, end: Any) -> None:
 
 if "WITHOUT_HOOK" in os.environ:
     _hooks._end_with_workers = cannot_hook
+
+# A child that ends while its worker stops may wait for the main process in vain, for 30 s.
+pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
 
 app = Celery("tasks", broker=BROKER)
 app.conf.task_ignore_result = True
