@@ -16,7 +16,7 @@ nitpick_ignore_regex = [
     # Not looked up, so that no network is needed.
     ("py:.*", r"(_?asyncio|collections|contextlib|flask|httpx|logging|redis|requests|types)\..*"),
     ("py:.*", r"(sqlalchemy|tornado)\..*"),
-    ("py:class", r"Engine|AsyncEngine"),
+    ("py:class", r"Engine|AsyncEngine|Redis|AsyncRedis"),
 ]
 
 autodoc_member_order = "bysource"

@@ -13,8 +13,8 @@ from sprockets_influxdb._clients import Client
 from sprockets_influxdb._integrations import Bounded, Recorder, observe
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
 
 __all__ = ["instrument"]
 
@@ -23,7 +23,7 @@ _LIMIT = 300
 
 
 def instrument(
-    redis_client: "redis.Redis | redis.asyncio.Redis",
+    redis_client: "Redis | AsyncRedis",
     *,
     measurement: str = "redis",
     database: str | None = None,
