@@ -256,7 +256,7 @@ class TestInstallAgain:
         server.restart()
         add()
         assert flush_sync()["delivered"] == 1
-        assert old.flush_sync()["pending"] == 0
+        assert old.flush_sync(30)["pending"] == 0
         assert len(server.points()) == 3
         assert (old.stats()["spooled"], stats()["recovered"]) == (0, 0)
 
@@ -271,7 +271,7 @@ class TestInstallAgain:
         server.restart()
         add()
         assert flush_sync()["delivered"] == 1
-        assert old.flush_sync()["pending"] == 0
+        assert old.flush_sync(30)["pending"] == 0
         assert len(server.points()) == 3
 
     def test_a_setting_made_before_the_first_install_holds(self, server: testing.Server) -> None:

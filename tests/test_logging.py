@@ -209,7 +209,7 @@ class Handler(logging.Handler):
             LOGGER.addHandler(handler := Handler())
             influxdb.install()
             add("m", 10)
-            handler.next()
+            handler.next(), handler.next()
             influxdb.set_auth_credentials("user", "hunter3")
             influxdb.shutdown_sync(0)
             print(influxdb.settings(), influxdb.stats())

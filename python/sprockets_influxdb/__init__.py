@@ -30,6 +30,7 @@ from sprockets_influxdb._client import (
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._native import (
     Measurement,
+    Rejected,
     Series,
     add_measurement,
     flush_sync,
@@ -60,6 +61,7 @@ __all__ = [
     "InfluxDBMixin",
     "Measurement",
     "Options",
+    "Rejected",
     "Series",
     "__version__",
     "add_measurement",

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _native
 from sprockets_influxdb._futures import event_loop, future_of
+from sprockets_influxdb._native import Rejected
 from sprockets_influxdb._options import Options, argument_names, arguments, check, tags, texts
+from sprockets_influxdb._rejected import check as check_function
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -48,9 +50,11 @@ class Client(_native.BaseClient):
         max_buffer_size: int | None = None,
         trigger_size: int | None = None,
         sample_probability: float | None = None,
+        on_rejected: Callable[[Rejected], object] | None = None,
         **options: "Unpack[Options]",
     ) -> None:
         check(options)
+        check_function(on_rejected)
         with argument_names():
             self._open(
                 texts(
@@ -66,6 +70,7 @@ class Client(_native.BaseClient):
                     **options,
                 ),
                 tags(base_tags),
+                on_rejected,
             )
 
     def flush(self) -> "asyncio.Future[bool]":

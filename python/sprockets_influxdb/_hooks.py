@@ -11,6 +11,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import logging
+import signal
 import sys
 import time
 import types
@@ -137,17 +138,29 @@ def _hook_into_uvicorn(module: Any) -> None:
                     await flush_at_stop(lambda: self.force_exit)
                 except Exception as error:
                     LOGGER.warning("cannot deliver before the server stops: %r", error)
-                if has_just_failed():
-                    _log_pending()
+                # Where a handler was in place, the process goes on, or ends with exit handlers.
+                if any(before.get(number) is signal.SIG_DFL for number in self._captured_signals):
+                    _native.log_end()
+                    _lifecycle().write_log()
+
+    # The handlers that uvicorn replaces, and restores before it raises the signals. A server that
+    # runs already has replaced the default, as far as we know.
+    before: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
+    capture: Any = getattr(module.Server, "capture_signals", None)
+
+    def capture_signals(self: Any) -> Any:
+        before.update((number, signal.getsignal(number)) for number in signal.valid_signals())
+        return capture(self)
 
     shutdown._is_hooked = True  # type: ignore[attr-defined]
     module.Server.shutdown = shutdown
+    if capture is not None:
+        module.Server.capture_signals = functools.wraps(capture)(capture_signals)
 
 
-def _log_pending() -> None:
-    pending = _native.pending()
-    waiting = "1 measurement is" if pending == 1 else f"{pending} measurements are"
-    LOGGER.error("%s not delivered: the server has stopped", waiting)
+def _lifecycle() -> Any:
+    # It imports this module.
+    return importlib.import_module("sprockets_influxdb._lifecycle")
 
 
 def _hook_into_rq(module: Any) -> None:

@@ -1,7 +1,7 @@
 # The types of the native module. `python -m mypy.stubtest sprockets_influxdb` checks them against
 # the built one.
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import (
@@ -21,6 +21,7 @@ from typing_extensions import Self, disjoint_base
 __all__ = [
     "CLIENT_CLOSED_REQUEST",
     "MEASUREMENT",
+    "STATUS_PAGE",
     "UNMATCHED",
     "VERSION",
     "BaseClient",
@@ -30,6 +31,7 @@ __all__ = [
     "Measurement",
     "Point",
     "Recorder",
+    "Rejected",
     "Request",
     "RequestGuard",
     "Series",
@@ -45,12 +47,11 @@ __all__ = [
     "flush_sync",
     "foreign_replies",
     "install",
+    "log_end",
     "log_is_written",
-    "log_losses",
     "measurement_in",
     "open_log",
     "parse",
-    "pending",
     "products",
     "record",
     "reset",
@@ -58,7 +59,10 @@ __all__ = [
     "settings",
     "shutdown_sync",
     "stats",
+    "summarize_spool",
+    "take_dropped_rejections",
     "take_logs",
+    "take_rejected",
 ]
 
 _Field: TypeAlias = bool | int | float | str | SupportsFloat | SupportsIndex
@@ -72,6 +76,7 @@ _Stage: TypeAlias = Literal["before_body", "mid_body", "before_reply"]
 
 CLIENT_CLOSED_REQUEST: int
 MEASUREMENT: str
+STATUS_PAGE: str
 UNMATCHED: str
 VERSION: str
 
@@ -113,6 +118,15 @@ class Measurement:
 class Series:
     def __call__(self, *, timestamp_ns: int | None = None, **items: object) -> None: ...
     def bind(self, **tags: object) -> Series: ...
+
+@final
+class Rejected:
+    @property
+    def line(self) -> str: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
 
 @final
 class Duration:
@@ -209,7 +223,10 @@ def stats() -> _Stats: ...
 class BaseClient:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     def _open(
-        self, options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
+        self,
+        options: list[tuple[str, str]],
+        base_tags: list[tuple[str, str]] | None,
+        on_rejected: Callable[[Rejected], object] | None,
     ) -> None: ...
     def _attach(self) -> bool: ...
     def _is_installed(self) -> bool: ...
@@ -321,21 +338,25 @@ class RequestGuard:
     def end(self) -> None: ...
 
 def install(
-    options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
+    options: list[tuple[str, str]],
+    base_tags: list[tuple[str, str]] | None,
+    on_rejected: Callable[[Rejected], object] | None,
 ) -> bool | None: ...
 def check_request_variables() -> None: ...
 def measurement_in(place: MutableMapping[str, Any]) -> Measurement: ...
 def configure(options: list[tuple[str, str]]) -> None: ...
-def pending() -> int: ...
 def reset() -> None: ...
 def settings() -> dict[str, Any]: ...
 def begin_all() -> list[Flush]: ...
-def end(waits: bool) -> tuple[int, int]: ...
+def end(waits: bool) -> None: ...
 def open_log() -> int: ...
 def take_logs() -> list[tuple[int, str]]: ...
+def summarize_spool(directory: str) -> dict[str, Any]: ...
+def take_rejected() -> tuple[Callable[[Rejected], object], Rejected] | None: ...
+def take_dropped_rejections(all: bool) -> int: ...
 def close_log() -> None: ...
 def log_is_written() -> None: ...
-def log_losses(lost: int, spooled: int) -> None: ...
+def log_end() -> None: ...
 def command(argv: list[str]) -> int: ...
 
 # For `sprockets_influxdb.testing`.

@@ -18,6 +18,8 @@ class Options(TypedDict, total=False):
     api: Literal["v1", "v2", "v3"] | None
     block_timeout: int | None
     ca_file: str | None
+    client_cert: str | None
+    client_key: str | None
     database: str | None
     enabled: bool | None
     environment: str | None
@@ -31,12 +33,14 @@ class Options(TypedDict, total=False):
     precision: Literal["ns", "us", "ms", "s"] | None
     retention_policy: str | None
     scheme: Literal["http", "https"] | None
+    self_database: str | None
     shutdown_timeout: int | None
     spool: str | None
     spool_max_bytes: int | None
     spool_sync: Literal["process", "interval", "always"] | None
     tag_hostname: bool | None
     timeout: int | None
+    tls_verify: bool | None
     token: str | None
 
 

@@ -111,8 +111,9 @@ class InfluxDBMixin(_Base):
     The application's setting :data:`REQUEST_DATABASE` names the database. The default is that of
     the client (``INFLUXDB_DATABASE``). Without either nothing is recorded, and the log says so
     once. The setting ``service`` names the measurement (default
-    ``request``). The setting :data:`REQUEST_CLIENT` has a client for the requests, instead of the
-    installed one.
+    ``request``). The setting ``sprockets_influxdb.client``,
+    which is :data:`sprockets_influxdb.tornado.REQUEST_CLIENT`, has a client for the requests,
+    instead of the installed one.
 
     The attribute ``influxdb`` is the measurement, available from ``initialize()`` on. It takes any
     value, also while nothing is recorded:

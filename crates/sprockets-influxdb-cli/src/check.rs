@@ -9,7 +9,7 @@ use sprockets_influxdb::{Check, Client, Config, Finding, Origin, Setting, Settin
 
 use crate::exit::{self, Problem};
 use crate::terminal::{self, Style};
-use crate::{args, unread, warnings};
+use crate::{args, warnings};
 
 /// Show the configuration, and check that its server would accept measurements
 ///
@@ -32,9 +32,8 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let config = options.server.config(Config::new(), &[])?;
     let settings = config.settings()?;
-    let (client, mut warnings) = warnings::collect(|| Client::new(config));
+    let (client, warnings) = warnings::collect(|| Client::new(config));
     let client = client?;
-    warnings.extend(unread::warnings(unread::of_process()));
 
     let default = client.default_database();
     let checks: Vec<(Option<&str>, Check)> = if options.databases.is_empty() {

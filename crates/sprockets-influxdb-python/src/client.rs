@@ -9,7 +9,7 @@ use sprockets_influxdb::internal;
 
 use crate::flush::{self, Flush};
 use crate::handle::{Handle, INSTALLED, installed};
-use crate::installed::{Options, Tags, open};
+use crate::installed::{Options, Provided, Tags, open};
 use crate::line::{self, Head};
 use crate::measurement::Measurement;
 use crate::place::{Argument, Place, Recorded};
@@ -31,11 +31,19 @@ impl BaseClient {
     }
 
     /// Makes the client, of the environment and these options.
-    fn _open(&self, py: Python<'_>, options: Options, base_tags: Option<Tags>) -> PyResult<()> {
+    #[pyo3(signature = (options, base_tags, on_rejected))]
+    fn _open(
+        &self,
+        py: Python<'_>,
+        options: Options,
+        base_tags: Option<Tags>,
+        on_rejected: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         if self.0.get().is_some() {
             return Err(PyRuntimeError::new_err("this client is open already"));
         }
-        let target = Target::Own(open(py, &options, base_tags)?, None);
+        let provided = Provided::new(options, base_tags, on_rejected);
+        let target = Target::Own(open(py, &provided)?, None);
         // Another thread may have opened it meanwhile. Then that one counts.
         let _ = self.0.set(target);
         Ok(())
@@ -190,7 +198,7 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
 /// Records a measurement in one call, as :func:`add_measurement` does, but faster: without an
 /// object for it.
 ///
-/// Where there is a default database (``INFLUXDB_DATABASE``, ``database=``), leave the database out:
+/// Leave the database out where there is a default one (``INFLUXDB_DATABASE``, ``database=``):
 /// ``record("job", {"queue": "mail"}, {"rows": 3})``.
 ///
 /// :param str database: the database (bucket) to write to

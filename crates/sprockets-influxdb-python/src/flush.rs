@@ -159,40 +159,38 @@ pub(crate) fn shutdown<'py>(
 }
 
 /// Shuts all clients down at the end of the process. After an earlier shutdown of a client, its
-/// deadline holds. Returns how many measurements are lost, and how many wait in the spool.
+/// deadline holds.
 #[pyfunction]
-pub(crate) fn end(py: Python<'_>, waits: bool) -> PyResult<(u64, u64)> {
+pub(crate) fn end(py: Python<'_>, waits: bool) -> PyResult<()> {
     let clients = handle::all();
     let timeouts = begin_end(&clients);
-    let mut pending = Pending::default();
     for (client, timeout) in clients.iter().zip(timeouts) {
         let timeout = if waits { timeout() } else { Duration::ZERO };
-        let decided = interruptible(py, |is_interrupted| {
+        interruptible(py, |is_interrupted| {
             internal::shutdown_unless(client.core(), timeout, is_interrupted)
         })?;
-        pending.add(client, &decided);
     }
     py.detach(internal::await_sigterm);
-    Ok(pending.lost_and_spooled())
+    Ok(())
 }
 
 /// Shuts all clients down in a process that a signal ends, as [`end`] does, but without the
-/// interpreter. Returns how many measurements are lost, and how many wait in the spool.
-pub(crate) fn end_before_signal() -> (u64, u64) {
+/// interpreter. Returns whether the process ends: the first one of a container goes on, and so do
+/// its clients.
+pub(crate) fn end_before_signal() -> bool {
     let clients = handle::all();
-    let mut pending = Pending::default();
-    // The signal does not end the first process of a container: its clients go on.
-    if std::process::id() == 1 {
-        for client in &clients {
-            pending.add(client, &client.core().flush(client.core().shutdown_timeout()));
-        }
-    } else {
+    let ends = std::process::id() != 1;
+    if ends {
         let timeouts = begin_end(&clients);
         for (client, timeout) in clients.iter().zip(timeouts) {
-            pending.add(client, &client.core().shutdown(timeout()));
+            client.core().shutdown(timeout());
+        }
+    } else {
+        for client in &clients {
+            client.core().flush(client.core().shutdown_timeout());
         }
     }
-    pending.lost_and_spooled()
+    ends
 }
 
 /// Begins the shutdown of all clients, so that they deliver at the same time. Returns how long to
@@ -206,25 +204,6 @@ fn begin_end(clients: &[Arc<Handle>]) -> Vec<impl Fn() -> Duration> {
             move || until.saturating_duration_since(Instant::now())
         })
         .collect()
-}
-
-/// What is pending when the process ends.
-#[derive(Default)]
-struct Pending {
-    lost: u64,
-    spooled: u64,
-}
-
-impl Pending {
-    fn add(&mut self, client: &Handle, report: &core::Report) {
-        let spooled = report.pending.min(client.core().stats().spooled);
-        self.spooled += spooled;
-        self.lost += report.pending - spooled;
-    }
-
-    fn lost_and_spooled(&self) -> (u64, u64) {
-        (self.lost, self.spooled)
-    }
 }
 
 fn timeout_of(client: &Handle, timeout: Option<f64>) -> PyResult<Duration> {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 use pyo3::prelude::*;
-use sprockets_influxdb::{self as core, Client, Config};
+use sprockets_influxdb::{self as core, Client, Config, internal};
 
 use crate::handle::{self, Handle, INSTALLED, installed};
+use crate::rejected::Callback;
 use crate::value::value_error;
 use crate::{base_tags, log};
 
@@ -30,6 +31,39 @@ struct Changes {
 pub(crate) type Options = Vec<(String, String)>;
 pub(crate) type Tags = Vec<(String, String)>;
 
+/// What the program passes to `install()` or to a client.
+#[derive(Default)]
+pub(crate) struct Provided {
+    options: Options,
+    base_tags: Tags,
+    on_rejected: Option<Arc<Callback>>,
+}
+
+impl Provided {
+    pub(crate) fn new(
+        options: Options,
+        base_tags: Option<Tags>,
+        on_rejected: Option<Py<PyAny>>,
+    ) -> Self {
+        let on_rejected = on_rejected.map(|function| Arc::new(Callback(function)));
+        Self { options, base_tags: base_tags.unwrap_or_default(), on_rejected }
+    }
+
+    fn apply(&self, config: Config) -> Config {
+        let config = with_options(config, &self.options).base_tags(self.base_tags.clone());
+        match self.on_rejected.clone() {
+            Some(callback) => {
+                config.on_rejected(move |rejected| log::keep_rejected(&callback, rejected))
+            }
+            None => config,
+        }
+    }
+}
+
+fn with_options(config: Config, options: &Options) -> Config {
+    options.iter().fold(config, |config, (name, value)| config.set(name, value))
+}
+
 impl Changes {
     /// The configuration of the environment.
     fn environment(&mut self) -> Config {
@@ -38,7 +72,7 @@ impl Changes {
         if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
             self.password = Some(password);
         }
-        Config::new().with_lookup(|variable| {
+        internal::with_environment(Config::new(), |variable| {
             let value = std::env::var_os(variable)?;
             let masked = variable == PASSWORD && is_mask(&value);
             self.password.clone().filter(|_| masked).or(Some(value))
@@ -46,35 +80,30 @@ impl Changes {
     }
 
     /// The configuration of the environment, of the options set before, and of these.
-    fn configure(&mut self, options: &Options, base_tags: Option<Tags>) -> Config {
-        let config = changed(self.environment(), &self.options, None);
-        changed(config, options, base_tags)
+    fn configure(&mut self, provided: &Provided) -> Config {
+        let environment = self.environment();
+        provided.apply(with_options(environment, &self.options))
     }
 
     /// Changes the client, or makes one that the environment and these options configure.
-    fn change(&mut self, options: &Options, base_tags: Option<Tags>) -> core::Result<Arc<Handle>> {
+    fn change(&mut self, provided: &Provided) -> core::Result<Arc<Handle>> {
         match INSTALLED.load_full() {
             Some(client) if self.is_installed => {
-                client.reconfigure(|config| changed(config, options, base_tags))?;
+                client.reconfigure(|config| provided.apply(config))?;
                 Ok(client)
             }
             Some(client) => {
-                let config = self.configure(options, base_tags);
+                let config = self.configure(provided);
                 client.reconfigure(|_| config)?;
                 Ok(client)
             }
             None => {
-                let client = start(self.configure(options, base_tags))?;
+                let client = start(self.configure(provided))?;
                 INSTALLED.store(Some(client.clone()));
                 Ok(client)
             }
         }
     }
-}
-
-fn changed(config: Config, options: &Options, base_tags: Option<Tags>) -> Config {
-    let config = options.iter().fold(config, |config, (name, value)| config.set(name, value));
-    config.base_tags(base_tags.unwrap_or_default())
 }
 
 fn start(config: Config) -> core::Result<Arc<Handle>> {
@@ -107,19 +136,15 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
 
 #[cold]
 fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
-    let made = changes().change(&Vec::new(), None).map_err(value_error)?;
+    let made = changes().change(&Provided::default()).map_err(value_error)?;
     announce(py, &made)?;
     Ok(INSTALLED.load())
 }
 
 /// Makes a client beside the installed one, of the environment and of these options.
-pub(crate) fn open(
-    py: Python<'_>,
-    options: &Options,
-    base_tags: Option<Tags>,
-) -> PyResult<Arc<Handle>> {
+pub(crate) fn open(py: Python<'_>, provided: &Provided) -> PyResult<Arc<Handle>> {
     py.detach(handle::forget_unused);
-    let config = changed(changes().environment(), options, base_tags);
+    let config = provided.apply(changes().environment());
     let client = start(config).map_err(value_error)?;
     announce(py, &client)?;
     Ok(client)
@@ -128,14 +153,17 @@ pub(crate) fn open(
 /// Makes the installed client, or changes the one that the first measurement made. Replaces one
 /// that is shut down. Returns whether this call installed it; `None` if it is disabled.
 #[pyfunction]
+#[pyo3(signature = (options, base_tags, on_rejected))]
 pub(crate) fn install(
     py: Python<'_>,
     options: Options,
     base_tags: Option<Tags>,
+    on_rejected: Option<Py<PyAny>>,
 ) -> PyResult<Option<bool>> {
+    let provided = Provided::new(options, base_tags, on_rejected);
     let is_over = installed().as_ref().is_some_and(|client| client.is_shut_down());
     if is_over {
-        let config = changes().configure(&options, base_tags.clone());
+        let config = changes().configure(&provided);
         config.settings().map_err(value_error)?;
         // The old client goes on until all that it has is delivered.
         uninstall();
@@ -146,7 +174,7 @@ pub(crate) fn install(
         if changes.is_installed {
             return Ok(Some(false));
         }
-        let client = changes.change(&options, base_tags).map_err(value_error)?;
+        let client = changes.change(&provided).map_err(value_error)?;
         changes.is_installed = client.core().is_enabled();
         (client, changes.is_installed)
     };
@@ -162,12 +190,14 @@ fn uninstall() -> Option<Arc<Handle>> {
 /// Changes settings of the installed client, effective at once.
 #[pyfunction]
 pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
+    let provided = Provided::new(options, None, None);
     let client = {
         let mut changes = changes();
-        let client = changes.change(&options, None).map_err(value_error)?;
+        let client = changes.change(&provided).map_err(value_error)?;
         if !changes.is_installed {
-            changes.options.retain(|(kept, _)| options.iter().all(|(name, _)| kept != name));
-            changes.options.extend(options);
+            let new = provided.options;
+            changes.options.retain(|(kept, _)| new.iter().all(|(name, _)| kept != name));
+            changes.options.extend(new);
         }
         client
     };

@@ -26,8 +26,8 @@ pub(crate) struct Line {
     field_keys: PreparedKeys,
 }
 
-/// Where a line belongs: database, name, and nanoseconds since the epoch. The database is `None` for
-/// the default one.
+/// Where a line belongs: database, name, and nanoseconds since the epoch. `None` is the default
+/// database.
 pub(crate) struct Head<'a, 'py> {
     pub(crate) database: &'a Bound<'py, PyAny>,
     pub(crate) name: &'a Bound<'py, PyAny>,

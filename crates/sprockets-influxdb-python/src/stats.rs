@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sprockets_influxdb::{Setting, SettingValue, Stats};
 
-use crate::handle::{self, installed};
+use crate::handle::installed;
 use crate::installed::current;
 
 /// The counters, taken at one moment. ``added`` is always the sum of ``delivered``, ``rejected``,
@@ -53,12 +53,6 @@ pub(crate) fn counters<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'p
     dict.set_item("repaired", stats.repaired)?;
     dict.set_item("last_error", stats.last_error.as_deref())?;
     Ok(dict)
-}
-
-/// How many measurements of all clients are pending.
-#[pyfunction]
-pub(crate) fn pending() -> u64 {
-    handle::all().iter().map(|client| client.core().stats().pending).sum()
 }
 
 /// The value in force of each setting, by name. Secrets are masked, durations are in milliseconds.

@@ -41,7 +41,7 @@ pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
 }
 
 /// A number with its digits in groups of three: "26,080".
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -62,16 +62,6 @@ pub(crate) fn period(time: Duration) -> String {
     }
 }
 
-/// Messages at the end of a client: what waits in the spool, and what is lost.
-pub fn undelivered(spooled: u64, lost: u64) -> (Option<String>, Option<String>) {
-    let waiting = plural(spooled, "measurement waits", "measurements wait");
-    let are_lost = plural(lost, "measurement is", "measurements are");
-    (
-        (spooled > 0).then(|| format!("{waiting} in the spool for the next process")),
-        (lost > 0).then(|| format!("{are_lost} lost: not delivered when the client ended")),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,19 +74,6 @@ mod tests {
         assert_eq!(counts, expected);
         let periods = [60_000, 1_500, 50].map(|ms| period(Duration::from_millis(ms)));
         assert_eq!(periods, ["60 s", "1500 ms", "50 ms"]);
-    }
-
-    #[test]
-    fn what_is_in_the_spool_and_what_is_lost_are_both_reported() {
-        let messages = |spooled, lost| {
-            let (spooled, lost) = undelivered(spooled, lost);
-            [spooled, lost].map(Option::unwrap_or_default)
-        };
-        assert_eq!(messages(0, 0), ["", ""]);
-        assert_eq!(messages(1, 0), ["1 measurement waits in the spool for the next process", ""]);
-        let lost = "2 measurements are lost: not delivered when the client ended";
-        assert_eq!(messages(0, 2), ["", lost]);
-        assert_eq!(messages(5, 2), ["5 measurements wait in the spool for the next process", lost]);
     }
 
     #[test]

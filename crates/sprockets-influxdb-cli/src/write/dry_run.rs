@@ -10,6 +10,7 @@ use super::targets::Policies;
 use super::unit::Unit;
 use crate::context;
 use crate::exit::{self, Problem};
+use crate::format::counted;
 use crate::output::{self, message};
 
 pub(crate) struct DryRun {
@@ -49,7 +50,8 @@ impl DryRun {
         }
         let Counts { valid, invalid, empty, is_whole } = counts;
         if !self.quiet && is_whole {
-            message(&format!("dry run: {valid} lines would be written, {invalid} are invalid"));
+            let (lines, are) = (counted(valid, "line"), if invalid == 1 { "is" } else { "are" });
+            message(&format!("dry run: {lines} would be written, {invalid} {are} invalid"));
         }
         Ok(if invalid + empty == 0 { exit::OK } else { exit::FAILED })
     }

@@ -35,6 +35,7 @@ use self::targets::Policies;
 use self::unit::Unit;
 use crate::args;
 use crate::exit::Problem;
+use crate::format::counted;
 use crate::progress::{Position, Progress, Size, TICK};
 use crate::report::Report;
 use crate::wait::{self, IGNORED_VARIABLES, Wait};
@@ -51,8 +52,8 @@ use crate::wait::{self, IGNORED_VARIABLES, Wait};
 /// is `autogen`. `--set retention_policy=NAME` takes precedence. Lines of a database that cannot be
 /// written to are skipped, and the others are sent.
 ///
-/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT and
-/// INFLUXDB_SAMPLE_PROBABILITY.
+/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT,
+/// INFLUXDB_SAMPLE_PROBABILITY and INFLUXDB_SELF_DATABASE.
 ///
 /// The first Ctrl-C stops reading, and delivers within the shutdown timeout what was read. The
 /// second ends at once.
@@ -222,16 +223,19 @@ fn report(
     let rate = (stats.delivered as f64 / seconds.max(1e-3)) as u64;
     let first_rejected = first_rejected.first();
     Report {
-        heading: format!(
-            "{} lines read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} requests, {} of \
-             them retries",
-            HumanCount(lines),
-            HumanBytes(bytes_read),
-            HumanCount(rate),
-            HumanBytes(stats.bytes_sent),
-            HumanCount(stats.batches),
-            HumanCount(stats.retries),
-        ),
+        heading: match &ended_early {
+            // Some bytes were read ahead.
+            Some(_) if lines == 0 => "nothing was sent".to_owned(),
+            _ => format!(
+                "{} read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} ({} retried)",
+                counted(lines, "line"),
+                HumanBytes(bytes_read),
+                HumanCount(rate),
+                HumanBytes(stats.bytes_sent),
+                counted(stats.batches, "request"),
+                HumanCount(stats.retries),
+            ),
+        },
         delivered: stats.delivered,
         undelivered: vec![
             ("rejected", stats.rejected, "rejected by the server"),

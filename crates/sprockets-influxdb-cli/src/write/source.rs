@@ -7,7 +7,7 @@ use sprockets_influxdb::{LineReader, Precision, RawLine, SourceLine};
 
 use super::input::Inputs;
 use crate::context::Context;
-use crate::format::excerpt;
+use crate::format::{counted, excerpt};
 
 /// How reading ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,9 @@ pub(crate) fn read(
             }
             if lines == 0 && statements + comments > 0 {
                 let nothing = format!(
-                    "{name} has no line of a measurement: {statements} statements, {comments} \
-                     comments"
+                    "{name} has no line of a measurement: {}, {}",
+                    counted(statements, "statement"),
+                    counted(comments, "comment")
                 );
                 if !take(Item::Nothing(nothing))? {
                     return Ok(());

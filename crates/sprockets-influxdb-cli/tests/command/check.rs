@@ -198,12 +198,12 @@ fn a_wrong_address_is_reported_with_advice() {
         (
             format!("http://{closed}"),
             &[][..],
-            "connection refused; start it, or check INFLUXDB_URL",
+            "connection refused; start it, or check the argument url",
         ),
         (
             "http://no-such-host.invalid".to_owned(),
             &[],
-            "no address for no-such-host.invalid:80: check INFLUXDB_URL",
+            "no address for no-such-host.invalid:80: check the argument url",
         ),
         (other, &[], "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)"),
         (
@@ -254,9 +254,9 @@ fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
         (
             plain.url().replace("http:", "https:"),
             &[][..],
-            "does not speak TLS: write http:// in INFLUXDB_URL",
+            "does not speak TLS: write http:// in the argument url",
         ),
-        (tls.url(), &[], "the server speaks TLS: write https:// in INFLUXDB_URL"),
+        (tls.url(), &[], "the server speaks TLS: write https:// in the argument url"),
         (secure.clone(), &[], "INFLUXDB_CA_FILE"),
         (secure, &["--ca-file", trusted], "database \"db\" does not exist: create it"),
     ] {

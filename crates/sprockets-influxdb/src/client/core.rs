@@ -25,6 +25,9 @@ const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for the disk after its own timeout.
 const PERSIST_TIMEOUT: Duration = Duration::from_millis(800);
 
+/// How long a shutdown waits at most for the client's own counters to be written.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 pub(super) struct Core {
     pub(super) snapshot: ArcSwap<Snapshot>,
     /// Held while the configuration changes.
@@ -140,7 +143,7 @@ impl Core {
     pub(super) fn reconfigure(&self, change: impl FnOnce(Config) -> Config) -> Result<()> {
         let _one_at_a_time = lock(&self.changes);
         let new = self.snapshot.load().changed(change)?;
-        new.log_warnings();
+        new.log_warnings(Some(&self.snapshot.load()));
         let (limits, intake, route) = (new.limits(), new.intake(), new.route());
         let max_clients = new.settings.values.max_clients.value;
         let has_moved = !Arc::ptr_eq(&new.transport, &self.snapshot.load().transport);
@@ -220,6 +223,8 @@ impl Core {
     fn ended(&self, begun: Begun, until: Duration) -> Report {
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
+            let left = until.saturating_sub(self.clock.now());
+            self.sender.report_end(left.min(REPORT_TIMEOUT));
             self.persist_pending(until);
         }
         Report { closed: begun.closed, ..report }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::flush::Flush;
+use super::losses;
 use super::process::Process;
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
@@ -53,7 +54,7 @@ impl Client {
     pub fn new(config: Config) -> Result<Self> {
         sys::watch_forks();
         let snapshot = Snapshot::new(config)?;
-        snapshot.log_warnings();
+        snapshot.log_warnings(None);
         let core = Core::new(snapshot, Clock::monotonic());
         Ok(Self { process: Arc::new(Process::new(core)) })
     }
@@ -226,6 +227,12 @@ impl Client {
     /// Those of [`new`](Self::new), and another spool. Then everything stays as it was.
     pub fn reconfigure(&self, change: impl FnOnce(Config) -> Config) -> Result<()> {
         self.core().reconfigure(change)
+    }
+
+    /// Logs what is in the spool and what was lost, at the end of a process that does not drop its
+    /// clients.
+    pub(crate) fn log_end<'a>(clients: impl IntoIterator<Item = &'a Self>) {
+        losses::log(clients.into_iter().map(Self::core));
     }
 
     /// The core of this process.

@@ -1,11 +1,12 @@
 //! The configuration in force, prepared so that adding a measurement only looks things up.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::buffer::{Intake, Limits, Size};
 use crate::config::{Api, Config, Precision, Settings};
-use crate::delivery::{HttpTransport, Route, Transport};
+use crate::delivery::{HttpTransport, OwnCounters, Route, Transport};
 use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
 
@@ -79,8 +80,15 @@ impl Snapshot {
         if named.is_empty() { self.default_database.as_bytes() } else { named }
     }
 
-    pub(super) fn log_warnings(&self) {
-        for warning in &self.settings.warnings {
+    /// Logs the warnings that the configuration before did not have.
+    pub(super) fn log_warnings(&self, before: Option<&Self>) {
+        let is_new = |warning: &&String| {
+            before.is_none_or(|before| !before.settings.warnings.contains(warning))
+        };
+        for warning in self.settings.warnings.iter().filter(is_new) {
+            tracing::warn!("{warning}");
+        }
+        for warning in self.settings.unknown.iter().filter(|warning| is_first(warning)) {
             tracing::warn!("{warning}");
         }
     }
@@ -107,12 +115,27 @@ impl Snapshot {
         if self.is_enabled { Intake::Open } else { Intake::Disabled }
     }
 
+    fn own_counters(&self) -> Option<OwnCounters> {
+        let values = &self.settings.values;
+        let database = values.self_database.value.as_deref()?.into();
+        let interval = values.submission_interval.value;
+        Some(OwnCounters { database, precision: self.precision, interval })
+    }
+
     pub(super) fn route(&self) -> Route {
         Route {
             transport: self.transport.clone(),
             address: self.settings.server.url.clone(),
             on_rejected: self.settings.on_rejected.clone(),
+            own_counters: self.own_counters(),
             summary: self.settings.summary(),
         }
     }
+}
+
+/// Whether this process has not logged a warning yet that is about its environment.
+fn is_first(warning: &str) -> bool {
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    // Another thread may have held the lock when this process was forked.
+    LOGGED.try_lock().map_or(true, |mut logged| logged.insert(warning.to_owned()))
 }

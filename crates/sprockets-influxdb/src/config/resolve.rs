@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) on_rejected: Option<OnRejected>,
     /// What is odd but usable. For the log, when the client starts.
     pub(crate) warnings: Vec<String>,
+    /// Warnings about variables that nothing reads. For the log, once in a process.
+    pub(crate) unknown: Vec<String>,
 }
 
 /// Where the spool is, and what it survives.
@@ -74,7 +76,7 @@ impl Settings {
             return Err(values.base_tags.source.error(&problem));
         }
         resolve_base_tags(&mut values);
-        Ok(Self { values, server, on_rejected, warnings })
+        Ok(Self { values, server, on_rejected, warnings, unknown: Vec::new() })
     }
 
     /// Every setting with its value in force, secrets masked.
@@ -135,10 +137,13 @@ fn unset_empty_texts(values: &mut Values) {
     fn unset<T: AsRef<std::ffi::OsStr>>(text: &mut InForce<Option<T>>) {
         text.value.take_if(|text| text.as_ref().is_empty());
     }
+    unset(&mut values.client_cert);
+    unset(&mut values.client_key);
     unset(&mut values.database);
     unset(&mut values.environment);
     unset(&mut values.org);
     unset(&mut values.retention_policy);
+    unset(&mut values.self_database);
     unset(&mut values.spool);
     unset(&mut values.user);
     let is_empty = |secret: &mut Secret| secret.expose().is_empty();

@@ -2,6 +2,7 @@
 //! address of its own server.
 
 mod first_batch;
+mod losses;
 
 use std::sync::OnceLock;
 

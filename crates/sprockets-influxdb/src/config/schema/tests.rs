@@ -29,12 +29,14 @@ const VALUES: &[(&str, &str, &str, Variables)] = &[
     ("INFLUXDB_RETENTION_POLICY", "year", "year", &[]),
     ("INFLUXDB_SAMPLE_PROBABILITY", "0.25", "0.25", &[]),
     ("INFLUXDB_SCHEME", "HTTPS", "https", &[]),
+    ("INFLUXDB_SELF_DATABASE", "own", "own", &[]),
     ("INFLUXDB_SHUTDOWN_TIMEOUT", "0", "0", &[]),
     ("INFLUXDB_SPOOL", "/var/spool/influxdb", "/var/spool/influxdb", &[]),
     ("INFLUXDB_SPOOL_MAX_BYTES", "100", "100", &[]),
     ("INFLUXDB_SPOOL_SYNC", "Always", "always", &[]),
     ("INFLUXDB_TAG_HOSTNAME", "0", "false", &[]),
     ("INFLUXDB_TIMEOUT", "250", "250", &[]),
+    ("INFLUXDB_TLS_VERIFY", "no", "false", &[]),
     ("INFLUXDB_TOKEN", "hunter2", "***", &[]),
     ("INFLUXDB_TRIGGER_SIZE", "9", "9", &[]),
     ("INFLUXDB_URL", "http://me:hunter2@db/w?x=hunter2", "http://db/w?x=***", &[]),
@@ -81,8 +83,9 @@ fn every_setting_with_a_variable_is_set_by_its_name() {
 
 #[test]
 fn the_table_is_complete_and_grouped_by_topic() {
-    // The certificate file has tests of its own.
-    let expected = VALUES.iter().map(|(variable, ..)| *variable).chain(["INFLUXDB_CA_FILE"]);
+    // Certificate files have tests of their own.
+    let files = ["INFLUXDB_CA_FILE", "INFLUXDB_CLIENT_CERT", "INFLUXDB_CLIENT_KEY"];
+    let expected = VALUES.iter().map(|(variable, ..)| *variable).chain(files);
     assert_eq!(variables().collect::<BTreeSet<_>>(), expected.collect());
     let names: BTreeSet<_> = descriptions().map(|about| about.name).collect();
     assert_eq!(names.len(), ENTRIES.len(), "two settings have the same name");
@@ -195,6 +198,7 @@ fn settings_that_do_not_fit_together_are_an_error() {
 #[cfg(unix)]
 #[test]
 fn a_value_that_is_not_utf8_is_an_error_that_names_the_variable() {
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     for variable in variables() {
         let bad =

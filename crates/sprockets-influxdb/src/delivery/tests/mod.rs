@@ -134,6 +134,7 @@ impl Simulation {
             transport: server.clone(),
             address: "http://simulated".to_owned(),
             on_rejected: Some(hook),
+            own_counters: None,
             summary: "recording to http://simulated".to_owned(),
         };
         let sender = Sender::new(buffer.clone(), route, clock.clone());
