@@ -46,6 +46,7 @@ python-lint: $(VENV)/built
 
 python-test: $(VENV)/built
 	@scripts/ensure-influxd
+	@scripts/ensure-redis
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
@@ -69,6 +70,8 @@ $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)/bin/pip install --quiet --group docs --group test
+	$(VENV)/bin/pip install --quiet --group services || \
+	  echo "clients of services cannot be installed here: their tests are skipped"
 	$(VENV)/bin/pip install --quiet uwsgi || \
 	  echo "uWSGI cannot be built here: its tests are skipped"
 	touch $@

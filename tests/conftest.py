@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import sprockets_influxdb
+from brokers import redis_server as redis_server
+from brokers import redis_socket as redis_socket
 from programs import BEGINNING, Start, bound, reset_signals
 from receiver import launch as launch
 from receiver import receiver as receiver

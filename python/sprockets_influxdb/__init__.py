@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from sprockets_influxdb import _import_path as _import_path  # First: it repairs `sys.path`.
 from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
     flush,
