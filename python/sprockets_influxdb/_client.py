@@ -130,9 +130,8 @@ def install(
             raise ValueError(
                 f"base_tags: a value of type {kind}: expected a dict of names and values"
             )
-        tags = [
-            (_text(name), _text(value)) for name, value in base_tags.items() if value is not None
-        ]
+        texts = ((name, _native.base_tag_text(name, value)) for name, value in base_tags.items())
+        tags = [(_text(name), text) for name, text in texts if text is not None]
     with _argument_names():
         installed = _native.install(_texts(arguments), tags)
     if installed is False:

@@ -4,18 +4,12 @@
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import (
-    Any,
-    Literal,
-    SupportsFloat,
-    SupportsIndex,
-    TypeAlias,
-    TypedDict,
-    final,
-    type_check_only,
-)
+from typing import Any, Literal, TypeAlias, TypedDict, final, type_check_only
 
 from typing_extensions import Self, disjoint_base
+
+from sprockets_influxdb._types import Field as _Field
+from sprockets_influxdb._types import Time as _Time
 
 __all__ = [
     "CLIENT_CLOSED_REQUEST",
@@ -34,6 +28,7 @@ __all__ = [
     "Server",
     "TornadoRecorder",
     "add_measurement",
+    "base_tag_text",
     "check_request_variables",
     "close_log",
     "command",
@@ -60,7 +55,6 @@ __all__ = [
     "take_logs",
 ]
 
-_Field: TypeAlias = bool | int | float | str | SupportsFloat | SupportsIndex
 # Database and name.
 _Place: TypeAlias = tuple[str | None, str | None]
 # Handler, endpoint, and method; no method if the handler does not support it.
@@ -90,10 +84,15 @@ class Measurement:
     @property
     def timestamp(self) -> float: ...
     @timestamp.setter
-    def timestamp(self, value: float) -> None: ...
+    def timestamp(self, value: _Time) -> None: ...
+    @property
+    def timestamp_ns(self) -> int: ...
+    @timestamp_ns.setter
+    def timestamp_ns(self, value: int) -> None: ...
     @property
     def is_recording(self) -> bool: ...
-    def set_timestamp(self, value: float) -> None: ...
+    def set_timestamp(self, value: _Time) -> None: ...
+    def set_timestamp_ns(self, value: int) -> None: ...
     def set_tag(self, name: str, value: object) -> None: ...
     def set_tags(self, tags: Mapping[str, object]) -> None: ...
     def set_field(self, name: str, value: _Field) -> None: ...
@@ -149,9 +148,11 @@ def series(database: str, name: str | None, *, tags: Iterable[str] | None = None
 def record(
     database: str,
     name: str | None,
-    tags: dict[str, Any] | None = None,
-    fields: dict[str, Any] | None = None,
-    timestamp: float | None = None,
+    tags: Mapping[str, object] | None = None,
+    fields: Mapping[str, _Field] | None = None,
+    timestamp: _Time | None = None,
+    *,
+    timestamp_ns: int | None = None,
 ) -> None: ...
 def flush_sync(timeout: float | None = None) -> _Report: ...
 def shutdown_sync(timeout: float | None = None) -> _Report: ...
@@ -204,6 +205,7 @@ class RequestGuard:
 def install(
     options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
 ) -> bool | None: ...
+def base_tag_text(name: object, value: object) -> str | None: ...
 def stamp() -> int | None: ...
 def check_request_variables() -> None: ...
 def measurement_in(place: MutableMapping[str, Any]) -> Measurement: ...

@@ -8,12 +8,13 @@ use std::time::Duration;
 use arc_swap::Guard;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use sprockets_influxdb::{self as core, Client, Config, Overflow, SettingValue};
 
 use crate::base_tags;
+use crate::conversion;
 use crate::current::CLIENT;
 use crate::flush;
+use crate::items::dict_of;
 use crate::line::{Head, with_recorded};
 use crate::log;
 use crate::measurement::Measurement;
@@ -209,9 +210,9 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 /// false.
 ///
 /// :param Measurement measurement: what to record
-/// :raises ValueError: for a measurement that can never be stored: without a field, with a field of
-///     another type than ``int``, ``float``, ``bool`` or ``str``, with an ``int`` beyond 64 bits,
-///     or without a name or a database
+/// :raises ValueError: for a measurement that can never be stored: without a field, with a value
+///     that :meth:`Measurement.set_field` or :meth:`Measurement.set_tag` refuses, with an ``int``
+///     beyond 64 bits, or without a name or a database
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
     let py = measurement.py();
@@ -226,25 +227,37 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
 ///
 /// :param str database: the database (bucket) to write to
 /// :param str name: the name of the measurement
-/// :param dict tags: tags beside the base tags; a value is written as its ``str()``, ``None`` is
-///     left out
-/// :param dict fields: the fields, at least one: ``int``, ``float``, ``bool`` or ``str``
-/// :param float timestamp: seconds since the epoch; default: now
-/// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is not a number or
-///     out of range
+/// :param dict tags: tags beside the base tags, as :meth:`Measurement.set_tag` takes them
+/// :param dict fields: the fields, as :meth:`Measurement.set_field` takes them, at least one
+/// :param timestamp: the time, as :meth:`Measurement.set_timestamp` takes it; default: now
+/// :param int timestamp_ns: the time in nanoseconds since the epoch, instead of ``timestamp``
+/// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is no time or out
+///     of range
 #[pyfunction]
-#[pyo3(signature = (database, name, tags=None, fields=None, timestamp=None))]
+#[pyo3(signature = (database, name, tags=None, fields=None, timestamp=None, *, timestamp_ns=None))]
 pub(crate) fn record(
     py: Python<'_>,
     database: &Bound<'_, PyAny>,
     name: &Bound<'_, PyAny>,
-    tags: Option<&Bound<'_, PyDict>>,
-    fields: Option<&Bound<'_, PyDict>>,
+    tags: Option<&Bound<'_, PyAny>>,
+    fields: Option<&Bound<'_, PyAny>>,
     timestamp: Option<&Bound<'_, PyAny>>,
+    timestamp_ns: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let nanoseconds = timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)?;
+    let nanoseconds = timestamp::given(timestamp, timestamp_ns)?;
+    let tags = tags.map(|tags| dict_of("tags", tags)).transpose()?;
+    let fields = fields.map(|fields| dict_of("fields", fields)).transpose()?;
     let head = Head { database, name, nanoseconds };
-    with_recorded(&head, tags, fields, |line| add(py, line))
+    with_recorded(&head, tags.as_ref(), fields.as_ref(), |line| add(py, line))
+}
+
+/// The text of a base tag. `None` if it is left out.
+#[pyfunction]
+pub(crate) fn base_tag_text(
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<Option<String>> {
+    conversion::tag_text(name, value)
 }
 
 /// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the

@@ -114,17 +114,7 @@ impl Items {
 
     /// The items assigned to an attribute: a dict is kept, any other mapping is copied.
     pub(crate) fn assigned(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if let Ok(dict) = value.cast::<PyDict>() {
-            return Ok(Self::Dict(dict.clone().unbind()));
-        }
-        let copy = value.py().get_type::<PyDict>().call1((value,));
-        match copy.and_then(|copy| Ok(copy.cast_into::<PyDict>()?)) {
-            Ok(copy) => Ok(Self::Dict(copy.unbind())),
-            Err(_) => {
-                let shown = value.repr()?;
-                Err(PyValueError::new_err(format!("{attribute} is {shown}: expected a dict")))
-            }
-        }
+        dict_of(attribute, value).map(|dict| Self::Dict(dict.unbind()))
     }
 
     pub(crate) fn set(
@@ -157,6 +147,24 @@ impl Items {
         };
         *self = Self::Dict(dict.clone().unbind());
         Ok(dict)
+    }
+}
+
+/// A dict as it is, any other mapping as a copy. `attribute` is for the error if it is neither.
+pub(crate) fn dict_of<'py>(
+    attribute: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    if let Ok(dict) = value.cast::<PyDict>() {
+        return Ok(dict.clone());
+    }
+    let copy = value.py().get_type::<PyDict>().call1((value,));
+    match copy.and_then(|copy| Ok(copy.cast_into::<PyDict>()?)) {
+        Ok(copy) => Ok(copy),
+        Err(_) => {
+            let shown = value.repr()?;
+            Err(PyValueError::new_err(format!("{attribute} is {shown}: expected a dict")))
+        }
     }
 }
 

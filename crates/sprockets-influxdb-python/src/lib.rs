@@ -4,8 +4,10 @@
 mod base_tags;
 mod client;
 mod command;
+mod conversion;
 mod current;
 mod flush;
+mod iso8601;
 mod items;
 mod line;
 mod log;
@@ -26,7 +28,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{add_measurement, configure, install, record, reset, stamp};
+    use crate::client::{add_measurement, base_tag_text, configure, install, record, reset, stamp};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
