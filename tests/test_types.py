@@ -4,6 +4,7 @@
 comment is not used. The other lines it takes.
 """
 
+import asyncio
 import datetime
 import decimal
 import enum
@@ -54,6 +55,9 @@ REFUSED: list[Use] = [
     lambda m: influxdb.record("db", "m", {}, {"f": 1}, TODAY),  # type: ignore[arg-type]
     lambda m: influxdb.record("db", "m", {}, {"f": 1}, timestamp_ns=1.5),  # type: ignore[arg-type]
     lambda m: influxdb.series("db", "m")(n=1, timestamp_ns=1.5),  # type: ignore[arg-type]
+    lambda m: influxdb.timed("db", 5)(print)(),  # type: ignore[arg-type]
+    lambda m: influxdb.timed("db", "m")(5)(),  # type: ignore[type-var, operator]
+    lambda m: m.duration("took")(None)(),  # type: ignore[type-var, misc]
 ]
 
 TAKEN: list[Use] = [
@@ -91,7 +95,8 @@ TAKEN: list[Use] = [
 
 @pytest.mark.parametrize("use", REFUSED)
 def test_what_the_types_refuse_is_an_error(client: testing.Server, use: Use) -> None:
-    with pytest.raises(ValueError, match=r"field 'f' is |timestamp is |timestamp_ns is "):
+    expected = r"field 'f' is |timestamp is |timestamp_ns is |timed\(\) takes|is no function"
+    with pytest.raises((ValueError, TypeError), match=expected):
         use(Measurement("db", "m"))
 
 
@@ -107,3 +112,20 @@ def test_attributes_take_what_their_setters_take() -> None:
     fields: dict[str, int] = {"n": 1}
     measurement.fields = fields
     influxdb.record("db", "m", fields, {"m": 2} | {"k": 3.5})
+
+
+def test_a_timed_function_keeps_its_types() -> None:
+    measurement = Measurement("db", "m")
+
+    @measurement.duration("took")
+    def double(n: int) -> int:
+        return 2 * n
+
+    @influxdb.timed("db", "m", outcome=True)
+    async def triple(n: int) -> int:
+        return 3 * n
+
+    with pytest.raises(TypeError):
+        double("x", "y")  # type: ignore[arg-type, call-arg]
+    total: int = double(1) + asyncio.run(triple(1))
+    assert total == 5

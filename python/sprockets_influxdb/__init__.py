@@ -37,11 +37,22 @@ from sprockets_influxdb._native import (
     stats,
 )
 from sprockets_influxdb._requests import REQUEST_DATABASE
+from sprockets_influxdb._timing import Timed, timed
 
 if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
-for _public in (Options, add_measurement, flush_sync, record, series, shutdown_sync, stats):
+for _public in (
+    Options,
+    Timed,
+    add_measurement,
+    flush_sync,
+    record,
+    series,
+    shutdown_sync,
+    stats,
+    timed,
+):
     _public.__module__ = __name__
 
 __version__: str = _native.VERSION
@@ -57,6 +68,7 @@ __all__ = [
     "Measurement",
     "Options",
     "Series",
+    "Timed",
     "__version__",
     "add_measurement",
     "flush",
@@ -78,6 +90,7 @@ __all__ = [
     "shutdown",
     "shutdown_sync",
     "stats",
+    "timed",
     "version_info",
 ]
 

@@ -1,10 +1,9 @@
 # The types of the native module. `python -m mypy.stubtest sprockets_influxdb` checks them against
 # the built one.
 
-from collections.abc import Iterable, Mapping, MutableMapping
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypedDict, final, type_check_only
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, final, type_check_only
 
 from typing_extensions import Self, disjoint_base
 
@@ -55,6 +54,7 @@ __all__ = [
     "take_logs",
 ]
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 # Database and name.
 _Place: TypeAlias = tuple[str | None, str | None]
 # Handler, endpoint, and method; no method if the handler does not support it.
@@ -96,8 +96,8 @@ class Measurement:
     def set_tag(self, name: str, value: object) -> None: ...
     def set_tags(self, tags: Mapping[str, object]) -> None: ...
     def set_field(self, name: str, value: _Field) -> None: ...
-    def duration(self, name: str) -> AbstractContextManager[None]: ...
-    def timer(self, name: str) -> AbstractContextManager[None]: ...
+    def duration(self, name: str) -> Duration: ...
+    def timer(self, name: str) -> Duration: ...
     def marshall(self) -> str: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
     def __setstate__(self, state: tuple[Any, ...], /) -> None: ...
@@ -116,6 +116,14 @@ class Duration:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+    def __aenter__(self) -> Awaitable[None]: ...
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Awaitable[None]: ...
+    def __call__(self, function: _Function) -> _Function: ...
 
 @type_check_only
 class _Report(TypedDict):

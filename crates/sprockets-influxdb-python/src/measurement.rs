@@ -201,8 +201,9 @@ impl Measurement {
         })
     }
 
-    /// Returns a context manager that records the duration of its block in a field, in seconds,
-    /// also when the block raises.
+    /// Records a duration in a field, in seconds, also when an exception is raised: that of a block
+    /// by ``with`` or ``async with``, or that of each call of a function or a coroutine function as
+    /// its decorator.
     fn duration(this: Bound<'_, Self>, name: Py<PyAny>) -> Duration {
         Duration { measurement: this.unbind(), name, started: None }
     }
@@ -428,7 +429,7 @@ impl Measurement {
     }
 }
 
-/// Records the duration of its block. Made by [`Measurement::duration`].
+/// Records a duration in a field. Made by [`Measurement::duration`].
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct Duration {
     measurement: Py<Measurement>,
@@ -447,5 +448,44 @@ impl Duration {
         let Some(started) = self.started.take() else { return Ok(()) };
         let seconds = started.elapsed().as_secs_f64().into_pyobject(py)?;
         self.measurement.borrow_mut(py).fields.set(self.name.bind(py), &seconds)
+    }
+
+    fn __aenter__(&mut self) -> Done {
+        self.__enter__();
+        Done
+    }
+
+    #[pyo3(signature = (*exception))]
+    fn __aexit__(&mut self, py: Python<'_>, exception: &Bound<'_, PyTuple>) -> PyResult<Done> {
+        self.__exit__(py, exception).map(|()| Done)
+    }
+
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let duration = self.measurement.getattr(py, "duration")?;
+        let timing = py.import("sprockets_influxdb._timing")?;
+        timing.call_method1("decorated", (function, duration, &self.name))
+    }
+}
+
+/// An awaitable that is done, with the result `None`.
+#[pyclass(frozen, module = "sprockets_influxdb._native")]
+pub(crate) struct Done;
+
+#[pymethods]
+impl Done {
+    fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self) -> Option<Py<PyAny>> {
+        None
     }
 }
