@@ -24,6 +24,7 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+SERIES = pandas.Series([1])
 TODAY = datetime.date.today()
 
 Use: TypeAlias = Callable[[Measurement], None]
@@ -55,6 +56,8 @@ REFUSED: list[Use] = [
     lambda m: influxdb.record("db", "m", {}, {"f": 1}, TODAY),  # type: ignore[arg-type]
     lambda m: influxdb.record("db", "m", {}, {"f": 1}, timestamp_ns=1.5),  # type: ignore[arg-type]
     lambda m: influxdb.series("db", "m")(n=1, timestamp_ns=1.5),  # type: ignore[arg-type]
+    lambda m: print(influxdb.write_dataframe(5, "m", database="db")),  # type: ignore[arg-type]
+    lambda m: print(influxdb.write_dataframe(SERIES, "m", database="db")),  # type: ignore[arg-type]
     lambda m: influxdb.timed("db", 5)(print)(),  # type: ignore[arg-type]
     lambda m: influxdb.timed("db", "m")(5)(),  # type: ignore[type-var, operator]
     lambda m: m.duration("took")(None)(),  # type: ignore[type-var, misc]
@@ -95,7 +98,7 @@ TAKEN: list[Use] = [
 
 @pytest.mark.parametrize("use", REFUSED)
 def test_what_the_types_refuse_is_an_error(client: testing.Server, use: Use) -> None:
-    expected = r"field 'f' is |timestamp is |timestamp_ns is |timed\(\) takes|is no function"
+    expected = r"field 'f' is |timestamp is |timestamp_ns is |timed\(\) takes|is no (function|data)"
     with pytest.raises((ValueError, TypeError), match=expected):
         use(Measurement("db", "m"))
 

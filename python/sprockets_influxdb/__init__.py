@@ -26,6 +26,7 @@ from sprockets_influxdb._client import (
     settings,
     shutdown,
 )
+from sprockets_influxdb._dataframe import FrameReport, write_dataframe
 from sprockets_influxdb._native import (
     Measurement,
     Series,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
 for _public in (
+    FrameReport,
     Options,
     Timed,
     add_measurement,
@@ -52,6 +54,7 @@ for _public in (
     shutdown_sync,
     stats,
     timed,
+    write_dataframe,
 ):
     _public.__module__ = __name__
 
@@ -64,6 +67,7 @@ _lifecycle.watch()
 __all__ = [
     "REQUEST_DATABASE",
     "USER_AGENT",
+    "FrameReport",
     "InfluxDBMixin",
     "Measurement",
     "Options",
@@ -92,6 +96,7 @@ __all__ = [
     "stats",
     "timed",
     "version_info",
+    "write_dataframe",
 ]
 
 

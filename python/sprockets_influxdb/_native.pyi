@@ -15,10 +15,12 @@ __all__ = [
     "MEASUREMENT",
     "UNMATCHED",
     "VERSION",
+    "ArrowFrame",
     "Duration",
     "Fault",
     "Flush",
     "Measurement",
+    "ObjectFrame",
     "Point",
     "Recorder",
     "Request",
@@ -229,6 +231,30 @@ def close_log() -> None: ...
 def log_is_written() -> None: ...
 def log_losses(lost: int, spooled: int) -> None: ...
 def command(argv: list[str]) -> int: ...
+
+# A place is a database and a name, a timeout is in seconds, and times are nanoseconds or objects.
+
+@final
+class ArrowFrame:
+    def __new__(
+        cls,
+        stream: object,
+        place: tuple[str, str],
+        time: str,
+        tags: list[str],
+        fields: list[str] | None,
+        timeout: float,
+    ) -> ArrowFrame: ...
+    def write(self) -> tuple[int, int] | None: ...
+
+@final
+class ObjectFrame:
+    def __new__(
+        cls, place: tuple[str, str], tags: list[str], fields: list[str], timeout: float
+    ) -> ObjectFrame: ...
+    def write(
+        self, first: int, times: list[Any], tags: list[list[Any]], fields: list[list[Any]]
+    ) -> int: ...
 
 # For `sprockets_influxdb.testing`.
 

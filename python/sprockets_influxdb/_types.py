@@ -54,3 +54,23 @@ Field: TypeAlias = (
 
 #: A time: seconds since the epoch, a time with a time zone, or an ISO 8601 text with an offset.
 Time: TypeAlias = float | decimal.Decimal | fractions.Fraction | datetime.datetime | str | _Time
+
+
+class _Stream(Protocol):
+    """A data frame of polars, pyarrow, DuckDB and others."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+class _Pandas(Protocol):
+    """A data frame of pandas, as far as it is used."""
+
+    @property
+    def iloc(self) -> Any: ...
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+
+#: A data frame.
+Dataframe: TypeAlias = _Stream | _Pandas

@@ -7,6 +7,7 @@ mod command;
 mod conversion;
 mod current;
 mod flush;
+mod frame;
 mod iso8601;
 mod items;
 mod line;
@@ -33,6 +34,8 @@ mod _native {
     use crate::command::command;
     #[pymodule_export]
     use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
+    #[pymodule_export]
+    use crate::frame::{ArrowFrame, ObjectFrame};
     #[pymodule_export]
     use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
     #[pymodule_export]

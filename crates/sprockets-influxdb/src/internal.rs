@@ -8,6 +8,7 @@ use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
+use crate::error::Result;
 use crate::measurement::{FieldValue, Measurement};
 use crate::stats::Report;
 
@@ -38,6 +39,16 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// [`Client::add_measurement`] that waits for room in a full buffer, whatever the overflow setting,
+/// at most for `timeout`. Returns false if there was no room in time: the measurement is dropped.
+///
+/// # Errors
+///
+/// Those of [`Client::add_measurement`].
+pub fn add_or_wait(client: &Client, measurement: &Measurement, timeout: Duration) -> Result<bool> {
+    client.add_or_wait(measurement, timeout)
 }
 
 /// [`Measurement::set_tag`] with a name that was escaped before.

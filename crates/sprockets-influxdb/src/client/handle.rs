@@ -75,6 +75,10 @@ impl Client {
         self.core().add_measurement(measurement)
     }
 
+    pub(crate) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
+        self.core().add_or_wait(measurement, timeout)
+    }
+
     /// Adds an existing line of line protocol, such as one of a file, for a database. It is stored
     /// as it is, without the base tags. A line without a timestamp gets the present time, so that
     /// equal lines do not overwrite each other. Otherwise as
