@@ -223,6 +223,16 @@ def test_values_of_other_types_are_stored_and_missing_ones_left_out(
 
 
 @every_framework
+def test_a_request_without_a_body_has_the_length_0(
+    recording: Recording, request_of: Request
+) -> None:
+    if request_of is tornado:
+        pytest.skip("the mixin does not record the length of requests")
+    assert request_of(lambda _: None, {"database": "db"}) == 200
+    assert recording.point().fields["request_length"] == 0
+
+
+@every_framework
 class TestOneName:
     """A field of the handler that has the name of a tag does not lose the request."""
 

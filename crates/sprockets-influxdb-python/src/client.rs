@@ -23,6 +23,9 @@ use crate::timestamp;
 
 /// Whether adding may wait for room. The wait happens without the interpreter's lock.
 static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
+/// See [`need_server`].
+static NEEDS_SERVER: AtomicBool = AtomicBool::new(false);
+const ENABLED: &str = "INFLUXDB_ENABLED";
 /// Locked only with the interpreter's lock and while no Python code runs. So no thread ever waits
 /// for it, and no thread holds it when the process forks.
 static CHANGES: Mutex<Changes> =
@@ -49,8 +52,13 @@ impl Changes {
         if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
             self.password = Some(password);
         }
+        let lacks_server = lacks_server([&self.options, options]);
         let lookup = |variable: &str| {
-            let value = std::env::var_os(variable)?;
+            let value = std::env::var_os(variable);
+            if value.is_none() && variable == ENABLED && lacks_server {
+                return Some("false".into());
+            }
+            let value = value?;
             let masked = variable == PASSWORD && is_mask(&value);
             self.password.clone().filter(|_| masked).or(Some(value))
         };
@@ -97,6 +105,22 @@ fn announce(py: Python<'_>, client: &Client) -> PyResult<()> {
     base_tags::set(py, client.base_tags())?;
     py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
     Ok(())
+}
+
+/// Whether a server is needed, and neither the environment nor an option names one.
+fn lacks_server(options: [&Options; 2]) -> bool {
+    const SETTINGS: [&str; 3] = ["url", "host", "port"];
+    const VARIABLES: [&str; 3] = ["INFLUXDB_URL", "INFLUXDB_HOST", "INFLUXDB_PORT"];
+    NEEDS_SERVER.load(Ordering::Relaxed)
+        && !options.into_iter().flatten().any(|(name, _)| SETTINGS.contains(&&**name))
+        && !VARIABLES.iter().any(|variable| std::env::var_os(variable).is_some())
+}
+
+/// Whether a client is disabled unless a server is configured. By default it writes to localhost,
+/// which is not what a test means.
+#[pyfunction]
+pub(crate) fn need_server(is_needed: bool) {
+    NEEDS_SERVER.store(is_needed, Ordering::Relaxed);
 }
 
 fn changed(config: Config, options: &Options, base_tags: Option<Tags>) -> Config {

@@ -29,7 +29,9 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{add_measurement, base_tag_text, configure, install, record, reset, stamp};
+    use crate::client::{
+        add_measurement, base_tag_text, configure, install, need_server, record, reset, stamp,
+    };
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]

@@ -51,6 +51,11 @@ pub fn add_or_wait(client: &Client, measurement: &Measurement, timeout: Duration
     client.add_or_wait(measurement, timeout)
 }
 
+/// Whether a request of the client is under way, or its outcome is not counted yet.
+pub fn is_sending(client: &Client) -> bool {
+    client.is_sending()
+}
+
 /// [`Measurement::set_tag`] with a name that was escaped before.
 #[inline]
 pub fn set_prepared_tag(measurement: &mut Measurement, name: &PreparedKey, value: &str) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use sprockets_influxdb::internal::is_sending;
 use sprockets_influxdb::testing;
 
 use super::fault::{Fault, named};
@@ -12,6 +13,7 @@ use super::point::Point;
 use super::request::Request;
 use super::seconds::duration;
 use crate::client::last_error;
+use crate::current::current;
 
 /// Time between two checks for signals, such as Ctrl-C, during a wait.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -172,7 +174,8 @@ impl Server {
         self.0.writes().into_iter().map(Request).collect()
     }
 
-    /// Waits until there are at least ``count`` points.
+    /// Waits until there are at least ``count`` points, and until the client has counted the
+    /// outcome of its requests.
     ///
     /// :param int count: the number of points
     /// :param float timeout: the maximum time to wait, in seconds
@@ -193,6 +196,7 @@ impl Server {
         };
         let wait_for = |time| self.0.wait_until(time, |server| arrived(server) >= count);
         if wait(py, timeout, wait_for)? {
+            settle(py);
             return self.points(py, database);
         }
         let points = arrived(&self.0);
@@ -281,6 +285,18 @@ fn wait(py: Python<'_>, timeout: f64, is_done: impl Fn(Duration) -> bool + Sync)
             return Ok(false);
         }
     }
+}
+
+/// Waits until the client has counted the outcome of the requests that are under way: it does so
+/// after the server has responded. Another request may hang, so this waits for a second at most.
+fn settle(py: Python<'_>) {
+    let Some(client) = current() else { return };
+    let until = Instant::now() + Duration::from_secs(1);
+    py.detach(|| {
+        while is_sending(&client) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
 }
 
 /// The names of the products that a server can play.

@@ -173,6 +173,10 @@ impl Core {
         Ok(())
     }
 
+    pub(super) fn is_sending(&self) -> bool {
+        self.sender.is_busy()
+    }
+
     pub(super) fn shutdown_timeout(&self) -> Duration {
         self.snapshot.load().settings.values.shutdown_timeout.value
     }

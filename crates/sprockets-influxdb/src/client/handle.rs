@@ -79,6 +79,10 @@ impl Client {
         self.core().add_or_wait(measurement, timeout)
     }
 
+    pub(crate) fn is_sending(&self) -> bool {
+        self.core().is_sending()
+    }
+
     /// Adds an existing line of line protocol, such as one of a file, for a database. It is stored
     /// as it is, without the base tags. A line without a timestamp gets the present time, so that
     /// equal lines do not overwrite each other. Otherwise as
