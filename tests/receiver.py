@@ -58,7 +58,7 @@ class Receiver(http.server.ThreadingHTTPServer):
         #: While this is not set no request is answered.
         self.answers = threading.Event()
         self.answers.set()
-        self.asked = threading.Event()
+        self.has_request = threading.Event()
 
     def refuses(self) -> bool:
         with self.lock:
@@ -66,7 +66,7 @@ class Receiver(http.server.ThreadingHTTPServer):
             return self.refusals >= 0
 
     def receive(self, path: str, body: bytes) -> int:
-        self.asked.set()
+        self.has_request.set()
         assert self.answers.wait(DEADLINE)
         if self.refuses():
             return http.client.SERVICE_UNAVAILABLE

@@ -224,6 +224,23 @@ def test_without_a_client_that_records_all_rows_are_counted(
     assert (report["rows"], report["dropped"], report["pending"]) == (50, 50, 0)
 
 
+def test_the_default_database_is_that_of_the_client(server: testing.Server) -> None:
+    influxdb.install(server.url, database="db", tag_hostname=False)
+    assert influxdb.write_dataframe(FRAME, "m")["delivered"] == 2
+    assert len(server.points("db")) == 2
+
+
+def test_a_client_writes_to_its_own_server(client: testing.Server) -> None:
+    with (
+        testing.Server() as other,
+        influxdb.Client(other.url, database="own", tag_hostname=False) as own,
+    ):
+        report = own.write_dataframe(FRAME, "m", tag_columns=["t"])
+        assert (report["rows"], report["delivered"]) == (2, 2)
+        assert len(other.points("own")) == 2
+    assert influxdb.stats()["added"] == 0
+
+
 FRAME = pandas.DataFrame({"t": ["a", "b"], "n": [1, 2]}, index=index(2))
 
 
@@ -236,7 +253,7 @@ FRAME = pandas.DataFrame({"t": ["a", "b"], "n": [1, 2]}, index=index(2))
         (FRAME, {"timestamp_column": "n"}, "column 'n' has numbers, .* use pandas.to_datetime"),
         (FRAME.reset_index(drop=True), {}, "the index has numbers, which are no times"),
         (FRAME, {"timestamp_column": "t"}, "row 0: timestamp is 'a': expected seconds"),
-        (FRAME, {"database": None}, "there is no database"),
+        (FRAME, {"database": None}, 'measurement "m" has no database: name one'),
         (FRAME, {"tag_columns": ["t"], "field_columns": ["t"]}, "row 0: .* a tag and a field"),
         (FRAME, {"timeout": -1}, "timeout is -1: expected seconds"),
         (FRAME.assign(n=[b"x", 1]), {}, "field 'n' is b'x' of type bytes"),

@@ -1,4 +1,4 @@
-"""What ``sprockets_influxdb.testing`` promises to those who test their own code with it."""
+"""``sprockets_influxdb.testing``, as users test their own code with it."""
 
 import itertools
 import os

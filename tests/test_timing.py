@@ -228,6 +228,18 @@ class TestTimed:
             pass
         assert points(server) == []
 
+    def test_a_client_records_to_its_own_server(self, client: testing.Server) -> None:
+        with testing.Server() as other, influxdb.Client(other.url, tag_hostname=False) as own:
+
+            @own.timed("db", "job", outcome=True)
+            def work() -> int:
+                return 1
+
+            assert work() == 1
+            assert own.flush_sync()["delivered"] == 1
+            assert other.points("db")[0].tags == {"outcome": "ok"}
+        assert influxdb.stats()["added"] == 0
+
     def test_influxd_has_it(self, influxd: Any, database: str) -> None:
         influxdb.install(influxd.url, tag_hostname=False)
         with pytest.raises(KeyError), influxdb.timed(database, "job", outcome=True):

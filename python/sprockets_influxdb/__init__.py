@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
-    Options,
     flush,
     install,
+    installed,
     set_auth_credentials,
     set_base_url,
     set_clients,
@@ -26,6 +26,7 @@ from sprockets_influxdb._client import (
     settings,
     shutdown,
 )
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._dataframe import FrameReport, write_dataframe
 from sprockets_influxdb._native import (
     Measurement,
@@ -37,6 +38,7 @@ from sprockets_influxdb._native import (
     shutdown_sync,
     stats,
 )
+from sprockets_influxdb._options import Options
 from sprockets_influxdb._requests import REQUEST_DATABASE
 from sprockets_influxdb._timing import Timed, timed
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
 for _public in (
+    Client,
     FrameReport,
     Options,
     Timed,
@@ -67,6 +70,7 @@ _lifecycle.watch()
 __all__ = [
     "REQUEST_DATABASE",
     "USER_AGENT",
+    "Client",
     "FrameReport",
     "InfluxDBMixin",
     "Measurement",
@@ -78,6 +82,7 @@ __all__ = [
     "flush",
     "flush_sync",
     "install",
+    "installed",
     "record",
     "series",
     "set_auth_credentials",

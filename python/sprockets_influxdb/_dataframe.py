@@ -54,7 +54,7 @@ def write_dataframe(
 
     :param frame: the data frame
     :param measurement: the name of the measurements
-    :param database: the database (bucket) to write to
+    :param database: the database (bucket) to write to; default: that of the client
     :param tag_columns: the columns that are tags
     :param field_columns: the columns that are fields; default: all others
     :param timestamp_column: the column with the time; default: the index of a pandas frame. Times
@@ -66,33 +66,61 @@ def write_dataframe(
         cannot be stored. Rows before it are written
     :raises TimeoutError: if there was no room in the buffer in time. Rows before it are written
     """
-    if not database:
-        raise ValueError("there is no database: name one by database=")
+    return write(
+        None,
+        frame,
+        measurement,
+        database=database,
+        tag_columns=tag_columns,
+        field_columns=field_columns,
+        timestamp_column=timestamp_column,
+        timeout=timeout,
+        progress=progress,
+    )
+
+
+def write(
+    client: _native.BaseClient | None,
+    frame: "Dataframe",
+    measurement: str,
+    *,
+    database: str | None,
+    tag_columns: Iterable[str],
+    field_columns: Iterable[str] | None,
+    timestamp_column: str | None,
+    timeout: float,
+    progress: Callable[[int], object] | None,
+) -> FrameReport:
+    """Write a data frame by a client, else by the installed one."""
     tags = _names("tag_columns", tag_columns)
     fields = None if field_columns is None else _names("field_columns", field_columns)
-    place = (database, measurement)
+    # The core knows the default database.
+    place = (database or "", measurement)
     writer: _Writer
     if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "iloc"):
-        writer = _PandasFrame(frame, place, timestamp_column, tags, fields, timeout)
+        writer = _PandasFrame(client, frame, place, timestamp_column, tags, fields, timeout)
     elif hasattr(frame, "__arrow_c_stream__"):
         if timestamp_column is None:
             raise ValueError("this frame has no index: name the time by timestamp_column=")
         stream = frame.__arrow_c_stream__()
-        writer = _native.ArrowFrame(stream, place, timestamp_column, tags, fields, timeout)
+        writer = _native.ArrowFrame(client, stream, place, timestamp_column, tags, fields, timeout)
     else:
         raise TypeError(
             f"a {type(frame).__qualname__} is no data frame: expected one of pandas, or an object "
             "with __arrow_c_stream__, such as those of polars and pyarrow"
         )
-    before = _native.stats()
+    stats, flush = (_native.stats, _native.flush_sync)
+    if client is not None:
+        stats, flush = (client.stats, client.flush_sync)
+    before = stats()
     rows = skipped = 0
     while (written := writer.write()) is not None:
         rows += written[0]
         skipped += written[1]
         if progress is not None:
             progress(rows)
-    _native.flush_sync(timeout)
-    after = _native.stats()
+    flush(timeout)
+    after = stats()
     return {
         "rows": rows,
         "skipped": skipped,
@@ -115,6 +143,7 @@ class _PandasFrame:
 
     def __init__(
         self,
+        client: _native.BaseClient | None,
         frame: Any,
         place: tuple[str, str],
         time: str | None,
@@ -137,7 +166,7 @@ class _PandasFrame:
         self._times = frame.index.to_series() if time is None else column(time)
         self._tags = [column(name) for name in tags]
         self._fields = [column(name) for name in fields]
-        self._writer = _native.ObjectFrame(place, tags, fields, timeout)
+        self._writer = _native.ObjectFrame(client, place, tags, fields, timeout)
         self._blocks = iter(range(0, len(frame), _BLOCK))
         self._time_name = "the index" if time is None else f"column {time!r}"
         if self._times.dtype.kind in "biufc":

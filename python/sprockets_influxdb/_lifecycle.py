@@ -82,11 +82,9 @@ def end() -> None:
         return
     _has_ended = True
     # A flush when the server stopped has already waited for the shutdown timeout.
-    report = _native.shutdown_sync(0) if _hooks.has_just_failed() else _native.end()
-    pending = report["pending"]
+    _native.end(not _hooks.has_just_failed())
     write_log()
-    spooled = min(pending, _native.stats()["spooled"])
-    _native.log_losses(pending - spooled, spooled)
+    _native.log_end()
     _native.close_log()
     if _writer is not None and _writer is not threading.current_thread() and _writer.is_alive():
         _writer.join(_WRITER_TIMEOUT)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from sprockets_influxdb import _native
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._warnings import warn
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class RequestOptions(TypedDict, total=False):
     - A value that cannot be stored is left out, and is a warning, at most one a minute.
     """
 
+    #: The client that records. Default: the installed one.
+    client: Client | None
     #: The database (bucket) of the measurements.
     database: str
     #: The name of the measurements. Default: ``"request"``.

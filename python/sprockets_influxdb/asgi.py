@@ -156,7 +156,7 @@ def _is_normal_closure(error: BaseException) -> bool:
 
 
 def _flushing(send: _Send) -> _Send:
-    """Flush before the server is told that the application has shut down."""
+    """Flush before the server learns that the application has shut down."""
 
     async def flushing(message: _Message) -> None:
         if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):

@@ -4,17 +4,20 @@
 //! are never arguments, as other users of the machine can read those.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 use sprockets_influxdb::Config;
-use sprockets_influxdb::internal::shown;
+use sprockets_influxdb::internal::{shown, with_environment};
 use sprockets_influxdb::spool::Directory;
 
 use crate::exit::Problem;
 use crate::output;
+
+/// How much of a file with a secret is read.
+const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// Settings that no argument may set, each with the option to use instead.
 const SECRETS: [(&str, &str); 2] = [("password", "--password-file"), ("token", "--token-file")];
@@ -51,7 +54,7 @@ impl Server {
         let lookup = |variable: &str| {
             if ignored.contains(&variable) { None } else { std::env::var_os(variable) }
         };
-        let mut config = base.with_lookup(lookup);
+        let mut config = with_environment(base, lookup);
         let named = [
             ("url", &self.url),
             ("user", &self.user),
@@ -169,8 +172,14 @@ fn has_password(url: &str) -> bool {
 
 fn secret(file: &Path) -> Result<String, Problem> {
     let shown = shown(file);
-    let text =
-        fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let mut text = String::new();
+    // Not whole: it may be a device without an end.
+    let opened = fs::File::open(file).map(|file| file.take(MAX_SECRET_BYTES));
+    let read = opened.and_then(|mut file| file.read_to_string(&mut text));
+    if read.map_err(|error| format!("{shown} cannot be read: {error}"))? as u64 == MAX_SECRET_BYTES
+    {
+        return Err(format!("{shown} is too long: expected a secret in its first line").into());
+    }
     match text.lines().next() {
         Some(secret) if !secret.is_empty() => Ok(secret.to_owned()),
         _ => Err(format!("{shown} is empty: expected a secret in its first line").into()),

@@ -5,9 +5,10 @@ mod base_tags;
 mod client;
 mod command;
 mod conversion;
-mod current;
 mod flush;
 mod frame;
+mod handle;
+mod installed;
 mod iso8601;
 mod items;
 mod line;
@@ -18,6 +19,7 @@ mod process;
 mod request;
 mod series;
 mod stats;
+mod target;
 mod testing;
 mod timestamp;
 mod value;
@@ -29,17 +31,17 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{
-        add_measurement, base_tag_text, configure, install, need_server, record, reset, stamp,
-    };
+    use crate::client::{BaseClient, add_measurement, base_tag_text, record};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
-    use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
+    use crate::flush::{Flush, begin_all, end, flush_sync, shutdown_sync};
     #[pymodule_export]
     use crate::frame::{ArrowFrame, ObjectFrame};
     #[pymodule_export]
-    use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
+    use crate::installed::{configure, install, need_server, reset};
+    #[pymodule_export]
+    use crate::log::{close_log, log_end, log_is_written, open_log, take_logs};
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
     #[pymodule_export]

@@ -12,15 +12,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use sprockets_influxdb::internal::{LogSubscriber, generation};
+use sprockets_influxdb::internal::{self, LogSubscriber, generation};
 use tracing::Level;
+
+use crate::handle;
 
 /// More than the core's rate limits let through in minutes. The oldest are dropped first.
 const MAX_RECORDS: usize = 1_000;
-
-// Python's levels.
-const ERROR: u8 = 40;
-const WARNING: u8 = 30;
 
 /// The generation of the process whose thread has written the log to its end.
 static WRITTEN_BY: AtomicU64 = AtomicU64::new(u64::MAX);
@@ -131,25 +129,11 @@ pub(crate) fn log_is_written() {
     WRITTEN_BY.store(generation(), Ordering::Relaxed);
 }
 
-/// Logs how many measurements a process that ends has not delivered.
+/// Logs what the clients of a process that ends have lost since their start, and what they leave in
+/// the spool.
 #[pyfunction]
-pub(crate) fn log_losses(lost: u64, spooled: u64) {
-    let log = Log::current();
-    let measurements = |count| match count {
-        1 => "1 measurement".to_owned(),
-        _ => format!("{count} measurements"),
-    };
-    if spooled > 0 {
-        let wait = if spooled == 1 { "waits" } else { "wait" };
-        let message = format!("{} {wait} in the spool for the next process", measurements(spooled));
-        log.push(WARNING, message);
-    }
-    if lost > 0 {
-        let are = if lost == 1 { "is" } else { "are" };
-        let message =
-            format!("{} {are} lost: not delivered when the client ended", measurements(lost));
-        log.push(ERROR, message);
-    }
+pub(crate) fn log_end() {
+    internal::log_end(handle::all().iter().map(|client| client.core()));
 }
 
 /// Waits without the interpreter until the log is written to its end, at most until `deadline`.
@@ -166,9 +150,10 @@ pub(crate) fn finish(deadline: Instant) {
 
 /// Keeps a record, and wakes the thread that writes the log.
 fn keep(level: Level, message: String) {
+    // Python's levels.
     let level = match level {
-        Level::ERROR => ERROR,
-        Level::WARN => WARNING,
+        Level::ERROR => 40,
+        Level::WARN => 30,
         Level::INFO => 20,
         _ => 10,
     };

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
+use sprockets_influxdb as core;
 
 /// The text of a string. A lone surrogate becomes a replacement character, as UTF-8 has none.
 pub(crate) fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
@@ -53,6 +55,10 @@ pub(crate) fn with_text<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&str) -> 
         Ok(string) => Ok(take(&text(string)?)),
         Err(_) => Ok(take(&text(&value.str()?)?)),
     }
+}
+
+pub(crate) fn value_error(error: core::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }
 
 /// The `repr()` of a value for an error message, truncated.

@@ -18,7 +18,7 @@ pub(crate) fn warn(py: Python<'_>, error: &PyErr) {
 pub(crate) fn warn_of_kind(py: Python<'_>, name: &str) {
     let error = PyValueError::new_err(format!(
         "{name:?} is a field of this request and a tag of others, or the other way round: \
-         InfluxDB 3 refuses this; rename what the handler sets"
+         InfluxDB 3 rejects this; rename what the handler sets"
     ));
     warn(py, &error);
 }

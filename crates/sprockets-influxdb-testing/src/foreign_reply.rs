@@ -223,7 +223,7 @@ fn nginx(status: u16) -> Reply {
     Reply { reason: nginx_reason(status), ..reply }
 }
 
-/// Where nginx words a status in its own way.
+/// Where nginx has its own text for a status.
 fn nginx_reason(status: u16) -> Option<&'static str> {
     match status {
         405 => Some("Not Allowed"),

@@ -1,4 +1,4 @@
-//! The headers by which a product can be told.
+//! The headers that identify a product.
 
 use std::time::SystemTime;
 

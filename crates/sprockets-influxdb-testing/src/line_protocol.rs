@@ -14,7 +14,7 @@ use crate::scanner::parse_line;
 /// Blank lines and comments are skipped. A line without a timestamp gets the time of the call.
 /// Unsigned integers (`1u`) are accepted, as by InfluxDB 2.x and 3.x.
 ///
-/// Beyond what all servers refuse, these are errors, because servers differ on them: control
+/// Beyond what all servers reject, these are errors, because servers differ on them: control
 /// characters outside strings, `\\` in a name or tag value, `\"` in a measurement or field key,
 /// `\=` in a measurement, an unescaped `=` in a tag value, more than one space, carriage returns,
 /// `.5` and `1.`, duplicate tag or field keys, a tag and a field of one name, the keys `time`,

@@ -1,5 +1,6 @@
 //! For the Python package and the command only: unstable, and not part of the public interface.
 
+use std::ffi::OsString;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
+use crate::config::Config;
 use crate::error::Result;
 use crate::measurement::{FieldValue, Measurement};
 use crate::stats::Report;
@@ -15,6 +17,7 @@ use crate::stats::Report;
 pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::measurement::PreparedKey;
 pub use crate::middleware::attributes::Attributes;
+pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
 pub use crate::printable::{is_printable, one_line, shown};
@@ -30,6 +33,12 @@ pub fn flush_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.flush_unless(timeout, is_interrupted)
+}
+
+/// Lets [`Client::recover`] take over what processes of any user left, not only of this one. Call
+/// it first.
+pub fn recover_from_any_user(client: &Client) {
+    client.recover_from_any_user();
 }
 
 /// [`Client::shutdown`] for a caller who may be interrupted; see [`flush_unless`].
@@ -54,6 +63,22 @@ pub fn add_or_wait(client: &Client, measurement: &Measurement, timeout: Duration
 /// Whether a request of the client is under way, or its outcome is not counted yet.
 pub fn is_sending(client: &Client) -> bool {
     client.is_sending()
+}
+
+/// Logs, at the end of a process, what is in the spool and what its clients lost since their start,
+/// as one sum.
+pub fn log_end<'a>(clients: impl IntoIterator<Item = &'a Client>) {
+    Client::log_end(clients);
+}
+
+/// Begins a [`Client::shutdown`] without a wait.
+pub fn begin_shutdown(client: &Client) {
+    client.begin_shutdown();
+}
+
+/// As [`Config::with_lookup`], and warns of variables of the environment that nothing reads.
+pub fn with_environment(config: Config, lookup: impl Fn(&str) -> Option<OsString>) -> Config {
+    config.with_lookup(lookup).with_names_of_env()
 }
 
 /// [`Measurement::set_tag`] with a name that was escaped before.

@@ -19,7 +19,7 @@ pub struct Stats {
     pub recovered: u64,
     /// Stored by the server, according to its replies.
     pub delivered: u64,
-    /// Refused by the server. The log and the hook
+    /// Rejected by the server. The log and the hook
     /// [`Config::on_rejected`](crate::Config::on_rejected) have the reasons.
     pub rejected: u64,
     /// In batches that were not submitted because of the sample probability.
@@ -161,7 +161,7 @@ impl fmt::Debug for Dropped {
 pub struct Report {
     /// Stored by the server.
     pub delivered: u64,
-    /// Refused by the server.
+    /// Rejected by the server.
     pub rejected: u64,
     /// Not submitted because of the sample probability.
     pub sampled_out: u64,

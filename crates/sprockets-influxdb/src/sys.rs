@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(unix)]
+pub(crate) mod at;
+#[cfg(unix)]
 mod errno;
 mod mapping;
 mod probe;
@@ -88,6 +90,17 @@ pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
 #[cfg(not(unix))]
 pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
     Ok(false)
+}
+
+/// Whether this process has the permissions of this user.
+#[cfg(unix)]
+pub(crate) fn is_user(user: u32) -> bool {
+    user == at::user()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_user(_user: u32) -> bool {
+    true
 }
 
 /// An advisory lock on a file. It ends with the process that took it, also if children live on.

@@ -104,8 +104,12 @@ fn record(client: &Client, options: RequestOptions) {
 fn interpolated(query: &str) -> String {
     query
         .replace("$timeFilter", "time >= now() - 1h AND time <= now() + 1m")
+        .replace("$__interval_ms", "10000")
         .replace("$__interval", "10s")
         .replace("$measurement", "request")
+        .replace("$service", ".*")
+        .replace("$host", ".*")
+        .replace("$environment", ".*")
         .replace("$endpoint", ".*")
         .replace("$method", ".*")
 }
@@ -114,12 +118,16 @@ fn interpolated(query: &str) -> String {
 fn every_query_finds_rows() {
     let Some(influxd) = Influxd::start() else { return };
     influxd.create("example");
-    let client = Client::new(Config::new().url(&influxd.url())).expect("a client");
-    record(&client, RequestOptions::new());
+    let config = Config::new().url(&influxd.url());
+    let plain = Client::new(config.clone().tag_hostname(false)).expect("a client");
+    record(&plain, RequestOptions::new());
+    assert!(plain.shutdown(LONG).is_complete());
     // As the Tornado mixin does.
     let tags = RequestOptions::new().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId);
-    record(&client, tags);
-    assert!(client.shutdown(LONG).is_complete());
+    let tagged = config.base_tag("service", "api").base_tag("environment", "test");
+    let tagged = Client::new(tagged).expect("a client");
+    record(&tagged, tags);
+    assert!(tagged.shutdown(LONG).is_complete());
 
     let dashboard = dashboard();
     let variables = list(&dashboard, "/templating/list").iter();
@@ -128,6 +136,12 @@ fn every_query_finds_rows() {
     let queries: Vec<_> =
         of_variables.chain(of_panels).map(|of| interpolated(text(of, "query"))).collect();
     assert!(queries.len() > 12, "{queries:#?}");
+    // A measurement without the tag of a filter counts as well.
+    let everything =
+        format!("{}'5'", queries.iter().find(|query| query.contains("/^5/")).expect("5xx"));
+    let everything = everything.replace("\"status_code\" =~ /^5/'5'", "\"duration\" >= 0");
+    let result = influxd.query("example", &everything);
+    assert_eq!(result.pointer("/results/0/series/0/values/0/1"), Some(&10.into()), "{result}");
     for query in queries {
         assert!(!query.replace("/^.*$/", "").contains('$'), "{query}");
         let result = influxd.query("example", &query);

@@ -43,11 +43,18 @@ impl Log {
         assert!(!waited.timed_out(), "{text:?} is not in {entries:?}");
     }
 
+    /// The messages so far that contain this text.
+    pub fn entries_with(&self, text: &str) -> Vec<(Level, String)> {
+        self.entries().iter().filter(|(_, message)| message.contains(text)).cloned().collect()
+    }
+
     /// The warnings and errors so far that are about the spool.
     pub fn spool_warnings(&self) -> Vec<String> {
         let entries = self.entries();
         let is_one = |(level, text): &&(Level, String)| {
-            *level <= Level::WARN && text.contains("spool") && !text.contains("wait in the spool")
+            *level <= Level::WARN
+                && text.contains("spool")
+                && !text.contains("in the spool for the next process")
         };
         entries.iter().filter(is_one).map(|(_, text)| text.clone()).collect()
     }

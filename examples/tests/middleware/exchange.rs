@@ -35,7 +35,7 @@ pub(crate) fn read_some(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
     answer
 }
 
-/// Closes with a reset where there is something left to read, as a client does that is in a hurry.
+/// Closes with a reset where there is something left to read, as a client does that gives up.
 pub(crate) fn hang_up(stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
 }

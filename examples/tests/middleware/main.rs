@@ -7,9 +7,9 @@ mod entered;
 mod exchange;
 mod grpc;
 mod guards;
-mod promises;
 mod routes;
 mod scanner;
+mod shared_tests;
 
 use std::net::SocketAddr;
 

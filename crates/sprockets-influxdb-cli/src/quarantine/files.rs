@@ -15,6 +15,20 @@ pub(crate) struct Files {
     files: Vec<PathBuf>,
 }
 
+/// Whose files a command may change.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Users {
+    /// Also use files of other users: anyone who may write to the spool decides what they hold
+    #[arg(long = "any-user")]
+    is_any: bool,
+}
+
+impl Users {
+    pub(crate) fn may_change(self, file: QuarantineFile) -> QuarantineFile {
+        if self.is_any { file.any_user() } else { file }
+    }
+}
+
 impl Files {
     /// The files that were named, or all files.
     pub(crate) fn open(&self, directory: &Directory) -> Result<Vec<QuarantineFile>, Problem> {

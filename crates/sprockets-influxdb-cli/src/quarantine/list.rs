@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::one_line;
+use sprockets_influxdb::internal::{one_line, shown};
 use sprockets_influxdb::spool::QuarantineFile;
 
 use crate::exit::{self, Problem};
 use crate::format::{age, age_seconds, counted, file_name};
+use crate::output::message;
 use crate::{args, terminal};
 
 /// List rejected lines by database and reason, and the files with them
@@ -43,7 +44,13 @@ struct Listing {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let mut listing = Listing::default();
     for file in options.spool.directory()?.quarantine()? {
-        let entries = file.read()?;
+        let entries = match file.read() {
+            Ok(entries) => entries,
+            Err(error) => {
+                message(&format!("{} cannot be read: {error}", shown(&file.path)));
+                continue;
+            }
+        };
         listing.files.push((file, entries.len() as u64));
         for entry in entries {
             let rejected = listing.rejected.entry((entry.database, entry.reason)).or_default();
@@ -78,7 +85,7 @@ impl Listing {
             json!({ "file": file.path, "lines": lines, "bytes": file.bytes, "age_seconds": age })
         });
         let (rejected, files) = (rejected.collect::<Vec<_>>(), files.collect::<Vec<_>>());
-        json!({ "lines": self.lines(), "refused": rejected, "files": files })
+        json!({ "lines": self.lines(), "rejected": rejected, "files": files })
     }
 
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {

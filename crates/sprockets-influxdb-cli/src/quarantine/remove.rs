@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::internal::shown;
 
-use super::files;
+use super::files::{self, Users};
 use crate::args;
 use crate::exit::{self, Problem};
 use crate::format::counted;
@@ -27,6 +27,8 @@ pub(crate) struct Options {
     spool: args::Spool,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    users: Users,
     /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
@@ -65,7 +67,8 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     if !files.is_empty() && !options.yes && !is_confirmed(&amount)? {
         return Ok(exit::FAILED);
     }
-    for file in &files {
+    for file in files.clone() {
+        let file = options.users.may_change(file);
         let shown = shown(&file.path);
         file.remove().map_err(|error| format!("{shown} cannot be removed: {error}"))?;
     }

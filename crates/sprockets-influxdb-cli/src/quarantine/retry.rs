@@ -1,18 +1,19 @@
 //! `quarantine retry`: sends rejected lines again.
 //!
-//! A file is replaced once all its lines are decided, by one with the lines that remain. Whenever
-//! the command ends, each line is in the database, in a file, or in both.
+//! A file is removed once all its lines are decided, and those that remain are in a new one.
+//! Whenever the command ends, each line is in the database, in a file, or in both.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::internal::shown;
-use sprockets_influxdb::spool::QuarantineEntry;
+use sprockets_influxdb::spool::{QuarantineEntry, QuarantineFile};
 use sprockets_influxdb::{Client, Config, DropReason, Precision, RawLine, internal};
 
-use super::files::Files;
+use super::files::{Files, Users};
 use crate::args;
 use crate::exit::Problem;
 use crate::format::counted;
@@ -46,6 +47,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
+    users: Users,
+    #[command(flatten)]
     server: args::Server,
     #[command(flatten)]
     delivery: args::Delivery,
@@ -53,47 +56,47 @@ pub(crate) struct Options {
 
 /// The lines that the server rejected again.
 #[derive(Debug, Default)]
-struct Refused {
+struct RejectedAgain {
     /// Their number since the command began.
     count: u64,
     /// The reasons of those in the current chunk, by database and line.
     reasons: HashMap<(String, String), String>,
 }
 
-type Refusals = Arc<Mutex<Refused>>;
+type Rejections = Arc<Mutex<RejectedAgain>>;
 
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let files = options.files.open(&options.spool.directory()?)?;
-    let refusals = Refusals::default();
-    let config = options.config(refusals.clone())?;
+    let rejections = Rejections::default();
+    let config = options.config(rejections.clone())?;
     let progress = Progress::new(options.delivery.quiet, Size::Lines(0));
     let client = wait::client(config, &progress)?;
     let wait = Wait::new(&client, progress, options.delivery.give_up_after);
-    let mut retry = Retry { client: &client, wait, refusals, counts: Counts::default() };
+    let mut retry = Retry { client: &client, wait, rejections, counts: Counts::default() };
+    let mut failures = Vec::new();
     for file in files {
-        let shown = shown(&file.path);
-        let failed = |error| format!("{shown} of the quarantine: {error}");
-        // Another process claimed it, if it is gone.
-        let Some(claim) = file.claim().map_err(failed)? else { continue };
-        let left = retry.send(&claim.read().map_err(failed)?);
-        claim.finish(&left).map_err(failed)?;
+        let file = options.users.may_change(file);
+        if let Err(error) = retry.retry(&file) {
+            failures.push(("skipped", format!("{}: {error}", shown(&file.path))));
+        }
     }
     let (counts, stop) = (retry.counts, retry.wait.stop());
     drop(retry.wait);
-    let report = counts.report(client.stats().last_error, stop.map(|stop| stop.to_string()));
+    let mut report = counts.report(client.stats().last_error, stop.map(|stop| stop.to_string()));
+    report.failures = failures;
     report.print(&options.delivery)?;
     Ok(report.exit_code())
 }
 
 impl Options {
-    fn config(&self, refusals: Refusals) -> Result<Config, Problem> {
+    fn config(&self, rejections: Rejections) -> Result<Config, Problem> {
         let base = wait::config().on_rejected(move |rejected| {
             let key = (rejected.database().to_owned(), rejected.line().to_owned());
-            let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
-            refusals.count += 1;
-            refusals.reasons.insert(key, rejected.reason().to_owned());
+            let mut rejections = rejections.lock().unwrap_or_else(PoisonError::into_inner);
+            rejections.count += 1;
+            rejections.reasons.insert(key, rejected.reason().to_owned());
         });
-        let ignored = [IGNORED_VARIABLES, MORE_IGNORED_VARIABLES].concat();
+        let ignored = [&IGNORED_VARIABLES[..], &MORE_IGNORED_VARIABLES[..]].concat();
         let config = self.server.config(base, &ignored)?;
         // Without a spool, as the lines are on disk already, and with room for a whole chunk. The
         // files have lines of several precisions, which nanoseconds can all express.
@@ -106,7 +109,7 @@ impl Options {
 struct Counts {
     lines: u64,
     delivered: u64,
-    refused: u64,
+    rejected: u64,
     undecided: u64,
 }
 
@@ -116,7 +119,7 @@ impl Counts {
             heading: format!("{} of the quarantine", counted(self.lines, "line")),
             delivered: self.delivered,
             undelivered: vec![
-                ("rejected", self.refused, "rejected again: they stay, with the new reason"),
+                ("rejected", self.rejected, "rejected again: they stay, with the new reason"),
                 ("pending", self.undecided, "not delivered: they stay"),
             ],
             failures: Vec::new(),
@@ -131,11 +134,18 @@ impl Counts {
 struct Retry<'a> {
     client: &'a Client,
     wait: Wait<'a>,
-    refusals: Refusals,
+    rejections: Rejections,
     counts: Counts,
 }
 
 impl Retry<'_> {
+    fn retry(&mut self, file: &QuarantineFile) -> io::Result<()> {
+        // Another process claimed or removed it.
+        let Some(claim) = file.claim()? else { return Ok(()) };
+        let left = self.send(&claim.read()?);
+        claim.finish(&left)
+    }
+
     /// Sends lines. Returns those that remain in the quarantine.
     fn send(&mut self, entries: &[QuarantineEntry]) -> Vec<QuarantineEntry> {
         self.counts.lines += entries.len() as u64;
@@ -161,16 +171,16 @@ impl Retry<'_> {
             client.shutdown(wait.shutdown_timeout());
         }
         let is_decided = self.undecided() == undecided_before;
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
         for (entry, sent) in chunk.iter().zip(sent) {
             let reason = match sent {
-                Ok(line) => refusals.reasons.get(&(entry.database.clone(), line)).cloned(),
+                Ok(line) => rejections.reasons.get(&(entry.database.clone(), line)).cloned(),
                 Err(problem) => Some(problem),
             };
             match reason {
                 Some(reason) => {
-                    self.counts.refused += 1;
-                    left.push(entry.refused_again(reason));
+                    self.counts.rejected += 1;
+                    left.push(entry.rejected_again(reason));
                 }
                 None if is_decided => self.counts.delivered += 1,
                 None => {
@@ -179,7 +189,7 @@ impl Retry<'_> {
                 }
             }
         }
-        refusals.reasons.clear();
+        rejections.reasons.clear();
     }
 
     /// The number of lines that may be delivered or not: those that were not sent, and those that
@@ -188,7 +198,7 @@ impl Retry<'_> {
         let stats = self.client.stats();
         let invalid = stats.dropped.count(DropReason::Invalid);
         let unsent = stats.pending + stats.sampled_out + stats.dropped.total() - invalid;
-        let known = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count;
+        let known = self.rejections.lock().unwrap_or_else(PoisonError::into_inner).count;
         unsent + stats.rejected.saturating_sub(known)
     }
 

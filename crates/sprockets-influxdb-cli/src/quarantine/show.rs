@@ -5,12 +5,12 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::one_line;
+use sprockets_influxdb::internal::{one_line, shown};
 use sprockets_influxdb::spool::QuarantineEntry;
 
 use super::files::Files;
 use crate::exit::{self, Problem};
-use crate::output::write_data;
+use crate::output::{message, write_data};
 use crate::{args, context};
 
 /// Show rejected lines, each below its reason
@@ -35,7 +35,10 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let mut entries = Vec::new();
     for file in options.files.open(&options.spool.directory()?)? {
-        entries.extend(file.read()?);
+        match file.read() {
+            Ok(read) => entries.extend(read),
+            Err(error) => message(&format!("{} cannot be read: {error}", shown(&file.path))),
+        }
     }
     if let Some(database) = &options.database {
         entries.retain(|entry| entry.database == *database);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::Stats;
-use sprockets_influxdb::internal::shown;
-use sprockets_influxdb::spool::Directory;
+use sprockets_influxdb::internal::{self, shown};
+use sprockets_influxdb::spool::{Directory, SlotInfo};
 
 use crate::args;
 use crate::exit::Problem;
@@ -26,8 +26,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// Lines are sent as applications send them: in batches, retried until the server has accepted or
 /// rejected each. Rejected lines go to the quarantine. Running processes deliver their own lines.
-/// Lines that are not delivered stay in the spool. Files in `damaged` are skipped: what could be
-/// read of them was delivered before.
+/// Lines of other users stay, unless --any-user allows them. Lines that are not delivered stay in
+/// the spool. Files in `damaged` are skipped: what could be read of them was delivered before.
 ///
 /// The first Ctrl-C ends it within the shutdown timeout, the second at once.
 ///
@@ -37,6 +37,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct Options {
     #[command(flatten)]
     spool: args::Spool,
+    /// Also take over files of other users: anyone who may write to the spool then decides what is
+    /// sent with the credentials of this command
+    #[arg(long)]
+    any_user: bool,
     #[command(flatten)]
     server: args::Server,
     #[command(flatten)]
@@ -46,11 +50,17 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let directory = options.spool.directory()?;
     let damaged_before = directory.damaged()?.into_iter().map(|file| file.path).collect();
-    let alive = directory.slots()?.iter().filter(|slot| slot.is_alive).count() as u64;
+    let slots = directory.slots()?;
+    let alive = slots.iter().filter(|slot| slot.is_alive).count() as u64;
+    let is_foreign = |slot: &&SlotInfo| !options.any_user && !slot.is_of_this_user();
+    let foreign = slots.iter().filter(is_foreign).count() as u64;
     let config = options.server.config(wait::config(), &IGNORED_VARIABLES)?;
     let config = config.spool(directory.path());
     let progress = Progress::new(options.delivery.quiet, Size::Lines(0));
     let client = wait::client(config, &progress)?;
+    if options.any_user {
+        internal::recover_from_any_user(&client);
+    }
 
     let started = Instant::now();
     let mut wait = Wait::new(&client, progress, options.delivery.give_up_after);
@@ -73,7 +83,11 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let mut remains = Remains::find(&directory, &damaged_before)?;
     // A request that is under way still has its lines.
     remains.lines = remains.lines.max(stats.pending);
-    let report = report(&stats, &remains, alive, started.elapsed(), ended_early);
+    let mut report = report(&stats, &remains, alive, started.elapsed(), ended_early);
+    if foreign > 0 {
+        let slots = counted(foreign, "slot");
+        report.notes.push(format!("{slots} of other users: --any-user delivers them as well"));
+    }
     report.print(&options.delivery)?;
     Ok(report.exit_code())
 }

@@ -92,7 +92,8 @@ impl Listing {
             damaged.add(lines, file.bytes, file.modified);
         }
         for file in directory.quarantine()? {
-            quarantine.add(file.read()?.len(), file.bytes, file.modified);
+            let lines = file.read().map_or(0, |entries| entries.len());
+            quarantine.add(lines, file.bytes, file.modified);
         }
         Ok(Self { slots: slots.collect(), damaged, quarantine })
     }
@@ -143,6 +144,7 @@ impl Listing {
             let mut json = total.json();
             json["slot"] = json!(slot.name);
             json["process"] = json!(slot.process);
+            json["user"] = json!(slot.user);
             json["alive"] = json!(slot.is_alive);
             json["strays"] = json!(slot.strays);
             json

@@ -5,10 +5,10 @@
 
 mod add_guard;
 mod dry_run;
+mod first_rejected;
 mod gzip;
 mod import;
 mod input;
-mod refusals;
 mod source;
 mod targets;
 mod unit;
@@ -27,14 +27,15 @@ use sprockets_influxdb::{Api, Client, Config, DropReason, SettingValue};
 
 use self::add_guard::AddGuard;
 use self::dry_run::DryRun;
+use self::first_rejected::{FirstRejected, RejectedLine};
 use self::import::{Counts, Event, Import};
 use self::input::Inputs;
-use self::refusals::Refusals;
-use self::source::Ended;
+use self::source::{Databases, Ended};
 use self::targets::Policies;
 use self::unit::Unit;
 use crate::args;
 use crate::exit::Problem;
+use crate::format::counted;
 use crate::progress::{Position, Progress, Size, TICK};
 use crate::report::Report;
 use crate::wait::{self, IGNORED_VARIABLES, Wait};
@@ -51,8 +52,8 @@ use crate::wait::{self, IGNORED_VARIABLES, Wait};
 /// is `autogen`. `--set retention_policy=NAME` takes precedence. Lines of a database that cannot be
 /// written to are skipped, and the others are sent.
 ///
-/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT and
-/// INFLUXDB_SAMPLE_PROBABILITY.
+/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT,
+/// INFLUXDB_SAMPLE_PROBABILITY and INFLUXDB_SELF_DATABASE.
 ///
 /// The first Ctrl-C stops reading, and delivers within the shutdown timeout what was read. The
 /// second ends at once.
@@ -65,6 +66,7 @@ pub(crate) struct Options {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Database (bucket, on InfluxDB 2); default: what comments `# CONTEXT-DATABASE: NAME` say
+    /// [env: INFLUXDB_DATABASE, for lines without such a comment]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
     /// Unit of the timestamps in the files: ns, us, ms, s, m (minutes) or h (hours)
@@ -83,15 +85,22 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<u8, Problem> {
-    let refusals = Arc::new(Refusals::default());
-    let config = options.config(refusals.clone())?;
+    let first_rejected = Arc::new(FirstRejected::default());
+    let config = options.config(first_rejected.clone())?;
     // Fails on unusable settings before a file is opened.
     let settings = config.settings()?;
+    let databases = Databases {
+        argument: options.database.clone(),
+        default: settings
+            .iter()
+            .find(|setting| setting.name() == "database" && !setting.value().is_unset())
+            .map(|setting| setting.value().to_string()),
+    };
     let inputs = Inputs::new(&options.files)?;
     if options.dry_run {
         let v1 = SettingValue::Api(Api::V1);
         let dry_run = DryRun {
-            database: options.database.as_deref(),
+            databases,
             unit: options.precision,
             policies: Policies::of(&settings),
             is_v1: settings.iter().any(|setting| *setting.value() == v1),
@@ -117,7 +126,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let mut wait = Wait::with_position(&client, progress, give_up_after, position, on_signal);
     let import = Import {
         client: client.clone(),
-        database: options.database.clone(),
+        databases,
         unit: options.precision,
         policies: Policies::of(&settings),
         guard: guard.clone(),
@@ -138,7 +147,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
         Some(Ended::Failed(problem) | Ended::Unusable(problem)) => Some(problem),
         _ => stop.map(|stop| stop.to_string()),
     };
-    let mut report = report(&client, &counts, &refusals, started.elapsed(), ended_early);
+    let mut report = report(&client, &counts, &first_rejected, started.elapsed(), ended_early);
     report.json["skipped_because"] = json!(skipped);
     report.failures.extend(skipped.into_iter().map(|why| ("skipped", why)));
     // The exit code tells the result even if the output cannot be written.
@@ -147,8 +156,8 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
 }
 
 impl Options {
-    fn config(&self, refusals: Arc<Refusals>) -> Result<Config, Problem> {
-        let base = wait::config().on_rejected(move |rejected| refusals.add(rejected));
+    fn config(&self, first_rejected: Arc<FirstRejected>) -> Result<Config, Problem> {
+        let base = wait::config().on_rejected(move |rejected| first_rejected.add(rejected));
         let config = self.server.config(base, &IGNORED_VARIABLES)?;
         Ok(match self.max_batch_size {
             Some(size) => config.max_batch_size(size),
@@ -200,7 +209,7 @@ fn wait_for(
 fn report(
     client: &Client,
     counts: &Counts,
-    refusals: &Refusals,
+    first_rejected: &FirstRejected,
     elapsed: Duration,
     ended_early: Option<String>,
 ) -> Report {
@@ -212,18 +221,21 @@ fn report(
         stats.sampled_out + stats.dropped.total() - stats.dropped.count(DropReason::Invalid);
     let seconds = elapsed.as_secs_f64();
     let rate = (stats.delivered as f64 / seconds.max(1e-3)) as u64;
-    let refusals = refusals.first();
+    let first_rejected = first_rejected.first();
     Report {
-        heading: format!(
-            "{} lines read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} requests, {} of \
-             them retries",
-            HumanCount(lines),
-            HumanBytes(bytes_read),
-            HumanCount(rate),
-            HumanBytes(stats.bytes_sent),
-            HumanCount(stats.batches),
-            HumanCount(stats.retries),
-        ),
+        heading: match &ended_early {
+            // Some bytes were read ahead.
+            Some(_) if lines == 0 => "nothing was sent".to_owned(),
+            _ => format!(
+                "{} read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} ({} retried)",
+                counted(lines, "line"),
+                HumanBytes(bytes_read),
+                HumanCount(rate),
+                HumanBytes(stats.bytes_sent),
+                counted(stats.batches, "request"),
+                HumanCount(stats.retries),
+            ),
+        },
         delivered: stats.delivered,
         undelivered: vec![
             ("rejected", stats.rejected, "rejected by the server"),
@@ -232,7 +244,7 @@ fn report(
             ("dropped", dropped, "dropped, not sent"),
             ("pending", stats.pending, "not delivered"),
         ],
-        failures: refusals.iter().map(|refusal| ("rejected", refusal.text())).collect(),
+        failures: first_rejected.iter().map(|line| ("rejected", line.text())).collect(),
         last_error: stats.last_error,
         ended_early,
         notes: Vec::new(),
@@ -243,7 +255,7 @@ fn report(
             "requests": stats.batches,
             "retries": stats.retries,
             "seconds": seconds,
-            "first_rejected": refusals.iter().map(refusals::Refusal::json).collect::<Vec<_>>(),
+            "first_rejected": first_rejected.iter().map(RejectedLine::json).collect::<Vec<_>>(),
         }),
     }
 }

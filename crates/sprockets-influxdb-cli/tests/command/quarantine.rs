@@ -45,8 +45,8 @@ fn rejected_lines_are_delivered_when_the_server_accepts_them() {
     assert_eq!(run_with(&write, &[], b"m f=\"two\nlines\" 2000000\nm f=3 3000000\n").code, Some(1));
 
     let json = listed(spool.path());
-    assert_eq!((&json["lines"], &json["refused"][0]["database"]), (&1.into(), &"db".into()));
-    let reason = json["refused"][0]["reason"].as_str().unwrap();
+    assert_eq!((&json["lines"], &json["rejected"][0]["database"]), (&1.into(), &"db".into()));
+    let reason = json["rejected"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("field type conflict"), "{json}");
     let place = spool.path().to_str().unwrap();
     let table = run(&["quarantine", "list"], &[("INFLUXDB_SPOOL", place)]);
@@ -63,7 +63,7 @@ fn rejected_lines_are_delivered_when_the_server_accepts_them() {
     assert_eq!((done.code, &done.json()["delivered"]), (Some(0), &1.into()), "{done:?}");
     let rows = influxd.query("db", "SELECT f FROM m");
     assert_eq!(rows["results"][0]["series"][0]["values"], json!([[2_000_000, "two\nlines"]]));
-    assert_eq!(listed(spool.path()), json!({ "lines": 0, "refused": [], "files": [] }));
+    assert_eq!(listed(spool.path()), json!({ "lines": 0, "rejected": [], "files": [] }));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn lines_that_are_rejected_again_stay_with_the_new_reason() {
         (&9.into(), &3.into(), 9)
     );
     assert_eq!(now["lines"], 3);
-    let reasons: Vec<_> = now["refused"]
+    let reasons: Vec<_> = now["rejected"]
         .as_array()
         .unwrap()
         .iter()

@@ -13,8 +13,9 @@ use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyList};
 
-use crate::client::client;
+use crate::client::{BaseClient, target_of};
 use crate::process;
+use crate::target::Target;
 use crate::timestamp;
 use arrow::ArrowColumn;
 use ffi::{Batch, Stream};
@@ -31,6 +32,7 @@ const NAT: i64 = i64::MIN;
 /// Writes the rows of a frame whose columns are lists.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
 pub(crate) struct ObjectFrame {
+    target: Target,
     plan: Plan,
     tags: Vec<Py<PyAny>>,
     fields: Vec<Py<PyAny>>,
@@ -41,6 +43,7 @@ impl ObjectFrame {
     #[new]
     fn new(
         py: Python<'_>,
+        client: Option<&Bound<'_, BaseClient>>,
         place: (String, String),
         tags: Vec<Py<PyAny>>,
         fields: Vec<Py<PyAny>>,
@@ -54,7 +57,7 @@ impl ObjectFrame {
         };
         let (tag_names, field_names) = (texts(&tags)?, texts(&fields)?);
         let plan = Plan::new(place.0, place.1, &tag_names, &field_names, seconds(timeout)?);
-        Ok(Self { plan, tags, fields })
+        Ok(Self { target: target(client)?, plan, tags, fields })
     }
 
     /// Writes rows. `first` is the number of the first one. Times are an ``int`` of nanoseconds,
@@ -87,13 +90,14 @@ impl ObjectFrame {
         });
         let times = times.collect::<PyResult<_>>()?;
         let rows = Rows { times, tags: tag_columns, fields: field_columns, first: 0 };
-        write(py, &self.plan, &rows, first)
+        write(py, &self.target, &self.plan, &rows, first)
     }
 }
 
 /// Writes the rows of a frame that is a stream of record batches.
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct ArrowFrame {
+    target: Target,
     plan: Plan,
     kinds: Vec<Kind>,
     /// The columns of the time, of the tags, and of the fields.
@@ -110,6 +114,7 @@ pub(crate) struct ArrowFrame {
 impl ArrowFrame {
     #[new]
     fn new(
+        client: Option<&Bound<'_, BaseClient>>,
         stream: &Bound<'_, PyCapsule>,
         place: (String, String),
         time: &str,
@@ -161,7 +166,8 @@ impl ArrowFrame {
         let (tag_names, field_names) = (texts(&tags), texts(&fields));
         let plan = Plan::new(place.0, place.1, &tag_names, &field_names, seconds(timeout)?);
         let columns = (time, tags, fields);
-        Ok(Self { plan, kinds, columns, stream, batch: None, next: 0, first: 0 })
+        let target = target(client)?;
+        Ok(Self { target, plan, kinds, columns, stream, batch: None, next: 0, first: 0 })
     }
 
     /// Writes the next rows. Returns how many there were, and how many of them were skipped. `None`
@@ -186,7 +192,7 @@ impl ArrowFrame {
         let tags = tags.iter().filter_map(column).map(boxed).collect();
         let fields = fields.iter().filter_map(column).map(boxed).collect();
         let rows = Rows { times, tags, fields, first: next };
-        let skipped = write(py, &self.plan, &rows, self.first + next)?;
+        let skipped = write(py, &self.target, &self.plan, &rows, self.first + next)?;
         drop(rows);
         self.next += count;
         Ok(Some((count, skipped)))
@@ -216,10 +222,21 @@ fn boxed<'a>(column: ArrowColumn<'a>) -> Box<dyn Column + 'a> {
     Box::new(column)
 }
 
+/// The given client, else the installed one.
+fn target(client: Option<&Bound<'_, BaseClient>>) -> PyResult<Target> {
+    client.map_or(Ok(Target::Installed), target_of)
+}
+
 /// Writes rows without the interpreter. `first` is the number of the first one, for errors.
-fn write(py: Python<'_>, plan: &Plan, rows: &Rows<'_>, first: usize) -> PyResult<usize> {
-    let client = client(py)?;
-    let Some(client) = client.as_deref() else { return Ok(0) };
+fn write(
+    py: Python<'_>,
+    target: &Target,
+    plan: &Plan,
+    rows: &Rows<'_>,
+    first: usize,
+) -> PyResult<usize> {
+    let Some(client) = target.client(py)? else { return Ok(0) };
+    let client = client.core();
     process::ensure_started(py);
     match process::interruptible(py, || plan.write(client, rows))? {
         Ok(skipped) => Ok(skipped),

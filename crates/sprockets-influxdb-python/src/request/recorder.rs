@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyString};
 use super::guard::RequestGuard;
 use super::headers::{Headers, length};
 use super::options::{MEASUREMENT, Options};
-use crate::client::is_enabled;
+use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::timestamp::Stamp;
 
@@ -82,15 +82,16 @@ impl Recorder {
     fn measurement(&self, place: &Bound<'_, PyDict>) -> PyResult<Option<Py<Measurement>>> {
         let py = place.py();
         let outer = place.get_item(intern!(py, MEASUREMENT))?;
-        if !is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
+        if !self.0.target.is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
             return Ok(None);
         }
-        let Options { database, measurement, attributes, .. } = &*self.0;
+        let Options { target, database, measurement, attributes, .. } = &*self.0;
         let (database, name) =
             (database.clone_ref(py).into_any(), measurement.clone_ref(py).into_any());
         // A base tag gives way to an attribute of its name.
         let is_free = |name: &str| !attributes.has_name(name);
-        let measurement = Measurement::of_request(py, database, name, Stamp::now(), is_free);
+        let tags = Items::of_base_tags_where(py, target.base_tags(py)?.as_ref(), is_free);
+        let measurement = Measurement::of_request(database, name, Stamp::now(), tags);
         let measurement = Py::new(py, measurement)?;
         place.set_item(intern!(py, MEASUREMENT), &measurement)?;
         Ok(Some(measurement))

@@ -1,12 +1,11 @@
 //! Faults of the scripted server.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sprockets_influxdb::testing::{self, Stage};
-
-use super::seconds::duration;
 
 /// Something that goes wrong with a write.
 #[pyclass(module = "sprockets_influxdb.testing", frozen)]
@@ -231,4 +230,11 @@ pub(crate) fn foreign_replies() -> Vec<String> {
 /// Reads a name of the scripted server's, such as that of a product.
 pub(super) fn named<T: FromStr<Err = testing::UnknownName>>(name: &str) -> PyResult<T> {
     name.parse().map_err(|error: testing::UnknownName| PyValueError::new_err(error.to_string()))
+}
+
+/// Converts an argument in seconds.
+pub(super) fn duration(argument: &str, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        PyValueError::new_err(format!("{argument} is {seconds}: expected seconds, not negative"))
+    })
 }

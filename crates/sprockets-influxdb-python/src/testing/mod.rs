@@ -5,7 +5,6 @@
 mod fault;
 mod point;
 mod request;
-mod seconds;
 mod server;
 
 pub(crate) use fault::{Fault, foreign_replies};

@@ -8,12 +8,10 @@ use pyo3::types::PyTuple;
 use sprockets_influxdb::internal::is_sending;
 use sprockets_influxdb::testing;
 
-use super::fault::{Fault, named};
+use super::fault::{Fault, duration, named};
 use super::point::Point;
 use super::request::Request;
-use super::seconds::duration;
-use crate::client::last_error;
-use crate::current::current;
+use crate::handle;
 
 /// Time between two checks for signals, such as Ctrl-C, during a wait.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -264,10 +262,12 @@ impl Server {
             true => "there was no request".to_owned(),
             false => format!("the newest requests are {}", newest.join(", ")),
         };
-        PyTimeoutError::new_err(match last_error() {
-            Some(error) => format!("{what}; {requests}; the client says: {error}"),
-            None => format!("{what}; {requests}"),
-        })
+        PyTimeoutError::new_err(
+            match handle::all().iter().find_map(|client| client.core().stats().last_error) {
+                Some(error) => format!("{what}; {requests}; the client says: {error}"),
+                None => format!("{what}; {requests}"),
+            },
+        )
     }
 }
 
@@ -287,13 +287,13 @@ fn wait(py: Python<'_>, timeout: f64, is_done: impl Fn(Duration) -> bool + Sync)
     }
 }
 
-/// Waits until the client has counted the outcome of the requests that are under way: it does so
+/// Waits until all clients have counted the outcome of the requests that are under way: they do so
 /// after the server has responded. Another request may hang, so this waits for a second at most.
 fn settle(py: Python<'_>) {
-    let Some(client) = current() else { return };
     let until = Instant::now() + Duration::from_secs(1);
+    let is_sending = || handle::all().iter().any(|client| is_sending(client.core()));
     py.detach(|| {
-        while is_sending(&client) && Instant::now() < until {
+        while is_sending() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
     });

@@ -43,7 +43,7 @@ impl Service {
         format!("http://{}", self.address)
     }
 
-    /// Answers what was asked, and stops.
+    /// Answers the requests, and stops.
     pub(crate) fn end(self, runtime: &Runtime) -> io::Result<()> {
         let _ = self.end.send(());
         // Nobody has a request under way any more; only an open connection could take its time.

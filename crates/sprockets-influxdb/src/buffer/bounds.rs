@@ -26,7 +26,7 @@ pub(super) struct Bounds<'a> {
 impl Bounds<'_> {
     /// The spool, if its disk works.
     fn working_spool(&self) -> Option<&Spool> {
-        self.spool.filter(|spool| !spool.is_failing())
+        self.spool.filter(|spool| !spool.health().is_failing())
     }
 
     /// What may still be added.

@@ -168,7 +168,7 @@ impl ChunkPool {
 
     /// How many chunks with segments are missing.
     pub(super) fn missing(&self) -> usize {
-        let works = self.spool.as_ref().is_some_and(|spool| !spool.is_failing());
+        let works = self.spool.as_ref().is_some_and(|spool| !spool.health().is_failing());
         if works { self.target.saturating_sub(self.ready()) } else { 0 }
     }
 

@@ -7,48 +7,28 @@ use crate::stats::{DropReason, Dropped, Stats};
 /// What is counted under the lock of the queue.
 #[derive(Default)]
 pub(super) struct Counters {
-    recovered: u64,
+    /// Lines of dead processes.
+    pub(super) recovered: u64,
     delivered: u64,
     rejected: u64,
-    sampled_out: u64,
-    dropped: Dropped,
+    pub(super) sampled_out: u64,
+    pub(super) dropped: Dropped,
     requests: u64,
     retries: u64,
     bytes_sent: u64,
-    last_error: Option<String>,
+    pub(super) last_error: Option<String>,
 }
 
 impl Counters {
-    /// Counts lines of dead processes.
-    pub(super) fn recover(&mut self, lines: usize) {
-        self.recovered += lines as u64;
-    }
-
     pub(super) fn settle(&mut self, outcome: Outcome) {
         self.delivered += outcome.delivered as u64;
         self.rejected += outcome.rejected as u64;
-    }
-
-    pub(super) fn sample_out(&mut self, lines: usize) {
-        self.sampled_out += lines as u64;
-    }
-
-    pub(super) fn sampled_out(&self) -> u64 {
-        self.sampled_out
-    }
-
-    pub(super) fn drop_lines(&mut self, reason: DropReason, lines: usize) {
-        self.dropped.add(reason, lines as u64);
     }
 
     pub(super) fn count_request(&mut self, bytes: u64, is_retry: bool) {
         self.requests += 1;
         self.retries += u64::from(is_retry);
         self.bytes_sent += bytes;
-    }
-
-    pub(super) fn set_last_error(&mut self, error: String) {
-        self.last_error = Some(error);
     }
 
     pub(super) fn to_stats(&self) -> Stats {

@@ -28,9 +28,9 @@ impl Buffer {
     }
 
     fn close_for_flush(&self, queue: &mut Queue) -> u64 {
-        let before = queue.counters.sampled_out();
+        let before = queue.counters.sampled_out;
         self.close_batches(queue);
-        let sampled_out = queue.counters.sampled_out() - before;
+        let sampled_out = queue.counters.sampled_out - before;
         queue.flushes.begin(sampled_out)
     }
 

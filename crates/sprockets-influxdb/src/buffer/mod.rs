@@ -8,6 +8,8 @@
 //! - Locks are taken in this order: queue, shard.
 //! - Files are read and written in `spool_io`, under neither lock. One exception: an adding thread
 //!   creates a segment under both if the spool worker has not prepared one in time.
+//! - A forked process gets an empty buffer of its own, and never touches this one: the parent
+//!   delivers these chunks.
 
 mod batch;
 mod bounds;
@@ -175,7 +177,7 @@ impl Buffer {
                 Intake::Disabled => break DropReason::Disabled,
                 Intake::Closed => break DropReason::Closed,
             }
-            let is_first = !queue.open.has_first();
+            let is_first = queue.open.is_empty();
             if self.push_granted(&mut queue, shard, line) {
                 return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
             }
@@ -194,12 +196,12 @@ impl Buffer {
                         break DropReason::BlockTimeout;
                     }
                     self.submit(&mut queue);
-                    queue.waiters.begin_blocked();
+                    queue.waiters.blocked += 1;
                     let slice_end = until.min(now + interruption::INTERVAL);
                     queue = wait(&self.decided, queue, Some(slice_end - now));
-                    queue.waiters.end_blocked();
+                    queue.waiters.blocked -= 1;
                     if self.clock.now() >= slice_end {
-                        // The runtime may run any code: it is asked without the lock.
+                        // The runtime may run any code, so not under the lock.
                         drop(queue);
                         let is_interrupted = interruption::is_interrupted();
                         queue = lock(&self.queue);
@@ -237,14 +239,14 @@ impl Buffer {
         }
         if !open.grant.covers(needed) {
             let Some(grant) = queue.grant(needed) else { return false };
-            queue.open.grant(grant);
+            queue.open.granted += grant;
             open.grant += grant;
         }
-        if !queue.open.has_first() {
-            let now = self.clock.now();
-            queue.open.set_first(now);
+        if queue.open.is_empty() {
+            let Queue { open, limits, .. } = &mut *queue;
+            open.begin(self.clock.now(), limits);
             // A waiting sender usually wakes up in time by itself: no system call is needed.
-            let due = now.saturating_add(queue.limits.submission_interval);
+            let due = open.due_at(limits).unwrap_or_default();
             if !queue.waiters.sender_wakes_by(due) {
                 self.signal(queue);
             }
@@ -308,7 +310,7 @@ impl Buffer {
     fn reclaim(&self, queue: &mut Queue) {
         for shard in &self.shards {
             let mut open = lock(&shard.0);
-            queue.open.take_back(std::mem::take(&mut open.grant));
+            queue.open.granted -= std::mem::take(&mut open.grant);
         }
     }
 
@@ -356,9 +358,9 @@ impl Buffer {
 
     /// Calls the spool worker if there is something to do for it.
     fn call_spool_worker(&self, queue: &mut Queue) {
-        let is_needed = self.spool.is_some() && !queue.waiters.is_worker_called();
+        let is_needed = self.spool.is_some() && !queue.waiters.is_worker_called;
         if is_needed && queue.has_spool_work() {
-            queue.waiters.call_worker();
+            queue.waiters.is_worker_called = true;
             self.spool_work.notify_all();
         }
     }
@@ -385,6 +387,14 @@ impl Buffer {
         self.is_full.store(false, Ordering::Relaxed);
         self.signal(&mut queue);
         self.decided.notify_all();
+    }
+
+    /// The next batch is sent soon, as the first one was: where it goes has changed.
+    pub(crate) fn restart(&self) {
+        let mut queue = lock(&self.queue);
+        let Queue { open, limits, .. } = &mut *queue;
+        open.restart(self.clock.now(), limits);
+        self.signal(&mut queue);
     }
 
     /// The counters at one moment.

@@ -64,7 +64,7 @@ impl Queue {
             limits: &self.limits,
             spool: self.spool.as_deref(),
             pool: &self.pool,
-            used: self.open.granted() + self.batched,
+            used: self.open.granted + self.batched,
             on_disk: self.ready.on_disk(),
             being_sealed: self.being_sealed,
         }
@@ -83,7 +83,7 @@ impl Queue {
     /// The number of lines that are neither delivered nor dropped. `unused` was granted to shards,
     /// which have not used it.
     pub(super) fn pending(&self, unused: Size) -> usize {
-        (self.open.granted() - unused + self.batched).lines
+        (self.open.granted - unused + self.batched).lines
     }
 
     /// Lines that are in memory only, beside those of the shards.
@@ -108,7 +108,7 @@ impl Queue {
 
     /// Whether a thread waits for decisions.
     pub(super) fn is_awaited(&self) -> bool {
-        self.waiters.has_blocked() || self.flushes.has_any()
+        self.waiters.blocked > 0 || self.flushes.has_any()
     }
 
     /// A new chunk for a line, and the shared name of its database.
@@ -155,16 +155,18 @@ impl Queue {
     /// Closes all open batches: they are due, or sampled out. Returns whether some were sampled
     /// out, which makes room.
     pub(super) fn close_batches(&mut self) -> bool {
-        let sampled_out = self.counters.sampled_out();
+        let sampled_out = self.counters.sampled_out;
         let batches = self.open_batches.take_all();
         let mut mergeable = self.ready.mergeable(&batches, self.flushes.newest_awaited());
+        let mut kept = false;
         for mut batch in batches {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
-                self.counters.sample_out(lines);
+                self.counters.sampled_out += lines as u64;
                 self.pool.recycle_batch(batch);
                 continue;
             }
+            kept = true;
             self.batched += batch.size();
             if self.ready.is_long() {
                 let (chunks, list) = batch.shrink();
@@ -176,8 +178,8 @@ impl Queue {
                 self.ready.push(batch, &mut mergeable);
             }
         }
-        self.open.clear();
-        self.counters.sampled_out() > sampled_out
+        self.open.clear(kept);
+        self.counters.sampled_out > sampled_out
     }
 
     /// Adds the lines of a batch to one that waits, so that a few lines at a time do not become a
@@ -207,7 +209,7 @@ impl Queue {
         max_bytes: usize,
         may_go: impl Fn(&Batch) -> bool,
     ) -> Option<Batch> {
-        let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.is_unreadable());
+        let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.health().is_unreadable());
         let batch = self.ready.take(is_readable, may_go)?;
         let mut batch = if batch.is_on_disk() { batch } else { self.cut(batch, max_bytes) };
         self.note_taken(&mut batch);
@@ -239,7 +241,7 @@ impl Queue {
     /// Adds a batch of a dead process.
     pub(super) fn recover(&mut self, mut batch: Batch) {
         batch.sequence = SequenceNumber::RECOVERED;
-        self.counters.recover(batch.lines());
+        self.counters.recovered += batch.lines() as u64;
         self.batched += batch.size();
         self.ready.put_back(batch, QueueEnd::Back);
     }
@@ -248,7 +250,7 @@ impl Queue {
     pub(super) fn correct(&mut self, sequence: SequenceNumber, expected: Size, actual: Size) {
         self.batched = self.batched + actual - expected;
         // The name of the file says fewer lines than it has.
-        self.counters.recover(actual.lines.saturating_sub(expected.lines));
+        self.counters.recovered += actual.lines.saturating_sub(expected.lines) as u64;
         let lost = expected.lines.saturating_sub(actual.lines);
         if lost > 0 {
             self.count_dropped(sequence, DropReason::Damaged, lost);
@@ -297,7 +299,7 @@ impl Queue {
     }
 
     fn count_dropped(&mut self, sequence: SequenceNumber, reason: DropReason, lines: usize) {
-        self.counters.drop_lines(reason, lines);
+        self.counters.dropped.add(reason, lines as u64);
         self.flushes.decide(sequence, lines, |report| report.dropped += lines as u64);
     }
 }

@@ -55,7 +55,7 @@ impl Buffer {
 
     /// Keeps the message of the newest failure, for [`Stats`](crate::Stats).
     pub(crate) fn note_error(&self, error: String) {
-        lock(&self.queue).counters.set_last_error(error);
+        lock(&self.queue).counters.last_error = Some(error);
     }
 
     /// Whether something was dropped since [`see_drops`](Self::see_drops).
@@ -68,6 +68,11 @@ impl Buffer {
         self.has_drops.store(false, Ordering::Relaxed);
     }
 
+    /// Whether a line was added so far, for the server in force.
+    pub(crate) fn has_begun(&self) -> bool {
+        lock(&self.queue).open.has_begun()
+    }
+
     /// When the open lines are due. `None` if there are none.
     pub(crate) fn due_at(&self) -> Option<Duration> {
         let queue = lock(&self.queue);
@@ -77,14 +82,14 @@ impl Buffer {
     /// The number of signals so far. Taken before a look at the buffer, it tells
     /// [`wait`](Self::wait) whether there was a signal since.
     pub(crate) fn signals(&self) -> u64 {
-        lock(&self.queue).waiters.signals()
+        lock(&self.queue).waiters.signals
     }
 
     /// Waits for a signal after `seen`, at most until a time. Never waits longer than a measurement
     /// that is added meanwhile may.
     pub(crate) fn wait(&self, seen: u64, until: Option<Duration>) {
         let mut queue = lock(&self.queue);
-        if queue.waiters.signals() != seen {
+        if queue.waiters.signals != seen {
             return;
         }
         let now = self.clock.now();

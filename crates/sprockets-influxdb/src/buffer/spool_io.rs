@@ -16,6 +16,7 @@ use super::batch::Batch;
 use super::size::Size;
 use super::types::QueueEnd;
 use crate::config::SpoolSync;
+use crate::printable::plural;
 use crate::spool::{Losses, SealOutcome, Spool};
 use crate::sync::lock;
 
@@ -34,7 +35,7 @@ impl Buffer {
     pub(super) fn check_disk(&self) {
         let Some(spool) = &self.spool else { return };
         spool.prepare_thread();
-        if spool.is_unchecked() {
+        if spool.health().is_unchecked() {
             spool.check();
             // It checks again while the disk is used.
             self.wake_spool_worker();
@@ -43,7 +44,7 @@ impl Buffer {
 
     /// Requires a check of the disk before it is used again. Without grants, each add is seen.
     pub(super) fn expire_check(&self, spool: &Spool) {
-        spool.set_unchecked();
+        spool.health().set_unchecked(true);
         self.reclaim(&mut lock(&self.queue));
     }
 
@@ -80,7 +81,7 @@ impl Buffer {
         Some(queue.cut(batch, max_bytes))
     }
 
-    /// In the sync level that promises it, makes everything that was added so far survive a loss of
+    /// In the sync level `always`, makes everything that was added so far survive a loss of
     /// power.
     pub(crate) fn sync(&self) {
         if let Some(spool) = self.spool.as_ref().filter(|s| s.sync_level() == SpoolSync::Always) {
@@ -155,15 +156,16 @@ impl Buffer {
         let lines = lock(&self.queue).drop_removed(&gone);
         if losses.removed > 0 {
             tracing::warn!(
-                "another program removed or cut {} of the spool's files: their measurements wait \
-                 in memory only. New measurements go to new files",
-                losses.removed,
+                "another program removed or cut {} of the spool: their measurements wait in memory \
+                 only. New measurements go to new files",
+                plural(losses.removed as u64, "file", "files"),
             );
         }
         if lines > 0 {
             tracing::error!(
-                "another program removed {} of the spool's files: {lines} measurements are lost",
-                gone.len(),
+                "another program removed {} of the spool: {} lost",
+                plural(gone.len() as u64, "file", "files"),
+                plural(lines as u64, "measurement is", "measurements are"),
             );
         }
         if lines > 0 {

@@ -72,10 +72,12 @@ impl SpoolWorker {
         if !self.is_looking && now >= self.next_look {
             // Before files are made: what others use counts toward the bound.
             self.is_looking = true;
-            spool.recovery.look();
+            if let Some(message) = spool.recovery.look() {
+                tracing::warn!("{message}");
+            }
             buffer.notify_decided(&lock(&buffer.queue));
         }
-        if spool.is_failing() {
+        if spool.health().is_failing() {
             self.retry(buffer, spool, now);
         } else {
             prepare_chunks(buffer, spool);
@@ -91,7 +93,7 @@ impl SpoolWorker {
         if spool.is_synced() {
             next = next.min(self.next_sync);
         }
-        if spool.is_failing() {
+        if spool.health().is_failing() {
             next = next.min(self.next_retry);
         }
         next = next.min(self.set_next_check(is_check_due, buffer, spool));
@@ -101,15 +103,16 @@ impl SpoolWorker {
     /// Checks that the disk answers, if it is time to. Returns whether it did not answer until now,
     /// or `None` if it still does not.
     fn check(&self, is_due: bool, spool: &Spool) -> Option<bool> {
-        let was_suspended = spool.is_suspended();
+        let was_suspended = spool.health().is_suspended();
         if is_due || was_suspended {
-            spool.set_unchecked();
+            spool.health().set_unchecked(true);
         }
         spool.check().then_some(was_suspended)
     }
 
     fn is_check_due(&self, buffer: &Buffer, spool: &Spool) -> bool {
-        spool.is_unchecked() || self.next_check.is_some_and(|next| next <= buffer.clock.now())
+        spool.health().is_unchecked()
+            || self.next_check.is_some_and(|next| next <= buffer.clock.now())
     }
 
     /// Sets when to check next, and returns it. If the disk was not used since the last time, its
@@ -131,7 +134,7 @@ impl SpoolWorker {
     }
 
     fn warn_of_failure(&mut self, buffer: &Buffer, spool: &Spool) {
-        if let Some(failure) = spool.take_failure() {
+        if let Some(failure) = spool.health().take_failure() {
             tracing::warn!(
                 "{failure}; measurements wait in memory only until the disk works again"
             );
@@ -247,7 +250,7 @@ impl Buffer {
     /// Waits until there is something to do for the spool worker, at most until a time.
     pub(crate) fn await_spool_work(&self, until: Duration) {
         let mut queue = lock(&self.queue);
-        while !queue.waiters.take_worker_call() {
+        while !std::mem::take(&mut queue.waiters.is_worker_called) {
             let left = until.saturating_sub(self.clock.now());
             if left.is_zero() {
                 return;
@@ -258,7 +261,7 @@ impl Buffer {
 
     /// Wakes the spool worker, whether or not there is something to do.
     pub(crate) fn wake_spool_worker(&self) {
-        lock(&self.queue).waiters.call_worker();
+        lock(&self.queue).waiters.is_worker_called = true;
         self.spool_work.notify_all();
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     pub(crate) trigger_size: usize,
     /// Fewer lines are due when the first of them has waited so long.
     pub(crate) submission_interval: Duration,
+    /// The same for the first batch, if that is less: it shows early whether writing works.
+    pub(crate) first_interval: Duration,
     /// The probability that a batch is submitted at all.
     pub(crate) sample_probability: f64,
     pub(crate) overflow: Overflow,
@@ -120,6 +122,8 @@ pub(crate) struct RetryState {
     pub(crate) resent: bool,
     /// Failures of exactly these lines, while other batches were answered.
     pub(crate) failures: u32,
+    /// Failures of these lines, alone or with others, that count in the failure rate.
+    pub(crate) failures_counted: u32,
     /// Whether it is a part of a batch that failed while others were answered.
     pub(crate) is_suspect: bool,
     /// The number of answers that the server had given at the last failure.

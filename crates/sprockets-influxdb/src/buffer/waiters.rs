@@ -5,15 +5,15 @@ use std::time::Duration;
 
 pub(super) struct Waiters {
     /// Counts signals to the senders, so that none is lost between a look and a wait.
-    signals: u64,
+    pub(super) signals: u64,
     /// Senders that wait for a signal.
     senders: usize,
     /// When the sender that began to wait last wakes up by itself.
     sender_wakes_at: Duration,
     /// Adding threads that wait for room.
-    blocked: usize,
+    pub(super) blocked: usize,
     /// Whether the spool worker was called, and has not noticed it yet.
-    is_worker_called: bool,
+    pub(super) is_worker_called: bool,
 }
 
 impl Waiters {
@@ -33,10 +33,6 @@ impl Waiters {
         self.senders > 0
     }
 
-    pub(super) fn signals(&self) -> u64 {
-        self.signals
-    }
-
     /// Whether a sender wakes up by itself until then.
     pub(super) fn sender_wakes_by(&self, time: Duration) -> bool {
         self.senders > 0 && self.sender_wakes_at <= time
@@ -50,30 +46,5 @@ impl Waiters {
     pub(super) fn end_sender(&mut self) {
         self.senders -= 1;
         self.sender_wakes_at = Duration::MAX;
-    }
-
-    pub(super) fn begin_blocked(&mut self) {
-        self.blocked += 1;
-    }
-
-    pub(super) fn end_blocked(&mut self) {
-        self.blocked -= 1;
-    }
-
-    pub(super) fn has_blocked(&self) -> bool {
-        self.blocked > 0
-    }
-
-    pub(super) fn is_worker_called(&self) -> bool {
-        self.is_worker_called
-    }
-
-    pub(super) fn call_worker(&mut self) {
-        self.is_worker_called = true;
-    }
-
-    /// Returns whether the worker was called, once.
-    pub(super) fn take_worker_call(&mut self) -> bool {
-        std::mem::take(&mut self.is_worker_called)
     }
 }

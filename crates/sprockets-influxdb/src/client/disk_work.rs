@@ -12,7 +12,7 @@ use crate::sys;
 /// the disk does not answer: a thread that waits for the disk keeps the process from ending.
 pub(super) fn run(buffer: &Arc<Buffer>, clock: &Clock, until: Duration, work: fn(&Buffer)) {
     let Some(spool) = buffer.spool() else { return };
-    spool.set_unchecked();
+    spool.health().set_unchecked(true);
     if !spool.check() {
         return;
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::core::Core;
+use super::losses;
 use crate::sys;
 
 /// A client as one process sees it.
@@ -47,14 +48,9 @@ impl Drop for Process {
         // A caller of shutdown has already waited.
         let has_waited = self.core.is_shut_down();
         let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
-        let pending = self.core.end(self.core.begin_shutdown(), timeout).pending;
+        self.core.end(self.core.begin_shutdown(), timeout);
         self.core.workers.stop();
         self.core.persist_pending(Duration::ZERO);
-        let spooled = self.core.buffer.stats().spooled;
-        if spooled > 0 {
-            tracing::warn!("{spooled} measurements wait in the spool for the next process");
-        } else if pending > 0 {
-            tracing::error!("{pending} measurements are lost: not delivered when the client ended");
-        }
+        losses::log([&self.core]);
     }
 }

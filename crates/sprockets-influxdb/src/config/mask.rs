@@ -1,9 +1,38 @@
-//! Text without its secrets, for errors and for the settings shown to people.
+//! Secrets, and text without them for errors and for the settings shown to people.
+
+use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
 /// Shown instead of a secret.
 pub(super) const MASK: &str = "***";
+
+/// A password or a token. Its `Debug` shows `***`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself. Only the request's header may use it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Secret {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
 
 /// Quotes a text for an error message, without control characters and cut to a bounded length.
 pub(super) fn quoted(text: &str) -> String {

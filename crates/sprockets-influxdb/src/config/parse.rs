@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::mask::{MASK, masked, quoted};
-use super::secret::Secret;
+use super::mask::{MASK, Secret, masked, quoted};
 
 /// A value, or the reason why it cannot be used. The reason does not name the setting.
 pub(super) type Checked<T> = Result<T, String>;

@@ -4,17 +4,17 @@
 //! [`Config`]: super::Config
 //! [`Config::settings`]: super::Config::settings
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::enums::{self, Api, Overflow, Precision, SpoolSync};
-use super::mask::{masked, quoted};
+use super::mask::{Secret, masked, quoted};
 use super::parse::{self, Checked, Parser};
 use super::provided::Provided;
-use super::secret::Secret;
+use super::setting_name::SettingName;
 use super::tags::{Tags, TagsParser};
-use super::types::{DefaultValue, Description, InForce, Setting, Source};
+use super::types::{DefaultValue, Description, InForce, Origin, Setting, Source};
 use super::url::{self, Scheme, WriteUrl, is_service_link};
 use super::value::{SettingValue, ToSettingValue};
 use crate::error::Result;
@@ -93,6 +93,28 @@ settings! {
         since: "3.0.0",
         parser: parse::path,
     }
+    client_cert: PathBuf {
+        about: "PEM file of the client's certificate, for servers that demand one.",
+        topic: SERVER,
+        variable: "INFLUXDB_CLIENT_CERT",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    client_key: PathBuf {
+        about: "PEM file of its private key. Unset: in the file of the certificate.",
+        topic: SERVER,
+        variable: "INFLUXDB_CLIENT_KEY",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    tls_verify: bool {
+        about: "Whether the server's certificate is verified. `false`: for tests only.",
+        topic: SERVER,
+        variable: "INFLUXDB_TLS_VERIFY",
+        since: "3.0.0",
+        parser: parse::BOOLEAN,
+        default: true,
+    }
     user: String {
         about: "User name. It may be part of the URL instead.",
         topic: CREDENTIALS,
@@ -128,6 +150,22 @@ settings! {
         since: "2.2.1",
         parser: parse::BOOLEAN,
         default: true,
+    }
+    database: String {
+        about: "Database of measurements that name none. On v2 it is the bucket. \
+                `INFLUXDB_BUCKET` means the same.",
+        topic: RECORDING,
+        variable: "INFLUXDB_DATABASE",
+        alias: "INFLUXDB_BUCKET",
+        since: "3.0.0",
+        parser: parse::text,
+    }
+    self_database: String {
+        about: "Database for the client's own counters, a point each interval. Unset: none.",
+        topic: RECORDING,
+        variable: "INFLUXDB_SELF_DATABASE",
+        since: "3.0.0",
+        parser: parse::text,
     }
     precision: Precision {
         about: "Precision of timestamps on the wire: `ns`, `us`, `ms` or `s`. A coarse one \
@@ -317,8 +355,17 @@ impl ProvidedValues {
     ) -> Option<String> {
         let mut service_link = None;
         for entry in ENTRIES {
-            let Some(variable) = entry.description.variable else { continue };
-            let Some(value) = lookup(variable).filter(|value| !value.is_empty()) else { continue };
+            let Description { variable, alias, .. } = entry.description;
+            let mut provided = [variable, alias].into_iter().flatten().filter_map(|variable| {
+                let value = lookup(variable).filter(|value| !value.is_empty())?;
+                Some((variable, value))
+            });
+            let Some((variable, value)) = provided.next() else { continue };
+            if let Some((alias, other)) = provided.next().filter(|(_, other)| *other != value) {
+                let problem = differs(&other, &value, variable);
+                (entry.provide)(self, Source::environment(alias), Err(problem));
+                continue;
+            }
             let is_link = |text: &&str| entry.description.name == "port" && is_service_link(text);
             if let Some(link) = value.to_str().filter(is_link) {
                 service_link = Some(quoted(&masked(link)).to_string());
@@ -359,7 +406,28 @@ impl ProvidedValues {
     }
 }
 
+/// Why a variable cannot be used whose other name is `variable`, with another value.
+fn differs(alias: &OsStr, value: &OsStr, variable: &str) -> String {
+    let [alias, value] = [alias, value].map(|text| quoted(&text.to_string_lossy()).to_string());
+    format!(
+        "{alias} is not {value}, as {variable} says, which means the same: expected one of them"
+    )
+}
+
 impl Values {
+    /// How advice names a setting: by the variable or the argument that is in force.
+    pub(crate) fn name(&self, setting: &'static str) -> SettingName {
+        let entry = ENTRIES.iter().find(|entry| entry.description.name == setting);
+        let Some(entry) = entry else { return SettingName::argument(setting) };
+        let (_, source) = (entry.show)(self);
+        match (source.origin, entry.description.variable) {
+            (Origin::Default, Some(variable)) => SettingName::variable(variable),
+            (Origin::Default, None) => SettingName::argument(setting),
+            (Origin::Environment, _) => SettingName::variable(source.name),
+            (Origin::Argument, _) => SettingName::argument(source.name),
+        }
+    }
+
     /// Every setting with its value in force, secrets masked.
     pub(super) fn table(&self) -> Vec<Setting> {
         let settings = ENTRIES.iter().map(|entry| {

@@ -6,9 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
-use super::mask::{MASK, masked, masked_query, quoted};
+use super::mask::{MASK, Secret, masked, masked_query, quoted};
 use super::parse::{self, Checked, Parser, ValueParser};
-use super::secret::Secret;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {

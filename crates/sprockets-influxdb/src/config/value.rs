@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::enums::{Api, Overflow, Precision, SpoolSync};
-use super::mask::MASK;
-use super::secret::Secret;
+use super::mask::{MASK, Secret};
 use super::tags::Tags;
 use super::url::{Scheme, WriteUrl};
 

@@ -1,6 +1,7 @@
-//! What becomes of the parts of a rejected batch. Lines that the server named are rejected. Lines
-//! that it did not name are found by bisection: each half is sent by itself. A budget of requests
-//! may be spent at once. After that, the search goes on slowly: no line is rejected without proof.
+//! What becomes of the parts of a rejected batch, for the sender. Lines that the server named are
+//! rejected. Lines that it did not name are found by bisection: each half is sent by itself. A
+//! budget of requests may be spent at once. After that, the search goes on slowly: no line is
+//! rejected without proof.
 
 use std::sync::Arc;
 

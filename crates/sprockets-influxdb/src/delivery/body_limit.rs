@@ -1,4 +1,5 @@
-//! The largest body that the server takes, learnt from its 413 replies.
+//! The largest body that the server takes, learnt from its 413 replies. The sender takes batches
+//! within it (`sender`), and lowers it where it halves a batch (`sender/failures`).
 //!
 //! A limit is probed upwards, so that a passing 413 does not keep bodies small.
 
@@ -14,7 +15,7 @@ const MAX_LIMIT: usize = 64 << 20;
 /// Bodies of about the limit that have to be delivered before it is doubled.
 const FIRST_PROBE: u32 = 4;
 
-/// The same, after probes that were refused.
+/// The same, after probes that were rejected.
 const MAX_PROBE: u32 = 4096;
 
 /// After this time the limit is probed even if fewer bodies were delivered.
@@ -24,7 +25,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 pub(super) struct BodyLimit {
     /// In bytes, before compression.
     bytes: usize,
-    /// The largest body that was delivered since one of its size was refused.
+    /// The largest body that was delivered since one of its size was rejected.
     taken: usize,
     /// Bodies of about the limit that were delivered since it changed.
     delivered: u32,

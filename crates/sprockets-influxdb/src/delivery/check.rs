@@ -22,7 +22,7 @@ pub enum Finding {
     Passed,
     /// It is not: what is wrong, and what to do.
     Failed(String),
-    /// It cannot be told, and why.
+    /// It is unknown, and why.
     Unknown(String),
 }
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_check_does_not_pass_when_nothing_was_checked() {
-        let unknown = || Finding::Unknown("nobody asked".to_owned());
+        let unknown = || Finding::Unknown("not checked".to_owned());
         let check = |connection, authentication, database| Check {
             server: String::new(),
             connection,

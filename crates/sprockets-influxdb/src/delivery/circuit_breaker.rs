@@ -117,7 +117,7 @@ impl CircuitBreakers {
     ) -> Transition {
         match failure.scope {
             Scope::Server => {
-                // The database's probe told nothing about the database.
+                // The probe says nothing about the database.
                 if permit.probes_database {
                     self.databases.entry(database.to_owned()).or_default().end_probe();
                 }

@@ -58,8 +58,8 @@ pub(crate) struct Failure {
 pub(crate) enum Cause {
     /// An operator has to change something (401, 403, 404).
     Configuration,
-    /// A refusal (4xx) by something that is not known to be an InfluxDB: probably an operator has
-    /// to change something, but a proxy may refuse what is in the batch.
+    /// A rejection (4xx) by something that is not known to be an InfluxDB: probably an operator has
+    /// to change something, but a proxy may reject what is in the batch.
     Unrecognized,
     /// The server says that it is overloaded, or has an error of its own.
     Busy,

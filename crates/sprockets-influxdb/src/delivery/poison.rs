@@ -7,7 +7,7 @@
 //!   to see whether the server answers.
 //! - While no batch is answered, the server may be down: nothing is rejected. A few batches are cut
 //!   all the same, so that small parts are tried first: there may be poison in every batch.
-//! - A refusal that nobody recognizes may come from what is in front of one database. There, only
+//! - A rejection that nobody recognizes may come from what is in front of one database. There, only
 //!   answers to batches of the same database count.
 
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ const MAX_FAILURES_IN_ROW: u32 = 8;
 /// single line.
 const MAX_CUTS: u32 = 5;
 
-/// Maximum number of databases that are told apart. Beyond it, all are forgotten.
+/// Maximum number of databases with a history of their own. Beyond it, all are forgotten.
 const MAX_DATABASES: usize = 1_000;
 
 /// How the last requests ended.
@@ -34,8 +34,7 @@ const MAX_DATABASES: usize = 1_000;
 pub(super) struct RequestHistory {
     /// Requests, ever, that the server answered other than by a failure.
     answers: u64,
-    /// The share of failures among the requests for batches that were delivered in the end.
-    failure_rate: f64,
+    failure_rate: FailureRate,
     server: Streak,
     databases: HashMap<String, Streak>,
     /// The database that was answered last.
@@ -77,14 +76,7 @@ impl RequestHistory {
             control.retry.requests = 1;
         }
         self.begin_streaks(batch.database(), control);
-        if batch.retry.is_suspect {
-            // Failures because of poison say nothing about the connection.
-            return;
-        }
-        for _ in 0..batch.retry.failures.min(100) {
-            self.record(1.0);
-        }
-        self.record(0.0);
+        self.failure_rate.record(false);
     }
 
     fn begin_streaks(&mut self, database: &str, control: Option<Batch>) {
@@ -118,6 +110,7 @@ impl RequestHistory {
     pub(super) fn record_control(&mut self, control: Batch) {
         let database = control.database().to_owned();
         self.begin_streaks(&database, Some(control));
+        self.failure_rate.record(false);
     }
 
     /// A batch was not answered in time. Returns whether others are answered, so that only this
@@ -133,6 +126,10 @@ impl RequestHistory {
     pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool, scope: Scope) -> Reaction {
         let is_answering = self.is_answering(batch, is_probe, scope);
         self.record_failure(batch);
+        if self.server.failures <= MAX_FAILURES_IN_ROW {
+            self.failure_rate.record(true);
+            batch.retry.failures_counted += 1;
+        }
         let reaction = match (is_answering, batch.lines()) {
             (false, 1) => Reaction::AllWait,
             (false, _) => match scope {
@@ -143,7 +140,10 @@ impl RequestHistory {
                 batch.retry.failures += 1;
                 let failures = batch.retry.failures;
                 match lines {
-                    1 if failures >= self.failures_to_reject() => Reaction::Reject,
+                    1 if failures >= self.failures_to_reject(batch) => {
+                        self.failure_rate.forget(batch.retry.failures_counted);
+                        Reaction::Reject
+                    }
                     1 => Reaction::BatchWaits,
                     _ if failures >= self.failures_to_search(batch) => Reaction::Search,
                     _ => Reaction::BatchWaits,
@@ -189,24 +189,60 @@ impl RequestHistory {
     }
 
     /// So many failures of one line that chance is ruled out.
-    fn failures_to_reject(&self) -> u32 {
-        self.failures_by_chance(1e-8).max(MIN_FAILURES)
+    fn failures_to_reject(&self, batch: &Batch) -> u32 {
+        let rate = self.failure_rate.upper_estimate(batch.retry.failures_counted);
+        failures_by_chance(1e-8, rate).max(MIN_FAILURES)
     }
 
     /// So many failures that chance is unlikely. On a bad network, batches must not fall to pieces.
     fn failures_to_search(&self, batch: &Batch) -> u32 {
         let least = if batch.retry.is_suspect { 1 } else { 2 };
-        self.failures_by_chance(0.05).max(least)
+        let rate = self.failure_rate.estimate(batch.retry.failures_counted);
+        failures_by_chance(0.05, rate).max(least)
+    }
+}
+
+/// How many failures of one batch in a row have this probability, if it is not to blame.
+fn failures_by_chance(probability: f64, failure_rate: f64) -> u32 {
+    (probability.ln() / failure_rate.clamp(0.01, 0.99).ln()).ceil() as u32
+}
+
+/// How often requests fail. The newest count most. Failures count until poison is found that
+/// explains them, so that a bad network makes no line poison.
+#[derive(Debug, Default)]
+struct FailureRate {
+    failures: f64,
+    requests: f64,
+}
+
+impl FailureRate {
+    fn record(&mut self, has_failed: bool) {
+        /// About the last 50 requests count.
+        const DECAY: f64 = 0.98;
+        self.failures = self.failures * DECAY + f64::from(u8::from(has_failed));
+        self.requests = self.requests * DECAY + 1.0;
     }
 
-    /// How many failures of one batch in a row have this probability, if it is not to blame.
-    fn failures_by_chance(&self, probability: f64) -> u32 {
-        (probability.ln() / self.failure_rate.clamp(0.01, 0.99).ln()).ceil() as u32
+    /// Poison explains so many failures.
+    fn forget(&mut self, failures: u32) {
+        (self.failures, self.requests) = self.without(failures);
     }
 
-    fn record(&mut self, outcome: f64) {
-        const WEIGHT: f64 = 0.02;
-        self.failure_rate += WEIGHT * (outcome - self.failure_rate);
+    fn without(&self, failures: u32) -> (f64, f64) {
+        let explained = f64::from(failures).min(self.failures);
+        (self.failures - explained, self.requests - explained)
+    }
+
+    /// The rate, if these failures are left out.
+    fn estimate(&self, without: u32) -> f64 {
+        let (failures, requests) = self.without(without);
+        failures / requests.max(1.0)
+    }
+
+    /// The same, from above: the fewer requests are known, the higher.
+    fn upper_estimate(&self, without: u32) -> f64 {
+        let (failures, requests) = self.without(without);
+        (failures + 1.0) / (requests + 2.0)
     }
 }
 

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::bisect::Reasons;
 use super::rate_limited_log::RateLimitedLog;
-use super::route::RejectedHook;
 use crate::buffer::{Batch, Buffer};
-use crate::config::Rejected;
+use crate::config::{OnRejected, Rejected};
 
 pub(super) struct RejectionReporter {
     buffer: Arc<Buffer>,
@@ -22,7 +21,7 @@ impl RejectionReporter {
     }
 
     /// Reports every line of `lines`.
-    pub(super) fn report(&self, lines: &Batch, reasons: &Reasons, hook: Option<&RejectedHook>) {
+    pub(super) fn report(&self, lines: &Batch, reasons: &Reasons, hook: Option<&OnRejected>) {
         let reason = reasons.of(0);
         self.log.rejected(lines.lines() as u64, lines.database(), reason);
         self.buffer.note_error(reason.to_owned());
@@ -35,7 +34,7 @@ impl RejectionReporter {
     fn quarantine(&self, lines: &Batch, reasons: &Reasons) {
         let Some(spool) = self.buffer.spool() else { return };
         let entries = lines.iter_lines().enumerate().map(|(index, line)| (line, reasons.of(index)));
-        let kept = if spool.is_suspended() {
+        let kept = if spool.health().is_suspended() {
             Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"))
         } else {
             spool.quarantine.keep(lines.database(), lines.precision(), entries)
@@ -46,7 +45,7 @@ impl RejectionReporter {
     }
 }
 
-fn call_hook(hook: &RejectedHook, lines: &Batch, reasons: &Reasons) {
+fn call_hook(hook: &OnRejected, lines: &Batch, reasons: &Reasons) {
     for (index, line) in lines.iter_lines().enumerate() {
         let line = String::from_utf8_lossy(line);
         let rejected = Rejected::new(lines.database(), &line, reasons.of(index));

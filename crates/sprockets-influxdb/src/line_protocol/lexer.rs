@@ -1,4 +1,4 @@
-//! Escapes and strings: the only place that knows how a backslash and a double quote are read.
+//! Escapes and strings of lines. Every reader of lines in this crate uses these functions.
 //!
 //! All positions are byte offsets. Outside of a string a line feed always ends the line; no
 //! backslash escapes it. Servers differ on what else a backslash escapes there, so there are two

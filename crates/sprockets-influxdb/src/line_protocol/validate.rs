@@ -1,7 +1,7 @@
 //! Validates one line of line protocol in one pass, without a copy.
 //!
 //! It refuses what no server accepts. Where servers differ it is lenient: a line that passes may
-//! still be refused by one of them.
+//! still be rejected by one of them.
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -106,7 +106,7 @@ impl TextBuf {
     }
 }
 
-/// Whether servers refuse or strip such a key.
+/// Whether servers reject or strip such a key.
 fn is_reserved(key: &str, position: Position) -> bool {
     match key.len() {
         0 => true,

@@ -67,7 +67,7 @@ const NAMES: [(Attribute, &str, &str); 12] = [
 ];
 
 /// The names of fields that became tags, those of release 2.2.1. They differ from the names of the
-/// fields: InfluxDB 3 refuses a name that is a tag in one point and a field in another.
+/// fields: InfluxDB 3 rejects a name that is a tag in one point and a field in another.
 const TAG_NAMES: [(Attribute, &str); 2] =
     [(Attribute::RemoteIp, "remote_ip"), (Attribute::CorrelationId, "correlation_id")];
 

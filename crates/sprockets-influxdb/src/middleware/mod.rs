@@ -17,7 +17,7 @@
 //! | `exception` | field | the error, if there was one |
 //!
 //! [`RequestOptions::tag`] records `client_ip` and `request_id` as the tags `remote_ip` and
-//! `correlation_id` instead. InfluxDB 3 refuses a name that is a tag in one point and a field in
+//! `correlation_id` instead. InfluxDB 3 rejects a name that is a tag in one point and a field in
 //! another.
 //!
 //! A tag or field that the handler sets itself takes precedence. Texts are cut to 256 characters.
@@ -36,7 +36,7 @@ mod constructors;
 mod destination;
 mod guard;
 mod handle;
-mod options;
+pub(crate) mod options;
 pub(crate) mod outcome;
 mod recorder;
 pub(crate) mod sink;

@@ -74,19 +74,7 @@ impl RequestOptions {
     ///
     /// A variable is not a boolean. The error names it.
     pub fn from_env() -> Result<Self> {
-        Self::from_env_or(false)
-    }
-
-    /// As [`from_env`](Self::from_env), with another default for the variables.
-    #[doc(hidden)]
-    pub fn from_env_or(default: bool) -> Result<Self> {
-        let mut options = Self::new();
-        for (variable, attribute) in TAG_VARIABLES {
-            if flag(variable)?.unwrap_or(default) {
-                options = options.tag(attribute);
-            }
-        }
-        Ok(options)
+        options_from_env(false)
     }
 
     /// The names of the attributes. Default: [`Names::Sprockets`].
@@ -142,21 +130,6 @@ impl RequestOptions {
         self
     }
 
-    /// The attributes to record.
-    #[doc(hidden)]
-    pub fn attributes(&self) -> Attributes {
-        let mut attributes = Attributes::new(self.names);
-        self.left_out.iter().for_each(|attribute| attributes.leave_out(*attribute));
-        self.tags.iter().for_each(|attribute| attributes.make_tag(*attribute));
-        attributes
-    }
-
-    /// The headers with the correlation id and with the client's address, in lower case.
-    #[doc(hidden)]
-    pub fn header_names(&self) -> (&str, Option<&str>) {
-        (&self.correlation_id_header, self.remote_ip_header.as_deref())
-    }
-
     pub(super) fn skips(&self, request: &dyn RequestHead) -> bool {
         self.skip.as_ref().is_some_and(|skip| skip(request))
     }
@@ -164,6 +137,34 @@ impl RequestOptions {
     pub(super) fn endpoint_of(&self, request: &dyn RequestHead) -> Option<String> {
         self.endpoint.as_ref().and_then(|endpoint| endpoint(request))
     }
+}
+
+/// The options of [`RequestOptions::from_env`], with another default for the variables.
+///
+/// # Errors
+///
+/// A variable is not a boolean. The error names it.
+pub fn options_from_env(default: bool) -> Result<RequestOptions> {
+    let mut options = RequestOptions::new();
+    for (variable, attribute) in TAG_VARIABLES {
+        if flag(variable)?.unwrap_or(default) {
+            options = options.tag(attribute);
+        }
+    }
+    Ok(options)
+}
+
+/// The attributes to record.
+pub fn attributes(options: &RequestOptions) -> Attributes {
+    let mut attributes = Attributes::new(options.names);
+    options.left_out.iter().for_each(|attribute| attributes.leave_out(*attribute));
+    options.tags.iter().for_each(|attribute| attributes.make_tag(*attribute));
+    attributes
+}
+
+/// The headers with the correlation id and with the client's address, in lower case.
+pub fn header_names(options: &RequestOptions) -> (&str, Option<&str>) {
+    (&options.correlation_id_header, options.remote_ip_header.as_deref())
 }
 
 impl Default for RequestOptions {

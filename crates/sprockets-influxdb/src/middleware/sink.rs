@@ -21,7 +21,7 @@ impl<'a> AttributeSink<'a> {
     }
 
     /// The name of an attribute that is not written, as the handler set a field of the name of a
-    /// tag, or a tag of the name of a field. Servers refuse a name that is now one, now the other.
+    /// tag, or a tag of the name of a field. Servers reject a name that is now one, now the other.
     pub fn changed_kind(&self) -> Option<&'static str> {
         self.changed_kind
     }

@@ -10,14 +10,16 @@ use crate::printable;
 
 /// Sets a file aside. Returns a message for the log.
 pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
-    let (disk, directory) = (&**dir.disk(), dir.join("damaged"));
+    let disk = &*dir.disk;
     let part = |path: Option<&Path>| {
         let name = path.and_then(Path::file_name).unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
     let name = format!("{}-{}", part(path.parent()), part(Some(path)));
     let shown = printable::shown(path);
-    match disk.create_dir(&directory).and_then(|()| rename_to_free(disk, path, &directory, &name)) {
+    let renamed = dir.usable("damaged", false);
+    let renamed = renamed.and_then(|directory| rename_to_free(disk, path, &directory, &name));
+    match renamed {
         Ok(aside) => {
             // Without its reason the file is as useful.
             let mut reason_path = aside.clone().into_os_string();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::file_bytes::SealedBytes;
 use super::health::Health;
-use super::slot::Slot;
+use super::slot::{SLOTS, Slot};
 use crate::config::SpoolSync;
 use crate::printable;
 use crate::sync::{Mutex, lock};
@@ -19,13 +19,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct SpoolDir {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     root: PathBuf,
-    sync: SpoolSync,
+    pub(super) sync: SpoolSync,
     /// This process's slot, once it was needed.
     slot: Mutex<Option<Arc<Slot>>>,
-    health: Health,
-    sealed_bytes: SealedBytes,
+    pub(super) health: Health,
+    pub(super) sealed_bytes: SealedBytes,
     probe: Probe,
     /// Held during a check of the disk.
     checking: Mutex<()>,
@@ -40,25 +40,19 @@ impl SpoolDir {
         Self { disk, root, sync, slot, health, sealed_bytes, probe, checking }
     }
 
-    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
-        &self.disk
-    }
-
-    pub(super) fn health(&self) -> &Health {
-        &self.health
-    }
-
-    pub(super) fn sealed_bytes(&self) -> &SealedBytes {
-        &self.sealed_bytes
-    }
-
     /// The path of a subdirectory.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    pub(super) fn sync_level(&self) -> SpoolSync {
-        self.sync
+    /// The subdirectory of this name that this user may use. Creates it.
+    pub(super) fn usable(&self, name: &str, is_shared: bool) -> io::Result<PathBuf> {
+        self.disk.usable_dir(&self.join(name), is_shared)
+    }
+
+    /// The subdirectories of this name that processes of this user have used.
+    pub(super) fn dirs(&self, name: &str) -> Vec<PathBuf> {
+        self.disk.dirs(&self.join(name)).unwrap_or_default()
     }
 
     /// Whether files are synced, so that they survive a loss of power.
@@ -109,7 +103,8 @@ impl SpoolDir {
         if let Some(slot) = &*own {
             return Ok(slot.clone());
         }
-        let slot = Slot::new(&self.disk, &self.join("slots"), self.health.suspended())?;
+        let slots = self.usable(SLOTS, true)?;
+        let slot = Slot::new(&self.disk, &slots, self.health.suspended())?;
         *own = Some(slot.clone());
         Ok(slot)
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, lock};
 
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// Set while an operation of the disk fails.
     is_failing: AtomicBool,
     /// Set while the disk cannot even be read. A full disk can be read, and delivering what is read
@@ -22,16 +22,16 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_unreadable(&self) -> bool {
+    pub(crate) fn is_unreadable(&self) -> bool {
         self.is_unreadable.load(Ordering::Relaxed)
     }
 
-    /// Whether the disk does not answer.
-    pub(super) fn is_suspended(&self) -> bool {
+    /// Whether the disk does not answer. Nothing may be read from it or written to it then.
+    pub(crate) fn is_suspended(&self) -> bool {
         self.is_suspended.load(Ordering::Relaxed)
     }
 
@@ -45,11 +45,11 @@ impl Health {
     }
 
     /// Whether the disk has to be checked before it is written to.
-    pub(super) fn is_unchecked(&self) -> bool {
+    pub(crate) fn is_unchecked(&self) -> bool {
         self.is_unchecked.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_unchecked(&self, is_unchecked: bool) {
+    pub(crate) fn set_unchecked(&self, is_unchecked: bool) {
         self.is_unchecked.store(is_unchecked, Ordering::Relaxed);
     }
 
@@ -75,7 +75,7 @@ impl Health {
     }
 
     /// Returns the reason of a failure, once.
-    pub(super) fn take_failure(&self) -> Option<String> {
+    pub(crate) fn take_failure(&self) -> Option<String> {
         lock(&self.failure).take()
     }
 }

@@ -5,21 +5,26 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::disk::{DirEntry, DirEntryKind, Disk, Files};
+use super::Files;
+use super::disk::{DirEntry, DirEntryKind, Disk};
 use super::format::{self, Contents, MAX_FILE_BYTES, Unreadable};
 use super::quarantine::{QuarantineFile, is_quarantine_file};
-use super::slot::{self, LOCK, SlotFileKind};
+use super::slot::{self, LOCK, SLOTS, SlotFileKind};
 use crate::config::Precision;
+use crate::printable;
 use crate::sys;
 
 /// Attempts to read a segment that is being written. A line that is written during a read looks
 /// damaged.
 const ATTEMPTS: u32 = 5;
+/// How much of a reason is read.
+const MAX_REASON_BYTES: usize = 4_096;
 
-/// The directory of a spool. Its methods never change anything in it.
+/// The directory of a spool. Its methods never change anything in it. They follow no links.
 ///
 /// ```
 /// use sprockets_influxdb::spool::Directory;
@@ -41,6 +46,7 @@ const ATTEMPTS: u32 = 5;
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 /// The files of one process.
@@ -51,6 +57,8 @@ pub struct SlotInfo {
     pub name: String,
     /// The id of the process that created it, in that process's PID namespace.
     pub process: Option<u32>,
+    /// The user id of its owner. `None` if it cannot be told.
+    pub user: Option<u32>,
     /// Whether a living process holds it: the one that created it, or one that adopted it.
     pub is_alive: bool,
     /// Its files, oldest first.
@@ -75,6 +83,7 @@ pub struct FileInfo {
     pub reason: Option<String>,
     /// Whether a process may write to it while it is read.
     is_alive: bool,
+    disk: Arc<dyn Disk>,
 }
 
 /// The kind of a file, by its name.
@@ -105,10 +114,19 @@ pub struct Content {
     lines: Vec<Range<usize>>,
 }
 
+impl SlotInfo {
+    /// Whether it belongs to the user of this process, whose clients adopt it.
+    pub fn is_of_this_user(&self) -> bool {
+        self.user.is_none_or(sys::is_user)
+    }
+}
+
 impl Directory {
     /// The spool at this path, the same as for [`Config::spool`](crate::Config::spool).
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { root: path.into() }
+        let root = path.into();
+        let disk = Arc::new(Files::any_user(&root));
+        Self { root, disk }
     }
 
     /// Its path.
@@ -123,11 +141,10 @@ impl Directory {
     /// Fails if the directory does not exist or cannot be read. Slots that this user may not read
     /// are skipped.
     pub fn slots(&self) -> io::Result<Vec<SlotInfo>> {
-        let directory = self.root.join("slots");
-        let entries = self.entries(&directory)?;
-        let slots = entries.into_iter().filter(|entry| entry.kind == DirEntryKind::Directory);
+        let entries = self.entries(SLOTS)?.into_iter();
+        let slots = entries.filter(|(_, entry)| entry.kind == DirEntryKind::Directory);
         slots
-            .filter_map(|entry| skip_gone(slot_info(&directory, &entry.name)).transpose())
+            .filter_map(|(path, entry)| skip_gone(self.slot(path, entry.name)).transpose())
             .collect()
     }
 
@@ -138,14 +155,14 @@ impl Directory {
     ///
     /// The same as [`slots`](Self::slots).
     pub fn damaged(&self) -> io::Result<Vec<FileInfo>> {
-        let directory = self.root.join("damaged");
         let mut files = Vec::new();
-        for entry in self.entries(&directory)? {
-            let path = directory.join(&entry.name);
+        for (path, entry) in self.entries("damaged")? {
             if entry.kind == DirEntryKind::File && !entry.name.ends_with(".reason") {
-                let mut file = FileInfo::new(path, FileKind::Other, entry.bytes, false);
-                let reason = fs::read_to_string(directory.join(format!("{}.reason", entry.name)));
-                file.reason = reason.ok().map(|reason| reason.trim_end().to_owned());
+                let reason_path = path.with_file_name(format!("{}.reason", entry.name));
+                let reason = self.disk.read_start(&reason_path, MAX_REASON_BYTES);
+                let reason = reason.map(|reason| String::from_utf8_lossy(&reason).into_owned());
+                let mut file = self.file(path, FileKind::Other, entry.bytes, false);
+                file.reason = reason.ok().map(|reason| printable::one_line(reason.trim_end()));
                 files.push(file);
             }
         }
@@ -158,26 +175,69 @@ impl Directory {
     ///
     /// The same as [`slots`](Self::slots).
     pub fn quarantine(&self) -> io::Result<Vec<QuarantineFile>> {
-        let directory = self.root.join("quarantine");
-        let entries = self.entries(&directory)?;
-        let files = entries.into_iter().filter(is_quarantine_file);
-        files
-            .filter_map(|entry| {
-                skip_gone(QuarantineFile::at(directory.join(entry.name))).transpose()
-            })
-            .collect()
+        let mut entries = self.entries("quarantine")?;
+        entries.retain(|(_, entry)| is_quarantine_file(entry));
+        entries.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        let own: Arc<dyn Disk> = Arc::new(Files::own(&self.root));
+        let file = |(path, entry): (PathBuf, DirEntry)| {
+            let modified = modified(&path);
+            QuarantineFile::on((self.disk.clone(), own.clone()), path, entry.bytes, modified)
+        };
+        Ok(entries.into_iter().map(file).collect())
     }
 
-    /// The entries of a subdirectory. None if it does not exist yet.
-    fn entries(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
-        match Files.list(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // A spool that does not exist is an error, not an empty spool.
-                fs::metadata(&self.root).map(|_| Vec::new())
-            }
-            entries => entries,
+    /// The entries of a subdirectory, with their paths. None if it does not exist yet.
+    fn entries(&self, name: &str) -> io::Result<Vec<(PathBuf, DirEntry)>> {
+        let mut all = Vec::new();
+        // A spool that does not exist is an error, not an empty spool.
+        for directory in self.disk.dirs(&self.root.join(name))? {
+            let entries = skip_gone(self.disk.list(&directory))?.unwrap_or_default().into_iter();
+            all.extend(entries.map(|entry| (directory.join(&entry.name), entry)));
         }
+        Ok(all)
     }
+
+    fn slot(&self, directory: PathBuf, name: String) -> io::Result<SlotInfo> {
+        // Before its files are listed: the files of a dead process do not change any more.
+        let is_alive = match self.disk.is_locked(&directory.join(LOCK)) {
+            // It cannot be locked.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                false
+            }
+            is_locked => is_locked?,
+        };
+        let (found, strays) = slot::files(&*self.disk, &directory)?;
+        let files = found.into_iter();
+        let files = files.map(|file| self.file(file.path, file.kind.into(), file.bytes, is_alive));
+        let files = files.collect();
+        let process = name.split('-').next().and_then(|process| process.parse().ok());
+        let user = user(&directory);
+        Ok(SlotInfo { name, process, user, is_alive, files, strays })
+    }
+
+    fn file(&self, path: PathBuf, kind: FileKind, bytes: u64, is_alive: bool) -> FileInfo {
+        FileInfo::new(self.disk.clone(), path, kind, bytes, is_alive)
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+#[cfg(unix)]
+fn user(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    fs::symlink_metadata(path).ok().map(|metadata| metadata.uid())
+}
+
+#[cfg(not(unix))]
+fn user(_path: &Path) -> Option<u32> {
+    None
 }
 
 /// Turns errors about files that others removed, or that we may not read, into `None`.
@@ -188,22 +248,6 @@ fn skip_gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn slot_info(slots: &Path, name: &str) -> io::Result<SlotInfo> {
-    let directory = slots.join(name);
-    // Before its files are listed: the files of a dead process do not change any more.
-    let is_alive = match fs::File::open(directory.join(LOCK)) {
-        Ok(lock) => sys::is_locked(&lock)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error),
-    };
-    let (found, strays) = slot::files(&Files, &directory)?;
-    let files = found.into_iter();
-    let files = files.map(|file| FileInfo::new(file.path, file.kind.into(), file.bytes, is_alive));
-    let files = files.collect();
-    let process = name.split('-').next().and_then(|process| process.parse().ok());
-    Ok(SlotInfo { name: name.to_owned(), process, is_alive, files, strays })
 }
 
 impl From<SlotFileKind> for FileKind {
@@ -224,16 +268,17 @@ impl FileInfo {
     /// Fails if it does not exist.
     pub fn at(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let bytes = fs::metadata(&path)?.len();
+        let disk = Arc::new(Files::any_user(path.parent().unwrap_or(Path::new(""))));
+        let bytes = fs::symlink_metadata(&path)?.len();
         let parsed = path.file_name().and_then(|name| slot::parse_name(&name.to_string_lossy()));
         let kind = parsed.map_or(FileKind::Other, |(_, kind)| kind.into());
         // A process may be writing to it.
-        Ok(Self::new(path, kind, bytes, true))
+        Ok(Self::new(disk, path, kind, bytes, true))
     }
 
-    fn new(path: PathBuf, kind: FileKind, bytes: u64, is_alive: bool) -> Self {
-        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        Self { path, kind, bytes, modified, reason: None, is_alive }
+    fn new(disk: Arc<dyn Disk>, path: PathBuf, kind: FileKind, bytes: u64, is_alive: bool) -> Self {
+        let modified = modified(&path);
+        Self { path, kind, bytes, modified, reason: None, is_alive, disk }
     }
 
     /// Reads the file. Returns `None` if nothing was written to it, if it is
@@ -262,7 +307,7 @@ impl FileInfo {
         if self.kind == FileKind::Unfinished {
             return Ok(None);
         }
-        let bytes = match Files.read(&self.path, MAX_FILE_BYTES as u64) {
+        let bytes = match self.disk.read(&self.path, MAX_FILE_BYTES as u64) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -10,19 +10,23 @@
 //! ```text
 //! <spool>/slots/      lines that wait
 //!         damaged/    files in which lines are lost, for an operator to look at
-//!         quarantine/ lines that servers refused, with the server's reason
+//!         quarantine/ lines that servers rejected, with the server's reason
 //! ```
 
 mod damaged;
 mod dir;
 mod disk;
 mod file_bytes;
+#[cfg(unix)]
+mod files;
 mod format;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod health;
 mod inspect;
 mod merging;
+#[cfg(not(unix))]
+mod no_files;
 mod quarantine;
 mod recovery;
 mod sealed;
@@ -46,8 +50,13 @@ use std::sync::Arc;
 use crate::config::SpoolSync;
 use crate::sys;
 use dir::SpoolDir;
-use disk::{Disk, Files};
+use disk::Disk;
+#[cfg(unix)]
+use files::Files;
 pub(crate) use format::MAX_LINE_BYTES;
+use health::Health;
+#[cfg(not(unix))]
+use no_files::Files;
 use quarantine::Quarantine;
 
 /// Bytes that a line takes on disk beside its own.
@@ -67,7 +76,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn new(root: &Path, sync: SpoolSync) -> Self {
-        Self::on(Arc::new(Files), root, sync)
+        Self::on(Arc::new(Files::own(root)), root, sync)
     }
 
     pub(crate) fn on(disk: Arc<dyn Disk>, root: &Path, sync: SpoolSync) -> Self {
@@ -82,7 +91,7 @@ impl Spool {
     }
 
     pub(crate) fn sync_level(&self) -> SpoolSync {
-        self.dir.sync_level()
+        self.dir.sync
     }
 
     /// Whether files are synced, so that they survive a loss of power.
@@ -90,29 +99,8 @@ impl Spool {
         self.dir.is_synced()
     }
 
-    /// Whether the disk does not work.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.dir.health().is_failing()
-    }
-
-    /// Whether the disk cannot even be read.
-    pub(crate) fn is_unreadable(&self) -> bool {
-        self.dir.health().is_unreadable()
-    }
-
-    /// Whether the disk does not answer. Nothing may be read from it or written to it then.
-    pub(crate) fn is_suspended(&self) -> bool {
-        self.dir.health().is_suspended()
-    }
-
-    /// Whether the disk has to be checked before it is used.
-    pub(crate) fn is_unchecked(&self) -> bool {
-        self.dir.health().is_unchecked()
-    }
-
-    /// Requires a check before the disk is used again.
-    pub(crate) fn set_unchecked(&self) {
-        self.dir.health().set_unchecked(true);
+    pub(crate) fn health(&self) -> &Health {
+        &self.dir.health
     }
 
     /// Checks whether the disk answers, if a check is required. Returns whether it does.
@@ -126,9 +114,9 @@ impl Spool {
         sys::unblock_sigbus();
     }
 
-    /// Returns the reason of a failure of the disk, once.
-    pub(crate) fn take_failure(&self) -> Option<String> {
-        self.dir.health().take_failure()
+    /// Uses files of any user from now on, not only those of this one.
+    pub(crate) fn allow_any_user(&self) {
+        self.dir.disk.allow_any_user();
     }
 
     /// Releases this process's slot, when nothing is written to it any more.

@@ -13,7 +13,7 @@ use super::dir::SpoolDir;
 use super::disk::{DirEntry, DirEntryKind};
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, Unreadable};
 use super::sealed::SealedFile;
-use super::slot::{Slot, SlotFile, SlotFileKind};
+use super::slot::{SLOTS, Slot, SlotFile, SlotFileKind};
 use crate::clock::Clock;
 use crate::config::Precision;
 use crate::printable;
@@ -36,10 +36,12 @@ pub(crate) struct Recovery {
 #[derive(Debug, Default)]
 struct KnownSlots {
     adopted: HashSet<PathBuf>,
-    /// Slots that we may not read, and for which that was reported.
+    /// Slots whose permissions do not allow us to adopt them, and for which that was reported.
     inaccessible: HashSet<PathBuf>,
     /// Directories of the last listing that were not looked at yet.
     listed: VecDeque<PathBuf>,
+    /// Whether it was reported that slots belong to other users.
+    has_reported_foreign: bool,
 }
 
 /// An adopted slot, with the files that were not handed out yet.
@@ -83,19 +85,22 @@ impl Recovery {
     }
 
     /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and measures what other
-    /// processes use.
-    pub(crate) fn look(&self) {
-        self.measure();
-        let slots = self.dir.join("slots");
-        let entries = self.dir.disk().list(&slots).unwrap_or_default();
-        let is_directory = |entry: &DirEntry| entry.kind == DirEntryKind::Directory;
-        let listed = entries.into_iter().filter(is_directory);
-        let listed: VecDeque<_> = listed.map(|entry| slots.join(entry.name)).collect();
+    /// processes use. Returns a message if slots of other users were found for the first time.
+    pub(crate) fn look(&self) -> Option<String> {
+        let entries = self.slots();
+        self.measure(&entries);
+        let is_foreign = |(_, entry): &&(PathBuf, DirEntry)| entry.is_foreign;
+        let foreign = entries.iter().find(is_foreign).map(|(directory, _)| directory.clone());
+        let listed = entries.into_iter().filter(|(_, entry)| !entry.is_foreign);
+        let listed: VecDeque<_> = listed.map(|(directory, _)| directory).collect();
         let mut known = lock(&self.slots);
         let exists: HashSet<_> = listed.iter().collect();
         known.adopted.retain(|slot| exists.contains(slot));
         known.inaccessible.retain(|slot| exists.contains(slot));
         known.listed = listed;
+        let foreign = foreign.filter(|_| !known.has_reported_foreign)?;
+        known.has_reported_foreign = true;
+        Some(report_foreign(&foreign))
     }
 
     /// Adopts the next listed slot of a dead process, if there is one. The error is a message about
@@ -106,12 +111,12 @@ impl Recovery {
             if self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(self.dir.disk(), directory.clone(), self.dir.health().suspended()) {
+            match Slot::adopt(&self.dir.disk, directory.clone(), self.dir.health.suspended()) {
                 Ok(Some(slot)) => {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
                 }
-                // A slot of another user, who may grant access later.
+                // Its permissions do not allow it, but they may change.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let shown = printable::shown(&directory);
                     let message = format!("{shown} of the spool is left alone: {error}");
@@ -122,6 +127,17 @@ impl Recovery {
                 _ => {}
             }
         }
+    }
+
+    /// All slots, with their paths.
+    fn slots(&self) -> Vec<(PathBuf, DirEntry)> {
+        let mut slots = Vec::new();
+        for directory in self.dir.dirs(SLOTS) {
+            let entries = self.dir.disk.list(&directory).unwrap_or_default().into_iter();
+            let entries = entries.filter(|entry| entry.kind == DirEntryKind::Directory);
+            slots.extend(entries.map(|entry| (directory.join(&entry.name), entry)));
+        }
+        slots
     }
 
     fn open(&self, slot: Arc<Slot>) -> Adopted {
@@ -155,14 +171,14 @@ impl Recovery {
             match inspected {
                 Ok(Some(sealed)) => {
                     if self.dir.is_synced() {
-                        if let Err(error) = self.dir.disk().sync(&file.path) {
+                        if let Err(error) = self.dir.disk.sync(&file.path) {
                             self.dir.fail("be synced", &error);
                         }
                     }
                     return Some(Ok(sealed));
                 }
                 Ok(None) => {
-                    let _ = self.dir.disk().remove(&file.path);
+                    let _ = self.dir.disk.remove(&file.path);
                 }
                 Err(message) => return Some(Err(message)),
             }
@@ -193,13 +209,13 @@ impl Recovery {
         }
         // The header is enough to know a sealed file: its lines are read when they are sent.
         if let Some(lines) = named_lines {
-            let start = self.dir.disk().read_start(path, HEADER_READ_BYTES).map_err(failed)?;
+            let start = self.dir.disk.read_start(path, HEADER_READ_BYTES).map_err(failed)?;
             if let Some((database, precision, header)) = format::read_start(&start) {
                 let bytes = (*file_bytes as usize).saturating_sub(header + lines * MARK);
                 return Ok(sealed(database, precision, lines, bytes));
             }
         }
-        let text = self.dir.disk().read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
+        let text = self.dir.disk.read(path, MAX_FILE_BYTES as u64).map_err(failed)?;
         match format::read(&text) {
             Ok(Contents { lines, lost: 0, .. }) if lines.is_empty() && named_lines.is_none() => {
                 Ok(None)
@@ -228,21 +244,17 @@ impl Recovery {
 
     /// Measures how much of the directory other processes use, with set aside and quarantined
     /// files.
-    fn measure(&self) {
-        let disk = self.dir.disk();
+    fn measure(&self, slots: &[(PathBuf, DirEntry)]) {
+        let disk = &self.dir.disk;
         let files_in = |directory: &Path| -> u64 {
             let entries = disk.list(directory).unwrap_or_default();
             let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);
             files.map(|entry| entry.allocated).sum()
         };
-        let mut used = files_in(&self.dir.join("damaged")) + files_in(&self.dir.join("quarantine"));
-        let slots = self.dir.join("slots");
-        for entry in disk.list(&slots).unwrap_or_default() {
-            let directory = slots.join(&entry.name);
-            if !self.is_ours(&directory) {
-                used += files_in(&directory);
-            }
-        }
+        let aside = ["damaged", "quarantine"].into_iter().flat_map(|name| self.dir.dirs(name));
+        let others = slots.iter().map(|(directory, _)| directory.clone());
+        let others = others.filter(|directory| !self.is_ours(directory));
+        let used = aside.chain(others).map(|directory| files_in(&directory)).sum();
         self.used_by_others.store(used, Ordering::Relaxed);
     }
 
@@ -250,4 +262,12 @@ impl Recovery {
     pub(crate) fn used_by_others(&self) -> u64 {
         self.used_by_others.load(Ordering::Relaxed)
     }
+}
+
+fn report_foreign(directory: &Path) -> String {
+    let directory = printable::shown(directory);
+    format!(
+        "slots of other users in the spool, such as {directory}, are left alone: an operator can \
+         deliver their lines by `spool deliver --any-user`"
+    )
 }

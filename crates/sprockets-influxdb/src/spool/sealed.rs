@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::damaged;
 use super::dir::SpoolDir;
+use super::disk::is_gone;
 use super::file_bytes::FileBytes;
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, MAX_HEADER_BYTES, MAX_LINE_BYTES, Salt};
 use super::slot::Slot;
@@ -67,7 +68,7 @@ impl SealedFile {
         Self {
             path,
             _slot: slot,
-            _file_bytes: dir.sealed_bytes().add(file_bytes),
+            _file_bytes: dir.sealed_bytes.add(file_bytes),
             database,
             precision,
             lines,
@@ -97,7 +98,7 @@ impl SealedFiles {
     /// The size of all sealed files in bytes, whether their lines wait, are being sent, or are
     /// decided.
     pub(crate) fn bytes(&self) -> usize {
-        self.dir.sealed_bytes().get()
+        self.dir.sealed_bytes.get()
     }
 
     /// The largest size of a sealed file with this number of lines and bytes.
@@ -141,7 +142,7 @@ impl SealedFiles {
 
     fn write(&self, lines: usize, file: &[u8]) -> io::Result<(Arc<Slot>, PathBuf)> {
         let slot = self.dir.slot()?;
-        let disk = self.dir.disk();
+        let disk = &self.dir.disk;
         let is_synced = self.dir.is_synced();
         let (unfinished, path) = slot.sealed_paths(lines);
         let written = disk.write_new(&unfinished, file).and_then(|()| {
@@ -162,7 +163,7 @@ impl SealedFiles {
     /// Reads the lines of a file. A damaged file has fewer lines than expected, or none. Returns
     /// `None` while the disk does not work.
     pub(crate) fn load(&self, sealed: &SealedFile) -> Option<Loaded> {
-        let file = match self.dir.disk().read(&sealed.path, MAX_FILE_BYTES as u64) {
+        let file = match self.dir.disk.read(&sealed.path, MAX_FILE_BYTES as u64) {
             Ok(file) => file,
             Err(error) => {
                 use io::ErrorKind::{InvalidData, InvalidInput, NotFound};
@@ -170,7 +171,7 @@ impl SealedFiles {
                 let is_last =
                     || sealed.failed_reads.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_READS;
                 if !is_permanent && !is_last() {
-                    self.dir.health().set_unreadable();
+                    self.dir.health.set_unreadable();
                     self.dir.fail("be read", &error);
                     return None;
                 }
@@ -197,12 +198,8 @@ impl SealedFiles {
 
     /// Those of these paths at which there is no file any more.
     pub(crate) fn find_removed(&self, paths: Vec<PathBuf>) -> Vec<PathBuf> {
-        let disk = self.dir.disk();
-        let is_removed = |path: &PathBuf| {
-            disk.stat(path).is_err_and(|error| {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-            })
-        };
+        let disk = &self.dir.disk;
+        let is_removed = |path: &PathBuf| disk.stat(path).is_err_and(|error| is_gone(&error));
         paths.into_iter().filter(is_removed).collect()
     }
 
@@ -213,7 +210,7 @@ impl SealedFiles {
         match damage {
             Some(damage) => Some(damaged::set_aside(&self.dir, &sealed.path, &damage)),
             None => {
-                let _ = self.dir.disk().remove(&sealed.path);
+                let _ = self.dir.disk.remove(&sealed.path);
                 None
             }
         }

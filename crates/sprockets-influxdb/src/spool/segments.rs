@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::dir::SpoolDir;
-use super::disk::FileId;
+use super::disk::{FileId, is_gone};
 use super::format::MAX_HEADER_BYTES;
 use super::segment::Segment;
 use super::slot::{SlotFile, SlotFileKind};
@@ -72,7 +72,7 @@ impl Segments {
 
     /// Creates a segment for a chunk of this capacity. Returns `None` while the disk does not work.
     pub(crate) fn create(&self, chunk_bytes: usize) -> Option<Segment> {
-        if self.dir.health().is_failing() {
+        if self.dir.health.is_failing() {
             return None;
         }
         let created = self.try_create(chunk_bytes);
@@ -83,15 +83,15 @@ impl Segments {
         let capacity = Self::file_size(chunk_bytes);
         let slot = self.dir.slot()?;
         let path = slot.open_path();
-        let map = self.dir.disk().map_new(&path, capacity)?;
+        let map = self.dir.disk.map_new(&path, capacity)?;
         self.bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
         let dirty = self.dir.is_synced().then(|| Arc::new(AtomicBool::new(true)));
-        let id = self.dir.disk().stat(&path).ok().map(|file| file.id);
+        let id = self.dir.disk.stat(&path).ok().map(|file| file.id);
         let (bytes, loss, is_reported) = (capacity, map.loss(), false);
         let file = SegmentFile { id, bytes, loss, is_reported, dirty: dirty.clone() };
         lock(&self.files).insert(path.clone(), file);
-        Ok(Segment::new(map, path, slot, self.dir.health().suspended(), dirty))
+        Ok(Segment::new(map, path, slot, self.dir.health.suspended(), dirty))
     }
 
     /// Removes the file of a segment.
@@ -99,7 +99,7 @@ impl Segments {
         lock(&self.files).remove(segment.path());
         // If it cannot be removed, the next process delivers its lines once more, which InfluxDB
         // stores as the same points.
-        let _ = self.dir.disk().remove(segment.path());
+        let _ = self.dir.disk.remove(segment.path());
         self.bytes.fetch_sub(segment.capacity(), Ordering::Relaxed);
     }
 
@@ -137,14 +137,13 @@ impl Segments {
     }
 
     fn is_removed(&self, path: &Path, known: &SegmentFile) -> bool {
-        match self.dir.disk().stat(path) {
+        match self.dir.disk.stat(path) {
             Ok(found) => {
                 known.id.is_some_and(|id| id != found.id) || found.bytes < known.bytes as u64
             }
             Err(error) => {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-                    // It was delivered and removed meanwhile.
-                    && lock(&self.files).contains_key(path)
+                // Unless it was delivered and removed meanwhile.
+                is_gone(&error) && lock(&self.files).contains_key(path)
             }
         }
     }
@@ -163,7 +162,7 @@ impl Segments {
             if kind != SlotFileKind::Open || dirty.as_ref().is_some_and(is_clean) {
                 continue;
             }
-            match self.dir.disk().sync(&path) {
+            match self.dir.disk.sync(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     dirty.inspect(|dirty| dirty.store(true, Ordering::Relaxed));
                     return Err(error);
@@ -181,7 +180,7 @@ impl Segments {
     /// Retries everything that is asked of a disk after a failure. Returns `count` segments for
     /// chunks of this capacity if the disk works again.
     pub(crate) fn retry(&self, chunk_bytes: usize, count: usize) -> Option<Vec<Segment>> {
-        self.dir.health().allow_reads();
+        self.dir.health.allow_reads();
         let mut segments = Vec::new();
         let mut result = Ok(());
         while result.is_ok() && segments.len() < count {
@@ -190,7 +189,7 @@ impl Segments {
         if result.is_ok() && self.dir.is_synced() {
             result = self.try_sync();
         }
-        self.dir.health().set_failing(result.is_err());
+        self.dir.health.set_failing(result.is_err());
         if result.is_err() {
             segments.drain(..).for_each(|segment| self.remove(segment));
         }

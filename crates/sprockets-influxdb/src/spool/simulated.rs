@@ -223,6 +223,15 @@ impl File {
 }
 
 impl Disk for Simulated {
+    fn usable_dir(&self, path: &Path, _is_shared: bool) -> io::Result<PathBuf> {
+        self.create_dir(path)?;
+        Ok(path.to_owned())
+    }
+
+    fn dirs(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(vec![path.to_owned()])
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.operation(true)?;
         for directory in path.ancestors().filter(|directory| *directory != Path::new("/")) {
@@ -294,10 +303,6 @@ impl Disk for Simulated {
         Ok(read)
     }
 
-    fn length(&self, path: &Path) -> io::Result<u64> {
-        Ok(self.operation(false)?.contents.file(path)?.bytes.len() as u64)
-    }
-
     fn list(&self, directory: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.operation(false)?;
         state.contents.node(directory)?;
@@ -309,7 +314,7 @@ impl Disk for Simulated {
                 }
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            DirEntry { name, kind, bytes, allocated: bytes }
+            DirEntry { name, kind, bytes, allocated: bytes, is_foreign: false }
         };
         Ok(state.contents.children(directory).into_iter().map(entry).collect())
     }
@@ -368,6 +373,14 @@ impl Disk for Simulated {
             Err(_) => state.contents.create(path)?,
         };
         Ok(self.lock_file(&mut state, file))
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let state = self.operation(false)?;
+        match state.contents.node(path)? {
+            Node::File(file) => Ok(state.locked.contains(&file)),
+            Node::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        }
     }
 
     fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::disk::{DirEntry, DirEntryKind, Disk, FileId, Lock};
+use super::disk::{DirEntry, DirEntryKind, Disk, FileId, Lock, is_gone};
 use crate::sys;
 
 /// Attempts to create a slot before another process adopts it.
 const ATTEMPTS: usize = 256;
+/// The directory of all slots.
+pub(super) const SLOTS: &str = "slots";
 pub(super) const LOCK: &str = "lock";
 const OPEN: &str = ".open";
 const SEALED: &str = ".lp";
@@ -112,11 +114,10 @@ impl Slot {
     /// Whether another program removed its directory or its lock. Without the lock, another process
     /// takes it for the slot of a dead process.
     pub(super) fn is_removed(&self) -> bool {
-        let found = self.disk.stat(&self.directory.join(LOCK));
-        let is_gone = |error: io::Error| {
-            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-        };
-        found.map_or_else(is_gone, |found| self.lock_id.is_some_and(|id| id != found.id))
+        match self.disk.stat(&self.directory.join(LOCK)) {
+            Ok(found) => self.lock_id.is_some_and(|id| id != found.id),
+            Err(error) => is_gone(&error),
+        }
     }
 
     /// Whether its name, and those of the directories above, survive a loss of power.
@@ -186,6 +187,9 @@ impl Drop for Slot {
             // A process that locks it from now on finds that it is gone.
             let _ = self.disk.remove(&self.directory.join(LOCK));
             let _ = self.disk.remove_dir(&self.directory);
+            // Only a directory that was made because others had taken the usual one.
+            let parent = self.directory.parent().filter(|parent| !parent.ends_with(SLOTS));
+            let _ = parent.map(|parent| self.disk.remove_dir(parent));
         }
         drop(self.lock.take());
     }

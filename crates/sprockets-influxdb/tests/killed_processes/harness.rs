@@ -9,7 +9,7 @@ use test_support::influxd::Influxd;
 
 use super::figures::Figures;
 use super::journal;
-use super::process::Victim;
+use super::process::ChildProcess;
 use super::program::{DATABASES, Event, Plan, Then, slots};
 use super::proxy::{Moment, Network, Proxy};
 
@@ -25,7 +25,7 @@ pub(crate) struct Harness {
     is_down: bool,
     directory: tempfile::TempDir,
     round: u32,
-    victims: u32,
+    children: u32,
     /// Numbers that may be missing, by writer.
     pub(crate) damaged: BTreeMap<String, Vec<u32>>,
 }
@@ -109,7 +109,7 @@ impl Harness {
             is_down: false,
             directory: tempfile::tempdir().expect("a directory"),
             round: 0,
-            victims: 0,
+            children: 0,
             damaged: BTreeMap::new(),
         })
     }
@@ -135,10 +135,10 @@ impl Harness {
     }
 
     pub(crate) fn plan(&mut self, then: Then) -> Plan {
-        self.victims += 1;
+        self.children += 1;
         let random = &mut self.random;
         Plan {
-            name: format!("v{}", self.victims),
+            name: format!("v{}", self.children),
             url: self.proxy.url(),
             spool: self.directory.path().join("spool"),
             journal: self.directory.path().join(format!("journal-{}", self.round)),
@@ -191,8 +191,8 @@ impl Harness {
         let many = if self.random.u32(..5) == 0 { self.random.usize(2..=4) } else { 1 };
         let plans: Vec<_> = (0..many).map(|_| self.plan_for(phase)).collect();
         let trap = phase.moment().map(|moment| self.proxy.trap(moment));
-        let mut victims: Vec<_> = plans.iter().map(Victim::start).collect();
-        let first = &victims[0];
+        let mut children: Vec<_> = plans.iter().map(ChildProcess::start).collect();
+        let first = &children[0];
         let mut hold = None;
         let has_come = match phase {
             Phase::Starting => true,
@@ -209,14 +209,14 @@ impl Harness {
         };
         self.proxy.disarm();
         if phase.moment().is_none() {
-            victims.iter().for_each(|victim| victim.measure(&mut self.figures));
+            children.iter().for_each(|child| child.measure(&mut self.figures));
         }
         let slack = if has_come { self.random.u64(..phase.slack()) } else { 0 };
         thread::sleep(Duration::from_micros(slack));
-        victims.iter_mut().for_each(Victim::kill);
+        children.iter_mut().for_each(ChildProcess::kill);
         drop(hold);
-        for victim in victims {
-            let errors = victim.finish();
+        for child in children {
+            let errors = child.finish();
             assert_eq!(errors, "", "{phase:?}");
             let name = if has_come { phase.name() } else { "at a moment that did not come" };
             Figures::count(&mut self.figures.kills, name);
@@ -244,9 +244,9 @@ impl Harness {
     }
 
     /// Waits for a file that is sealed, or about to be.
-    fn wait_for_a_sealed_file(&self, victim: &Victim) -> bool {
+    fn wait_for_a_sealed_file(&self, child: &ChildProcess) -> bool {
         let slots = self.spool().join("slots");
-        let own = format!("{}-", victim.id());
+        let own = format!("{}-", child.id());
         for _ in 0..20_000 {
             let directories = std::fs::read_dir(&slots).into_iter().flatten().flatten();
             let own =
@@ -274,14 +274,14 @@ impl Harness {
 
     /// Runs a process to its end, at which it checks its counters.
     pub(crate) fn run_to_its_end(&mut self, plan: &Plan) {
-        let victim = Victim::start(plan);
-        self.finish(victim);
+        let child = ChildProcess::start(plan);
+        self.finish(child);
     }
 
-    pub(crate) fn finish(&mut self, victim: Victim) {
-        let is_done = victim.wait_for(Event::Done, LONG);
-        victim.measure(&mut self.figures);
-        let errors = victim.finish();
+    pub(crate) fn finish(&mut self, child: ChildProcess) {
+        let is_done = child.wait_for(Event::Done, LONG);
+        child.measure(&mut self.figures);
+        let errors = child.finish();
         assert!(is_done && errors.is_empty(), "{errors}\n{}", self.figures);
     }
 

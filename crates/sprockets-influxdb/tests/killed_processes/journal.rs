@@ -1,4 +1,4 @@
-//! The oracle: which measurements each thread was told are accepted. It knows nothing of the spool.
+//! The oracle: which measurements each thread counts as accepted. It knows nothing of the spool.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

@@ -10,7 +10,7 @@ use test_support::process::{Process, signal};
 use super::figures::Figures;
 use super::program::{Event, Plan, Then};
 
-pub(crate) struct Victim {
+pub(crate) struct ChildProcess {
     process: Process,
     events: Receiver<Event>,
     /// Reads the rest of its standard error, which is empty unless something is wrong.
@@ -18,7 +18,7 @@ pub(crate) struct Victim {
     forks: bool,
 }
 
-impl Victim {
+impl ChildProcess {
     pub(crate) fn start(plan: &Plan) -> Self {
         let mut process = Process::start(&mut plan.command()).expect("a process");
         let mut output = process.child().stderr.take().expect("its standard error");

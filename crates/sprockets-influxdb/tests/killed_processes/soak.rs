@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::damage::{Damage, damage};
 use super::figures::Figures;
 use super::harness::Harness;
-use super::process::Victim;
+use super::process::ChildProcess;
 use super::program::{Event, Then, slots};
 use super::proxy::Network;
 
@@ -76,8 +76,8 @@ fn carry_load(harness: &mut Harness) {
     let mut plan = harness.plan(Then::Deliver);
     (plan.threads, plan.adds, plan.burst) = (4, harness.random.u32(1_000..20_000), 10);
     harness.proxy.set(Network::Up);
-    let victim = Victim::start(&plan);
-    assert!(victim.wait_for(Event::Added, LONG));
+    let child = ChildProcess::start(&plan);
+    assert!(child.wait_for(Event::Added, LONG));
     for _ in 0..harness.random.u32(1..20) {
         let network = match harness.random.u32(..4) {
             0 => Network::Up,
@@ -96,7 +96,7 @@ fn carry_load(harness: &mut Harness) {
     }
     harness.restart_server();
     harness.proxy.set(Network::Up);
-    harness.finish(victim);
+    harness.finish(child);
 }
 
 /// The server freezes for a while.
@@ -114,13 +114,13 @@ fn fill(harness: &mut Harness, disk: &SmallDisk) {
     plan.spool = disk.0.path().join("spool");
     (plan.threads, plan.adds, plan.burst, plan.padding) = (4, 4_000, 100, 500);
     harness.proxy.set(Network::Down);
-    let victim = Victim::start(&plan);
-    assert!(victim.wait_for(Event::Added, LONG));
+    let child = ChildProcess::start(&plan);
+    assert!(child.wait_for(Event::Added, LONG));
     // By then the last measurements are in memory only.
     thread::sleep(Duration::from_millis(500));
     harness.restart_server();
     harness.proxy.set(Network::Up);
-    harness.finish(victim);
+    harness.finish(child);
     assert_eq!(slots(&plan.spool), 0);
     count(harness, "disks full");
 }

@@ -120,7 +120,7 @@ fn credentials_that_are_refused_keep_the_data() {
     );
     let prepare = |server: &Server| server.require_token("token");
     let wrong = |_, config: Config| config.token("wrong");
-    keep("refused the credentials", wrong, prepare, |_, client| {
+    keep("rejected the credentials", wrong, prepare, |_, client| {
         client.reconfigure(|config| config.token("token")).unwrap();
     });
 }

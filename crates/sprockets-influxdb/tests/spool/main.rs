@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod disks;
+mod intruders;
 mod size_limit;
 mod users;
 
@@ -11,6 +12,7 @@ use std::fs::DirEntry;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sprockets_influxdb::spool::Directory;
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement};
 use test_support::{LONG, NO_SERVER, wait_until};
@@ -24,6 +26,12 @@ fn add(client: &Client, numbers: std::ops::Range<i64>) {
         let measurement = Measurement::new("db", "m").tag("t", "v").field("n", number);
         client.add_measurement(&measurement).unwrap();
     }
+}
+
+/// Waits until no client holds a slot. The threads of a client that was dropped may still run.
+fn wait_until_released(spool: &std::path::Path) {
+    let slots = || Directory::new(spool).slots().unwrap();
+    wait_until(|| slots().iter().all(|slot| !slot.is_alive));
 }
 
 #[test]

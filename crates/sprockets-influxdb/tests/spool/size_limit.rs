@@ -9,7 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sprockets_influxdb::testing::Server;
+use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Client, Config, DropReason, Measurement, Overflow};
 use test_support::{LONG, NO_SERVER, balanced, wait_until};
 
@@ -176,4 +176,23 @@ fn the_limit_holds_with_many_databases() {
     let most = watch.end();
     assert!(most <= BOUND as u64, "{most}");
     assert!(fs::read_dir(spool.path().join("slots")).unwrap().count() > 0);
+}
+
+#[test]
+fn the_quarantine_takes_a_quarter_of_the_limit_at_most() {
+    let spool = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    server.inject_always(Fault::error(400, "retention policy not found"));
+    let config = config(&server.url(), spool.path()).spool_max_bytes(SMALL);
+    let client = Client::new(config.max_batch_size(1_000)).unwrap();
+    let text = "x".repeat(500);
+    for number in 0..8_000 {
+        let measurement = Measurement::new("db", "m").field("n", number).field("s", &*text);
+        client.add_measurement(&measurement).unwrap();
+    }
+    client.flush(LONG);
+    assert_eq!(client.stats().rejected, 8_000);
+    let files = fs::read_dir(spool.path().join("quarantine")).unwrap();
+    let used: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(used > 0 && used <= SMALL as u64 / 4, "{used}");
 }

@@ -1,6 +1,6 @@
 //! What the spool promises about crashes, checked for a crash at every operation of the disk.
 
-use super::world::*;
+use super::process::*;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::{Fault, Image, Simulated};
@@ -15,67 +15,67 @@ fn small() -> Limits {
 }
 
 /// Does everything that a process does with its spool.
-fn work(world: &mut World) {
-    world.add("a", 6);
-    world.step_worker();
+fn work(process: &mut Process) {
+    process.add("a", 6);
+    process.step_worker();
     // The chunks of two shards are merged.
-    world.add_elsewhere("a", 5);
-    world.add("d b", 3);
-    world.step_worker();
-    world.submit();
-    world.step_worker();
+    process.add_elsewhere("a", 5);
+    process.add("d b", 3);
+    process.step_worker();
+    process.submit();
+    process.step_worker();
     // A batch is merged into one that waits.
-    world.add("a", 4);
-    world.step_worker();
-    world.submit();
-    world.flush();
+    process.add("a", 4);
+    process.step_worker();
+    process.submit();
+    process.flush();
     // Segments are used again.
-    world.add("a", 2);
-    if let Some(batch) = world.take(usize::MAX) {
-        world.deliver(batch);
+    process.add("a", 2);
+    if let Some(batch) = process.take(usize::MAX) {
+        process.deliver(batch);
     }
-    world.add("d b", 5);
-    world.step_worker();
-    world.submit();
+    process.add("d b", 5);
+    process.step_worker();
+    process.submit();
     // Batches move to disk, the first one after a part of it was delivered.
-    if let Some(batch) = world.take(2_000) {
-        world.deliver(batch);
+    if let Some(batch) = process.take(2_000) {
+        process.deliver(batch);
     }
-    while world.buffer.seal_to_disk(&world.spool, 0) {
-        world.add("a", 1);
+    while process.buffer.seal_to_disk(&process.spool, 0) {
+        process.add("a", 1);
     }
-    world.step_worker();
-    world.add("a", 40);
-    world.flush();
+    process.step_worker();
+    process.add("a", 40);
+    process.flush();
     // Batches are loaded: one is cut, delivered in part and put back in part, one is put back
     // whole.
     for _ in 0..2 {
-        if let Some(batch) = world.take(1_000) {
-            world.deliver(batch);
+        if let Some(batch) = process.take(1_000) {
+            process.deliver(batch);
         }
-        if let Some(batch) = world.take(usize::MAX) {
-            world.buffer.put_back(batch, QueueEnd::Front);
+        if let Some(batch) = process.take(usize::MAX) {
+            process.buffer.put_back(batch, QueueEnd::Front);
         }
-        world.step_worker();
+        process.step_worker();
     }
-    world.end();
+    process.end();
 }
 
 /// Runs `work` once for each operation at which it can crash.
 fn at_every_moment(
     begin: &Image,
     level: SpoolSync,
-    mut look: impl FnMut(usize, &Image, &Promises),
+    mut look: impl FnMut(usize, &Image, &Expected),
 ) {
     for moment in 1.. {
-        let mut world = World::new(Simulated::of(begin.clone()), level, small());
-        world.crash_at(moment);
-        work(&mut world);
-        if world.disk.operations() < moment {
+        let mut process = Process::new(Simulated::of(begin.clone()), level, small());
+        process.crash_at(moment);
+        work(&mut process);
+        if process.disk.operations() < moment {
             return;
         }
-        let (image, promises) = world.crashed();
-        look(moment, &image, &promises);
+        let (image, expected) = process.crashed();
+        look(moment, &image, &expected);
     }
 }
 
@@ -95,25 +95,25 @@ fn after_losses_of_power(image: &Image, moment: usize) -> impl Iterator<Item = I
 
 fn check(
     found: &std::collections::BTreeSet<String>,
-    expected: &std::collections::BTreeSet<String>,
-    promises: &Promises,
+    required: &std::collections::BTreeSet<String>,
+    expected: &Expected,
     what: &str,
 ) {
-    let lost: Vec<_> = expected.difference(found).collect();
-    assert!(lost.is_empty(), "{what}: lost {} of {}: {lost:?}", lost.len(), expected.len());
-    let invented: Vec<_> = found.difference(&promises.known).collect();
+    let lost: Vec<_> = required.difference(found).collect();
+    assert!(lost.is_empty(), "{what}: lost {} of {}: {lost:?}", lost.len(), required.len());
+    let invented: Vec<_> = found.difference(&expected.known).collect();
     assert!(invented.is_empty(), "{what}: invented {invented:?}");
 }
 
 #[test]
 fn killing_the_process_at_any_operation_loses_nothing() {
     for level in LEVELS {
-        at_every_moment(&Image::default(), level, |moment, image, promises| {
+        at_every_moment(&Image::default(), level, |moment, image, expected| {
             if level != SpoolSync::Process && moment % 8 > 0 {
                 return;
             }
             let found = recovered(image.after_end_of_process(), level);
-            check(&found, &promises.accepted, promises, &format!("{level} at {moment}"));
+            check(&found, &expected.accepted, expected, &format!("{level} at {moment}"));
         });
     }
 }
@@ -121,15 +121,15 @@ fn killing_the_process_at_any_operation_loses_nothing() {
 #[test]
 fn a_power_loss_at_any_operation_loses_nothing_that_was_synced() {
     for level in LEVELS {
-        at_every_moment(&Image::default(), level, |moment, image, promises| {
-            // At this level nothing is promised. But recovery ends, and invents nothing.
+        at_every_moment(&Image::default(), level, |moment, image, expected| {
+            // At this level nothing is guaranteed. But recovery ends, and invents nothing.
             if level == SpoolSync::Process && moment % 8 > 0 {
                 return;
             }
             for (sample, image) in after_losses_of_power(image, moment).enumerate() {
                 let found = recovered(image, level);
                 let what = format!("{level} at {moment}, sample {sample}");
-                check(&found, &promises.synced, promises, &what);
+                check(&found, &expected.synced, expected, &what);
             }
         });
     }
@@ -139,49 +139,49 @@ fn a_power_loss_at_any_operation_loses_nothing_that_was_synced() {
 #[test]
 fn a_recovery_killed_at_any_operation_loses_nothing() {
     for level in LEVELS {
-        let mut first = World::new(Simulated::default(), level, small());
+        let mut first = Process::new(Simulated::default(), level, small());
         first.crash_at(140);
         work(&mut first);
         let (image, left) = first.crashed();
         for moment in 1.. {
-            let mut second = World::new(Simulated::of(image.clone()), level, small());
-            *second.promises.lock().unwrap() = left.clone();
+            let mut second = Process::new(Simulated::of(image.clone()), level, small());
+            *second.expected.lock().unwrap() = left.clone();
             second.crash_at(moment);
             recover_partly(&mut second);
             if second.disk.operations() < moment {
                 break;
             }
-            let (image, promises) = second.crashed();
+            let (image, expected) = second.crashed();
             let what = format!("{level} at {moment}");
             let found = recovered(image.after_end_of_process(), level);
-            check(&found, &promises.accepted, &promises, &what);
+            check(&found, &expected.accepted, &expected, &what);
             for (sample, image) in after_losses_of_power(&image, moment).enumerate() {
                 let what = format!("{what}, sample {sample}");
-                check(&recovered(image, level), &promises.synced, &promises, &what);
+                check(&recovered(image, level), &expected.synced, &expected, &what);
             }
         }
     }
 }
 
 /// Recovers everything, delivers a part of it, and adds more.
-fn recover_partly(world: &mut World) {
-    let found = world.promises.lock().unwrap().accepted.clone();
-    while world.buffer.stats().recovered < found.len() as u64 {
-        world.worker.step(&world.buffer);
+fn recover_partly(process: &mut Process) {
+    let found = process.expected.lock().unwrap().accepted.clone();
+    while process.buffer.stats().recovered < found.len() as u64 {
+        process.worker.step(&process.buffer);
     }
-    // Recovered lines are promised as added lines are.
-    if world.level != SpoolSync::Process {
-        world.promises.lock().unwrap().synced = found;
+    // Recovered lines are expected as added lines are.
+    if process.level != SpoolSync::Process {
+        process.expected.lock().unwrap().synced = found;
     }
     for most_bytes in [1_000, usize::MAX] {
-        if let Some(batch) = world.take(most_bytes) {
-            world.deliver(batch);
+        if let Some(batch) = process.take(most_bytes) {
+            process.deliver(batch);
         }
     }
-    world.add_line("c", "m later=1 1");
-    world.step_worker();
-    world.flush();
-    world.end();
+    process.add_line("c", "m later=1 1");
+    process.step_worker();
+    process.flush();
+    process.end();
 }
 
 const EIO: i32 = 5;
@@ -195,59 +195,59 @@ fn a_failing_disk_loses_nothing_of_the_living_process() {
             [(LEVELS[0], 1), (LEVELS[1], 1), (LEVELS[0], 40), (LEVELS[2], 40), (LEVELS[1], 9_999)]
         {
             for first in (1..).step_by(7) {
-                let mut world = World::new(Simulated::default(), level, small());
+                let mut process = Process::new(Simulated::default(), level, small());
                 let operations = first..first + length;
-                world.disk.fail(Some(Fault { operations, error, is_full }));
-                work_and_live(&mut world);
-                if world.disk.operations() < first {
+                process.disk.fail(Some(Fault { operations, error, is_full }));
+                work_and_live(&mut process);
+                if process.disk.operations() < first {
                     break;
                 }
                 let what = format!("{error} on {length} from {first} with {level}");
-                world.disk.fail(None);
+                process.disk.fail(None);
                 for _ in 0..2 {
-                    let now = world.clock.now() + Duration::from_secs(11);
-                    world.clock.advance_to(now);
-                    world.step_worker();
+                    let now = process.clock.now() + Duration::from_secs(11);
+                    process.clock.advance_to(now);
+                    process.step_worker();
                 }
-                assert!(!world.spool.is_failing(), "{what}");
-                assert_eq!(world.spool.take_failure(), None, "{what}");
-                let accepted = world.promises.lock().unwrap().accepted.clone();
+                assert!(!process.spool.health().is_failing(), "{what}");
+                assert_eq!(process.spool.health().take_failure(), None, "{what}");
+                let accepted = process.expected.lock().unwrap().accepted.clone();
                 // From now on everything works as before the failure.
-                world.submit();
-                let before = world.buffer.stats();
-                world.add("again", 20);
-                let stats = world.buffer.stats();
+                process.submit();
+                let before = process.buffer.stats();
+                process.add("again", 20);
+                let stats = process.buffer.stats();
                 assert_eq!(
                     (stats.pending - before.pending, stats.spooled - before.spooled),
                     (20, 20),
                     "{what}"
                 );
-                let found = world.drain();
-                check(&found, &accepted, &world.promises.lock().unwrap(), &what);
-                assert_eq!(world.buffer.stats().dropped.total(), 0, "{what}");
+                let found = process.drain();
+                check(&found, &accepted, &process.expected.lock().unwrap(), &what);
+                assert_eq!(process.buffer.stats().dropped.total(), 0, "{what}");
             }
         }
     }
 }
 
 /// The same as [`work`], without a shutdown.
-fn work_and_live(world: &mut World) {
+fn work_and_live(process: &mut Process) {
     for round in 0..2 {
-        world.add("a", 12);
-        world.step_worker();
-        world.add_elsewhere("a", 5);
-        world.submit();
-        world.add("b", 4);
-        world.flush();
-        while world.buffer.seal_to_disk(&world.spool, 2_000) {}
-        world.add("a", 20 + round);
-        world.step_worker();
-        if let Some(batch) = world.take(1_000) {
-            world.deliver(batch);
+        process.add("a", 12);
+        process.step_worker();
+        process.add_elsewhere("a", 5);
+        process.submit();
+        process.add("b", 4);
+        process.flush();
+        while process.buffer.seal_to_disk(&process.spool, 2_000) {}
+        process.add("a", 20 + round);
+        process.step_worker();
+        if let Some(batch) = process.take(1_000) {
+            process.deliver(batch);
         }
-        if let Some(batch) = world.take(usize::MAX) {
-            world.buffer.put_back(batch, QueueEnd::Front);
+        if let Some(batch) = process.take(usize::MAX) {
+            process.buffer.put_back(batch, QueueEnd::Front);
         }
-        assert!(world.buffer.stats().is_balanced());
+        assert!(process.buffer.stats().is_balanced());
     }
 }

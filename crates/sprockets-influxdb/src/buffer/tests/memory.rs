@@ -1,6 +1,6 @@
 //! What lines that wait take in memory, for any number of databases and lines in a batch.
 
-use super::world::World;
+use super::process::Process;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::Simulated;
@@ -89,8 +89,8 @@ fn lines_too_long_for_a_segment_are_bounded_in_memory() {
     let limits = Limits { buffer: Size { lines: 25_000, bytes }, ..limits() };
     for overflow in [Overflow::Newest, Overflow::Oldest] {
         let limits = Limits { overflow, ..limits.clone() };
-        let world = World::new(Simulated::default(), SpoolSync::Process, limits);
-        let buffer = &world.buffer;
+        let process = Process::new(Simulated::default(), SpoolSync::Process, limits);
+        let buffer = &process.buffer;
         let long = "x".repeat(17 << 20);
         add_numbers(buffer, "db", 0..10);
         for _ in 0..10 {
@@ -115,15 +115,15 @@ fn lines_too_long_for_a_segment_are_bounded_in_memory() {
 fn single_lines_share_segments_while_they_wait() {
     for databases in [1, 17] {
         let limits = Limits { trigger_size: 1, ..limits() };
-        let world = World::new(Simulated::default(), SpoolSync::Process, limits);
+        let process = Process::new(Simulated::default(), SpoolSync::Process, limits);
         for number in 0..4_000 {
-            add(&world.buffer, &format!("db{}", number % databases), &format!("m n={number}i"));
-            world.buffer.close_due();
-            world.buffer.remove_leftovers(&world.spool);
+            add(&process.buffer, &format!("db{}", number % databases), &format!("m n={number}i"));
+            process.buffer.close_due();
+            process.buffer.remove_leftovers(&process.spool);
         }
         // 80 kB of lines, and unused segments: 16 or less of each size.
-        let bytes = world.spool.segments.bytes();
+        let bytes = process.spool.segments.bytes();
         assert!(bytes < 3 << 20, "{databases} databases: {bytes}");
-        assert_eq!(take_all(&world.buffer).len(), databases);
+        assert_eq!(take_all(&process.buffer).len(), databases);
     }
 }

@@ -2,25 +2,25 @@
 
 use std::path::Path;
 
-use super::world::*;
+use super::process::*;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::{Fault, Simulated};
 
 /// A process that adds five lines for each database and dies.
 fn crash(disk: &Simulated, databases: &[&str], number: usize) {
-    let world = World::new(disk.clone(), SpoolSync::Process, limits());
+    let process = Process::new(disk.clone(), SpoolSync::Process, limits());
     for database in databases {
         for line in 0..5 {
-            add(&world.buffer, database, &format!("m s=\"a\nb\",n={line} {number}"));
+            add(&process.buffer, database, &format!("m s=\"a\nb\",n={line} {number}"));
         }
     }
 }
 
 /// Steps the spool worker until every slot was looked at.
-fn adopt_all(world: &mut World) {
-    while !world.spool.recovery.await_complete(&world.clock, Duration::ZERO) {
-        world.worker.step(&world.buffer);
+fn adopt_all(process: &mut Process) {
+    while !process.spool.recovery.await_complete(&process.clock, Duration::ZERO) {
+        process.worker.step(&process.buffer);
     }
 }
 
@@ -35,22 +35,23 @@ fn dead_processes_with_a_few_lines_each_become_full_batches() {
         crash(&disk, &["a", "b"], number);
     }
     assert_eq!(slots(&disk), 700);
-    let mut world = World::new(disk.clone(), SpoolSync::Process, limits());
-    adopt_all(&mut world);
-    let stats = world.buffer.stats();
+    let mut process = Process::new(disk.clone(), SpoolSync::Process, limits());
+    adopt_all(&mut process);
+    let stats = process.buffer.stats();
     assert_eq!((stats.recovered, stats.pending, stats.spooled), (7_000, 7_000, 7_000));
     assert_eq!(slots(&disk), 1, "only its own");
-    let batches: Vec<_> = std::iter::from_fn(|| world.buffer.take(usize::MAX, |_| true)).collect();
+    let batches: Vec<_> =
+        std::iter::from_fn(|| process.buffer.take(usize::MAX, |_| true)).collect();
     assert_eq!(batches.len(), 2);
     for batch in batches {
-        let batch = world.buffer.load(batch, usize::MAX).unwrap();
+        let batch = process.buffer.load(batch, usize::MAX).unwrap();
         assert_eq!(batch.lines(), 3_500);
         let lines = lines(std::slice::from_ref(&batch));
         let once: std::collections::BTreeSet<_> = lines.iter().collect();
         assert_eq!(once.len(), 3_500);
-        deliver(&world.buffer, vec![batch]);
+        deliver(&process.buffer, vec![batch]);
     }
-    assert!(world.buffer.stats().is_balanced());
+    assert!(process.buffer.stats().is_balanced());
 }
 
 #[test]
@@ -62,14 +63,14 @@ fn a_process_that_dies_while_it_merges_loses_nothing() {
     let (image, mut crashes) = (disk.crashed(), 0);
     for operation in (0..).step_by(37) {
         let disk = Simulated::of(image.clone());
-        let mut world = World::new(disk.clone(), SpoolSync::Process, limits());
-        world.crash_at(operation);
-        adopt_all(&mut world);
+        let mut process = Process::new(disk.clone(), SpoolSync::Process, limits());
+        process.crash_at(operation);
+        adopt_all(&mut process);
         if disk.operations() < operation {
             break;
         }
         crashes += 1;
-        let (crashed, _) = world.crashed();
+        let (crashed, _) = process.crashed();
         assert_eq!(recovered(crashed, SpoolSync::Process).len(), 750, "{operation}");
     }
     assert!(crashes > 20, "{crashes}");
@@ -81,18 +82,18 @@ fn lines_are_recovered_although_the_disk_is_full_for_a_time() {
     for number in 0..200 {
         crash(&disk, &["a"], number);
     }
-    let mut world = World::new(disk.clone(), SpoolSync::Process, limits());
+    let mut process = Process::new(disk.clone(), SpoolSync::Process, limits());
     let operations = disk.operations() + 400..usize::MAX;
     disk.fail(Some(Fault { operations, error: 28, is_full: true }));
-    adopt_all(&mut world);
-    assert!(world.buffer.stats().recovered < 1_000);
+    adopt_all(&mut process);
+    assert!(process.buffer.stats().recovered < 1_000);
     disk.fail(None);
     let mut steps = 0..1_000;
-    while world.buffer.stats().recovered < 1_000 {
+    while process.buffer.stats().recovered < 1_000 {
         steps.next().expect("all are recovered once the disk works");
-        world.step_worker();
+        process.step_worker();
     }
-    assert_eq!(world.drain().len(), 1_000);
+    assert_eq!(process.drain().len(), 1_000);
 }
 
 #[test]
@@ -102,6 +103,6 @@ fn a_sparse_file_of_another_counts_as_what_it_takes_on_the_disk() {
     std::fs::create_dir_all(&slot).unwrap();
     std::fs::File::create(slot.join("00000001-5.lp")).unwrap().set_len(1 << 40).unwrap();
     let spool = Spool::new(root.path(), SpoolSync::Process);
-    spool.recovery.look();
+    assert_eq!(spool.recovery.look(), None);
     assert!(spool.recovery.used_by_others() < 1 << 20, "{}", spool.recovery.used_by_others());
 }

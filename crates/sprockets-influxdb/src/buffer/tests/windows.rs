@@ -1,6 +1,6 @@
 //! How much a crash can lose at each sync level, under a steady load, in simulated time.
 
-use super::world::*;
+use super::process::*;
 use super::*;
 use crate::config::SpoolSync;
 use crate::spool::simulated::Simulated;
@@ -23,16 +23,16 @@ struct Lost {
 }
 
 /// Records all the time, without a server.
-fn run(world: &mut World) {
+fn run(process: &mut Process) {
     let mut next = Duration::ZERO;
     for number in 1..=LOAD {
-        world.clock.advance_to(number as u32 * PACE);
-        world.add_line("db", &format!("m f=1 {number}"));
-        if world.clock.now() >= next {
-            next = world.worker.step(&world.buffer);
+        process.clock.advance_to(number as u32 * PACE);
+        process.add_line("db", &format!("m f=1 {number}"));
+        if process.clock.now() >= next {
+            next = process.worker.step(&process.buffer);
         }
         if number % FLUSH_EVERY == 0 {
-            world.flush();
+            process.flush();
         }
     }
 }
@@ -40,19 +40,19 @@ fn run(world: &mut World) {
 /// What is lost when the machine loses power, or the process is killed, at an operation of the
 /// disk.
 fn crash(level: SpoolSync, operation: usize, is_machine: bool) -> Lost {
-    let mut world = World::new(Simulated::default(), level, limits());
-    world.crash_at(operation);
-    run(&mut world);
-    let (image, promises) = world.crashed();
+    let mut process = Process::new(Simulated::default(), level, limits());
+    process.crash_at(operation);
+    run(&mut process);
+    let (image, expected) = process.crashed();
     // The worst case: the system wrote nothing to disk by itself.
     let image = if is_machine { image.after_loss_of_power(|_| 0) } else { image };
     let found = recovered(image, level);
-    assert!(found.is_subset(&promises.known), "invented: {found:?}");
+    assert!(found.is_subset(&expected.known), "invented: {found:?}");
     let number = |line: &String| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap();
-    let lost: Vec<_> = promises.accepted.difference(&found).map(number).collect();
-    let now = promises.accepted.iter().map(number).max().unwrap_or_default();
+    let lost: Vec<_> = expected.accepted.difference(&found).map(number).collect();
+    let now = expected.accepted.iter().map(number).max().unwrap_or_default();
     let age = lost.iter().map(|number| (now - number) * PACE).max().unwrap_or_default();
-    let flushed = promises.synced.difference(&found).count();
+    let flushed = expected.synced.difference(&found).count();
     Lost { lines: lost.len(), age, flushed }
 }
 
@@ -61,9 +61,9 @@ fn crash(level: SpoolSync, operation: usize, is_machine: bool) -> Lost {
 fn a_crash_loses_at_most_what_the_sync_level_allows() {
     let mut random = fastrand::Rng::with_seed(0);
     for level in LEVELS {
-        let mut world = World::new(Simulated::default(), level, limits());
-        run(&mut world);
-        let operations = world.disk.operations();
+        let mut process = Process::new(Simulated::default(), level, limits());
+        run(&mut process);
+        let operations = process.disk.operations();
         for (is_machine, what) in [(false, "SIGKILL"), (true, "loss of power")] {
             let mut worst = Lost::default();
             for _ in 0..CRASHES {
@@ -75,7 +75,7 @@ fn a_crash_loses_at_most_what_the_sync_level_allows() {
             println!("{level}, {what}: {} lines of the last {:?}", worst.lines, worst.age);
             let most = match (level, is_machine) {
                 (_, false) => Duration::ZERO,
-                // Nothing is promised: the system may not have written anything to disk.
+                // Nothing is guaranteed: the system may not have written anything to disk.
                 (SpoolSync::Process, true) => LOAD as u32 * PACE,
                 _ => Duration::from_secs(1),
             };

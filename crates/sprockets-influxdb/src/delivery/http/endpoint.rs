@@ -10,14 +10,13 @@ use ureq::http::header::{
 };
 use ureq::http::request::Builder;
 use ureq::http::{Request, Uri};
-use ureq::tls::Certificate;
+use ureq::tls::{Certificate, ClientCert};
 use ureq::{Proxy, ProxyProtocol};
 
 use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
-use crate::config::{Api, Auth, Server};
-use crate::delivery::address_setting::AddressSetting;
+use crate::config::{Api, Auth, Names, Server};
 use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
@@ -31,23 +30,30 @@ const MAX_URL_BYTES: usize = 32 * 1024;
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) struct Endpoint {
-    api: Api,
-    gzip: bool,
-    timeout: Duration,
+    pub(super) api: Api,
+    pub(super) gzip: bool,
+    /// For one request, from the connection to the last byte of the reply.
+    pub(super) timeout: Duration,
     is_https: bool,
     /// The server's host and port.
-    peer: String,
-    proxy: Option<Proxy>,
+    pub(super) peer: String,
+    pub(super) proxy: Option<Proxy>,
     /// Certificate authorities that are trusted beside the platform's.
-    authorities: Vec<Certificate<'static>>,
+    pub(super) authorities: Vec<Certificate<'static>>,
+    /// What the client shows of itself.
+    pub(super) identity: Option<ClientCert>,
+    /// Whether the server's certificate is verified.
+    pub(super) verifies: bool,
     url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
     /// The URL of `/api/v3/write_lp` beside that of another API, if a request could go there too.
     partial_url: Option<String>,
-    authorization: Option<HeaderValue>,
-    secrets: Secrets,
-    address: AddressSetting,
+    pub(super) authorization: Option<HeaderValue>,
+    /// The secrets that a request carries.
+    pub(super) secrets: Secrets,
+    /// The names of the settings, for advice.
+    pub(super) names: Names,
 }
 
 impl Endpoint {
@@ -84,56 +90,21 @@ impl Endpoint {
             peer: format!("{host}:{port}"),
             proxy,
             authorities: server.authorities.certificates(),
+            identity: server.identity.as_ref().map(|identity| identity.client_cert().clone()),
+            verifies: server.verifies,
             url: server.url.clone(),
             parameters,
             partial_url: partial_url(server),
             authorization: authorization(server)?,
             secrets,
-            address: AddressSetting::of(server),
+            names: server.names.clone(),
         })
-    }
-
-    pub(super) fn api(&self) -> Api {
-        self.api
-    }
-
-    pub(super) fn gzip(&self) -> bool {
-        self.gzip
-    }
-
-    /// For one request, from the connection to the last byte of the reply.
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// The server's host and port.
-    pub(super) fn peer(&self) -> &str {
-        &self.peer
-    }
-
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.as_ref()
-    }
-
-    /// Certificate authorities that are trusted beside the platform's.
-    pub(super) fn authorities(&self) -> &[Certificate<'static>] {
-        &self.authorities
     }
 
     /// Whether the server or the proxy is spoken to over TLS.
     pub(super) fn uses_tls(&self) -> bool {
         let by_proxy = |proxy: &Proxy| proxy.protocol() == ProxyProtocol::Https;
         self.is_https || self.proxy.as_ref().is_some_and(by_proxy)
-    }
-
-    /// The secrets that a request carries.
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-
-    /// Where the server's address comes from.
-    pub(super) fn address(&self) -> AddressSetting {
-        self.address
     }
 
     /// What connections are made to, for a person.
@@ -164,10 +135,6 @@ impl Endpoint {
         let root = self.url[authority..].find('/').map_or(self.url.len(), |at| authority + at);
         let base = base.unwrap_or(&self.url[..root]).trim_end_matches('/');
         format!("{base}/{path}")
-    }
-
-    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
     }
 
     /// Where a batch could go if the server turns out to be an InfluxDB 3.x: the endpoint that

@@ -1,6 +1,6 @@
 //! `Expect: 100-continue`: large bodies are announced, and sent when the server consents.
 //!
-//! A server that refuses a request before it has read the body may close the connection on what is
+//! A server that rejects a request before it has read the body may close the connection on what is
 //! still being sent, and its reply is lost. The announcement avoids that for one more round trip.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -96,8 +96,8 @@ impl HttpTransport {
             Ok(agent) => agent,
             Err(reason) => return Attempt::unsent(retry(Cause::Configuration, reason)),
         };
-        let body = &Body::of(batch, self.endpoint.gzip());
-        let api = self.endpoint.api();
+        let body = &Body::of(batch, self.endpoint.gzip);
+        let api = self.endpoint.api;
         let request = Outgoing { agent, api, url: &url, batch, body };
         let attempt = self.exchange_twice(&request, timeout, observe);
         let partial_url = self.endpoint.partial_url(batch);
@@ -177,7 +177,7 @@ impl HttpTransport {
         }
         let mut reader = body.reader(batch);
         let result = match request.body(SendBody::from_reader(&mut reader)) {
-            Ok(request) if timeout == self.endpoint.timeout() => agent.run(request),
+            Ok(request) if timeout == self.endpoint.timeout => agent.run(request),
             Ok(request) => {
                 agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
             }
@@ -222,12 +222,12 @@ impl HttpTransport {
             body: &body,
             truncated,
             now: SystemTime::now(),
-            secrets: self.endpoint.secrets(),
-            address: self.endpoint.address(),
+            secrets: &self.endpoint.secrets,
+            names: &self.endpoint.names,
         };
         let mut answer = classify(&reply, batch);
         if answer.disposition == Disposition::Delivered && !is_body_sent {
-            let peer = self.endpoint.peer();
+            let peer = &self.endpoint.peer;
             let reason = format!("{peer} said {status} before it had the batch");
             answer.disposition = retry(Cause::Unknown, reason);
         }
@@ -236,7 +236,7 @@ impl HttpTransport {
 
     fn name_too_long(&self, database: &str) -> Disposition {
         let reason = format!("no URL can hold the name of database {database:?}");
-        let reason = sanitize(&reason, self.endpoint.secrets());
+        let reason = sanitize(&reason, &self.endpoint.secrets);
         Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
     }
 
@@ -263,7 +263,7 @@ impl Transport for HttpTransport {
     }
 
     fn timeout(&self) -> Duration {
-        self.endpoint.timeout()
+        self.endpoint.timeout
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {

@@ -22,8 +22,8 @@ pub(super) fn classify(
     use Cause::{Configuration, Timeout as TimedOut, Unknown, Unreachable};
 
     let peer = endpoint.description();
-    let address = endpoint.address();
-    let outside = |text: &dyn Display| sanitize(&text.to_string(), endpoint.secrets());
+    let names = &endpoint.names;
+    let outside = |text: &dyn Display| sanitize(&text.to_string(), &endpoint.secrets);
     let connect_timeout = CONNECT_TIMEOUT.min(timeout);
     let (cause, reason) = match error {
         ureq::Error::Timeout(Timeout::Resolve) => {
@@ -34,7 +34,7 @@ pub(super) fn classify(
         }
         ureq::Error::Timeout(_) => (TimedOut, format!("no reply from {peer} within {timeout:?}")),
         ureq::Error::HostNotFound => {
-            (Unreachable, format!("no address for {peer}: check {}", address.host()))
+            (Unreachable, format!("no address for {peer}: check {}", names.host()))
         }
         ureq::Error::Io(error) => io_error(error, endpoint, &peer),
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
@@ -46,7 +46,10 @@ pub(super) fn classify(
             match text.strip_prefix("http parse fail: ") {
                 Some("invalid HTTP version" | "invalid response status") => (
                     Configuration,
-                    format!("what answers at {peer} does not speak HTTP: check {}", address.all()),
+                    format!(
+                        "what answers at {peer} does not speak HTTP: check {}",
+                        names.address()
+                    ),
                 ),
                 Some(fault) if is_body_sent => {
                     let fault = outside(&fault);
@@ -74,8 +77,8 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 }
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
-    let (address, secrets) = (endpoint.address(), endpoint.secrets());
-    if let Some(advice) = tls::refusal(error, endpoint.peer(), address, secrets) {
+    let (names, secrets) = (&endpoint.names, &endpoint.secrets);
+    if let Some(advice) = tls::refusal(error, &endpoint.peer, names, secrets) {
         return (Cause::Configuration, advice);
     }
     match error.kind() {
@@ -83,7 +86,7 @@ fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, Strin
             Cause::Unreachable,
             format!(
                 "no server at {peer}: connection refused; start it, or check {}",
-                address.host_and_port()
+                names.host_and_port()
             ),
         ),
         kind if is_disconnect(kind) => {

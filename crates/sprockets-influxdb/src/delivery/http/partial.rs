@@ -1,4 +1,4 @@
-//! Sends a batch that an InfluxDB 3.x refused over another API to its own endpoint as well. Over
+//! Sends a batch that an InfluxDB 3.x rejected over another API to its own endpoint as well. Over
 //! the API of 1.x it names one bad line in a reply, over that of 2.x none.
 
 use std::sync::atomic::{AtomicBool, Ordering};

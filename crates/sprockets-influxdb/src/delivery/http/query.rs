@@ -21,10 +21,10 @@ impl HttpTransport {
     /// why there is no reply.
     pub(in crate::delivery) fn get(&self, path: &str) -> Result<Answer, Disposition> {
         let no_reply =
-            |error| no_reply::classify(&error, &self.endpoint, self.endpoint.timeout(), true);
+            |error| no_reply::classify(&error, &self.endpoint, self.endpoint.timeout, true);
         let agent = self.agent().map_err(|reason| super::retry(super::Cause::Unknown, reason))?;
         let mut request = Request::get(self.endpoint.url_of(path));
-        if let Some(authorization) = self.endpoint.authorization() {
+        if let Some(authorization) = &self.endpoint.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
         let request = request.body(()).map_err(|error| no_reply(error.into()))?;

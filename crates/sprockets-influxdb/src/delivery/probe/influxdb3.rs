@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::config::{Auth, Server};
+use crate::config::{Api, Auth, Server};
 use crate::delivery::check::{Check, Finding};
 use crate::delivery::disposition::Disposition;
 use crate::delivery::http::HttpTransport;
@@ -23,7 +23,7 @@ pub(super) fn check(
         Some(body.get("version")?.as_str()?.to_owned())
     });
     let version = version.map(|version| sanitize(&version, &Secrets::of(server)));
-    // With authentication even a ping may be refused.
+    // With authentication even a ping may be rejected.
     let is_malformed = ping.status == 400
         && String::from_utf8_lossy(&ping.body).contains("Authorization header was malformed");
     let is_known =
@@ -38,9 +38,9 @@ pub(super) fn check(
         return Ok(None);
     }
     let peer = transport.description();
-    let refused = || Finding::Unknown("the server refused the request before".to_owned());
+    let rejected = || Finding::Unknown("the server rejected the request before".to_owned());
     let (authentication, database) = match (answer.status, names, database) {
-        (400 | 401, ..) => (Finding::Failed(credentials(server, answer.status)), refused()),
+        (400 | 401, ..) => (Finding::Failed(credentials(server, answer.status)), rejected()),
         (_, _, None) => (Finding::Passed, Finding::Unknown("no database was named".to_owned())),
         (_, Some(names), Some(name)) => (Finding::Passed, find(&names, server, name)),
         (status, None, Some(_)) => {
@@ -77,15 +77,13 @@ fn find(names: &[String], server: &Server, database: &str) -> Finding {
 }
 
 fn credentials(server: &Server, status: u16) -> String {
-    let (set, shape) = match &server.auth {
-        Auth::None => {
-            return "the server wants a token, and none is set: set INFLUXDB_TOKEN".to_owned();
-        }
-        Auth::Basic { .. } => ("INFLUXDB_USER and INFLUXDB_PASSWORD", "without a colon"),
-        Auth::Token(_) => ("INFLUXDB_TOKEN", "without a space"),
-    };
-    match status {
-        401 => format!("the server refused the credentials: check {set}"),
-        _ => format!("the server could not read the credentials: check {set}, expected {shape}"),
+    let names = &server.names;
+    match (&server.auth, status) {
+        (Auth::None, _) | (_, 401) => names.rejected_credentials(Api::V3),
+        _ => format!(
+            "the server could not read the credentials: check {}, expected {}",
+            names.credentials(),
+            names.credentials_form()
+        ),
     }
 }

@@ -80,7 +80,7 @@ impl ServerIdentity {
             .filter_map(|(label, name)| header(&name).map(|value| format!("{label}: {value}")));
         let has_header = HEADERS.iter().any(|name| reply.headers.contains_key(name));
         let speaks = reply.status >= 400 && !reply.is_page() && is_influxdbs(body);
-        // Not every refusal of InfluxDB 3 has a text.
+        // Not every rejection by InfluxDB 3 has a text.
         let is_silent_v3 =
             reply.api == Api::V3 && matches!(reply.status, 401 | 403) && !reply.is_page();
         Self {

@@ -5,7 +5,6 @@ mod error_body;
 mod identity;
 mod rejected_lines;
 mod reply;
-mod retry_after;
 mod type_conflict;
 
 pub(super) use classify::{Answer, LIMIT_REACHED, classify};

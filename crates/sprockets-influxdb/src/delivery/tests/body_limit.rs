@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_batch_that_is_too_large_is_halved_and_the_limit_is_learnt() {
-    let world = World::new(|batch, _| {
+    let simulation = Simulation::new(|batch, _| {
         if batch.len() > 20_000 {
             Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
@@ -13,27 +13,27 @@ fn a_batch_that_is_too_large_is_halved_and_the_limit_is_learnt() {
     });
     for round in 0..3 {
         for number in 0..4_000 {
-            world.add("db", &format!("m n={number}i,round={round}i"));
+            simulation.add("db", &format!("m n={number}i,round={round}i"));
         }
-        world.submit();
-        world.run_until(round);
+        simulation.submit();
+        simulation.run_until(round);
     }
-    let stats = world.stats();
+    let stats = simulation.stats();
     assert_eq!(stats.delivered, 12_000);
-    let requests = world.server.requests.lock().unwrap();
+    let requests = simulation.server.requests.lock().unwrap();
     let in_round = |round| requests.iter().filter(|(time, _)| time.as_secs() == round).count();
     assert!(in_round(2) <= in_round(0), "the limit is known");
     drop(requests);
 
-    world.add("db", &format!("bad s=\"{}\"", "x".repeat(30_000)));
-    world.submit();
-    world.run_until(60);
-    assert_eq!(world.rejected().len(), 1, "a single line that is too large is rejected");
+    simulation.add("db", &format!("bad s=\"{}\"", "x".repeat(30_000)));
+    simulation.submit();
+    simulation.run_until(60);
+    assert_eq!(simulation.rejected().len(), 1, "a single line that is too large is rejected");
 }
 
 #[test]
 fn a_413_to_everything_loses_nothing() {
-    let world = World::new(|_, now| {
+    let simulation = Simulation::new(|_, now| {
         if now < Duration::from_secs(600) {
             Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
@@ -41,39 +41,39 @@ fn a_413_to_everything_loses_nothing() {
         }
     });
     for number in 0..20_000 {
-        world.add("db", &format!("m n={number}i"));
+        simulation.add("db", &format!("m n={number}i"));
     }
-    world.add("db", &format!("large s=\"{}\"", "x".repeat(30_000)));
-    world.submit();
-    world.run_until(599);
-    let stats = world.stats();
+    simulation.add("db", &format!("large s=\"{}\"", "x".repeat(30_000)));
+    simulation.submit();
+    simulation.run_until(599);
+    let stats = simulation.stats();
     assert_eq!((stats.pending, stats.rejected), (20_001, 0));
-    assert!(world.requests() < 150, "{} requests", world.requests());
-    world.run_until(700);
-    assert_eq!(world.stats().delivered, 20_001);
+    assert!(simulation.requests() < 150, "{} requests", simulation.requests());
+    simulation.run_until(700);
+    assert_eq!(simulation.stats().delivered, 20_001);
 }
 
 #[test]
 fn a_small_batch_that_is_too_large_once_is_sent_again_as_it_is() {
-    let refused = AtomicUsize::new(0);
-    let world = World::new(move |_, _| {
-        if refused.fetch_add(1, Ordering::Relaxed) < 1 {
+    let rejected = AtomicUsize::new(0);
+    let simulation = Simulation::new(move |_, _| {
+        if rejected.fetch_add(1, Ordering::Relaxed) < 1 {
             Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
             Disposition::Delivered
         }
     });
     for number in 0..100 {
-        world.add("db", &format!("m n={number}i"));
+        simulation.add("db", &format!("m n={number}i"));
     }
-    world.submit();
-    world.run_until(1);
-    assert_eq!((world.stats().delivered, world.requests()), (100, 2));
+    simulation.submit();
+    simulation.run_until(1);
+    assert_eq!((simulation.stats().delivered, simulation.requests()), (100, 2));
 }
 
 #[test]
 fn a_passing_413_does_not_keep_bodies_small() {
-    let world = World::new(|batch, now| {
+    let simulation = Simulation::new(|batch, now| {
         if now < Duration::from_secs(1) && batch.len() > 4_000 {
             Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
@@ -81,41 +81,43 @@ fn a_passing_413_does_not_keep_bodies_small() {
         }
     });
     for number in 0..1_000 {
-        world.add("db", &format!("m,host=server.example f=\"some text of a line\",n={number}i"));
+        simulation
+            .add("db", &format!("m,host=server.example f=\"some text of a line\",n={number}i"));
     }
-    world.submit();
-    world.run_until(1);
-    assert_eq!(world.stats().delivered, 1_000);
+    simulation.submit();
+    simulation.run_until(1);
+    assert_eq!(simulation.stats().delivered, 1_000);
     for number in 0..200_000 {
-        world.add("db", &format!("m,host=server.example f=\"some text of a line\",n={number}i"));
+        simulation
+            .add("db", &format!("m,host=server.example f=\"some text of a line\",n={number}i"));
     }
-    world.submit();
-    world.run_until(10);
-    assert_eq!(world.stats().delivered, 201_000);
-    assert!(world.requests() < 150, "{} requests", world.requests());
+    simulation.submit();
+    simulation.run_until(10);
+    assert_eq!(simulation.stats().delivered, 201_000);
+    assert!(simulation.requests() < 150, "{} requests", simulation.requests());
 }
 
 #[test]
 fn a_lasting_limit_is_rarely_probed() {
-    let world = World::new(|batch, _| {
+    let simulation = Simulation::new(|batch, _| {
         if batch.len() > 20_000 {
             Disposition::TooLarge { is_influxdb: true, reason: "too large".to_owned() }
         } else {
             Disposition::Delivered
         }
     });
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     for second in 0..10 {
-        let before = world.requests();
+        let before = simulation.requests();
         for number in 0..10_000 {
-            world.add("db", &format!("m n={number}i,second={second}i"));
+            simulation.add("db", &format!("m n={number}i,second={second}i"));
         }
-        world.submit();
-        world.run_until(second);
-        let delivered = world.server.stored.lock().unwrap().len();
+        simulation.submit();
+        simulation.run_until(second);
+        let delivered = simulation.server.stored.lock().unwrap().len();
         assert_eq!(delivered as u64, (second + 1) * 10_000);
-        refused.push(world.requests() - before);
+        rejected.push(simulation.requests() - before);
     }
     // 260 kB in bodies of 10 to 20 kB.
-    assert!(refused[9] < 32 && refused[9] <= refused[0], "{refused:?}");
+    assert!(rejected[9] < 32 && rejected[9] <= rejected[0], "{rejected:?}");
 }

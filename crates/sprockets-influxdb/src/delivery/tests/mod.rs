@@ -15,12 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
-use super::route::{RejectedHook, Route};
 use super::sender::{Sender, Step};
-use super::transport::{Attempt, Transport};
+use super::transport::{Attempt, Route, Transport};
 use crate::buffer::{Batch, Buffer, Entry, EntryFlags, Intake, Limits, Size};
 use crate::clock::Clock;
-use crate::config::{Overflow, Precision, Rejected};
+use crate::config::{OnRejected, Overflow, Precision, Rejected};
 use crate::stats::Stats;
 use crate::sync::Mutex;
 
@@ -65,7 +64,7 @@ impl Transport for Server {
 impl Server {
     fn store(&self, batch: &Batch, now: Duration) -> Attempt {
         let disposition = self.answer.lock().unwrap()(batch, now);
-        let refused: HashSet<usize> = match &disposition {
+        let rejected: HashSet<usize> = match &disposition {
             Disposition::Delivered => HashSet::new(),
             Disposition::Rejected(Rejection {
                 lines: RejectedLines::Named(lines),
@@ -85,7 +84,7 @@ impl Server {
             _ => (0..batch.lines()).collect(),
         };
         for (index, line) in batch.iter_lines().enumerate() {
-            if !refused.contains(&index) {
+            if !rejected.contains(&index) {
                 let line = String::from_utf8(line.to_vec()).unwrap();
                 *self.stored.lock().unwrap().entry(line).or_default() += 1;
             }
@@ -95,7 +94,7 @@ impl Server {
 }
 
 /// A sender in simulated time, with its buffer and its server.
-struct World {
+struct Simulation {
     clock: Clock,
     buffer: Arc<Buffer>,
     sender: Sender,
@@ -103,7 +102,7 @@ struct World {
     rejected: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-impl World {
+impl Simulation {
     fn new(answer: impl Fn(&Batch, Duration) -> Disposition + Send + Sync + 'static) -> Self {
         let clock = Clock::simulated();
         let limits = Limits {
@@ -111,6 +110,7 @@ impl World {
             batch: Size { lines: 10_000, bytes: 4 << 20 },
             trigger_size: 5_000,
             submission_interval: Duration::from_secs(60),
+            first_interval: Duration::from_secs(60),
             sample_probability: 1.0,
             overflow: Overflow::Newest,
             spool_bytes: 1 << 30,
@@ -126,7 +126,7 @@ impl World {
         });
         let rejected = Arc::new(Mutex::new(Vec::new()));
         let log = rejected.clone();
-        let hook: RejectedHook = Arc::new(move |rejected: &Rejected<'_>| {
+        let hook: OnRejected = Arc::new(move |rejected: &Rejected<'_>| {
             let entry = (rejected.line().to_owned(), rejected.reason().to_owned());
             log.lock().unwrap().push(entry);
         });
@@ -134,6 +134,8 @@ impl World {
             transport: server.clone(),
             address: "http://simulated".to_owned(),
             on_rejected: Some(hook),
+            own_counters: None,
+            summary: "recording to http://simulated".to_owned(),
         };
         let sender = Sender::new(buffer.clone(), route, clock.clone());
         Self { clock, buffer, sender, server, rejected }
@@ -193,7 +195,7 @@ fn retry(cause: Cause, scope: Scope, after: Option<u64>) -> Disposition {
     Disposition::Retry(Failure { cause, scope, after, reason: "not now".to_owned() })
 }
 
-fn refuse(lines: RejectedLines, rest_stored: bool) -> Disposition {
+fn reject(lines: RejectedLines, rest_stored: bool) -> Disposition {
     Disposition::Rejected(Rejection { lines, rest_stored, reason: "bad line".to_owned() })
 }
 
@@ -210,18 +212,18 @@ fn bad_indices(batch: &Batch) -> Vec<(usize, String)> {
 }
 
 /// Delivers so many lines, of which those at `bad` are bad.
-fn deliver_with_bad_lines(world: &World, lines: usize, bad: &[usize]) {
+fn deliver_with_bad_lines(simulation: &Simulation, lines: usize, bad: &[usize]) {
     for number in 0..lines {
         let kind = if bad.contains(&number) { "bad" } else { "good" };
-        world.add("db", &format!("{kind} n={number}i"));
+        simulation.add("db", &format!("{kind} n={number}i"));
     }
-    world.submit();
-    world.run_until(3_600);
-    let stats = world.stats();
+    simulation.submit();
+    simulation.run_until(3_600);
+    let stats = simulation.stats();
     assert_eq!(stats.pending, 0);
     assert_eq!(stats.rejected, bad.len() as u64, "{stats:?}");
     assert_eq!(stats.delivered, (lines - bad.len()) as u64);
-    assert_eq!(world.stored().len(), lines - bad.len());
+    assert_eq!(simulation.stored().len(), lines - bad.len());
     let expected: HashSet<_> = bad.iter().map(|number| format!("bad n={number}i")).collect();
-    assert_eq!(world.rejected().into_iter().collect::<HashSet<_>>(), expected);
+    assert_eq!(simulation.rejected().into_iter().collect::<HashSet<_>>(), expected);
 }

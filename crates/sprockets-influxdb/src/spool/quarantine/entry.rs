@@ -1,5 +1,5 @@
 //! The text of a quarantine file: line protocol, below comments that say when, for which database,
-//! and why the lines after them were refused.
+//! and why the lines after them were rejected.
 //!
 //! ```text
 //! # 2026-11-23T15:04:05Z precision=ns database=example
@@ -25,11 +25,11 @@ const MAX_REASON_CHARACTERS: usize = 1_000;
 /// The beginning of a comment with a reason.
 const REASON: &str = "reason: ";
 
-/// A line that a server refused.
+/// A line that a server rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QuarantineEntry {
-    /// When it was refused: UTC, in RFC 3339.
+    /// When it was rejected: UTC, in RFC 3339.
     pub time: String,
     /// The database it was for. Empty if the file does not say.
     pub database: String,
@@ -42,8 +42,8 @@ pub struct QuarantineEntry {
 }
 
 impl QuarantineEntry {
-    /// The same line, refused again just now for this reason.
-    pub fn refused_again(&self, reason: impl Into<String>) -> Self {
+    /// The same line, rejected again just now for this reason.
+    pub fn rejected_again(&self, reason: impl Into<String>) -> Self {
         Self { time: rfc3339(SystemTime::now()), reason: reason.into(), ..self.clone() }
     }
 }

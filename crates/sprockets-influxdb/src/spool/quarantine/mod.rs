@@ -1,4 +1,4 @@
-//! The quarantine: lines that servers refused, each with the server's reason. The client writes it
+//! The quarantine: lines that servers rejected, each with the server's reason. The client writes it
 //! ([`Quarantine`]); operators read it, edit it, and retry its lines ([`QuarantineFile`]).
 
 mod entry;

@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::entry::{self, QuarantineEntry, Text};
 use super::name;
-use crate::spool::disk::{Disk, Files, Lock};
+use crate::spool::Files;
+use crate::spool::disk::{Disk, Lock};
 use crate::spool::format::MAX_FILE_BYTES;
 
 /// A file of the quarantine.
@@ -22,7 +23,10 @@ pub struct QuarantineFile {
     pub bytes: u64,
     /// When a line was last added to it.
     pub modified: Option<SystemTime>,
+    /// For reading.
     disk: Arc<dyn Disk>,
+    /// For claims and removals.
+    own: Arc<dyn Disk>,
 }
 
 /// A claimed file of the quarantine. While this exists, nobody else can claim the file, and no
@@ -42,18 +46,20 @@ impl QuarantineFile {
     /// Fails if it does not exist.
     pub fn at(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let (disk, own) = (Arc::new(Files::any_user(directory)), Arc::new(Files::own(directory)));
         let metadata = fs::symlink_metadata(&path)?;
         let modified = metadata.modified().ok();
-        Ok(Self::on(Arc::new(Files), path, metadata.len(), modified))
+        Ok(Self::on((disk, own), path, metadata.len(), modified))
     }
 
     pub(crate) fn on(
-        disk: Arc<dyn Disk>,
+        (disk, own): (Arc<dyn Disk>, Arc<dyn Disk>),
         path: PathBuf,
         bytes: u64,
         modified: Option<SystemTime>,
     ) -> Self {
-        Self { path, bytes, modified, disk }
+        Self { path, bytes, modified, disk, own }
     }
 
     /// Reads its entries. A file that was removed has none.
@@ -72,9 +78,9 @@ impl QuarantineFile {
     ///
     /// Fails if it cannot be opened.
     pub fn claim(&self) -> io::Result<Option<QuarantineClaim>> {
-        let lock = if_exists(self.disk.lock_existing(&self.path))?.flatten();
+        let lock = if_exists(self.own.lock_existing(&self.path))?.flatten();
         let claim = |lock| {
-            let (path, disk) = (self.path.clone(), self.disk.clone());
+            let (path, disk) = (self.path.clone(), self.own.clone());
             QuarantineClaim { path, disk, _lock: lock }
         };
         Ok(lock.map(claim))
@@ -86,13 +92,20 @@ impl QuarantineFile {
     ///
     /// Fails if it is in use, if it grew since its length was read, or if it cannot be removed.
     pub fn remove(&self) -> io::Result<()> {
-        let Some(lock) = if_exists(self.disk.lock_existing(&self.path))? else { return Ok(()) };
+        let Some(lock) = if_exists(self.own.lock_existing(&self.path))? else { return Ok(()) };
         let in_use = || io::Error::new(io::ErrorKind::WouldBlock, "it is in use");
         let _lock = lock.ok_or_else(in_use)?;
-        if self.disk.length(&self.path)? != self.bytes {
+        if self.own.stat(&self.path)?.bytes != self.bytes {
             return Err(io::Error::other("lines were added to it meanwhile"));
         }
-        self.disk.remove(&self.path)
+        self.own.remove(&self.path)
+    }
+
+    /// Lets it be claimed and removed whoever owns it. Default: only if this process's user does.
+    #[must_use]
+    pub fn any_user(mut self) -> Self {
+        self.own = self.disk.clone();
+        self
     }
 }
 

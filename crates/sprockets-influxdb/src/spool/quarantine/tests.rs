@@ -17,29 +17,29 @@ const MAX_BYTES: u64 = 25_000;
 type Lines = BTreeSet<String>;
 
 /// A client and an operator who share a quarantine.
-struct World {
+struct Setup {
     disk: Simulated,
     quarantine: Quarantine,
-    /// Lines that were refused, and neither delivered, dropped by the operator, nor removed for
+    /// Lines that were rejected, and neither delivered, dropped by the operator, nor removed for
     /// room.
     kept: Arc<Mutex<Lines>>,
     next: usize,
 }
 
-impl World {
+impl Setup {
     fn new(disk: Simulated, sync: SpoolSync) -> Self {
         let dir = SpoolDir::new(Arc::new(disk.clone()), ROOT.into(), sync);
         let quarantine = Quarantine::new(Arc::new(dir), MAX_BYTES);
         Self { disk, quarantine, kept: Arc::default(), next: 0 }
     }
 
-    /// The client keeps lines that the server refused.
+    /// The client keeps lines that the server rejected.
     fn keep(&mut self, count: usize, length: usize) {
         let line = |n| format!("m n={n}i,s=\"{}\" {n}", "x".repeat(length));
         let lines: Vec<_> = (self.next..self.next + count).map(line).collect();
         self.next += count;
-        let refused = lines.iter().map(|line| (line.as_bytes(), "no"));
-        self.quarantine.keep("db", Precision::Seconds, refused).unwrap();
+        let rejected = lines.iter().map(|line| (line.as_bytes(), "no"));
+        self.quarantine.keep("db", Precision::Seconds, rejected).unwrap();
         self.kept.lock().unwrap().extend(lines);
     }
 
@@ -67,7 +67,7 @@ impl World {
             let (taken, left): (Vec<_>, Vec<_>) =
                 claim.read().unwrap().into_iter().partition(|of| is_taken(number(&of.line)));
             self.decided(taken.iter().map(|entry| &entry.line[..]));
-            let left: Vec<_> = left.iter().map(|entry| entry.refused_again("no again")).collect();
+            let left: Vec<_> = left.iter().map(|entry| entry.rejected_again("no again")).collect();
             claim.finish(&left).unwrap();
         }
     }
@@ -94,10 +94,15 @@ fn number(line: &[u8]) -> usize {
 
 fn files(disk: &Simulated) -> Vec<QuarantineFile> {
     let directory = Path::new(ROOT).join("quarantine");
-    let disk = Arc::new(disk.clone());
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let entries = disk.list(&directory).unwrap_or_default().into_iter();
     let file = |entry: crate::spool::disk::DirEntry| {
-        QuarantineFile::on(disk.clone(), directory.join(entry.name), entry.bytes, None)
+        QuarantineFile::on(
+            (disk.clone(), disk.clone()),
+            directory.join(entry.name),
+            entry.bytes,
+            None,
+        )
     };
     entries.filter(is_quarantine_file).map(file).collect()
 }
@@ -107,37 +112,37 @@ fn lines(image: Image) -> Lines {
     entries.map(|entry| String::from_utf8(entry.line).unwrap()).collect()
 }
 
-fn work(world: &mut World) {
-    world.keep(3, 10);
-    world.retry(|_| false);
-    world.keep(4, 10);
-    world.retry(|_| false);
-    world.keep(2, 700);
-    world.retry(|number| number % 2 == 0);
-    world.drop_oldest();
-    world.keep(3, 10);
-    world.rotate();
-    world.keep(1, 10);
-    world.rotate();
-    world.rotate();
-    world.retry(|_| true);
+fn work(setup: &mut Setup) {
+    setup.keep(3, 10);
+    setup.retry(|_| false);
+    setup.keep(4, 10);
+    setup.retry(|_| false);
+    setup.keep(2, 700);
+    setup.retry(|number| number % 2 == 0);
+    setup.drop_oldest();
+    setup.keep(3, 10);
+    setup.rotate();
+    setup.keep(1, 10);
+    setup.rotate();
+    setup.rotate();
+    setup.retry(|_| true);
 }
 
 /// Runs `work` once for each operation at which it can crash.
 fn at_every_moment(sync: SpoolSync, mut look: impl FnMut(usize, &Image, &Lines)) {
     for moment in 1.. {
-        let mut world = World::new(Simulated::default(), sync);
+        let mut setup = Setup::new(Simulated::default(), sync);
         let at_crash = Arc::new(Mutex::new(Lines::new()));
-        let (kept, noted) = (world.kept.clone(), at_crash.clone());
-        world
+        let (kept, noted) = (setup.kept.clone(), at_crash.clone());
+        setup
             .disk
             .crash_at(moment, move || noted.lock().unwrap().clone_from(&kept.lock().unwrap()));
-        work(&mut world);
-        if world.disk.operations() < moment {
+        work(&mut setup);
+        if setup.disk.operations() < moment {
             assert!(moment > 100, "{moment} operations");
             return;
         }
-        look(moment, &world.disk.crashed(), &at_crash.lock().unwrap());
+        look(moment, &setup.disk.crashed(), &at_crash.lock().unwrap());
     }
 }
 
@@ -168,29 +173,29 @@ fn a_power_loss_loses_no_line_if_the_spool_is_synced() {
     });
 }
 
-/// A retry that is refused twice, while the client goes on.
+/// A retry that is rejected twice, while the client goes on.
 #[test]
-fn lines_that_are_refused_again_stay_however_often() {
-    let mut world = World::new(Simulated::default(), SpoolSync::Process);
+fn lines_that_are_rejected_again_stay_however_often() {
+    let mut setup = Setup::new(Simulated::default(), SpoolSync::Process);
     for round in 1..6 {
-        world.keep(3, 10);
-        world.retry(|_| false);
-        let found: Vec<_> = world.files().iter().flat_map(|file| file.read().unwrap()).collect();
-        assert_eq!(found.len(), world.next, "round {round}");
+        setup.keep(3, 10);
+        setup.retry(|_| false);
+        let found: Vec<_> = setup.files().iter().flat_map(|file| file.read().unwrap()).collect();
+        assert_eq!(found.len(), setup.next, "round {round}");
     }
-    check(&lines(world.disk.crashed()), &world.kept.lock().unwrap(), "in the end");
+    check(&lines(setup.disk.crashed()), &setup.kept.lock().unwrap(), "in the end");
 }
 
 #[test]
 fn a_file_that_is_claimed_is_not_removed_for_room() {
-    let mut world = World::new(Simulated::default(), SpoolSync::Process);
-    world.keep(1, 0);
-    let file = world.files().remove(0);
+    let mut setup = Setup::new(Simulated::default(), SpoolSync::Process);
+    setup.keep(1, 0);
+    let file = setup.files().remove(0);
     let claim = file.claim().unwrap().unwrap();
     for _ in 0..6 {
-        world.keep(1, 10_000);
+        setup.keep(1, 10_000);
     }
-    assert!(world.files().len() < 5);
+    assert!(setup.files().len() < 5);
     assert_eq!(claim.read().unwrap().len(), 1);
     claim.finish(&[]).unwrap();
     assert!(file.claim().unwrap().is_none());
@@ -198,12 +203,12 @@ fn a_file_that_is_claimed_is_not_removed_for_room() {
 
 #[test]
 fn a_file_that_grew_since_it_was_counted_is_not_removed() {
-    let mut world = World::new(Simulated::default(), SpoolSync::Process);
-    world.keep(1, 0);
-    let file = world.files().remove(0);
-    world.keep(1, 0);
+    let mut setup = Setup::new(Simulated::default(), SpoolSync::Process);
+    setup.keep(1, 0);
+    let file = setup.files().remove(0);
+    setup.keep(1, 0);
     assert!(file.remove().unwrap_err().to_string().contains("added"));
-    assert_eq!(world.files()[0].read().unwrap().len(), 2);
-    world.drop_oldest();
-    assert!(world.files().is_empty());
+    assert_eq!(setup.files()[0].read().unwrap().len(), 2);
+    setup.drop_oldest();
+    assert!(setup.files().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Writes refused lines to the quarantine. Its size is bounded: the oldest file is removed for a
+//! Writes rejected lines to the quarantine. Its size is bounded: the oldest file is removed for a
 //! new one.
 //!
 //! A file is locked while it is written to. A file that is claimed, or was removed, is not written
@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::entry::{self, Text};
@@ -20,12 +21,13 @@ use crate::sync::{Mutex, lock};
 /// The largest size of a file after which a new one is started, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
+/// The quarantine takes at most this part of the spool's bound.
+const SHARE_OF_SPOOL: u64 = 4;
+
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     dir: Arc<SpoolDir>,
-    max_bytes: u64,
-    /// The size of a file after which a new one is started.
-    file_bytes: usize,
+    max_bytes: AtomicU64,
     current: Mutex<Option<Current>>,
 }
 
@@ -38,8 +40,22 @@ struct Current {
 
 impl Quarantine {
     pub(in crate::spool) fn new(dir: Arc<SpoolDir>, max_bytes: u64) -> Self {
-        let file_bytes = (max_bytes as usize / 4).min(MAX_FILE_BYTES);
-        Self { dir, max_bytes, file_bytes, current: Mutex::default() }
+        Self { dir, max_bytes: max_bytes.into(), current: Mutex::default() }
+    }
+
+    /// Keeps to a share of the bound of the whole spool.
+    pub(crate) fn set_spool_bytes(&self, bytes: usize) {
+        let max_bytes = self.max_bytes().min(bytes as u64 / SHARE_OF_SPOOL);
+        self.max_bytes.store(max_bytes, Ordering::Relaxed);
+    }
+
+    fn max_bytes(&self) -> u64 {
+        self.max_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The size of a file after which a new one is started.
+    fn file_bytes(&self) -> usize {
+        (self.max_bytes() as usize / 4).min(MAX_FILE_BYTES)
     }
 
     /// Keeps lines, without their line feeds, each with the server's reason.
@@ -53,7 +69,7 @@ impl Quarantine {
         let mut text = Text::default();
         for (line, reason) in lines {
             text.push(&now, database, precision, line, reason);
-            if text.bytes().len() >= self.file_bytes {
+            if text.bytes().len() >= self.file_bytes() {
                 self.write(std::mem::take(&mut text).bytes())?;
             }
         }
@@ -61,7 +77,7 @@ impl Quarantine {
     }
 
     fn write(&self, text: &[u8]) -> io::Result<()> {
-        let disk = self.dir.disk();
+        let disk = &self.dir.disk;
         let mut current_file = lock(&self.current);
         // A failed write may leave half a line, after which nothing can be appended.
         let (mut current, _lock) = match self.reopen(current_file.take(), text.len()) {
@@ -80,29 +96,28 @@ impl Quarantine {
 
     /// Locks the current file, if there is room in it and nobody claimed or removed it.
     fn reopen(&self, current: Option<Current>, bytes: usize) -> Option<(Current, Box<dyn Lock>)> {
-        let current = current.filter(|current| current.bytes + bytes <= self.file_bytes)?;
-        let lock = self.dir.disk().lock_existing(&current.path).ok()??;
+        let current = current.filter(|current| current.bytes + bytes <= self.file_bytes())?;
+        let lock = self.dir.disk.lock_existing(&current.path).ok()??;
         Some((current, lock))
     }
 
     fn create(&self, bytes: usize) -> io::Result<(Current, Box<dyn Lock>)> {
-        let directory = self.dir.join("quarantine");
-        self.dir.disk().create_dir(&directory)?;
+        let directory = self.dir.usable("quarantine", false)?;
         self.make_room(&directory, bytes)?;
         let path = name::new_path(&directory);
-        let locked = self.dir.disk().lock(&path)?;
+        let locked = self.dir.disk.lock(&path)?;
         let locked = locked.ok_or_else(|| io::Error::other("another process took the new file"))?;
         Ok((Current { path, bytes: 0 }, locked))
     }
 
     /// Removes the oldest files until a new one fits. Claimed files stay.
     fn make_room(&self, directory: &Path, bytes: usize) -> io::Result<()> {
-        let disk = self.dir.disk();
+        let disk = &self.dir.disk;
         let mut entries = disk.list(directory)?;
         entries.retain(name::is_quarantine_file);
         let mut used: u64 = entries.iter().map(|entry| entry.bytes).sum();
         for entry in entries {
-            if used + bytes.max(self.file_bytes) as u64 <= self.max_bytes {
+            if used + bytes.max(self.file_bytes()) as u64 <= self.max_bytes() {
                 break;
             }
             let path = directory.join(&entry.name);

@@ -3,12 +3,12 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use super::*;
-use crate::spool::disk::Files;
+use crate::spool::Files;
 
 #[test]
 fn a_slot_is_created_while_others_try_to_adopt_it() {
     let directory = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn Disk> = Arc::new(Files);
+    let disk: Arc<dyn Disk> = Arc::new(Files::own(directory.path()));
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {

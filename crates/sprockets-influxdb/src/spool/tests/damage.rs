@@ -103,8 +103,8 @@ fn flip_each_bit(golden: &[(String, Vec<u8>, Vec<String>)], changed: usize) {
 fn a_flipped_bit_in_the_quarantine_loses_no_entry_before_it() {
     let root = tempfile::tempdir().unwrap();
     let lines = ["a f=1 1", "b s=\"x\ny\" 2", "c f=3 3", "d s=\"#\" 4"].map(str::as_bytes);
-    let refused = lines.into_iter().zip(["400: no", "type conflict", "400: no", "too old"]);
-    spool(root.path()).quarantine.keep("d b", Precision::Seconds, refused).unwrap();
+    let rejected = lines.into_iter().zip(["400: no", "type conflict", "400: no", "too old"]);
+    spool(root.path()).quarantine.keep("d b", Precision::Seconds, rejected).unwrap();
     let [file] = &Directory::new(root.path()).quarantine().unwrap()[..] else { panic!() };
     let (entries, bytes) = (file.read().unwrap(), fs::read(&file.path).unwrap());
     let end = |line: &[u8]| memchr::memmem::find(&bytes, line).unwrap() + line.len();

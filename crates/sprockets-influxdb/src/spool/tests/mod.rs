@@ -10,6 +10,8 @@ use crate::config::Precision;
 mod damage;
 mod foreign_files;
 mod processes;
+#[cfg(unix)]
+mod removed_files;
 
 /// The result of a recovery: lines, how many were expected, and the messages for the log.
 #[derive(Debug, Default)]
@@ -27,7 +29,7 @@ fn spool(root: &Path) -> Spool {
 fn recover(root: &Path) -> Found {
     let spool = spool(root);
     let mut found = Found::default();
-    spool.recovery.look();
+    found.messages.extend(spool.recovery.look());
     while let Some(adopted) = spool.recovery.adopt() {
         let Ok(mut adopted) = adopted.map_err(|message| found.messages.push(message)) else {
             continue;
@@ -59,6 +61,6 @@ fn sealed(spool: &Spool, lines: &[&str]) -> SealedFile {
     let lines: Vec<_> = lines.iter().map(|line| format!("{line}\n")).collect();
     match spool.sealed.seal("db", Precision::Seconds, lines.iter().map(String::as_bytes)) {
         SealOutcome::Sealed(sealed) => sealed,
-        failed => panic!("{failed:?}: {:?}", spool.take_failure()),
+        failed => panic!("{failed:?}: {:?}", spool.health().take_failure()),
     }
 }

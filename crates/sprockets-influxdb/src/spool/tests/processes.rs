@@ -35,7 +35,7 @@ fn a_slot_is_created_while_other_processes_adopt_slots() {
         for _ in 0..300 {
             let spool = spool(root.path());
             let segment = spool.segments.create(1_000);
-            let failure = spool.take_failure();
+            let failure = spool.health().take_failure();
             let path = segment.as_ref().map(|segment| segment.path().clone());
             is_over.fetch_or(path.is_none_or(|path| !path.exists()), Ordering::Relaxed);
             assert!(!is_over.load(Ordering::Relaxed), "{failure:?}");
@@ -71,12 +71,13 @@ fn a_forked_child_does_not_hold_its_parents_locks() {
 fn the_size_of_the_quarantine_is_bounded() {
     let root = tempfile::tempdir().unwrap();
     let most = 4 << 20;
-    let dir = SpoolDir::new(Arc::new(Files), root.path().to_owned(), SpoolSync::Process);
+    let dir =
+        SpoolDir::new(Arc::new(Files::own(root.path())), root.path().into(), SpoolSync::Process);
     let quarantine = Quarantine::new(Arc::new(dir), most);
     let directory = root.path().join("quarantine");
     let line = "x".repeat(1 << 18);
     for _ in 0..64 {
-        let lines = [(line.as_bytes(), "refused")];
+        let lines = [(line.as_bytes(), "rejected")];
         quarantine.keep("db", Precision::Seconds, lines.into_iter()).unwrap();
         let used: u64 = names(&directory)
             .iter()

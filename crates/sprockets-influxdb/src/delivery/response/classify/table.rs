@@ -5,7 +5,6 @@ use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, R
 use crate::delivery::response::error_body::ErrorBody;
 use crate::delivery::response::identity::ServerIdentity;
 use crate::delivery::response::reply::Reply;
-use crate::delivery::response::retry_after;
 
 /// The table, for one reply.
 pub(super) struct Table<'a> {
@@ -32,7 +31,6 @@ impl Table<'_> {
 
     pub(super) fn retry(&self, cause: Cause) -> Disposition {
         let after = self.reply.retry_after();
-        let after = after.and_then(|value| retry_after::parse(value, self.reply.now));
         let reason = self.answer();
         Disposition::Retry(Failure { cause, scope: Scope::Server, after, reason })
     }

@@ -1,0 +1,216 @@
+//! The installed client: how it is made, configured and replaced.
+
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::Guard;
+use pyo3::prelude::*;
+use sprockets_influxdb::{self as core, Client, Config, internal};
+
+use crate::handle::{self, Handle, INSTALLED, installed};
+use crate::value::value_error;
+use crate::{base_tags, log};
+
+/// Locked only with the interpreter's lock and while no Python code runs. So no thread ever waits
+/// for it, and no thread holds it when the process forks.
+static CHANGES: Mutex<Changes> =
+    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
+
+/// See [`need_server`].
+static NEEDS_SERVER: AtomicBool = AtomicBool::new(false);
+
+/// The state that only changes of the configuration need.
+struct Changes {
+    is_installed: bool,
+    /// What was set before `install()`, which reads the environment again.
+    options: Options,
+    /// The password of the environment, before it was masked there.
+    password: Option<OsString>,
+}
+
+/// Names of settings with their values, as text.
+pub(crate) type Options = Vec<(String, String)>;
+pub(crate) type Tags = Vec<(String, String)>;
+
+impl Changes {
+    /// The configuration of the environment. `options` have precedence over it.
+    fn environment(&mut self, options: &Options) -> Config {
+        const PASSWORD: &str = "INFLUXDB_PASSWORD";
+        let is_mask = |value: &OsString| value.as_encoded_bytes().iter().all(|byte| *byte == b'X');
+        if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
+            self.password = Some(password);
+        }
+        let lacks_server = lacks_server([&self.options, options]);
+        internal::with_environment(Config::new(), |variable| {
+            let value = std::env::var_os(variable);
+            if value.is_none() && variable == "INFLUXDB_ENABLED" && lacks_server {
+                return Some("false".into());
+            }
+            let value = value?;
+            let masked = variable == PASSWORD && is_mask(&value);
+            self.password.clone().filter(|_| masked).or(Some(value))
+        })
+    }
+
+    /// The configuration of the environment, of the options set before, and of these.
+    fn configure(&mut self, options: &Options, base_tags: Option<Tags>) -> Config {
+        let config = changed(self.environment(options), &self.options, None);
+        changed(config, options, base_tags)
+    }
+
+    /// Changes the client, or makes one that the environment and these options configure.
+    fn change(&mut self, options: &Options, base_tags: Option<Tags>) -> core::Result<Arc<Handle>> {
+        match INSTALLED.load_full() {
+            Some(client) if self.is_installed => {
+                client.reconfigure(|config| changed(config, options, base_tags))?;
+                Ok(client)
+            }
+            Some(client) => {
+                let config = self.configure(options, base_tags);
+                client.reconfigure(|_| config)?;
+                Ok(client)
+            }
+            None => {
+                let client = start(self.configure(options, base_tags))?;
+                INSTALLED.store(Some(client.clone()));
+                Ok(client)
+            }
+        }
+    }
+}
+
+fn changed(config: Config, options: &Options, base_tags: Option<Tags>) -> Config {
+    let config = options.iter().fold(config, |config, (name, value)| config.set(name, value));
+    config.base_tags(base_tags.unwrap_or_default())
+}
+
+/// Whether a server is needed, and neither the environment nor an option names one.
+fn lacks_server(options: [&Options; 2]) -> bool {
+    const SETTINGS: [&str; 3] = ["url", "host", "port"];
+    const VARIABLES: [&str; 3] = ["INFLUXDB_URL", "INFLUXDB_HOST", "INFLUXDB_PORT"];
+    NEEDS_SERVER.load(Ordering::Relaxed)
+        && !options.into_iter().flatten().any(|(name, _)| SETTINGS.contains(&&**name))
+        && !VARIABLES.iter().any(|variable| std::env::var_os(variable).is_some())
+}
+
+/// Whether a client is disabled unless a server is configured. By default it writes to localhost,
+/// which is not what a test means.
+#[pyfunction]
+pub(crate) fn need_server(is_needed: bool) {
+    NEEDS_SERVER.store(is_needed, Ordering::Relaxed);
+}
+
+fn start(config: Config) -> core::Result<Arc<Handle>> {
+    log::watch();
+    Client::new(config).map(Handle::new)
+}
+
+/// Does in Python what follows from a new configuration. That may run any Python code, and let
+/// other threads add measurements, so it happens after the change.
+fn announce(py: Python<'_>, client: &Handle) -> PyResult<()> {
+    client.read_base_tags(py)?;
+    base_tags::changed();
+    py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
+    Ok(())
+}
+
+fn changes() -> impl std::ops::DerefMut<Target = Changes> {
+    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The installed client. The first call makes one that the environment configures.
+#[inline]
+pub(crate) fn current(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
+    let client = INSTALLED.load();
+    if client.is_some() {
+        return Ok(client);
+    }
+    first_use(py)
+}
+
+#[cold]
+fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
+    let made = changes().change(&Vec::new(), None).map_err(value_error)?;
+    announce(py, &made)?;
+    Ok(INSTALLED.load())
+}
+
+/// Makes a client beside the installed one, of the environment and of these options.
+pub(crate) fn open(
+    py: Python<'_>,
+    options: &Options,
+    base_tags: Option<Tags>,
+) -> PyResult<Arc<Handle>> {
+    py.detach(handle::forget_unused);
+    let config = changed(changes().environment(options), options, base_tags);
+    let client = start(config).map_err(value_error)?;
+    announce(py, &client)?;
+    Ok(client)
+}
+
+/// Makes the installed client, or changes the one that the first measurement made. Replaces one
+/// that is shut down. Returns whether this call installed it; `None` if it is disabled.
+#[pyfunction]
+pub(crate) fn install(
+    py: Python<'_>,
+    options: Options,
+    base_tags: Option<Tags>,
+) -> PyResult<Option<bool>> {
+    let is_over = installed().as_ref().is_some_and(|client| client.is_shut_down());
+    if is_over {
+        let config = changes().configure(&options, base_tags.clone());
+        config.settings().map_err(value_error)?;
+        uninstall();
+        // The end of the old client frees its files in the spool, and the new one takes them over.
+        py.detach(handle::forget_unused);
+    }
+    let (client, is_enabled) = {
+        let mut changes = changes();
+        if changes.is_installed {
+            return Ok(Some(false));
+        }
+        let client = changes.change(&options, base_tags).map_err(value_error)?;
+        changes.is_installed = client.core().is_enabled();
+        (client, changes.is_installed)
+    };
+    announce(py, &client)?;
+    Ok(is_enabled.then_some(true))
+}
+
+fn uninstall() -> Option<Arc<Handle>> {
+    changes().is_installed = false;
+    INSTALLED.swap(None)
+}
+
+/// Changes settings of the installed client, effective at once.
+#[pyfunction]
+pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
+    let client = {
+        let mut changes = changes();
+        let client = changes.change(&options, None).map_err(value_error)?;
+        if !changes.is_installed {
+            changes.options.retain(|(kept, _)| options.iter().all(|(name, _)| kept != name));
+            changes.options.extend(options);
+        }
+        client
+    };
+    announce(py, &client)
+}
+
+/// Ends the installed client without a wait. Afterwards everything is as before there was one.
+#[pyfunction]
+pub(crate) fn reset(py: Python<'_>) {
+    changes().options.clear();
+    let client = uninstall();
+    base_tags::changed();
+    if let Some(client) = client {
+        handle::forget(&client);
+        py.detach(|| {
+            client.core().shutdown(Duration::ZERO);
+            drop(client);
+        });
+    }
+    py.detach(handle::forget_unused);
+}
