@@ -242,7 +242,7 @@ class TestInstallAgain:
         series(n=2)
         assert flush_sync()["delivered"] == stats()["added"] == 1
 
-    def test_the_new_one_takes_over_the_spool(
+    def test_the_old_one_delivers_its_spool(
         self, server: testing.Server, tmp_path: pathlib.Path
     ) -> None:
         spool = str(tmp_path / "spool")
@@ -250,23 +250,29 @@ class TestInstallAgain:
         install(server.url, spool=spool, shutdown_timeout=1)
         add(2)
         assert influxdb.shutdown_sync()["pending"] == stats()["spooled"] == 2
-        server.restart()
+        old = influxdb.installed()
+        assert old is not None
         assert install(server.url, spool=spool) is True
+        server.restart()
         add()
-        assert flush_sync()["pending"] == 0
-        server.wait_for_points(3)
-        assert stats()["recovered"] == 2
+        assert flush_sync()["delivered"] == 1
+        assert old.flush_sync(30)["pending"] == 0
+        assert len(server.points()) == 3
+        assert (old.stats()["spooled"], stats()["recovered"]) == (0, 0)
 
     def test_an_old_one_without_a_spool_delivers_later(self, server: testing.Server) -> None:
         server.stop()
         install(server.url, shutdown_timeout=1)
         add(2)
         assert influxdb.shutdown_sync()["pending"] == 2
+        old = influxdb.installed()
+        assert old is not None
         assert install(server.url) is True
         server.restart()
         add()
         assert flush_sync()["delivered"] == 1
-        server.wait_for_points(3)
+        assert old.flush_sync(30)["pending"] == 0
+        assert len(server.points()) == 3
 
     def test_a_setting_made_before_the_first_install_holds(self, server: testing.Server) -> None:
         influxdb.set_trigger_size(7)

@@ -228,6 +228,12 @@ class TestTimed:
             pass
         assert points(server) == []
 
+    def test_one_name_is_that_of_a_measurement(self, server: testing.Server) -> None:
+        influxdb.install(server.url, database="db", tag_hostname=False)
+        with influxdb.timed("job"):
+            pass
+        assert [point.measurement for point in points(server)] == ["job"]
+
     def test_a_client_records_to_its_own_server(self, client: testing.Server) -> None:
         with testing.Server() as other, influxdb.Client(other.url, tag_hostname=False) as own:
 

@@ -139,5 +139,5 @@ def test_an_unverified_server_is_one_loud_warning(
 
 def test_a_key_of_another_certificate_is_an_error(files: dict[str, Pair]) -> None:
     certificate, key = str(files["client"][0]), str(files["stranger"][1])
-    with pytest.raises(ValueError, match="^client_key: .* has a key that cannot be used"):
+    with pytest.raises(ValueError, match=r"^client_key: .* has a key that cannot be used"):
         influxdb.install(client_cert=certificate, client_key=key)

@@ -26,6 +26,7 @@ class Colour(enum.Enum):
 
 SERIES = pandas.Series([1])
 TODAY = datetime.date.today()
+TODAY_AT_NOON = datetime.datetime.combine(TODAY, datetime.time(12), datetime.timezone.utc)
 
 Use: TypeAlias = Callable[[Measurement], None]
 
@@ -53,8 +54,9 @@ REFUSED: list[Use] = [
     lambda m: m.set_timestamp_ns(1.5),  # type: ignore[arg-type]
     lambda m: m.set_timestamp_ns("1"),  # type: ignore[arg-type]
     lambda m: influxdb.record("db", "m", {}, {"f": b"x"}),  # type: ignore[dict-item]
-    lambda m: influxdb.record("db", "m", {}, {"f": 1}, TODAY),  # type: ignore[arg-type]
-    lambda m: influxdb.record("db", "m", {}, {"f": 1}, timestamp_ns=1.5),  # type: ignore[arg-type]
+    lambda m: influxdb.record("db", "m", {}, {"f": 1}, TODAY),  # type: ignore[call-overload]
+    lambda m: influxdb.record("m", {}, {"f": 1}, timestamp_ns=1.5),  # type: ignore[call-overload]
+    lambda m: influxdb.record("m", {}, {"f": b"x"}),  # type: ignore[dict-item]
     lambda m: influxdb.series("db", "m")(n=1, timestamp_ns=1.5),  # type: ignore[arg-type]
     lambda m: print(influxdb.write_dataframe(5, "m", database="db")),  # type: ignore[arg-type]
     lambda m: print(influxdb.write_dataframe(SERIES, "m", database="db")),  # type: ignore[arg-type]
@@ -91,20 +93,25 @@ TAKEN: list[Use] = [
     lambda m: m.set_timestamp(decimal.Decimal(1)),
     lambda m: m.set_timestamp_ns(1),
     lambda m: influxdb.record("db", "m", {"t": 1}, {"f": 1}, "2023-11-14T22:13:20Z"),
+    lambda m: influxdb.record("m", {"t": 1}, {"f": 1}, TODAY_AT_NOON),
+    lambda m: influxdb.record("m", {"t": 1}, {"f": 1}, timestamp_ns=1),
+    lambda m: influxdb.record("m", fields={"f": Colour.RED}, timestamp=1),
     lambda m: influxdb.record("db", "m", None, {"f": Colour.RED}, timestamp_ns=1),
     lambda m: influxdb.series("db", "m", tags=["t"])(t=1, f=1, timestamp_ns=None),
 ]
 
 
 @pytest.mark.parametrize("use", REFUSED)
-def test_what_the_types_refuse_is_an_error(client: testing.Server, use: Use) -> None:
+def test_what_the_types_refuse_is_an_error(server: testing.Server, use: Use) -> None:
+    influxdb.install(server.url, database="db")
     expected = r"field 'f' is |timestamp is |timestamp_ns is |timed\(\) takes|is no (function|data)"
     with pytest.raises((ValueError, TypeError), match=expected):
         use(Measurement("db", "m"))
 
 
 @pytest.mark.parametrize("use", TAKEN)
-def test_what_the_types_take_is_taken(client: testing.Server, use: Use) -> None:
+def test_what_the_types_take_is_taken(server: testing.Server, use: Use) -> None:
+    influxdb.install(server.url, database="db")
     use(Measurement("db", "m"))
 
 

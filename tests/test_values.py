@@ -146,6 +146,11 @@ def record_other_mappings(tag: Any, field: Any) -> None:
     influxdb.record("db", "m", tags, fields)
 
 
+def record_to_the_default_database(tag: Any, field: Any) -> None:
+    tags: types.MappingProxyType[str, Any] = types.MappingProxyType({"t": tag})
+    influxdb.record("m", tags, {"f": field, "n": 1})
+
+
 def series(tag: Any, field: Any) -> None:
     influxdb.series("db", "m", tags=["t"])(t=tag, f=field, n=1)
 
@@ -166,6 +171,7 @@ CALLS: list[Put] = [
     assign,
     record,
     record_other_mappings,
+    record_to_the_default_database,
     series,
     bound_series,
     base_tags,
@@ -179,7 +185,7 @@ def put(request: pytest.FixtureRequest, server: testing.Server) -> Put:
     if call is base_tags:
         influxdb.set_base_url(server.url)
     else:
-        influxdb.install(server.url, tag_hostname=False)
+        influxdb.install(server.url, database="db", tag_hostname=False)
     return call
 
 

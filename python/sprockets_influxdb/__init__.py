@@ -30,6 +30,7 @@ from sprockets_influxdb._clients import Client
 from sprockets_influxdb._dataframe import FrameReport, write_dataframe
 from sprockets_influxdb._native import (
     Measurement,
+    Rejected,
     Series,
     add_measurement,
     flush_sync,
@@ -75,6 +76,7 @@ __all__ = [
     "InfluxDBMixin",
     "Measurement",
     "Options",
+    "Rejected",
     "Series",
     "Timed",
     "__version__",

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _native
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._futures import event_loop
+from sprockets_influxdb._native import Rejected
 from sprockets_influxdb._options import Options, argument_names, arguments, check, tags, texts
+from sprockets_influxdb._rejected import check as check_function
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -37,6 +39,7 @@ def install(
     sample_probability: float = _EVERY_BATCH,
     *,
     io_loop: object = None,
+    on_rejected: Callable[[Rejected], object] | None = None,
     **options: "Unpack[Options]",
 ) -> bool | None:
     """Installs the client that the functions of this module use. An argument takes precedence over
@@ -60,6 +63,9 @@ def install(
     :param sample_probability: probability that a batch is sent rather than dropped
         (``INFLUXDB_SAMPLE_PROBABILITY``; 1.0)
     :param io_loop: ignored, deprecated
+    :param on_rejected: called with a :class:`Rejected` for each line that the server rejected, on a
+        thread of the package's; at the end of the process, on the thread that ends it. What it
+        raises is logged. It must not take long: 64 MiB of lines can wait for it
     :param options: any other setting by its name, as :func:`settings` lists them, durations in
         milliseconds: ``api``, ``block_timeout``, ``ca_file``, ``client_cert``, ``client_key``,
         ``database``, ``enabled``, ``environment``, ``gzip``, ``host``, ``max_batch_bytes``,
@@ -81,6 +87,7 @@ def install(
             "running loop"
         )
     check(options)
+    check_function(on_rejected)
     # The middlewares read these when the first request comes, which is too late for an error.
     _native.check_request_variables()
     with argument_names():
@@ -100,6 +107,7 @@ def install(
                 **options,
             ),
             tags(base_tags),
+            on_rejected,
         )
     if installed is False:
         LOGGER.warning("a client is installed already: this call of install() changes nothing")

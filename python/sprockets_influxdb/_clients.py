@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sprockets_influxdb import _native
 from sprockets_influxdb._dataframe import FrameReport, write
 from sprockets_influxdb._futures import event_loop, future_of
+from sprockets_influxdb._native import Rejected
 from sprockets_influxdb._options import Options, argument_names, arguments, check, tags, texts
+from sprockets_influxdb._rejected import check as check_function
 from sprockets_influxdb._timing import Timed
 
 if TYPE_CHECKING:
@@ -52,9 +54,11 @@ class Client(_native.BaseClient):
         max_buffer_size: int | None = None,
         trigger_size: int | None = None,
         sample_probability: float | None = None,
+        on_rejected: Callable[[Rejected], object] | None = None,
         **options: "Unpack[Options]",
     ) -> None:
         check(options)
+        check_function(on_rejected)
         with argument_names():
             self._open(
                 texts(
@@ -70,6 +74,7 @@ class Client(_native.BaseClient):
                     **options,
                 ),
                 tags(base_tags),
+                on_rejected,
             )
 
     def flush(self) -> "asyncio.Future[bool]":

@@ -140,7 +140,7 @@ def _hook_into_uvicorn(module: Any) -> None:
     # The handlers that uvicorn replaces, and restores before it raises the signals. A server that
     # runs already has replaced the default, as far as we know.
     before: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
-    capture = getattr(module.Server, "capture_signals", None)
+    capture: Any = getattr(module.Server, "capture_signals", None)
 
     def capture_signals(self: Any) -> Any:
         before.update((number, signal.getsignal(number)) for number in signal.valid_signals())

@@ -3,7 +3,16 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, final, type_check_only
+from typing import (
+    Any,
+    Literal,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+    overload,
+    type_check_only,
+)
 
 from typing_extensions import Self, disjoint_base
 
@@ -13,6 +22,7 @@ from sprockets_influxdb._types import Time as _Time
 __all__ = [
     "CLIENT_CLOSED_REQUEST",
     "MEASUREMENT",
+    "STATUS_PAGE",
     "UNMATCHED",
     "VERSION",
     "ArrowFrame",
@@ -24,6 +34,7 @@ __all__ = [
     "ObjectFrame",
     "Point",
     "Recorder",
+    "Rejected",
     "Request",
     "RequestGuard",
     "Series",
@@ -53,7 +64,10 @@ __all__ = [
     "settings",
     "shutdown_sync",
     "stats",
+    "summarize_spool",
+    "take_dropped_rejections",
     "take_logs",
+    "take_rejected",
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -67,14 +81,20 @@ _Stage: TypeAlias = Literal["before_body", "mid_body", "before_reply"]
 
 CLIENT_CLOSED_REQUEST: int
 MEASUREMENT: str
+STATUS_PAGE: str
 UNMATCHED: str
 VERSION: str
 
 @disjoint_base
 class Measurement:
-    database: str
+    database: str | None
     name: str | None
+    @overload
     def __init__(self, database: str, name: str | None) -> None: ...
+    @overload
+    def __init__(self, name: str, /) -> None: ...
+    @overload
+    def __init__(self, *, name: str | None) -> None: ...
     @property
     def tags(self) -> dict[str, Any]: ...
     @tags.setter
@@ -108,6 +128,15 @@ class Measurement:
 class Series:
     def __call__(self, *, timestamp_ns: int | None = None, **items: object) -> None: ...
     def bind(self, **tags: object) -> Series: ...
+
+@final
+class Rejected:
+    @property
+    def line(self) -> str: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
 
 @final
 class Duration:
@@ -154,7 +183,13 @@ class _Stats(TypedDict):
     last_error: str | None
 
 def add_measurement(measurement: Measurement) -> None: ...
+@overload
 def series(database: str, name: str | None, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(*, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+@overload
 def record(
     database: str,
     name: str | None,
@@ -162,6 +197,45 @@ def record(
     fields: Mapping[str, _Field] | None = None,
     timestamp: _Time | None = None,
     *,
+    timestamp_ns: int | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: Mapping[str, object] | None,
+    fields: Mapping[str, _Field],
+    timestamp: _Time | None = None,
+    /,
+    *,
+    timestamp_ns: int | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: Mapping[str, object] | None,
+    fields: Mapping[str, _Field],
+    /,
+    *,
+    timestamp: _Time | None = None,
+    timestamp_ns: int | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    /,
+    *,
+    tags: Mapping[str, object] | None = None,
+    fields: Mapping[str, _Field],
+    timestamp: _Time | None = None,
+    timestamp_ns: int | None = None,
+) -> None: ...
+@overload
+def record(
+    *,
+    name: str | None,
+    tags: Mapping[str, object] | None = None,
+    fields: Mapping[str, _Field],
+    timestamp: _Time | None = None,
     timestamp_ns: int | None = None,
 ) -> None: ...
 def flush_sync(timeout: float | None = None) -> _Report: ...
@@ -174,7 +248,10 @@ def stats() -> _Stats: ...
 class BaseClient:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     def _open(
-        self, options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
+        self,
+        options: list[tuple[str, str]],
+        base_tags: list[tuple[str, str]] | None,
+        on_rejected: Callable[[Rejected], object] | None,
     ) -> None: ...
     def _attach(self) -> bool: ...
     def _is_installed(self) -> bool: ...
@@ -182,9 +259,15 @@ class BaseClient:
     def _shutdown(self) -> Flush: ...
     def _settings(self) -> dict[str, Any]: ...
     def add_measurement(self, measurement: Measurement) -> None: ...
+    @overload
     def series(
         self, database: str, name: str | None, *, tags: Iterable[str] | None = None
     ) -> Series: ...
+    @overload
+    def series(self, name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
+    def series(self, *, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
     def record(
         self,
         database: str,
@@ -193,6 +276,49 @@ class BaseClient:
         fields: Mapping[str, _Field] | None = None,
         timestamp: _Time | None = None,
         *,
+        timestamp_ns: int | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: Mapping[str, object] | None,
+        fields: Mapping[str, _Field],
+        timestamp: _Time | None = None,
+        /,
+        *,
+        timestamp_ns: int | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: Mapping[str, object] | None,
+        fields: Mapping[str, _Field],
+        /,
+        *,
+        timestamp: _Time | None = None,
+        timestamp_ns: int | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        /,
+        *,
+        tags: Mapping[str, object] | None = None,
+        fields: Mapping[str, _Field],
+        timestamp: _Time | None = None,
+        timestamp_ns: int | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        *,
+        name: str | None,
+        tags: Mapping[str, object] | None = None,
+        fields: Mapping[str, _Field],
+        timestamp: _Time | None = None,
         timestamp_ns: int | None = None,
     ) -> None: ...
     def flush_sync(self, timeout: float | None = None) -> _Report: ...
@@ -214,6 +340,7 @@ class Recorder:
 class TornadoRecorder:
     def __new__(cls, reads_environment: bool, client: BaseClient | None) -> TornadoRecorder: ...
     def stamp(self) -> int | None: ...
+    def database(self) -> str | None: ...
     def measurement(self, stamp: int, place: _Place, route: _Route) -> Measurement: ...
     def record(self, stamp: int, place: _Place, route: _Route, end: _End) -> None: ...
     def complete(self, measurement: Measurement, end: _End) -> None: ...
@@ -243,7 +370,9 @@ class RequestGuard:
     def end(self) -> None: ...
 
 def install(
-    options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
+    options: list[tuple[str, str]],
+    base_tags: list[tuple[str, str]] | None,
+    on_rejected: Callable[[Rejected], object] | None,
 ) -> bool | None: ...
 def base_tag_text(name: object, value: object) -> str | None: ...
 def check_request_variables() -> None: ...
@@ -256,6 +385,9 @@ def begin_all() -> list[Flush]: ...
 def end(waits: bool) -> None: ...
 def open_log() -> int: ...
 def take_logs() -> list[tuple[int, str]]: ...
+def summarize_spool(directory: str) -> dict[str, Any]: ...
+def take_rejected() -> tuple[Callable[[Rejected], object], Rejected] | None: ...
+def take_dropped_rejections(all: bool) -> int: ...
 def close_log() -> None: ...
 def log_is_written() -> None: ...
 def log_end() -> None: ...

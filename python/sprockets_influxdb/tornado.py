@@ -90,7 +90,7 @@ class _Application:
             self.has_warned = True
             LOGGER.warning(
                 "the requests of this application are not recorded: "
-                "set the name of their database in its setting %r",
+                "name their database in its setting %r, or with INFLUXDB_DATABASE",
                 REQUEST_DATABASE,
             )
 
@@ -108,10 +108,12 @@ class InfluxDBMixin(_Base):
             **{"service": "hello", sprockets_influxdb.REQUEST_DATABASE: "example"},
         )
 
-    The application's setting :data:`REQUEST_DATABASE` names the database. Without it nothing is
-    recorded, and the log says so once. The setting ``service`` names the measurement (default
-    ``request``). The setting :data:`REQUEST_CLIENT` has a client for the requests, instead of the
-    installed one.
+    The application's setting :data:`REQUEST_DATABASE` names the database. The default is that of
+    the client (``INFLUXDB_DATABASE``). Without either nothing is recorded, and the log says so
+    once. The setting ``service`` names the measurement (default
+    ``request``). The setting ``sprockets_influxdb.client``,
+    which is :data:`sprockets_influxdb.tornado.REQUEST_CLIENT`, has a client for the requests,
+    instead of the installed one.
 
     The attribute ``influxdb`` is the measurement, available from ``initialize()`` on. It takes any
     value, also while nothing is recorded:
@@ -237,8 +239,9 @@ class InfluxDBMixin(_Base):
         if self._influxdb_stamp is not None:
             try:
                 settings = self.application.settings
-                place = (settings.get(REQUEST_DATABASE), settings.get("service", "request"))
                 known = _Application.of(self.application)
+                database = settings.get(REQUEST_DATABASE) or known.recorder.database()
+                place = (database, settings.get("service", "request"))
                 route = self._influxdb_route(known)
                 return known.recorder.measurement(self._influxdb_stamp, place, route)
             except Exception as error:
@@ -323,14 +326,14 @@ class InfluxDBMixin(_Base):
             )
             if measurement is None:
                 settings = self.application.settings
-                database = settings.get(REQUEST_DATABASE)
+                database = settings.get(REQUEST_DATABASE) or known.recorder.database()
                 if not database:
                     return known.warn_of_database()
                 place = (database, settings.get("service", "request"))
                 known.recorder.record(stamp, place, self._influxdb_route(known), end)
             elif measurement.database:
                 known.recorder.complete(measurement, end)
-            elif not self.application.settings.get(REQUEST_DATABASE):
+            else:
                 known.warn_of_database()
         except Exception as failure:
             _warn(type(self), failure)

@@ -4,16 +4,16 @@ use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use sprockets_influxdb::internal;
 
 use crate::conversion;
 use crate::flush::{self, Flush};
 use crate::handle::{Handle, INSTALLED, installed};
-use crate::installed::{Options, Tags, open};
-use crate::items::dict_of;
+use crate::installed::{Options, Provided, Tags, open};
 use crate::line::{self, Head};
 use crate::measurement::Measurement;
+use crate::place::{Argument, Place, Recorded};
 use crate::series::Series;
 use crate::target::Target;
 use crate::{stats, timestamp};
@@ -32,11 +32,19 @@ impl BaseClient {
     }
 
     /// Makes the client, of the environment and these options.
-    fn _open(&self, py: Python<'_>, options: Options, base_tags: Option<Tags>) -> PyResult<()> {
+    #[pyo3(signature = (options, base_tags, on_rejected))]
+    fn _open(
+        &self,
+        py: Python<'_>,
+        options: Options,
+        base_tags: Option<Tags>,
+        on_rejected: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         if self.0.get().is_some() {
             return Err(PyRuntimeError::new_err("this client is open already"));
         }
-        let target = Target::Own(open(py, &options, base_tags)?, None);
+        let provided = Provided::new(options, base_tags, on_rejected);
+        let target = Target::Own(open(py, &provided)?, None);
         // Another thread may have opened it meanwhile. Then that one counts.
         let _ = self.0.set(target);
         Ok(())
@@ -70,30 +78,41 @@ impl BaseClient {
     }
 
     /// Records a measurement in one call: see :func:`record`.
-    #[pyo3(signature = (
-        database, name, tags=None, fields=None, timestamp=None, *, timestamp_ns=None
-    ))]
-    fn record(
+    #[pyo3(
+        signature = (
+            database=Argument::Omitted, name=Argument::Omitted, tags=None, fields=None,
+            timestamp=None, *, timestamp_ns=None
+        ),
+        text_signature = "($self, database=..., name=..., tags=None, fields=None, timestamp=None, \
+                          *, timestamp_ns=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "they are those of Python")]
+    fn record<'py>(
         &self,
-        database: &Bound<'_, PyAny>,
-        name: &Bound<'_, PyAny>,
-        tags: Option<&Bound<'_, PyAny>>,
-        fields: Option<&Bound<'_, PyAny>>,
-        timestamp: Option<&Bound<'_, PyAny>>,
-        timestamp_ns: Option<&Bound<'_, PyAny>>,
+        py: Python<'py>,
+        database: Argument<'_, 'py>,
+        name: Argument<'_, 'py>,
+        tags: Option<&Bound<'py, PyAny>>,
+        fields: Option<&Bound<'py, PyAny>>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+        timestamp_ns: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
-        record_with(self.target()?, database, name, tags, fields, timestamp, timestamp_ns)
+        let times = (timestamp, timestamp_ns);
+        record_with(py, self.target()?, database, name, tags, fields, times)
     }
 
     /// Prepares a series of measurements: see :func:`series`. It keeps the client open.
-    #[pyo3(signature = (database, name, *, tags=None))]
-    fn series(
-        this: &Bound<'_, Self>,
-        database: &Bound<'_, PyAny>,
-        name: &Bound<'_, PyAny>,
+    #[pyo3(
+        signature = (database=Argument::Omitted, name=Argument::Omitted, *, tags=None),
+        text_signature = "($self, database=..., name=..., *, tags=None)"
+    )]
+    fn series<'py>(
+        this: &Bound<'py, Self>,
+        database: Argument<'_, 'py>,
+        name: Argument<'_, 'py>,
         tags: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Series> {
-        Series::new(target_of(this)?, database, name, tags)
+        Series::new(target_of(this)?, &Place::new(this.py(), database, name)?, tags)
     }
 
     /// Sends what is buffered, and blocks: see :func:`flush_sync`.
@@ -184,6 +203,9 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
 /// Records a measurement in one call, as :func:`add_measurement` does, but faster: without an
 /// object for it.
 ///
+/// Leave the database out where there is a default one (``INFLUXDB_DATABASE``, ``database=``):
+/// ``record("job", {"queue": "mail"}, {"rows": 3})``.
+///
 /// :param str database: the database (bucket) to write to
 /// :param str name: the name of the measurement
 /// :param dict tags: tags beside the base tags, as :meth:`Measurement.set_tag` takes them
@@ -193,32 +215,50 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
 /// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is no time or out
 ///     of range
 #[pyfunction]
-#[pyo3(signature = (database, name, tags=None, fields=None, timestamp=None, *, timestamp_ns=None))]
-pub(crate) fn record(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    tags: Option<&Bound<'_, PyAny>>,
-    fields: Option<&Bound<'_, PyAny>>,
-    timestamp: Option<&Bound<'_, PyAny>>,
-    timestamp_ns: Option<&Bound<'_, PyAny>>,
+#[pyo3(
+    signature = (
+        database=Argument::Omitted, name=Argument::Omitted, tags=None, fields=None, timestamp=None,
+        *, timestamp_ns=None
+    ),
+    text_signature = "(database=..., name=..., tags=None, fields=None, timestamp=None, *, \
+                      timestamp_ns=None)"
+)]
+#[expect(clippy::too_many_arguments, reason = "they are those of Python")]
+pub(crate) fn record<'py>(
+    py: Python<'py>,
+    database: Argument<'_, 'py>,
+    name: Argument<'_, 'py>,
+    tags: Option<&Bound<'py, PyAny>>,
+    fields: Option<&Bound<'py, PyAny>>,
+    timestamp: Option<&Bound<'py, PyAny>>,
+    timestamp_ns: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<()> {
-    record_with(&Target::Installed, database, name, tags, fields, timestamp, timestamp_ns)
+    let times = (timestamp, timestamp_ns);
+    record_with(py, &Target::Installed, database, name, tags, fields, times)
 }
 
 #[inline]
-fn record_with(
+fn record_with<'py>(
+    py: Python<'py>,
     target: &Target,
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    tags: Option<&Bound<'_, PyAny>>,
-    fields: Option<&Bound<'_, PyAny>>,
-    timestamp: Option<&Bound<'_, PyAny>>,
-    timestamp_ns: Option<&Bound<'_, PyAny>>,
+    database: Argument<'_, 'py>,
+    name: Argument<'_, 'py>,
+    tags: Option<&Bound<'py, PyAny>>,
+    fields: Option<&Bound<'py, PyAny>>,
+    (timestamp, timestamp_ns): (Option<&Bound<'py, PyAny>>, Option<&Bound<'py, PyAny>>),
 ) -> PyResult<()> {
-    let nanoseconds = timestamp::given(timestamp, timestamp_ns)?;
-    let tags = tags.map(|tags| dict_of("tags", tags)).transpose()?;
-    let fields = fields.map(|fields| dict_of("fields", fields)).transpose()?;
-    let head = Head { database, name, nanoseconds };
+    if let (Argument::Given(database), Argument::Given(name)) = (database, name) {
+        let (tags, fields) = (plain_dict(tags), plain_dict(fields));
+        if let (true, Ok(tags), Ok(fields)) = (are_texts(&database, &name), tags, fields) {
+            let nanoseconds = timestamp::given(timestamp, timestamp_ns)?;
+            let head = Head { database: &database, name: &name, nanoseconds };
+            return line::record(&head, tags, fields, target);
+        }
+    }
+    let Recorded { place, tags, fields, timestamp } =
+        Recorded::read(py, database, name, tags, fields, timestamp)?;
+    let nanoseconds = timestamp::given(timestamp.as_ref(), timestamp_ns)?;
+    let head = Head { database: &place.database, name: &place.name, nanoseconds };
     line::record(&head, tags.as_ref(), fields.as_ref(), target)
 }
 
@@ -229,4 +269,17 @@ pub(crate) fn base_tag_text(
     value: &Bound<'_, PyAny>,
 ) -> PyResult<Option<String>> {
     conversion::tag_text(name, value)
+}
+
+#[inline]
+fn are_texts(database: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>) -> bool {
+    [database, name].iter().all(|text| text.is_exact_instance_of::<PyString>())
+}
+
+/// A dict, or nothing.
+#[inline]
+fn plain_dict<'a, 'py>(
+    value: Option<&'a Bound<'py, PyAny>>,
+) -> Result<Option<&'a Bound<'py, PyDict>>, ()> {
+    value.map(|value| value.cast::<PyDict>().map_err(drop)).transpose()
 }

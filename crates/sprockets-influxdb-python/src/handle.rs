@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use sprockets_influxdb::internal::generation;
 use sprockets_influxdb::{self as core, Client, Overflow, SettingValue};
 
@@ -22,10 +22,16 @@ pub(crate) struct Handle {
     core: Client,
     /// Whether adding may wait for room. The wait happens without the interpreter's lock.
     may_block: AtomicBool,
-    /// The base tags as a dict, which is not changed.
-    base_tags: ArcSwapOption<Py<PyDict>>,
+    defaults: ArcSwapOption<Defaults>,
     /// The deadline of a shutdown that began, and the generation of its process.
     deadline: ArcSwapOption<(u64, Instant)>,
+}
+
+/// What the client gives to measurements, as Python's objects.
+struct Defaults {
+    /// Not to be changed.
+    base_tags: Py<PyDict>,
+    database: Option<Py<PyString>>,
 }
 
 /// The installed client, if there is one.
@@ -38,12 +44,12 @@ pub(crate) fn all() -> Vec<Arc<Handle>> {
     ALL.load().as_deref().cloned().unwrap_or_default()
 }
 
-/// Forgets the clients that nobody else has and that have nothing in memory to deliver. Ends them,
-/// so call it without the interpreter's lock.
+/// Forgets the clients that nobody else has and that have nothing to deliver. Ends them, so call it
+/// without the interpreter's lock.
 pub(crate) fn forget_unused() {
     let is_unused = |handle: &Arc<Handle>| {
-        let stats = handle.core.stats();
-        Arc::strong_count(handle) == 2 && stats.pending == stats.spooled
+        // The list has one, and this copy of it the other.
+        Arc::strong_count(handle) == 2 && handle.core.stats().pending == 0
     };
     for handle in all().into_iter().filter(is_unused) {
         forget(&handle);
@@ -63,7 +69,7 @@ impl Handle {
         let handle = Arc::new(Self {
             core,
             may_block: AtomicBool::new(false),
-            base_tags: ArcSwapOption::empty(),
+            defaults: ArcSwapOption::empty(),
             deadline: ArcSwapOption::empty(),
         });
         handle.read_overflow();
@@ -100,19 +106,27 @@ impl Handle {
         self.may_block.load(Ordering::Relaxed)
     }
 
-    /// Makes the dict of the base tags. This may run any Python code.
-    pub(crate) fn read_base_tags(&self, py: Python<'_>) -> PyResult<()> {
+    /// Reads base tags and default database. This may run any Python code.
+    pub(crate) fn read_defaults(&self, py: Python<'_>) -> PyResult<()> {
         let dict = PyDict::new(py);
         for (name, value) in self.core.base_tags() {
             dict.set_item(name, value)?;
         }
-        self.base_tags.store(Some(Arc::new(dict.unbind())));
+        let database = self.core.default_database();
+        let database = database.map(|name| PyString::intern(py, &name).unbind());
+        self.defaults.store(Some(Arc::new(Defaults { base_tags: dict.unbind(), database })));
         Ok(())
     }
 
     /// The base tags, not to be changed.
     pub(crate) fn base_tags(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        self.base_tags.load().as_ref().map(|tags| tags.clone_ref(py))
+        self.defaults.load().as_ref().map(|defaults| defaults.base_tags.clone_ref(py))
+    }
+
+    /// The database of measurements that name none.
+    pub(crate) fn database(&self, py: Python<'_>) -> Option<Py<PyString>> {
+        let defaults = self.defaults.load();
+        defaults.as_ref()?.database.as_ref().map(|database| database.clone_ref(py))
     }
 
     /// Notes that a shutdown waits at most this long. The first deadline counts.

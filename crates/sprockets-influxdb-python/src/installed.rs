@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use sprockets_influxdb::{self as core, Client, Config, internal};
 
 use crate::handle::{self, Handle, INSTALLED, installed};
+use crate::rejected::Callback;
 use crate::value::value_error;
 use crate::{base_tags, log};
 
@@ -34,6 +35,39 @@ struct Changes {
 pub(crate) type Options = Vec<(String, String)>;
 pub(crate) type Tags = Vec<(String, String)>;
 
+/// What the program passes to `install()` or to a client.
+#[derive(Default)]
+pub(crate) struct Provided {
+    options: Options,
+    base_tags: Tags,
+    on_rejected: Option<Arc<Callback>>,
+}
+
+impl Provided {
+    pub(crate) fn new(
+        options: Options,
+        base_tags: Option<Tags>,
+        on_rejected: Option<Py<PyAny>>,
+    ) -> Self {
+        let on_rejected = on_rejected.map(|function| Arc::new(Callback(function)));
+        Self { options, base_tags: base_tags.unwrap_or_default(), on_rejected }
+    }
+
+    fn apply(&self, config: Config) -> Config {
+        let config = with_options(config, &self.options).base_tags(self.base_tags.clone());
+        match self.on_rejected.clone() {
+            Some(callback) => {
+                config.on_rejected(move |rejected| log::keep_rejected(&callback, rejected))
+            }
+            None => config,
+        }
+    }
+}
+
+fn with_options(config: Config, options: &Options) -> Config {
+    options.iter().fold(config, |config, (name, value)| config.set(name, value))
+}
+
 impl Changes {
     /// The configuration of the environment. `options` have precedence over it.
     fn environment(&mut self, options: &Options) -> Config {
@@ -55,35 +89,30 @@ impl Changes {
     }
 
     /// The configuration of the environment, of the options set before, and of these.
-    fn configure(&mut self, options: &Options, base_tags: Option<Tags>) -> Config {
-        let config = changed(self.environment(options), &self.options, None);
-        changed(config, options, base_tags)
+    fn configure(&mut self, provided: &Provided) -> Config {
+        let environment = self.environment(&provided.options);
+        provided.apply(with_options(environment, &self.options))
     }
 
     /// Changes the client, or makes one that the environment and these options configure.
-    fn change(&mut self, options: &Options, base_tags: Option<Tags>) -> core::Result<Arc<Handle>> {
+    fn change(&mut self, provided: &Provided) -> core::Result<Arc<Handle>> {
         match INSTALLED.load_full() {
             Some(client) if self.is_installed => {
-                client.reconfigure(|config| changed(config, options, base_tags))?;
+                client.reconfigure(|config| provided.apply(config))?;
                 Ok(client)
             }
             Some(client) => {
-                let config = self.configure(options, base_tags);
+                let config = self.configure(provided);
                 client.reconfigure(|_| config)?;
                 Ok(client)
             }
             None => {
-                let client = start(self.configure(options, base_tags))?;
+                let client = start(self.configure(provided))?;
                 INSTALLED.store(Some(client.clone()));
                 Ok(client)
             }
         }
     }
-}
-
-fn changed(config: Config, options: &Options, base_tags: Option<Tags>) -> Config {
-    let config = options.iter().fold(config, |config, (name, value)| config.set(name, value));
-    config.base_tags(base_tags.unwrap_or_default())
 }
 
 /// Whether a server is needed, and neither the environment nor an option names one.
@@ -110,7 +139,7 @@ fn start(config: Config) -> core::Result<Arc<Handle>> {
 /// Does in Python what follows from a new configuration. That may run any Python code, and let
 /// other threads add measurements, so it happens after the change.
 fn announce(py: Python<'_>, client: &Handle) -> PyResult<()> {
-    client.read_base_tags(py)?;
+    client.read_defaults(py)?;
     base_tags::changed();
     py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
     Ok(())
@@ -132,19 +161,15 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
 
 #[cold]
 fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
-    let made = changes().change(&Vec::new(), None).map_err(value_error)?;
+    let made = changes().change(&Provided::default()).map_err(value_error)?;
     announce(py, &made)?;
     Ok(INSTALLED.load())
 }
 
 /// Makes a client beside the installed one, of the environment and of these options.
-pub(crate) fn open(
-    py: Python<'_>,
-    options: &Options,
-    base_tags: Option<Tags>,
-) -> PyResult<Arc<Handle>> {
+pub(crate) fn open(py: Python<'_>, provided: &Provided) -> PyResult<Arc<Handle>> {
     py.detach(handle::forget_unused);
-    let config = changed(changes().environment(options), options, base_tags);
+    let config = provided.apply(changes().environment(&provided.options));
     let client = start(config).map_err(value_error)?;
     announce(py, &client)?;
     Ok(client)
@@ -153,17 +178,20 @@ pub(crate) fn open(
 /// Makes the installed client, or changes the one that the first measurement made. Replaces one
 /// that is shut down. Returns whether this call installed it; `None` if it is disabled.
 #[pyfunction]
+#[pyo3(signature = (options, base_tags, on_rejected))]
 pub(crate) fn install(
     py: Python<'_>,
     options: Options,
     base_tags: Option<Tags>,
+    on_rejected: Option<Py<PyAny>>,
 ) -> PyResult<Option<bool>> {
+    let provided = Provided::new(options, base_tags, on_rejected);
     let is_over = installed().as_ref().is_some_and(|client| client.is_shut_down());
     if is_over {
-        let config = changes().configure(&options, base_tags.clone());
+        let config = changes().configure(&provided);
         config.settings().map_err(value_error)?;
+        // The old client goes on until all that it has is delivered.
         uninstall();
-        // The end of the old client frees its files in the spool, and the new one takes them over.
         py.detach(handle::forget_unused);
     }
     let (client, is_enabled) = {
@@ -171,7 +199,7 @@ pub(crate) fn install(
         if changes.is_installed {
             return Ok(Some(false));
         }
-        let client = changes.change(&options, base_tags).map_err(value_error)?;
+        let client = changes.change(&provided).map_err(value_error)?;
         changes.is_installed = client.core().is_enabled();
         (client, changes.is_installed)
     };
@@ -187,12 +215,14 @@ fn uninstall() -> Option<Arc<Handle>> {
 /// Changes settings of the installed client, effective at once.
 #[pyfunction]
 pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
+    let provided = Provided::new(options, None, None);
     let client = {
         let mut changes = changes();
-        let client = changes.change(&options, None).map_err(value_error)?;
+        let client = changes.change(&provided).map_err(value_error)?;
         if !changes.is_installed {
-            changes.options.retain(|(kept, _)| options.iter().all(|(name, _)| kept != name));
-            changes.options.extend(options);
+            let new = provided.options;
+            changes.options.retain(|(kept, _)| new.iter().all(|(name, _)| kept != name));
+            changes.options.extend(new);
         }
         client
     };

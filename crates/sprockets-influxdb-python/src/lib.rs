@@ -14,10 +14,13 @@ mod items;
 mod line;
 mod log;
 mod measurement;
+mod place;
 mod prepared_keys;
 mod process;
+mod rejected;
 mod request;
 mod series;
+mod spool;
 mod stats;
 mod target;
 mod testing;
@@ -41,9 +44,14 @@ mod _native {
     #[pymodule_export]
     use crate::installed::{configure, install, need_server, reset};
     #[pymodule_export]
-    use crate::log::{close_log, log_end, log_is_written, open_log, take_logs};
+    use crate::log::{
+        close_log, log_end, log_is_written, open_log, take_dropped_rejections, take_logs,
+        take_rejected,
+    };
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
+    #[pymodule_export]
+    use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
         Recorder, RequestGuard, TornadoRecorder, check_request_variables, measurement_in,
@@ -55,6 +63,11 @@ mod _native {
     #[pymodule_export]
     use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 
+    #[pymodule_export]
+    use crate::spool::summarize_spool;
+
+    #[pymodule_export]
+    const STATUS_PAGE: &str = sprockets_influxdb::internal::STATUS_PAGE;
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;
     #[pymodule_export]

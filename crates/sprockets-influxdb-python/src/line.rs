@@ -27,7 +27,8 @@ pub(crate) struct Line {
     field_keys: PreparedKeys,
 }
 
-/// Where a line belongs: database, name, and nanoseconds since the epoch.
+/// Where a line belongs: database, name, and nanoseconds since the epoch. `None` is the default
+/// database.
 pub(crate) struct Head<'a, 'py> {
     pub(crate) database: &'a Bound<'py, PyAny>,
     pub(crate) name: &'a Bound<'py, PyAny>,
@@ -81,6 +82,10 @@ impl Line {
 
     /// Makes this an empty line.
     pub(crate) fn restart(&mut self, head: &Head<'_, '_>) -> PyResult<()> {
+        if head.database.is_none() {
+            // The client uses the default one.
+            return with_text(head.name, |name| self.core.restart_at("", name, head.nanoseconds));
+        }
         with_text(head.database, |database| {
             with_text(head.name, |name| self.core.restart_at(database, name, head.nanoseconds))
         })?

@@ -11,6 +11,7 @@ use crate::base_tags::base_tags;
 use crate::conversion::{check_tag, with_field};
 use crate::items::{Dict, Items};
 use crate::line::{BaseTags, Head, Line};
+use crate::place::{Argument, Place};
 use crate::target::Target;
 use crate::timestamp::{self, Stamp};
 use crate::value::Plain;
@@ -18,7 +19,7 @@ use crate::warning::{ValueErrors, warn_of_kind};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
 ///
-/// :param str database: the database (bucket) to write to
+/// :param str database: the database (bucket) to write to; leave it out for the default one
 /// :param str name: the measurement's name
 ///
 /// ``tags`` and ``fields`` are dicts that you can change. Their items are checked when the
@@ -30,7 +31,7 @@ use crate::warning::{ValueErrors, warn_of_kind};
 /// A dict that you assign to ``tags`` replaces all tags, the base tags too.
 #[pyclass(module = "sprockets_influxdb", subclass, dict, weakref)]
 pub(crate) struct Measurement {
-    /// The database (bucket) to write to.
+    /// The database (bucket) to write to. ``None`` is the default one.
     #[pyo3(get, set)]
     database: Py<PyAny>,
     /// The measurement's name.
@@ -57,7 +58,10 @@ enum Kind {
 impl Measurement {
     // A subclass may have an `__init__` with other arguments.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(database, name)")]
+    #[pyo3(
+        signature = (*_args, **_kwargs),
+        text_signature = "(database=..., name=...)"
+    )]
     fn new(
         py: Python<'_>,
         _args: &Bound<'_, PyTuple>,
@@ -73,9 +77,16 @@ impl Measurement {
         }
     }
 
-    fn __init__(&mut self, database: Py<PyAny>, name: Py<PyAny>) {
-        self.database = database;
-        self.name = name;
+    #[pyo3(signature = (database=Argument::Omitted, name=Argument::Omitted))]
+    fn __init__<'py>(
+        &mut self,
+        py: Python<'py>,
+        database: Argument<'_, 'py>,
+        name: Argument<'_, 'py>,
+    ) -> PyResult<()> {
+        let Place { database, name } = Place::new(py, database, name)?;
+        (self.database, self.name) = (database.unbind(), name.unbind());
+        Ok(())
     }
 
     /// Tags by name. Values are those of :meth:`set_tag`.

@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyString};
 use crate::conversion::tag_text;
 use crate::items::each_of;
 use crate::line::{Head, Line};
+use crate::place::{Argument, Place};
 use crate::target::Target;
 use crate::timestamp;
 use crate::value::repr;
@@ -105,11 +106,10 @@ impl Series {
 impl Series {
     pub(crate) fn new(
         target: Target,
-        database: &Bound<'_, PyAny>,
-        name: &Bound<'_, PyAny>,
+        place: &Place<'_>,
         tags: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let py = database.py();
+        let py = place.name.py();
         let names = PyDict::new(py);
         if let Some(tags) = tags {
             if tags.is_instance_of::<PyString>() {
@@ -126,7 +126,12 @@ impl Series {
                 names.set_item(name, py.None())?;
             }
         }
-        let (database, name) = (database.str()?.into_any(), name.str()?.into_any());
+        // `None` is the default database.
+        let database = match &place.database {
+            database if database.is_none() => database.clone(),
+            database => database.str()?.into_any(),
+        };
+        let name = place.name.str()?.into_any();
         let (database, name, tags) = (database.unbind(), name.unbind(), names.unbind());
         Ok(Self { target, database, name, tags, bound: Vec::new() })
     }
@@ -138,16 +143,20 @@ fn is_timestamp(name: &Bound<'_, PyAny>) -> bool {
 
 /// Prepares a series of measurements, which you then record by keywords.
 ///
-/// :param str database: the database (bucket) to write to
+/// :param str database: the database (bucket) to write to; leave it out for the default one
 /// :param str name: the name of the measurements
 /// :param tags: the names of the tags; all other keywords of a call are fields
 /// :raises ValueError: for a tag named ``timestamp_ns``, which is reserved
 #[pyfunction]
-#[pyo3(signature = (database, name, *, tags=None))]
-pub(crate) fn series(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
+#[pyo3(
+    signature = (database=Argument::Omitted, name=Argument::Omitted, *, tags=None),
+    text_signature = "(database=..., name=..., *, tags=None)"
+)]
+pub(crate) fn series<'py>(
+    py: Python<'py>,
+    database: Argument<'_, 'py>,
+    name: Argument<'_, 'py>,
     tags: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Series> {
-    Series::new(Target::Installed, database, name, tags)
+    Series::new(Target::Installed, &Place::new(py, database, name)?, tags)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use sprockets_influxdb as core;
 
 use crate::base_tags;
@@ -47,6 +47,14 @@ impl Target {
                 None => Ok(current(py)?.as_ref().and_then(|client| client.base_tags(py))),
             },
             Self::Own(client, _) => Ok(client.base_tags(py)),
+        }
+    }
+
+    /// The database of measurements that name none.
+    pub(crate) fn database(&self, py: Python<'_>) -> PyResult<Option<Py<PyString>>> {
+        match self {
+            Self::Installed => Ok(current(py)?.as_ref().and_then(|client| client.database(py))),
+            Self::Own(client, _) => Ok(client.database(py)),
         }
     }
 

@@ -71,6 +71,9 @@ pub fn log_end<'a>(clients: impl IntoIterator<Item = &'a Client>) {
     Client::log_end(clients);
 }
 
+/// The status page. It shows the JSON that the same URL has with `?format=json`.
+pub const STATUS_PAGE: &str = include_str!("status/page.html");
+
 /// Begins a [`Client::shutdown`] without a wait.
 pub fn begin_shutdown(client: &Client) {
     client.begin_shutdown();

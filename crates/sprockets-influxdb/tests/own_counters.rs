@@ -7,10 +7,8 @@ use sprockets_influxdb::{Client, Config, Measurement};
 use test_support::{LONG, balanced};
 
 fn client(server: &Server) -> Client {
-    let interval = Duration::from_secs(3_600);
-    let config =
-        Config::new().url(&server.url()).self_database("own").submission_interval(interval);
-    Client::new(config.base_tag("region", "eu")).unwrap()
+    let config = Config::new().url(&server.url()).self_database("own").base_tag("region", "eu");
+    Client::new(config.submission_interval(Duration::from_secs(3_600))).unwrap()
 }
 
 fn add(client: &Client, n: i64) {

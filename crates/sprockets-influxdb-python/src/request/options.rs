@@ -17,7 +17,8 @@ pub(crate) const MEASUREMENT: &str = "sprockets_influxdb.measurement";
 /// What one middleware records, and where to.
 pub(super) struct Options {
     pub(super) target: Target,
-    pub(super) database: Py<PyString>,
+    /// `None`: the default database of the client.
+    pub(super) database: Option<Py<PyString>>,
     pub(super) measurement: Py<PyString>,
     pub(super) attributes: Attributes,
     pub(super) correlation_id: Header,
@@ -38,6 +39,7 @@ impl Options {
             let name = name.cast::<PyString>()?.to_cow()?;
             match &*name {
                 "client" => target = read_target(&value)?,
+                "database" if value.is_none() => {}
                 "database" => database = Some(text(&name, &value)?),
                 "measurement" => measurement = text(&name, &value)?,
                 "names" => core = core.names(names(&text(&name, &value)?.to_cow()?)?),
@@ -52,13 +54,10 @@ impl Options {
                 }
             }
         }
-        let Some(database) = database else {
-            return Err(not_a_text("database", &py.None().into_bound(py)));
-        };
         let (correlation_id, remote_ip) = internal::header_names(&core);
         Ok(Self {
             target,
-            database: database.unbind(),
+            database: database.map(Bound::unbind),
             measurement: measurement.unbind(),
             attributes: internal::attributes(&core),
             correlation_id: Header::new(py, correlation_id),

@@ -79,6 +79,11 @@ impl TornadoRecorder {
         (!is_disabled).then(timestamp::now)
     }
 
+    /// The database of measurements that name none. `None` if there is no default one.
+    fn database(&self, py: Python<'_>) -> PyResult<Option<Py<PyString>>> {
+        self.target.database(py)
+    }
+
     /// The measurement for the handler of a request that began at `stamp`. If the client is
     /// disabled, it is not recorded.
     fn measurement(

@@ -52,7 +52,7 @@ macro_rules! settings {
             }
         }
 
-        static ENTRIES: &[Entry] = &[$(Entry {
+        pub(super) static ENTRIES: &[Entry] = &[$(Entry {
             description: Description {
                 name: stringify!($name),
                 variable: optional!($($variable)?),

@@ -11,6 +11,7 @@ mod mask;
 mod names;
 mod parse;
 mod pem;
+mod provide;
 mod provided;
 mod rejected;
 mod resolve;
@@ -151,8 +152,8 @@ impl Config {
     /// Adds the environment variables that are set and not empty. As with setters, values that
     /// cannot be used are reported later. A setter takes precedence, before or after this call.
     ///
-    /// A variable with the prefix `INFLUXDB_` that no setting has, and a name that other clients use,
-    /// are a warning in the log of the client.
+    /// A variable with the prefix `INFLUXDB_` that no setting has, and a name that other clients
+    /// use, are a warning in the log of the client.
     pub fn with_env(self) -> Self {
         self.with_lookup(|variable| std::env::var_os(variable)).with_names_of_env()
     }
@@ -277,8 +278,8 @@ impl Config {
     }
 
     /// Database, on v2 the bucket, for the client's own counters: a point of the measurement
-    /// `sprockets_influxdb` each submission interval, and one at the end, with the tag `hostname`. Its
-    /// fields are those of [`Stats`](crate::Stats), a `dropped_…` for each
+    /// `sprockets_influxdb` each submission interval, and one at the end, with the tag `hostname`.
+    /// Its fields are those of [`Stats`](crate::Stats), a `dropped_…` for each
     /// [`DropReason`](crate::DropReason), and `pid`. The points are not counted themselves. Empty:
     /// none. Default: none.
     pub fn self_database(self, name: impl AsRef<str>) -> Self {
@@ -382,8 +383,8 @@ impl Config {
         provide!(self.ca_file = path.into())
     }
 
-    /// PEM file of the certificate that the client shows to a server that demands one (mTLS), and of
-    /// its issuers after it. It is read as [`Config::ca_file`] is. Default: none.
+    /// PEM file of the certificate that the client shows to a server that demands one (mTLS), and
+    /// of its issuers after it. It is read as [`Config::ca_file`] is. Default: none.
     pub fn client_cert(mut self, path: impl Into<PathBuf>) -> Self {
         provide!(self.client_cert = path.into())
     }

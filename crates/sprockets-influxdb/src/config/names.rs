@@ -24,6 +24,8 @@ pub(crate) struct Names {
     credentials: Credentials,
 }
 
+const LOGIN: [SettingName; 2] = [SettingName::argument("user"), SettingName::argument("password")];
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Credentials {
     None,
@@ -94,6 +96,8 @@ impl Names {
     pub(crate) fn credentials(&self) -> String {
         match self.credentials {
             Credentials::Token => self.token.to_string(),
+            // Each language has other names for these arguments.
+            _ if self.login == LOGIN => "the user and password that were passed".to_owned(),
             _ => list(&self.login),
         }
     }
@@ -171,6 +175,8 @@ mod tests {
         );
         let url = names(&Config::new().url("http://u:p@db"));
         assert_eq!(url.credentials(), "the argument url");
+        let passed = names(&Config::new().credentials("u", "p"));
+        assert_eq!(passed.credentials(), "the user and password that were passed");
         let url = environment(&[("INFLUXDB_URL", "http://u@db"), password]).unwrap();
         assert_eq!(names(&url).credentials(), "INFLUXDB_URL and INFLUXDB_PASSWORD");
         let token = names(&Config::new().api(Api::V3));

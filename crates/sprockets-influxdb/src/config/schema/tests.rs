@@ -198,6 +198,7 @@ fn settings_that_do_not_fit_together_are_an_error() {
 #[cfg(unix)]
 #[test]
 fn a_value_that_is_not_utf8_is_an_error_that_names_the_variable() {
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     for variable in variables() {
         let bad =

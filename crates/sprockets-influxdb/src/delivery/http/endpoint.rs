@@ -38,6 +38,8 @@ pub(super) struct Endpoint {
     /// The server's host and port.
     pub(super) peer: String,
     pub(super) proxy: Option<Proxy>,
+    /// The variable of the environment that names the proxy.
+    pub(super) proxy_variable: &'static str,
     /// Certificate authorities that are trusted beside the platform's.
     pub(super) authorities: Vec<Certificate<'static>>,
     /// What the client shows of itself.
@@ -76,7 +78,7 @@ impl Endpoint {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(unusable)?;
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-        let proxy = proxy::for_server(&uri, variable)?;
+        let (proxy, proxy_variable) = proxy::for_server(&uri, variable)?.unzip();
         let mut secrets = Secrets::of(server);
         if let Some(proxy) = &proxy {
             let user = proxy.username().unwrap_or_default();
@@ -89,6 +91,7 @@ impl Endpoint {
             is_https,
             peer: format!("{host}:{port}"),
             proxy,
+            proxy_variable: proxy_variable.unwrap_or_default(),
             authorities: server.authorities.certificates(),
             identity: server.identity.as_ref().map(|identity| identity.client_cert().clone()),
             verifies: server.verifies,

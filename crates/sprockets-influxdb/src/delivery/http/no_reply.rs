@@ -40,7 +40,9 @@ pub(super) fn classify(
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
             (Configuration, format!("no TLS with {peer}: {}", outside(error)))
         }
-        ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(&outside(answer), &peer),
+        ureq::Error::ConnectProxyFailed(answer) => {
+            proxy_refusal(&outside(answer), &peer, endpoint.proxy_variable)
+        }
         ureq::Error::Protocol(error) => {
             let text = error.to_string();
             match text.strip_prefix("http parse fail: ") {
@@ -100,11 +102,11 @@ fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, Strin
 }
 
 /// `answer` is ureq's text, such as `proxy server responded 407/407`.
-fn proxy_refusal(answer: &str, peer: &str) -> (Cause, String) {
+fn proxy_refusal(answer: &str, peer: &str, variable: &str) -> (Cause, String) {
     let advice = if answer.contains("responded 407") {
-        "put its credentials into the proxy's URL"
+        format!("put its credentials into the proxy's URL, {variable}")
     } else {
-        "check the proxy that the environment names"
+        format!("check the proxy, {variable}")
     };
     let is_refusal = answer.contains("responded 4");
     let cause = if is_refusal { Cause::Configuration } else { Cause::Unknown };

@@ -65,7 +65,8 @@ fn a_later_line_about_rejections_counts_those_of_all_databases() {
         [
             "recording to http://simulated",
             "1 measurement for database \"a\" was rejected: bad line",
-            "2 measurements were rejected, 3 since the start. The last for database \"c\": bad line",
+            "2 measurements were rejected, 3 since the start. \
+             The last for database \"c\": bad line",
         ]
     );
 }
