@@ -12,6 +12,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
 use crate::config::{Config, Precision, Rejected, SpoolSync};
+use crate::error::Result;
 use crate::measurement::{FieldValue, Measurement};
 use crate::spool::Spool;
 use crate::stats::Report;
@@ -81,6 +82,21 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// [`Client::add_measurement`] that waits for room in a full buffer, whatever the overflow setting,
+/// at most for `timeout`. Returns false if there was no room in time: the measurement is dropped.
+///
+/// # Errors
+///
+/// Those of [`Client::add_measurement`].
+pub fn add_or_wait(client: &Client, measurement: &Measurement, timeout: Duration) -> Result<bool> {
+    client.add_or_wait(measurement, timeout)
+}
+
+/// Whether a request of the client is under way, or its outcome is not counted yet.
+pub fn is_sending(client: &Client) -> bool {
+    client.is_sending()
 }
 
 /// Logs, at the end of a process, what is in the spool and what its clients lost since their start,

@@ -123,6 +123,11 @@ impl Sender {
         self.buffer.wake();
     }
 
+    /// Whether a request is under way, or its outcome is not counted yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        lock(&self.server).congestion.is_busy()
+    }
+
     /// Sends by this route from now on.
     pub(crate) fn set_route(&self, route: Route) {
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
