@@ -339,6 +339,9 @@ impl Buffer {
     }
 
     fn set_batch_limits(&self, queue: &Queue) {
+        if let Some(spool) = &self.spool {
+            spool.set_max_bytes(queue.limits.spool_bytes, bounds::reserve(&queue.limits));
+        }
         for shard in &self.shards {
             lock(&shard.0).batch_limit = queue.limits.batch;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Buffer;
 use super::batch::Batch;
 use super::bounds::MEMORY_BYTES;
-use super::chunk::CHUNK_BYTES;
+use super::chunk::{CHUNK_BYTES, SMALL_CHUNK_BYTES};
 use crate::spool::{Adopted, Merging, SealedFile, Spool};
 use crate::sync::{lock, wait};
 
@@ -240,6 +240,10 @@ fn recover(buffer: &Buffer, files: Vec<SealedFile>) {
 
 /// Creates segments, so that adding threads need not.
 fn prepare_chunks(buffer: &Buffer, spool: &Spool) {
+    if lock(&buffer.queue).lacks_small_chunk() {
+        let Some(segment) = spool.segments.create(SMALL_CHUNK_BYTES) else { return };
+        lock(&buffer.queue).pool.add_small(segment);
+    }
     while lock(&buffer.queue).lacks_chunks() {
         let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
         lock(&buffer.queue).pool.add_segment(segment);

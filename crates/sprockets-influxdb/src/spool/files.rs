@@ -9,13 +9,13 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::disk::{DirEntry, DirEntryKind, Disk, FileStat, Lock, Map};
-use crate::sys::{self, Mapping, Probe, at};
+use super::disk::{Counters, DirEntry, DirEntryKind, Disk, FileStat, Lock, Map};
+use crate::sys::{self, Mapping, Probe, SharedCounters, at};
 
 /// Permission for users who are neither the owner nor in the group.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
@@ -78,8 +78,21 @@ impl Files {
         if !file.metadata()?.is_file() {
             return Err(invalid("it is not a regular file"));
         }
+        self.keep_owner(&file, &place.directory, flags)?;
         self.check_owner(&file)?;
         Ok(file)
+    }
+
+    /// Gives a new file in another user's directory to that user. Only root has that right.
+    fn keep_owner(&self, file: &File, directory: &File, flags: i32) -> io::Result<()> {
+        if !self.is_any_user() || flags & libc::O_CREAT == 0 || at::user() != 0 {
+            return Ok(());
+        }
+        let (file_owner, owner) = (file.metadata()?, directory.metadata()?);
+        if file_owner.uid() == at::user() && owner.uid() != at::user() {
+            fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(())
     }
 
     /// Opens a directory to list or sync it.
@@ -196,6 +209,17 @@ impl Disk for Files {
             if map.loss().is_lost() { Err(no_room()) } else { Ok(map) }
         });
         touched.map(Map::File).inspect_err(|_| drop(self.remove(path)))
+    }
+
+    fn open_counters(&self, path: &Path) -> io::Result<Counters> {
+        let file = self.open(path, libc::O_RDWR | libc::O_CREAT)?;
+        let metadata = file.metadata()?;
+        if metadata.len() < SharedCounters::FILE_BYTES {
+            // Appends zeros. Another process may have done so, and count in them already.
+            file.set_len(SharedCounters::FILE_BYTES)?;
+        }
+        let id = (metadata.dev(), metadata.ino());
+        Ok(Counters::File(SharedCounters::new(&file)?, id))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -5,11 +5,11 @@ use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::account::{SLOT_BYTES, counted};
 use super::damaged;
-use super::dir::SpoolDir;
+use super::dir::{ACCOUNT, DAMAGED, QUARANTINE, SpoolDir};
 use super::disk::{DirEntry, DirEntryKind};
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, Unreadable};
 use super::sealed::SealedFile;
@@ -29,7 +29,6 @@ pub(crate) struct Recovery {
     /// Whether every slot of a dead process was found and its files were handed out.
     is_complete: Mutex<bool>,
     completed: Condvar,
-    used_by_others: AtomicU64,
 }
 
 /// Slots of other processes, by directory.
@@ -60,7 +59,6 @@ impl Recovery {
             slots: Mutex::default(),
             is_complete: Mutex::default(),
             completed: Condvar::default(),
-            used_by_others: AtomicU64::new(0),
         }
     }
 
@@ -84,11 +82,14 @@ impl Recovery {
         }
     }
 
-    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and measures what other
-    /// processes use. Returns a message if slots of other users were found for the first time.
+    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and corrects the account of
+    /// what is used. Returns a message if slots of other users were found for the first time.
     pub(crate) fn look(&self) -> Option<String> {
-        let entries = self.slots();
-        self.measure(&entries);
+        let mut entries = Vec::new();
+        self.dir.account.correct(|| {
+            entries = self.slots();
+            self.measure(&entries)
+        });
         let is_foreign = |(_, entry): &&(PathBuf, DirEntry)| entry.is_foreign;
         let foreign = entries.iter().find(is_foreign).map(|(directory, _)| directory.clone());
         let listed = entries.into_iter().filter(|(_, entry)| !entry.is_foreign);
@@ -111,7 +112,8 @@ impl Recovery {
             if self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(&self.dir.disk, directory.clone(), self.dir.health.suspended()) {
+            let on = (&self.dir.disk, &self.dir.account);
+            match Slot::adopt(on, directory.clone(), self.dir.health.suspended()) {
                 Ok(Some(slot)) => {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
@@ -164,11 +166,7 @@ impl Recovery {
             return Some(Err(format!("{stray} is not a file of the spool: it is left alone")));
         }
         while let Some(file) = adopted.files.pop_front() {
-            let inspected = self.inspect(&file, &adopted.slot);
-            // From now on it counts as ours, if it is left.
-            let used = self.used_by_others();
-            self.used_by_others.store(used.saturating_sub(file.bytes), Ordering::Relaxed);
-            match inspected {
+            match self.inspect(&file, &adopted.slot) {
                 Ok(Some(sealed)) => {
                     if self.dir.is_synced() {
                         if let Err(error) = self.dir.disk.sync(&file.path) {
@@ -178,7 +176,9 @@ impl Recovery {
                     return Some(Ok(sealed));
                 }
                 Ok(None) => {
-                    let _ = self.dir.disk.remove(&file.path);
+                    if self.dir.disk.remove(&file.path).is_ok() {
+                        self.dir.account.release(file.bytes);
+                    }
                 }
                 Err(message) => return Some(Err(message)),
             }
@@ -191,8 +191,8 @@ impl Recovery {
         let SlotFile { path, kind, bytes: file_bytes } = file;
         let sealed = |database: String, precision, lines, bytes| {
             let kind = (database, precision);
-            let (file, slot) = ((path.clone(), *file_bytes as usize), (&*self.dir, slot.clone()));
-            Some(SealedFile::new(file, slot, kind, lines, bytes))
+            let file = (path.clone(), *file_bytes);
+            Some(SealedFile::new(file, slot.clone(), kind, lines, bytes))
         };
         let left_alone =
             |why: &str| format!("{} of the spool is left alone: {why}", printable::shown(path));
@@ -242,25 +242,19 @@ impl Recovery {
         }
     }
 
-    /// Measures how much of the directory other processes use, with set aside and quarantined
-    /// files.
-    fn measure(&self, slots: &[(PathBuf, DirEntry)]) {
-        let disk = &self.dir.disk;
+    /// The size of all files of this user in bytes.
+    fn measure(&self, slots: &[(PathBuf, DirEntry)]) -> u64 {
         let files_in = |directory: &Path| -> u64 {
-            let entries = disk.list(directory).unwrap_or_default();
-            let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);
-            files.map(|entry| entry.allocated).sum()
+            let entries = self.dir.disk.list(directory).unwrap_or_default();
+            let is_file = |entry: &&DirEntry| entry.kind == DirEntryKind::File;
+            entries.iter().filter(is_file).map(counted).sum()
         };
-        let aside = ["damaged", "quarantine"].into_iter().flat_map(|name| self.dir.dirs(name));
-        let others = slots.iter().map(|(directory, _)| directory.clone());
-        let others = others.filter(|directory| !self.is_ours(directory));
-        let used = aside.chain(others).map(|directory| files_in(&directory)).sum();
-        self.used_by_others.store(used, Ordering::Relaxed);
-    }
-
-    /// Bytes in the directory that are not this process's, as measured last.
-    pub(crate) fn used_by_others(&self) -> u64 {
-        self.used_by_others.load(Ordering::Relaxed)
+        let others = [ACCOUNT, DAMAGED, QUARANTINE].into_iter();
+        let others = others.flat_map(|name| self.dir.dirs(name));
+        let others: u64 = others.map(|directory| files_in(&directory)).sum();
+        let own = slots.iter().filter(|(_, entry)| !entry.is_foreign);
+        let slots: u64 = own.map(|(directory, _)| SLOT_BYTES + files_in(directory)).sum();
+        others + slots
     }
 }
 
