@@ -82,8 +82,8 @@ impl Recovery {
         }
     }
 
-    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and corrects the account of
-    /// what is used. Returns a message if slots of other users were found for the first time.
+    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and corrects the account
+    /// of what is used. Returns a message if slots of other users were found for the first time.
     pub(crate) fn look(&self) -> Option<String> {
         let mut entries = Vec::new();
         self.dir.account.correct(|| {
