@@ -17,6 +17,9 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Interval between looks for slots of dead processes and for what other processes use.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// The first such interval if there are slots that living processes hold: the one that this process
+/// replaces may be about to end. It doubles up to [`LOOK_INTERVAL`].
+const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Interval between checks that the disk answers, while it is used. One that was not used for so
 /// long is checked before it is used again.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -34,6 +37,7 @@ pub(crate) struct SpoolWorker {
     next_sync: Duration,
     next_retry: Duration,
     next_look: Duration,
+    look_interval: Duration,
     next_loss_look: Duration,
     /// Whether a look for slots goes on.
     is_looking: bool,
@@ -171,6 +175,14 @@ impl SpoolWorker {
         }
     }
 
+    fn next_look_interval(&mut self, spool: &Spool) -> Duration {
+        self.look_interval = match spool.recovery.has_held_slots() {
+            true => (2 * self.look_interval).clamp(FIRST_LOOK_INTERVAL, LOOK_INTERVAL),
+            false => LOOK_INTERVAL,
+        };
+        self.look_interval
+    }
+
     /// Adopts files of dead processes. Returns whether there are more.
     fn adopt(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) -> bool {
         if !self.is_looking {
@@ -185,7 +197,7 @@ impl SpoolWorker {
                         recover(buffer, self.merging.finish(&spool.sealed));
                         self.warnings.end();
                         self.is_looking = false;
-                        self.next_look = now + LOOK_INTERVAL;
+                        self.next_look = now + self.next_look_interval(spool);
                         spool.recovery.set_complete();
                         return false;
                     }

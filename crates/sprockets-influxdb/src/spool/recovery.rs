@@ -39,6 +39,8 @@ struct KnownSlots {
     inaccessible: HashSet<PathBuf>,
     /// Directories of the last listing that were not looked at yet.
     listed: VecDeque<PathBuf>,
+    /// Whether living processes held slots at the last look.
+    has_held: bool,
     /// Whether it was reported that slots belong to other users.
     has_reported_foreign: bool,
 }
@@ -99,6 +101,7 @@ impl Recovery {
         known.adopted.retain(|slot| exists.contains(slot));
         known.inaccessible.retain(|slot| exists.contains(slot));
         known.listed = listed;
+        known.has_held = false;
         let foreign = foreign.filter(|_| !known.has_reported_foreign)?;
         known.has_reported_foreign = true;
         Some(report_foreign(&foreign))
@@ -118,6 +121,7 @@ impl Recovery {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
                 }
+                Ok(None) => lock(&self.slots).has_held = true,
                 // Its permissions do not allow it, but they may change.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let shown = printable::shown(&directory);
@@ -126,9 +130,14 @@ impl Recovery {
                         return Some(Err(message));
                     }
                 }
-                _ => {}
+                Err(_) => {}
             }
         }
+    }
+
+    /// Whether living processes held slots at the last look.
+    pub(crate) fn has_held_slots(&self) -> bool {
+        lock(&self.slots).has_held
     }
 
     /// All slots, with their paths.

@@ -54,6 +54,20 @@ fn dead_processes_with_a_few_lines_each_become_full_batches() {
     assert!(process.buffer.stats().is_balanced());
 }
 
+/// The old process of a restart may end after the new one has begun.
+#[test]
+fn a_slot_that_is_released_soon_after_the_first_look_is_found_soon() {
+    let disk = Simulated::default();
+    let mut ending = Process::new(disk.clone(), SpoolSync::Process, limits());
+    ending.add("db", 5);
+    let mut process = Process::new(disk.clone(), SpoolSync::Process, limits());
+    adopt_all(&mut process);
+    assert_eq!(process.buffer.stats().recovered, 0);
+    drop(ending);
+    process.step_worker();
+    assert_eq!(process.buffer.stats().recovered, 5);
+}
+
 #[test]
 fn a_process_that_dies_while_it_merges_loses_nothing() {
     let disk = Simulated::default();
