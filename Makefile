@@ -61,10 +61,14 @@ $(VENV)/tools: pyproject.toml
 
 SOURCES := $(shell find crates/*/src python -name '*.rs' -o -name '*.py*' -not -name '*.pyc')
 
-# The release wheel.
+# The release wheel, without the paths of the machine that builds it.
+CARGO_DIRECTORY := $(or $(CARGO_HOME),$(HOME)/.cargo)
+WHEEL_FLAGS := --remap-path-prefix=$(CARGO_DIRECTORY)=/cargo --remap-path-prefix=$(CURDIR)=/src
 $(VENV)/built: $(VENV)/tools Cargo.lock $(SOURCES)
 	rm -rf target/dist
-	$(VENV)/bin/maturin build --quiet --release --out target/dist
+	RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
+	  $(VENV)/bin/maturin build --quiet --release --out target/dist
+	scripts/strip-paths target/dist/*.whl
 	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
