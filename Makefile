@@ -3,7 +3,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix \
+.PHONY: attack bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix \
   matrix-pythons matrix-servers miri models poison-load policy python python-docs python-lint \
   python-test rust-test sanitize soak test timestamps
 
@@ -100,6 +100,11 @@ fuzz:
 ## Licences and sources of dependencies, each feature alone, and the oldest supported Rust.
 policy:
 	@scripts/policy
+
+## Attacks by other users, servers, networks, disks and crash loops. A release must pass them.
+attack: $(VENV)/built
+	@scripts/ensure-influxd
+	@scripts/attack
 
 ## Unit tests without system calls, in Miri.
 miri:
