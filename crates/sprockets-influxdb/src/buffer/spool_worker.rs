@@ -176,7 +176,7 @@ impl SpoolWorker {
     }
 
     fn next_look_interval(&mut self, spool: &Spool) -> Duration {
-        self.look_interval = match spool.recovery.has_held_slots() {
+        self.look_interval = match spool.recovery.is_look_due_soon() {
             true => (2 * self.look_interval).clamp(FIRST_LOOK_INTERVAL, LOOK_INTERVAL),
             false => LOOK_INTERVAL,
         };

@@ -131,6 +131,11 @@ impl Account {
         }
     }
 
+    /// Whether the last count found less than the account has.
+    pub(super) fn has_excess(&self) -> bool {
+        self.last_excess.load(Ordering::Relaxed) > 0
+    }
+
     /// The counters. Opens them on first use. Without a disk they are in memory.
     fn opened(&self) -> Arc<Counters> {
         let mut counters = lock(&self.counters);

@@ -200,6 +200,7 @@ impl Disk for Files {
 
     fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
+        check_size(bytes as u64)?;
         let mut file = self.open(path, flags)?;
         // Written, not truncated to length: a full disk is noticed here, where it is an error.
         let filled = file.write_all(&vec![0; bytes]).and_then(|()| Mapping::new(&file));
@@ -212,6 +213,7 @@ impl Disk for Files {
     }
 
     fn open_counters(&self, path: &Path) -> io::Result<Counters> {
+        check_size(SharedCounters::FILE_BYTES)?;
         let file = self.open(path, libc::O_RDWR | libc::O_CREAT)?;
         let metadata = file.metadata()?;
         if metadata.len() < SharedCounters::FILE_BYTES {
@@ -223,11 +225,14 @@ impl Disk for Files {
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        check_size(bytes.len() as u64)?;
         self.open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)?.write_all(bytes)
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.open(path, libc::O_WRONLY | libc::O_APPEND)?.write_all(bytes)
+        let mut file = self.open(path, libc::O_WRONLY | libc::O_APPEND)?;
+        check_size(file.metadata()?.len() + bytes.len() as u64)?;
+        file.write_all(bytes)
     }
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
@@ -340,6 +345,11 @@ fn explained(error: io::Error) -> io::Error {
         Some(libc::ENXIO | libc::EISDIR) => invalid("it is not a regular file"),
         _ => error,
     }
+}
+
+/// Fails if the limit of the process does not allow a file of this size.
+fn check_size(bytes: u64) -> io::Result<()> {
+    if at::may_write(bytes) { Ok(()) } else { Err(io::ErrorKind::FileTooLarge.into()) }
 }
 
 /// The error of a full disk whose file system copies on write.

@@ -135,9 +135,10 @@ impl Recovery {
         }
     }
 
-    /// Whether living processes held slots at the last look.
-    pub(crate) fn has_held_slots(&self) -> bool {
-        lock(&self.slots).has_held
+    /// Whether the next look may soon find more: living processes held slots at the last one, or
+    /// the account may have to be corrected.
+    pub(crate) fn is_look_due_soon(&self) -> bool {
+        lock(&self.slots).has_held || self.dir.account.has_excess()
     }
 
     /// All slots, with their paths.
