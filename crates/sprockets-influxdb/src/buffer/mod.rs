@@ -155,6 +155,7 @@ impl Buffer {
             if self.push_granted(&mut queue, shard, line) {
                 return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
             }
+            self.ask_for_room(&mut queue);
             match queue.limits.overflow {
                 Overflow::Oldest => {
                     if !self.make_room(&mut queue, line) {
@@ -259,6 +260,15 @@ impl Buffer {
             }
         }
         is_pushed
+    }
+
+    /// Has the spool worker see whether the spool is as full as its account says.
+    fn ask_for_room(&self, queue: &mut Queue) {
+        if self.spool.is_some() && !queue.waiters.lacks_room {
+            queue.waiters.lacks_room = true;
+            queue.waiters.is_worker_called = true;
+            self.spool_work.notify_all();
+        }
     }
 
     /// Drops the oldest lines until a line fits. Open lines can only be dropped once their batches

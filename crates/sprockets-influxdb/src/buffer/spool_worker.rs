@@ -20,6 +20,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// The first such interval if there are slots that living processes hold: the one that this process
 /// replaces may be about to end. It doubles up to [`LOOK_INTERVAL`].
 const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The least interval between looks while the spool seems to be full.
+const SHORT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval between checks that the disk answers, while it is used. One that was not used for so
 /// long is checked before it is used again.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,6 +38,7 @@ const FILES_PER_STEP: usize = 16;
 pub(crate) struct SpoolWorker {
     next_sync: Duration,
     next_retry: Duration,
+    last_look: Duration,
     next_look: Duration,
     look_interval: Duration,
     next_loss_look: Duration,
@@ -73,7 +76,11 @@ impl SpoolWorker {
             self.next_retry = now;
         }
         buffer.remove_leftovers(spool);
+        if now >= self.last_look + SHORT_LOOK_INTERVAL && buffer.takes_lack_of_room() {
+            self.next_look = now;
+        }
         if !self.is_looking && now >= self.next_look {
+            self.last_look = now;
             // Before files are made: what others use counts toward the bound.
             self.is_looking = true;
             if let Some(message) = spool.recovery.look() {
@@ -273,6 +280,11 @@ impl Buffer {
             }
             queue = wait(&self.spool_work, queue, Some(left));
         }
+    }
+
+    /// Whether lines did not fit since the last call.
+    fn takes_lack_of_room(&self) -> bool {
+        std::mem::take(&mut lock(&self.queue).waiters.lacks_room)
     }
 
     /// Wakes the spool worker, whether or not there is something to do.

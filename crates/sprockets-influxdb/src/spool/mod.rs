@@ -126,6 +126,12 @@ impl Spool {
         self.dir.account.used()
     }
 
+    /// Claims room for a file that is never made.
+    #[cfg(test)]
+    pub(crate) fn claim_for_test(&self, bytes: u64) {
+        self.dir.account.add(bytes);
+    }
+
     /// Uses files of any user from now on, not only those of this one.
     pub(crate) fn allow_any_user(&self) {
         self.dir.disk.allow_any_user();

@@ -54,6 +54,29 @@ fn dead_processes_with_a_few_lines_each_become_full_batches() {
     assert!(process.buffer.stats().is_balanced());
 }
 
+/// An operator may have removed files while nothing looked.
+#[test]
+fn the_spool_is_counted_again_before_it_stays_full() {
+    let limits = Limits { spool_bytes: 1 << 20, ..limits() };
+    let mut process = Process::new(Simulated::default(), SpoolSync::Process, limits);
+    adopt_all(&mut process);
+    // Too long for the small chunk that is ready.
+    let line = format!("m s=\"{}\" 1", "x".repeat(5_000));
+    process.spool.set_max_bytes(1 << 20, 0);
+    process.spool.claim_for_test(1 << 20);
+    add(&process.buffer, "db", &line);
+    assert_eq!(process.buffer.stats().dropped.total(), 1);
+    // What is too much is found at one count, and subtracted at the next.
+    for _ in 0..2 {
+        process.step_worker();
+        add(&process.buffer, "db", &line);
+    }
+    process.step_worker();
+    let dropped = process.buffer.stats().dropped.total();
+    add(&process.buffer, "db", &line);
+    assert_eq!(process.buffer.stats().dropped.total(), dropped);
+}
+
 /// The old process of a restart may end after the new one has begun.
 #[test]
 fn a_slot_that_is_released_soon_after_the_first_look_is_found_soon() {
