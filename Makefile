@@ -3,9 +3,9 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: attack bench bench-python bench-rust demo docs fuzz gibibyte kill-harness lint matrix \
-  matrix-pythons matrix-servers miri models poison-load policy python python-docs python-lint \
-  python-test rust-test sanitize soak test timestamps
+.PHONY: attack bench bench-python bench-rust demo docs fuzz generated gibibyte kill-harness lint \
+  matrix matrix-pythons matrix-servers miri models poison-load policy python python-lint \
+  python-test rust-test sanitize screenshots site soak status-screenshot test timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -32,13 +32,14 @@ lint:
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
 
-## The Python package: lints, types, tests, and its documentation.
-python: python-lint python-test python-docs
+## The Python package: lints, types, tests, and the documentation.
+python: python-lint python-test
 
 python-lint: $(VENV)/built
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
+	scripts/check-configuration
 	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml \
 	  --allowlist tests/stubtest-allowlist sprockets_influxdb
 
@@ -47,8 +48,20 @@ python-test: $(VENV)/built
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
-python-docs: $(VENV)/built
+## The documentation: docs/_build/index.html. The Python tests check its links and examples.
+site: $(VENV)/built
 	$(VENV)/bin/python -m sphinx -W -b html docs docs/_build
+
+## Five pages at two widths, light and dark: target/screenshots.
+screenshots: site
+	@scripts/ensure-chromium
+	$(VENV)/bin/python tests/browser.py docs/_build target/screenshots
+
+## What is generated: the tables of settings, the command's reference, and the dashboards.
+generated: $(VENV)/built
+	UPDATE_DOCS=1 $(CARGO) test --package sprockets-influxdb --all-features --test documentation
+	$(VENV)/bin/python docs/command_reference.py
+	$(VENV)/bin/python dashboards/build.py
 
 $(VENV)/tools: pyproject.toml
 	@scripts/ensure-python $(PYTHON)
@@ -72,11 +85,20 @@ $(VENV)/built: $(VENV)/tools Cargo.lock $(SOURCES)
 	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
+## The wheels of a release for Linux and macOS: target/wheels. TARGETS selects some.
+wheels: $(VENV)/tools
+	scripts/build-wheels
+
 ## An instrumented service, five seconds of requests, and what InfluxDB has of them.
 demo:
 	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || \
 	  scripts/ensure-influxd
 	$(CARGO) run --package sprockets-influxdb --features axum --example demo
+
+## The status page under load, in Chromium: target/status.png.
+status-screenshot: $(VENV)/built
+	@scripts/ensure-chromium
+	$(VENV)/bin/python tests/screenshot.py target/status.png
 
 ## The Python tests on each installed CPython, and every way to stop each server.
 matrix: matrix-pythons matrix-servers

@@ -1,21 +1,48 @@
-"""What the release wheel tells of the machine that built it."""
+"""What the wheel contains. Without ``WHEEL``, its path, the tests are skipped."""
 
+import email
 import os
 import pathlib
 import zipfile
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from documents import ROOT
+
+#: The size of a release wheel, at most. It has about 3 MiB.
+MAX_SIZE = 4 << 20
 
 
-def test_the_wheel_has_no_paths_of_the_build_machine() -> None:
-    if not os.environ.get("WHEEL"):
-        pytest.skip("needs WHEEL, the path of a release wheel, as `make python-test` sets it")
+@pytest.fixture
+def wheel() -> pathlib.Path:
+    if "WHEEL" not in os.environ:
+        pytest.skip("there is no wheel")
+    return ROOT / os.environ["WHEEL"]
+
+
+def test_it_is_one_for_all_pythons_and_small(wheel: pathlib.Path) -> None:
+    assert "-cp310-abi3-" in wheel.name
+    assert wheel.stat().st_size <= MAX_SIZE
+
+
+def test_it_has_the_package_and_nothing_else(wheel: pathlib.Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        metadata = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        about = email.message_from_bytes(archive.read(metadata))
+        assert any(name.endswith("/licenses/LICENSE") for name in archive.namelist())
+    folder = ROOT / "python"
+    files = [*folder.rglob("*.py"), *folder.rglob("*.pyi"), *folder.rglob("py.typed")]
+    expected = {file.relative_to(folder).as_posix() for file in files}
+    assert names == expected | {"sprockets_influxdb/_native.abi3.so"}
+    links = dict(link.split(", ") for link in about.get_all("Project-URL", []))
+    assert {"Documentation", "Repository", "Issues", "Changelog"} <= set(links)
+    assert "## Install" in str(about.get_payload())
+
+
+def test_it_has_no_paths_of_the_machine_that_built_it(wheel: pathlib.Path) -> None:
     home = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
     paths = [os.fsencode(home), os.fsencode(ROOT)]
-    with zipfile.ZipFile(ROOT / os.environ["WHEEL"]) as wheel:
-        files = {name: wheel.read(name) for name in wheel.namelist()}
-    assert any(name.endswith(".so") for name in files)
-    found = [(name, path) for name, data in files.items() for path in paths if path in data]
-    assert found == []
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert [(name, path) for name, data in files.items() for path in paths if path in data] == []

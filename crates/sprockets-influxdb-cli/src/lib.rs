@@ -9,6 +9,7 @@ mod check;
 mod context;
 mod exit;
 mod format;
+mod generated;
 mod output;
 mod progress;
 mod quarantine;
@@ -16,14 +17,13 @@ mod report;
 mod signals;
 mod spool;
 mod terminal;
-mod unread;
 mod wait;
 mod warnings;
 mod write;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Delivers measurements to InfluxDB: the command for operators
 ///
@@ -44,6 +44,8 @@ enum Command {
     Spool(spool::Command),
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    Completions(generated::Completions),
+    Man(generated::Man),
 }
 
 /// Runs a command. `arguments` are those after the command's own name. Returns the exit code:
@@ -59,6 +61,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(Arguments { command: Command::Write(options) }) => write::run(options),
         Ok(Arguments { command: Command::Spool(command) }) => spool::run(command),
         Ok(Arguments { command: Command::Quarantine(command) }) => quarantine::run(command),
+        Ok(Arguments { command: Command::Completions(options) }) => {
+            options.run(&mut Arguments::command())
+        }
+        Ok(Arguments { command: Command::Man(options) }) => options.run(Arguments::command()),
         Err(error) => {
             // If the pipe is closed, nobody reads it.
             let _ = error.print();

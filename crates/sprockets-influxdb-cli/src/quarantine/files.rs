@@ -18,7 +18,7 @@ pub(crate) struct Files {
 /// Whose files a command may change.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Users {
-    /// Also use files of other users: whoever may write to the spool decides what they hold
+    /// Also use files of other users: anyone who may write to the spool decides what they hold
     #[arg(long = "any-user")]
     is_any: bool,
 }

@@ -37,7 +37,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct Options {
     #[command(flatten)]
     spool: args::Spool,
-    /// Also take over files of other users: whoever may write to the spool then decides what is
+    /// Also take over files of other users: anyone who may write to the spool then decides what is
     /// sent with the credentials of this command
     #[arg(long)]
     any_user: bool,

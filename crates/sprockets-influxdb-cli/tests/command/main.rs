@@ -3,6 +3,7 @@
 mod check;
 mod control;
 mod exports;
+mod generated;
 mod hostile;
 mod quarantine;
 mod spool;

@@ -101,6 +101,7 @@ fn demo() -> Result<ExitCode> {
     let stored = summary.as_ref().ok().map(|summary| summary.stored);
     let equal = report::counters(&sent, &stats, stored);
     summary?;
+    report::next_steps();
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

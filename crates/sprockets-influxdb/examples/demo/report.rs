@@ -37,6 +37,13 @@ pub(crate) fn requests(summary: &Summary) {
     );
 }
 
+/// Prints what to look at, and what to run, after the demo.
+pub(crate) fn next_steps() {
+    println!();
+    println!("see requests in Grafana: docker compose -f examples/grafana/compose.yaml up");
+    println!("record your own service: docs/quickstart.md, and sprockets-influxdb check");
+}
+
 /// Prints the counters beside what should equal them. Returns whether they are equal.
 pub(crate) fn counters(sent: &Sent, stats: &Stats, stored: Option<u64>) -> bool {
     let row = |name: &str, count: u64| println!("{name:<19} {:>8}", thousands(count));

@@ -42,7 +42,7 @@ impl Table<'_> {
             200..=299 if is_influxdb && self.reply.is_empty() => Disposition::Delivered,
             200..=299 => self.configuration(Scope::Server, &self.unconfirmed()),
             300..=399 => self.redirect(),
-            401 => self.configuration(Scope::Server, advice::CREDENTIALS),
+            401 => self.configuration(Scope::Server, &self.rejected_credentials()),
             // A firewall for web applications rejects what it takes for an attack with a page.
             403 if is_influxdb || !self.reply.is_page() => {
                 self.configuration(Scope::Database, &self.not_permitted())
@@ -59,7 +59,10 @@ impl Table<'_> {
             402 => configuration("the account's limit is reached"),
             407 => configuration("the proxy wants credentials: put them into its URL"),
             408 | 425 | 429 | 502 | 503 | 504 => self.retry(Cause::Busy),
-            415 => configuration("the server does not take this encoding: set INFLUXDB_GZIP=false"),
+            415 => configuration(&format!(
+                "the server does not take this encoding: {}",
+                self.reply.names.gzip.set_to("false")
+            )),
             // nginx and influxd 2.x, about a client that went away.
             499 => self.retry(Cause::Unknown),
             501 | 511 => configuration(&self.not_influxdb()),
@@ -81,7 +84,7 @@ impl Table<'_> {
     }
 
     fn redirect(&self) -> Disposition {
-        let setting = self.reply.address.all();
+        let setting = self.reply.names.address();
         let reason = match self.reply.location() {
             Some(location) => format!(
                 "the server redirects to {}, and redirects are not followed: correct {setting}",
@@ -97,13 +100,13 @@ impl Table<'_> {
 
     fn not_found(&self) -> Disposition {
         let head = self.body.head();
-        let target = self.target();
+        let (target, names) = (self.target(), self.reply.names);
         let (scope, advice) = if head.contains("no dbrp mapping found") {
             let advice =
-                format!("no DBRP mapping for {target}: create one, or set INFLUXDB_API=v2");
+                format!("no DBRP mapping for {target}: create one, or {}", names.api.set_to("v2"));
             (Scope::Database, advice)
         } else if head.starts_with("organization") {
-            (Scope::Server, "the organization does not exist: check INFLUXDB_ORG".to_owned())
+            (Scope::Server, format!("the organization does not exist: check {}", names.org))
         } else if head.starts_with("database") || head.starts_with("bucket") {
             let advice = format!("{target} does not exist: create it, or correct the name");
             (Scope::Database, advice)
@@ -112,7 +115,8 @@ impl Table<'_> {
         } else {
             let advice = format!(
                 "the server does not know {target}, or not this API: \
-                 check the name and INFLUXDB_API"
+                 check the name and {}",
+                names.api
             );
             (Scope::Database, advice)
         };
