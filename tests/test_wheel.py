@@ -39,3 +39,11 @@ def test_it_has_the_package_and_nothing_else(wheel: pathlib.Path) -> None:
     links = dict(link.split(", ") for link in about.get_all("Project-URL", []))
     assert {"Documentation", "Repository", "Issues", "Changelog"} <= set(links)
     assert "## Install" in str(about.get_payload())
+
+
+def test_it_has_no_paths_of_the_machine_that_built_it(wheel: pathlib.Path) -> None:
+    home = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
+    paths = [os.fsencode(home), os.fsencode(ROOT)]
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert [(name, path) for name, data in files.items() for path in paths if path in data] == []

@@ -183,6 +183,7 @@ impl Buffer {
             if self.push_granted(&mut queue, shard, line) {
                 return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
             }
+            self.ask_for_room(&mut queue);
             let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
             match overflow {
                 Overflow::Oldest => {
@@ -290,6 +291,15 @@ impl Buffer {
         is_pushed
     }
 
+    /// Has the spool worker see whether the spool is as full as its account says.
+    fn ask_for_room(&self, queue: &mut Queue) {
+        if self.spool.is_some() && !queue.waiters.lacks_room {
+            queue.waiters.lacks_room = true;
+            queue.waiters.is_worker_called = true;
+            self.spool_work.notify_all();
+        }
+    }
+
     /// Drops the oldest lines until a line fits. Open lines can only be dropped once their batches
     /// are closed.
     fn make_room(&self, queue: &mut Queue, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
@@ -368,6 +378,9 @@ impl Buffer {
     }
 
     fn set_batch_limits(&self, queue: &Queue) {
+        if let Some(spool) = &self.spool {
+            spool.set_max_bytes(queue.limits.spool_bytes, bounds::reserve(&queue.limits));
+        }
         for shard in &self.shards {
             lock(&shard.0).batch_limit = queue.limits.batch;
         }

@@ -53,9 +53,6 @@ impl Core {
     pub(super) fn new(snapshot: Snapshot, clock: Clock) -> Self {
         let spool = snapshot.settings.spool().filter(|_| snapshot.is_enabled);
         let spool = spool.map(|spool| Arc::new(Spool::new(&spool.directory, spool.sync)));
-        if let Some(spool) = &spool {
-            spool.quarantine.set_spool_bytes(snapshot.settings.values.spool_max_bytes.value);
-        }
         let buffer = Buffer::new(snapshot.limits(), snapshot.intake(), spool, clock.clone());
         let buffer = Arc::new(buffer);
         let sender = Arc::new(Sender::new(buffer.clone(), snapshot.route(), clock.clone()));
