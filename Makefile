@@ -3,9 +3,10 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte kill-harness lint \
-  matrix matrix-pythons matrix-servers miri models poison-load policy python python-lint \
-  python-test rust-test sanitize screenshots site soak status-screenshot test timestamps wheels
+.PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte kill- \
+  harness lint matrix matrix-pythons matrix-servers miri models poison-load policy python \
+  python-lint python-test rust-test sanitize screenshots site soak status-screenshot test \
+  timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
