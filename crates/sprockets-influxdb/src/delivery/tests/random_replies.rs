@@ -7,8 +7,7 @@ use std::time::SystemTime;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::config::Api;
-use crate::delivery::address_setting::AddressSetting;
+use crate::config::{Api, Config};
 use crate::delivery::response::{Reply, classify};
 use crate::delivery::sanitize::Secrets;
 
@@ -97,7 +96,7 @@ fn answer(by: Sender, api: Api, batch: &Batch, stored: &Stored) -> Disposition {
         truncated: false,
         now: SystemTime::UNIX_EPOCH,
         secrets: &Secrets::default(),
-        address: AddressSetting::Url,
+        names: &Config::new().resolve().unwrap().server.names,
     };
     classify(&reply, batch).disposition
 }
