@@ -5,7 +5,7 @@ VENV ?= target/venv
 
 .PHONY: bench bench-python bench-rust demo docs fuzz generated gibibyte kill-harness lint matrix \
   matrix-pythons matrix-servers miri models poison-load policy python python-lint python-test \
-  rust-test sanitize screenshots site soak test timestamps
+  rust-test sanitize screenshots site soak status-screenshot test timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -81,11 +81,20 @@ $(VENV)/built: $(VENV)/tools Cargo.lock $(SOURCES)
 	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
+## The wheels of a release for Linux and macOS: target/wheels. TARGETS selects some.
+wheels: $(VENV)/tools
+	scripts/build-wheels
+
 ## An instrumented service, five seconds of requests, and what InfluxDB has of them.
 demo:
 	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || \
 	  scripts/ensure-influxd
 	$(CARGO) run --package sprockets-influxdb --features axum --example demo
+
+## The status page under load, in Chromium: target/status.png.
+status-screenshot: $(VENV)/built
+	@scripts/ensure-chromium
+	$(VENV)/bin/python tests/screenshot.py target/status.png
 
 ## The Python tests on each installed CPython, and every way to stop each server.
 matrix: matrix-pythons matrix-servers

@@ -1,13 +1,14 @@
 """Writes the Grafana dashboards: ``python dashboards/build.py``.
 
 There is one for each query language of Grafana's InfluxDB data source: InfluxQL (InfluxDB 1.x, and
-3.x), Flux (2.x) and SQL (3.x). They have the same panels.
+3.x), Flux (2.x) and SQL (3.x), and one for OpenTelemetry's names. They have the same panels.
 """
 
 import json
 import pathlib
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 HERE = pathlib.Path(__file__).parent
 DATA_SOURCE = {"type": "influxdb", "uid": "${datasource}"}
@@ -109,6 +110,40 @@ class InfluxQl:
     def target(self, query: str, format_: str, alias: str) -> dict[str, Any]:
         target = {"rawQuery": True, "query": query, "resultFormat": format_}
         return target | ({"alias": alias} if alias else {})
+
+
+class OpenTelemetry(InfluxQl):
+    """Queries in InfluxQL for middlewares with ``names="opentelemetry"``."""
+
+    name = "OpenTelemetry"
+    file = "requests-opentelemetry.json"
+    about = InfluxQl.about + ', with names="opentelemetry"'
+    names: ClassVar = {
+        "endpoint": "http.route",
+        "method": "http.request.method",
+        "status_code": "http.response.status_code",
+        "grpc_status": "rpc.grpc.status_code",
+        "content_length": "http.server.response.body.size",
+        "request_length": "http.server.request.body.size",
+        "duration": "http.server.request.duration",
+        "client_ip": "client.address",
+        "request_id": "request.id",
+        "exception": "error.type",
+    }
+
+    def _renamed(self, query: str) -> str:
+        # Names of results stay.
+        for ours, theirs in self.names.items():
+            query = re.sub(f'(?<!AS )"{ours}"', f'"{theirs}"', query)
+        return query
+
+    def values(self, tag: str) -> str:
+        return self._renamed(super().values(tag))
+
+    def target(self, query: str, format_: str, alias: str) -> dict[str, Any]:
+        tag = alias.removeprefix("$tag_")
+        alias = f"[[tag_{self.names[tag]}]]" if tag != alias else alias
+        return super().target(self._renamed(query), format_, alias)
 
 
 class Sql:
@@ -530,8 +565,9 @@ def _variable(name: str, label: str, query: Query) -> dict[str, Any]:
 
 def dashboard(language: Language) -> dict[str, Any]:
     """Return the dashboard as Grafana imports it."""
-    suffix = "" if isinstance(language, InfluxQl) else f" ({language.name})"
-    slug = "" if isinstance(language, InfluxQl) else f"-{language.name.lower()}"
+    is_default = type(language) is InfluxQl
+    suffix = "" if is_default else f" ({language.name})"
+    slug = "" if is_default else f"-{language.name.lower()}"
     return {
         "title": f"Requests{suffix}",
         "uid": f"sprockets-influxdb-requests{slug}",
@@ -570,7 +606,7 @@ def dashboard(language: Language) -> dict[str, Any]:
     }
 
 
-LANGUAGES: tuple[Callable[[], Language], ...] = (InfluxQl, Flux, Sql)
+LANGUAGES: tuple[Callable[[], Language], ...] = (InfluxQl, OpenTelemetry, Flux, Sql)
 
 
 def files() -> dict[str, str]:

@@ -36,6 +36,8 @@ nitpick_ignore_regex = [
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 myst_heading_anchors = 3
+# Options such as `--json` keep their hyphens, also in text.
+smartquotes = False
 # The copy button leaves out the prompt.
 copybutton_prompt_text = "$ "
 

@@ -118,7 +118,8 @@ def tornado(use: Use, options: Options) -> int:
             use(self.influxdb)
             self.write("Hello")
 
-    settings = {influxdb.REQUEST_DATABASE: options["database"]} if "database" in options else {}
+    names = {"database": influxdb.REQUEST_DATABASE, "client": "sprockets_influxdb.client"}
+    settings = {names[name]: value for name, value in options.items() if name in names}
     return serving.request(tornado_web.Application([("/", Hello)], **settings)).code
 
 

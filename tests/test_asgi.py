@@ -320,7 +320,7 @@ class TestWrongConfiguration:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({}, "database is missing"),
+            ({}, "have no database"),
             ({"database": ""}, "database is ''"),
             ({"database": 5}, "database is 5"),
             ({"database": "db", "measurement": None}, "measurement is missing"),

@@ -171,7 +171,7 @@ def test_a_missing_database_is_one_warning(
     for _ in range(3):
         web.wsgi(application, web.environ("/"))
     (record,) = caplog.records
-    assert "database is missing" in record.getMessage()
+    assert "have no database" in record.getMessage()
     assert recording.points() == []
 
 

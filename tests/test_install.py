@@ -1,6 +1,8 @@
 """``install()``: its arguments, and what it returns."""
 
+import asyncio
 import inspect
+import pathlib
 import socket
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import sprockets_influxdb as influxdb
 from measurements import add
 from sprockets_influxdb import flush_sync, install, stats, testing
+from sprockets_influxdb.testing import Fault
 
 
 class TestInstall:
@@ -136,7 +139,6 @@ class TestInstall:
             ("timeout", 0),
             ("api", "v9"),
             ("host", "http://localhost"),
-            ("nonsense", 1),
         ],
     )
     def test_a_wrong_argument_is_named(self, argument: str, value: Any) -> None:
@@ -160,3 +162,121 @@ class TestInstall:
             "b": "True",
             "bad": "\N{REPLACEMENT CHARACTER}",
         }
+
+
+class TestInstallAgain:
+    """After the shutdown of the installed client, another can be installed."""
+
+    def test_a_new_client_with_new_counters(self, server: testing.Server) -> None:
+        for run in range(3):
+            assert install(server.url, max_batch_size=run + 1) is True
+            assert influxdb.settings()["max_batch_size"] == run + 1
+            assert stats()["added"] == 0
+            add(2)
+            assert influxdb.shutdown_sync()["delivered"] == 2
+            assert stats()["added"] == 2
+        assert len(server.points()) == 6
+
+    def test_what_is_added_in_between_is_closed(self, server: testing.Server) -> None:
+        async def main() -> None:
+            assert install(server.url) is True
+            add()
+            assert await influxdb.shutdown() is True
+            add(2)
+            assert (stats()["dropped"]["closed"], await influxdb.flush()) == (2, False)
+            assert flush_sync()["closed"] == 2
+            assert install(server.url) is True
+            assert (stats()["dropped"]["closed"], await influxdb.flush()) == (0, True)
+            add()
+            assert await influxdb.flush() is True
+            assert await influxdb.shutdown() is True
+
+        asyncio.run(main())
+        assert len(server.points()) == 2
+
+    def test_after_the_shutdown_of_one_that_was_not_installed(
+        self, server: testing.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("INFLUXDB_URL", server.url)
+        add()
+        influxdb.shutdown_sync()
+        add()
+        assert stats()["dropped"]["closed"] == 1
+        assert install() is True
+        add()
+        assert flush_sync()["delivered"] == stats()["added"] == 1
+
+    def test_while_a_shutdown_runs(self, server: testing.Server) -> None:
+        async def main() -> None:
+            server.inject(Fault.black_hole())
+            install(server.url)
+            add()
+            ending = influxdb.shutdown()
+            await asyncio.to_thread(server.wait_for_requests, 1)
+            assert install(server.url) is True
+            add()
+            assert await influxdb.flush() is True
+            server.clear_faults()
+            assert await ending is True
+
+        asyncio.run(main())
+        assert len(server.points()) == 2
+
+    def test_a_wrong_argument_leaves_the_old_one(self, server: testing.Server) -> None:
+        install(server.url)
+        add()
+        influxdb.shutdown_sync()
+        with pytest.raises(ValueError, match="max_batch_size"):
+            install(server.url, max_batch_size=0)
+        assert stats()["delivered"] == 1
+        assert install(server.url) is True
+
+    def test_series_and_middlewares_made_before_record_with_the_new_one(
+        self, server: testing.Server
+    ) -> None:
+        install(server.url)
+        series = influxdb.series("db", "m")
+        series(n=1)
+        influxdb.shutdown_sync()
+        install(server.url)
+        series(n=2)
+        assert flush_sync()["delivered"] == stats()["added"] == 1
+
+    def test_the_old_one_delivers_its_spool(
+        self, server: testing.Server, tmp_path: pathlib.Path
+    ) -> None:
+        spool = str(tmp_path / "spool")
+        server.stop()
+        install(server.url, spool=spool, shutdown_timeout=1)
+        add(2)
+        assert influxdb.shutdown_sync()["pending"] == stats()["spooled"] == 2
+        old = influxdb.installed()
+        assert old is not None
+        assert install(server.url, spool=spool) is True
+        server.restart()
+        add()
+        assert flush_sync()["delivered"] == 1
+        assert old.flush_sync(30)["pending"] == 0
+        assert len(server.points()) == 3
+        assert (old.stats()["spooled"], stats()["recovered"]) == (0, 0)
+
+    def test_an_old_one_without_a_spool_delivers_later(self, server: testing.Server) -> None:
+        server.stop()
+        install(server.url, shutdown_timeout=1)
+        add(2)
+        assert influxdb.shutdown_sync()["pending"] == 2
+        old = influxdb.installed()
+        assert old is not None
+        assert install(server.url) is True
+        server.restart()
+        add()
+        assert flush_sync()["delivered"] == 1
+        assert old.flush_sync(30)["pending"] == 0
+        assert len(server.points()) == 3
+
+    def test_a_setting_made_before_the_first_install_holds(self, server: testing.Server) -> None:
+        influxdb.set_trigger_size(7)
+        for _ in range(2):
+            assert install(server.url) is True
+            assert influxdb.settings()["trigger_size"] == 7
+            influxdb.shutdown_sync()

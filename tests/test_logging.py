@@ -37,7 +37,9 @@ class Handler(logging.Handler):
             handler = Handler()
             LOGGER.addHandler(handler)
             add("m", 10)
-            failed, recovered = handler.next(), handler.next()
+            started, failed, recovered = handler.next(), handler.next(), handler.next()
+            assert started.levelno == logging.INFO, started
+            assert started.getMessage().startswith("recording to http://127.0.0.1:"), started
             assert failed.levelno == logging.WARNING, failed
             assert "cannot write to database" in failed.getMessage(), failed
             assert recovered.levelno == logging.INFO, recovered
@@ -126,10 +128,10 @@ class Handler(logging.Handler):
             handler = Raising()
             LOGGER.addHandler(handler)
             add("m", 10)
-            handler.next(), handler.next()
+            handler.next(), handler.next(), handler.next()
             """,
         ).end()
-        assert stderr.count("RuntimeError: on purpose") == 2
+        assert stderr.count("RuntimeError: on purpose") == 3
         assert receiver.arrived() == {"m": 10}
 
     def test_a_child_of_a_fork_writes_its_own_log(self, receiver: Receiver, launch: Launch) -> None:
@@ -139,16 +141,19 @@ class Handler(logging.Handler):
             """
             handler = Handler()
             LOGGER.addHandler(handler)
+            def expect():
+                assert "recording to" in handler.next().getMessage()
+                record = handler.next()
+                assert "cannot write to database" in record.getMessage()
+                assert record.process == os.getpid()
             add("parent", 10)
-            assert "cannot write to database" in handler.next().getMessage()
+            expect()
             child = os.fork()
             if child:
                 wait_for_children(child)
             else:
                 add("child", 10)
-                record = handler.next()
-                assert "cannot write to database" in record.getMessage()
-                assert record.process == os.getpid()
+                expect()
             """,
             INFLUXDB_SHUTDOWN_TIMEOUT="0",
         ).end()
@@ -204,7 +209,7 @@ class Handler(logging.Handler):
             LOGGER.addHandler(handler := Handler())
             influxdb.install()
             add("m", 10)
-            handler.next()
+            handler.next(), handler.next()
             influxdb.set_auth_credentials("user", "hunter3")
             influxdb.shutdown_sync(0)
             print(influxdb.settings(), influxdb.stats())

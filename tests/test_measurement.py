@@ -53,7 +53,7 @@ class TestAttributes:
         assert before <= measurement.timestamp <= time.time()
         assert Measurement(name="m", database="db").name == "m"
         assert repr(measurement) == "<Measurement 'db' 'm' tags={} fields={}>"
-        for wrong in ((), ("db",), ("db", "m", 1)):
+        for wrong in ((), ("db", "m", 1)):
             with pytest.raises(TypeError):
                 Measurement(*wrong)
 

@@ -129,30 +129,100 @@ def test_a_removed_base_tag_is_not_delivered(server: testing.Server, nothing: st
     assert point.tags == {"kept": "yes", "t": "1"}
 
 
-def test_base_tags_are_those_of_when_the_measurement_was_made(server: testing.Server) -> None:
+def test_base_tags_are_those_of_the_client_that_the_measurement_is_added_to(
+    server: testing.Server,
+) -> None:
     install(server.url, base_tags={"region": "eu"}, tag_hostname=False)
-    measurement = Measurement("db", "m")
-    measurement.set_field("n", 1)
+    plain, shown, changed = (
+        Measurement("db", "plain"),
+        Measurement("db", "shown"),
+        Measurement("db", "changed"),
+    )
+    assert shown.tags == {"region": "eu"}
+    changed.tags["region"] = "me"
     testing.reset()
     install(server.url, base_tags={"region": "us", "zone": "a"}, tag_hostname=False)
-    add_measurement(measurement)
-    assert measurement.marshall().startswith("m,region=eu n=1i ")
-    later = Measurement("db", "m")
-    later.set_field("n", 2)
-    add_measurement(later)
+    for measurement in (plain, shown, changed):
+        measurement.set_field("n", 1)
+        add_measurement(measurement)
+        base = "region=me,zone=a" if measurement is changed else "region=us,zone=a"
+        [point] = testing.parse(measurement.marshall())
+        assert point.tags == dict(tag.split("=") for tag in base.split(","))
     flush_sync()
-    first, second = server.points("db")
-    assert first.tags == {"region": "eu"}
-    assert second.tags == later.tags == {"region": "us", "zone": "a"}
+    assert {point.measurement: point.tags for point in server.points("db")} == {
+        "plain": {"region": "us", "zone": "a"},
+        "shown": {"region": "us", "zone": "a"},
+        "changed": {"region": "me", "zone": "a"},
+    }
 
 
-def test_a_measurement_made_before_the_client_has_no_base_tags(server: testing.Server) -> None:
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_measurement_made_before_the_client_has_its_base_tags(
+    server: testing.Server, looks: bool
+) -> None:
     measurement = Measurement("db", "m")
     measurement.set_field("n", 1)
-    install(server.url, base_tags={"region": "eu"}, tag_hostname=False)
+    measurement.set_tag("own", "x")
+    if looks:
+        assert measurement.tags == {"own": "x"}
+    install(server.url, base_tags={"region": "eu", "own": "base"}, tag_hostname=False)
+    if not looks:
+        assert measurement.tags == {"region": "eu", "own": "x"}
     add_measurement(measurement)
     flush_sync()
-    assert [point.tags for point in server.points("db")] == [{}]
+    assert [point.tags for point in server.points("db")] == [{"region": "eu", "own": "x"}]
+
+
+def test_the_first_measurement_without_install_has_the_base_tags(
+    server: testing.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFLUXDB_URL", server.url)
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    monkeypatch.setenv("INFLUXDB_TAG_HOSTNAME", "false")
+    for number in range(2):
+        measurement = Measurement("db", "m")
+        measurement.set_tags({"removed": None, "number": number})
+        measurement.set_field("n", 1)
+        add_measurement(measurement)
+    flush_sync()
+    assert [point.tags for point in server.points("db")] == [
+        {"environment": "staging", "number": "0"},
+        {"environment": "staging", "number": "1"},
+    ]
+
+
+@pytest.mark.parametrize("install_first", [True, False])
+def test_tags_that_are_assigned_replace_the_base_tags(
+    server: testing.Server, install_first: bool
+) -> None:
+    measurement = Measurement("db", "m")
+    for step in ("install", "assign") if install_first else ("assign", "install"):
+        if step == "install":
+            install(server.url, base_tags={"region": "eu"}, tag_hostname=False)
+        else:
+            measurement.tags = {"own": "x"}
+    measurement.set_field("n", 1)
+    add_measurement(measurement)
+    flush_sync()
+    assert [point.tags for point in server.points("db")] == [{"own": "x"}]
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda measurement: pickle.loads(pickle.dumps(measurement))],
+)
+def test_a_base_tag_that_is_removed_stays_removed_in_a_copy(
+    server: testing.Server, duplicate: Callable[[Measurement], Measurement]
+) -> None:
+    install(server.url, base_tags={"region": "eu", "zone": "a"}, tag_hostname=False)
+    measurement = Measurement("db", "m")
+    del measurement.tags["region"]
+    measurement.set_field("n", 1)
+    copied = duplicate(duplicate(measurement))
+    assert copied.tags == {"zone": "a"}
+    add_measurement(copied)
+    flush_sync()
+    assert [point.tags for point in server.points("db")] == [{"zone": "a"}]
 
 
 def test_set_tags_copies(server: testing.Server) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from conftest import _free_port
 from documents import DOCS, README, blocks
-from programs import bound
+from programs import DEADLINE, bound
 
 if TYPE_CHECKING:
     from conftest import Influxd
@@ -54,6 +54,14 @@ class Shell:
         assert done.returncode == 0, f"{line}: {done.stdout}"
         return str(done.stdout)
 
+    def query(self, line: str) -> str:
+        """Run a query until it has a row: a service sends its points a second later."""
+        deadline = time.monotonic() + DEADLINE
+        while "---" not in (output := self.run(line)):
+            assert time.monotonic() < deadline, output
+            time.sleep(0.1)
+        return output
+
     @contextlib.contextmanager
     def serve(self, line: str) -> Iterator[None]:
         command = bound(self._command(line))
@@ -90,9 +98,7 @@ def test_every_step_works(page: pathlib.Path, influxd: "Influxd", tmp_path: path
                     if "uvicorn" in line:
                         stack.enter_context(shell.serve(line))
                     elif line.startswith("influx "):
-                        # The service sends its points a second later.
-                        while "---" not in (output := shell.run(line)):
-                            time.sleep(0.1)
+                        output = shell.query(line)
                     else:
                         output = shell.run(line)
             elif block.language == "text":

@@ -127,7 +127,7 @@ def test_tags_are_several_names() -> None:
         influxdb.series("db", "m", tags=[1])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="timestamp_ns is reserved"):
         influxdb.series("db", "m", tags=["timestamp_ns"])
-    with pytest.raises(ValueError, match="empty database"):
+    with pytest.raises(ValueError, match="has no database"):
         influxdb.series("", "m")(n=1)
 
 

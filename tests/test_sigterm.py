@@ -116,7 +116,7 @@ class TestSigterm:
             os.kill(child, signal.SIGTERM)
             assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
             time.sleep(0.2)
-            print("alive", influxdb.stats()["pending"])
+            print("alive", influxdb.stats()["added"])
         """)
         assert end(process)[0] == "alive 1\n"
 

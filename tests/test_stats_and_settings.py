@@ -8,7 +8,7 @@ import pytest
 
 import sprockets_influxdb as influxdb
 from measurements import add
-from sprockets_influxdb import _client, flush_sync, install, record, stats, testing
+from sprockets_influxdb import flush_sync, install, record, stats, testing
 from sprockets_influxdb.testing import Fault
 
 
@@ -99,14 +99,15 @@ class TestSettings:
 
     def test_install_takes_every_setting_by_name_and_type(self) -> None:
         # Unset settings have no type of their own: they are given a value here.
-        texts = {"ca_file", "environment", "org", "retention_policy", "spool", "token"}
+        texts = {"ca_file", "client_cert", "client_key", "database", "environment", "org"}
+        texts |= {"retention_policy", "self_database", "spool", "token"}
         settings = {**influxdb.settings(), **dict.fromkeys(texts, "")}
         positional = {
             name
             for name, parameter in inspect.signature(install).parameters.items()
             if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         }
-        options = typing.get_type_hints(_client.Options)
+        options = typing.get_type_hints(influxdb.Options)
         assert set(settings) == positional | set(options)
         for name, annotation in options.items():
             kinds = set()

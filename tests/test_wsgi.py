@@ -90,7 +90,7 @@ class TestAttributes:
         for _ in range(3):
             assert web.wsgi(application, web.environ()) == b"Hello"
         (record,) = caplog.records
-        assert "database is missing" in record.getMessage()
+        assert "have no database" in record.getMessage()
         assert recording.points() == []
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
-    Options,
     flush,
     install,
+    installed,
     set_auth_credentials,
     set_base_url,
     set_clients,
@@ -26,8 +26,10 @@ from sprockets_influxdb._client import (
     settings,
     shutdown,
 )
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._native import (
     Measurement,
+    Rejected,
     Series,
     add_measurement,
     flush_sync,
@@ -36,12 +38,13 @@ from sprockets_influxdb._native import (
     shutdown_sync,
     stats,
 )
+from sprockets_influxdb._options import Options
 from sprockets_influxdb._requests import REQUEST_DATABASE
 
 if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
-for _public in (Options, add_measurement, flush_sync, record, series, shutdown_sync, stats):
+for _public in (Client, Options, add_measurement, flush_sync, record, series, shutdown_sync, stats):
     _public.__module__ = __name__
 
 __version__: str = _native.VERSION
@@ -53,15 +56,18 @@ _lifecycle.watch()
 __all__ = [
     "REQUEST_DATABASE",
     "USER_AGENT",
+    "Client",
     "InfluxDBMixin",
     "Measurement",
     "Options",
+    "Rejected",
     "Series",
     "__version__",
     "add_measurement",
     "flush",
     "flush_sync",
     "install",
+    "installed",
     "record",
     "series",
     "set_auth_credentials",

@@ -11,13 +11,15 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import logging
+import signal
 import sys
 import time
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sprockets_influxdb import _client, _native
+from sprockets_influxdb import _native
+from sprockets_influxdb._futures import future_of
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
@@ -32,20 +34,23 @@ _ends_with_billiard = False
 
 
 async def flush_at_stop(is_forced: Callable[[], bool] = lambda: False) -> None:
-    """Flush when a server stops, within the shutdown timeout, unless a flush has just failed.
+    """Flush all clients when a server stops, within their shutdown timeouts, unless a flush has
+    just failed.
 
     :param is_forced: whether the server must stop at once
     """
     global _failed_at
     if has_just_failed():
         return
-    flush = _client.flush()
-    while not flush.done() and not is_forced():
-        await asyncio.wait([flush], timeout=_INTERVAL)
-    if not flush.done():
-        flush.cancel()
-    if flush.cancelled() or not flush.result():
-        _failed_at = time.monotonic()
+    loop = asyncio.get_running_loop()
+    flushes = [future_of(loop, flush) for flush in _native.begin_all()]
+    while not all(flush.done() for flush in flushes) and not is_forced():
+        await asyncio.wait(flushes, timeout=_INTERVAL)
+    for flush in flushes:
+        if not flush.done():
+            flush.cancel()
+        if flush.cancelled() or not flush.result():
+            _failed_at = time.monotonic()
 
 
 def has_just_failed() -> bool:
@@ -127,17 +132,29 @@ def _hook_into_uvicorn(module: Any) -> None:
                     await flush_at_stop(lambda: self.force_exit)
                 except Exception as error:
                     LOGGER.warning("cannot deliver before the server stops: %r", error)
-                if has_just_failed():
-                    _log_pending()
+                # Where a handler was in place, the process goes on, or ends with exit handlers.
+                if any(before.get(number) is signal.SIG_DFL for number in self._captured_signals):
+                    _native.log_end()
+                    _lifecycle().write_log()
+
+    # The handlers that uvicorn replaces, and restores before it raises the signals. A server that
+    # runs already has replaced the default, as far as we know.
+    before: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
+    capture: Any = getattr(module.Server, "capture_signals", None)
+
+    def capture_signals(self: Any) -> Any:
+        before.update((number, signal.getsignal(number)) for number in signal.valid_signals())
+        return capture(self)
 
     shutdown._is_hooked = True  # type: ignore[attr-defined]
     module.Server.shutdown = shutdown
+    if capture is not None:
+        module.Server.capture_signals = functools.wraps(capture)(capture_signals)
 
 
-def _log_pending() -> None:
-    pending = _native.stats()["pending"]
-    waiting = "1 measurement is" if pending == 1 else f"{pending} measurements are"
-    LOGGER.error("%s not delivered: the server has stopped", waiting)
+def _lifecycle() -> Any:
+    # It imports this module.
+    return importlib.import_module("sprockets_influxdb._lifecycle")
 
 
 _HOOKS: dict[str, Callable[[Any], None]] = {"uvicorn.server": _hook_into_uvicorn}

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from sprockets_influxdb import _hooks, _native, _secrets
+from sprockets_influxdb import _hooks, _native, _rejected, _secrets
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
@@ -82,15 +82,14 @@ def end() -> None:
         return
     _has_ended = True
     # A flush when the server stopped has already waited for the shutdown timeout.
-    report = _native.shutdown_sync(0) if _hooks.has_just_failed() else _native.end()
-    pending = report["pending"]
+    _native.end(not _hooks.has_just_failed())
     write_log()
-    spooled = min(pending, _native.stats()["spooled"])
-    _native.log_losses(pending - spooled, spooled)
+    _native.log_end()
     _native.close_log()
     if _writer is not None and _writer is not threading.current_thread() and _writer.is_alive():
         _writer.join(_WRITER_TIMEOUT)
     write_log()
+    _rejected.pass_rejected(write_log, _WRITER_TIMEOUT)
 
 
 def start_writer() -> bool:
@@ -148,8 +147,16 @@ def write_log() -> None:
             _print_error()
 
 
-def _write_log_in_background() -> None:
-    """Like :func:`write_log`, but nothing that a logging handler raises ends the caller."""
+def _write_in_background() -> None:
+    """Write the log messages of the core, and call the functions ``on_rejected``.
+
+    Nothing that a logging handler or such a function raises ends the caller.
+    """
+    _write_log_and_go_on()
+    _rejected.pass_rejected(_write_log_and_go_on)
+
+
+def _write_log_and_go_on() -> None:
     for level, message in _native.take_logs():
         try:
             LOGGER.log(level, "%s", message)
@@ -165,7 +172,7 @@ def _print_error() -> None:
 
 def _write(bell: int) -> None:
     while os.read(bell, 4096):
-        _write_log_in_background()
+        _write_in_background()
     _native.log_is_written()
 
 
@@ -181,7 +188,7 @@ def _write_with_gevent(bell: int) -> None:
 
     def rung() -> None:
         if os.read(bell, 4096):
-            gevent.spawn(_write_log_in_background)
+            gevent.spawn(_write_in_background)
         else:
             watcher.stop()
 
@@ -202,7 +209,7 @@ def _write_with_eventlet(bell: int) -> None:
             # A forked child has closed it.
             if bell != _bell or not os.read(bell, 4096):
                 break
-            _write_log_in_background()
+            _write_in_background()
 
     eventlet.spawn_n(write)
 

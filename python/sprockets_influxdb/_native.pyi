@@ -1,7 +1,7 @@
 # The types of the native module. `python -m mypy.stubtest sprockets_influxdb` checks them against
 # the built one.
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import (
@@ -12,6 +12,7 @@ from typing import (
     TypeAlias,
     TypedDict,
     final,
+    overload,
     type_check_only,
 )
 
@@ -20,31 +21,34 @@ from typing_extensions import Self, disjoint_base
 __all__ = [
     "CLIENT_CLOSED_REQUEST",
     "MEASUREMENT",
+    "STATUS_PAGE",
     "UNMATCHED",
     "VERSION",
+    "BaseClient",
     "Duration",
     "Fault",
     "Flush",
     "Measurement",
     "Point",
     "Recorder",
+    "Rejected",
     "Request",
     "RequestGuard",
     "Series",
     "Server",
     "TornadoRecorder",
     "add_measurement",
+    "begin_all",
     "check_request_variables",
     "close_log",
     "command",
     "configure",
     "end",
-    "flush_begin",
     "flush_sync",
     "foreign_replies",
     "install",
+    "log_end",
     "log_is_written",
-    "log_losses",
     "measurement_in",
     "open_log",
     "parse",
@@ -53,11 +57,12 @@ __all__ = [
     "reset",
     "series",
     "settings",
-    "shutdown_begin",
     "shutdown_sync",
-    "stamp",
     "stats",
+    "summarize_spool",
+    "take_dropped_rejections",
     "take_logs",
+    "take_rejected",
 ]
 
 _Field: TypeAlias = bool | int | float | str | SupportsFloat | SupportsIndex
@@ -71,14 +76,20 @@ _Stage: TypeAlias = Literal["before_body", "mid_body", "before_reply"]
 
 CLIENT_CLOSED_REQUEST: int
 MEASUREMENT: str
+STATUS_PAGE: str
 UNMATCHED: str
 VERSION: str
 
 @disjoint_base
 class Measurement:
-    database: str
+    database: str | None
     name: str | None
+    @overload
     def __init__(self, database: str, name: str | None) -> None: ...
+    @overload
+    def __init__(self, name: str, /) -> None: ...
+    @overload
+    def __init__(self, *, name: str | None) -> None: ...
     @property
     def tags(self) -> dict[str, Any]: ...
     @tags.setter
@@ -107,6 +118,15 @@ class Measurement:
 class Series:
     def __call__(self, *, timestamp_ns: int | None = None, **items: object) -> None: ...
     def bind(self, **tags: object) -> Series: ...
+
+@final
+class Rejected:
+    @property
+    def line(self) -> str: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
 
 @final
 class Duration:
@@ -145,7 +165,13 @@ class _Stats(TypedDict):
     last_error: str | None
 
 def add_measurement(measurement: Measurement) -> None: ...
+@overload
 def series(database: str, name: str | None, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+@overload
+def series(*, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+@overload
 def record(
     database: str,
     name: str | None,
@@ -153,11 +179,119 @@ def record(
     fields: dict[str, Any] | None = None,
     timestamp: float | None = None,
 ) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: dict[str, Any] | None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+    /,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: dict[str, Any] | None,
+    fields: dict[str, Any],
+    /,
+    *,
+    timestamp: float | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    /,
+    *,
+    tags: dict[str, Any] | None = None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+) -> None: ...
+@overload
+def record(
+    *,
+    name: str | None,
+    tags: dict[str, Any] | None = None,
+    fields: dict[str, Any],
+    timestamp: float | None = None,
+) -> None: ...
 def flush_sync(timeout: float | None = None) -> _Report: ...
 def shutdown_sync(timeout: float | None = None) -> _Report: ...
 def stats() -> _Stats: ...
 
 # For the package alone.
+
+@disjoint_base
+class BaseClient:
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def _open(
+        self,
+        options: list[tuple[str, str]],
+        base_tags: list[tuple[str, str]] | None,
+        on_rejected: Callable[[Rejected], object] | None,
+    ) -> None: ...
+    def _attach(self) -> bool: ...
+    def _is_installed(self) -> bool: ...
+    def _flush(self) -> Flush: ...
+    def _shutdown(self) -> Flush: ...
+    def _settings(self) -> dict[str, Any]: ...
+    def add_measurement(self, measurement: Measurement) -> None: ...
+    @overload
+    def series(
+        self, database: str, name: str | None, *, tags: Iterable[str] | None = None
+    ) -> Series: ...
+    @overload
+    def series(self, name: str, /, *, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
+    def series(self, *, name: str | None, tags: Iterable[str] | None = None) -> Series: ...
+    @overload
+    def record(
+        self,
+        database: str,
+        name: str | None,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any] | None = None,
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: dict[str, Any] | None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+        /,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: dict[str, Any] | None,
+        fields: dict[str, Any],
+        /,
+        *,
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        /,
+        *,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        *,
+        name: str | None,
+        tags: dict[str, Any] | None = None,
+        fields: dict[str, Any],
+        timestamp: float | None = None,
+    ) -> None: ...
+    def flush_sync(self, timeout: float | None = None) -> _Report: ...
+    def shutdown_sync(self, timeout: float | None = None) -> _Report: ...
+    def stats(self) -> _Stats: ...
 
 @final
 class Flush:
@@ -172,7 +306,9 @@ class Recorder:
 
 @final
 class TornadoRecorder:
-    def __new__(cls, reads_environment: bool) -> TornadoRecorder: ...
+    def __new__(cls, reads_environment: bool, client: BaseClient | None) -> TornadoRecorder: ...
+    def stamp(self) -> int | None: ...
+    def database(self) -> str | None: ...
     def measurement(self, stamp: int, place: _Place, route: _Route) -> Measurement: ...
     def record(self, stamp: int, place: _Place, route: _Route, end: _End) -> None: ...
     def complete(self, measurement: Measurement, end: _End) -> None: ...
@@ -202,22 +338,25 @@ class RequestGuard:
     def end(self) -> None: ...
 
 def install(
-    options: list[tuple[str, str]], base_tags: list[tuple[str, str]] | None
+    options: list[tuple[str, str]],
+    base_tags: list[tuple[str, str]] | None,
+    on_rejected: Callable[[Rejected], object] | None,
 ) -> bool | None: ...
-def stamp() -> int | None: ...
 def check_request_variables() -> None: ...
 def measurement_in(place: MutableMapping[str, Any]) -> Measurement: ...
 def configure(options: list[tuple[str, str]]) -> None: ...
 def reset() -> None: ...
 def settings() -> dict[str, Any]: ...
-def flush_begin() -> Flush | None: ...
-def shutdown_begin() -> Flush | None: ...
-def end() -> _Report: ...
+def begin_all() -> list[Flush]: ...
+def end(waits: bool) -> None: ...
 def open_log() -> int: ...
 def take_logs() -> list[tuple[int, str]]: ...
+def summarize_spool(directory: str) -> dict[str, Any]: ...
+def take_rejected() -> tuple[Callable[[Rejected], object], Rejected] | None: ...
+def take_dropped_rejections(all: bool) -> int: ...
 def close_log() -> None: ...
 def log_is_written() -> None: ...
-def log_losses(lost: int, spooled: int) -> None: ...
+def log_end() -> None: ...
 def command(argv: list[str]) -> int: ...
 
 # For `sprockets_influxdb.testing`.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from sprockets_influxdb import _native
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._warnings import warn
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Names: TypeAlias = Literal["sprockets", "opentelemetry"]
 
 
 class RequestOptions(TypedDict, total=False):
-    """The options of the middlewares. Only ``database`` is required.
+    """The options of the middlewares. None is required where there is a default database.
 
     An unknown option is an error when the application is built: a ``TypeError``, in Django an
     ``ImproperlyConfigured``. If an option has a value that cannot be used, nothing is recorded, and
@@ -39,8 +40,11 @@ class RequestOptions(TypedDict, total=False):
     - A value that cannot be stored is left out, and is a warning, at most one a minute.
     """
 
-    #: The database (bucket) of the measurements.
-    database: str
+    #: The client that records. Default: the installed one.
+    client: Client | None
+    #: The database (bucket) of the measurements. Default: the default database of the client
+    #: (``INFLUXDB_DATABASE``).
+    database: str | None
     #: The name of the measurements. Default: ``"request"``.
     measurement: str
     #: ``"sprockets"`` (default), or ``"opentelemetry"`` for the names of OpenTelemetry's semantic
@@ -77,6 +81,7 @@ class Requests:
     def __init__(self, **options: "Unpack[RequestOptions]") -> None:
         check_names(options)
         self._recorder: _native.Recorder | None = None
+        self._has_warned = False
         self._skip = options.pop("skip", None)
         try:
             if self._skip is not None and not callable(self._skip):
@@ -96,6 +101,8 @@ class Requests:
         if recorder is not None and (self._skip is None or not self._skips(scope)):
             try:
                 request = recorder.asgi(scope)
+            except LookupError as error:
+                self._warn_once(error)
             except Exception as error:
                 self._disable(error)
         if request is None:
@@ -112,6 +119,8 @@ class Requests:
         if recorder is not None and (self._skip is None or not self._skips(subject)):
             try:
                 request = recorder.wsgi(environ)
+            except LookupError as error:
+                self._warn_once(error)
             except Exception as error:
                 self._disable(error)
         if request is None:
@@ -129,7 +138,12 @@ class Requests:
     def _disable(self, error: Exception) -> None:
         # A wrong variable of the client is found when the first request comes.
         self._recorder = None
-        LOGGER.warning("the requests of this application are not recorded: %s", error)
+        self._warn_once(error)
+
+    def _warn_once(self, error: Exception) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            LOGGER.warning("the requests of this application are not recorded: %s", error)
 
 
 def handler_name(handler: object) -> str:

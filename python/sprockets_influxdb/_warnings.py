@@ -8,8 +8,8 @@ LOGGER = logging.getLogger("sprockets_influxdb")
 #: Minimum time between two warnings of one kind, in seconds.
 _INTERVAL = 60.0
 
-#: When each kind was logged last, by the exception's class.
-_warned: dict[str, float] = {}
+#: When each kind was logged last, by the exception's class, and how many were not logged since.
+_warned: dict[str, tuple[float, int]] = {}
 
 
 def warn(error: BaseException, what: str = "a request is not recorded as it should be") -> None:
@@ -19,6 +19,13 @@ def warn(error: BaseException, what: str = "a request is not recorded as it shou
     :param what: what happened
     """
     now, kind = time.monotonic(), type(error).__name__
-    if now - _warned.get(kind, -_INTERVAL) >= _INTERVAL:
-        _warned[kind] = now
-        LOGGER.warning("%s: %s: %s", what, kind, error)
+    last, held_back = _warned.get(kind, (-_INTERVAL, 0))
+    if now - last < _INTERVAL:
+        _warned[kind] = last, held_back + 1
+        return
+    _warned[kind] = now, 0
+    more = ""
+    if held_back:
+        were = "warning like this was" if held_back == 1 else "warnings like this were"
+        more = f"; {held_back} {were} not logged since the last one"
+    LOGGER.warning("%s: %s: %s%s", what, kind, error, more)

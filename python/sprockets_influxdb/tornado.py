@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -18,6 +19,7 @@ except ImportError as _error:
     ) from _error
 
 from sprockets_influxdb import _client, _native
+from sprockets_influxdb._clients import Client
 from sprockets_influxdb._endpoints import ANY_PATH, UNMATCHED, Endpoints
 from sprockets_influxdb._fallback import FallbackConnection
 from sprockets_influxdb._native import Measurement
@@ -27,6 +29,7 @@ from sprockets_influxdb._warnings import warn
 __all__ = [
     "ANY_PATH",
     "CLIENT_CLOSED_REQUEST",
+    "REQUEST_CLIENT",
     "REQUEST_DATABASE",
     "UNKNOWN_METHOD",
     "UNMATCHED",
@@ -38,6 +41,8 @@ __all__ = [
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
+#: The setting of an application that has the client for its requests. Default: the installed one.
+REQUEST_CLIENT = "sprockets_influxdb.client"
 #: The tag ``method`` of requests with a method that is not in ``SUPPORTED_METHODS``.
 UNKNOWN_METHOD = "(unknown)"
 #: The tag ``status_code`` of requests whose client disconnected before the response began.
@@ -55,11 +60,23 @@ class _Application:
     def __init__(self, application: web.Application) -> None:
         self.endpoints = Endpoints(application)
         self.has_warned = False
+        client = application.settings.get(REQUEST_CLIENT)
+        is_usable = client is None or isinstance(client, Client)
+        if not is_usable:
+            LOGGER.warning(
+                "the requests of this application are not recorded: "
+                "its setting %r is %r: expected a Client",
+                REQUEST_CLIENT,
+                client,
+            )
+            client = None
         try:
-            self.recorder = _native.TornadoRecorder(True)
+            self.recorder = _native.TornadoRecorder(True, client)
         except ValueError as error:
             LOGGER.warning("%s; the default, true, is used", error)
-            self.recorder = _native.TornadoRecorder(False)
+            self.recorder = _native.TornadoRecorder(False, client)
+        #: When a request begins, in nanoseconds. ``None`` if it is not to be recorded.
+        self.stamp: Callable[[], int | None] = self.recorder.stamp if is_usable else lambda: None
 
     @classmethod
     def of(cls, application: web.Application) -> "_Application":
@@ -73,7 +90,7 @@ class _Application:
             self.has_warned = True
             LOGGER.warning(
                 "the requests of this application are not recorded: "
-                "set the name of their database in its setting %r",
+                "name their database in its setting %r, or with INFLUXDB_DATABASE",
                 REQUEST_DATABASE,
             )
 
@@ -91,10 +108,15 @@ class InfluxDBMixin(_Base):
             **{"service": "hello", sprockets_influxdb.REQUEST_DATABASE: "example"},
         )
 
-    The application's setting :data:`REQUEST_DATABASE` names the database. Without it nothing is
-    recorded, and the log says so once. The setting ``service`` names the measurement (default
-    ``request``). The attribute ``influxdb`` is the measurement, available from ``initialize()`` on.
-    It takes any value, also while nothing is recorded:
+    The application's setting :data:`REQUEST_DATABASE` names the database. The default is that of
+    the client (``INFLUXDB_DATABASE``). Without either nothing is recorded, and the log says so
+    once. The setting ``service`` names the measurement (default
+    ``request``). The setting ``sprockets_influxdb.client``,
+    which is :data:`sprockets_influxdb.tornado.REQUEST_CLIENT`, has a client for the requests,
+    instead of the installed one.
+
+    The attribute ``influxdb`` is the measurement, available from ``initialize()`` on. It takes any
+    value, also while nothing is recorded:
     :class:`~sprockets_influxdb._requests.RequestOptions` says what becomes of it.
 
     ========================  ============================================================
@@ -147,7 +169,7 @@ class InfluxDBMixin(_Base):
         # The base class sets them too. A class before it may use the measurement.
         self.application = application
         self.request = request
-        self._influxdb_stamp = _native.stamp()
+        self._influxdb_stamp = _Application.of(application).stamp()
         if isinstance(self, web.FallbackHandler):
             self._influxdb_watch_fallback()
         try:
@@ -217,8 +239,9 @@ class InfluxDBMixin(_Base):
         if self._influxdb_stamp is not None:
             try:
                 settings = self.application.settings
-                place = (settings.get(REQUEST_DATABASE), settings.get("service", "request"))
                 known = _Application.of(self.application)
+                database = settings.get(REQUEST_DATABASE) or known.recorder.database()
+                place = (database, settings.get("service", "request"))
                 route = self._influxdb_route(known)
                 return known.recorder.measurement(self._influxdb_stamp, place, route)
             except Exception as error:
@@ -303,14 +326,14 @@ class InfluxDBMixin(_Base):
             )
             if measurement is None:
                 settings = self.application.settings
-                database = settings.get(REQUEST_DATABASE)
+                database = settings.get(REQUEST_DATABASE) or known.recorder.database()
                 if not database:
                     return known.warn_of_database()
                 place = (database, settings.get("service", "request"))
                 known.recorder.record(stamp, place, self._influxdb_route(known), end)
             elif measurement.database:
                 known.recorder.complete(measurement, end)
-            elif not self.application.settings.get(REQUEST_DATABASE):
+            else:
                 known.warn_of_database()
         except Exception as failure:
             _warn(type(self), failure)

@@ -78,4 +78,4 @@ if __name__ == "__main__":
     influxdb.install()
     add("parent", 100)
     globals()[sys.argv[2]](multiprocessing.get_context(sys.argv[1]))
-    assert influxdb.stats()["pending"] == 100
+    assert influxdb.stats()["added"] == 100

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 use sprockets_influxdb::Config;
-use sprockets_influxdb::internal::shown;
+use sprockets_influxdb::internal::{shown, with_environment};
 use sprockets_influxdb::spool::Directory;
 
 use crate::exit::Problem;
@@ -54,7 +54,7 @@ impl Server {
         let lookup = |variable: &str| {
             if ignored.contains(&variable) { None } else { std::env::var_os(variable) }
         };
-        let mut config = base.with_lookup(lookup);
+        let mut config = with_environment(base, lookup);
         let named = [
             ("url", &self.url),
             ("user", &self.user),

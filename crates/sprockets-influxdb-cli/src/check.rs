@@ -9,7 +9,7 @@ use sprockets_influxdb::{Check, Client, Config, Finding, Origin, Setting, Settin
 
 use crate::exit::{self, Problem};
 use crate::terminal::{self, Style};
-use crate::{args, unread, warnings};
+use crate::{args, warnings};
 
 /// Show the configuration, and check that its server would accept measurements
 ///
@@ -22,7 +22,7 @@ use crate::{args, unread, warnings};
 pub(crate) struct Options {
     #[command(flatten)]
     server: args::Server,
-    /// Database (bucket, on InfluxDB 2) to check; may be repeated
+    /// Database (bucket, on InfluxDB 2) to check; may be repeated [env: INFLUXDB_DATABASE]
     #[arg(long = "database", value_name = "NAME")]
     databases: Vec<String>,
     #[command(flatten)]
@@ -32,12 +32,13 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let config = options.server.config(Config::new(), &[])?;
     let settings = config.settings()?;
-    let (client, mut warnings) = warnings::collect(|| Client::new(config));
+    let (client, warnings) = warnings::collect(|| Client::new(config));
     let client = client?;
-    warnings.extend(unread::warnings(unread::of_process()));
 
+    let default = client.default_database();
     let checks: Vec<(Option<&str>, Check)> = if options.databases.is_empty() {
-        vec![(None, client.check(None))]
+        let name = default.as_deref();
+        vec![(name, client.check(name))]
     } else {
         let names = options.databases.iter().map(String::as_str);
         names.map(|name| (Some(name), client.check(Some(name)))).collect()

@@ -17,7 +17,6 @@ mod report;
 mod signals;
 mod spool;
 mod terminal;
-mod unread;
 mod wait;
 mod warnings;
 mod write;

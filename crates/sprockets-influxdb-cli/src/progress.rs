@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sprockets_influxdb::Stats;
 
+use crate::format::counted;
 use crate::output;
 
 /// How often progress is updated.
@@ -33,7 +34,7 @@ impl Size {
     /// A count in the unit of this size.
     fn format(self, count: u64) -> String {
         match self {
-            Self::Lines(_) => format!("{} lines", HumanCount(count)),
+            Self::Lines(_) => counted(count, "line"),
             _ => HumanBytes(count).to_string(),
         }
     }
@@ -116,7 +117,7 @@ impl Progress {
         let rate = (stats.delivered as f64 / seconds) as u64;
         let mut state = match self.size {
             Size::Lines(_) => format!("{} delivered/s", HumanCount(rate)),
-            _ => format!("{} lines, {} delivered/s", HumanCount(position.lines), HumanCount(rate)),
+            _ => format!("{}, {} delivered/s", counted(position.lines, "line"), HumanCount(rate)),
         };
         for (count, what) in [
             (stats.rejected, "rejected"),

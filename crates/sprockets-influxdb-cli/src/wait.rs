@@ -13,12 +13,13 @@ use crate::progress::{Position, Progress};
 use crate::{signals, warnings};
 
 /// Variables for applications, which may lose measurements. The command must not lose lines.
-pub(crate) const IGNORED_VARIABLES: [&str; 5] = [
+pub(crate) const IGNORED_VARIABLES: [&str; 6] = [
     "INFLUXDB_BLOCK_TIMEOUT",
     "INFLUXDB_ENABLED",
     "INFLUXDB_INTERVAL",
     "INFLUXDB_OVERFLOW",
     "INFLUXDB_SAMPLE_PROBABILITY",
+    "INFLUXDB_SELF_DATABASE",
 ];
 
 /// The longest timeout that a setting can have. The command, and not the buffer, decides when to

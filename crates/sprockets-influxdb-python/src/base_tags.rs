@@ -1,40 +1,23 @@
-//! The base tags as a Python dict, for measurements that show them.
+//! The base tags of the installed client as a Python dict, for measurements that show them.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-static BASE_TAGS: ArcSwapOption<Py<PyDict>> = ArcSwapOption::const_empty();
-/// The address of the dict in force: its identity. 0 if there is none.
-static ADDRESS: AtomicUsize = AtomicUsize::new(0);
+use crate::handle::installed;
+
 /// Counts the changes.
 static GENERATION: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// The dict of a generation. Finding it here is faster than by `BASE_TAGS`.
+    /// The dict of a generation. Finding it here is faster than by the client.
     static CACHED: RefCell<(usize, Option<Py<PyDict>>)> = const { RefCell::new((0, None)) };
 }
 
-pub(crate) fn set(py: Python<'_>, tags: Vec<(String, String)>) -> PyResult<()> {
-    let dict = PyDict::new(py);
-    for (name, value) in tags {
-        dict.set_item(name, value)?;
-    }
-    replace(Some(dict.unbind()));
-    Ok(())
-}
-
-pub(crate) fn clear() {
-    replace(None);
-}
-
-fn replace(tags: Option<Py<PyDict>>) {
-    ADDRESS.store(tags.as_ref().map_or(0, |tags| tags.as_ptr() as usize), Ordering::Release);
-    BASE_TAGS.store(tags.map(Arc::new));
+/// Called when there is another installed client, or when it has other base tags.
+pub(crate) fn changed() {
     GENERATION.fetch_add(1, Ordering::Release);
 }
 
@@ -55,12 +38,5 @@ pub(crate) fn base_tags(py: Python<'_>) -> Option<Py<PyDict>> {
 
 #[cold]
 fn load(py: Python<'_>) -> Option<Py<PyDict>> {
-    BASE_TAGS.load().as_ref().map(|tags| tags.clone_ref(py))
-}
-
-/// Whether these are the base tags in force, which the client adds to a line. The caller's
-/// reference keeps the address from being used again.
-#[inline]
-pub(crate) fn is_in_force(tags: &Py<PyDict>) -> bool {
-    ADDRESS.load(Ordering::Acquire) == tags.as_ptr() as usize
+    installed().as_ref().and_then(|client| client.base_tags(py))
 }

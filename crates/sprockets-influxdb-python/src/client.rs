@@ -1,203 +1,181 @@
-//! The client of the process, and the functions that configure it and add to it.
+//! Clients as Python holds them, and the functions that add to the installed one.
 
-use std::ffi::OsString;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::Guard;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
-use sprockets_influxdb::{self as core, Client, Config, Overflow, SettingValue};
+use pyo3::types::{PyDict, PyString, PyTuple};
+use sprockets_influxdb::internal;
 
-use crate::base_tags;
-use crate::current::CLIENT;
-use crate::flush;
-use crate::line::{Head, with_recorded};
-use crate::log;
+use crate::flush::{self, Flush};
+use crate::handle::{Handle, INSTALLED, installed};
+use crate::installed::{Options, Provided, Tags, open};
+use crate::line::{self, Head};
 use crate::measurement::Measurement;
-use crate::process;
-use crate::timestamp;
+use crate::place::{Argument, Place, Recorded};
+use crate::series::Series;
+use crate::target::Target;
+use crate::{stats, timestamp};
 
-/// Whether adding may wait for room. The wait happens without the interpreter's lock.
-static MAY_BLOCK: AtomicBool = AtomicBool::new(false);
-/// Locked only with the interpreter's lock and while no Python code runs. So no thread ever waits
-/// for it, and no thread holds it when the process forks.
-static CHANGES: Mutex<Changes> =
-    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
+/// A client. Not for direct use: see ``sprockets_influxdb.Client``.
+#[pyclass(module = "sprockets_influxdb._native", frozen, subclass)]
+pub(crate) struct BaseClient(OnceLock<Target>);
 
-/// The state that only changes of the configuration need.
-struct Changes {
-    is_installed: bool,
-    /// What was set before `install()`, which reads the environment again.
-    options: Options,
-    /// The password of the environment, before it was masked there.
-    password: Option<OsString>,
+#[pymethods]
+impl BaseClient {
+    // A subclass may have an `__init__` with other arguments.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// Makes the client, of the environment and these options.
+    #[pyo3(signature = (options, base_tags, on_rejected))]
+    fn _open(
+        &self,
+        py: Python<'_>,
+        options: Options,
+        base_tags: Option<Tags>,
+        on_rejected: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        if self.0.get().is_some() {
+            return Err(PyRuntimeError::new_err("this client is open already"));
+        }
+        let provided = Provided::new(options, base_tags, on_rejected);
+        let target = Target::Own(open(py, &provided)?, None);
+        // Another thread may have opened it meanwhile. Then that one counts.
+        let _ = self.0.set(target);
+        Ok(())
+    }
+
+    /// Makes this the installed client. Returns whether there is one.
+    fn _attach(&self) -> bool {
+        let client = INSTALLED.load_full();
+        client.is_some_and(|client| self.0.set(Target::Own(client, None)).is_ok())
+    }
+
+    /// Whether this is the installed client.
+    fn _is_installed(&self) -> PyResult<bool> {
+        let client = self.handle()?;
+        Ok(installed().as_ref().is_some_and(|installed| Arc::ptr_eq(installed, client)))
+    }
+
+    /// Begins a flush.
+    fn _flush(&self) -> PyResult<Flush> {
+        flush::begin(self.handle()?)
+    }
+
+    /// Begins a shutdown.
+    fn _shutdown(&self) -> PyResult<Flush> {
+        flush::begin_shutdown(self.handle()?)
+    }
+
+    /// Adds a measurement: see :func:`add_measurement`.
+    fn add_measurement(&self, measurement: &Bound<'_, Measurement>) -> PyResult<()> {
+        Measurement::add(measurement, self.target()?)
+    }
+
+    /// Records a measurement in one call: see :func:`record`.
+    #[pyo3(
+        signature = (
+            database=Argument::Omitted, name=Argument::Omitted, tags=None, fields=None,
+            timestamp=None
+        ),
+        text_signature = "($self, database=..., name=..., tags=None, fields=None, timestamp=None)"
+    )]
+    fn record<'py>(
+        &self,
+        py: Python<'py>,
+        database: Argument<'_, 'py>,
+        name: Argument<'_, 'py>,
+        tags: Option<&Bound<'py, PyAny>>,
+        fields: Option<&Bound<'py, PyAny>>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        record_with(py, self.target()?, database, name, tags, fields, timestamp)
+    }
+
+    /// Prepares a series of measurements: see :func:`series`. It keeps the client open.
+    #[pyo3(
+        signature = (database=Argument::Omitted, name=Argument::Omitted, *, tags=None),
+        text_signature = "($self, database=..., name=..., *, tags=None)"
+    )]
+    fn series<'py>(
+        this: &Bound<'py, Self>,
+        database: Argument<'_, 'py>,
+        name: Argument<'_, 'py>,
+        tags: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Series> {
+        Series::new(target_of(this)?, &Place::new(this.py(), database, name)?, tags)
+    }
+
+    /// Sends what is buffered, and blocks: see :func:`flush_sync`.
+    #[pyo3(signature = (timeout=None))]
+    fn flush_sync<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        flush::flush(py, self.handle()?, timeout)
+    }
+
+    /// Accepts no more measurements, sends what is buffered, and blocks: see :func:`shutdown_sync`.
+    #[pyo3(signature = (timeout=None))]
+    fn shutdown_sync<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        flush::shutdown(py, self.handle()?, timeout)
+    }
+
+    /// The counters of this client: see :func:`stats`.
+    ///
+    /// :rtype: dict
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats::counters(py, &self.handle()?.core().stats())
+    }
+
+    /// The value in force of each setting, by the names of the core.
+    fn _settings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats::values(py, &self.handle()?.core().settings())
+    }
 }
 
-/// Names of settings with their values, as text.
-type Options = Vec<(String, String)>;
-type Tags = Vec<(String, String)>;
-
-impl Changes {
-    /// The configuration of the environment, of the options set before, and of these.
-    fn configure(&mut self, options: &Options, base_tags: Option<Tags>) -> Config {
-        const PASSWORD: &str = "INFLUXDB_PASSWORD";
-        let is_mask = |value: &OsString| value.as_encoded_bytes().iter().all(|byte| *byte == b'X');
-        if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
-            self.password = Some(password);
-        }
-        let lookup = |variable: &str| {
-            let value = std::env::var_os(variable)?;
-            let masked = variable == PASSWORD && is_mask(&value);
-            self.password.clone().filter(|_| masked).or(Some(value))
-        };
-        let config = changed(Config::new().with_lookup(lookup), &self.options, None);
-        changed(config, options, base_tags)
+impl BaseClient {
+    #[inline]
+    fn target(&self) -> PyResult<&Target> {
+        self.0.get().ok_or_else(|| {
+            PyRuntimeError::new_err("this client is not open: call Client.__init__() first")
+        })
     }
 
-    /// Makes a client that the environment configures, unless there is one.
-    fn first_use(&mut self) -> core::Result<Option<Arc<Client>>> {
-        if CLIENT.load().is_some() {
-            return Ok(None);
+    fn handle(&self) -> PyResult<&Arc<Handle>> {
+        match self.target()? {
+            Target::Own(client, _) => Ok(client),
+            Target::Installed => Err(PyRuntimeError::new_err("this client is not open")),
         }
-        self.change(&Vec::new(), None).map(Some)
     }
+}
 
-    /// Changes the client, or makes one that the environment and these options configure.
-    fn change(&mut self, options: &Options, base_tags: Option<Tags>) -> core::Result<Arc<Client>> {
-        let client = match CLIENT.load_full() {
-            Some(client) if self.is_installed => {
-                client.reconfigure(|config| changed(config, options, base_tags))?;
-                client
+impl Drop for BaseClient {
+    fn drop(&mut self) {
+        // What it has is delivered in the background, or at the end of the process.
+        if let Some(Target::Own(client, _)) = self.0.get() {
+            let is_installed =
+                installed().as_ref().is_some_and(|installed| Arc::ptr_eq(installed, client));
+            if !is_installed {
+                internal::begin_shutdown(client.core());
             }
-            Some(client) => {
-                let config = self.configure(options, base_tags);
-                client.reconfigure(|_| config)?;
-                client
-            }
-            None => {
-                log::watch();
-                Arc::new(Client::new(self.configure(options, base_tags))?)
-            }
-        };
-        let blocks = SettingValue::Overflow(Overflow::Block);
-        let may_block = client.settings().iter().any(|setting| *setting.value() == blocks);
-        MAY_BLOCK.store(may_block, Ordering::Relaxed);
-        CLIENT.store(Some(client.clone()));
-        Ok(client)
-    }
-}
-
-/// Does in Python what follows from a new configuration. That may run any Python code, and let
-/// other threads add measurements, so it happens after the change.
-fn announce(py: Python<'_>, client: &Client) -> PyResult<()> {
-    base_tags::set(py, client.base_tags())?;
-    py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
-    Ok(())
-}
-
-fn changed(config: Config, options: &Options, base_tags: Option<Tags>) -> Config {
-    let config = options.iter().fold(config, |config, (name, value)| config.set(name, value));
-    config.base_tags(base_tags.unwrap_or_default())
-}
-
-pub(crate) fn value_error(error: core::Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
-}
-
-fn changes() -> impl std::ops::DerefMut<Target = Changes> {
-    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The client. The first call makes one that the environment configures.
-pub(crate) fn client(py: Python<'_>) -> PyResult<Guard<Option<Arc<Client>>>> {
-    let client = CLIENT.load();
-    if client.is_some() {
-        return Ok(client);
-    }
-    let made = changes().first_use();
-    if let Some(made) = made.map_err(value_error)? {
-        announce(py, &made)?;
-    }
-    Ok(CLIENT.load())
-}
-
-/// Makes the client, or changes the one that the first measurement made. Returns whether this call
-/// installed it; `None` if it is disabled.
-#[pyfunction]
-pub(crate) fn install(
-    py: Python<'_>,
-    options: Options,
-    base_tags: Option<Tags>,
-) -> PyResult<Option<bool>> {
-    let (client, is_enabled) = {
-        let mut changes = changes();
-        if changes.is_installed {
-            return Ok(Some(false));
         }
-        let client = changes.change(&options, base_tags).map_err(value_error)?;
-        changes.is_installed = client.is_enabled();
-        (client, changes.is_installed)
-    };
-    announce(py, &client)?;
-    Ok(is_enabled.then_some(true))
-}
-
-/// Changes settings of the client, effective at once.
-#[pyfunction]
-pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
-    let client = {
-        let mut changes = changes();
-        let client = changes.change(&options, None).map_err(value_error)?;
-        if !changes.is_installed {
-            changes.options.retain(|(kept, _)| options.iter().all(|(name, _)| kept != name));
-            changes.options.extend(options);
-        }
-        client
-    };
-    announce(py, &client)
-}
-
-/// Ends the client without a wait. Afterwards everything is as before there was one.
-#[pyfunction]
-pub(crate) fn reset(py: Python<'_>) {
-    let client = {
-        let mut changes = changes();
-        changes.is_installed = false;
-        changes.options.clear();
-        MAY_BLOCK.store(false, Ordering::Relaxed);
-        CLIENT.swap(None)
-    };
-    flush::forget_deadline();
-    base_tags::clear();
-    if let Some(client) = client {
-        py.detach(|| {
-            client.shutdown(Duration::ZERO);
-            drop(client);
-        });
     }
 }
 
-/// Whether measurements are recorded.
-pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
-    Ok(client(py)?.as_ref().is_some_and(|client| client.is_enabled()))
-}
-
-/// The last error of the client, if there is a client.
-pub(crate) fn last_error() -> Option<String> {
-    CLIENT.load().as_ref().and_then(|client| client.stats().last_error)
-}
-
-pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
-    let client = client(py)?;
-    let Some(client) = client.as_deref() else { return Ok(()) };
-    process::ensure_started(py);
-    if MAY_BLOCK.load(Ordering::Relaxed) {
-        return process::interruptible(py, || client.add_measurement(line))?.map_err(value_error);
-    }
-    client.add_measurement(line).map_err(value_error)
+/// A client as a target that keeps it open.
+pub(crate) fn target_of(client: &Bound<'_, BaseClient>) -> PyResult<Target> {
+    let owner = client.clone().into_any().unbind();
+    Ok(Target::Own(client.get().handle()?.clone(), Some(owner)))
 }
 
 /// Adds a measurement to the buffer. It is copied into memory; only ``overflow="block"`` waits, for
@@ -214,15 +192,14 @@ pub(crate) fn add(py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
 ///     or without a name or a database
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
-    let py = measurement.py();
-    if !measurement.try_borrow()?.is_recording(py)? {
-        return Ok(());
-    }
-    Measurement::with_line(measurement, |line| add(py, line))
+    Measurement::add(measurement, &Target::Installed)
 }
 
 /// Records a measurement in one call, as :func:`add_measurement` does, but faster: without an
 /// object for it.
+///
+/// Leave the database out where there is a default one (``INFLUXDB_DATABASE``, ``database=``):
+/// ``record("job", {"queue": "mail"}, {"rows": 3})``.
 ///
 /// :param str database: the database (bucket) to write to
 /// :param str name: the name of the measurement
@@ -233,24 +210,59 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
 /// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is not a number or
 ///     out of range
 #[pyfunction]
-#[pyo3(signature = (database, name, tags=None, fields=None, timestamp=None))]
-pub(crate) fn record(
-    py: Python<'_>,
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    tags: Option<&Bound<'_, PyDict>>,
-    fields: Option<&Bound<'_, PyDict>>,
-    timestamp: Option<&Bound<'_, PyAny>>,
+#[pyo3(
+    signature = (
+        database=Argument::Omitted, name=Argument::Omitted, tags=None, fields=None, timestamp=None
+    ),
+    text_signature = "(database=..., name=..., tags=None, fields=None, timestamp=None)"
+)]
+pub(crate) fn record<'py>(
+    py: Python<'py>,
+    database: Argument<'_, 'py>,
+    name: Argument<'_, 'py>,
+    tags: Option<&Bound<'py, PyAny>>,
+    fields: Option<&Bound<'py, PyAny>>,
+    timestamp: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<()> {
-    let nanoseconds = timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)?;
-    let head = Head { database, name, nanoseconds };
-    with_recorded(&head, tags, fields, |line| add(py, line))
+    record_with(py, &Target::Installed, database, name, tags, fields, timestamp)
 }
 
-/// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the
-/// client is disabled. Without a client, only the first measurement finds that out.
-#[pyfunction]
-pub(crate) fn stamp() -> Option<i64> {
-    let is_enabled = CLIENT.load().as_ref().is_none_or(|client| client.is_enabled());
-    is_enabled.then(timestamp::now)
+#[inline]
+fn record_with<'py>(
+    py: Python<'py>,
+    target: &Target,
+    database: Argument<'_, 'py>,
+    name: Argument<'_, 'py>,
+    tags: Option<&Bound<'py, PyAny>>,
+    fields: Option<&Bound<'py, PyAny>>,
+    timestamp: Option<&Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let stamp = |timestamp: Option<&Bound<'py, PyAny>>| {
+        timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)
+    };
+    if let (Argument::Given(database), Argument::Given(name)) = (database, name) {
+        let (tags, fields) = (plain_dict(tags), plain_dict(fields));
+        if let (true, Ok(tags), Ok(fields)) = (are_texts(&database, &name), tags, fields) {
+            let head = Head { database: &database, name: &name, nanoseconds: stamp(timestamp)? };
+            return line::record(&head, tags, fields, target);
+        }
+    }
+    let Recorded { place, tags, fields, timestamp } =
+        Recorded::read(py, database, name, tags, fields, timestamp)?;
+    let nanoseconds = stamp(timestamp.as_ref())?;
+    let head = Head { database: &place.database, name: &place.name, nanoseconds };
+    line::record(&head, tags.as_ref(), fields.as_ref(), target)
+}
+
+#[inline]
+fn are_texts(database: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>) -> bool {
+    [database, name].iter().all(|text| text.is_exact_instance_of::<PyString>())
+}
+
+/// A dict, or nothing.
+#[inline]
+fn plain_dict<'a, 'py>(
+    value: Option<&'a Bound<'py, PyAny>>,
+) -> Result<Option<&'a Bound<'py, PyDict>>, ()> {
+    value.map(|value| value.cast::<PyDict>().map_err(drop)).transpose()
 }

@@ -10,16 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sprockets_influxdb::{self as core, Client, internal};
+use sprockets_influxdb::{self as core, internal};
 
-use crate::current::current;
-
-/// The deadline of a shutdown that began, and the generation of its process.
-static WAITED_UNTIL: ArcSwapOption<(u64, Instant)> = ArcSwapOption::const_empty();
+use crate::handle::{self, Handle, INSTALLED};
 
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct Flush {
@@ -75,17 +71,19 @@ impl Flush {
     }
 }
 
-/// Begins a flush. `None` without a client.
-#[pyfunction]
-pub(crate) fn flush_begin() -> PyResult<Option<Flush>> {
-    current().map(|client| Flush::new(client.flush_async())).transpose()
+pub(crate) fn begin(client: &Handle) -> PyResult<Flush> {
+    Flush::new(client.core().flush_async())
 }
 
+pub(crate) fn begin_shutdown(client: &Handle) -> PyResult<Flush> {
+    client.wait_for(client.core().shutdown_timeout());
+    Flush::new(client.core().shutdown_async())
+}
+
+/// Begins a flush of each client of the process.
 #[pyfunction]
-pub(crate) fn shutdown_begin() -> PyResult<Option<Flush>> {
-    let Some(client) = current() else { return Ok(None) };
-    wait_until(Instant::now() + client.shutdown_timeout());
-    Flush::new(client.shutdown_async()).map(Some)
+pub(crate) fn begin_all() -> PyResult<Vec<Flush>> {
+    handle::all().iter().map(|client| begin(client)).collect()
 }
 
 /// Sends what is buffered, and blocks until everything that was added before the call is decided
@@ -107,9 +105,22 @@ pub(crate) fn flush_sync<'py>(
     py: Python<'py>,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    wait(py, timeout, |client, timeout, is_interrupted| {
-        internal::flush_unless(client, timeout, is_interrupted)
-    })
+    match INSTALLED.load_full() {
+        Some(client) => flush(py, &client, timeout),
+        None => report(py, &core::Report::default()),
+    }
+}
+
+pub(crate) fn flush<'py>(
+    py: Python<'py>,
+    client: &Handle,
+    timeout: Option<f64>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let timeout = timeout_of(client, timeout)?;
+    let decided = interruptible(py, |is_interrupted| {
+        internal::flush_unless(client.core(), timeout, is_interrupted)
+    })?;
+    report(py, &decided)
 }
 
 /// Accepts no more measurements, and flushes as :func:`flush_sync` does. Later additions are
@@ -126,84 +137,94 @@ pub(crate) fn shutdown_sync<'py>(
     py: Python<'py>,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let report = wait(py, timeout, |client, timeout, is_interrupted| {
-        internal::shutdown_unless(client, timeout, is_interrupted)
-    });
-    wait_until(Instant::now());
-    report
-}
-
-/// Shuts down at the end of the process. After an earlier shutdown, its deadline holds.
-#[pyfunction]
-pub(crate) fn end(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let left = current().map(|client| time_left(&client).as_secs_f64());
-    let report = wait(py, left, |client, timeout, is_interrupted| {
-        internal::shutdown_unless(client, timeout, is_interrupted)
-    })?;
-    py.detach(internal::await_sigterm);
-    Ok(report)
-}
-
-/// Shuts down in a process that a signal ends, as [`end`] does, but without the interpreter.
-/// Returns how many measurements are lost, and how many wait in the spool.
-pub(crate) fn end_before_signal() -> (u64, u64) {
-    let Some(client) = current() else { return (0, 0) };
-    // The signal does not end the first process of a container: its client goes on.
-    let report = if std::process::id() == 1 {
-        client.flush(client.shutdown_timeout())
-    } else {
-        client.shutdown(time_left(&client))
-    };
-    let spooled = report.pending.min(client.stats().spooled);
-    (report.pending - spooled, spooled)
-}
-
-/// Notes the deadline of a shutdown. The first one counts.
-fn wait_until(new: Instant) {
-    if deadline().is_none() {
-        WAITED_UNTIL.store(Some(Arc::new((internal::generation(), new))));
+    match INSTALLED.load_full() {
+        Some(client) => shutdown(py, &client, timeout),
+        None => report(py, &core::Report::default()),
     }
 }
 
-/// How long the end of the process may still wait.
-fn time_left(client: &Client) -> Duration {
-    let now = Instant::now();
-    wait_until(now + client.shutdown_timeout());
-    deadline().map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(now))
-}
-
-/// The deadline of a shutdown that began in this process.
-fn deadline() -> Option<Instant> {
-    let waited_until = WAITED_UNTIL.load_full()?;
-    let (generation, deadline) = *waited_until;
-    (generation == internal::generation()).then_some(deadline)
-}
-
-/// A new client has no deadline.
-pub(crate) fn forget_deadline() {
-    WAITED_UNTIL.store(None);
-}
-
-fn wait(
-    py: Python<'_>,
+pub(crate) fn shutdown<'py>(
+    py: Python<'py>,
+    client: &Handle,
     timeout: Option<f64>,
-    flush: impl FnOnce(&Client, Duration, &mut (dyn FnMut() -> bool + Send)) -> core::Report + Send,
-) -> PyResult<Bound<'_, PyDict>> {
-    let Some(client) = current() else { return report(py, &core::Report::default()) };
-    let timeout = match timeout {
-        Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| {
-            PyValueError::new_err(format!("timeout is {seconds}: expected seconds, not negative"))
-        })?,
-        None => client.shutdown_timeout(),
-    };
+) -> PyResult<Bound<'py, PyDict>> {
+    let timeout = timeout_of(client, timeout)?;
+    client.wait_for(timeout);
+    let decided = interruptible(py, |is_interrupted| {
+        internal::shutdown_unless(client.core(), timeout, is_interrupted)
+    });
+    // The end of the process does not wait again.
+    client.wait_for(Duration::ZERO);
+    report(py, &decided?)
+}
+
+/// Shuts all clients down at the end of the process. After an earlier shutdown of a client, its
+/// deadline holds.
+#[pyfunction]
+pub(crate) fn end(py: Python<'_>, waits: bool) -> PyResult<()> {
+    let clients = handle::all();
+    let timeouts = begin_end(&clients);
+    for (client, timeout) in clients.iter().zip(timeouts) {
+        let timeout = if waits { timeout() } else { Duration::ZERO };
+        interruptible(py, |is_interrupted| {
+            internal::shutdown_unless(client.core(), timeout, is_interrupted)
+        })?;
+    }
+    py.detach(internal::await_sigterm);
+    Ok(())
+}
+
+/// Shuts all clients down in a process that a signal ends, as [`end`] does, but without the
+/// interpreter. Returns whether the process ends: the first one of a container goes on, and so do
+/// its clients.
+pub(crate) fn end_before_signal() -> bool {
+    let clients = handle::all();
+    let ends = std::process::id() != 1;
+    if ends {
+        let timeouts = begin_end(&clients);
+        for (client, timeout) in clients.iter().zip(timeouts) {
+            client.core().shutdown(timeout());
+        }
+    } else {
+        for client in &clients {
+            client.core().flush(client.core().shutdown_timeout());
+        }
+    }
+    ends
+}
+
+/// Begins the shutdown of all clients, so that they deliver at the same time. Returns how long to
+/// wait for each.
+fn begin_end(clients: &[Arc<Handle>]) -> Vec<impl Fn() -> Duration> {
+    clients
+        .iter()
+        .map(|client| {
+            internal::begin_shutdown(client.core());
+            let until = Instant::now() + client.time_left();
+            move || until.saturating_duration_since(Instant::now())
+        })
+        .collect()
+}
+
+fn timeout_of(client: &Handle, timeout: Option<f64>) -> PyResult<Duration> {
+    let Some(seconds) = timeout else { return Ok(client.core().shutdown_timeout()) };
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        PyValueError::new_err(format!("timeout is {seconds}: expected seconds, not negative"))
+    })
+}
+
+/// Waits without the interpreter. An exception of a signal handler ends the wait, and is the error.
+fn interruptible(
+    py: Python<'_>,
+    wait: impl FnOnce(&mut (dyn FnMut() -> bool + Send)) -> core::Report + Send,
+) -> PyResult<core::Report> {
     let mut signal = Ok(());
     let mut is_interrupted = || {
         signal = Python::attach(|py| py.check_signals());
         signal.is_err()
     };
-    let decided = py.detach(|| flush(&client, timeout, &mut is_interrupted));
-    signal?;
-    report(py, &decided)
+    let decided = py.detach(|| wait(&mut is_interrupted));
+    signal.map(|()| decided)
 }
 
 fn report<'py>(py: Python<'py>, report: &core::Report) -> PyResult<Bound<'py, PyDict>> {

@@ -27,23 +27,31 @@ type Item = (Py<PyAny>, Py<PyAny>);
 /// dict.
 pub(crate) enum Items {
     List(List),
-    Dict(Py<PyDict>),
+    Dict(Dict),
+}
+
+/// Items that Python may have changed.
+pub(crate) struct Dict {
+    pub(crate) items: Py<PyDict>,
+    /// The base tags that were copied into `items`. A client adds its own base tags, but those that
+    /// were removed from `items`. `None`: it adds none, as the program has assigned the dict.
+    pub(crate) base: Option<Py<PyDict>>,
 }
 
 /// What was set, in that order. All names and values are plain, so that reading them runs no Python
 /// code.
 pub(crate) struct List {
-    /// The base tags, which come before the items. They are not changed.
-    pub(crate) base: Option<Py<PyDict>>,
+    /// Whether the client adds its base tags.
+    pub(crate) has_base: bool,
     /// A name may occur several times: the last one counts.
     pub(crate) items: Vec<Item>,
 }
 
 impl List {
-    fn new(base: Option<Py<PyDict>>) -> Self {
+    fn new(has_base: bool) -> Self {
         let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop());
         let items = spare.ok().flatten().unwrap_or_else(|| Vec::with_capacity(8));
-        Self { base, items }
+        Self { has_base, items }
     }
 
     fn set(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> bool {
@@ -66,15 +74,18 @@ impl List {
         fits
     }
 
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = match &self.base {
+    /// The items after the base tags of the installed client.
+    fn to_dict(&self, py: Python<'_>) -> PyResult<Dict> {
+        let base = if self.has_base { base_tags(py) } else { None };
+        let items = match &base {
             Some(base) => base.bind(py).copy()?,
             None => PyDict::new(py),
         };
         for (name, value) in &self.items {
-            dict.set_item(name, value)?;
+            items.set_item(name, value)?;
         }
-        Ok(dict)
+        let base = base.or_else(|| self.has_base.then(|| PyDict::new(py).unbind()));
+        Ok(Dict { items: items.unbind(), base })
     }
 }
 
@@ -93,18 +104,22 @@ impl Drop for List {
 
 impl Items {
     pub(crate) fn none() -> Self {
-        Self::List(List::new(None))
+        Self::List(List::new(false))
     }
 
-    /// The base tags.
-    pub(crate) fn of_base_tags(py: Python<'_>) -> Self {
-        Self::List(List::new(base_tags(py)))
+    /// Only the base tags, which the client adds.
+    pub(crate) fn of_base_tags() -> Self {
+        Self::List(List::new(true))
     }
 
-    /// A copy of the base tags for whose names `is_wanted` returns true.
-    pub(crate) fn of_base_tags_where(py: Python<'_>, is_wanted: impl Fn(&str) -> bool) -> Self {
-        let mut list = List::new(None);
-        for (name, value) in base_tags(py).iter().flat_map(|tags| tags.bind(py)) {
+    /// A copy of these base tags, of those for whose names `is_wanted` returns true.
+    pub(crate) fn of_base_tags_where(
+        py: Python<'_>,
+        base: Option<&Py<PyDict>>,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Self {
+        let mut list = List::new(false);
+        for (name, value) in base.iter().flat_map(|tags| tags.bind(py)) {
             if name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(&is_wanted)) {
                 list.items.push((name.unbind(), value.unbind()));
             }
@@ -115,11 +130,11 @@ impl Items {
     /// The items assigned to an attribute: a dict is kept, any other mapping is copied.
     pub(crate) fn assigned(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
         if let Ok(dict) = value.cast::<PyDict>() {
-            return Ok(Self::Dict(dict.clone().unbind()));
+            return Ok(Self::Dict(Dict { items: dict.clone().unbind(), base: None }));
         }
         let copy = value.py().get_type::<PyDict>().call1((value,));
         match copy.and_then(|copy| Ok(copy.cast_into::<PyDict>()?)) {
-            Ok(copy) => Ok(Self::Dict(copy.unbind())),
+            Ok(copy) => Ok(Self::Dict(Dict { items: copy.unbind(), base: None })),
             Err(_) => {
                 let shown = value.repr()?;
                 Err(PyValueError::new_err(format!("{attribute} is {shown}: expected a dict")))
@@ -152,11 +167,31 @@ impl Items {
     /// The items as a dict, which holds them from now on.
     pub(crate) fn dict<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = match self {
-            Self::Dict(dict) => return Ok(dict.bind(py).clone()),
+            Self::Dict(dict) => return Ok(dict.items.bind(py).clone()),
             Self::List(list) => list.to_dict(py)?,
         };
-        *self = Self::Dict(dict.clone().unbind());
-        Ok(dict)
+        let items = dict.items.bind(py).clone();
+        *self = Self::Dict(dict);
+        Ok(items)
+    }
+}
+
+impl Dict {
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        let base = self.base.as_ref().map(|base| base.clone_ref(py));
+        Self { items: self.items.clone_ref(py), base }
+    }
+
+    /// A copy for another process: a base tag that was removed stays removed there.
+    pub(crate) fn removed<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(base) = &self.base else { return Ok(None) };
+        let removed = PyDict::new(py);
+        for name in base.bind(py).keys() {
+            if !self.items.bind(py).contains(&name)? {
+                removed.set_item(name, py.None())?;
+            }
+        }
+        Ok(Some(removed))
     }
 }
 

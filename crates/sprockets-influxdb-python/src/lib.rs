@@ -4,17 +4,22 @@
 mod base_tags;
 mod client;
 mod command;
-mod current;
 mod flush;
+mod handle;
+mod installed;
 mod items;
 mod line;
 mod log;
 mod measurement;
+mod place;
 mod prepared_keys;
 mod process;
+mod rejected;
 mod request;
 mod series;
+mod spool;
 mod stats;
+mod target;
 mod testing;
 mod timestamp;
 mod value;
@@ -26,15 +31,22 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{add_measurement, configure, install, record, reset, stamp};
+    use crate::client::{BaseClient, add_measurement, record};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
-    use crate::flush::{Flush, end, flush_begin, flush_sync, shutdown_begin, shutdown_sync};
+    use crate::flush::{Flush, begin_all, end, flush_sync, shutdown_sync};
     #[pymodule_export]
-    use crate::log::{close_log, log_is_written, log_losses, open_log, take_logs};
+    use crate::installed::{configure, install, reset};
+    #[pymodule_export]
+    use crate::log::{
+        close_log, log_end, log_is_written, open_log, take_dropped_rejections, take_logs,
+        take_rejected,
+    };
     #[pymodule_export]
     use crate::measurement::{Duration, Measurement};
+    #[pymodule_export]
+    use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
         Recorder, RequestGuard, TornadoRecorder, check_request_variables, measurement_in,
@@ -46,6 +58,11 @@ mod _native {
     #[pymodule_export]
     use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 
+    #[pymodule_export]
+    use crate::spool::summarize_spool;
+
+    #[pymodule_export]
+    const STATUS_PAGE: &str = sprockets_influxdb::internal::STATUS_PAGE;
     #[pymodule_export]
     const CLIENT_CLOSED_REQUEST: u16 = sprockets_influxdb::middleware::CLIENT_CLOSED_REQUEST;
     #[pymodule_export]

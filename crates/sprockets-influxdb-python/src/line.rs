@@ -7,9 +7,10 @@ use pyo3::types::{PyDict, PyString};
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{PreparedKey, set_prepared_field, set_prepared_tag};
 
-use crate::base_tags::{base_tags, is_in_force};
-use crate::items::{List, each_of};
+use crate::base_tags::base_tags;
+use crate::items::{Dict, List, each_of};
 use crate::prepared_keys::PreparedKeys;
+use crate::target::Target;
 use crate::value::{text, with_field, with_text};
 use crate::warning::ValueErrors;
 
@@ -25,19 +26,30 @@ pub(crate) struct Line {
     field_keys: PreparedKeys,
 }
 
-/// Where a line belongs: database, name, and nanoseconds since the epoch.
+/// Where a line belongs: database, name, and nanoseconds since the epoch. `None` is the default
+/// database.
 pub(crate) struct Head<'a, 'py> {
     pub(crate) database: &'a Bound<'py, PyAny>,
     pub(crate) name: &'a Bound<'py, PyAny>,
     pub(crate) nanoseconds: i64,
 }
 
-/// Who writes the base tags of a measurement to its line.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum BaseTags {
-    /// The client, if they are those in force. It has them escaped.
-    Client,
-    Line,
+/// Which base tags a line has.
+#[derive(Clone, Copy)]
+pub(crate) enum BaseTags<'a> {
+    /// Those of the client that it is for. The client adds them, unless some were removed.
+    Of(&'a Target),
+    /// Those that measurements show. They are a part of the line.
+    Shown,
+}
+
+impl BaseTags<'_> {
+    fn dict(self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        match self {
+            Self::Of(target) => target.base_tags(py),
+            Self::Shown => Ok(base_tags(py)),
+        }
+    }
 }
 
 impl Line {
@@ -69,6 +81,10 @@ impl Line {
 
     /// Makes this an empty line.
     pub(crate) fn restart(&mut self, head: &Head<'_, '_>) -> PyResult<()> {
+        if head.database.is_none() {
+            // The client uses the default one.
+            return with_text(head.name, |name| self.core.restart_at("", name, head.nanoseconds));
+        }
         with_text(head.database, |database| {
             with_text(head.name, |name| self.core.restart_at(database, name, head.nanoseconds))
         })?
@@ -80,7 +96,7 @@ impl Line {
         &mut self,
         head: &Head<'_, '_>,
         tags: &List,
-        base: BaseTags,
+        base: BaseTags<'_>,
     ) -> PyResult<()> {
         let py = head.name.py();
         let write = |line: &mut Self| {
@@ -90,12 +106,14 @@ impl Line {
             }
             Ok(removes)
         };
-        match &tags.base {
-            Some(tags) if base == BaseTags::Client && is_in_force(tags) => {
-                self.beside_base_tags(head, write)
+        match base {
+            BaseTags::Of(target) if tags.has_base => self.beside_base_tags(head, target, write),
+            BaseTags::Shown if tags.has_base => {
+                self.base_tags(base_tags(py).as_ref().map(|tags| tags.bind(py)))?;
+                write(self).map(drop)
             }
-            tags => {
-                self.base_tags(tags.as_ref().map(|tags| tags.bind(py)))?;
+            _ => {
+                self.core.omit_base_tags();
                 write(self).map(drop)
             }
         }
@@ -108,12 +126,13 @@ impl Line {
     pub(crate) fn beside_base_tags(
         &mut self,
         head: &Head<'_, '_>,
+        target: &Target,
         mut write: impl FnMut(&mut Self) -> PyResult<bool>,
     ) -> PyResult<()> {
         if write(self)? {
             self.restart(head)?;
             let py = head.name.py();
-            self.base_tags(base_tags(py).as_ref().map(|tags| tags.bind(py)))?;
+            self.base_tags(target.base_tags(py)?.as_ref().map(|tags| tags.bind(py)))?;
             write(self)?;
         }
         Ok(())
@@ -125,33 +144,57 @@ impl Line {
         tags.map_or(Ok(()), |tags| each_of(tags, |name, value| self.tag(name, value).map(drop)))
     }
 
-    /// Writes the tags of an empty line. They include the base tags.
-    pub(crate) fn dict_of_tags(&mut self, tags: &Bound<'_, PyDict>) -> PyResult<()> {
-        self.core.omit_base_tags();
-        each_of(tags, |name, value| self.tag(name, value).map(drop))
+    /// Writes the tags of an empty line.
+    pub(crate) fn dict_of_tags(
+        &mut self,
+        py: Python<'_>,
+        tags: &Dict,
+        base: BaseTags<'_>,
+    ) -> PyResult<()> {
+        let is_complete = match &tags.base {
+            Some(copied) => base.dict(py)?.is_some_and(|tags| tags.is(copied)),
+            None => true,
+        };
+        if is_complete {
+            self.core.omit_base_tags();
+            let write = |name: &Bound<'_, _>, value: &Bound<'_, _>| self.tag(name, value).map(drop);
+            return each_of(tags.items.bind(py), write);
+        }
+        self.own_tags(py, tags, base)
     }
 
-    /// Writes the tags of an empty line without the base tags among them, which the client adds.
-    /// There they give way to fields of the same name.
+    /// Writes the tags of an empty line, without copies of base tags, and the base tags of the
+    /// client. If the client adds them, they give way to fields of their names.
     #[cold]
-    pub(crate) fn tags_beside_base_tags(&mut self, tags: &Bound<'_, PyDict>) -> PyResult<()> {
-        let base = base_tags(tags.py());
-        let base = base.as_ref().map(|base| base.bind(tags.py()));
-        let is_base = |name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>| match base {
-            Some(base) => Ok(base.get_item(name)?.is_some_and(|base| base.is(value))),
-            None => Ok::<_, PyErr>(false),
+    pub(crate) fn own_tags<'py>(
+        &mut self,
+        py: Python<'py>,
+        tags: &Dict,
+        base: BaseTags<'_>,
+    ) -> PyResult<()> {
+        let items = tags.items.bind(py);
+        let copied = tags.base.as_ref().map(|copied| copied.bind(py));
+        let copy_of = |name: &Bound<'py, PyAny>| match copied {
+            Some(copied) => copied.get_item(name),
+            None => Ok(None),
         };
-        let mut found = 0;
-        for (name, value) in tags {
-            found += usize::from(is_base(&name, &value)?);
+        let mut has_removed = false;
+        for name in copied.iter().flat_map(|copied| copied.keys()) {
+            has_removed |= !items.contains(name)?;
         }
-        if found != base.map_or(0, |base| base.len()) {
-            // The client would write one that was removed.
-            return self.dict_of_tags(tags);
+        let is_added = matches!(base, BaseTags::Of(_)) && copied.is_some() && !has_removed;
+        if !is_added {
+            self.core.omit_base_tags();
+            let current = if copied.is_some() { base.dict(py)? } else { None };
+            for (name, value) in current.iter().flat_map(|current| current.bind(py)) {
+                if items.contains(&name)? || copy_of(&name)?.is_none() {
+                    self.tag(&name, &value)?;
+                }
+            }
         }
-        each_of(tags, |name, value| match is_base(name, value)? {
-            true => Ok(()),
-            false => self.tag(name, value).map(drop),
+        each_of(items, |name, value| match copy_of(name)? {
+            Some(copy) if copy.is(value) => Ok(()),
+            _ => self.tag(name, value).map(drop),
         })
     }
 
@@ -222,17 +265,17 @@ impl Line {
     }
 }
 
-/// Calls `add` with a line made of these parts and the base tags, without a Python object.
-pub(crate) fn with_recorded<T>(
+/// Adds a line made of these parts and the base tags, without a Python object.
+pub(crate) fn record(
     head: &Head<'_, '_>,
     tags: Option<&Bound<'_, PyDict>>,
     fields: Option<&Bound<'_, PyDict>>,
-    add: impl FnOnce(&core::Measurement) -> PyResult<T>,
-) -> PyResult<T> {
+    target: &Target,
+) -> PyResult<()> {
     Line::with(|line| {
         line.restart(head)?;
         if let Some(tags) = tags {
-            line.beside_base_tags(head, |line| {
+            line.beside_base_tags(head, target, |line| {
                 let mut removes = false;
                 each_of(tags, |name, value| {
                     removes |= line.tag(name, value)?;
@@ -244,7 +287,7 @@ pub(crate) fn with_recorded<T>(
         if let Some(fields) = fields {
             line.dict_of_fields(fields)?;
         }
-        add(&line.core)
+        target.add(head.name.py(), &line.core)
     })
 }
 

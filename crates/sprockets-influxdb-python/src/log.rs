@@ -1,5 +1,5 @@
-//! Log records of the core, kept until a Python thread takes them. So no native thread ever waits
-//! for the interpreter.
+//! Log records and rejected lines of the core, kept until a Python thread takes them. So no native
+//! thread ever waits for the interpreter.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -13,14 +13,17 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 use sprockets_influxdb::internal::{self, LogSubscriber, generation};
+use sprockets_influxdb::{self as core};
 use tracing::Level;
+
+use crate::handle;
+use crate::rejected::{Callback, Rejected, Rejection};
 
 /// More than the core's rate limits let through in minutes. The oldest are dropped first.
 const MAX_RECORDS: usize = 1_000;
 
-// Python's levels.
-const ERROR: u8 = 40;
-const WARNING: u8 = 30;
+/// Maximum memory of the rejected lines, in bytes. Later ones are dropped, and counted.
+const MAX_REJECTED_BYTES: usize = 64 * 1024 * 1024;
 
 /// The generation of the process whose thread has written the log to its end.
 static WRITTEN_BY: AtomicU64 = AtomicU64::new(u64::MAX);
@@ -37,7 +40,24 @@ struct Log {
 struct Kept {
     /// Python's level, and the message.
     records: VecDeque<(u8, String)>,
+    rejections: VecDeque<Rejection>,
+    rejected_bytes: usize,
+    /// How many rejected lines were dropped since Python was told.
+    dropped: u64,
     bell: Option<Bell>,
+}
+
+impl Kept {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.rejections.is_empty()
+    }
+
+    /// Wakes the thread that takes all this.
+    fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
 }
 
 /// Wakes the thread that writes the log. Both ends stay open: see `flush`.
@@ -76,8 +96,21 @@ impl Log {
             kept.records.pop_front();
         }
         kept.records.push_back((level, message));
-        if let Some(bell) = kept.bell.as_ref().filter(|_| kept.records.len() == 1) {
-            bell.ring();
+        if kept.records.len() == 1 {
+            kept.ring();
+        }
+    }
+
+    fn push_rejection(&self, rejection: Rejection) {
+        let mut kept = self.lock();
+        if kept.rejected_bytes >= MAX_REJECTED_BYTES {
+            kept.dropped += 1;
+            return;
+        }
+        kept.rejected_bytes += rejection.memory();
+        kept.rejections.push_back(rejection);
+        if kept.rejections.len() == 1 {
+            kept.ring();
         }
     }
 
@@ -103,7 +136,7 @@ pub(crate) fn open_log() -> PyResult<i32> {
     let bell = Bell { _reader: reader, writer };
     let log = Log::current();
     let mut kept = log.lock();
-    if !kept.records.is_empty() {
+    if !kept.is_empty() {
         bell.ring();
     }
     kept.bell = Some(bell);
@@ -114,6 +147,37 @@ pub(crate) fn open_log() -> PyResult<i32> {
 #[pyfunction]
 pub(crate) fn take_logs() -> Vec<(u8, String)> {
     Log::current().lock().records.drain(..).collect()
+}
+
+/// Takes the oldest rejected line: the callback, and its argument. `None` if there is none.
+#[pyfunction]
+pub(crate) fn take_rejected(py: Python<'_>) -> Option<(Py<PyAny>, Rejected)> {
+    let rejection = {
+        let log = Log::current();
+        let mut kept = log.lock();
+        let rejection = kept.rejections.pop_front()?;
+        kept.rejected_bytes = kept.rejected_bytes.saturating_sub(rejection.memory());
+        rejection
+    };
+    Some((rejection.callback.0.clone_ref(py), rejection.rejected))
+}
+
+/// Returns how many rejected lines were dropped since the last call. With `all`, drops those too
+/// that nobody has taken.
+#[pyfunction]
+pub(crate) fn take_dropped_rejections(all: bool) -> u64 {
+    let (dropped, rest) = {
+        let log = Log::current();
+        let mut kept = log.lock();
+        let rest = if all { std::mem::take(&mut kept.rejections) } else { VecDeque::new() };
+        (std::mem::take(&mut kept.dropped), rest)
+    };
+    dropped + rest.len() as u64
+}
+
+/// Keeps a rejected line for its callback, and wakes the thread that calls it.
+pub(crate) fn keep_rejected(callback: &Arc<Callback>, rejected: &core::Rejected<'_>) {
+    Log::current().push_rejection(Rejection::new(callback, rejected));
 }
 
 /// Tells the reader that there will be no more records.
@@ -131,22 +195,17 @@ pub(crate) fn log_is_written() {
     WRITTEN_BY.store(generation(), Ordering::Relaxed);
 }
 
-/// Logs how many measurements a process that ends has not delivered.
+/// Logs what the clients of a process that ends have lost since their start, and what they leave in
+/// the spool.
 #[pyfunction]
-pub(crate) fn log_losses(lost: u64, spooled: u64) {
-    let log = Log::current();
-    let (spooled, lost) = internal::undelivered(spooled, lost);
-    for (level, message) in [(WARNING, spooled), (ERROR, lost)] {
-        if let Some(message) = message {
-            log.push(level, message);
-        }
-    }
+pub(crate) fn log_end() {
+    internal::log_end(handle::all().iter().map(|client| client.core()));
 }
 
 /// Waits without the interpreter until the log is written to its end, at most until `deadline`.
 pub(crate) fn finish(deadline: Instant) {
     let log = Log::current();
-    if log.lock().bell.is_none() || log.lock().records.is_empty() {
+    if log.lock().bell.is_none() || log.lock().is_empty() {
         return;
     }
     close_log();
@@ -157,9 +216,10 @@ pub(crate) fn finish(deadline: Instant) {
 
 /// Keeps a record, and wakes the thread that writes the log.
 fn keep(level: Level, message: String) {
+    // Python's levels.
     let level = match level {
-        Level::ERROR => ERROR,
-        Level::WARN => WARNING,
+        Level::ERROR => 40,
+        Level::WARN => 30,
         Level::INFO => 20,
         _ => 10,
     };

@@ -7,23 +7,30 @@ use pyo3::types::{PyDict, PyTuple};
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
 
-use crate::items::Items;
+use crate::base_tags::base_tags;
+use crate::items::{Dict, Items};
 use crate::line::{BaseTags, Head, Line};
+use crate::place::{Argument, Place};
+use crate::target::Target;
 use crate::timestamp::{Stamp, nanoseconds, seconds};
 use crate::value::{Plain, with_field};
 use crate::warning::{ValueErrors, warn_of_kind};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
 ///
-/// :param str database: the database (bucket) to write to
+/// :param str database: the database (bucket) to write to; leave it out for the default one
 /// :param str name: the measurement's name
 ///
 /// ``tags`` and ``fields`` are dicts that you can change. Their items are checked when the
-/// measurement is added. ``tags`` starts as a copy of the base tags. ``timestamp`` is in seconds
-/// since the epoch, by default the time when the measurement was made.
+/// measurement is added. ``timestamp`` is in seconds since the epoch, by default the time when the
+/// measurement was made.
+///
+/// A client adds its base tags when the measurement is added. What you set takes precedence. Once a
+/// client is installed, ``tags`` shows its base tags, and those that you delete there are left out.
+/// A dict that you assign to ``tags`` replaces all tags, the base tags too.
 #[pyclass(module = "sprockets_influxdb", subclass, dict, weakref)]
 pub(crate) struct Measurement {
-    /// The database (bucket) to write to.
+    /// The database (bucket) to write to. ``None`` is the default one.
     #[pyo3(get, set)]
     database: Py<PyAny>,
     /// The measurement's name.
@@ -50,7 +57,10 @@ enum Kind {
 impl Measurement {
     // A subclass may have an `__init__` with other arguments.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(database, name)")]
+    #[pyo3(
+        signature = (*_args, **_kwargs),
+        text_signature = "(database=..., name=...)"
+    )]
     fn new(
         py: Python<'_>,
         _args: &Bound<'_, PyTuple>,
@@ -59,16 +69,23 @@ impl Measurement {
         Self {
             database: py.None(),
             name: py.None(),
-            tags: Items::of_base_tags(py),
+            tags: Items::of_base_tags(),
             fields: Items::none(),
             stamp: Stamp::now(),
             kind: Kind::Own,
         }
     }
 
-    fn __init__(&mut self, database: Py<PyAny>, name: Py<PyAny>) {
-        self.database = database;
-        self.name = name;
+    #[pyo3(signature = (database=Argument::Omitted, name=Argument::Omitted))]
+    fn __init__<'py>(
+        &mut self,
+        py: Python<'py>,
+        database: Argument<'_, 'py>,
+        name: Argument<'_, 'py>,
+    ) -> PyResult<()> {
+        let Place { database, name } = Place::new(py, database, name)?;
+        (self.database, self.name) = (database.unbind(), name.unbind());
+        Ok(())
     }
 
     /// Tags by name. A value is written as its ``str()``. ``None`` and the empty string are left
@@ -179,7 +196,7 @@ impl Measurement {
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
         Line::with(|line| {
             line.errors = ValueErrors::new(this.try_borrow()?.kind != Kind::Own);
-            Self::write(this, |stamp| stamp.nanoseconds, line, BaseTags::Line)?;
+            Self::write(this, |stamp| stamp.nanoseconds, line, BaseTags::Shown)?;
             Ok(line.core.marshall())
         })
     }
@@ -197,9 +214,13 @@ impl Measurement {
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
         let Parts { database, name, tags, fields } = Parts::of(this)?;
+        let removed = match &this.borrow().tags {
+            Items::Dict(tags) => tags.removed(py)?,
+            Items::List(_) => None,
+        };
         let Stamp { nanoseconds, is_ours, .. } = this.borrow().stamp;
         let attributes = this.getattr("__dict__")?;
-        let state = (database, name, tags, fields, nanoseconds, is_ours, attributes);
+        let state = (database, name, tags, removed, fields, nanoseconds, is_ours, attributes);
         // pickle and copy call `__new__` of the class by this function.
         let new_object = py.import("copyreg")?.getattr("__newobj__")?;
         let reduced = (new_object, (this.get_type(),), state);
@@ -207,11 +228,12 @@ impl Measurement {
     }
 
     fn __setstate__(this: &Bound<'_, Self>, state: State<'_>) -> PyResult<()> {
-        let (database, name, tags, fields, nanoseconds, is_ours, attributes) = state;
+        let (database, name, tags, removed, fields, nanoseconds, is_ours, attributes) = state;
         {
             let mut this = this.borrow_mut();
             (this.database, this.name) = (database, name);
-            (this.tags, this.fields) = (Items::Dict(tags), Items::Dict(fields));
+            this.tags = Items::Dict(Dict { items: tags, base: removed });
+            this.fields = Items::Dict(Dict { items: fields, base: None });
             this.stamp = Stamp::of_copy(nanoseconds, is_ours);
         }
         this.getattr("__dict__")?.cast::<PyDict>()?.update(attributes.as_mapping())
@@ -219,7 +241,16 @@ impl Measurement {
 }
 
 /// The state of a pickle or a copy.
-type State<'py> = (Py<PyAny>, Py<PyAny>, Py<PyDict>, Py<PyDict>, i64, bool, Bound<'py, PyDict>);
+type State<'py> = (
+    Py<PyAny>,
+    Py<PyAny>,
+    Py<PyDict>,
+    Option<Py<PyDict>>,
+    Py<PyDict>,
+    i64,
+    bool,
+    Bound<'py, PyDict>,
+);
 
 struct Parts<'py> {
     database: Bound<'py, PyAny>,
@@ -242,15 +273,13 @@ impl<'py> Parts<'py> {
 }
 
 impl Measurement {
-    /// The measurement of a request. It has the base tags for which `is_free` returns true.
+    /// The measurement of a request, with these tags.
     pub(crate) fn of_request(
-        py: Python<'_>,
         database: Py<PyAny>,
         name: Py<PyAny>,
         stamp: Stamp,
-        is_free: impl Fn(&str) -> bool,
+        tags: Items,
     ) -> Self {
-        let tags = Items::of_base_tags_where(py, is_free);
         let (fields, kind) = (Items::none(), Kind::OfRequest);
         Self { database, name, tags, fields, stamp, kind }
     }
@@ -258,7 +287,8 @@ impl Measurement {
     /// The measurement of a request that is not recorded.
     pub(crate) fn inert(py: Python<'_>) -> Self {
         let (database, name, stamp) = (py.None(), py.None(), Stamp::now());
-        let measurement = Self::of_request(py, database, name, stamp, |_| true);
+        let tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
+        let measurement = Self::of_request(database, name, stamp, tags);
         Self { kind: Kind::Inert, ..measurement }
     }
 
@@ -293,29 +323,29 @@ impl Measurement {
         self.tags.set(name, value)
     }
 
-    /// Calls `add` with the core's form of the measurement, stamped to be added.
-    pub(crate) fn with_line<T>(
-        this: &Bound<'_, Self>,
-        add: impl FnOnce(&core::Measurement) -> PyResult<T>,
-    ) -> PyResult<T> {
+    /// Adds the measurement to a client, if it is recording.
+    pub(crate) fn add(this: &Bound<'_, Self>, target: &Target) -> PyResult<()> {
+        if !this.try_borrow()?.is_recording(this.py())? {
+            return Ok(());
+        }
         Line::with(|line| {
-            Self::write(this, Stamp::take, line, BaseTags::Client)?;
-            add(&line.core)
+            Self::write(this, Stamp::take, line, BaseTags::Of(target))?;
+            target.add(this.py(), &line.core)
         })
     }
 
-    /// Calls `add` at the end of a request, as [`with_line`](Self::with_line) does. A value that
+    /// Adds the measurement at the end of a request, as [`add`](Self::add) does. A value that
     /// cannot be stored is a warning. `complete` adds the attributes, and returns the name of one
     /// that changed its kind. Afterwards nothing that is set is recorded.
     pub(crate) fn finish(
         this: &Bound<'_, Self>,
+        target: &Target,
         complete: impl FnOnce(&mut core::Measurement) -> PyResult<Option<&'static str>>,
-        add: impl FnOnce(&core::Measurement) -> PyResult<()>,
     ) -> PyResult<()> {
         let py = this.py();
         Line::with(|line| {
             line.errors = ValueErrors::new(true);
-            Self::write(this, Stamp::take, line, BaseTags::Client)?;
+            Self::write(this, Stamp::take, line, BaseTags::Of(target))?;
             let clash = remove_tags_of_fields(&mut line.core);
             let changed = complete(&mut line.core)?;
             let mut own = this.try_borrow_mut()?;
@@ -327,7 +357,7 @@ impl Measurement {
             if let Some(name) = clash.as_deref().or(changed) {
                 warn_of_kind(py, name);
             }
-            add(&line.core)
+            target.add(py, &line.core)
         })
     }
 
@@ -337,7 +367,7 @@ impl Measurement {
         this: &Bound<'_, Self>,
         stamp: impl FnOnce(&mut Stamp) -> i64,
         line: &mut Line,
-        base: BaseTags,
+        base: BaseTags<'_>,
     ) -> PyResult<()> {
         let py = this.py();
         let mut own = this.borrow_mut();
@@ -356,15 +386,15 @@ impl Measurement {
                 line.list_of_tags(&head, tags, base)?;
                 None
             }
-            Items::Dict(tags) => Some(tags.bind(py).clone()),
+            Items::Dict(tags) => Some(tags.clone_ref(py)),
         };
         drop(own);
         let Some(tags) = tags else { return Self::write_fields(this, line) };
-        line.dict_of_tags(&tags)?;
+        line.dict_of_tags(py, &tags, base)?;
         Self::write_fields(this, line)?;
-        if base == BaseTags::Client && may_repeat_a_name(&line.core) {
+        if matches!(base, BaseTags::Of(_)) && may_repeat_a_name(&line.core) {
             line.restart(&head)?;
-            line.tags_beside_base_tags(&tags)?;
+            line.own_tags(py, &tags, base)?;
             Self::write_fields(this, line)?;
         }
         Ok(())
@@ -381,7 +411,7 @@ impl Measurement {
                 Ok(())
             }
             Items::Dict(fields) => {
-                let fields = fields.bind(py).clone();
+                let fields = fields.items.bind(py).clone();
                 drop(own);
                 line.dict_of_fields(&fields)
             }

@@ -56,8 +56,9 @@ fn start(py: Python<'_>) {
 
 /// Delivers before SIGTERM ends the process. Runs on a thread of the core.
 fn deliver() {
-    let (lost, spooled) = flush::end_before_signal();
-    log::log_losses(lost, spooled);
+    if flush::end_before_signal() {
+        log::log_end();
+    }
     log::finish(Instant::now() + LOG_TIMEOUT);
 }
 

@@ -5,9 +5,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString};
 
-use crate::client::add;
 use crate::items::each_of;
 use crate::line::{Head, Line};
+use crate::place::{Argument, Place};
+use crate::target::Target;
 use crate::timestamp;
 use crate::value::repr;
 
@@ -17,6 +18,7 @@ const TIMESTAMP: &str = "timestamp_ns";
 /// Records measurements of one name, by keywords. Made by :func:`series`.
 #[pyclass(frozen, module = "sprockets_influxdb")]
 pub(crate) struct Series {
+    target: Target,
     database: Py<PyAny>,
     name: Py<PyAny>,
     /// The names of the tags. The values are not used.
@@ -48,7 +50,7 @@ impl Series {
         let head = Head { database, name, nanoseconds };
         Line::with(|line| {
             line.restart(&head)?;
-            line.beside_base_tags(&head, |line| {
+            line.beside_base_tags(&head, &self.target, |line| {
                 let mut removes = false;
                 for (name, value) in &self.bound {
                     removes |= line.tag(name.bind(py), value.bind(py))?;
@@ -64,7 +66,7 @@ impl Series {
                 })?;
                 Ok(removes)
             })?;
-            add(py, &line.core)
+            self.target.add(py, &line.core)
         })
     }
 
@@ -92,12 +94,47 @@ impl Series {
             }
         }
         let (database, name) = (self.database.clone_ref(py), self.name.clone_ref(py));
-        Ok(Self { database, name, tags: self.tags.clone_ref(py), bound })
+        let (target, tags) = (self.target.clone_ref(py), self.tags.clone_ref(py));
+        Ok(Self { target, database, name, tags, bound })
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
         let [database, name] = [&self.database, &self.name].map(|text| repr(text.bind(py)));
         format!("<Series {database} {name} tags={}>", repr(self.tags.bind(py).keys().as_any()))
+    }
+}
+
+impl Series {
+    pub(crate) fn new(
+        target: Target,
+        place: &Place<'_>,
+        tags: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = place.name.py();
+        let names = PyDict::new(py);
+        if let Some(tags) = tags {
+            if tags.is_instance_of::<PyString>() {
+                return Err(PyTypeError::new_err(format!(
+                    "tags is {}: expected several names, as in tags=(\"handler\",)",
+                    repr(tags)
+                )));
+            }
+            for name in tags.try_iter()? {
+                let name = name?.cast_into::<PyString>()?;
+                if name == TIMESTAMP {
+                    return Err(PyValueError::new_err("timestamp_ns is reserved: rename the tag"));
+                }
+                names.set_item(name, py.None())?;
+            }
+        }
+        // `None` is the default database.
+        let database = match &place.database {
+            database if database.is_none() => database.clone(),
+            database => database.str()?.into_any(),
+        };
+        let name = place.name.str()?.into_any();
+        let (database, name, tags) = (database.unbind(), name.unbind(), names.unbind());
+        Ok(Self { target, database, name, tags, bound: Vec::new() })
     }
 }
 
@@ -117,35 +154,20 @@ fn integer(nanoseconds: &Bound<'_, PyAny>) -> PyResult<i64> {
 
 /// Prepares a series of measurements, which you then record by keywords.
 ///
-/// :param str database: the database (bucket) to write to
+/// :param str database: the database (bucket) to write to; leave it out for the default one
 /// :param str name: the name of the measurements
 /// :param tags: the names of the tags; all other keywords of a call are fields
 /// :raises ValueError: for a tag named ``timestamp_ns``, which is reserved
 #[pyfunction]
-#[pyo3(signature = (database, name, *, tags=None))]
-pub(crate) fn series(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
+#[pyo3(
+    signature = (database=Argument::Omitted, name=Argument::Omitted, *, tags=None),
+    text_signature = "(database=..., name=..., *, tags=None)"
+)]
+pub(crate) fn series<'py>(
+    py: Python<'py>,
+    database: Argument<'_, 'py>,
+    name: Argument<'_, 'py>,
     tags: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Series> {
-    let py = database.py();
-    let names = PyDict::new(py);
-    if let Some(tags) = tags {
-        if tags.is_instance_of::<PyString>() {
-            return Err(PyTypeError::new_err(format!(
-                "tags is {}: expected several names, as in tags=(\"handler\",)",
-                repr(tags)
-            )));
-        }
-        for name in tags.try_iter()? {
-            let name = name?.cast_into::<PyString>()?;
-            if name == TIMESTAMP {
-                return Err(PyValueError::new_err("timestamp_ns is reserved: rename the tag"));
-            }
-            names.set_item(name, py.None())?;
-        }
-    }
-    let (database, name) = (database.str()?.into_any(), name.str()?.into_any());
-    let (database, name, tags) = (database.unbind(), name.unbind(), names.unbind());
-    Ok(Series { database, name, tags, bound: Vec::new() })
+    Series::new(Target::Installed, &Place::new(py, database, name)?, tags)
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sprockets_influxdb::SettingValue;
+use sprockets_influxdb::{Setting, SettingValue, Stats};
 
-use crate::client::client;
-use crate::current::current;
+use crate::handle::installed;
+use crate::installed::current;
 
 /// The counters, taken at one moment. ``added`` is always the sum of ``delivered``, ``rejected``,
 /// ``sampled_out``, all of ``dropped``, and ``pending``. ``dropped`` is a dict of counts by reason.
@@ -28,7 +28,11 @@ use crate::current::current;
 /// :rtype: dict
 #[pyfunction]
 pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let stats = current().map(|client| client.stats()).unwrap_or_default();
+    let stats = installed().as_ref().map(|client| client.core().stats());
+    counters(py, &stats.unwrap_or_default())
+}
+
+pub(crate) fn counters<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
     let dropped = PyDict::new(py);
     for (reason, count) in stats.dropped.iter() {
         dropped.set_item(reason.as_str(), count)?;
@@ -47,14 +51,18 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("bytes_sent", stats.bytes_sent)?;
     dict.set_item("non_finite", stats.non_finite)?;
     dict.set_item("repaired", stats.repaired)?;
-    dict.set_item("last_error", stats.last_error)?;
+    dict.set_item("last_error", stats.last_error.as_deref())?;
     Ok(dict)
 }
 
 /// The value in force of each setting, by name. Secrets are masked, durations are in milliseconds.
 #[pyfunction]
 pub(crate) fn settings(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let settings = client(py)?.as_ref().map(|client| client.settings()).unwrap_or_default();
+    let settings = current(py)?.as_ref().map(|client| client.core().settings());
+    values(py, &settings.unwrap_or_default())
+}
+
+pub(crate) fn values<'py>(py: Python<'py>, settings: &[Setting]) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for setting in settings {
         dict.set_item(setting.name(), to_python(py, setting.value())?)?;

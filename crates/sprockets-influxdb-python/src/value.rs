@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
-use sprockets_influxdb::FieldValue;
+use sprockets_influxdb::{self as core, FieldValue};
 
 /// The text of a string. A lone surrogate becomes a replacement character, as UTF-8 has none.
 pub(crate) fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
@@ -147,6 +147,10 @@ fn not_a_field(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyErr {
         repr(name),
         repr(value)
     ))
+}
+
+pub(crate) fn value_error(error: core::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }
 
 /// The `repr()` of a value for an error message, truncated.

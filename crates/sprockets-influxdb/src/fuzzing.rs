@@ -9,7 +9,9 @@ use crate::measurement::BaseTags;
 /// The line as a client with these base tags adds it. `None` for a measurement that the client
 /// refuses, or that has no field.
 pub fn line(measurement: &Measurement, base_tags: &[(String, String)]) -> Option<Vec<u8>> {
-    if measurement.check(true).is_err() || measurement.is_empty() {
+    if measurement.check(!measurement.database().is_empty(), true).is_err()
+        || measurement.is_empty()
+    {
         return None;
     }
     let base_tags = base_tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));

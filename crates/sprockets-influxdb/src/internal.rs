@@ -1,5 +1,6 @@
 //! For the Python package and the command only: unstable, and not part of the public interface.
 
+use std::ffi::OsString;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
+use crate::config::Config;
 use crate::measurement::{FieldValue, Measurement};
 use crate::stats::Report;
 
@@ -17,7 +19,7 @@ pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
-pub use crate::printable::{is_printable, one_line, shown, undelivered};
+pub use crate::printable::{is_printable, one_line, shown};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
@@ -45,6 +47,25 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// Logs, at the end of a process, what is in the spool and what its clients lost since their start,
+/// as one sum.
+pub fn log_end<'a>(clients: impl IntoIterator<Item = &'a Client>) {
+    Client::log_end(clients);
+}
+
+/// The status page. It shows the JSON that the same URL has with `?format=json`.
+pub const STATUS_PAGE: &str = include_str!("status/page.html");
+
+/// Begins a [`Client::shutdown`] without a wait.
+pub fn begin_shutdown(client: &Client) {
+    client.begin_shutdown();
+}
+
+/// As [`Config::with_lookup`], and warns of variables of the environment that nothing reads.
+pub fn with_environment(config: Config, lookup: impl Fn(&str) -> Option<OsString>) -> Config {
+    config.with_lookup(lookup).with_names_of_env()
 }
 
 /// [`Measurement::set_tag`] with a name that was escaped before.

@@ -1,6 +1,7 @@
 //! Text for logs and terminals: counts, and text from outside, such as a file's name.
 
 use std::path::Path;
+use std::time::Duration;
 
 /// Whether a character neither controls a terminal, nor ends a line, nor reorders text.
 pub fn is_printable(character: char) -> bool {
@@ -36,17 +37,29 @@ pub fn shown(path: &Path) -> String {
 
 /// A count with its noun, and perhaps a verb: "1 measurement is", "2 measurements are".
 pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
-/// Messages at the end of a client: what waits in the spool, and what is lost.
-pub fn undelivered(spooled: u64, lost: u64) -> (Option<String>, Option<String>) {
-    let waiting = plural(spooled, "measurement waits", "measurements wait");
-    let are_lost = plural(lost, "measurement is", "measurements are");
-    (
-        (spooled > 0).then(|| format!("{waiting} in the spool for the next process")),
-        (lost > 0).then(|| format!("{are_lost} lost: not delivered when the client ended")),
-    )
+/// A number with its digits in groups of three: "26,080".
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time in seconds, or in milliseconds if it is not a whole number of them.
+pub(crate) fn period(time: Duration) -> String {
+    if time.subsec_nanos() == 0 {
+        format!("{} s", grouped(time.as_secs()))
+    } else {
+        format!("{} ms", time.as_secs_f64() * 1e3)
+    }
 }
 
 #[cfg(test)]
@@ -54,16 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_the_spool_and_what_is_lost_are_both_reported() {
-        let messages = |spooled, lost| {
-            let (spooled, lost) = undelivered(spooled, lost);
-            [spooled, lost].map(Option::unwrap_or_default)
-        };
-        assert_eq!(messages(0, 0), ["", ""]);
-        assert_eq!(messages(1, 0), ["1 measurement waits in the spool for the next process", ""]);
-        let lost = "2 measurements are lost: not delivered when the client ended";
-        assert_eq!(messages(0, 2), ["", lost]);
-        assert_eq!(messages(5, 2), ["5 measurements wait in the spool for the next process", lost]);
+    fn counts_and_periods_are_readable() {
+        let counts = [0, 1, 999, 1_000, 26_080, 1_234_567].map(|n| plural(n, "line", "lines"));
+        let expected =
+            ["0 lines", "1 line", "999 lines", "1,000 lines", "26,080 lines", "1,234,567 lines"];
+        assert_eq!(counts, expected);
+        let periods = [60_000, 1_500, 50].map(|ms| period(Duration::from_millis(ms)));
+        assert_eq!(periods, ["60 s", "1500 ms", "50 ms"]);
     }
 
     #[test]

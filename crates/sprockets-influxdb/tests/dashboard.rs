@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use sprockets_influxdb::middleware::{Attribute, Recorder, RequestHead, RequestOptions};
+use sprockets_influxdb::middleware::{Attribute, Names, Recorder, RequestHead, RequestOptions};
 use sprockets_influxdb::{Client, Config};
 use test_support::LONG;
 use test_support::influxd::Influxd;
@@ -16,9 +16,16 @@ const SCHEMA_VERSION: u64 = 42;
 /// The panel types in use, all of which are part of Grafana.
 const PANELS: [&str; 3] = ["stat", "table", "timeseries"];
 
-fn dashboard() -> Value {
-    let text = include_str!("../../../dashboards/requests.json");
-    serde_json::from_str(text).expect("JSON")
+/// The dashboards whose queries are InfluxQL, each with the names that it is for.
+fn dashboards() -> [(Names, Value); 2] {
+    let parse = |text| serde_json::from_str(text).expect("JSON");
+    [
+        (Names::Sprockets, parse(include_str!("../../../dashboards/requests.json"))),
+        (
+            Names::OpenTelemetry,
+            parse(include_str!("../../../dashboards/requests-opentelemetry.json")),
+        ),
+    ]
 }
 
 fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
@@ -30,16 +37,19 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 #[test]
-fn it_has_the_current_schema() {
-    let dashboard = dashboard();
+fn they_have_the_current_schema() {
+    for (_, dashboard) in dashboards() {
+        has_the_current_schema(&dashboard);
+    }
+}
+
+fn has_the_current_schema(dashboard: &Value) {
     assert_eq!(dashboard["schemaVersion"], SCHEMA_VERSION);
     assert!(dashboard.get("id").is_none(), "an id belongs to one server");
-    let variables: BTreeSet<_> = list(&dashboard, "/templating/list")
-        .iter()
-        .map(|variable| text(variable, "name"))
-        .collect();
+    let variables: BTreeSet<_> =
+        list(dashboard, "/templating/list").iter().map(|variable| text(variable, "name")).collect();
     let mut ids = BTreeSet::new();
-    for panel in list(&dashboard, "/panels") {
+    for panel in list(dashboard, "/panels") {
         assert!(ids.insert(panel["id"].as_u64()), "{panel}");
         assert!(PANELS.contains(&text(panel, "type")), "{panel}");
         for key in ["x", "y", "w", "h"] {
@@ -116,31 +126,36 @@ fn interpolated(query: &str) -> String {
 
 #[test]
 fn every_query_finds_rows() {
+    for (names, dashboard) in dashboards() {
+        queries_find_rows(names, &dashboard);
+    }
+}
+
+fn queries_find_rows(names: Names, dashboard: &Value) {
     let Some(influxd) = Influxd::start() else { return };
+    let options = || RequestOptions::new().names(names);
     influxd.create("example");
     let config = Config::new().url(&influxd.url());
     let plain = Client::new(config.clone().tag_hostname(false)).expect("a client");
-    record(&plain, RequestOptions::new());
+    record(&plain, options());
     assert!(plain.shutdown(LONG).is_complete());
     // As the Tornado mixin does.
-    let tags = RequestOptions::new().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId);
+    let tags = options().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId);
     let tagged = config.base_tag("service", "api").base_tag("environment", "test");
     let tagged = Client::new(tagged).expect("a client");
     record(&tagged, tags);
     assert!(tagged.shutdown(LONG).is_complete());
 
-    let dashboard = dashboard();
-    let variables = list(&dashboard, "/templating/list").iter();
+    let variables = list(dashboard, "/templating/list").iter();
     let of_variables = variables.filter(|variable| variable["type"] == "query");
-    let of_panels = list(&dashboard, "/panels").iter().flat_map(|panel| list(panel, "/targets"));
+    let of_panels = list(dashboard, "/panels").iter().flat_map(|panel| list(panel, "/targets"));
     let queries: Vec<_> =
         of_variables.chain(of_panels).map(|of| interpolated(text(of, "query"))).collect();
     assert!(queries.len() > 12, "{queries:#?}");
     // A measurement without the tag of a filter counts as well.
-    let everything =
-        format!("{}'5'", queries.iter().find(|query| query.contains("/^5/")).expect("5xx"));
-    let everything = everything.replace("\"status_code\" =~ /^5/'5'", "\"duration\" >= 0");
-    let result = influxd.query("example", &everything);
+    let of_errors = queries.iter().find(|query| query.ends_with("/^5/")).expect("5xx errors");
+    let (of_all, _) = of_errors.rsplit_once(" AND ").expect("a condition");
+    let result = influxd.query("example", of_all);
     assert_eq!(result.pointer("/results/0/series/0/values/0/1"), Some(&10.into()), "{result}");
     for query in queries {
         assert!(!query.replace("/^.*$/", "").contains('$'), "{query}");

@@ -6,7 +6,8 @@ use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{
     Config, Measurement, SettingValue, add_measurement, flush, install, installed, shutdown,
 };
-use test_support::LONG;
+use test_support::log::Log;
+use test_support::{LONG, NO_SERVER};
 
 /// Runs an ignored test of this file as a program with the server in its environment.
 fn run(program: &str, server: &Server) {
@@ -74,4 +75,19 @@ fn a_program_that_installs_from_many_threads() {
     });
     assert_eq!(installed.iter().filter(|&&installed| installed).count(), 1);
     assert_eq!(shutdown(LONG).delivered, 8);
+}
+
+#[test]
+fn a_shutdown_of_the_installed_client_logs_what_is_lost() {
+    run("a_program_that_loses_measurements", &Server::start());
+}
+
+#[test]
+#[ignore = "started by another test"]
+fn a_program_that_loses_measurements() {
+    let log = Log::capture();
+    install(Config::new().url(NO_SERVER).max_buffer_size(2)).unwrap();
+    (0..5).for_each(|n| add_measurement(&measurement(n)).unwrap());
+    shutdown(std::time::Duration::ZERO);
+    log.wait_for("5 measurements are lost: 3 dropped (newest), 2 not delivered when the client");
 }

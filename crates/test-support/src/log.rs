@@ -43,6 +43,11 @@ impl Log {
         assert!(!waited.timed_out(), "{text:?} is not in {entries:?}");
     }
 
+    /// The messages so far that contain this text.
+    pub fn entries_with(&self, text: &str) -> Vec<(Level, String)> {
+        self.entries().iter().filter(|(_, message)| message.contains(text)).cloned().collect()
+    }
+
     /// The warnings and errors so far that are about the spool.
     pub fn spool_warnings(&self) -> Vec<String> {
         let entries = self.entries();

@@ -96,7 +96,7 @@ impl Options {
             rejections.count += 1;
             rejections.reasons.insert(key, rejected.reason().to_owned());
         });
-        let ignored = [IGNORED_VARIABLES, MORE_IGNORED_VARIABLES].concat();
+        let ignored = [&IGNORED_VARIABLES[..], &MORE_IGNORED_VARIABLES[..]].concat();
         let config = self.server.config(base, &ignored)?;
         // Without a spool, as the lines are on disk already, and with room for a whole chunk. The
         // files have lines of several precisions, which nanoseconds can all express.

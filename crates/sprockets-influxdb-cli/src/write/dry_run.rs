@@ -5,15 +5,16 @@ use std::io::{self, Write};
 use sprockets_influxdb::{RawLine, Timestamp};
 
 use super::input::Inputs;
-use super::source::{self, Ended, Item};
+use super::source::{self, Databases, Ended, Item};
 use super::targets::Policies;
 use super::unit::Unit;
 use crate::context;
 use crate::exit::{self, Problem};
+use crate::format::counted;
 use crate::output::{self, message};
 
-pub(crate) struct DryRun<'a> {
-    pub(crate) database: Option<&'a str>,
+pub(crate) struct DryRun {
+    pub(crate) databases: Databases,
     pub(crate) unit: Unit,
     pub(crate) policies: Policies,
     /// Whether lines would be written over the v1 API, which has no unsigned integers.
@@ -31,7 +32,7 @@ struct Counts {
     is_whole: bool,
 }
 
-impl DryRun<'_> {
+impl DryRun {
     pub(crate) fn run(&self, inputs: Inputs) -> Result<u8, Problem> {
         let mut counts = Counts::default();
         let mut ended = Ended::Complete;
@@ -49,7 +50,8 @@ impl DryRun<'_> {
         }
         let Counts { valid, invalid, empty, is_whole } = counts;
         if !self.quiet && is_whole {
-            message(&format!("dry run: {valid} lines would be written, {invalid} are invalid"));
+            let (lines, are) = (counted(valid, "line"), if invalid == 1 { "is" } else { "are" });
+            message(&format!("dry run: {lines} would be written, {invalid} {are} invalid"));
         }
         Ok(if invalid + empty == 0 { exit::OK } else { exit::FAILED })
     }
@@ -63,7 +65,7 @@ impl DryRun<'_> {
     ) -> io::Result<Ended> {
         let mut current = (String::new(), None);
         let mut failed = None;
-        let ended = source::read(inputs, self.database, |item| {
+        let ended = source::read(inputs, &self.databases, |item| {
             let (name, target, line) = match item {
                 Item::Line(name, target, line) => (name, target, line),
                 Item::Nothing(why) => {

@@ -8,7 +8,7 @@ use sprockets_influxdb::{Client, RawLine, SourceLine};
 
 use super::add_guard::AddGuard;
 use super::input::Inputs;
-use super::source::{self, Ended, Item, Target};
+use super::source::{self, Databases, Ended, Item, Target};
 use super::targets::{Choice, Policies, Targets};
 use super::unit::Unit;
 use crate::wait::NO_TIMEOUT;
@@ -51,7 +51,7 @@ impl Counts {
 
 pub(crate) struct Import {
     pub(crate) client: Client,
-    pub(crate) database: Option<String>,
+    pub(crate) databases: Databases,
     pub(crate) unit: Unit,
     pub(crate) policies: Policies,
     pub(crate) guard: Arc<AddGuard>,
@@ -62,7 +62,7 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) fn run(self, inputs: Inputs) {
         let mut targets = Targets::new(self.policies.clone());
-        let ended = source::read(inputs, self.database.as_deref(), |item| match item {
+        let ended = source::read(inputs, &self.databases, |item| match item {
             Item::Line(name, target, line) => self.take(&mut targets, name, target, &line),
             Item::Nothing(why) => {
                 self.send(Event::Skipped(why));
@@ -82,7 +82,7 @@ impl Import {
         target: Target<'_>,
         line: &SourceLine<'_>,
     ) -> Result<bool, Ended> {
-        let is_only = self.database.is_some() && target.policy.is_none();
+        let is_only = self.databases.argument.is_some() && target.policy.is_none();
         let fail = |advice| {
             if is_only {
                 return Err(Ended::Failed(advice));

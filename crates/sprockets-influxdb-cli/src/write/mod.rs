@@ -30,11 +30,12 @@ use self::dry_run::DryRun;
 use self::first_rejected::{FirstRejected, RejectedLine};
 use self::import::{Counts, Event, Import};
 use self::input::Inputs;
-use self::source::Ended;
+use self::source::{Databases, Ended};
 use self::targets::Policies;
 use self::unit::Unit;
 use crate::args;
 use crate::exit::Problem;
+use crate::format::counted;
 use crate::progress::{Position, Progress, Size, TICK};
 use crate::report::Report;
 use crate::wait::{self, IGNORED_VARIABLES, Wait};
@@ -51,8 +52,8 @@ use crate::wait::{self, IGNORED_VARIABLES, Wait};
 /// is `autogen`. `--set retention_policy=NAME` takes precedence. Lines of a database that cannot be
 /// written to are skipped, and the others are sent.
 ///
-/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT and
-/// INFLUXDB_SAMPLE_PROBABILITY.
+/// Ignored: INFLUXDB_ENABLED, INFLUXDB_INTERVAL, INFLUXDB_OVERFLOW, INFLUXDB_BLOCK_TIMEOUT,
+/// INFLUXDB_SAMPLE_PROBABILITY and INFLUXDB_SELF_DATABASE.
 ///
 /// The first Ctrl-C stops reading, and delivers within the shutdown timeout what was read. The
 /// second ends at once.
@@ -65,6 +66,7 @@ pub(crate) struct Options {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Database (bucket, on InfluxDB 2); default: what comments `# CONTEXT-DATABASE: NAME` say
+    /// [env: INFLUXDB_DATABASE, for lines without such a comment]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
     /// Unit of the timestamps in the files: ns, us, ms, s, m (minutes) or h (hours)
@@ -87,11 +89,18 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let config = options.config(first_rejected.clone())?;
     // Fails on unusable settings before a file is opened.
     let settings = config.settings()?;
+    let databases = Databases {
+        argument: options.database.clone(),
+        default: settings
+            .iter()
+            .find(|setting| setting.name() == "database" && !setting.value().is_unset())
+            .map(|setting| setting.value().to_string()),
+    };
     let inputs = Inputs::new(&options.files)?;
     if options.dry_run {
         let v1 = SettingValue::Api(Api::V1);
         let dry_run = DryRun {
-            database: options.database.as_deref(),
+            databases,
             unit: options.precision,
             policies: Policies::of(&settings),
             is_v1: settings.iter().any(|setting| *setting.value() == v1),
@@ -117,7 +126,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     let mut wait = Wait::with_position(&client, progress, give_up_after, position, on_signal);
     let import = Import {
         client: client.clone(),
-        database: options.database.clone(),
+        databases,
         unit: options.precision,
         policies: Policies::of(&settings),
         guard: guard.clone(),
@@ -214,16 +223,19 @@ fn report(
     let rate = (stats.delivered as f64 / seconds.max(1e-3)) as u64;
     let first_rejected = first_rejected.first();
     Report {
-        heading: format!(
-            "{} lines read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} requests, {} of \
-             them retries",
-            HumanCount(lines),
-            HumanBytes(bytes_read),
-            HumanCount(rate),
-            HumanBytes(stats.bytes_sent),
-            HumanCount(stats.batches),
-            HumanCount(stats.retries),
-        ),
+        heading: match &ended_early {
+            // Some bytes were read ahead.
+            Some(_) if lines == 0 => "nothing was sent".to_owned(),
+            _ => format!(
+                "{} read ({}) in {seconds:.1} s, {} delivered/s; sent {} in {} ({} retried)",
+                counted(lines, "line"),
+                HumanBytes(bytes_read),
+                HumanCount(rate),
+                HumanBytes(stats.bytes_sent),
+                counted(stats.batches, "request"),
+                HumanCount(stats.retries),
+            ),
+        },
         delivered: stats.delivered,
         undelivered: vec![
             ("rejected", stats.rejected, "rejected by the server"),

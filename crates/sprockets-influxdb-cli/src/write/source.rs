@@ -7,7 +7,7 @@ use sprockets_influxdb::{LineReader, Precision, RawLine, SourceLine};
 
 use super::input::Inputs;
 use crate::context::Context;
-use crate::format::excerpt;
+use crate::format::{counted, excerpt};
 
 /// How reading ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +36,23 @@ pub(crate) struct Target<'a> {
     pub(crate) policy: Option<&'a str>,
 }
 
-/// Calls `take` for each item, until it returns `false`. `database` takes precedence over what
-/// comments name.
+/// The databases of lines: that of the argument, else what comments name, else the default.
+#[derive(Clone, Debug)]
+pub(crate) struct Databases {
+    pub(crate) argument: Option<String>,
+    pub(crate) default: Option<String>,
+}
+
+impl Databases {
+    fn choose<'a>(&'a self, comment: Option<&'a str>) -> Option<&'a str> {
+        self.argument.as_deref().or(comment).or(self.default.as_deref())
+    }
+}
+
+/// Calls `take` for each item, until it returns `false`.
 pub(crate) fn read(
     inputs: Inputs,
-    database: Option<&str>,
+    databases: &Databases,
     mut take: impl FnMut(Item<'_>) -> Result<bool, Ended>,
 ) -> Ended {
     let read = || -> Result<(), Ended> {
@@ -64,7 +76,7 @@ pub(crate) fn read(
                     context.is_statements = false;
                 }
                 lines += 1;
-                let database = database.or(context.database.as_deref());
+                let database = databases.choose(context.database.as_deref());
                 let database = database.ok_or_else(|| no_database(&name, &line))?;
                 let target = Target { database, policy: context.policy.as_deref() };
                 if !take(Item::Line(&name, target, line))? {
@@ -73,8 +85,9 @@ pub(crate) fn read(
             }
             if lines == 0 && statements + comments > 0 {
                 let nothing = format!(
-                    "{name} has no line of a measurement: {statements} statements, {comments} \
-                     comments"
+                    "{name} has no line of a measurement: {}, {}",
+                    counted(statements, "statement"),
+                    counted(comments, "comment")
                 );
                 if !take(Item::Nothing(nothing))? {
                     return Ok(());
@@ -88,8 +101,8 @@ pub(crate) fn read(
 
 fn no_database(name: &str, line: &SourceLine<'_>) -> Ended {
     Ended::Unusable(format!(
-        "no database for {name}, line {}: pass --database, or put a comment \
-         `# CONTEXT-DATABASE: NAME` before the line",
+        "no database for {name}, line {}: pass --database, set INFLUXDB_DATABASE, or put a \
+         comment `# CONTEXT-DATABASE: NAME` before the line",
         line.first
     ))
 }

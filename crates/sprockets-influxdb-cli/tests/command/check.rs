@@ -9,7 +9,7 @@ use test_support::file;
 use test_support::influxd::Influxd;
 use test_support::tcp::{listen, read_head};
 
-use super::run;
+use super::{run, run_with};
 
 #[test]
 fn credentials_databases_and_permissions_are_distinguished() {
@@ -198,12 +198,12 @@ fn a_wrong_address_is_reported_with_advice() {
         (
             format!("http://{closed}"),
             &[][..],
-            "connection refused; start it, or check INFLUXDB_URL",
+            "connection refused; start it, or check the argument url",
         ),
         (
             "http://no-such-host.invalid".to_owned(),
             &[],
-            "no address for no-such-host.invalid:80: check INFLUXDB_URL",
+            "no address for no-such-host.invalid:80: check the argument url",
         ),
         (other, &[], "is no InfluxDB, or a proxy that has none behind it (Server: nginx/1.2)"),
         (
@@ -254,9 +254,9 @@ fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
         (
             plain.url().replace("http:", "https:"),
             &[][..],
-            "does not speak TLS: write http:// in INFLUXDB_URL",
+            "does not speak TLS: write http:// in the argument url",
         ),
-        (tls.url(), &[], "the server speaks TLS: write https:// in INFLUXDB_URL"),
+        (tls.url(), &[], "the server speaks TLS: write https:// in the argument url"),
         (secure.clone(), &[], "INFLUXDB_CA_FILE"),
         (secure, &["--ca-file", trusted], "database \"db\" does not exist: create it"),
     ] {
@@ -264,4 +264,25 @@ fn a_wrong_scheme_and_an_untrusted_certificate_are_reported() {
         let done = run(&[&fixed, arguments].concat(), &[]);
         assert!(done.code == Some(1) && done.out.contains(expected), "{expected}: {done:?}");
     }
+}
+
+#[test]
+fn the_default_database_is_checked_and_written_to() {
+    let server = Server::start();
+    let url = server.url();
+    for variable in ["INFLUXDB_DATABASE", "INFLUXDB_BUCKET"] {
+        let done = run(&["check"], &[("INFLUXDB_URL", url.as_str()), (variable, "usual")]);
+        assert!(done.out.contains("ok          database \"usual\""), "{done:?}");
+        assert!(!done.out.contains("warning"), "{done:?}");
+    }
+    let done = run_with(
+        &["write", "--url", &url],
+        &[("INFLUXDB_DATABASE", "usual")],
+        b"m f=1 7\n# DML\n# CONTEXT-DATABASE: named\nm f=1 7\n",
+    );
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!((server.points("usual").len(), server.points("named").len()), (1, 1));
+    let done = run_with(&["write", "--url", &url], &[], b"m f=1 7\n");
+    assert!(done.errors.contains("set INFLUXDB_DATABASE"), "{done:?}");
+    assert_eq!(done.code, Some(2), "{done:?}");
 }

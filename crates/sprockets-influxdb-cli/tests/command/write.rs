@@ -313,3 +313,30 @@ fn a_gibibyte_is_stored_line_by_line_in_little_memory() {
     println!("{bytes} bytes, {LINES} lines in {took:.1?}, at most {} MiB of memory", peak >> 10);
     assert!((1..64 << 10).contains(&peak), "{peak} KiB");
 }
+
+#[test]
+fn a_missing_database_is_the_only_thing_that_is_said() {
+    let server = Server::start();
+    server.only_databases(["another"]);
+    let input = file("m f=1 7\n");
+    let url = server.url();
+    let command = ["write", "--url", &url, "--database", "missing", input.to_str().unwrap()];
+    let done = run(&command, &[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.out.starts_with("nothing was sent\n"), "{done:?}");
+    assert!(done.out.contains("\"missing\" does not exist: create it"), "{done:?}");
+    assert!(!done.out.contains("read"), "{done:?}");
+}
+
+#[test]
+fn one_line_is_singular() {
+    let server = Server::start();
+    let input = file("m f=1 7\n");
+    let url = server.url();
+    let command = ["write", "--url", &url, "--database", "db", input.to_str().unwrap()];
+    let done = run(&command, &[]);
+    assert!(done.out.starts_with("1 line read (8 B) in "), "{done:?}");
+    assert!(done.out.contains(" in 1 request (0 retried)\n"), "{done:?}");
+    let done = run(&[&command[..], &["--dry-run"]].concat(), &[]);
+    assert!(done.errors.contains("dry run: 1 line would be written, 0 are invalid"), "{done:?}");
+}

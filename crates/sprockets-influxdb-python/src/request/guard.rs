@@ -13,7 +13,6 @@ use sprockets_influxdb::middleware::Attribute;
 use super::asgi::Message;
 use super::headers::with_header;
 use super::options::Options;
-use crate::client::add;
 use crate::measurement::Measurement;
 use crate::value::text;
 use crate::warning::warn;
@@ -237,8 +236,7 @@ impl RequestGuard {
             Ok(sink.changed_kind())
         };
         let measurement = self.measurement.bind(py);
-        let add = |line: &core::Measurement| add(py, line);
-        if let Err(error) = Measurement::finish(measurement, complete, add) {
+        if let Err(error) = Measurement::finish(measurement, &self.options.target, complete) {
             warn(py, &error);
         }
     }

@@ -7,15 +7,18 @@ use sprockets_influxdb::internal::{self, Attributes};
 use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 
 use super::headers::Header;
-use crate::client::value_error;
-use crate::value::repr;
+use crate::client::{BaseClient, target_of};
+use crate::target::Target;
+use crate::value::{repr, value_error};
 
 /// The key of a request's measurement in an ASGI scope or a WSGI environment.
 pub(crate) const MEASUREMENT: &str = "sprockets_influxdb.measurement";
 
 /// What one middleware records, and where to.
 pub(super) struct Options {
-    pub(super) database: Py<PyString>,
+    pub(super) target: Target,
+    /// `None`: the default database of the client.
+    pub(super) database: Option<Py<PyString>>,
     pub(super) measurement: Py<PyString>,
     pub(super) attributes: Attributes,
     pub(super) correlation_id: Header,
@@ -31,9 +34,12 @@ impl Options {
         let py = options.py();
         let mut core = RequestOptions::from_env().map_err(value_error)?;
         let (mut database, mut measurement) = (None, PyString::intern(py, "request"));
+        let mut target = Target::Installed;
         for (name, value) in options {
             let name = name.cast::<PyString>()?.to_cow()?;
             match &*name {
+                "client" => target = read_target(&value)?,
+                "database" if value.is_none() => {}
                 "database" => database = Some(text(&name, &value)?),
                 "measurement" => measurement = text(&name, &value)?,
                 "names" => core = core.names(names(&text(&name, &value)?.to_cow()?)?),
@@ -48,12 +54,10 @@ impl Options {
                 }
             }
         }
-        let Some(database) = database else {
-            return Err(not_a_text("database", &py.None().into_bound(py)));
-        };
         let (correlation_id, remote_ip) = internal::header_names(&core);
         Ok(Self {
-            database: database.unbind(),
+            target,
+            database: database.map(Bound::unbind),
             measurement: measurement.unbind(),
             attributes: internal::attributes(&core),
             correlation_id: Header::new(py, correlation_id),
@@ -69,6 +73,22 @@ impl Options {
 #[pyfunction]
 pub(crate) fn check_request_variables() -> PyResult<()> {
     RequestOptions::from_env().map(drop).map_err(value_error)
+}
+
+/// Reads the option `client`. `None` is the installed client.
+///
+/// Fails with `ValueError` for anything else than a client.
+pub(super) fn read_target(client: &Bound<'_, PyAny>) -> PyResult<Target> {
+    if client.is_none() {
+        return Ok(Target::Installed);
+    }
+    match client.cast::<BaseClient>() {
+        Ok(client) => target_of(client),
+        Err(_) => {
+            let message = format!("client is {}: expected a Client", repr(client));
+            Err(PyValueError::new_err(message))
+        }
+    }
 }
 
 fn text<'py>(option: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {

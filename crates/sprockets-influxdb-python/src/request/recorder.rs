@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyLookupError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -9,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 use super::guard::RequestGuard;
 use super::headers::{Headers, length};
 use super::options::{MEASUREMENT, Options};
-use crate::client::is_enabled;
+use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::timestamp::Stamp;
 
@@ -26,6 +27,8 @@ impl Recorder {
 
     /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded;
     /// then [`measurement_in`] puts a measurement there.
+    ///
+    /// :raises LookupError: without a database
     fn asgi(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<RequestGuard>> {
         let py = scope.py();
         let Some(measurement) = self.measurement(scope)? else { return Ok(None) };
@@ -77,19 +80,29 @@ impl Recorder {
     fn measurement(&self, place: &Bound<'_, PyDict>) -> PyResult<Option<Py<Measurement>>> {
         let py = place.py();
         let outer = place.get_item(intern!(py, MEASUREMENT))?;
-        if !is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
+        if !self.0.target.is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
             return Ok(None);
         }
-        let Options { database, measurement, attributes, .. } = &*self.0;
-        let (database, name) =
-            (database.clone_ref(py).into_any(), measurement.clone_ref(py).into_any());
+        let Options { target, database, measurement, attributes, .. } = &*self.0;
+        let database = match database {
+            Some(database) => database.clone_ref(py),
+            None => target.database(py)?.ok_or_else(no_database)?,
+        };
+        let (database, name) = (database.into_any(), measurement.clone_ref(py).into_any());
         // A base tag gives way to an attribute of its name.
         let is_free = |name: &str| !attributes.has_name(name);
-        let measurement = Measurement::of_request(py, database, name, Stamp::now(), is_free);
+        let tags = Items::of_base_tags_where(py, target.base_tags(py)?.as_ref(), is_free);
+        let measurement = Measurement::of_request(database, name, Stamp::now(), tags);
         let measurement = Py::new(py, measurement)?;
         place.set_item(intern!(py, MEASUREMENT), &measurement)?;
         Ok(Some(measurement))
     }
+}
+
+fn no_database() -> PyErr {
+    PyLookupError::new_err(
+        "they have no database: name one with the option database, or with INFLUXDB_DATABASE",
+    )
 }
 
 fn is_recorded(measurement: &Bound<'_, PyAny>) -> bool {

@@ -8,16 +8,20 @@ use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{self, AttributeSink, Attributes, Outcome};
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
-use crate::client::{add, is_enabled, value_error};
+use super::options::read_target;
+use crate::handle::{Handle, installed};
+use crate::items::Items;
 use crate::line::with_new_line;
 use crate::measurement::Measurement;
-use crate::timestamp::Stamp;
-use crate::value::{text, with_text};
+use crate::target::Target;
+use crate::timestamp::{self, Stamp};
+use crate::value::{text, value_error, with_text};
 use crate::warning::warn;
 
 /// Records the requests of a Tornado application, with the attributes that release 2.2.1 records.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
 pub(crate) struct TornadoRecorder {
+    target: Target,
     attributes: Attributes,
     /// Without those that the handler's measurement has from the beginning. A handler may remove
     /// them, or replace the measurement.
@@ -47,9 +51,11 @@ impl TornadoRecorder {
     /// By default, address and correlation id are tags, as in release 2.2.1. The environment can
     /// make fields of them.
     ///
-    /// :raises ValueError: for a variable that is not a boolean
+    /// :raises ValueError: for a variable that is not a boolean, and for another client than a
+    ///     ``Client``
     #[new]
-    fn new(reads_environment: bool) -> PyResult<Self> {
+    fn new(reads_environment: bool, client: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let target = read_target(client)?;
         let options = match reads_environment {
             true => internal::options_from_env(true).map_err(value_error)?,
             false => RequestOptions::new().tag(Attribute::RemoteIp).tag(Attribute::CorrelationId),
@@ -59,7 +65,23 @@ impl TornadoRecorder {
         let options = options.leave_out(unknown_to_2_2_1);
         let attributes = internal::attributes(&options);
         let initial = [Attribute::Handler, Attribute::Endpoint, Attribute::Method];
-        Ok(Self { attributes, final_attributes: internal::attributes(&options.leave_out(initial)) })
+        let final_attributes = internal::attributes(&options.leave_out(initial));
+        Ok(Self { target, attributes, final_attributes })
+    }
+
+    /// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the
+    /// client is disabled. Without a client, only the first measurement finds that out.
+    fn stamp(&self) -> Option<i64> {
+        let is_disabled = match &self.target {
+            Target::Installed => is_disabled(installed().as_deref()),
+            Target::Own(client, _) => is_disabled(Some(client)),
+        };
+        (!is_disabled).then(timestamp::now)
+    }
+
+    /// The database of measurements that name none. `None` if there is no default one.
+    fn database(&self, py: Python<'_>) -> PyResult<Option<Py<PyString>>> {
+        self.target.database(py)
     }
 
     /// The measurement for the handler of a request that began at `stamp`. If the client is
@@ -71,14 +93,15 @@ impl TornadoRecorder {
         place: Place<'_>,
         route: Route<'_>,
     ) -> PyResult<Measurement> {
-        if !is_enabled(py)? {
+        if !self.target.is_enabled(py)? {
             return Ok(Measurement::inert(py));
         }
         let (database, name) = (place.0.unbind(), place.1.unbind());
         let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
         let stamp = Stamp::at(stamp);
-        let mut measurement = Measurement::of_request(py, database, name, stamp, is_free);
+        let tags = Items::of_base_tags_where(py, self.target.base_tags(py)?.as_ref(), is_free);
+        let mut measurement = Measurement::of_request(database, name, stamp, tags);
         let unknown = || PyString::intern(py, self.attributes.unknown_method());
         for (attribute, value) in [
             (Attribute::Handler, handler),
@@ -111,7 +134,7 @@ impl TornadoRecorder {
                 None => sink.text(Attribute::Method, self.attributes.unknown_method()),
             }
             write_end(&mut sink, end)?;
-            add(py, line)
+            self.target.add(py, line)
         })
     }
 
@@ -122,9 +145,12 @@ impl TornadoRecorder {
             write_end(&mut sink, end)?;
             Ok(sink.changed_kind())
         };
-        let py = measurement.py();
-        Measurement::finish(measurement, complete, |line| add(py, line))
+        Measurement::finish(measurement, &self.target, complete)
     }
+}
+
+fn is_disabled(client: Option<&Handle>) -> bool {
+    client.is_some_and(|client| !client.core().is_enabled())
 }
 
 fn write_end(sink: &mut AttributeSink<'_>, end: End<'_>) -> PyResult<()> {

@@ -10,7 +10,7 @@ use sprockets_influxdb::testing;
 use super::fault::{Fault, duration, named};
 use super::point::Point;
 use super::request::Request;
-use crate::client::last_error;
+use crate::handle;
 
 /// Time between two checks for signals, such as Ctrl-C, during a wait.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -259,10 +259,12 @@ impl Server {
             true => "there was no request".to_owned(),
             false => format!("the newest requests are {}", newest.join(", ")),
         };
-        PyTimeoutError::new_err(match last_error() {
-            Some(error) => format!("{what}; {requests}; the client says: {error}"),
-            None => format!("{what}; {requests}"),
-        })
+        PyTimeoutError::new_err(
+            match handle::all().iter().find_map(|client| client.core().stats().last_error) {
+                Some(error) => format!("{what}; {requests}; the client says: {error}"),
+                None => format!("{what}; {requests}"),
+            },
+        )
     }
 }
 

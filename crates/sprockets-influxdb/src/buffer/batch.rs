@@ -42,6 +42,15 @@ impl Batch {
     }
 
     /// An empty batch that uses an empty list again.
+    /// A batch of one line, with its line feed.
+    pub(crate) fn of_line(database: Arc<str>, precision: Precision, line: &[u8]) -> Self {
+        let mut batch = Self::new(database, precision);
+        let mut chunk = Chunk::with_capacity(line.len());
+        chunk.append(line, 1);
+        batch.push_chunk(chunk);
+        batch
+    }
+
     pub(super) fn with_storage(
         database: Arc<str>,
         precision: Precision,

@@ -153,7 +153,7 @@ impl Buffer {
                 Intake::Disabled => break DropReason::Disabled,
                 Intake::Closed => break DropReason::Closed,
             }
-            let is_first = queue.open.first_added.is_none();
+            let is_first = queue.open.is_empty();
             if self.push_granted(&mut queue, shard, line) {
                 return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
             }
@@ -217,11 +217,11 @@ impl Buffer {
             queue.open.granted += grant;
             open.grant += grant;
         }
-        if queue.open.first_added.is_none() {
-            let now = self.clock.now();
-            queue.open.first_added = Some(now);
+        if queue.open.is_empty() {
+            let Queue { open, limits, .. } = &mut *queue;
+            open.begin(self.clock.now(), limits);
             // A waiting sender usually wakes up in time by itself: no system call is needed.
-            let due = now.saturating_add(queue.limits.submission_interval);
+            let due = open.due_at(limits).unwrap_or_default();
             if !queue.waiters.sender_wakes_by(due) {
                 self.signal(queue);
             }
@@ -362,6 +362,14 @@ impl Buffer {
         self.is_full.store(false, Ordering::Relaxed);
         self.signal(&mut queue);
         self.decided.notify_all();
+    }
+
+    /// The next batch is sent soon, as the first one was: where it goes has changed.
+    pub(crate) fn restart(&self) {
+        let mut queue = lock(&self.queue);
+        let Queue { open, limits, .. } = &mut *queue;
+        open.restart(self.clock.now(), limits);
+        self.signal(&mut queue);
     }
 
     /// The counters at one moment.

@@ -10,12 +10,54 @@ pub(super) struct OpenLines {
     /// The size of the open lines and of unused grants.
     pub(super) granted: Size,
     /// When the first of them was added.
-    pub(super) first_added: Option<Duration>,
+    first_added: Option<Duration>,
+    phase: Phase,
     /// Whether they are due now, whatever their age.
     is_submitted: bool,
 }
 
+/// How long lines wait. Until a batch was kept to be sent, they wait for the first interval. If
+/// batches are sampled out, that ends after a submission interval.
+#[derive(Clone, Copy, Default)]
+enum Phase {
+    #[default]
+    NothingAdded,
+    First {
+        ends: Duration,
+    },
+    Usual,
+}
+
 impl OpenLines {
+    pub(super) fn is_empty(&self) -> bool {
+        self.first_added.is_none()
+    }
+
+    /// Whether a line was added so far.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.phase, Phase::NothingAdded)
+    }
+
+    /// The first line is about to be added.
+    pub(super) fn begin(&mut self, now: Duration, limits: &Limits) {
+        self.first_added = Some(now);
+        self.phase = match self.phase {
+            Phase::NothingAdded => {
+                Phase::First { ends: now.saturating_add(limits.submission_interval) }
+            }
+            Phase::First { ends } if now >= ends => Phase::Usual,
+            phase => phase,
+        };
+    }
+
+    /// The next batch is a first one again, as for a new server.
+    pub(super) fn restart(&mut self, now: Duration, limits: &Limits) {
+        self.phase = Phase::NothingAdded;
+        if !self.is_empty() {
+            self.begin(now, limits);
+        }
+    }
+
     /// Lines that may still be granted before the trigger size is reached.
     pub(super) fn lines_to_trigger(&self, limits: &Limits) -> usize {
         if self.is_submitted {
@@ -43,11 +85,16 @@ impl OpenLines {
         if self.is_submitted {
             return Some(Duration::ZERO);
         }
-        self.first_added.map(|first| first.saturating_add(limits.submission_interval))
+        let interval = match self.phase {
+            Phase::Usual => limits.submission_interval,
+            _ => limits.first_interval.min(limits.submission_interval),
+        };
+        self.first_added.map(|first| first.saturating_add(interval))
     }
 
-    /// Notes that all of them are in closed batches.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Notes that all of them are in closed batches, of which some may have been `kept`.
+    pub(super) fn clear(&mut self, kept: bool) {
+        let phase = if kept { Phase::Usual } else { self.phase };
+        *self = Self { phase, ..Self::default() };
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Queue {
     pub(super) waiters: Waiters,
     spool: Option<Arc<Spool>>,
     open_batches: OpenBatches,
-    pub(super) ready: ReadyQueue,
+    ready: ReadyQueue,
     /// The size of closed batches, whether they wait or are being sent.
     batched: Size,
     /// Lines of batches that were taken, to be sent or sealed, and are in memory only.
@@ -158,6 +158,7 @@ impl Queue {
         let sampled_out = self.counters.sampled_out;
         let batches = self.open_batches.take_all();
         let mut mergeable = self.ready.mergeable(&batches, self.flushes.newest_awaited());
+        let mut kept = false;
         for mut batch in batches {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
@@ -165,6 +166,7 @@ impl Queue {
                 self.pool.recycle_batch(batch);
                 continue;
             }
+            kept = true;
             self.batched += batch.size();
             if self.ready.is_long() {
                 let (chunks, list) = batch.shrink();
@@ -176,7 +178,7 @@ impl Queue {
                 self.ready.push(batch, &mut mergeable);
             }
         }
-        self.open.clear();
+        self.open.clear(kept);
         self.counters.sampled_out > sampled_out
     }
 

@@ -72,6 +72,11 @@ impl Buffer {
         self.has_drops.store(false, Ordering::Relaxed);
     }
 
+    /// Whether a line was added so far, for the server in force.
+    pub(crate) fn has_begun(&self) -> bool {
+        lock(&self.queue).open.has_begun()
+    }
+
     /// When the open lines are due. `None` if there are none.
     pub(crate) fn due_at(&self) -> Option<Duration> {
         let queue = lock(&self.queue);

@@ -16,6 +16,7 @@ use super::batch::Batch;
 use super::size::Size;
 use super::types::QueueEnd;
 use crate::config::SpoolSync;
+use crate::printable::plural;
 use crate::spool::{Losses, SealOutcome, Spool};
 use crate::sync::lock;
 
@@ -155,15 +156,16 @@ impl Buffer {
         let lines = lock(&self.queue).drop_removed(&gone);
         if losses.removed > 0 {
             tracing::warn!(
-                "another program removed or cut {} of the spool's files: their measurements wait \
-                 in memory only. New measurements go to new files",
-                losses.removed,
+                "another program removed or cut {} of the spool: their measurements wait in memory \
+                 only. New measurements go to new files",
+                plural(losses.removed as u64, "file", "files"),
             );
         }
         if lines > 0 {
             tracing::error!(
-                "another program removed {} of the spool's files: {lines} measurements are lost",
-                gone.len(),
+                "another program removed {} of the spool: {} lost",
+                plural(gone.len() as u64, "file", "files"),
+                plural(lines as u64, "measurement is", "measurements are"),
             );
         }
         if lines > 0 {

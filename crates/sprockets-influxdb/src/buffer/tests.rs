@@ -26,6 +26,7 @@ fn limits() -> Limits {
         batch: Size { lines: 10_000, bytes: 4 << 20 },
         trigger_size: 5_000,
         submission_interval: Duration::from_secs(60),
+        first_interval: Duration::from_secs(60),
         sample_probability: 1.0,
         overflow: Overflow::Newest,
         spool_bytes: 1 << 30,

@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     pub(crate) trigger_size: usize,
     /// Fewer lines are due when the first of them has waited so long.
     pub(crate) submission_interval: Duration,
+    /// The same for the first batch, if that is less: it shows early whether writing works.
+    pub(crate) first_interval: Duration,
     /// The probability that a batch is submitted at all.
     pub(crate) sample_probability: f64,
     pub(crate) overflow: Overflow,

@@ -25,6 +25,9 @@ const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for the disk after its own timeout.
 const PERSIST_TIMEOUT: Duration = Duration::from_millis(800);
 
+/// How long a shutdown waits at most for the client's own counters to be written.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 pub(super) struct Core {
     pub(super) snapshot: ArcSwap<Snapshot>,
     /// Held while the configuration changes.
@@ -82,7 +85,8 @@ impl Core {
             non_finite: measurement.non_finite(),
             repaired: measurement.is_repaired(),
         };
-        if let Err(error) = measurement.check(snapshot.has_unsigned) {
+        let database = snapshot.database(measurement.database_bytes());
+        if let Err(error) = measurement.check(!database.is_empty(), snapshot.has_unsigned) {
             self.drop_added(DropReason::Invalid, flags);
             return Err(error);
         }
@@ -91,24 +95,25 @@ impl Core {
             return Ok(());
         }
         let line = measurement.line(&snapshot.base_tags, snapshot.divisor);
-        self.push(&snapshot, measurement.database_bytes(), &line, flags);
+        self.push(&snapshot, database, &line, flags);
         Ok(())
     }
 
     pub(super) fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
         let snapshot = self.snapshot.load();
+        let database = snapshot.database(database.as_bytes());
         let problem = if !snapshot.is_enabled {
             self.drop_added(DropReason::Disabled, EntryFlags::default());
             return Ok(());
         } else if database.is_empty() {
-            "the line has no database: name one"
+            "the line has no database: name one, or set INFLUXDB_DATABASE (database)"
         } else if line.has_unsigned() && !snapshot.has_unsigned {
             "it has an unsigned integer, which the v1 API does not know: write 1i"
         } else {
             let timestamp = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
             let timestamp = timestamp.div_euclid(snapshot.divisor);
             let line = Line::of_text(line.text().as_bytes(), timestamp);
-            self.push(&snapshot, database.as_bytes(), &line, EntryFlags::default());
+            self.push(&snapshot, database, &line, EntryFlags::default());
             return Ok(());
         };
         self.drop_added(DropReason::Invalid, EntryFlags::default());
@@ -138,12 +143,16 @@ impl Core {
     pub(super) fn reconfigure(&self, change: impl FnOnce(Config) -> Config) -> Result<()> {
         let _one_at_a_time = lock(&self.changes);
         let new = self.snapshot.load().changed(change)?;
-        new.log_warnings();
+        new.log_warnings(Some(&self.snapshot.load()));
         let (limits, intake, route) = (new.limits(), new.intake(), new.route());
         let max_clients = new.settings.values.max_clients.value;
+        let has_moved = !Arc::ptr_eq(&new.transport, &self.snapshot.load().transport);
         self.snapshot.store(Arc::new(new));
         self.buffer.set_limits(limits, intake);
         self.sender.set_route(route);
+        if has_moved {
+            self.buffer.restart();
+        }
         self.workers.set_limit(max_clients);
         Ok(())
     }
@@ -214,6 +223,8 @@ impl Core {
     fn ended(&self, begun: Begun, until: Duration) -> Report {
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
+            let left = until.saturating_sub(self.clock.now());
+            self.sender.report_end(left.min(REPORT_TIMEOUT));
             self.persist_pending(until);
         }
         Report { closed: begun.closed, ..report }

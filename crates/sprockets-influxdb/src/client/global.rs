@@ -53,9 +53,13 @@ pub fn flush(timeout: Duration) -> Report {
     INSTALLED.get().map(|client| client.flush(timeout)).unwrap_or_default()
 }
 
-/// Shuts the installed client down: see [`Client::shutdown`]. Without one there is nothing to do.
+/// Shuts the installed client down: see [`Client::shutdown`]. Logs what was lost since the start,
+/// what is still pending included. Without a client there is nothing to do.
 pub fn shutdown(timeout: Duration) -> Report {
-    INSTALLED.get().map(|client| client.shutdown(timeout)).unwrap_or_default()
+    let Some(client) = INSTALLED.get() else { return Report::default() };
+    let report = client.shutdown(timeout);
+    Client::log_end([client]);
+    report
 }
 
 /// The installed client, if there is one.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::flush::Flush;
+use super::losses;
 use super::process::Process;
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
@@ -53,7 +54,7 @@ impl Client {
     pub fn new(config: Config) -> Result<Self> {
         sys::watch_forks();
         let snapshot = Snapshot::new(config)?;
-        snapshot.log_warnings();
+        snapshot.log_warnings(None);
         let core = Core::new(snapshot, Clock::monotonic());
         Ok(Self { process: Arc::new(Process::new(core)) })
     }
@@ -67,15 +68,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// A measurement that can never be stored: without a field, without a name, with an integer
-    /// that the server's API has no type for, or with a timestamp out of range. It is counted as
-    /// dropped ([`DropReason::Invalid`](crate::DropReason::Invalid)).
+    /// A measurement that can never be stored: without a field, a name or a database, with an
+    /// integer that the server's API has no type for, or with a timestamp out of range. It is
+    /// counted as dropped ([`DropReason::Invalid`](crate::DropReason::Invalid)).
     #[inline]
     pub fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
         self.core().add_measurement(measurement)
     }
 
-    /// Adds an existing line of line protocol, such as one of a file, for a database. It is stored
+    /// Adds an existing line of line protocol, such as one of a file, for a database. An empty name
+    /// is that of the [default database](Config::database). The line is stored
     /// as it is, without the base tags. A line without a timestamp gets the present time, so that
     /// equal lines do not overwrite each other. Otherwise as
     /// [`add_measurement`](Self::add_measurement).
@@ -94,17 +96,19 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// An empty database name, and an unsigned integer over the v1 API, which has no type for it.
+    /// No database, and an unsigned integer over the v1 API, which has no type for it.
     /// The line is counted as dropped ([`DropReason::Invalid`](crate::DropReason::Invalid)).
     pub fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
         self.core().add_line(database, line)
     }
 
-    /// Asks the server whether it accepts measurements for this database, or for any. Stores
-    /// nothing, and creates no database. Blocks for three requests, each within
-    /// [`Config::timeout`]. Changes neither buffer nor counters.
+    /// Asks the server whether it accepts measurements for this database; without a name, for the
+    /// [default database](Config::database), or for any if there is none. Stores nothing, and
+    /// creates no database. Blocks for three requests, each within [`Config::timeout`]. Changes
+    /// neither buffer nor counters.
     pub fn check(&self, database: Option<&str>) -> Check {
         let snapshot = self.core().snapshot.load();
+        let database = database.or(snapshot.settings.values.database.value.as_deref());
         Check::make(&snapshot.settings.server, snapshot.precision, database)
     }
 
@@ -138,6 +142,10 @@ impl Client {
     pub fn shutdown(&self, timeout: Duration) -> Report {
         let core = self.core();
         core.end(core.begin_shutdown(), timeout)
+    }
+
+    pub(crate) fn begin_shutdown(&self) {
+        self.core().begin_shutdown();
     }
 
     pub(crate) fn shutdown_unless(
@@ -181,6 +189,11 @@ impl Client {
         self.core().snapshot.load().settings.table()
     }
 
+    /// The database of measurements that name none (`INFLUXDB_DATABASE`), if there is one.
+    pub fn default_database(&self) -> Option<String> {
+        self.core().snapshot.load().settings.values.database.value.clone()
+    }
+
     /// Whether measurements are recorded (`INFLUXDB_ENABLED`). Cheap, for callers that would have
     /// work to do for a measurement.
     pub fn is_enabled(&self) -> bool {
@@ -214,6 +227,12 @@ impl Client {
     /// Those of [`new`](Self::new), and another spool. Then everything stays as it was.
     pub fn reconfigure(&self, change: impl FnOnce(Config) -> Config) -> Result<()> {
         self.core().reconfigure(change)
+    }
+
+    /// Logs what is in the spool and what was lost, at the end of a process that does not drop its
+    /// clients.
+    pub(crate) fn log_end<'a>(clients: impl IntoIterator<Item = &'a Self>) {
+        losses::log(clients.into_iter().map(Self::core));
     }
 
     /// The core of this process.

@@ -5,6 +5,7 @@ mod disk_work;
 mod flush;
 mod global;
 mod handle;
+mod losses;
 mod process;
 mod series;
 mod snapshot;

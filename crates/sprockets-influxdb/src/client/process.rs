@@ -5,7 +5,7 @@ use std::time::Duration;
 use once_cell::race::OnceBox;
 
 use super::core::Core;
-use crate::printable;
+use super::losses;
 use crate::sys;
 
 /// A client as one process sees it.
@@ -51,14 +51,6 @@ impl Drop for Process {
         self.core.end(self.core.begin_shutdown(), timeout);
         self.core.workers.stop();
         self.core.persist_pending(Duration::ZERO);
-        let stats = self.core.buffer.stats();
-        let lost = stats.pending.saturating_sub(stats.spooled);
-        let (spooled, lost) = printable::undelivered(stats.spooled, lost);
-        if let Some(spooled) = spooled {
-            tracing::warn!("{spooled}");
-        }
-        if let Some(lost) = lost {
-            tracing::error!("{lost}");
-        }
+        losses::log([&self.core]);
     }
 }

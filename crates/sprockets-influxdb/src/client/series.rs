@@ -32,6 +32,7 @@ pub struct Series {
 
 impl Client {
     /// A prepared series of that name in a database: what its measurements share is escaped once.
+    /// An empty database is the [default one](crate::Config::database).
     pub fn series(&self, database: &str, name: &str) -> Series {
         Series { client: self.clone(), head: Measurement::new(database, name) }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::sys::Forked;
 use crate::testing::{Fault, Server};
-use crate::{Client, Config, DropReason, Measurement, Overflow, Stats};
+use crate::{Client, Config, DropReason, Measurement, Overflow, Precision, RawLine, Stats};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -159,4 +159,51 @@ fn a_client_that_was_shut_down_does_not_wait_again_when_it_is_dropped() {
     add(&client, "m", 1);
     assert_eq!(client.shutdown(Duration::from_millis(1)).pending, 1);
     drop(client);
+}
+
+#[test]
+fn a_measurement_without_a_database_goes_to_the_default_one() {
+    let server = Server::start();
+    let client = Client::new(Config::new().url(&server.url()).database("usual")).unwrap();
+    let line = || RawLine::parse(b"line n=1i 7", Precision::Nanoseconds).unwrap();
+    client.add_measurement(&Measurement::named("job").field("n", 1)).unwrap();
+    client.add_measurement(&Measurement::new("other", "job").field("n", 1)).unwrap();
+    client.add_line("", &line()).unwrap();
+    client.series("", "series").record(|measurement| _ = measurement.set_field("n", 1)).unwrap();
+    assert!(client.flush(LONG).is_complete());
+    assert_eq!(client.default_database().as_deref(), Some("usual"));
+    for (database, points) in [("usual", 3), ("other", 1)] {
+        assert_eq!(server.points(database).len(), points, "{database}");
+    }
+
+    client.reconfigure(|config| config.database("new")).unwrap();
+    client.add_measurement(&Measurement::named("job").field("n", 1)).unwrap();
+    assert!(client.flush(LONG).is_complete());
+    assert_eq!(server.points("new").len(), 1);
+
+    client.reconfigure(|config| config.database("")).unwrap();
+    let error = client.add_measurement(&Measurement::named("job").field("n", 1)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "measurement \"job\" has no database: name one, or set INFLUXDB_DATABASE (database)"
+    );
+    let error = client.add_line("", &line()).unwrap_err();
+    assert!(error.to_string().contains("set INFLUXDB_DATABASE"), "{error}");
+    assert_eq!(client.stats().dropped.count(DropReason::Invalid), 2);
+}
+
+#[test]
+fn a_forked_process_has_a_first_batch_of_its_own() {
+    let server = Server::start();
+    let config = Config::new().url(&server.url()).submission_interval(Duration::from_secs(3_600));
+    let client = Client::new(config).unwrap();
+    add(&client, "parent", 1);
+    assert!(server.wait_for_points("db", 1, LONG));
+    let child = Forked::run(|| {
+        add(&client, "child", 1);
+        test_support::wait_until(|| client.stats().delivered == 1);
+        true
+    });
+    assert!(child.passed());
+    assert_eq!(stored(&server, "child"), 1);
 }

@@ -7,6 +7,7 @@
 ///     about: "What it is for, in one line of Markdown.",
 ///     topic: TOPIC,
 ///     variable: "VARIABLE",         optional
+///     alias: "VARIABLE",            optional: another name of the variable
 ///     unit: "ms",                   optional
 ///     since: "3.0.0",               the first release that has it
 ///     parser: PARSER,               a `Parser<Type>`
@@ -19,6 +20,7 @@ macro_rules! settings {
         about: $about:literal,
         topic: $topic:ident,
         $(variable: $variable:literal,)?
+        $(alias: $alias:literal,)?
         $(unit: $unit:literal,)?
         since: $since:literal,
         parser: $parser:expr,
@@ -50,10 +52,11 @@ macro_rules! settings {
             }
         }
 
-        static ENTRIES: &[Entry] = &[$(Entry {
+        pub(super) static ENTRIES: &[Entry] = &[$(Entry {
             description: Description {
                 name: stringify!($name),
                 variable: optional!($($variable)?),
+                alias: optional!($($alias)?),
                 about: $about,
                 topic: $topic,
                 unit: optional!($($unit)?),

@@ -3,18 +3,24 @@
 //! the client.
 
 mod authorities;
+mod client_identity;
 #[macro_use]
 mod declare;
 mod enums;
 mod mask;
+mod names;
 mod parse;
+mod pem;
+mod provide;
 mod provided;
 mod rejected;
 mod resolve;
 mod schema;
 mod server;
+mod setting_name;
 mod tags;
 mod types;
+mod unknown;
 mod url;
 mod value;
 
@@ -29,12 +35,14 @@ pub use self::enums::{Api, Overflow, Precision, SpoolSync};
 #[cfg(test)]
 pub(crate) use self::mask::Secret;
 pub(crate) use self::mask::secret_values;
+pub(crate) use self::names::Names;
 use self::parse::Parser;
 use self::rejected::Callback;
 pub(crate) use self::rejected::OnRejected;
 pub use self::rejected::Rejected;
 pub(crate) use self::resolve::Settings;
 use self::schema::ProvidedValues;
+pub(crate) use self::schema::Values;
 pub(crate) use self::server::{Auth, Server};
 use self::types::Source;
 pub use self::types::{Origin, Setting};
@@ -85,6 +93,8 @@ pub struct Config {
     unknown: Option<String>,
     /// The value of `INFLUXDB_PORT`, as it is logged, if Kubernetes or Docker set it.
     service_link: Option<String>,
+    /// Variables of the environment that may be meant for this client.
+    candidates: Vec<String>,
     on_rejected: Option<Callback>,
 }
 
@@ -112,7 +122,9 @@ impl Config {
     /// A value that cannot be used, or values that do not fit together. The error names the
     /// variable, the value (never a secret) and what is expected.
     pub fn from_env() -> Result<Self> {
-        Self::from_lookup(|variable| std::env::var_os(variable))
+        let config = Self::new().with_env();
+        config.resolve()?;
+        Ok(config)
     }
 
     /// As [`Config::from_env`], but calls `lookup` for the value of each variable.
@@ -139,8 +151,20 @@ impl Config {
 
     /// Adds the environment variables that are set and not empty. As with setters, values that
     /// cannot be used are reported later. A setter takes precedence, before or after this call.
+    ///
+    /// A variable with the prefix `INFLUXDB_` that no setting has, and a name that other clients
+    /// use, are a warning in the log of the client.
     pub fn with_env(self) -> Self {
-        self.with_lookup(|variable| std::env::var_os(variable))
+        self.with_lookup(|variable| std::env::var_os(variable)).with_names_of_env()
+    }
+
+    /// Looks for names in the environment that may be meant for this client.
+    pub(crate) fn with_names_of_env(mut self) -> Self {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .map(|(name, value)| (name, value.to_string_lossy().into_owned()));
+        self.candidates = unknown::candidates(variables);
+        self
     }
 
     /// As [`Config::with_env`], but calls `lookup` for the value of each variable.
@@ -181,7 +205,10 @@ impl Config {
             return Err(Error::configuration(problem));
         }
         let on_rejected = self.on_rejected.as_ref().map(|callback| callback.0.clone());
-        Settings::resolve(&self.provided, self.service_link.as_deref(), on_rejected)
+        let mut settings =
+            Settings::resolve(&self.provided, self.service_link.as_deref(), on_rejected)?;
+        settings.unknown = unknown::warnings(&self.candidates, &settings.table());
+        Ok(settings)
     }
 }
 
@@ -241,6 +268,22 @@ impl Config {
     /// default policy of the database.
     pub fn retention_policy(self, name: impl AsRef<str>) -> Self {
         self.set("retention_policy", name.as_ref())
+    }
+
+    /// Database, on v2 the bucket, of measurements that name none, such as those of
+    /// [`Measurement::named`](crate::Measurement::named). Empty: none. Default: none, and adding
+    /// such a measurement is an error.
+    pub fn database(self, name: impl AsRef<str>) -> Self {
+        self.set("database", name.as_ref())
+    }
+
+    /// Database, on v2 the bucket, for the client's own counters: a point of the measurement
+    /// `sprockets_influxdb` each submission interval, and one at the end, with the tag `hostname`.
+    /// Its fields are those of [`Stats`](crate::Stats), a `dropped_…` for each
+    /// [`DropReason`](crate::DropReason), and `pid`. The points are not counted themselves. Empty:
+    /// none. Default: none.
+    pub fn self_database(self, name: impl AsRef<str>) -> Self {
+        self.set("self_database", name.as_ref())
     }
 
     /// Precision of timestamps on the wire. A point with the series and the timestamp of another
@@ -338,6 +381,25 @@ impl Config {
     /// when a client is made or reconfigured, unless the client is disabled. Default: none.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         provide!(self.ca_file = path.into())
+    }
+
+    /// PEM file of the certificate that the client shows to a server that demands one (mTLS), and
+    /// of its issuers after it. It is read as [`Config::ca_file`] is. Default: none.
+    pub fn client_cert(mut self, path: impl Into<PathBuf>) -> Self {
+        provide!(self.client_cert = path.into())
+    }
+
+    /// PEM file of the certificate's private key, not encrypted. Default: the file of the
+    /// certificate.
+    pub fn client_key(mut self, path: impl Into<PathBuf>) -> Self {
+        provide!(self.client_key = path.into())
+    }
+
+    /// Whether the server's certificate is verified. `false` is for tests only: anyone on the
+    /// network can then read and change what is sent, credentials included. The log warns of it.
+    /// Default: true.
+    pub fn tls_verify(mut self, verify: bool) -> Self {
+        provide!(self.tls_verify = verify)
     }
 
     /// Directory of the spool, which keeps measurements on disk: what waits there survives the

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::enums::SpoolSync;
+use super::enums::{Api, SpoolSync};
 use super::mask::Secret;
 use super::rejected::OnRejected;
 use super::schema::{ProvidedValues, Values};
@@ -11,6 +11,7 @@ use super::server::Server;
 use super::tags::{MAX_TAGS, Tags};
 use super::types::{InForce, Setting, Source};
 use crate::error::Result;
+use crate::printable::{period, plural, shown};
 
 /// The smallest bound of a spool in bytes. With less there is no room for the first files of a few
 /// threads, so that all measurements would be dropped.
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) on_rejected: Option<OnRejected>,
     /// What is odd but usable. For the log, when the client starts.
     pub(crate) warnings: Vec<String>,
+    /// Warnings about variables that nothing reads. For the log, once in a process.
+    pub(crate) unknown: Vec<String>,
 }
 
 /// Where the spool is, and what it survives.
@@ -73,12 +76,32 @@ impl Settings {
             return Err(values.base_tags.source.error(&problem));
         }
         resolve_base_tags(&mut values);
-        Ok(Self { values, server, on_rejected, warnings })
+        Ok(Self { values, server, on_rejected, warnings, unknown: Vec::new() })
     }
 
     /// Every setting with its value in force, secrets masked.
     pub(crate) fn table(&self) -> Vec<Setting> {
         self.values.table()
+    }
+
+    /// What is recorded where and how often, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let Values { database, submission_interval, trigger_size, sample_probability, .. } =
+            &self.values;
+        let mut summary = format!("recording to {}", self.server.url);
+        if let Some(database) = &database.value {
+            let kind = if self.server.api == Api::V2 { "bucket" } else { "database" };
+            summary += &format!(", {kind} {database:?}");
+        }
+        let measurements = plural(trigger_size.value as u64, "measurement", "measurements");
+        summary += &format!(", every {} or {measurements}", period(submission_interval.value));
+        if sample_probability.value < 1.0 {
+            summary += &format!(", a batch with a probability of {}", sample_probability.value);
+        }
+        if let Some(spool) = &self.values.spool.value {
+            summary += &format!(", with the spool {}", shown(spool));
+        }
+        summary
     }
 
     pub(crate) fn spool(&self) -> Option<SpoolSettings> {
@@ -114,9 +137,13 @@ fn unset_empty_texts(values: &mut Values) {
     fn unset<T: AsRef<std::ffi::OsStr>>(text: &mut InForce<Option<T>>) {
         text.value.take_if(|text| text.as_ref().is_empty());
     }
+    unset(&mut values.client_cert);
+    unset(&mut values.client_key);
+    unset(&mut values.database);
     unset(&mut values.environment);
     unset(&mut values.org);
     unset(&mut values.retention_policy);
+    unset(&mut values.self_database);
     unset(&mut values.spool);
     unset(&mut values.user);
     let is_empty = |secret: &mut Secret| secret.expose().is_empty();

@@ -4,25 +4,25 @@
 //! [`Config`]: super::Config
 //! [`Config::settings`]: super::Config::settings
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::enums::{self, Api, Overflow, Precision, SpoolSync};
-use super::mask::{Secret, masked, quoted};
+use super::mask::Secret;
 use super::parse::{self, Checked, Parser};
 use super::provided::Provided;
+use super::setting_name::SettingName;
 use super::tags::{Tags, TagsParser};
-use super::types::{DefaultValue, Description, InForce, Setting, Source};
-use super::url::{self, Scheme, WriteUrl, is_service_link};
+use super::types::{DefaultValue, Description, InForce, Origin, Setting, Source};
+use super::url::{self, Scheme, WriteUrl};
 use super::value::{SettingValue, ToSettingValue};
 use crate::error::Result;
 
 /// One setting of the table.
-struct Entry {
-    description: Description,
+pub(super) struct Entry {
+    pub(super) description: Description,
     /// Stores the text of a variable or an argument.
-    provide: fn(&mut ProvidedValues, Source, Checked<&str>),
+    pub(super) provide: fn(&mut ProvidedValues, Source, Checked<&str>),
     /// The value in force. It never shows a secret.
     show: fn(&Values) -> (SettingValue, Source),
 }
@@ -92,6 +92,28 @@ settings! {
         since: "3.0.0",
         parser: parse::path,
     }
+    client_cert: PathBuf {
+        about: "PEM file of the client's certificate, for servers that demand one.",
+        topic: SERVER,
+        variable: "INFLUXDB_CLIENT_CERT",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    client_key: PathBuf {
+        about: "PEM file of its private key. Unset: in the file of the certificate.",
+        topic: SERVER,
+        variable: "INFLUXDB_CLIENT_KEY",
+        since: "3.0.0",
+        parser: parse::path,
+    }
+    tls_verify: bool {
+        about: "Whether the server's certificate is verified. `false`: for tests only.",
+        topic: SERVER,
+        variable: "INFLUXDB_TLS_VERIFY",
+        since: "3.0.0",
+        parser: parse::BOOLEAN,
+        default: true,
+    }
     user: String {
         about: "User name. It may be part of the URL instead.",
         topic: CREDENTIALS,
@@ -127,6 +149,22 @@ settings! {
         since: "2.2.1",
         parser: parse::BOOLEAN,
         default: true,
+    }
+    database: String {
+        about: "Database of measurements that name none. On v2 it is the bucket. \
+                `INFLUXDB_BUCKET` means the same.",
+        topic: RECORDING,
+        variable: "INFLUXDB_DATABASE",
+        alias: "INFLUXDB_BUCKET",
+        since: "3.0.0",
+        parser: parse::text,
+    }
+    self_database: String {
+        about: "Database for the client's own counters, a point each interval. Unset: none.",
+        topic: RECORDING,
+        variable: "INFLUXDB_SELF_DATABASE",
+        since: "3.0.0",
+        parser: parse::text,
     }
     precision: Precision {
         about: "Precision of timestamps on the wire: `ns`, `us`, `ms` or `s`. A coarse one \
@@ -305,60 +343,20 @@ settings! {
     }
 }
 
-impl ProvidedValues {
-    /// Takes every variable that is set and not empty.
-    ///
-    /// Returns `INFLUXDB_PORT` for the log if it is a [service link](url::is_service_link), which
-    /// is not taken: nobody set it for this client.
-    pub(super) fn read_variables(
-        &mut self,
-        lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Option<String> {
-        let mut service_link = None;
-        for entry in ENTRIES {
-            let Some(variable) = entry.description.variable else { continue };
-            let Some(value) = lookup(variable).filter(|value| !value.is_empty()) else { continue };
-            let is_link = |text: &&str| entry.description.name == "port" && is_service_link(text);
-            if let Some(link) = value.to_str().filter(is_link) {
-                service_link = Some(quoted(&masked(link)).to_string());
-                continue;
-            }
-            let text = value.to_str().ok_or_else(|| {
-                "the value (not shown) is not UTF-8: expected text in UTF-8".to_owned()
-            });
-            (entry.provide)(self, Source::environment(variable), text);
-        }
-        service_link
-    }
-
-    /// Forgets the parts of the address that the URL overrides, so that they are not judged.
-    pub(super) fn forget_overridden(&mut self) {
-        let Some(url) = self.url.source() else { return };
-        self.scheme.forget_if(|part| part.origin <= url.origin);
-        self.host.forget_if(|part| part.origin <= url.origin);
-        self.port.forget_if(|part| part.origin <= url.origin);
-        if self.url.value().is_some_and(|url| url.user.is_some()) {
-            self.user.forget_if(|part| part.origin < url.origin);
-        }
-    }
-
-    /// Takes the text of an argument.
-    ///
-    /// # Errors
-    ///
-    /// A name that no setting has. A value that cannot be used is reported later.
-    pub(super) fn set(&mut self, name: &str, text: &str) -> Checked<()> {
-        let Some(entry) = ENTRIES.iter().find(|entry| entry.description.name == name) else {
-            let names: Vec<&str> = ENTRIES.iter().map(|entry| entry.description.name).collect();
-            let names = names.join(", ");
-            return Err(format!("{name:?} is not a setting: expected one of {names}"));
-        };
-        (entry.provide)(self, Source::argument(entry.description.name), Ok(text));
-        Ok(())
-    }
-}
-
 impl Values {
+    /// How advice names a setting: by the variable or the argument that is in force.
+    pub(crate) fn name(&self, setting: &'static str) -> SettingName {
+        let entry = ENTRIES.iter().find(|entry| entry.description.name == setting);
+        let Some(entry) = entry else { return SettingName::argument(setting) };
+        let (_, source) = (entry.show)(self);
+        match (source.origin, entry.description.variable) {
+            (Origin::Default, Some(variable)) => SettingName::variable(variable),
+            (Origin::Default, None) => SettingName::argument(setting),
+            (Origin::Environment, _) => SettingName::variable(source.name),
+            (Origin::Argument, _) => SettingName::argument(source.name),
+        }
+    }
+
     /// Every setting with its value in force, secrets masked.
     pub(super) fn table(&self) -> Vec<Setting> {
         let settings = ENTRIES.iter().map(|entry| {

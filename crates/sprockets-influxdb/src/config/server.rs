@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::authorities::Authorities;
+use super::client_identity::ClientIdentity;
 use super::enums::{Api, Precision};
 use super::mask::{Secret, masked_query};
+use super::names::Names;
 use super::schema::Values;
 use super::types::{InForce, Source};
 use super::url::{Scheme, WriteUrl, is_loopback};
@@ -16,8 +18,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Server {
     /// Scheme, authority and path: the path of the user's URL as it is, or else the API's.
     pub(crate) url: String,
-    /// Whether a URL was set, rather than a scheme, host and port.
-    pub(crate) has_url: bool,
+    /// For advice.
+    pub(crate) names: Names,
     /// The query of the user's URL, without the parameters that the client sends itself.
     pub(crate) query: Option<String>,
     pub(crate) api: Api,
@@ -31,6 +33,10 @@ pub(crate) struct Server {
     pub(crate) timeout: Duration,
     /// Trusted beside the platform's. Empty while the client is disabled.
     pub(crate) authorities: Authorities,
+    /// What the client shows of itself. None while the client is disabled.
+    pub(crate) identity: Option<ClientIdentity>,
+    /// Whether the server's certificate is verified.
+    pub(crate) verifies: bool,
 }
 
 /// The credentials of a request.
@@ -46,13 +52,25 @@ impl Server {
     /// `values`. What is odd but usable becomes a warning. A disabled client needs nothing.
     pub(super) fn resolve(values: &mut Values, warnings: &mut Vec<String>) -> Result<Self> {
         resolve_credentials(values);
-        let has_url = values.url.value.is_some();
         let mut url = resolve_address(values);
         let api = resolve_api(values)?;
         let authorities = match &values.ca_file.value {
             Some(path) if values.enabled.value => Authorities::read(path, values.ca_file.source)?,
             _ => Authorities::default(),
         };
+        let identity = match values.enabled.value {
+            true => ClientIdentity::read(&values.client_cert, &values.client_key)?,
+            false => None,
+        };
+        let verifies = values.tls_verify.value;
+        if !verifies && url.scheme == Scheme::Https {
+            let setting = values.name("tls_verify").set_to("true");
+            warnings.push(format!(
+                "the certificate of {} is NOT VERIFIED: anyone on the network can read and change \
+                 what is sent, credentials included. This is for tests only; {setting}",
+                url.host
+            ));
+        }
         warn_of_unused(values, api, warnings);
         if api != Api::V1 {
             values.retention_policy.value = None;
@@ -66,7 +84,7 @@ impl Server {
         url.query =
             url.query.and_then(|query| without_own_parameters(&query, api, has_policy, warnings));
         let server = Self {
-            has_url,
+            names: Names::of(values),
             url: url.endpoint(),
             query: url.query.clone(),
             api,
@@ -76,6 +94,8 @@ impl Server {
             gzip: *values.gzip.value.get_or_insert(!is_loopback(&url.host)),
             timeout: values.timeout.value,
             authorities,
+            identity,
+            verifies,
         };
         values.url.value = Some(url);
         Ok(server)
@@ -86,7 +106,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("url", &self.url)
-            .field("has_url", &self.has_url)
             .field("query", &self.query.as_deref().map(masked_query))
             .field("api", &self.api)
             .field("auth", &self.auth)
@@ -95,6 +114,8 @@ impl fmt::Debug for Server {
             .field("gzip", &self.gzip)
             .field("timeout", &self.timeout)
             .field("authorities", &self.authorities)
+            .field("identity", &self.identity)
+            .field("verifies", &self.verifies)
             .finish()
     }
 }

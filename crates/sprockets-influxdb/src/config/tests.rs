@@ -100,6 +100,10 @@ fn every_setter_reaches_its_setting() {
         ),
         ("block_timeout", config.clone().block_timeout(ms(7)), SettingValue::Duration(ms(7))),
         ("ca_file", config.clone().enabled(false).ca_file("/ca"), text("/ca")),
+        ("database", config.clone().database("metrics"), text("metrics")),
+        ("client_cert", config.clone().enabled(false).client_cert("/c"), text("/c")),
+        ("client_key", config.clone().enabled(false).client_key("/k"), text("/k")),
+        ("tls_verify", config.clone().tls_verify(false), SettingValue::Boolean(false)),
         ("enabled", config.clone().enabled(false), SettingValue::Boolean(false)),
         ("gzip", config.clone().gzip(true), SettingValue::Boolean(true)),
         ("host", config.clone().host("db"), text("db")),
@@ -124,6 +128,7 @@ fn every_setter_reaches_its_setting() {
         ("retention_policy", config.clone().retention_policy("year"), text("year")),
         ("sample_probability", config.clone().sample_probability(0.5), SettingValue::Float(0.5)),
         ("scheme", config.clone().scheme("https"), text("https")),
+        ("self_database", config.clone().self_database("own"), text("own")),
         ("shutdown_timeout", config.clone().shutdown_timeout(ms(9)), SettingValue::Duration(ms(9))),
         ("spool", config.clone().spool("/spool"), text("/spool")),
         ("spool_max_bytes", config.clone().spool_max_bytes(8), SettingValue::Integer(8)),
@@ -173,7 +178,7 @@ fn the_server_has_what_the_setters_say() {
     assert_eq!(
         settings.server,
         Server {
-            has_url: true,
+            names: settings.server.names.clone(),
             url: "http://db:1/write".into(),
             query: None,
             api: Api::V1,
@@ -183,6 +188,8 @@ fn the_server_has_what_the_setters_say() {
             gzip: false,
             timeout: Duration::from_millis(8),
             authorities: Authorities::default(),
+            identity: None,
+            verifies: true,
         }
     );
     assert!(settings.warnings.is_empty());

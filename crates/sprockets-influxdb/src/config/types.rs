@@ -30,6 +30,7 @@ pub enum Origin {
 pub(super) struct Description {
     pub(super) name: &'static str,
     pub(super) variable: Option<&'static str>,
+    pub(super) alias: Option<&'static str>,
     pub(super) about: &'static str,
     pub(super) topic: &'static str,
     pub(super) unit: Option<&'static str>,
@@ -76,6 +77,11 @@ impl Setting {
     /// The environment variable, if the setting has one.
     pub fn variable(&self) -> Option<&'static str> {
         self.description.variable
+    }
+
+    /// Another environment variable that means the same, if there is one.
+    pub fn alias(&self) -> Option<&'static str> {
+        self.description.alias
     }
 
     /// What it is for, in one line of Markdown.

@@ -1,17 +1,20 @@
 //! The classification of replies, for the fuzz targets.
 
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use ureq::http::header::{LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::address_setting::AddressSetting;
 use super::disposition::{Disposition, Failure, RejectedLines, Rejection};
 use super::response::{Reply, classify};
 use super::sanitize::Secrets;
 use crate::buffer::Batch;
-use crate::config::Api;
+use crate::config::{Api, Config, Names};
 use crate::printable::is_printable;
+
+static NAMES: LazyLock<Names> =
+    LazyLock::new(|| Config::new().resolve().expect("the defaults").server.names);
 
 /// The lines, by index from 0, that a reply to these lines names as rejected. Panics where the
 /// disposition is not one that the sender can act on.
@@ -43,7 +46,7 @@ pub fn refused(
         truncated,
         now: SystemTime::UNIX_EPOCH,
         secrets: &Secrets::default(),
-        address: AddressSetting::Url,
+        names: &NAMES,
     };
     let batch = Batch::of("db", lines);
     assert_eq!(batch.iter_lines().count(), lines.len());

@@ -5,7 +5,6 @@
 //! through a `transport` and acts on the `disposition` of the reply. When it may send,
 //! `circuit_breaker` says.
 
-mod address_setting;
 mod backoff;
 mod bisect;
 mod body_limit;
@@ -17,6 +16,7 @@ mod disposition;
 pub(crate) mod fuzzing;
 mod holds;
 mod http;
+mod own_counters;
 mod poison;
 mod probe;
 mod rate_limited_log;
@@ -31,6 +31,7 @@ mod workers;
 
 pub use check::{Check, Finding};
 pub(crate) use http::HttpTransport;
+pub(crate) use own_counters::OwnCounters;
 pub(crate) use sender::Sender;
 pub(crate) use transport::{Route, Transport};
 pub(crate) use workers::Workers;

@@ -6,13 +6,12 @@
 
 mod influxdb3;
 
-use super::address_setting::AddressSetting;
 use super::check::{Check, Finding};
 use super::disposition::{Cause, Disposition, Failure, Scope};
 use super::http::HttpTransport;
 use super::response::ServerIdentity;
 use crate::buffer::Batch;
-use crate::config::{Api, Auth, Precision, Server};
+use crate::config::{Api, Names, Precision, Server};
 
 /// What InfluxDB 2.x and 3.x say to a write of nothing. 1.x says nothing.
 const EMPTY_WRITE: [&str; 2] = ["writing requires points", "incoming write was empty"];
@@ -30,7 +29,7 @@ impl Check {
             Ok(Some(check)) => return check,
             Ok(None) => {}
             Err(failure) => {
-                let advice = with_advice(failure.reason(), AddressSetting::of(server));
+                let advice = with_advice(failure.reason(), &server.names);
                 return Self::unconnected(transport.description(), advice);
             }
         }
@@ -46,7 +45,7 @@ impl Check {
             }
             None => {
                 let reason = attempt.disposition.reason();
-                Self::unconnected(peer, with_advice(reason, AddressSetting::of(server)))
+                Self::unconnected(peer, with_advice(reason, &server.names))
             }
         }
     }
@@ -75,7 +74,7 @@ impl Probe<'_> {
         let no_connection = |problem| check(Failed(problem), rejected(), rejected());
         let is_influxdb = self.identity.is_influxdb();
         match (self.status, disposition) {
-            (401, _) => check(Passed, Failed(self.unauthenticated(message)), rejected()),
+            (401, _) => check(Passed, Failed(self.with_doubt(message)), rejected()),
             (400, _) if is_influxdb && message.contains(MALFORMED_CREDENTIALS) => {
                 check(Passed, Failed(message.to_owned()), rejected())
             }
@@ -138,26 +137,12 @@ impl Probe<'_> {
         Finding::Unknown("no database was named".to_owned())
     }
 
-    fn unauthenticated(&self, message: &str) -> String {
-        let reply = message.find("(server: ").map_or(message, |start| &message[start..]);
-        let message = match (&self.server.auth, self.server.api) {
-            (Auth::None, Api::V1) => format!(
-                "the server wants credentials, and none are set: \
-                 set INFLUXDB_USER and INFLUXDB_PASSWORD {reply}"
-            ),
-            (Auth::None, _) => {
-                format!("the server wants a token, and none is set: set INFLUXDB_TOKEN {reply}")
-            }
-            _ => message.to_owned(),
-        };
-        self.with_doubt(&message)
-    }
-
     fn rejected(&self, message: &str) -> String {
         match &self.server.retention_policy {
             Some(policy) if message.contains("retention policy not found") => format!(
                 "the database has no retention policy {policy:?}: \
-                 create it, or correct INFLUXDB_RETENTION_POLICY ({message})"
+                 create it, or correct {} ({message})",
+                self.server.names.retention_policy
             ),
             _ => format!("the server rejected a write for it ({message})"),
         }
@@ -182,20 +167,21 @@ impl Probe<'_> {
             self.peer,
             in_parentheses(self.identity.software()),
             self.status,
-            AddressSetting::of(self.server).all(),
+            self.server.names.address(),
             in_parentheses(message)
         )
     }
 }
 
 /// Adds where to look to a reason that does not say so.
-fn with_advice(reason: &str, address: AddressSetting) -> String {
-    if ["INFLUXDB_", "check ", "put "].iter().any(|advice| reason.contains(advice)) {
+fn with_advice(reason: &str, names: &Names) -> String {
+    if ["INFLUXDB_", "the argument ", "check ", "put "].iter().any(|advice| reason.contains(advice))
+    {
         return reason.to_owned();
     }
     format!(
         "{reason}; look into the server's log, and check {} and any proxy or firewall between",
-        address.all()
+        names.address()
     )
 }
 

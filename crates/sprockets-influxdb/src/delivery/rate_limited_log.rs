@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::circuit_breaker::Transition;
 use crate::clock::Clock;
-use crate::printable::plural;
+use crate::printable::{grouped, plural};
 use crate::stats::{Dropped, Stats};
 use crate::sync::{Mutex, lock};
 
@@ -21,6 +21,7 @@ struct State {
     rejected: Limit,
     failing: Limit,
     quarantine: Limit,
+    own_counters: Limit,
     next_drops: Duration,
     /// The drops that were logged.
     dropped: Dropped,
@@ -33,17 +34,38 @@ struct State {
 struct Limit {
     next: Duration,
     held_back: u64,
+    total: u64,
+}
+
+/// What a message counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counted {
+    /// Since the last message.
+    new: u64,
+    /// Since the start.
+    total: u64,
 }
 
 impl Limit {
-    /// The count to log, with what was held back before; `None` holds this back, too.
-    fn admit(&mut self, count: u64, now: Duration) -> Option<u64> {
+    /// The counts to log, with what was held back before; `None` holds this back, too.
+    fn admit(&mut self, count: u64, now: Duration) -> Option<Counted> {
         self.held_back += count;
+        self.total += count;
         if now < self.next {
             return None;
         }
         self.next = now + INTERVAL;
-        Some(std::mem::take(&mut self.held_back))
+        Some(Counted { new: std::mem::take(&mut self.held_back), total: self.total })
+    }
+}
+
+impl Counted {
+    /// The total, where it is not what is new: ", 26,080 since the start".
+    fn in_all(self) -> String {
+        if self.new == self.total {
+            return String::new();
+        }
+        format!(", {} since the start", grouped(self.total))
     }
 }
 
@@ -76,7 +98,7 @@ impl RateLimitedLog {
     pub(super) fn answered(&self, transition: &Transition, address: &str) {
         let Transition::Closed { after } = transition else { return };
         let mut state = lock(&self.state);
-        state.failing = Limit { next: self.clock.now(), held_back: 0 };
+        state.failing = Limit { next: self.clock.now(), ..Limit::default() };
         state.failure.clear();
         let seconds = after.as_secs_f64();
         tracing::info!("{address} takes measurements again, after {seconds:.1} s");
@@ -92,18 +114,39 @@ impl RateLimitedLog {
 
     /// The server rejected lines.
     pub(super) fn rejected(&self, lines: u64, database: &str, reason: &str) {
-        if let Some(lines) = lock(&self.state).rejected.admit(lines, self.clock.now()) {
+        let Some(counted) = lock(&self.state).rejected.admit(lines, self.clock.now()) else {
+            return;
+        };
+        if counted.new == lines {
             let were = if lines == 1 { "was" } else { "were" };
             let lines = plural(lines, "measurement", "measurements");
-            tracing::error!("{lines} for database {database:?} {were} rejected: {reason}");
+            let in_all = counted.in_all();
+            tracing::error!("{lines} for database {database:?} {were} rejected{in_all}: {reason}");
+        } else {
+            // They may be of several databases, and rejected for several reasons.
+            let were = plural(counted.new, "measurement was", "measurements were");
+            let in_all = counted.in_all();
+            tracing::error!(
+                "{were} rejected{in_all}. The last for database {database:?}: {reason}"
+            );
         }
     }
 
     /// Rejected lines could not be written to the quarantine.
     pub(super) fn not_quarantined(&self, lines: u64, error: &io::Error) {
-        if let Some(lines) = lock(&self.state).quarantine.admit(lines, self.clock.now()) {
-            let lines = plural(lines, "rejected line", "rejected lines");
-            tracing::error!("cannot write {lines} to the quarantine: {error}");
+        if let Some(counted) = lock(&self.state).quarantine.admit(lines, self.clock.now()) {
+            let lines = plural(counted.new, "rejected line", "rejected lines");
+            let in_all = counted.in_all();
+            tracing::error!("cannot write {lines} to the quarantine{in_all}: {error}");
+        }
+    }
+
+    /// The client's own counters could not be written.
+    pub(super) fn not_reported(&self, database: &str, reason: &str) {
+        if lock(&self.state).own_counters.admit(1, self.clock.now()).is_some() {
+            tracing::warn!(
+                "cannot write the client's own counters to database {database:?}: {reason}"
+            );
         }
     }
 
@@ -122,8 +165,9 @@ impl RateLimitedLog {
         for (reason, total) in stats.dropped.iter() {
             let new = total - state.dropped.count(reason);
             if new > 0 {
-                let new = plural(new, "measurement was", "measurements were");
-                tracing::warn!("{new} dropped ({reason}); {}", waiting(stats.pending));
+                let in_all = Counted { new, total }.in_all();
+                let were = plural(new, "measurement was", "measurements were");
+                tracing::warn!("{were} dropped ({reason}){in_all}; {}", waiting(stats.pending));
             }
         }
         state.dropped = stats.dropped;
@@ -144,10 +188,13 @@ mod tests {
     fn a_limit_admits_one_message_a_minute_with_what_it_held_back() {
         let mut limit = Limit::default();
         let seconds = Duration::from_secs;
-        assert_eq!(limit.admit(1, seconds(5)), Some(1));
+        let counted = |new, total| Some(Counted { new, total });
+        assert_eq!(limit.admit(1, seconds(5)), counted(1, 1));
         assert_eq!(limit.admit(2, seconds(6)), None);
         assert_eq!(limit.admit(3, seconds(64)), None);
-        assert_eq!(limit.admit(4, seconds(65)), Some(9));
+        assert_eq!(limit.admit(4, seconds(65)), counted(9, 10));
+        assert_eq!(Counted { new: 9, total: 26_080 }.in_all(), ", 26,080 since the start");
+        assert_eq!(Counted { new: 9, total: 9 }.in_all(), "");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod failures;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::bisect::{self, Part};
@@ -12,6 +13,7 @@ use super::circuit_breaker::{CircuitBreakers, Permit, Transition};
 use super::congestion::{Begun, Congestion};
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
 use super::holds::Holds;
+use super::own_counters::OwnSchedule;
 use super::poison::RequestHistory;
 use super::rate_limited_log::RateLimitedLog;
 use super::rejections::RejectionReporter;
@@ -28,6 +30,9 @@ pub(crate) struct Sender {
     rejections: RejectionReporter,
     log: Arc<RateLimitedLog>,
     clock: Clock,
+    /// Whether the log has the summary of the route.
+    is_announced: AtomicBool,
+    own: OwnSchedule,
 }
 
 /// What the replies so far tell about the server.
@@ -67,20 +72,25 @@ impl Sender {
             route: Mutex::new(route),
             log,
             clock,
+            is_announced: AtomicBool::new(false),
+            own: OwnSchedule::default(),
         }
     }
 
     /// Sends the next batch, if one may be sent. Calls `before_sending` before it blocks.
-    pub(crate) fn step(&self, before_sending: impl FnOnce()) -> Step {
+    pub(crate) fn step(&self, before_sending: impl Fn()) -> Step {
+        self.announce();
         self.buffer.close_due();
         let now = self.clock.now();
         let next_log = self.log_drops();
+        let next_own = self.report_counters(now, &before_sending);
         let Some((batch, permit)) = self.take(now) else {
             let next_retry = {
                 let mut server = lock(&self.server);
                 server.breakers.next_retry(now).into_iter().chain(server.holds.next_end(now)).min()
             };
-            let until = self.buffer.due_at().into_iter().chain(next_retry).chain(next_log).min();
+            let due = self.buffer.due_at().into_iter();
+            let until = due.chain(next_retry).chain(next_log).chain(next_own).min();
             return Step::Idle { until };
         };
         before_sending();
@@ -115,6 +125,9 @@ impl Sender {
     /// Sends by this route from now on.
     pub(crate) fn set_route(&self, route: Route) {
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
+        if old.summary != route.summary {
+            self.is_announced.store(false, Ordering::Relaxed);
+        }
         if !Arc::ptr_eq(&old.transport, &route.transport) {
             let mut server = lock(&self.server);
             let ServerState { mut holds, mut history, .. } = std::mem::take(&mut *server);
@@ -128,6 +141,56 @@ impl Sender {
     #[cfg(all(test, not(loom)))]
     pub(crate) fn route(&self) -> Route {
         lock(&self.route).clone()
+    }
+
+    /// Logs once where measurements go, when there is one.
+    fn announce(&self) {
+        let is_due = !self.is_announced.load(Ordering::Relaxed)
+            && self.buffer.has_begun()
+            && !self.is_announced.swap(true, Ordering::Relaxed);
+        if is_due {
+            let summary = lock(&self.route).summary.clone();
+            tracing::info!("{summary}");
+        }
+    }
+
+    /// Sends the client's own counters if they are due. Returns when to look again.
+    fn report_counters(&self, now: Duration, before_sending: impl Fn()) -> Option<Duration> {
+        let route = lock(&self.route);
+        let own = route.own_counters.as_ref().filter(|_| self.buffer.has_begun())?;
+        let interval = own.interval;
+        let next = self.own.next(now, interval)?;
+        if next > now {
+            return Some(next);
+        }
+        let route = Route::clone(&route);
+        before_sending();
+        self.send_counters(&route, route.transport.timeout());
+        self.own.next(self.clock.now(), interval)
+    }
+
+    /// Sends the client's own counters once more, at its end, within this time.
+    pub(crate) fn report_end(&self, timeout: Duration) {
+        let route = lock(&self.route).clone();
+        let is_due = route.own_counters.is_some() && self.buffer.has_begun();
+        if is_due && !timeout.is_zero() && self.own.end() {
+            self.send_counters(&route, timeout.min(route.transport.timeout()));
+        }
+    }
+
+    /// While the server is known to fail there is no attempt: the next point tells as much.
+    fn send_counters(&self, route: &Route, timeout: Duration) {
+        let Some(own) = &route.own_counters else { return };
+        if !lock(&self.server).breakers.allow_server(self.clock.now()) {
+            return;
+        }
+        let batch = own.batch(&self.buffer.stats());
+        let send = AssertUnwindSafe(|| route.transport.send_within(timeout, &batch));
+        let disposition = catch_unwind(send)
+            .map_or_else(|_| Attempt::panicked().disposition, |attempt| attempt.disposition);
+        if !matches!(disposition, Disposition::Delivered) {
+            self.log.not_reported(&own.database, disposition.reason());
+        }
     }
 
     fn take(&self, now: Duration) -> Option<(Batch, Permit)> {

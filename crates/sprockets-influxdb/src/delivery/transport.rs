@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disposition::{Cause, Disposition, Failure};
+use super::own_counters::OwnCounters;
 use crate::buffer::Batch;
 use crate::config::OnRejected;
 
@@ -14,6 +15,10 @@ pub(crate) struct Route {
     /// The server's URL, for the log.
     pub(crate) address: String,
     pub(crate) on_rejected: Option<OnRejected>,
+    /// Where the client's own counters go, if they are recorded.
+    pub(crate) own_counters: Option<OwnCounters>,
+    /// What is recorded where and how often, for the log.
+    pub(crate) summary: String,
 }
 
 /// Carries a batch to a server and reports its disposition.

@@ -7,22 +7,25 @@ use super::swar::fingerprint;
 use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 
-/// `has_unsigned`: the server has unsigned integers.
+/// `has_database`: the measurement or the client names one. `has_unsigned`: the server has unsigned
+/// integers.
 #[inline]
 pub(super) fn check(
     series: &SeriesKey,
     fields: &FieldSet,
     timestamp: i64,
+    has_database: bool,
     has_unsigned: bool,
 ) -> Result<()> {
     if series.is_named()
+        && has_database
         && fields.is_storable(has_unsigned)
         && Timestamp::RANGE.contains(&timestamp)
         && (!series.tag_keys().may_intersect(fields.keys()) || has_columns(series, fields))
     {
         return Ok(());
     }
-    check_each(series, fields, timestamp, has_unsigned)
+    check_each(series, fields, timestamp, has_database, has_unsigned)
 }
 
 /// Whether there are few enough tags and fields, and no name is both. Sets of many keys always
@@ -56,6 +59,7 @@ fn check_each(
     series: &SeriesKey,
     fields: &FieldSet,
     timestamp: i64,
+    has_database: bool,
     has_unsigned: bool,
 ) -> Result<()> {
     let refuse = |message| Err(Error::measurement(message));
@@ -66,8 +70,10 @@ fn check_each(
             "the measurement for database {database:?} has an empty name: give it one"
         ));
     }
-    if database.is_empty() {
-        return refuse(format!("measurement {name:?} names an empty database: name one"));
+    if !has_database {
+        return refuse(format!(
+            "measurement {name:?} has no database: name one, or set INFLUXDB_DATABASE (database)"
+        ));
     }
     if let Some((field, integer)) = fields.out_of_range() {
         return refuse(format!(

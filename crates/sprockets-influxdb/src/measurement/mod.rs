@@ -78,7 +78,7 @@ pub struct Measurement {
 
 impl Measurement {
     /// A measurement of that name for a database (a bucket, on InfluxDB 2.x), without tags and
-    /// fields. Its timestamp is the current time.
+    /// fields. An empty database is the client's default one. Its timestamp is the current time.
     pub fn new(database: &str, name: &str) -> Self {
         let mut measurement = Self {
             series: SeriesKey::with_capacity(240),
@@ -90,6 +90,24 @@ impl Measurement {
         };
         measurement.restart(database, name);
         measurement
+    }
+
+    /// A measurement of that name for the [default database](crate::Config::database) of the client
+    /// that it is added to.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use sprockets_influxdb::{Client, Config, Measurement};
+    ///
+    /// # let server = sprockets_influxdb::testing::Server::start();
+    /// let client = Client::new(Config::new().database("example").url(&server.url()))?;
+    /// client.add_measurement(&Measurement::named("job").field("rows", 3))?;
+    /// # assert!(client.flush(Duration::from_secs(30)).is_complete());
+    /// # assert_eq!(server.points("example").len(), 1);
+    /// # Ok::<(), sprockets_influxdb::Error>(())
+    /// ```
+    pub fn named(name: &str) -> Self {
+        Self::new("", name)
     }
 
     /// Makes this a new measurement, as [`new`](Self::new) does, and keeps its memory: for a loop
@@ -239,7 +257,7 @@ impl Measurement {
         DurationGuard { measurement: self, field, start: Instant::now() }
     }
 
-    /// The database (bucket, on InfluxDB 2.x) that this measurement is for.
+    /// The database (bucket, on InfluxDB 2.x) that this measurement is for. Empty: the default one.
     pub fn database(&self) -> &str {
         // It was a `str` when it was set.
         std::str::from_utf8(self.database_bytes()).unwrap_or_default()
@@ -301,11 +319,12 @@ impl Measurement {
         Line::new(name, tags, fields, timestamp).with_base_tags(base_tags, keys)
     }
 
-    /// Refuses what no server can store, and unsigned integers for servers without them.
+    /// Refuses what no server can store, what has no database, and unsigned integers for servers
+    /// without them.
     #[inline]
-    pub(crate) fn check(&self, has_unsigned: bool) -> Result<()> {
+    pub(crate) fn check(&self, has_database: bool, has_unsigned: bool) -> Result<()> {
         let timestamp = self.timestamp.load(Ordering::Relaxed);
-        check::check(&self.series, &self.fields, timestamp, has_unsigned)
+        check::check(&self.series, &self.fields, timestamp, has_database, has_unsigned)
     }
 
     /// Whether a name may be a tag and a field. `false` is certain.

@@ -86,7 +86,7 @@ mod tests {
         let mut measurement = Measurement::new("db", "m");
         let key = PreparedKey::of_field("a b");
         measurement.set_prepared_field(&key, &FieldValue::from(u128::MAX));
-        let error = measurement.check(true).unwrap_err().to_string();
+        let error = measurement.check(true, true).unwrap_err().to_string();
         assert!(error.contains("\"a b\""), "{error}");
     }
 }

@@ -137,10 +137,10 @@ impl SeriesKey {
         &self.tag_keys
     }
 
-    /// Whether neither the database nor the name is empty.
+    /// Whether the name is not empty.
     #[inline]
     pub(super) fn is_named(&self) -> bool {
-        self.name_end > self.database_end && self.database_end > 0
+        self.name_end > self.database_end
     }
 
     /// Whether a name or a tag was changed, as no server can store it.

@@ -55,7 +55,7 @@ fn more_tags_and_fields_than_any_server_takes_are_refused() {
         let mut measurement = measurement();
         (0..tags).for_each(|n| _ = measurement.set_tag(format!("t{n}"), "v"));
         (0..fields).for_each(|n| _ = measurement.set_field(format!("f{n}"), value));
-        measurement.check(true)
+        measurement.check(true, true)
     };
     for (tags, fields) in [(4_095, 1), (1, 4_095), (0, 4_096), (2_000, 2_000)] {
         wide(tags, fields, 1.0).unwrap();
@@ -74,7 +74,7 @@ fn keys_that_were_removed_do_not_count() {
     for round in 0..1_000 {
         measurement.set_tag("more", format!("{round}")).set_tag("more", "");
     }
-    measurement.check(true).unwrap();
+    measurement.check(true, true).unwrap();
     assert_eq!(measurement.marshall().matches("=v").count(), 4_000);
 }
 
@@ -129,7 +129,10 @@ fn floats_that_are_not_finite_are_left_out_and_counted() {
 #[test]
 fn measurements_that_no_server_can_store_are_refused() {
     let refused = |measurement: Measurement, has_unsigned| {
-        measurement.check(has_unsigned).expect_err("refused").to_string()
+        measurement
+            .check(!measurement.database().is_empty(), has_unsigned)
+            .expect_err("refused")
+            .to_string()
     };
     let contains = |text: String, parts: &[&str]| {
         for part in parts {
@@ -138,7 +141,7 @@ fn measurements_that_no_server_can_store_are_refused() {
     };
     contains(refused(measurement(), true), &["\"m\"", "no field"]);
     contains(refused(Measurement::new("db", "").field("f", 1), true), &["\"db\"", "empty name"]);
-    contains(refused(Measurement::new("", "m").field("f", 1), true), &["\"m\"", "empty database"]);
+    contains(refused(Measurement::new("", "m").field("f", 1), true), &["\"m\"", "no database"]);
     contains(
         refused(measurement().field("f", u64::MAX), false),
         &["\"f\"", "18446744073709551615"],
@@ -148,23 +151,23 @@ fn measurements_that_no_server_can_store_are_refused() {
         refused(measurement().field("f", 1).timestamp(i64::MAX), true),
         &["9223372036854775807"],
     );
-    measurement().field("f", u64::MAX).check(true).unwrap();
-    measurement().field("f", u64::MAX).field("f", 1).check(false).unwrap();
-    measurement().field("f", i128::MAX).field("f", 1).check(false).unwrap();
-    measurement().field("f\"", i128::MAX).field("f'", 1).check(false).unwrap();
-    measurement().field("f", f64::NAN).check(false).unwrap();
+    measurement().field("f", u64::MAX).check(true, true).unwrap();
+    measurement().field("f", u64::MAX).field("f", 1).check(true, false).unwrap();
+    measurement().field("f", i128::MAX).field("f", 1).check(true, false).unwrap();
+    measurement().field("f\"", i128::MAX).field("f'", 1).check(true, false).unwrap();
+    measurement().field("f", f64::NAN).check(true, false).unwrap();
 }
 
 #[test]
 fn a_name_that_is_a_tag_and_a_field_is_refused() {
     for name in ["a", "with space", "time", "a_much_longer_name_than_sixteen_bytes"] {
         let both = measurement().tag("x", "1").tag(name, "1").field("y", 1).field(name, 1);
-        let message = both.check(true).expect_err("refused").to_string();
+        let message = both.check(true, true).expect_err("refused").to_string();
         assert!(message.contains(" is a tag and a field of measurement \"m\""), "{message}");
         let both = measurement().field(name, 1).tag(name, "1");
-        both.check(true).unwrap_err();
-        both.tag(name, "").check(true).unwrap();
-        measurement().field(name, f64::NAN).tag(name, "1").field("f", 1).check(true).unwrap();
+        both.check(true, true).unwrap_err();
+        both.tag(name, "").check(true, true).unwrap();
+        measurement().field(name, f64::NAN).tag(name, "1").field("f", 1).check(true, true).unwrap();
     }
 }
 
@@ -175,9 +178,9 @@ fn names_that_only_resemble_each_other_are_not_refused() {
         measurement.set_tag(format!("t{key}"), ",f1=1 f1=1");
         measurement.set_field(format!("f{key}"), ",t1=1 t1=1");
     }
-    measurement.check(true).unwrap();
+    measurement.check(true, true).unwrap();
     measurement.set_field("t77", 1);
-    measurement.check(true).unwrap_err();
+    measurement.check(true, true).unwrap_err();
 }
 
 #[test]
@@ -190,17 +193,17 @@ fn defaults_give_way_to_what_has_their_name() {
     assert!(!measurement.default_field("b", &2.into()));
     assert!(!measurement.default_field("d", &2.into()));
     assert_eq!(measurement.marshall(), "m,a=1,c=default b=1i,d=2i 7");
-    measurement.check(true).unwrap();
+    measurement.check(true, true).unwrap();
 }
 
 #[test]
 fn tags_that_have_the_name_of_a_field_can_be_removed() {
     let mut measurement = measurement().field("b", 1).field("c =", 2);
     measurement.set_tags([("a", "1"), ("b", "1"), ("c =", "1"), ("d", "1")]);
-    measurement.check(true).unwrap_err();
+    measurement.check(true, true).unwrap_err();
     assert_eq!(measurement.remove_tags_of_fields().as_deref(), Some("b"));
     assert_eq!(measurement.marshall(), r"m,a=1,d=1 b=1i,c\ \==2i 7");
-    measurement.check(true).unwrap();
+    measurement.check(true, true).unwrap();
     assert_eq!(measurement.remove_tags_of_fields(), None);
 }
 

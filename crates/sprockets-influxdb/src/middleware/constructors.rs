@@ -5,9 +5,9 @@ macro_rules! constructors {
     ($middleware:ident) => {
         impl $middleware {
             /// Records requests in measurements of this name, in this database (a bucket on
-            /// InfluxDB 2.x).
+            /// InfluxDB 2.x). An empty database is the client's default one.
             ///
-            /// If one of the two is empty, nothing is recorded, and the log says so once.
+            /// Without a database or a name, nothing is recorded, and the log says so once.
             pub fn new(
                 client: $crate::Client,
                 database: impl Into<String>,

@@ -11,6 +11,7 @@ use super::outcome::{Grpc, Outcome};
 use super::sink::AttributeSink;
 use crate::client::Client;
 use crate::measurement::Measurement;
+use crate::printable::plural;
 use crate::spare;
 
 /// Maximum number of gRPC methods that have an endpoint of their own.
@@ -30,6 +31,8 @@ pub(super) struct Destination {
     created: Instant,
     /// When the last warning was logged, in seconds since `created`, plus one. 0: never.
     warned: AtomicU64,
+    /// Warnings that were not logged since then.
+    held_back: AtomicU64,
 }
 
 impl Destination {
@@ -47,6 +50,7 @@ impl Destination {
             grpc_methods: RwLock::default(),
             created: Instant::now(),
             warned: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
         }
     }
 
@@ -106,8 +110,16 @@ impl Destination {
         let is_ours = || {
             self.warned.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
-        if is_due && is_ours() {
-            tracing::warn!("{message}");
+        if !(is_due && is_ours()) {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        match self.held_back.swap(0, Ordering::Relaxed) {
+            0 => tracing::warn!("{message}"),
+            more => {
+                let more = plural(more, "warning like this was", "warnings like this were");
+                tracing::warn!("{message}; {more} not logged since the last one");
+            }
         }
     }
 }

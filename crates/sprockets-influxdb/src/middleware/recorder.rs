@@ -28,8 +28,9 @@ struct Shared {
 
 impl Recorder {
     /// Records requests in measurements of this name, in this database (a bucket on InfluxDB 2.x).
+    /// An empty database is the client's [default one](crate::Config::database).
     ///
-    /// If one of the two is empty, nothing is recorded, and the log says so once.
+    /// Without a database or a name, nothing is recorded, and the log says so once.
     pub fn new(
         client: Client,
         database: impl Into<String>,
@@ -37,11 +38,16 @@ impl Recorder {
         options: RequestOptions,
     ) -> Self {
         let (database, name) = (database.into(), measurement.into());
-        for (what, text) in [("database", &database), ("measurement", &name)] {
-            if text.is_empty() {
-                tracing::warn!("requests are not recorded: the name of their {what} is empty");
-                return Self { shared: None };
-            }
+        let problem = if name.is_empty() {
+            Some("the name of their measurement is empty")
+        } else if database.is_empty() && client.default_database().is_none() {
+            Some("they have no database; name one, or set INFLUXDB_DATABASE (database)")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            tracing::warn!("requests are not recorded: {problem}");
+            return Self { shared: None };
         }
         let (correlation_id, remote_ip) = header_names(&options);
         for name in [Some(correlation_id), remote_ip].into_iter().flatten() {
@@ -89,3 +95,6 @@ fn is_header_name(name: &str) -> bool {
     let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_in_token)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config::SpoolSync",
             "interruption",
             "line_protocol::split",
+            "printable::plural",
             "spool",
             "stats",
             "sync",
@@ -48,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("clock", &["sys"]),
-    ("config", &["error"]),
+    ("config", &["error", "printable"]),
     (
         "delivery",
         &[
@@ -56,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "error",
             "line_protocol::lexer",
+            "measurement",
             "clock",
             "printable",
             "stats",
@@ -69,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "internal",
         &[
             "client::Client",
+            "config::Config",
             "interruption",
             "measurement",
             "middleware",
@@ -82,7 +85,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("interruption", &[]),
     ("line_protocol", &["config::Precision", "error", "measurement::Timestamp"]),
     ("measurement", &["clock", "error", "line_protocol::lexer"]),
-    ("middleware", &["client::Client", "config::flag", "error", "measurement", "spare", "sync"]),
+    (
+        "middleware",
+        &["client::Client", "config::flag", "error", "measurement", "printable", "spare", "sync"],
+    ),
     ("printable", &[]),
     ("spare", &["measurement"]),
     (

@@ -93,7 +93,7 @@ fn reject(rejected: u64, requests: usize, rows: &[Row<'_>]) {
 
 #[test]
 fn a_success_of_a_foreign_server_is_no_delivery() {
-    let unconfirmed = "an answer that confirms no write: check INFLUXDB_URL";
+    let unconfirmed = "an answer that confirms no write: check the argument url";
     let listing = r#"{"buckets":"/api/v2/buckets","write":"/api/v2/write"}"#;
     let sign_in = "<html><title>Sign in</title></html>";
     let welcome = "<h1>Welcome to nginx!</h1>";
@@ -134,7 +134,7 @@ fn a_success_of_an_influxdb_is_a_delivery() {
 
 #[test]
 fn a_rejection_by_a_foreign_server_keeps_the_data() {
-    let no_influxdb = "an answer that no InfluxDB gives: check INFLUXDB_URL";
+    let no_influxdb = "an answer that no InfluxDB gives: check the argument url";
     let too_large = "takes no request of this size: raise its limit";
     let fastapi = r#"{"detail":[{"type":"missing","loc":["body","name"],"input":null}]}"#;
     let gateway = r#"{"message":"Forbidden"}"#;
@@ -147,7 +147,7 @@ fn a_rejection_by_a_foreign_server_keeps_the_data() {
         ("maintenance", ALL, maintenance("503 Service Unavailable"), "503: <!DOCTYPE html>"),
         ("nginx", ALL, nginx("400 Bad Request"), "Server: nginx/1.22.1)"),
         ("nginx", ALL, nginx("403 Forbidden"), no_influxdb),
-        ("nginx", ALL, nginx("404 Not Found"), "does not have this API: check INFLUXDB_API"),
+        ("nginx", ALL, nginx("404 Not Found"), "does not have this API: check the argument api"),
         ("nginx", ALL, nginx("405 Not Allowed"), no_influxdb),
         ("nginx", ALL, nginx("413 Request Entity Too Large"), too_large),
         ("nginx", ALL, nginx("502 Bad Gateway"), "502: <html>"),
@@ -309,7 +309,9 @@ fn a_foreign_server_is_no_influxdb_to_a_check_and_influxdb_3_is_one() {
         for &api in ALL {
             let found = check(api, answer.clone());
             let Finding::Failed(problem) = &found.connection else { panic!("{found:?}") };
-            assert!(problem.contains("is no InfluxDB") && problem.contains("check INFLUXDB_URL"));
+            assert!(
+                problem.contains("is no InfluxDB") && problem.contains("check the argument url")
+            );
         }
     }
     let empty = reply("400 Bad Request", "", "incoming write was empty");
@@ -333,6 +335,6 @@ fn a_redirect_names_the_setting_in_force() {
     let location = "Location: https://me:hunter2@login.example/?p=hunter2";
     let moved = reply("302 Found", location, "");
     let shown = "redirects to https://login.example/, and redirects are not followed: correct \
-        INFLUXDB_URL";
+        the argument url";
     keep(&[("a sign-in", ALL, moved, shown)]);
 }

@@ -13,13 +13,19 @@ use super::{add, config};
 #[test]
 fn configuration_errors_are_retried_until_they_are_corrected() {
     let place = "does not exist: create it, or correct the name";
-    let api = "the server does not have this API: check INFLUXDB_API and INFLUXDB_URL";
+    let api = "the server does not have this API: check the argument api and the argument url";
     let moved =
         Fault::status(307, "").header("Location", "https://elsewhere.example/write?p=secret");
     run(
         Outcome::Kept,
         [
-            ("credentials", ALL, Fault::error(401, "authorization failed"), "check INFLUXDB_USER"),
+            (
+                "no credentials",
+                V1,
+                Fault::error(401, "authorization failed"),
+                "none are set: set INFLUXDB_USER and INFLUXDB_PASSWORD",
+            ),
+            ("credentials", V2, Fault::error(401, "unauthorized"), "check the argument token"),
             (
                 "permission",
                 ALL,
@@ -38,7 +44,7 @@ fn configuration_errors_are_retried_until_they_are_corrected() {
                 "org",
                 V2,
                 Fault::error(404, "organization name \"o\" not found"),
-                "check INFLUXDB_ORG",
+                "check the argument org",
             ),
             ("2.x as 1.x", V1, Fault::error(404, "no dbrp mapping found"), "no DBRP mapping"),
             ("another version", ALL, Fault::status(404, "404 page not found\n"), api),
@@ -52,7 +58,7 @@ fn configuration_errors_are_retried_until_they_are_corrected() {
                 "something else",
                 ALL,
                 Fault::error(404, "no such thing"),
-                "check the name and INFLUXDB_API",
+                "check the name and the argument api",
             ),
         ],
     );
@@ -64,13 +70,13 @@ fn configuration_errors_are_retried_until_they_are_corrected() {
                 "TLS",
                 V1,
                 Fault::status(400, "Client sent an HTTP request to an HTTPS server.\n"),
-                "write https:// in INFLUXDB_URL",
+                "write https:// in the argument url",
             ),
             (
                 "a success with a body",
                 ALL,
                 Fault::status(200, "{\"error\":\"partial write\"}").and_store(),
-                "an answer that confirms no write: check INFLUXDB_URL",
+                "an answer that confirms no write: check the argument url",
             ),
             ("method", ALL, Fault::error(405, "Method Not Allowed"), api),
             ("not implemented", ALL, Fault::status(501, ""), "501 without a text"),
@@ -102,7 +108,7 @@ fn a_configuration_error_can_be_corrected_in_the_client_or_the_server() {
                 stats.last_error.as_deref().is_some_and(|error| error.contains(text))
             })
         };
-        assert_eq!(says("INFLUXDB_TOKEN").pending, 10, "{api}");
+        assert_eq!(says("check the argument token").pending, 10, "{api}");
         client.reconfigure(|config| config.token("right")).unwrap();
         assert_eq!(says("does not exist: create it").pending, 10, "{api}");
         server.any_database();

@@ -5,10 +5,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use sprockets_influxdb::testing::Server;
 use tempfile::TempPath;
 use test_support::file;
@@ -64,15 +67,38 @@ impl Identity {
 
     /// Listens with TLS, and passes everything on to the server.
     pub(crate) fn serve_before(self, server: &Server) -> SocketAddr {
+        self.serve(server, None)
+    }
+
+    /// The same, and demands a certificate that this authority signed.
+    pub(crate) fn serve_clients_of(self, authority: &Authority, server: &Server) -> SocketAddr {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.0.der().clone()).unwrap();
+        let provider = Arc::new(default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        self.serve(server, Some(verifier.build().unwrap()))
+    }
+
+    fn serve(self, server: &Server, clients: Option<Arc<dyn ClientCertVerifier>>) -> SocketAddr {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![self.certificate], key)
             .unwrap();
+        let config = match clients {
+            Some(verifier) => config.with_client_cert_verifier(verifier),
+            None => config.with_no_client_auth(),
+        };
+        let config = config.with_single_cert(vec![self.certificate], key).unwrap();
         let (config, server) = (Arc::new(config), server.address());
         listen(move |client| pass_on(client, config.clone(), server))
+    }
+
+    /// Files with the certificate and its key.
+    pub(crate) fn files(&self) -> (TempPath, TempPath) {
+        let encoded = BASE64_STANDARD.encode(&self.certificate);
+        let certificate =
+            format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n");
+        (file(certificate), file(self.key.serialize_pem()))
     }
 }
 

@@ -52,3 +52,63 @@ fn new_limits_submit_only_what_they_make_due() {
         assert_eq!(buffer.stats().pending, 100);
     }
 }
+
+/// Limits with which the first lines are due after a second.
+fn early() -> Limits {
+    Limits { first_interval: Duration::from_secs(1), ..limits() }
+}
+
+#[test]
+fn the_first_lines_are_due_after_a_second_and_later_ones_after_the_interval() {
+    let clock = Clock::simulated();
+    let buffer = Buffer::new(early(), Intake::Open, None, clock.clone());
+    let seconds = Duration::from_secs;
+    clock.advance_to(seconds(100));
+    assert_eq!(buffer.due_at(), None);
+    add_numbers(&buffer, "db", 0..1);
+    assert_eq!(buffer.due_at(), Some(seconds(101)));
+    clock.advance_to(seconds(101));
+    assert_eq!(take_all(&buffer).len(), 1);
+    add_numbers(&buffer, "db", 1..2);
+    assert_eq!(buffer.due_at(), Some(seconds(161)));
+    buffer.restart();
+    assert_eq!(buffer.due_at(), Some(seconds(102)), "for a new server");
+    clock.advance_to(seconds(102));
+    assert_eq!(take_all(&buffer).len(), 1);
+    buffer.restart();
+    add_numbers(&buffer, "db", 2..3);
+    assert_eq!(buffer.due_at(), Some(seconds(103)));
+}
+
+#[test]
+fn a_shorter_interval_holds_for_the_first_lines_too() {
+    let interval = Duration::from_millis(50);
+    let buffer = buffer(Limits { submission_interval: interval, ..early() });
+    add(&buffer, "db", "m n=1i");
+    assert_eq!(buffer.due_at(), Some(interval));
+}
+
+#[test]
+fn a_flush_sends_the_first_batch() {
+    let buffer = buffer(early());
+    add(&buffer, "db", "m n=1i");
+    buffer.begin_flush();
+    add(&buffer, "db", "m n=2i");
+    assert_eq!(buffer.due_at(), Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn while_batches_are_sampled_out_the_next_is_a_first_one_for_an_interval() {
+    let clock = Clock::simulated();
+    let limits = Limits { sample_probability: 0.0, ..early() };
+    let buffer = Buffer::new(limits, Intake::Open, None, clock.clone());
+    for second in 0..60 {
+        add(&buffer, "db", "m n=1i");
+        assert_eq!(buffer.due_at(), Some(Duration::from_secs(second + 1)));
+        clock.advance_to(Duration::from_secs(second + 1));
+        assert!(take_all(&buffer).is_empty());
+    }
+    add(&buffer, "db", "m n=1i");
+    assert_eq!(buffer.due_at(), Some(Duration::from_secs(120)));
+    assert_eq!(buffer.stats().sampled_out, 60);
+}

@@ -1,9 +1,10 @@
 use std::error::Error as _;
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use rcgen::{CertificateParams, KeyPair};
 
+use super::super::pem::MAX_BYTES;
 use super::*;
 use crate::config::tests::environment;
 use crate::config::{Config, Server};

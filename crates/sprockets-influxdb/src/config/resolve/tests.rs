@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::super::Config;
 use super::super::tests::environment;
 
@@ -81,4 +83,25 @@ fn a_value_that_a_url_overrides_is_not_judged() {
     let user = |name: &str| (name == "INFLUXDB_USER").then(|| "a:b".into());
     assert!(Config::new().url("http://db").with_lookup(user).resolve().is_err());
     assert!(Config::new().url("http://me:secret@db").with_lookup(user).resolve().is_ok());
+}
+
+#[test]
+fn the_summary_says_where_and_how_often_and_shows_no_secret() {
+    let summary = |config: Config| config.resolve().unwrap().summary();
+    let local = || Config::new().url("http://me:hunter2@localhost:8086?x=hunter2");
+    assert_eq!(
+        summary(local()),
+        "recording to http://localhost:8086/write, every 60 s or 5,000 measurements"
+    );
+    let interval = Duration::from_millis(1_500);
+    assert_eq!(
+        summary(local().database("a b").submission_interval(interval).trigger_size(1)),
+        "recording to http://localhost:8086/write, database \"a b\", every 1500 ms or 1 measurement"
+    );
+    let v2 = local().token("hunter2").org("o").database("b").sample_probability(0.5).spool("/s");
+    assert_eq!(
+        summary(v2),
+        "recording to http://localhost:8086/api/v2/write, bucket \"b\", every 60 s or 5,000 \
+         measurements, a batch with a probability of 0.5, with the spool /s"
+    );
 }

@@ -12,6 +12,7 @@ const VALUES: &[(&str, &str, &str, Variables)] = &[
     ("ENVIRONMENT", "staging", "staging", &[]),
     ("INFLUXDB_API", "V3", "v3", &[]),
     ("INFLUXDB_BLOCK_TIMEOUT", "0", "0", &[]),
+    ("INFLUXDB_DATABASE", "metrics", "metrics", &[]),
     ("INFLUXDB_ENABLED", "No", "false", &[]),
     ("INFLUXDB_GZIP", "on", "true", &[]),
     ("INFLUXDB_HOST", "db", "db", &[]),
@@ -28,12 +29,14 @@ const VALUES: &[(&str, &str, &str, Variables)] = &[
     ("INFLUXDB_RETENTION_POLICY", "year", "year", &[]),
     ("INFLUXDB_SAMPLE_PROBABILITY", "0.25", "0.25", &[]),
     ("INFLUXDB_SCHEME", "HTTPS", "https", &[]),
+    ("INFLUXDB_SELF_DATABASE", "own", "own", &[]),
     ("INFLUXDB_SHUTDOWN_TIMEOUT", "0", "0", &[]),
     ("INFLUXDB_SPOOL", "/var/spool/influxdb", "/var/spool/influxdb", &[]),
     ("INFLUXDB_SPOOL_MAX_BYTES", "100", "100", &[]),
     ("INFLUXDB_SPOOL_SYNC", "Always", "always", &[]),
     ("INFLUXDB_TAG_HOSTNAME", "0", "false", &[]),
     ("INFLUXDB_TIMEOUT", "250", "250", &[]),
+    ("INFLUXDB_TLS_VERIFY", "no", "false", &[]),
     ("INFLUXDB_TOKEN", "hunter2", "***", &[]),
     ("INFLUXDB_TRIGGER_SIZE", "9", "9", &[]),
     ("INFLUXDB_URL", "http://me:hunter2@db/w?x=hunter2", "http://db/w?x=***", &[]),
@@ -80,8 +83,9 @@ fn every_setting_with_a_variable_is_set_by_its_name() {
 
 #[test]
 fn the_table_is_complete_and_grouped_by_topic() {
-    // The certificate file has tests of its own.
-    let expected = VALUES.iter().map(|(variable, ..)| *variable).chain(["INFLUXDB_CA_FILE"]);
+    // Certificate files have tests of their own.
+    let files = ["INFLUXDB_CA_FILE", "INFLUXDB_CLIENT_CERT", "INFLUXDB_CLIENT_KEY"];
+    let expected = VALUES.iter().map(|(variable, ..)| *variable).chain(files);
     assert_eq!(variables().collect::<BTreeSet<_>>(), expected.collect());
     let names: BTreeSet<_> = descriptions().map(|about| about.name).collect();
     assert_eq!(names.len(), ENTRIES.len(), "two settings have the same name");
@@ -194,6 +198,7 @@ fn settings_that_do_not_fit_together_are_an_error() {
 #[cfg(unix)]
 #[test]
 fn a_value_that_is_not_utf8_is_an_error_that_names_the_variable() {
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     for variable in variables() {
         let bad =
@@ -236,4 +241,31 @@ fn a_value_names_its_source() {
     let config = environment(&[("INFLUXDB_HOST", "db"), ("ENVIRONMENT", "e")]).unwrap();
     assert_eq!(source(&config, "url"), Some("INFLUXDB_HOST"));
     assert_eq!(source(&config, "base_tags"), Some("ENVIRONMENT"));
+}
+
+#[test]
+fn an_alias_is_another_name_of_its_variable() {
+    let shown = |variables: &[(&str, &str)]| {
+        let settings = environment(variables).unwrap().settings().unwrap();
+        let setting = settings.iter().find(|setting| setting.name() == "database").unwrap();
+        (setting.value().to_string(), setting.source())
+    };
+    let (both, alias) = (("INFLUXDB_DATABASE", "a"), ("INFLUXDB_BUCKET", "a"));
+    assert_eq!(shown(&[alias]), ("a".to_owned(), Some("INFLUXDB_BUCKET")));
+    assert_eq!(shown(&[both, alias]), ("a".to_owned(), Some("INFLUXDB_DATABASE")));
+    assert_eq!(shown(&[("INFLUXDB_DATABASE", ""), alias]).0, "a");
+    assert_eq!(shown(&[both, ("INFLUXDB_BUCKET", "")]).0, "a");
+
+    let differing = [("INFLUXDB_DATABASE", "a"), ("INFLUXDB_BUCKET", "b")];
+    let message = environment(&differing).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "INFLUXDB_BUCKET: \"b\" is not \"a\", as INFLUXDB_DATABASE says, which means the same: \
+         expected one of them"
+    );
+    let lookup = |variable: &str| {
+        differing.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).into())
+    };
+    let argument = Config::new().with_lookup(lookup).database("c");
+    assert_eq!(argument.resolve().unwrap().values.database.value.as_deref(), Some("c"));
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::dns_cache::{Caching, NoResolve};
@@ -53,8 +52,7 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .user_agent(USER_AGENT);
     if endpoint.uses_tls() {
-        let roots = tls::roots(&endpoint.authorities)?;
-        config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        config = config.tls_config(tls::config(endpoint)?);
     }
     let connector = DefaultConnector::default().chain(EarlyReplies);
     Ok(Agent::with_parts(config.build(), connector, <Caching>::default()))

@@ -10,14 +10,13 @@ use ureq::http::header::{
 };
 use ureq::http::request::Builder;
 use ureq::http::{Request, Uri};
-use ureq::tls::Certificate;
+use ureq::tls::{Certificate, ClientCert};
 use ureq::{Proxy, ProxyProtocol};
 
 use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
-use crate::config::{Api, Auth, Server};
-use crate::delivery::address_setting::AddressSetting;
+use crate::config::{Api, Auth, Names, Server};
 use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
@@ -39,8 +38,14 @@ pub(super) struct Endpoint {
     /// The server's host and port.
     pub(super) peer: String,
     pub(super) proxy: Option<Proxy>,
+    /// The variable of the environment that names the proxy.
+    pub(super) proxy_variable: &'static str,
     /// Certificate authorities that are trusted beside the platform's.
     pub(super) authorities: Vec<Certificate<'static>>,
+    /// What the client shows of itself.
+    pub(super) identity: Option<ClientCert>,
+    /// Whether the server's certificate is verified.
+    pub(super) verifies: bool,
     url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
@@ -49,8 +54,8 @@ pub(super) struct Endpoint {
     pub(super) authorization: Option<HeaderValue>,
     /// The secrets that a request carries.
     pub(super) secrets: Secrets,
-    /// Where the server's address comes from.
-    pub(super) address: AddressSetting,
+    /// The names of the settings, for advice.
+    pub(super) names: Names,
 }
 
 impl Endpoint {
@@ -73,7 +78,7 @@ impl Endpoint {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(unusable)?;
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-        let proxy = proxy::for_server(&uri, variable)?;
+        let (proxy, proxy_variable) = proxy::for_server(&uri, variable)?.unzip();
         let mut secrets = Secrets::of(server);
         if let Some(proxy) = &proxy {
             let user = proxy.username().unwrap_or_default();
@@ -86,13 +91,16 @@ impl Endpoint {
             is_https,
             peer: format!("{host}:{port}"),
             proxy,
+            proxy_variable: proxy_variable.unwrap_or_default(),
             authorities: server.authorities.certificates(),
+            identity: server.identity.as_ref().map(|identity| identity.client_cert().clone()),
+            verifies: server.verifies,
             url: server.url.clone(),
             parameters,
             partial_url: partial_url(server),
             authorization: authorization(server)?,
             secrets,
-            address: AddressSetting::of(server),
+            names: server.names.clone(),
         })
     }
 

@@ -223,7 +223,7 @@ impl HttpTransport {
             truncated,
             now: SystemTime::now(),
             secrets: &self.endpoint.secrets,
-            address: self.endpoint.address,
+            names: &self.endpoint.names,
         };
         let mut answer = classify(&reply, batch);
         if answer.disposition == Disposition::Delivered && !is_body_sent {

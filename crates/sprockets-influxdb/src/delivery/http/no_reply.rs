@@ -22,7 +22,7 @@ pub(super) fn classify(
     use Cause::{Configuration, Timeout as TimedOut, Unknown, Unreachable};
 
     let peer = endpoint.description();
-    let address = endpoint.address;
+    let names = &endpoint.names;
     let outside = |text: &dyn Display| sanitize(&text.to_string(), &endpoint.secrets);
     let connect_timeout = CONNECT_TIMEOUT.min(timeout);
     let (cause, reason) = match error {
@@ -34,19 +34,24 @@ pub(super) fn classify(
         }
         ureq::Error::Timeout(_) => (TimedOut, format!("no reply from {peer} within {timeout:?}")),
         ureq::Error::HostNotFound => {
-            (Unreachable, format!("no address for {peer}: check {}", address.host()))
+            (Unreachable, format!("no address for {peer}: check {}", names.host()))
         }
         ureq::Error::Io(error) => io_error(error, endpoint, &peer),
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
             (Configuration, format!("no TLS with {peer}: {}", outside(error)))
         }
-        ureq::Error::ConnectProxyFailed(answer) => proxy_refusal(&outside(answer), &peer),
+        ureq::Error::ConnectProxyFailed(answer) => {
+            proxy_refusal(&outside(answer), &peer, endpoint.proxy_variable)
+        }
         ureq::Error::Protocol(error) => {
             let text = error.to_string();
             match text.strip_prefix("http parse fail: ") {
                 Some("invalid HTTP version" | "invalid response status") => (
                     Configuration,
-                    format!("what answers at {peer} does not speak HTTP: check {}", address.all()),
+                    format!(
+                        "what answers at {peer} does not speak HTTP: check {}",
+                        names.address()
+                    ),
                 ),
                 Some(fault) if is_body_sent => {
                     let fault = outside(&fault);
@@ -74,8 +79,8 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 }
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
-    let (address, secrets) = (endpoint.address, &endpoint.secrets);
-    if let Some(advice) = tls::refusal(error, &endpoint.peer, address, secrets) {
+    let (names, secrets) = (&endpoint.names, &endpoint.secrets);
+    if let Some(advice) = tls::refusal(error, &endpoint.peer, names, secrets) {
         return (Cause::Configuration, advice);
     }
     match error.kind() {
@@ -83,7 +88,7 @@ fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, Strin
             Cause::Unreachable,
             format!(
                 "no server at {peer}: connection refused; start it, or check {}",
-                address.host_and_port()
+                names.host_and_port()
             ),
         ),
         kind if is_disconnect(kind) => {
@@ -97,11 +102,11 @@ fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, Strin
 }
 
 /// `answer` is ureq's text, such as `proxy server responded 407/407`.
-fn proxy_refusal(answer: &str, peer: &str) -> (Cause, String) {
+fn proxy_refusal(answer: &str, peer: &str, variable: &str) -> (Cause, String) {
     let advice = if answer.contains("responded 407") {
-        "put its credentials into the proxy's URL"
+        format!("put its credentials into the proxy's URL, {variable}")
     } else {
-        "check the proxy that the environment names"
+        format!("check the proxy, {variable}")
     };
     let is_refusal = answer.contains("responded 4");
     let cause = if is_refusal { Cause::Configuration } else { Cause::Unknown };

@@ -9,7 +9,8 @@ use ureq::http::Uri;
 use crate::config::is_loopback;
 use crate::error::{Error, Result};
 
-/// The proxy for `server`, if any. `variable` looks up the environment.
+/// The proxy for `server`, if any, and the variable that names it. `variable` looks up the
+/// environment.
 ///
 /// # Errors
 ///
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 pub(super) fn for_server(
     server: &Uri,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Proxy>> {
+) -> Result<Option<(Proxy, &'static str)>> {
     let host = server
         .host()
         .unwrap_or_default()
@@ -29,13 +30,13 @@ pub(super) fn for_server(
     if is_loopback(&host) || is_excepted(&host, server.port_u16(), &exceptions) {
         return Ok(None);
     }
-    let names: &[&str] = match server.scheme_str() {
+    let names: &[&'static str] = match server.scheme_str() {
         Some("https") => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
         // In a CGI process HTTP_PROXY is a header of the request, not a setting.
         _ if variable("REQUEST_METHOD").is_some() => &["http_proxy", "all_proxy", "ALL_PROXY"],
         _ => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
     };
-    let Some((name, value)) = names.iter().find_map(|name| Some((name, variable(name)?))) else {
+    let Some((name, value)) = names.iter().find_map(|name| Some((*name, variable(name)?))) else {
         return Ok(None);
     };
     // The value may contain a password.
@@ -44,7 +45,7 @@ pub(super) fn for_server(
             "{name} is not a proxy's URL; expected http://[user:password@]host:port"
         ))
     };
-    Proxy::new(value.trim()).map(Some).map_err(unusable)
+    Proxy::new(value.trim()).map(|proxy| Some((proxy, name))).map_err(unusable)
 }
 
 /// Whether `no_proxy` lists the host: by name, by parent domain, by address, by network, or by `*`.

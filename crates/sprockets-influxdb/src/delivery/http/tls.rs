@@ -3,25 +3,38 @@
 
 use std::io;
 
-use rustls::{CertificateError, InvalidMessage};
-use ureq::tls::{Certificate, RootCerts};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::delivery::address_setting::AddressSetting;
+use super::endpoint::Endpoint;
+use crate::config::Names;
 use crate::delivery::sanitize::{Secrets, sanitize};
+
+/// What is trusted, and what the client shows of itself. `Err` is a reason.
+pub(super) fn config(endpoint: &Endpoint) -> Result<TlsConfig, String> {
+    let config = TlsConfig::builder().client_cert(endpoint.identity.clone());
+    if !endpoint.verifies {
+        return Ok(config.disable_verification(true).build());
+    }
+    let roots = roots(&endpoint.authorities, &endpoint.names)?;
+    Ok(config.root_certs(roots).build())
+}
 
 /// The platform's roots and these. Reads hundreds of files: for sender threads only. `Err` is a
 /// reason.
-pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String> {
+fn roots(extra: &[Certificate<'static>], names: &Names) -> Result<RootCerts, String> {
     let found = rustls_native_certs::load_native_certs();
     let platform =
         found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
     let roots: Vec<_> = platform.chain(extra.iter().cloned()).collect();
     if roots.is_empty() {
         let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        let advice = "this machine has no certificate authorities: install ca-certificates, or set \
-            INFLUXDB_CA_FILE";
+        let ca_file = names.ca_file;
+        let advice = format!(
+            "this machine has no certificate authorities: install ca-certificates, or set {ca_file}"
+        );
         return Err(if errors.is_empty() {
-            advice.to_owned()
+            advice
         } else {
             format!("{advice} ({})", errors.join("; "))
         });
@@ -33,21 +46,22 @@ pub(super) fn roots(extra: &[Certificate<'static>]) -> Result<RootCerts, String>
 pub(super) fn refusal(
     error: &io::Error,
     peer: &str,
-    address: AddressSetting,
+    names: &Names,
     secrets: &Secrets,
 ) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let shown = sanitize(&error.to_string(), secrets);
     match error {
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            Some(format!("the server at {peer} does not speak TLS: {}", address.use_http()))
+            Some(format!("the server at {peer} does not speak TLS: {}", names.use_scheme("http")))
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => Some(format!(
-            "the certificate of {peer} is for another name, which INFLUXDB_CA_FILE cannot mend: \
-             correct {}, or the certificate ({shown})",
-            address.host()
+            "the certificate of {peer} is for another name, which {} cannot mend: correct {}, or \
+             the certificate ({shown})",
+            names.ca_file,
+            names.host()
         )),
         rustls::Error::InvalidCertificate(
             CertificateError::Expired
@@ -68,9 +82,13 @@ pub(super) fn refusal(
             ))
         }
         rustls::Error::InvalidCertificate(_) => Some(format!(
-            "the certificate of {peer} is not trusted: set INFLUXDB_CA_FILE to the authority that \
-             signed it ({shown})"
+            "the certificate of {peer} is not trusted: set {} to the authority that signed it \
+             ({shown})",
+            names.ca_file
         )),
+        rustls::Error::AlertReceived(alert) if is_about_identity(*alert) => {
+            Some(format!("no TLS with {peer}: {}; {shown}", names.rejected_identity()))
+        }
         rustls::Error::AlertReceived(_)
         | rustls::Error::PeerIncompatible(_)
         | rustls::Error::NoCertificatesPresented
@@ -79,18 +97,36 @@ pub(super) fn refusal(
     }
 }
 
+/// Whether a server may say this about the client's certificate.
+fn is_about_identity(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::DecryptError
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use rustls::{AlertDescription, PeerIncompatible};
+    use rustls::PeerIncompatible;
 
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn what_can_never_succeed_says_what_to_change() {
+        let names = Config::new().resolve().unwrap().server.names;
         let refusal = |error| {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
-            refusal(&error, "db:8086", AddressSetting::Parts, &Secrets::default())
-                .unwrap_or_default()
+            refusal(&error, "db:8086", &names, &Secrets::default()).unwrap_or_default()
         };
         let rows = [
             (
@@ -108,6 +144,10 @@ mod tests {
             ),
             (
                 rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
+                "a certificate of the client: set INFLUXDB_CLIENT_CERT and INFLUXDB_CLIENT_KEY",
+            ),
+            (
+                rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
                 "no TLS with db:8086",
             ),
             (
@@ -122,6 +162,6 @@ mod tests {
         assert_eq!(refusal(rustls::Error::DecryptError), "");
         let reset = io::ErrorKind::ConnectionReset.into();
         let none = Secrets::default();
-        assert_eq!(super::refusal(&reset, "db:8086", AddressSetting::Parts, &none), None);
+        assert_eq!(super::refusal(&reset, "db:8086", &names, &none), None);
     }
 }

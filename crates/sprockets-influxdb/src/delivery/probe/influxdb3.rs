@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::config::{Auth, Server};
+use crate::config::{Api, Auth, Server};
 use crate::delivery::check::{Check, Finding};
 use crate::delivery::disposition::Disposition;
 use crate::delivery::http::HttpTransport;
@@ -77,15 +77,13 @@ fn find(names: &[String], server: &Server, database: &str) -> Finding {
 }
 
 fn credentials(server: &Server, status: u16) -> String {
-    let (set, shape) = match &server.auth {
-        Auth::None => {
-            return "the server wants a token, and none is set: set INFLUXDB_TOKEN".to_owned();
-        }
-        Auth::Basic { .. } => ("INFLUXDB_USER and INFLUXDB_PASSWORD", "without a colon"),
-        Auth::Token(_) => ("INFLUXDB_TOKEN", "without a space"),
-    };
-    match status {
-        401 => format!("the server rejected the credentials: check {set}"),
-        _ => format!("the server could not read the credentials: check {set}, expected {shape}"),
+    let names = &server.names;
+    match (&server.auth, status) {
+        (Auth::None, _) | (_, 401) => names.rejected_credentials(Api::V3),
+        _ => format!(
+            "the server could not read the credentials: check {}, expected {}",
+            names.credentials(),
+            names.credentials_form()
+        ),
     }
 }

@@ -42,7 +42,7 @@ impl Table<'_> {
             200..=299 if is_influxdb && self.reply.is_empty() => Disposition::Delivered,
             200..=299 => self.configuration(Scope::Server, &self.unconfirmed()),
             300..=399 => self.redirect(),
-            401 => self.configuration(Scope::Server, advice::CREDENTIALS),
+            401 => self.configuration(Scope::Server, &self.rejected_credentials()),
             403 if is_influxdb => self.configuration(Scope::Database, &self.not_permitted()),
             403 if !self.reply.is_page() => self.unrecognized(&self.not_permitted()),
             404 => self.not_found(),
@@ -62,7 +62,10 @@ impl Table<'_> {
             502 => self.retry(Cause::Unknown),
             503 if self.is_closed_behind_envoy() => self.retry(Cause::Unknown),
             425 | 429 | 503 => self.retry(Cause::Busy),
-            415 => configuration("the server does not take this encoding: set INFLUXDB_GZIP=false"),
+            415 => configuration(&format!(
+                "the server does not take this encoding: {}",
+                self.reply.names.gzip.set_to("false")
+            )),
             // nginx and influxd 2.x, about a client that went away.
             499 => self.retry(Cause::Unknown),
             501 | 511 => configuration(&self.not_influxdb()),
@@ -94,7 +97,7 @@ impl Table<'_> {
     }
 
     fn redirect(&self) -> Disposition {
-        let setting = self.reply.address.all();
+        let setting = self.reply.names.address();
         let reason = match self.reply.location() {
             Some(location) => format!(
                 "the server redirects to {}, and redirects are not followed: correct {setting}",
@@ -110,13 +113,13 @@ impl Table<'_> {
 
     fn not_found(&self) -> Disposition {
         let head = self.body.head();
-        let target = self.target();
+        let (target, names) = (self.target(), self.reply.names);
         let (scope, advice) = if head.contains("no dbrp mapping found") {
             let advice =
-                format!("no DBRP mapping for {target}: create one, or set INFLUXDB_API=v2");
+                format!("no DBRP mapping for {target}: create one, or {}", names.api.set_to("v2"));
             (Scope::Database, advice)
         } else if head.starts_with("organization") {
-            (Scope::Server, "the organization does not exist: check INFLUXDB_ORG".to_owned())
+            (Scope::Server, format!("the organization does not exist: check {}", names.org))
         } else if head.starts_with("database") || head.starts_with("bucket") {
             let advice = format!("{target} does not exist: create it, or correct the name");
             (Scope::Database, advice)
@@ -125,7 +128,8 @@ impl Table<'_> {
         } else {
             let advice = format!(
                 "the server does not know {target}, or not this API: \
-                 check the name and INFLUXDB_API"
+                 check the name and {}",
+                names.api
             );
             (Scope::Database, advice)
         };

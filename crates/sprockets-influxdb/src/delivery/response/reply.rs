@@ -5,8 +5,7 @@ use std::time::{Duration, SystemTime};
 use ureq::http::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderValue};
 
-use crate::config::Api;
-use crate::delivery::address_setting::AddressSetting;
+use crate::config::{Api, Names};
 use crate::delivery::sanitize::{Secrets, sanitize};
 
 const INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
@@ -27,8 +26,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) now: SystemTime,
     /// Those of the request, which the reply may echo.
     pub(crate) secrets: &'a Secrets,
-    /// Where the request's address comes from.
-    pub(crate) address: AddressSetting,
+    /// The names of the settings, for advice.
+    pub(crate) names: &'a Names,
 }
 
 impl Reply<'_> {

@@ -1,6 +1,17 @@
 //! What is logged, and when.
 
 use super::*;
+use crate::internal::LogSubscriber;
+
+/// The messages that `run` logs.
+fn logged(run: impl FnOnce()) -> Vec<String> {
+    let messages = Arc::new(Mutex::new(Vec::new()));
+    let kept = messages.clone();
+    let subscriber = LogSubscriber(move |_, message| kept.lock().unwrap().push(message));
+    tracing::subscriber::with_default(subscriber, run);
+    let mut messages = messages.lock().unwrap();
+    std::mem::take(&mut *messages)
+}
 
 #[test]
 fn the_first_drop_is_logged_at_once_and_others_within_a_minute() {
@@ -16,4 +27,46 @@ fn the_first_drop_is_logged_at_once_and_others_within_a_minute() {
     assert!(!is_logged_by(59));
     assert!(is_logged_by(60));
     assert_eq!(simulation.stats().dropped.count(crate::stats::DropReason::Closed), 3);
+}
+
+#[test]
+fn a_later_line_about_drops_counts_what_is_new_and_what_was_dropped_since_the_start() {
+    let simulation = Simulation::new(|_, _| Disposition::Delivered);
+    simulation.buffer.begin_shutdown();
+    let messages = logged(|| {
+        simulation.add("db", "m n=1i");
+        simulation.run_until(1);
+        (0..3_331).for_each(|_| simulation.add("db", "m n=1i"));
+        simulation.run_until(60);
+    });
+    assert_eq!(
+        messages,
+        [
+            "1 measurement was dropped (closed); 0 measurements are waiting",
+            "3,331 measurements were dropped (closed), 3,332 since the start; \
+             0 measurements are waiting",
+        ]
+    );
+}
+
+#[test]
+fn a_later_line_about_rejections_counts_those_of_all_databases() {
+    let simulation = Simulation::new(|_, _| reject(RejectedLines::Unnamed { count: None }, false));
+    let messages = logged(|| {
+        for (second, database) in [(1, "a"), (2, "b"), (62, "c")] {
+            simulation.run_until(second);
+            simulation.add(database, &format!("bad n={second}i"));
+            simulation.submit();
+            simulation.run_until(second);
+        }
+    });
+    assert_eq!(
+        messages,
+        [
+            "recording to http://simulated",
+            "1 measurement for database \"a\" was rejected: bad line",
+            "2 measurements were rejected, 3 since the start. \
+             The last for database \"c\": bad line",
+        ]
+    );
 }

@@ -112,6 +112,7 @@ impl Simulation {
             batch: Size { lines: 10_000, bytes: 4 << 20 },
             trigger_size: 5_000,
             submission_interval: Duration::from_secs(60),
+            first_interval: Duration::from_secs(60),
             sample_probability: 1.0,
             overflow: Overflow::Newest,
             spool_bytes: 1 << 30,
@@ -135,6 +136,8 @@ impl Simulation {
             transport: server.clone(),
             address: "http://simulated".to_owned(),
             on_rejected: Some(hook),
+            own_counters: None,
+            summary: "recording to http://simulated".to_owned(),
         };
         let sender = Sender::new(buffer.clone(), route, clock.clone());
         Self { clock, buffer, sender, server, rejected }

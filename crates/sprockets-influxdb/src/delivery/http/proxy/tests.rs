@@ -5,7 +5,7 @@ fn proxy(server: &str, variables: &[(&str, &str)]) -> Option<String> {
         variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     };
     let proxy = for_server(&server.parse().unwrap(), lookup).unwrap();
-    proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port()))
+    proxy.map(|(proxy, _)| format!("{}:{}", proxy.host(), proxy.port()))
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::config::{Api, Auth, Authorities, Secret};
+use crate::config::{Api, Auth, Authorities, Config, Secret};
 use crate::delivery::disposition::Scope;
 
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
@@ -30,7 +30,7 @@ const CA: &str = "-----BEGIN CERTIFICATE-----\n\
 fn server(address: SocketAddr) -> Server {
     Server {
         url: format!("http://{address}/write"),
-        has_url: false,
+        names: Config::new().resolve().unwrap().server.names,
         query: None,
         api: Api::V1,
         auth: Auth::None,
@@ -39,6 +39,8 @@ fn server(address: SocketAddr) -> Server {
         gzip: false,
         timeout: Duration::from_secs(20),
         authorities: Authorities::default(),
+        identity: None,
+        verifies: true,
     }
 }
 

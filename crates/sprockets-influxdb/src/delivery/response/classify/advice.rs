@@ -3,13 +3,6 @@
 use super::table::Table;
 use crate::config::Api;
 
-pub(super) const CREDENTIALS: &str = "the server rejected the credentials: \
-    check INFLUXDB_USER and INFLUXDB_PASSWORD, or INFLUXDB_TOKEN";
-
-pub(super) const MALFORMED_CREDENTIALS: &str = "the server cannot read the credentials, such as a \
-    password with a colon or a token with a space: \
-    check INFLUXDB_USER and INFLUXDB_PASSWORD, or INFLUXDB_TOKEN";
-
 pub(in crate::delivery) const LIMIT_REACHED: &str = "the server has as many databases or tables \
     as its limit allows: raise the limit, or correct the name";
 
@@ -25,8 +18,21 @@ const MAX_SOFTWARE: usize = 100;
 impl Table<'_> {
     pub(super) fn no_such_api(&self) -> String {
         format!(
-            "the server does not have this API: check INFLUXDB_API and {}",
-            self.reply.address.all()
+            "the server does not have this API: check {} and {}",
+            self.reply.names.api,
+            self.reply.names.address()
+        )
+    }
+
+    pub(super) fn rejected_credentials(&self) -> String {
+        self.reply.names.rejected_credentials(self.reply.api)
+    }
+
+    pub(super) fn malformed_credentials(&self) -> String {
+        format!(
+            "the server cannot read the credentials, such as a password with a colon or a token \
+             with a space: check {}",
+            self.reply.names.credentials()
         )
     }
 
@@ -39,7 +45,7 @@ impl Table<'_> {
     pub(super) fn not_influxdb(&self) -> String {
         format!(
             "an answer that no InfluxDB gives: check {}, and any proxy before the server",
-            self.reply.address.all()
+            self.reply.names.address()
         )
     }
 
@@ -47,7 +53,7 @@ impl Table<'_> {
     pub(super) fn unconfirmed(&self) -> String {
         format!(
             "an answer that confirms no write: check {}, and any proxy before the server",
-            self.reply.address.all()
+            self.reply.names.address()
         )
     }
 

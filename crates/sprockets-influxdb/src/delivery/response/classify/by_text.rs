@@ -45,7 +45,7 @@ const LIMITS: [&str; 2] =
 impl Table<'_> {
     pub(super) fn by_text(&self) -> Option<Disposition> {
         if self.says(&NOT_TLS) {
-            let advice = format!("the server speaks TLS: {}", self.reply.address.use_https());
+            let advice = format!("the server speaks TLS: {}", self.reply.names.use_scheme("https"));
             return Some(self.configuration(Scope::Server, &advice));
         }
         if !self.server.is_influxdb() {
@@ -72,7 +72,7 @@ impl Table<'_> {
         Some(if self.says(&LIMITS) {
             self.limit_reached()
         } else if head.starts_with("Authorization header was malformed") {
-            self.configuration(Scope::Server, advice::MALFORMED_CREDENTIALS)
+            self.configuration(Scope::Server, &self.malformed_credentials())
         } else if head.starts_with("max request size") && head.ends_with("exceeded") {
             // 500 before InfluxDB 3.10.
             self.too_large()

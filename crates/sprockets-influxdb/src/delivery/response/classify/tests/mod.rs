@@ -13,14 +13,24 @@ use std::time::{Duration, SystemTime};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::config::Api;
-use crate::delivery::address_setting::AddressSetting;
+use crate::config::{Api, Config, Names};
 use crate::delivery::disposition::Rejection;
 use crate::delivery::sanitize::Secrets;
 
 /// Line 1 (from 0) has no value, 3 and 4 an integer where floats are stored.
 const LINES: [&str; 5] =
     ["m f=1 1", "m f= 2", "n,t=\"q\" s=\"it's\nhere\",f=2 3", "m f=3i 4", "m f=4i 5"];
+
+/// The names of the settings of a client whose user and password are in the environment.
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
+    let credentials = ["INFLUXDB_USER", "INFLUXDB_PASSWORD"];
+    let lookup = |variable: &str| credentials.contains(&variable).then(|| "x".into());
+    names(Config::new().with_lookup(lookup))
+});
+
+fn names(config: Config) -> Names {
+    config.resolve().unwrap().server.names
+}
 
 fn reply(api: Api, status: u16, body: &str) -> Reply<'_> {
     static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
@@ -33,7 +43,7 @@ fn reply(api: Api, status: u16, body: &str) -> Reply<'_> {
         truncated: false,
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         secrets: &NO_SECRETS,
-        address: AddressSetting::Parts,
+        names: &NAMES,
     }
 }
 

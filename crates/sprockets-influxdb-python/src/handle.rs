@@ -1,0 +1,158 @@
+//! The clients of the process: the installed one, which the module's functions use, and those that
+//! the program makes. Each is a client of the core and what Python needs beside it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwapOption, Guard};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use sprockets_influxdb::internal::generation;
+use sprockets_influxdb::{self as core, Client, Overflow, SettingValue};
+
+/// The installed client, or the one that the first measurement made.
+pub(crate) static INSTALLED: ArcSwapOption<Handle> = ArcSwapOption::const_empty();
+
+/// All clients that may have something to deliver. Read without the interpreter's lock, also before
+/// a signal ends the process.
+static ALL: ArcSwapOption<Vec<Arc<Handle>>> = ArcSwapOption::const_empty();
+
+pub(crate) struct Handle {
+    core: Client,
+    /// Whether adding may wait for room. The wait happens without the interpreter's lock.
+    may_block: AtomicBool,
+    defaults: ArcSwapOption<Defaults>,
+    /// The deadline of a shutdown that began, and the generation of its process.
+    deadline: ArcSwapOption<(u64, Instant)>,
+}
+
+/// What the client gives to measurements, as Python's objects.
+struct Defaults {
+    /// Not to be changed.
+    base_tags: Py<PyDict>,
+    database: Option<Py<PyString>>,
+}
+
+/// The installed client, if there is one.
+pub(crate) fn installed() -> Guard<Option<Arc<Handle>>> {
+    INSTALLED.load()
+}
+
+/// All clients of the process, those too that the program has dropped before they had delivered.
+pub(crate) fn all() -> Vec<Arc<Handle>> {
+    ALL.load().as_deref().cloned().unwrap_or_default()
+}
+
+/// Forgets the clients that nobody else has and that have nothing to deliver. Ends them, so call it
+/// without the interpreter's lock.
+pub(crate) fn forget_unused() {
+    let is_unused = |handle: &Arc<Handle>| {
+        // The list has one, and this copy of it the other.
+        Arc::strong_count(handle) == 2 && handle.core.stats().pending == 0
+    };
+    for handle in all().into_iter().filter(is_unused) {
+        forget(&handle);
+    }
+}
+
+/// Forgets a client: the end of the process does not wait for it.
+pub(crate) fn forget(handle: &Arc<Handle>) {
+    ALL.rcu(|all| {
+        let others = all.iter().flat_map(|all| all.iter().cloned());
+        Some(Arc::new(others.filter(|other| !Arc::ptr_eq(other, handle)).collect::<Vec<_>>()))
+    });
+}
+
+impl Handle {
+    pub(crate) fn new(core: Client) -> Arc<Self> {
+        let handle = Arc::new(Self {
+            core,
+            may_block: AtomicBool::new(false),
+            defaults: ArcSwapOption::empty(),
+            deadline: ArcSwapOption::empty(),
+        });
+        handle.read_overflow();
+        ALL.rcu(|all| {
+            let others = all.iter().flat_map(|all| all.iter().cloned());
+            Some(Arc::new(others.chain([handle.clone()]).collect::<Vec<_>>()))
+        });
+        handle
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &Client {
+        &self.core
+    }
+
+    /// Changes the configuration, effective at once.
+    pub(crate) fn reconfigure(
+        &self,
+        change: impl FnOnce(core::Config) -> core::Config,
+    ) -> core::Result<()> {
+        self.core.reconfigure(change)?;
+        self.read_overflow();
+        Ok(())
+    }
+
+    fn read_overflow(&self) {
+        let blocks = SettingValue::Overflow(Overflow::Block);
+        let may_block = self.core.settings().iter().any(|setting| *setting.value() == blocks);
+        self.may_block.store(may_block, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn may_block(&self) -> bool {
+        self.may_block.load(Ordering::Relaxed)
+    }
+
+    /// Reads base tags and default database. This may run any Python code.
+    pub(crate) fn read_defaults(&self, py: Python<'_>) -> PyResult<()> {
+        let dict = PyDict::new(py);
+        for (name, value) in self.core.base_tags() {
+            dict.set_item(name, value)?;
+        }
+        let database = self.core.default_database();
+        let database = database.map(|name| PyString::intern(py, &name).unbind());
+        self.defaults.store(Some(Arc::new(Defaults { base_tags: dict.unbind(), database })));
+        Ok(())
+    }
+
+    /// The base tags, not to be changed.
+    pub(crate) fn base_tags(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        self.defaults.load().as_ref().map(|defaults| defaults.base_tags.clone_ref(py))
+    }
+
+    /// The database of measurements that name none.
+    pub(crate) fn database(&self, py: Python<'_>) -> Option<Py<PyString>> {
+        let defaults = self.defaults.load();
+        defaults.as_ref()?.database.as_ref().map(|database| database.clone_ref(py))
+    }
+
+    /// Notes that a shutdown waits at most this long. The first deadline counts.
+    pub(crate) fn wait_for(&self, timeout: Duration) {
+        let Some(new) = Instant::now().checked_add(timeout) else { return };
+        if self.deadline().is_none_or(|earlier| new < earlier) {
+            self.deadline.store(Some(Arc::new((generation(), new))));
+        }
+    }
+
+    /// How long the end of the process may still wait for this client.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.wait_for(self.core.shutdown_timeout());
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        self.deadline().map_or(Duration::ZERO, left)
+    }
+
+    /// Whether a shutdown began in this process.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.deadline().is_some()
+    }
+
+    /// The deadline of a shutdown that began in this process.
+    fn deadline(&self) -> Option<Instant> {
+        let deadline = self.deadline.load();
+        let (process, deadline) = **deadline.as_ref()?;
+        (process == generation()).then_some(deadline)
+    }
+}

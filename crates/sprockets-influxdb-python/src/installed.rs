@@ -1,0 +1,221 @@
+//! The installed client: how it is made, configured and replaced.
+
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::Guard;
+use pyo3::prelude::*;
+use sprockets_influxdb::{self as core, Client, Config, internal};
+
+use crate::handle::{self, Handle, INSTALLED, installed};
+use crate::rejected::Callback;
+use crate::value::value_error;
+use crate::{base_tags, log};
+
+/// Locked only with the interpreter's lock and while no Python code runs. So no thread ever waits
+/// for it, and no thread holds it when the process forks.
+static CHANGES: Mutex<Changes> =
+    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
+
+/// The state that only changes of the configuration need.
+struct Changes {
+    is_installed: bool,
+    /// What was set before `install()`, which reads the environment again.
+    options: Options,
+    /// The password of the environment, before it was masked there.
+    password: Option<OsString>,
+}
+
+/// Names of settings with their values, as text.
+pub(crate) type Options = Vec<(String, String)>;
+pub(crate) type Tags = Vec<(String, String)>;
+
+/// What the program passes to `install()` or to a client.
+#[derive(Default)]
+pub(crate) struct Provided {
+    options: Options,
+    base_tags: Tags,
+    on_rejected: Option<Arc<Callback>>,
+}
+
+impl Provided {
+    pub(crate) fn new(
+        options: Options,
+        base_tags: Option<Tags>,
+        on_rejected: Option<Py<PyAny>>,
+    ) -> Self {
+        let on_rejected = on_rejected.map(|function| Arc::new(Callback(function)));
+        Self { options, base_tags: base_tags.unwrap_or_default(), on_rejected }
+    }
+
+    fn apply(&self, config: Config) -> Config {
+        let config = with_options(config, &self.options).base_tags(self.base_tags.clone());
+        match self.on_rejected.clone() {
+            Some(callback) => {
+                config.on_rejected(move |rejected| log::keep_rejected(&callback, rejected))
+            }
+            None => config,
+        }
+    }
+}
+
+fn with_options(config: Config, options: &Options) -> Config {
+    options.iter().fold(config, |config, (name, value)| config.set(name, value))
+}
+
+impl Changes {
+    /// The configuration of the environment.
+    fn environment(&mut self) -> Config {
+        const PASSWORD: &str = "INFLUXDB_PASSWORD";
+        let is_mask = |value: &OsString| value.as_encoded_bytes().iter().all(|byte| *byte == b'X');
+        if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
+            self.password = Some(password);
+        }
+        internal::with_environment(Config::new(), |variable| {
+            let value = std::env::var_os(variable)?;
+            let masked = variable == PASSWORD && is_mask(&value);
+            self.password.clone().filter(|_| masked).or(Some(value))
+        })
+    }
+
+    /// The configuration of the environment, of the options set before, and of these.
+    fn configure(&mut self, provided: &Provided) -> Config {
+        let environment = self.environment();
+        provided.apply(with_options(environment, &self.options))
+    }
+
+    /// Changes the client, or makes one that the environment and these options configure.
+    fn change(&mut self, provided: &Provided) -> core::Result<Arc<Handle>> {
+        match INSTALLED.load_full() {
+            Some(client) if self.is_installed => {
+                client.reconfigure(|config| provided.apply(config))?;
+                Ok(client)
+            }
+            Some(client) => {
+                let config = self.configure(provided);
+                client.reconfigure(|_| config)?;
+                Ok(client)
+            }
+            None => {
+                let client = start(self.configure(provided))?;
+                INSTALLED.store(Some(client.clone()));
+                Ok(client)
+            }
+        }
+    }
+}
+
+fn start(config: Config) -> core::Result<Arc<Handle>> {
+    log::watch();
+    Client::new(config).map(Handle::new)
+}
+
+/// Does in Python what follows from a new configuration. That may run any Python code, and let
+/// other threads add measurements, so it happens after the change.
+fn announce(py: Python<'_>, client: &Handle) -> PyResult<()> {
+    client.read_defaults(py)?;
+    base_tags::changed();
+    py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
+    Ok(())
+}
+
+fn changes() -> impl std::ops::DerefMut<Target = Changes> {
+    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The installed client. The first call makes one that the environment configures.
+#[inline]
+pub(crate) fn current(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
+    let client = INSTALLED.load();
+    if client.is_some() {
+        return Ok(client);
+    }
+    first_use(py)
+}
+
+#[cold]
+fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
+    let made = changes().change(&Provided::default()).map_err(value_error)?;
+    announce(py, &made)?;
+    Ok(INSTALLED.load())
+}
+
+/// Makes a client beside the installed one, of the environment and of these options.
+pub(crate) fn open(py: Python<'_>, provided: &Provided) -> PyResult<Arc<Handle>> {
+    py.detach(handle::forget_unused);
+    let config = provided.apply(changes().environment());
+    let client = start(config).map_err(value_error)?;
+    announce(py, &client)?;
+    Ok(client)
+}
+
+/// Makes the installed client, or changes the one that the first measurement made. Replaces one
+/// that is shut down. Returns whether this call installed it; `None` if it is disabled.
+#[pyfunction]
+#[pyo3(signature = (options, base_tags, on_rejected))]
+pub(crate) fn install(
+    py: Python<'_>,
+    options: Options,
+    base_tags: Option<Tags>,
+    on_rejected: Option<Py<PyAny>>,
+) -> PyResult<Option<bool>> {
+    let provided = Provided::new(options, base_tags, on_rejected);
+    let is_over = installed().as_ref().is_some_and(|client| client.is_shut_down());
+    if is_over {
+        let config = changes().configure(&provided);
+        config.settings().map_err(value_error)?;
+        // The old client goes on until all that it has is delivered.
+        uninstall();
+        py.detach(handle::forget_unused);
+    }
+    let (client, is_enabled) = {
+        let mut changes = changes();
+        if changes.is_installed {
+            return Ok(Some(false));
+        }
+        let client = changes.change(&provided).map_err(value_error)?;
+        changes.is_installed = client.core().is_enabled();
+        (client, changes.is_installed)
+    };
+    announce(py, &client)?;
+    Ok(is_enabled.then_some(true))
+}
+
+fn uninstall() -> Option<Arc<Handle>> {
+    changes().is_installed = false;
+    INSTALLED.swap(None)
+}
+
+/// Changes settings of the installed client, effective at once.
+#[pyfunction]
+pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
+    let provided = Provided::new(options, None, None);
+    let client = {
+        let mut changes = changes();
+        let client = changes.change(&provided).map_err(value_error)?;
+        if !changes.is_installed {
+            let new = provided.options;
+            changes.options.retain(|(kept, _)| new.iter().all(|(name, _)| kept != name));
+            changes.options.extend(new);
+        }
+        client
+    };
+    announce(py, &client)
+}
+
+/// Ends the installed client without a wait. Afterwards everything is as before there was one.
+#[pyfunction]
+pub(crate) fn reset(py: Python<'_>) {
+    changes().options.clear();
+    let client = uninstall();
+    base_tags::changed();
+    if let Some(client) = client {
+        handle::forget(&client);
+        py.detach(|| {
+            client.core().shutdown(Duration::ZERO);
+            drop(client);
+        });
+    }
+    py.detach(handle::forget_unused);
+}

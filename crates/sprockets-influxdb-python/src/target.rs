@@ -1,0 +1,82 @@
+//! The client that something is added to.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use sprockets_influxdb as core;
+
+use crate::base_tags;
+use crate::handle::Handle;
+use crate::installed::current;
+use crate::process;
+use crate::value::value_error;
+
+pub(crate) enum Target {
+    /// The installed client, whichever that is when something is added.
+    Installed,
+    /// A client of the program's, and the Python object that keeps it open.
+    Own(Arc<Handle>, Option<Py<PyAny>>),
+}
+
+impl Target {
+    #[inline]
+    pub(crate) fn add(&self, py: Python<'_>, line: &core::Measurement) -> PyResult<()> {
+        match self {
+            Self::Installed => match current(py)?.as_deref() {
+                Some(client) => add(py, client, line),
+                None => Ok(()),
+            },
+            Self::Own(client, _) => add(py, client, line),
+        }
+    }
+
+    /// The base tags, not to be changed.
+    pub(crate) fn base_tags(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        match self {
+            Self::Installed => match base_tags::base_tags(py) {
+                Some(tags) => Ok(Some(tags)),
+                None => Ok(current(py)?.as_ref().and_then(|client| client.base_tags(py))),
+            },
+            Self::Own(client, _) => Ok(client.base_tags(py)),
+        }
+    }
+
+    /// The database of measurements that name none.
+    pub(crate) fn database(&self, py: Python<'_>) -> PyResult<Option<Py<PyString>>> {
+        match self {
+            Self::Installed => Ok(current(py)?.as_ref().and_then(|client| client.database(py))),
+            Self::Own(client, _) => Ok(client.database(py)),
+        }
+    }
+
+    /// Whether measurements are recorded.
+    pub(crate) fn is_enabled(&self, py: Python<'_>) -> PyResult<bool> {
+        match self {
+            Self::Installed => {
+                Ok(current(py)?.as_ref().is_some_and(|client| client.core().is_enabled()))
+            }
+            Self::Own(client, _) => Ok(client.core().is_enabled()),
+        }
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Installed => Self::Installed,
+            Self::Own(client, owner) => {
+                let owner = owner.as_ref().map(|owner| owner.clone_ref(py));
+                Self::Own(client.clone(), owner)
+            }
+        }
+    }
+}
+
+#[inline]
+fn add(py: Python<'_>, client: &Handle, line: &core::Measurement) -> PyResult<()> {
+    process::ensure_started(py);
+    if client.may_block() {
+        let added = process::interruptible(py, || client.core().add_measurement(line))?;
+        return added.map_err(value_error);
+    }
+    client.core().add_measurement(line).map_err(value_error)
+}

@@ -1,0 +1,106 @@
+"""The options of clients, and their translation to the settings of the core."""
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, TypedDict
+
+#: Arguments whose settings have other names.
+_SETTINGS = {"auth_username": "user", "auth_password": "password"}
+_ARGUMENTS = {setting: argument for argument, setting in _SETTINGS.items()}
+
+
+class Options(TypedDict, total=False):
+    """The further options of :func:`install` and :class:`Client`: settings by name, durations in
+    milliseconds. ``None`` leaves a setting alone.
+    """
+
+    api: Literal["v1", "v2", "v3"] | None
+    block_timeout: int | None
+    ca_file: str | None
+    client_cert: str | None
+    client_key: str | None
+    database: str | None
+    enabled: bool | None
+    environment: str | None
+    gzip: bool | None
+    host: str | None
+    max_batch_bytes: int | None
+    max_buffer_bytes: int | None
+    org: str | None
+    overflow: Literal["newest", "oldest", "block"] | None
+    port: int | None
+    precision: Literal["ns", "us", "ms", "s"] | None
+    retention_policy: str | None
+    scheme: Literal["http", "https"] | None
+    self_database: str | None
+    shutdown_timeout: int | None
+    spool: str | None
+    spool_max_bytes: int | None
+    spool_sync: Literal["process", "interval", "always"] | None
+    tag_hostname: bool | None
+    timeout: int | None
+    tls_verify: bool | None
+    token: str | None
+
+
+def check(options: Iterable[str]) -> None:
+    """Raise ``TypeError`` if there is no such option."""
+    for option in options:
+        if option not in Options.__annotations__:
+            similar = difflib.get_close_matches(option, Options.__annotations__, 1)
+            hint = f": did you mean {similar[0]!r}?" if similar else ""
+            raise TypeError(f"there is no option {option!r}{hint}")
+
+
+def texts(**options: Any) -> list[tuple[str, str]]:
+    """Settings as the core reads them, without those that are ``None``."""
+    pairs = []
+    for name, value in options.items():
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        elif not isinstance(value, int | float | str):
+            kind = type(value).__name__
+            raise ValueError(
+                f"{name}: a value of type {kind}: expected a str, an int, a float or a bool"
+            )
+        elif isinstance(value, float) and value.is_integer():
+            # Release 2.2.1 took 1000.0 for 1000.
+            value = int(value)
+        pairs.append((_SETTINGS.get(name, name), text(value)))
+    return pairs
+
+
+def tags(base_tags: Mapping[str, Any] | None) -> list[tuple[str, str]] | None:
+    """Base tags as the core reads them, without those that are ``None``."""
+    if base_tags is None:
+        return None
+    if not isinstance(base_tags, Mapping):
+        kind = type(base_tags).__name__
+        raise ValueError(f"base_tags: a value of type {kind}: expected a dict of names and values")
+    return [(text(name), text(value)) for name, value in base_tags.items() if value is not None]
+
+
+def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the core by the names of arguments."""
+    return {_ARGUMENTS.get(name, name): value for name, value in settings.items()}
+
+
+def text(value: object) -> str:
+    """The ``str()`` of a value. Lone surrogates, which UTF-8 cannot encode, are replaced."""
+    return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@contextlib.contextmanager
+def argument_names() -> Iterator[None]:
+    """Renames settings in errors of the core to the arguments of this module."""
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        for setting, argument in _ARGUMENTS.items():
+            if message.startswith(f"{setting}: "):
+                raise ValueError(argument + message.removeprefix(setting)) from None
+        raise

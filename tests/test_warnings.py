@@ -1,0 +1,24 @@
+"""Warnings about requests are rate-limited, and say how many were held back."""
+
+import pytest
+
+from sprockets_influxdb import _warnings
+
+
+def test_a_warning_counts_those_that_were_not_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        _warnings.warn(ValueError(f"number {number}"))
+    _warnings.warn(TypeError("of another kind"))
+    # As if the interval had passed.
+    monkeypatch.setattr(_warnings, "_INTERVAL", 0)
+    _warnings.warn(ValueError("number 3"))
+    _warnings.warn(ValueError("number 4"))
+    beginning = "a request is not recorded as it should be: "
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{beginning}ValueError: number 0",
+        f"{beginning}TypeError: of another kind",
+        f"{beginning}ValueError: number 3; 2 warnings like this were not logged since the last one",
+        f"{beginning}ValueError: number 4",
+    ]
