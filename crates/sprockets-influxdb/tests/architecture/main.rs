@@ -72,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "client::Client",
             "config::Config",
+            "error::Result",
             "interruption",
             "measurement",
             "middleware",
