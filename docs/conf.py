@@ -28,9 +28,12 @@ exclude_patterns = ["_build"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Sphinx does not know these: they are types of the stubs only.
-    ("py:class", r".*\b(_Report|_Stats|_Field|_Stage)"),
+    ("py:class", r".*\b(_Report|_Stats|_Field|_Stage|_Time|Dataframe)"),
     # Not looked up, so that no network is needed.
-    ("py:.*", r"(_?asyncio|collections|contextlib|flask|tornado|types)\..*"),
+    (
+        "py:.*",
+        r"(_?asyncio|collections|contextlib|datetime|decimal|enum|flask|fractions|tornado|types)\..*",
+    ),
 ]
 
 autodoc_member_order = "bysource"
