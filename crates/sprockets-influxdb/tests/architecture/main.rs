@@ -83,6 +83,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "printable",
             "spool::Spool",
             "stats::Report",
+            "status",
             "sys::await_sigterm",
             "sys::before_sigterm",
             "sys::generation",
@@ -110,6 +111,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("stats", &[]),
+    (
+        "status",
+        &[
+            "client::Client",
+            "config::Setting",
+            "config::SettingValue",
+            "spool::Directory",
+            "stats::Stats",
+            "sync",
+            "sys",
+        ],
+    ),
     ("sync", &[]),
     ("sys", &[]),
 ];
