@@ -33,9 +33,12 @@ mod waiters;
 
 pub(crate) use batch::Batch;
 pub(crate) use size::Size;
-pub(crate) use types::{Entry, EntryFlags, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd};
+pub(crate) use types::{
+    Entry, EntryFlags, FirstFailure, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd,
+};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Overflow;
@@ -114,7 +117,26 @@ impl Buffer {
         }
         drop(open);
         self.check_disk();
-        self.push_slowly(shard, &line)
+        self.push_slowly(shard, &line, None)
+    }
+
+    /// Adds a line as [`push`](Self::push) does, but waits for room in a full buffer, at most for
+    /// `timeout`, whatever is in force otherwise.
+    pub(crate) fn push_or_wait(
+        &self,
+        line: Entry<'_, impl Fn(&mut Vec<u8>)>,
+        flags: EntryFlags,
+        timeout: Duration,
+    ) -> PushOutcome {
+        let shard = self.shard();
+        let mut open = lock(&shard.0);
+        open.counters.flag(flags);
+        if open.push(&line) {
+            return PushOutcome::Accepted;
+        }
+        drop(open);
+        self.check_disk();
+        self.push_slowly(shard, &line, Some(timeout))
     }
 
     /// Counts a measurement that was dropped before it became a line.
@@ -143,9 +165,15 @@ impl Buffer {
         &self.shards[shard::index_for_this_thread(self.shards.len())]
     }
 
-    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
+    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it. With a timeout it
+    /// waits for room, whatever the configuration says.
     #[cold]
-    fn push_slowly(&self, shard: &Shard, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> PushOutcome {
+    fn push_slowly(
+        &self,
+        shard: &Shard,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
         let reason = loop {
@@ -162,7 +190,8 @@ impl Buffer {
                 Err(OutOfMemory) => break DropReason::Newest,
             }
             self.ask_for_room(&mut queue);
-            match queue.limits.overflow {
+            let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
+            match overflow {
                 Overflow::Oldest => {
                     if !self.make_room(&mut queue, line) {
                         break DropReason::Newest;
@@ -170,7 +199,7 @@ impl Buffer {
                 }
                 Overflow::Block => {
                     let now = self.clock.now();
-                    let timeout = queue.limits.block_timeout;
+                    let timeout = timeout.unwrap_or(queue.limits.block_timeout);
                     let until = *blocked_until.get_or_insert(now.saturating_add(timeout));
                     if now >= until {
                         break DropReason::BlockTimeout;

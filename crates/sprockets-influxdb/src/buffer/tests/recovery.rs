@@ -41,7 +41,7 @@ fn dead_processes_with_a_few_lines_each_become_full_batches() {
     assert_eq!((stats.recovered, stats.pending, stats.spooled), (7_000, 7_000, 7_000));
     assert_eq!(slots(&disk), 1, "only its own");
     let batches: Vec<_> =
-        std::iter::from_fn(|| process.buffer.take(usize::MAX, |_| true)).collect();
+        std::iter::from_fn(|| process.buffer.take(|_| usize::MAX, |_| true)).collect();
     assert_eq!(batches.len(), 2);
     for batch in batches {
         let batch = process.buffer.load(batch, usize::MAX).unwrap();

@@ -1,6 +1,7 @@
 //! The transport against servers of a few lines each.
 
 mod connections;
+mod framing;
 mod replies;
 mod requests;
 
@@ -38,6 +39,7 @@ fn server(address: SocketAddr) -> Server {
         gzip: false,
         timeout: Duration::from_secs(20),
         authorities: Authorities::default(),
+        nats: None,
         identity: None,
         verifies: true,
     }
