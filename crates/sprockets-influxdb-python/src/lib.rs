@@ -5,6 +5,7 @@ mod base_tags;
 mod client;
 mod command;
 mod conversion;
+mod done;
 mod flush;
 mod frame;
 mod handle;

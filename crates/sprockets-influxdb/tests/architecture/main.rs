@@ -76,6 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config::Rejected",
             "config::SpoolSync",
             "delivery::nats",
+            "error::Result",
             "interruption",
             "measurement",
             "middleware",
