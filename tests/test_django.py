@@ -114,10 +114,10 @@ def test_a_file_is_counted(recording: Recording, wrapper: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "INFLUXDB_REQUESTS in the settings: "),
+        ({}, "INFLUXDB_REQUESTS: "),
         (
             {"database": "db", "names": "other"},
-            'INFLUXDB_REQUESTS in the settings: names is "other"',
+            'INFLUXDB_REQUESTS: names is "other"',
         ),
     ],
 )
@@ -150,9 +150,7 @@ def test_a_page_for_errors_decides_the_status(
 def test_a_setting_that_is_no_dict_of_options_is_an_error() -> None:
     with (
         override_settings(INFLUXDB_REQUESTS=5),
-        pytest.raises(
-            ImproperlyConfigured, match="INFLUXDB_REQUESTS in the settings: 5 is no dict"
-        ),
+        pytest.raises(ImproperlyConfigured, match="INFLUXDB_REQUESTS: 5 is no dict"),
     ):
         web_django.wsgi()
 
