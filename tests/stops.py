@@ -29,15 +29,29 @@ from sprockets_influxdb import testing
 TIMEOUT = 45
 
 
+#: Runs until a stop had something to deliver.
+ATTEMPTS = 5
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     arrived: int
+    #: What had arrived before the stop: the first batch of a process goes out after a second.
+    before: int
     #: The exit status of the server; ``None`` where it goes on.
     status: int | None
 
 
 def run(server: Server, application: str, stop: str) -> Result:
-    """Starts a server, sends requests, stops or reloads it."""
+    """Starts a server, sends requests, stops or reloads it. Again if all had arrived before."""
+    for _ in range(ATTEMPTS):
+        result = _run_once(server, application, stop)
+        if result.before < REQUESTS:
+            return result
+    raise RuntimeError("the requests took so long that the stop had nothing to deliver")
+
+
+def _run_once(server: Server, application: str, stop: str) -> Result:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -60,6 +74,7 @@ def run(server: Server, application: str, stop: str) -> Result:
             _send_requests(port, process)
             # The measurement of the last request may be recorded after its response.
             time.sleep(0.2)
+            before = len(influxdb.points()) if stop != "by itself" else 0
             if stop == "edit":
                 (folder / "app.py").write_text(source + "\n")
             elif stop == "Ctrl-C":
@@ -73,7 +88,7 @@ def run(server: Server, application: str, stop: str) -> Result:
                 status = process.wait(TIMEOUT)
                 # Workers may outlive the server by a moment.
                 _await(lambda: len(influxdb.points()) >= REQUESTS, 1)
-        return Result(len(influxdb.points()), status)
+        return Result(len(influxdb.points()), before, status)
 
 
 def _packages() -> str:
@@ -194,7 +209,8 @@ def _write_table(
         lines += [f"`{each}`, {stop}, not run: {fault}.\n" for stop, fault in each.faults]
     if missing:
         lines.append(f"Not run, because not installed: {', '.join(missing)}.\n")
-    lines += [f"Python {platform.python_version()}, {', '.join(_versions())}."]
+    versions = f"Python {platform.python_version()}, {', '.join(_versions())}."
+    lines += textwrap.wrap(versions, 100)
     begin, end = "<!-- table: begin -->", "<!-- table: end -->"
     before, _, rest = page.read_text().partition(begin)
     _, _, after = rest.partition(end)

@@ -55,7 +55,8 @@ def nats(tmp_path: pathlib.Path) -> Iterator[str]:
         assert "REQUIRE_NATS" not in os.environ, "there is no nats-server"
         pytest.skip("there is no nats-server here")
     port, monitor = free_port(), free_port()
-    arguments = ["-a", "127.0.0.1", "-p", str(port), "-m", str(monitor), "-js", "-sd", str(tmp_path)]
+    ports = ["-a", "127.0.0.1", "-p", str(port), "-m", str(monitor)]
+    arguments = [*ports, "-js", "-sd", str(tmp_path)]
     process = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30

@@ -33,7 +33,7 @@ def install(
     submission_interval: int | None = None,
     max_batch_size: int | None = None,
     max_clients: int = 10,
-    base_tags: Mapping[str, Any] | None = None,
+    base_tags: Mapping[str, object] | None = None,
     max_buffer_size: int | None = None,
     trigger_size: int | None = None,
     sample_probability: float = _EVERY_BATCH,

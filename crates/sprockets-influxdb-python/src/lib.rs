@@ -4,9 +4,13 @@
 mod base_tags;
 mod client;
 mod command;
+mod conversion;
+mod done;
 mod flush;
+mod frame;
 mod handle;
 mod installed;
+mod iso8601;
 mod items;
 mod line;
 mod log;
@@ -17,8 +21,8 @@ mod process;
 mod rejected;
 mod request;
 mod series;
-mod spool;
 mod stats;
+mod status;
 mod target;
 mod testing;
 mod timestamp;
@@ -31,13 +35,15 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{BaseClient, add_measurement, record};
+    use crate::client::{BaseClient, add_measurement, base_tag_text, record};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
     use crate::flush::{Flush, begin_all, end, flush_sync, shutdown_sync};
     #[pymodule_export]
-    use crate::installed::{configure, install, reset};
+    use crate::frame::{ArrowFrame, ObjectFrame};
+    #[pymodule_export]
+    use crate::installed::{configure, install, need_server, reset};
     #[pymodule_export]
     use crate::log::{
         close_log, log_end, log_is_written, open_log, take_dropped_rejections, take_logs,
@@ -59,7 +65,7 @@ mod _native {
     use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 
     #[pymodule_export]
-    use crate::spool::summarize_spool;
+    use crate::status::{status_policy, summarize_spool};
 
     #[pymodule_export]
     const STATUS_PAGE: &str = sprockets_influxdb::internal::STATUS_PAGE;

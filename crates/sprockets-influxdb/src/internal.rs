@@ -12,6 +12,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
 use crate::config::{Config, Precision, Rejected, SpoolSync};
+use crate::error::Result;
 use crate::measurement::{FieldValue, Measurement};
 use crate::spool::Spool;
 use crate::stats::Report;
@@ -83,6 +84,21 @@ pub fn shutdown_unless(
     client.shutdown_unless(timeout, is_interrupted)
 }
 
+/// [`Client::add_measurement`] that waits for room in a full buffer, whatever the overflow setting,
+/// at most for `timeout`. Returns false if there was no room in time: the measurement is dropped.
+///
+/// # Errors
+///
+/// Those of [`Client::add_measurement`].
+pub fn add_or_wait(client: &Client, measurement: &Measurement, timeout: Duration) -> Result<bool> {
+    client.add_or_wait(measurement, timeout)
+}
+
+/// Whether a request of the client is under way, or its outcome is not counted yet.
+pub fn is_sending(client: &Client) -> bool {
+    client.is_sending()
+}
+
 /// Logs, at the end of a process, what is in the spool and what its clients lost since their start,
 /// as one sum.
 pub fn log_end<'a>(clients: impl IntoIterator<Item = &'a Client>) {
@@ -90,7 +106,17 @@ pub fn log_end<'a>(clients: impl IntoIterator<Item = &'a Client>) {
 }
 
 /// The status page. It shows the JSON that the same URL has with `?format=json`.
-pub const STATUS_PAGE: &str = include_str!("status/page.html");
+pub const STATUS_PAGE: &str = crate::status::PAGE;
+
+/// The header `Content-Security-Policy` of the status page.
+pub fn status_policy() -> String {
+    crate::status::content_security_policy()
+}
+
+/// Files, bytes and processes of a spool, as JSON for the status page. Reads its directory.
+pub fn spool_summary(directory: &str) -> String {
+    crate::status::summary(directory).to_string()
+}
 
 /// Begins a [`Client::shutdown`] without a wait.
 pub fn begin_shutdown(client: &Client) {

@@ -33,9 +33,12 @@ mod waiters;
 
 pub(crate) use batch::Batch;
 pub(crate) use size::Size;
-pub(crate) use types::{Entry, EntryFlags, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd};
+pub(crate) use types::{
+    Entry, EntryFlags, FirstFailure, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd,
+};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Overflow;
@@ -67,6 +70,9 @@ pub(crate) struct Buffer {
     spool: Option<Arc<Spool>>,
     clock: Clock,
 }
+
+/// The memory for a line cannot be had.
+struct OutOfMemory;
 
 impl Buffer {
     pub(crate) fn new(
@@ -111,7 +117,26 @@ impl Buffer {
         }
         drop(open);
         self.check_disk();
-        self.push_slowly(shard, &line)
+        self.push_slowly(shard, &line, None)
+    }
+
+    /// Adds a line as [`push`](Self::push) does, but waits for room in a full buffer, at most for
+    /// `timeout`, whatever is in force otherwise.
+    pub(crate) fn push_or_wait(
+        &self,
+        line: Entry<'_, impl Fn(&mut Vec<u8>)>,
+        flags: EntryFlags,
+        timeout: Duration,
+    ) -> PushOutcome {
+        let shard = self.shard();
+        let mut open = lock(&shard.0);
+        open.counters.flag(flags);
+        if open.push(&line) {
+            return PushOutcome::Accepted;
+        }
+        drop(open);
+        self.check_disk();
+        self.push_slowly(shard, &line, Some(timeout))
     }
 
     /// Counts a measurement that was dropped before it became a line.
@@ -140,9 +165,15 @@ impl Buffer {
         &self.shards[shard::index_for_this_thread(self.shards.len())]
     }
 
-    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
+    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it. With a timeout it
+    /// waits for room, whatever the configuration says.
     #[cold]
-    fn push_slowly(&self, shard: &Shard, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> PushOutcome {
+    fn push_slowly(
+        &self,
+        shard: &Shard,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
         let reason = loop {
@@ -152,10 +183,15 @@ impl Buffer {
                 Intake::Closed => break DropReason::Closed,
             }
             let is_first = queue.open.is_empty();
-            if self.push_granted(&mut queue, shard, line) {
-                return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
+            match self.push_granted(&mut queue, shard, line) {
+                Ok(true) if is_first => return PushOutcome::FirstOpen,
+                Ok(true) => return PushOutcome::Accepted,
+                Ok(false) => {}
+                Err(OutOfMemory) => break DropReason::Newest,
             }
-            match queue.limits.overflow {
+            self.ask_for_room(&mut queue);
+            let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
+            match overflow {
                 Overflow::Oldest => {
                     if !self.make_room(&mut queue, line) {
                         break DropReason::Newest;
@@ -163,7 +199,7 @@ impl Buffer {
                 }
                 Overflow::Block => {
                     let now = self.clock.now();
-                    let timeout = queue.limits.block_timeout;
+                    let timeout = timeout.unwrap_or(queue.limits.block_timeout);
                     let until = *blocked_until.get_or_insert(now.saturating_add(timeout));
                     if now >= until {
                         break DropReason::BlockTimeout;
@@ -202,7 +238,7 @@ impl Buffer {
         queue: &mut Queue,
         shard: &Shard,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
-    ) -> bool {
+    ) -> Result<bool, OutOfMemory> {
         let needed = line.size();
         let mut open = lock(&shard.0);
         if !open.grant.covers(needed) && queue.grant(needed).is_none() {
@@ -211,7 +247,7 @@ impl Buffer {
             open = lock(&shard.0);
         }
         if !open.grant.covers(needed) {
-            let Some(grant) = queue.grant(needed) else { return false };
+            let Some(grant) = queue.grant(needed) else { return Ok(false) };
             queue.open.granted += grant;
             open.grant += grant;
         }
@@ -227,7 +263,7 @@ impl Buffer {
         if !open.has_chunk(line) {
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {
-                return false;
+                return Ok(false);
             }
             if !open.has_database(line) {
                 if let Some((database, precision, chunk)) = open.evict() {
@@ -238,6 +274,10 @@ impl Buffer {
             }
             let is_full_size = open.databases() < FULL_CHUNK_DATABASES;
             let (database, chunk) = queue.chunk_for(line, is_full_size);
+            if !chunk.fits(1, line.len) {
+                queue.pool.recycle([chunk]);
+                return Err(OutOfMemory);
+            }
             if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
                 let is_empty = full.lines() == 0;
                 let mut emptied = if is_empty {
@@ -258,7 +298,16 @@ impl Buffer {
                 self.submit(queue);
             }
         }
-        is_pushed
+        Ok(is_pushed)
+    }
+
+    /// Has the spool worker see whether the spool is as full as its account says.
+    fn ask_for_room(&self, queue: &mut Queue) {
+        if self.spool.is_some() && !queue.waiters.lacks_room {
+            queue.waiters.lacks_room = true;
+            queue.waiters.is_worker_called = true;
+            self.spool_work.notify_all();
+        }
     }
 
     /// Drops the oldest lines until a line fits. Open lines can only be dropped once their batches
@@ -339,6 +388,9 @@ impl Buffer {
     }
 
     fn set_batch_limits(&self, queue: &Queue) {
+        if let Some(spool) = &self.spool {
+            spool.set_max_bytes(queue.limits.spool_bytes, bounds::reserve(&queue.limits));
+        }
         for shard in &self.shards {
             lock(&shard.0).batch_limit = queue.limits.batch;
         }

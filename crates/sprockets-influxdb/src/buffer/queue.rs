@@ -117,7 +117,7 @@ impl Queue {
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
         is_full_size: bool,
     ) -> (Arc<str>, Chunk) {
-        let capacity = self.bounds().chunk_capacity(is_full_size);
+        let capacity = self.bounds().chunk_capacity(is_full_size, line.len);
         let database = self.open_batches.database(line.database);
         let chunk = self.pool.chunk(capacity, line.len, &database, line.precision);
         (database, chunk)
@@ -202,15 +202,16 @@ impl Queue {
         None
     }
 
-    /// Takes the first batch that `may_go`, cut down to the limits and to `max_bytes`. The lines of
-    /// a batch on disk are not loaded.
+    /// Takes the first batch that `may_go`, cut down to the limits and to `max_bytes` of it. The
+    /// lines of a batch on disk are not loaded.
     pub(super) fn take(
         &mut self,
-        max_bytes: usize,
+        max_bytes: impl Fn(&Batch) -> usize,
         may_go: impl Fn(&Batch) -> bool,
     ) -> Option<Batch> {
         let is_readable = self.spool.as_ref().is_some_and(|spool| !spool.health().is_unreadable());
         let batch = self.ready.take(is_readable, may_go)?;
+        let max_bytes = max_bytes(&batch);
         let mut batch = if batch.is_on_disk() { batch } else { self.cut(batch, max_bytes) };
         self.note_taken(&mut batch);
         Some(batch)

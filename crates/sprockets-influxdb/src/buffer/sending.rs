@@ -25,9 +25,13 @@ impl Buffer {
         }
     }
 
-    /// Takes the first batch that `may_go`, of at most `max_bytes`. It stays pending until it is
-    /// settled, as a whole or in parts.
-    pub(crate) fn take(&self, max_bytes: usize, may_go: impl Fn(&Batch) -> bool) -> Option<Batch> {
+    /// Takes the first batch that `may_go`, of at most `max_bytes` of it. It stays pending until it
+    /// is settled, as a whole or in parts.
+    pub(crate) fn take(
+        &self,
+        max_bytes: impl Fn(&Batch) -> usize,
+        may_go: impl Fn(&Batch) -> bool,
+    ) -> Option<Batch> {
         lock(&self.queue).take(max_bytes, may_go)
     }
 

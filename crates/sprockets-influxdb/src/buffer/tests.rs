@@ -66,7 +66,7 @@ fn add_numbers(buffer: &Buffer, database: &str, numbers: std::ops::Range<usize>)
 /// Takes all batches that are due.
 fn take_all(buffer: &Buffer) -> Vec<Batch> {
     buffer.close_due();
-    std::iter::from_fn(|| buffer.take(usize::MAX, |_| true)).collect()
+    std::iter::from_fn(|| buffer.take(|_| usize::MAX, |_| true)).collect()
 }
 
 fn lines(batches: &[Batch]) -> Vec<String> {

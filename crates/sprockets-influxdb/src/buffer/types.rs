@@ -80,6 +80,10 @@ impl PushOutcome {
     pub(crate) fn needs_sender(self) -> bool {
         matches!(self, Self::FirstOpen | Self::FirstDrop)
     }
+
+    pub(crate) fn is_dropped(self) -> bool {
+        matches!(self, Self::Dropped | Self::FirstDrop)
+    }
 }
 
 /// The number of a batch, in the order in which batches were closed. Parts of a batch keep it.
@@ -124,10 +128,21 @@ pub(crate) struct RetryState {
     pub(crate) is_suspect: bool,
     /// The number of answers that the server had given at the last failure.
     pub(crate) answers_seen: Option<u64>,
+    /// Set when exactly these lines fail.
+    pub(crate) first_failure: Option<FirstFailure>,
     /// Requests left to find lines that the server did not name, shared by all parts of a batch.
     pub(crate) search: Option<Arc<AtomicU32>>,
     /// Set while the batch waits by itself.
     pub(crate) hold: Option<Hold>,
+}
+
+/// What had happened when some lines failed for the first time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FirstFailure {
+    /// Requests that the server had answered.
+    pub(crate) answers: u64,
+    /// Requests that had failed by chance.
+    pub(crate) failures: u64,
 }
 
 /// How long a batch waits by itself.

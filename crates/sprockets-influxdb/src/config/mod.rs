@@ -436,9 +436,10 @@ impl Config {
         provide!(self.spool_sync = sync)
     }
 
-    /// Capacity of the spool in bytes. At least 1. With a spool it replaces the capacity of the
-    /// buffer; when it is full, the overflow policy applies. The files of other processes count as
-    /// well, as of a few seconds ago. Default: 1 GiB.
+    /// Capacity of the spool in bytes. At least 1 MiB. With a spool it replaces the capacity of the
+    /// buffer; when it is full, the overflow policy applies. It holds for all processes of a user
+    /// together, and for the whole directory, quarantine and damaged files included. Default:
+    /// 1 GiB.
     pub fn spool_max_bytes(mut self, bytes: usize) -> Self {
         provide!(self.spool_max_bytes = bytes)
     }

@@ -1,8 +1,11 @@
-//! The largest body that the server takes, learnt from its 413 replies. The sender takes batches
-//! within it (`sender`), and lowers it where it halves a batch (`sender/failures`).
+//! The largest bodies that are taken, learnt from 413 replies. The sender takes batches within them
+//! (`sender`), and lowers one where it halves a batch (`sender/failures`).
 //!
-//! A limit is probed upwards, so that a passing 413 does not keep bodies small.
+//! - A limit of the server's holds for every database. What answers before the server may refuse
+//!   bodies for one database only, so its limit holds for that database.
+//! - A limit is probed upwards, so that a passing 413 does not keep bodies small.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// No smaller limit is learnt, in bytes. A 413 to less is not about the size, and every later batch
@@ -21,8 +24,19 @@ const MAX_PROBE: u32 = 4096;
 /// After this time the limit is probed even if fewer bodies were delivered.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
+/// Maximum number of databases whose limits are known. Beyond it, all are forgotten.
+const MAX_DATABASES: usize = 1_000;
+
+/// The limits of the server, and of what answers before it.
+#[derive(Debug, Default)]
+pub(super) struct BodyLimits {
+    server: BodyLimit,
+    /// Databases without an entry have no limit of their own.
+    databases: HashMap<String, BodyLimit>,
+}
+
 #[derive(Debug)]
-pub(super) struct BodyLimit {
+struct BodyLimit {
     /// In bytes, before compression.
     bytes: usize,
     /// The largest body that was delivered since one of its size was rejected.
@@ -49,14 +63,44 @@ impl Default for BodyLimit {
     }
 }
 
-impl BodyLimit {
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+impl BodyLimits {
+    /// The largest body for this database, in bytes.
+    pub(super) fn bytes(&self, database: &str) -> usize {
+        let of_database = self.databases.get(database).map_or(usize::MAX, |limit| limit.bytes);
+        self.server.bytes.min(of_database)
     }
 
+    /// A body of this many bytes was too large, for the server or for what answers before it.
+    /// Returns the new limit, if that is lower than any before.
+    pub(super) fn lower(
+        &mut self,
+        database: &str,
+        is_server: bool,
+        too_large: usize,
+        now: Duration,
+    ) -> Option<usize> {
+        if is_server {
+            return self.server.lower(too_large, now);
+        }
+        if !self.databases.contains_key(database) && self.databases.len() >= MAX_DATABASES {
+            self.databases.clear();
+        }
+        self.databases.entry(database.to_owned()).or_default().lower(too_large, now)
+    }
+
+    /// A body of this many bytes was delivered.
+    pub(super) fn record_delivery(&mut self, database: &str, bytes: usize, now: Duration) {
+        self.server.record_delivery(bytes, now);
+        if let Some(limit) = self.databases.get_mut(database) {
+            limit.record_delivery(bytes, now);
+        }
+    }
+}
+
+impl BodyLimit {
     /// A body of this many bytes was too large. Returns the new limit, if that is lower than any
     /// before.
-    pub(super) fn lower(&mut self, too_large: usize, now: Duration) -> Option<usize> {
+    fn lower(&mut self, too_large: usize, now: Duration) -> Option<usize> {
         if too_large <= self.taken {
             self.taken = 0;
         }
@@ -73,7 +117,7 @@ impl BodyLimit {
     }
 
     /// A body of this many bytes was delivered.
-    pub(super) fn record_delivery(&mut self, bytes: usize, now: Duration) {
+    fn record_delivery(&mut self, bytes: usize, now: Duration) {
         if self.bytes == usize::MAX {
             return;
         }

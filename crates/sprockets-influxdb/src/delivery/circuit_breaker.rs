@@ -4,11 +4,14 @@
 //! the backoff is over, it is half-open: one batch is sent as a probe, whose outcome closes the
 //! circuit or opens it again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::disposition::{Cause, Failure, Scope};
+
+/// Maximum number of databases that are remembered as tried. Others are tried again and again.
+const MAX_TRIED: usize = 1_000;
 
 /// The circuit breakers on the way to one server.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub(super) struct CircuitBreakers {
     server: CircuitBreaker,
     /// Databases without an entry have a closed circuit.
     databases: HashMap<String, CircuitBreaker>,
+    /// Databases for which requests failed since the server's circuit opened.
+    tried: HashSet<String>,
 }
 
 /// Permission to send one batch.
@@ -79,6 +84,19 @@ impl CircuitBreakers {
         self.databases.get(database).is_none_or(|circuit| circuit.allows(now))
     }
 
+    /// Whether a probe for this database tells something new. Only one database may be refused, so
+    /// the others are tried before it is again.
+    pub(super) fn is_untried(&self, database: &str) -> bool {
+        !self.tried.contains(database)
+    }
+
+    /// Tries all databases again. Returns whether there were some that had been tried.
+    pub(super) fn forget_tried(&mut self) -> bool {
+        let had_some = !self.tried.is_empty();
+        self.tried.clear();
+        had_some
+    }
+
     /// Admits a batch that both circuits allow. Where a circuit is not closed, the batch is its
     /// probe.
     pub(super) fn admit(&mut self, database: &str) -> Permit {
@@ -99,7 +117,7 @@ impl CircuitBreakers {
 
     /// The server answered a batch other than by a failure: closes both circuits.
     pub(super) fn record_answer(&mut self, database: &str, now: Duration) -> Transition {
-        let of_server = self.server.close(now);
+        let of_server = self.close_server(now);
         let of_database = self.databases.remove(database).map(|mut circuit| circuit.close(now));
         match of_server {
             Transition::None => of_database.unwrap_or(Transition::None),
@@ -121,14 +139,22 @@ impl CircuitBreakers {
                 if permit.probes_database {
                     self.databases.entry(database.to_owned()).or_default().end_probe();
                 }
+                if self.tried.len() < MAX_TRIED {
+                    self.tried.insert(database.to_owned());
+                }
                 self.server.open(permit.probes_server, failure, now)
             }
             Scope::Database => {
-                self.server.close(now);
+                self.close_server(now);
                 let circuit = self.databases.entry(database.to_owned()).or_default();
                 circuit.open(permit.probes_database, failure, now)
             }
         }
+    }
+
+    fn close_server(&mut self, now: Duration) -> Transition {
+        self.tried.clear();
+        self.server.close(now)
     }
 
     /// A batch failed by itself: the circuits stay as they are.

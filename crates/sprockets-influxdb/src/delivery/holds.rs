@@ -39,6 +39,11 @@ impl Holds {
         self.hold(batch, now + wait);
     }
 
+    /// Lets the batch wait until an operator may have changed something.
+    pub(super) fn wait_for_operator(&mut self, batch: &mut Batch, now: Duration) {
+        self.hold(batch, now + Backoff::for_operator(fastrand::f64()));
+    }
+
     /// Lets a part of a search wait until it is its turn.
     pub(super) fn slow_down(&mut self, batch: &mut Batch, now: Duration) {
         let until = self.next_search_at(now);

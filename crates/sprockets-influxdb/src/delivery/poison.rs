@@ -1,22 +1,24 @@
 //! Finds poison: lines that make the server fail, whatever they are sent with.
 //!
-//! - A batch that fails while others are answered waits by itself, and is halved when it fails
-//!   again. Its good lines are delivered on the way.
+//! - A batch that fails while others of its database are answered waits by itself, and is halved
+//!   when it fails again. Its good lines are delivered on the way.
 //! - A single line is rejected when it failed so often while others were answered that chance is
 //!   ruled out. If there is nothing else to send, a line that was delivered before is sent again,
 //!   to see whether the server answers.
-//! - While no batch is answered, the server may be down: nothing is rejected. A few batches are cut
-//!   all the same, so that small parts are tried first: there may be poison in every batch.
-//! - A rejection that nobody recognizes may come from what is in front of one database. There, only
-//!   answers to batches of the same database count.
+//! - While no batch of a database is answered, the server may be down, or its part for that
+//!   database: nothing is rejected. A few batches are cut all the same, so that small parts are
+//!   tried first: there may be poison in every batch.
 
 use std::collections::HashMap;
 
 use super::disposition::Scope;
-use crate::buffer::Batch;
+use crate::buffer::{Batch, FirstFailure};
 
 /// Failures of one line, with answers to others in between, before it is rejected.
 const MIN_FAILURES: u32 = 5;
+
+/// A line is rejected if the probability is lower that it failed by chance.
+const MAX_CHANCE: f64 = 1e-8;
 
 /// Failures in a row, of any batches, after which the server, or what is in front of a database, is
 /// considered to be down.
@@ -34,11 +36,11 @@ const MAX_DATABASES: usize = 1_000;
 pub(super) struct RequestHistory {
     /// Requests, ever, that the server answered other than by a failure.
     answers: u64,
+    /// Requests, ever, that failed by chance: the same lines were answered later.
+    failures: u64,
     failure_rate: FailureRate,
     server: Streak,
     databases: HashMap<String, Streak>,
-    /// The database that was answered last.
-    last_database: String,
 }
 
 /// The requests since the last answer, of the server or of one database.
@@ -49,18 +51,19 @@ struct Streak {
     failures: u32,
     /// Batches that were cut.
     cuts: u32,
-    /// A copy of the line of this database that was delivered last. None of the server.
+    /// A copy of a line of the batch that was delivered last. None of the server.
     control: Option<Batch>,
 }
 
 /// What to do about a batch that failed without a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// No batch is answered: all wait, and others are tried first.
+    /// No batch is answered, of the server or of the database. All of these wait, and others are
+    /// tried first.
     AllWait,
-    /// No batch is answered: all wait, and a small part of this one is tried first.
+    /// The same, but a small part of this batch is tried first.
     AllWaitForPart,
-    /// Others are answered: only this batch waits.
+    /// Others of the database are answered: only this batch waits.
     BatchWaits,
     /// The batch is searched for poison.
     Search,
@@ -69,6 +72,12 @@ pub(super) enum Reaction {
 }
 
 impl RequestHistory {
+    /// Forgets everything of the server. Batches compare the counters with those that they saw.
+    pub(super) fn restart(&mut self) {
+        let Self { answers, failures, .. } = *self;
+        *self = Self { answers, failures, ..Self::default() };
+    }
+
     /// The server answered this batch other than by a failure.
     pub(super) fn record_answer(&mut self, batch: &Batch) {
         let mut control = batch.sample();
@@ -76,6 +85,7 @@ impl RequestHistory {
             control.retry.requests = 1;
         }
         self.begin_streaks(batch.database(), control);
+        self.failures += u64::from(batch.retry.failures);
         self.failure_rate.record(false);
     }
 
@@ -84,26 +94,16 @@ impl RequestHistory {
         self.server = Streak { last_answer: self.answers, ..Streak::default() };
         let last_answer = self.answers;
         *self.streak_of(database) = Streak { last_answer, control, ..Streak::default() };
-        database.clone_into(&mut self.last_database);
     }
 
-    /// A line to send before this failure of a batch is judged, to see whether the server answers,
-    /// or whether it answers for this database.
-    pub(super) fn take_control(
-        &mut self,
-        batch: &Batch,
-        is_probe: bool,
-        scope: Scope,
-    ) -> Option<Batch> {
+    /// A line to send before this failure of a batch is judged, to see whether the server answers
+    /// for this database.
+    pub(super) fn take_control(&mut self, batch: &Batch, is_probe: bool) -> Option<Batch> {
         let has_failed_before = batch.retry.answers_seen.is_some();
-        if !has_failed_before || self.is_answering(batch, is_probe, scope) {
+        if !has_failed_before || self.is_answering(batch, is_probe, Scope::Database) {
             return None;
         }
-        let database = match scope {
-            Scope::Server => &*self.last_database,
-            Scope::Database => batch.database(),
-        };
-        self.databases.get_mut(database)?.control.take()
+        self.databases.get_mut(batch.database())?.control.take()
     }
 
     /// The control was answered.
@@ -113,18 +113,25 @@ impl RequestHistory {
         self.failure_rate.record(false);
     }
 
-    /// A batch was not answered in time. Returns whether others are answered, so that only this
-    /// batch waits.
-    pub(super) fn record_timeout(&mut self, batch: &mut Batch, is_probe: bool) -> bool {
+    /// A batch has to wait for the server. Returns whether others are answered.
+    pub(super) fn record_wait(&mut self, batch: &mut Batch, is_probe: bool) -> bool {
         let is_answering = self.is_answering(batch, is_probe, Scope::Server);
         self.record_failure(batch);
         is_answering
     }
 
-    /// Judges a failure of this batch. `is_probe` says whether all others waited for it, and
-    /// `scope` whether those of other databases matter.
-    pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool, scope: Scope) -> Reaction {
-        let is_answering = self.is_answering(batch, is_probe, scope);
+    /// Judges a failure for which an operator has to change something. `is_probe` says whether all
+    /// others of the database waited for this batch.
+    pub(super) fn judge_configuration(&mut self, batch: &mut Batch, is_probe: bool) -> Reaction {
+        let is_answering = self.is_answering(batch, is_probe, Scope::Database);
+        self.record_failure(batch);
+        if is_answering { Reaction::BatchWaits } else { Reaction::AllWait }
+    }
+
+    /// Judges a failure of this batch. `is_probe` says whether all others of the database waited
+    /// for it.
+    pub(super) fn judge(&mut self, batch: &mut Batch, is_probe: bool) -> Reaction {
+        let is_answering = self.is_answering(batch, is_probe, Scope::Database);
         self.record_failure(batch);
         if self.server.failures <= MAX_FAILURES_IN_ROW {
             self.failure_rate.record(true);
@@ -132,15 +139,12 @@ impl RequestHistory {
         }
         let reaction = match (is_answering, batch.lines()) {
             (false, 1) => Reaction::AllWait,
-            (false, _) => match scope {
-                Scope::Server => self.server.judge_blindly(),
-                Scope::Database => self.streak_of(batch.database()).judge_blindly(),
-            },
+            (false, _) => self.streak_of(batch.database()).judge_blindly(),
             (true, lines) => {
                 batch.retry.failures += 1;
                 let failures = batch.retry.failures;
                 match lines {
-                    1 if failures >= self.failures_to_reject(batch) => {
+                    1 if failures >= MIN_FAILURES && self.chance(batch) < MAX_CHANCE => {
                         self.failure_rate.forget(batch.retry.failures_counted);
                         Reaction::Reject
                     }
@@ -154,6 +158,7 @@ impl RequestHistory {
             // Its parts start anew, but under suspicion.
             batch.retry.is_suspect = true;
             batch.retry.failures = 0;
+            batch.retry.first_failure = None;
         }
         reaction
     }
@@ -161,7 +166,11 @@ impl RequestHistory {
     fn record_failure(&mut self, batch: &mut Batch) {
         self.server.failures += 1;
         self.streak_of(batch.database()).failures += 1;
-        batch.retry.answers_seen = Some(self.answers);
+        let retry = &mut batch.retry;
+        retry.answers_seen = Some(self.answers);
+        retry
+            .first_failure
+            .get_or_insert(FirstFailure { answers: self.answers, failures: self.failures });
     }
 
     /// Whether others were answered since the last failure of this batch, or just before its first:
@@ -188,10 +197,18 @@ impl RequestHistory {
         self.databases.entry(database.to_owned()).or_default()
     }
 
-    /// So many failures of one line that chance is ruled out.
-    fn failures_to_reject(&self, batch: &Batch) -> u32 {
-        let rate = self.failure_rate.upper_estimate(batch.retry.failures_counted);
-        failures_by_chance(1e-8, rate).max(MIN_FAILURES)
+    /// The probability that a batch fails that often if each request fails with the same
+    /// probability, as other requests have shown it since the first failure. Many different
+    /// batches fail when a network loses replies, and then all of them are delivered.
+    fn chance(&self, batch: &Batch) -> f64 {
+        let retry = &batch.retry;
+        let Some(first) = retry.first_failure else { return 1.0 };
+        let failures = (self.failures - first.failures) as f64;
+        let answers = (self.answers - first.answers) as f64;
+        // The rule of succession, for one failure after another.
+        (0..retry.failures)
+            .map(|n| (failures + f64::from(n) + 1.0) / (failures + answers + f64::from(n) + 2.0))
+            .product()
     }
 
     /// So many failures that chance is unlikely. On a bad network, batches must not fall to pieces.
@@ -237,12 +254,6 @@ impl FailureRate {
     fn estimate(&self, without: u32) -> f64 {
         let (failures, requests) = self.without(without);
         failures / requests.max(1.0)
-    }
-
-    /// The same, from above: the fewer requests are known, the higher.
-    fn upper_estimate(&self, without: u32) -> f64 {
-        let (failures, requests) = self.without(without);
-        (failures + 1.0) / (requests + 2.0)
     }
 }
 

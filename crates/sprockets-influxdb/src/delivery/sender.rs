@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::bisect::{self, Part};
-use super::body_limit::BodyLimit;
+use super::body_limit::BodyLimits;
 use super::circuit_breaker::{CircuitBreakers, Permit, Transition};
 use super::congestion::{Begun, Congestion};
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
@@ -40,7 +40,7 @@ pub(crate) struct Sender {
 struct ServerState {
     breakers: CircuitBreakers,
     history: RequestHistory,
-    body_limit: BodyLimit,
+    body_limits: BodyLimits,
     congestion: Congestion,
     holds: Holds,
 }
@@ -94,7 +94,8 @@ impl Sender {
             return Step::Idle { until };
         };
         before_sending();
-        let max_bytes = self.max_bytes();
+        let limit = self.transport_limit();
+        let max_bytes = lock(&self.server).max_bytes(batch.database()).min(limit);
         let Some(mut batch) = self.buffer.load(batch, max_bytes) else {
             lock(&self.server).congestion.release();
             return Step::Worked;
@@ -122,6 +123,11 @@ impl Sender {
         self.buffer.wake();
     }
 
+    /// Whether a request is under way, or its outcome is not counted yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        lock(&self.server).congestion.is_busy()
+    }
+
     /// Sends by this route from now on.
     pub(crate) fn set_route(&self, route: Route) {
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
@@ -130,9 +136,10 @@ impl Sender {
         }
         if !Arc::ptr_eq(&old.transport, &route.transport) {
             let mut server = lock(&self.server);
-            let mut holds = std::mem::take(&mut server.holds);
+            let ServerState { mut holds, mut history, .. } = std::mem::take(&mut *server);
             holds.release();
-            *server = ServerState { holds, ..ServerState::default() };
+            history.restart();
+            *server = ServerState { holds, history, ..ServerState::default() };
         }
         self.buffer.wake();
     }
@@ -142,10 +149,10 @@ impl Sender {
         lock(&self.route).clone()
     }
 
-    /// The largest body to send, in bytes.
-    fn max_bytes(&self) -> usize {
+    /// The largest body that the transport can send, in bytes.
+    fn transport_limit(&self) -> usize {
         let transport = lock(&self.route).transport.clone();
-        transport.max_bytes().min(lock(&self.server).max_bytes())
+        transport.max_bytes()
     }
 
     /// Logs once where measurements go, when there is one.
@@ -199,17 +206,38 @@ impl Sender {
     }
 
     fn take(&self, now: Duration) -> Option<(Batch, Permit)> {
-        let max_bytes = self.max_bytes();
+        let limit = self.transport_limit();
         let mut server = lock(&self.server);
         if !server.breakers.allow_server(now) || !server.congestion.allows() {
             return None;
         }
-        let batch = self.buffer.take(max_bytes, |batch| {
-            server.breakers.allow_database(batch.database(), now) && server.holds.allow(batch, now)
-        })?;
+        let batch = match self.take_if(&server, now, limit, |breakers, b| breakers.is_untried(b)) {
+            Some(batch) => batch,
+            None if server.breakers.forget_tried() => {
+                self.take_if(&server, now, limit, |_, _| true)?
+            }
+            None => return None,
+        };
         server.congestion.reserve();
         let permit = server.breakers.admit(batch.database());
         Some((batch, permit))
+    }
+
+    /// Takes the first batch that may be sent, of a database for which `is_chosen` holds.
+    fn take_if(
+        &self,
+        server: &ServerState,
+        now: Duration,
+        limit: usize,
+        is_chosen: impl Fn(&CircuitBreakers, &str) -> bool,
+    ) -> Option<Batch> {
+        let max_bytes = |batch: &Batch| server.max_bytes(batch.database()).min(limit);
+        self.buffer.take(max_bytes, |batch| {
+            let database = batch.database();
+            server.breakers.allow_database(database, now)
+                && server.holds.allow(batch, now)
+                && is_chosen(&server.breakers, database)
+        })
     }
 
     /// Makes a request.
@@ -234,7 +262,7 @@ impl Sender {
             Disposition::Delivered => {
                 self.record_answer(&batch, request);
                 let now = self.clock.now();
-                lock(&self.server).body_limit.record_delivery(batch.len(), now);
+                lock(&self.server).body_limits.record_delivery(batch.database(), batch.len(), now);
                 self.settle(Part::Stored(batch), request.route);
             }
             Disposition::Rejected(rejection) => {
@@ -319,9 +347,9 @@ impl Sender {
 }
 
 impl ServerState {
-    /// The largest body to send, in bytes.
-    fn max_bytes(&self) -> usize {
-        self.body_limit.bytes().min(self.congestion.max_bytes())
+    /// The largest body to send for this database, in bytes.
+    fn max_bytes(&self, database: &str) -> usize {
+        self.body_limits.bytes(database).min(self.congestion.max_bytes())
     }
 }
 

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sprockets_influxdb::{Client, Config, Measurement, Stats};
+use sprockets_influxdb::testing::{Product, Server};
+use sprockets_influxdb::{Api, Client, Config, Measurement, Stats};
 
 use proxy::{Behaviour, Proxy};
-use test_support::LONG;
 use test_support::influxd::Influxd;
+use test_support::{LONG, balanced, flush_until};
 
 /// A client that sends to influxd through a proxy, and the number of measurements it was given.
 struct Scene {
@@ -87,7 +88,11 @@ impl Scene {
 }
 
 fn address(influxd: &Influxd) -> SocketAddr {
-    influxd.url().trim_start_matches("http://").parse().expect("an address")
+    address_of(&influxd.url())
+}
+
+fn address_of(url: &str) -> SocketAddr {
+    url.trim_start_matches("http://").parse().expect("an address")
 }
 
 #[test]
@@ -182,4 +187,34 @@ fn connections_that_the_proxy_closes_soon_lose_nothing() {
         }
         scene.finish();
     });
+}
+
+/// InfluxDB 3.6.0 breaks down where it cuts the line to 20 bytes. Proxies answer 502 then.
+#[test]
+fn a_line_that_breaks_the_server_down_behind_its_proxy_stops_no_other() {
+    for (api, path) in [(Api::V1, "/influx/write"), (Api::V3, "/influx/api/v3/write_lp")] {
+        for start in [nginx::start, haproxy::start] {
+            let server = Server::start_as(Product::InfluxDb3_6);
+            let Some(proxy) = start(address_of(&server.url()), Behaviour::Forward) else {
+                continue;
+            };
+            let name = format!("{} over {api}", proxy.name());
+            let config = Config::new().url(&proxy.url(path)).api(api).tag_hostname(false);
+            let client = Client::new(config.gzip(false)).unwrap();
+            let line = |n: u64| Measurement::new("db", "p").tag("n", n.to_string());
+            client.add_measurement(&line(0).field("f", 0.5)).unwrap();
+            assert!(client.flush(LONG).is_complete(), "{name}");
+            for n in 1..500 {
+                let line = match n {
+                    70 | 300 => Measurement::new("db", "p").tag("t", "aéééééééé").field("f", n),
+                    _ => line(n).field("f", 0.5),
+                };
+                client.add_measurement(&line).unwrap();
+            }
+            let stats = flush_until(&client, |stats| stats.pending == 0);
+            assert_eq!((stats.delivered, stats.rejected), (498, 2), "{name}: {stats:?}");
+            assert_eq!(server.count("db"), 498, "{name}");
+            assert!(balanced(&client).last_error.unwrap().contains("502"), "{name}");
+        }
+    }
 }

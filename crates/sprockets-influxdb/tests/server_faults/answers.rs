@@ -97,6 +97,7 @@ fn a_success_of_a_foreign_server_is_no_delivery() {
     let listing = r#"{"buckets":"/api/v2/buckets","write":"/api/v2/write"}"#;
     let sign_in = "<html><title>Sign in</title></html>";
     let welcome = "<h1>Welcome to nginx!</h1>";
+    let firewall = "<html><head><title>Request Rejected</title></head><body>Support ID</body>";
     keep(&[
         ("captive portal", ALL, reply("200 OK", HTML, "<h1>Accept the terms</h1>"), unconfirmed),
         ("sign-in page", ALL, reply("200 OK", HTML, sign_in), "200: <html><title>Sign in"),
@@ -109,6 +110,7 @@ fn a_success_of_a_foreign_server_is_no_delivery() {
         ("accepted", ALL, reply("202 Accepted", "Server: nginx", ""), unconfirmed),
         ("partial content", ALL, reply("206 Partial Content", "", ""), unconfirmed),
         ("299", ALL, reply("299 Odd", JSON, "{}"), unconfirmed),
+        ("a firewall", ALL, reply("200 OK", HTML, firewall), "<title>Request Rejected"),
         (
             "an InfluxDB's page",
             ALL,
@@ -135,6 +137,9 @@ fn a_rejection_by_a_foreign_server_keeps_the_data() {
     let no_influxdb = "an answer that no InfluxDB gives: check the argument url";
     let too_large = "takes no request of this size: raise its limit";
     let fastapi = r#"{"detail":[{"type":"missing","loc":["body","name"],"input":null}]}"#;
+    let gateway = r#"{"message":"Forbidden"}"#;
+    let envoy = "upstream connect error or disconnect/reset before headers. reset reason: \
+        connection termination";
     keep(&[
         ("maintenance", ALL, maintenance("405 Method Not Allowed"), no_influxdb),
         ("maintenance", ALL, maintenance("400 Bad Request"), no_influxdb),
@@ -148,6 +153,17 @@ fn a_rejection_by_a_foreign_server_keeps_the_data() {
         ("nginx", ALL, nginx("502 Bad Gateway"), "502: <html>"),
         ("HAProxy", ALL, haproxy("400 Bad request"), "400: <html><body><h1>400 Bad request"),
         ("HAProxy", ALL, haproxy("413 Payload Too Large"), too_large),
+        ("HAProxy", ALL, haproxy("408 Request Time-out"), "408: <html>"),
+        ("Envoy", ALL, reply("503 Service Unavailable", "Server: envoy", envoy), "503: upstream"),
+        ("a balancer", ALL, nginx("504 Gateway Time-out"), "504: <html>"),
+        ("a gateway", V1_AND_V3, reply("403 Forbidden", JSON, gateway), "no permission to write"),
+        (
+            "a gateway",
+            V2,
+            reply("403 Forbidden", JSON, gateway),
+            "no permission to write to bucket",
+        ),
+        ("Cloudflare", ALL, maintenance("520 Web Server Returned an Unknown Error"), "520: <!DOC"),
         ("empty", ALL, reply("400 Bad Request", "", ""), "400 without a text"),
         ("empty", ALL, reply("413 Too Large", "", ""), too_large),
         ("empty", ALL, reply("422 Unprocessable Entity", "", ""), no_influxdb),

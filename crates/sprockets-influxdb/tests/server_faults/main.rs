@@ -3,6 +3,7 @@
 mod answers;
 mod foreign_replies;
 mod influxdb3;
+mod influxdb3_lines;
 mod network;
 mod partial;
 mod poison;

@@ -1,8 +1,10 @@
 //! Secrets that a server or a proxy echoes show up nowhere.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{fs, io};
 
 use sprockets_influxdb::{Api, Client, Config};
 
@@ -63,6 +65,56 @@ fn the_reason_of_a_rejected_line_is_masked() {
     let reasons = reasons.lock().unwrap();
     assert!(reasons.contains("***"), "{reasons}");
     shows_no_secret(&reasons);
+}
+
+/// The error of each version, with the request's head in the reasons of the lines.
+fn rejection(api: Api, head: &str) -> String {
+    let echo = head.split_whitespace().collect::<Vec<_>>().join(" ");
+    let body = match api {
+        Api::V1 => format!(r#"{{"error":"partial write: unable to parse 'm n=0i 1': {echo}"}}"#),
+        Api::V2 => {
+            format!(r#"{{"code":"invalid","message":"unable to parse 'm n=0i 1': {echo}"}}"#)
+        }
+        _ => format!(
+            r#"{{"error":"partial write of line protocol occurred",
+                "data":[{{"error_message":"{echo}","line_number":1}}]}}"#
+        ),
+    };
+    reply("400 Bad Request", "X-Influxdb-Version: 1.8.10", &body)
+}
+
+/// The content of all files.
+fn read_all(directory: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        content.extend(if path.is_dir() { read_all(&path)? } else { fs::read(path)? });
+    }
+    Ok(content)
+}
+
+#[test]
+fn the_files_of_the_spool_have_no_secret() {
+    for api in [Api::V1, Api::V2, Api::V3] {
+        let spool = tempfile::tempdir().unwrap();
+        let server = RawServer::start(move |head, body| match body.contains("n=0i") {
+            true => rejection(api, head),
+            false => echo("503 Service Unavailable")(head, body),
+        });
+        let client = Client::new(server.config(api).spool(spool.path())).unwrap();
+        add_lines(&client, 1);
+        assert_eq!(client.flush(LONG).rejected, 1, "{api}: {:?}", client.stats());
+        // Another line waits on disk.
+        client
+            .add_measurement(&sprockets_influxdb::Measurement::new("db", "m").field("a", 1))
+            .unwrap();
+        flush_until(&client, |stats| stats.last_error.as_ref().unwrap().contains("503"));
+        assert_eq!(client.shutdown(Duration::ZERO).pending, 1);
+        let quarantine = read_all(&spool.path().join("quarantine")).unwrap();
+        let quarantine = String::from_utf8_lossy(&quarantine);
+        assert!(quarantine.contains("m n=0i 1") && quarantine.contains("***"), "{quarantine}");
+        shows_no_secret(&String::from_utf8_lossy(&read_all(spool.path()).unwrap()));
+    }
 }
 
 /// Keeps the records of the HTTP library that have a secret in them, and counts the others.

@@ -20,7 +20,7 @@ pub(crate) const LINE: &str = "m n=5i 6";
 /// The part of it that identifies it in a body.
 pub(crate) const POISON: &str = "n=5i";
 /// What finding poison costs at most, and making sure that it is poison: each time with a control.
-pub(crate) const POISON_SEARCH: usize = 30;
+pub(crate) const POISON_SEARCH: usize = 50;
 /// What finding one of eight lines costs: all of them, and three times two halves.
 pub(crate) const SEARCH: usize = 7;
 

@@ -24,7 +24,7 @@ fn the_rest_of_a_batch_that_was_cut_stays_as_large_as_possible() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..1_000);
     let flush = buffer.begin_flush();
-    let mut batches = vec![buffer.take(1_000, |_| true).unwrap()];
+    let mut batches = vec![buffer.take(|_| 1_000, |_| true).unwrap()];
     assert!((500..=1_000).contains(&batches[0].len()), "{}", batches[0].len());
     batches.extend(take_all(&buffer));
     assert!(batches.len() < 7, "{}", batches.len());

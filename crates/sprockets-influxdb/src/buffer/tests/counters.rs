@@ -20,7 +20,7 @@ fn counters_balance_while_threads_add_and_senders_settle() {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     buffer.close_due();
-                    let Some(batch) = buffer.take(500, |_| true) else { continue };
+                    let Some(batch) = buffer.take(|_| 500, |_| true) else { continue };
                     let (head, tail) = batch.split();
                     let rejected = head.lines();
                     buffer.settle(head, Outcome { delivered: 0, rejected });

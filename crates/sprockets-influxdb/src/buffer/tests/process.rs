@@ -107,7 +107,7 @@ impl Process {
 
     /// Takes the next batch, and loads it if it is on disk.
     pub(super) fn take(&self, most_bytes: usize) -> Option<Batch> {
-        let batch = self.buffer.take(most_bytes, |_| true)?;
+        let batch = self.buffer.take(|_| most_bytes, |_| true)?;
         self.buffer.load(batch, most_bytes)
     }
 
@@ -139,7 +139,7 @@ impl Process {
             let next = self.worker.step(&self.buffer);
             self.submit();
             let before = drained.len();
-            while let Some(batch) = self.buffer.take(usize::MAX, |_| true) {
+            while let Some(batch) = self.buffer.take(|_| usize::MAX, |_| true) {
                 if let Some(batch) = self.buffer.load(batch, usize::MAX) {
                     drained.extend(named(&batch));
                     self.deliver(batch);

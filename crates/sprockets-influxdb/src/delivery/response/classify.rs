@@ -43,10 +43,8 @@ impl Table<'_> {
             200..=299 => self.configuration(Scope::Server, &self.unconfirmed()),
             300..=399 => self.redirect(),
             401 => self.configuration(Scope::Server, &self.rejected_credentials()),
-            // A firewall for web applications rejects what it takes for an attack with a page.
-            403 if is_influxdb || !self.reply.is_page() => {
-                self.configuration(Scope::Database, &self.not_permitted())
-            }
+            403 if is_influxdb => self.configuration(Scope::Database, &self.not_permitted()),
+            403 if !self.reply.is_page() => self.unrecognized(&self.not_permitted()),
             404 => self.not_found(),
             413 => self.too_large(),
             _ => self.by_text().unwrap_or_else(|| self.by_status()),
@@ -58,7 +56,12 @@ impl Table<'_> {
         match self.reply.status {
             402 => configuration("the account's limit is reached"),
             407 => configuration("the proxy wants credentials: put them into its URL"),
-            408 | 425 | 429 | 502 | 503 | 504 => self.retry(Cause::Busy),
+            // The gateway had no reply in time, or not the whole request.
+            408 | 504 => self.retry(Cause::Timeout),
+            // A gateway's reply where the server closed the connection, as it does for poison.
+            502 => self.retry(Cause::Unknown),
+            503 if self.is_closed_behind_envoy() => self.retry(Cause::Unknown),
+            425 | 429 | 503 => self.retry(Cause::Busy),
             415 => configuration(&format!(
                 "the server does not take this encoding: {}",
                 self.reply.names.gzip.set_to("false")
@@ -66,12 +69,22 @@ impl Table<'_> {
             // nginx and influxd 2.x, about a client that went away.
             499 => self.retry(Cause::Unknown),
             501 | 511 => configuration(&self.not_influxdb()),
-            400..=499 if !self.server.is_influxdb() => self.unrecognized(),
+            // A firewall for web applications refuses what it takes for an attack.
+            400..=499 if !self.server.is_influxdb() => self.unrecognized(&self.not_influxdb()),
             400 | 422 => self.rejected(RejectedLines::Unnamed { count: None }, false),
             405 => configuration(&self.no_such_api()),
             406..=499 => self.configuration(Scope::Database, &self.not_influxdb()),
             _ => self.retry(Cause::Unknown),
         }
+    }
+
+    /// Whether Envoy, the proxy of service meshes, says that the server closed the connection.
+    fn is_closed_behind_envoy(&self) -> bool {
+        let message = self.body.message();
+        message.starts_with("upstream connect error or disconnect/reset before headers")
+            && ["connection termination", "remote reset"]
+                .iter()
+                .any(|reason| message.contains(reason))
     }
 
     fn too_large(&self) -> Disposition {

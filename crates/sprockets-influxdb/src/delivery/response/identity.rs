@@ -54,7 +54,7 @@ const MESSAGES: [&str; 33] = [
     "invalid character in database or rp name",
     "invalid configuration provided: ",
     "max request size (",
-    "namespace name '",
+    "namespace name ",
     "serde error: ",
     "write buffer error: ",
     // Telegraf
@@ -81,8 +81,12 @@ impl ServerIdentity {
         let has_header = HEADERS.iter().any(|name| reply.headers.contains_key(name));
         let speaks = reply.status >= 400 && !reply.is_page() && is_influxdbs(body);
         // Not every rejection by InfluxDB 3 has a text.
-        let is_silent_v3 =
-            reply.api == Api::V3 && matches!(reply.status, 401 | 403) && !reply.is_page();
+        let is_silent_v3 = reply.api == Api::V3
+            && match reply.status {
+                401 => !reply.is_page(),
+                403 => reply.is_empty(),
+                _ => false,
+            };
         Self {
             is_influxdb: has_header || speaks || reply.status == 204 || is_silent_v3,
             version: header(&VERSION),

@@ -10,56 +10,67 @@ use crate::delivery::disposition::{Cause, Disposition, Failure, Scope};
 use crate::delivery::poison::Reaction;
 use crate::sync::lock;
 
+/// The backoff of a single line grows with so many failures: to a second. It is only tried again
+/// while others are answered, and soon turns out to be poison or not.
+const LINE_BACKOFF: u32 = 3;
+
 impl Sender {
     pub(super) fn fail(&self, mut batch: Batch, failure: Failure, request: &Request<'_>) {
-        if failure.after.is_some() {
-            // The server knows what it is doing.
-            self.record_failure(&batch, failure, request);
-            return self.buffer.put_back(batch, QueueEnd::Front);
-        }
         match failure.cause {
-            Cause::Configuration | Cause::Busy | Cause::Unreachable => {
+            Cause::Unreachable => {
                 self.record_failure(&batch, failure, request);
                 self.buffer.put_back(batch, QueueEnd::Front);
             }
+            Cause::Busy => self.wait(batch, failure, request),
+            // The server knows what it is doing.
+            _ if failure.after.is_some() => self.wait(batch, failure, request),
             Cause::Timeout => {
                 let is_alone = {
                     let now = self.clock.now();
                     let mut server = lock(&self.server);
                     server.congestion.record_timeout(request.begun, now);
-                    server.history.record_timeout(&mut batch, request.permit.probes_server())
+                    server.history.record_wait(&mut batch, request.permit.probes_server())
                 };
                 if is_alone {
                     let failures = batch.retry.requests;
-                    self.hold(batch, failures, failure.reason, request);
+                    self.hold(batch, failures, failure, request);
                 } else {
                     self.record_failure(&batch, failure, request);
                     self.buffer.put_back(batch, QueueEnd::Back);
                 }
             }
-            Cause::Unknown | Cause::Unrecognized => {
+            Cause::Configuration | Cause::Unknown | Cause::Unrecognized => {
                 self.fail_without_cause(batch, failure, request)
             }
         }
     }
 
-    /// The server failed, or the batch makes it fail.
+    /// All wait for a moment. If others are answered, this batch waits for longer.
+    fn wait(&self, mut batch: Batch, failure: Failure, request: &Request<'_>) {
+        self.record_failure(&batch, failure, request);
+        {
+            let mut server = lock(&self.server);
+            if server.history.record_wait(&mut batch, request.permit.probes_server()) {
+                let failures = batch.retry.requests;
+                server.holds.back_off(&mut batch, failures, self.clock.now());
+            }
+        }
+        self.buffer.put_back(batch, QueueEnd::Back);
+    }
+
+    /// The server failed, or what is in front of one database, or the batch makes them fail.
     fn fail_without_cause(&self, mut batch: Batch, mut failure: Failure, request: &Request<'_>) {
-        let probes_server = request.permit.probes_server();
-        let (scope, mut is_probe) = match failure.cause {
-            // It may be about the database. What others of the server get shows nothing then.
-            Cause::Unrecognized => (Scope::Database, request.permit.is_probe()),
-            _ => (Scope::Server, probes_server),
-        };
-        is_probe &= !self.passes_control(&batch, is_probe, scope, request);
+        let mut is_probe = request.permit.is_probe();
+        is_probe &= !self.passes_control(&batch, is_probe, request);
         let reaction = {
             let history = &mut lock(&self.server).history;
-            if scope == Scope::Database
-                && history.is_answering(&batch, probes_server, Scope::Server)
-            {
+            if history.is_answering(&batch, request.permit.probes_server(), Scope::Server) {
                 failure.scope = Scope::Database;
             }
-            history.judge(&mut batch, is_probe, scope)
+            match failure.cause {
+                Cause::Configuration => history.judge_configuration(&mut batch, is_probe),
+                _ => history.judge(&mut batch, is_probe),
+            }
         };
         match reaction {
             Reaction::AllWait => {
@@ -72,8 +83,11 @@ impl Sender {
                 self.settle_all(bisect::slices(batch), request.route);
             }
             Reaction::BatchWaits => {
-                let failures = batch.retry.failures;
-                self.hold(batch, failures, failure.reason, request);
+                let failures = match batch.lines() {
+                    1 => batch.retry.failures.min(LINE_BACKOFF),
+                    _ => batch.retry.failures,
+                };
+                self.hold(batch, failures, failure, request);
             }
             Reaction::Search => {
                 self.record_poison(&batch, failure.reason, request);
@@ -86,16 +100,10 @@ impl Sender {
         }
     }
 
-    /// Sends a line that was delivered before, to see whether the server answers, if no other batch
-    /// shows that. To deliver a line twice changes nothing.
-    fn passes_control(
-        &self,
-        batch: &Batch,
-        is_probe: bool,
-        scope: Scope,
-        request: &Request<'_>,
-    ) -> bool {
-        let control = lock(&self.server).history.take_control(batch, is_probe, scope);
+    /// Sends a line of the database that was delivered before, to see whether the server answers,
+    /// if no other batch shows that. To deliver a line twice changes nothing.
+    fn passes_control(&self, batch: &Batch, is_probe: bool, request: &Request<'_>) -> bool {
+        let control = lock(&self.server).history.take_control(batch, is_probe);
         let Some(control) = control else { return false };
         let disposition = self.send(&control, request.route);
         let is_answered = matches!(disposition, Disposition::Delivered | Disposition::Rejected(_));
@@ -107,9 +115,16 @@ impl Sender {
     }
 
     /// Only this batch waits.
-    fn hold(&self, mut batch: Batch, failures: u32, reason: String, request: &Request<'_>) {
-        self.record_poison(&batch, reason, request);
-        lock(&self.server).holds.back_off(&mut batch, failures, self.clock.now());
+    fn hold(&self, mut batch: Batch, failures: u32, failure: Failure, request: &Request<'_>) {
+        let is_for_operator = failure.cause == Cause::Configuration;
+        self.record_poison(&batch, failure.reason, request);
+        {
+            let (holds, now) = (&mut lock(&self.server).holds, self.clock.now());
+            match is_for_operator {
+                true => holds.wait_for_operator(&mut batch, now),
+                false => holds.back_off(&mut batch, failures, now),
+            }
+        }
         self.buffer.put_back(batch, QueueEnd::Back);
     }
 
@@ -127,7 +142,10 @@ impl Sender {
             return self.fail(batch, Failure::of_server(cause, reason), request);
         }
         self.close_circuits(batch.database(), request.route);
-        let lowered = lock(&self.server).body_limit.lower(batch.len(), self.clock.now());
+        let lowered = {
+            let limits = &mut lock(&self.server).body_limits;
+            limits.lower(batch.database(), is_influxdb, batch.len(), self.clock.now())
+        };
         if let Some(limit) = lowered {
             self.log.limited(&request.route.address, batch.len(), limit);
         }

@@ -4,9 +4,11 @@
 mod body_limit;
 mod congestion;
 mod foreign_replies;
+mod isolation;
 mod log;
 mod outages;
 mod poison;
+mod random_replies;
 mod rejections;
 
 use std::collections::{BTreeMap, HashSet};

@@ -13,7 +13,7 @@ fn a_line_that_makes_replies_malformed_is_found() {
     });
     deliver_with_bad_lines(&simulation, 5_000, &[4_321]);
     // To find the line, and to be sure of it, each time with a control.
-    let most = 3 + 3 * 13 + 2 * 5;
+    let most = 3 + 3 * 13 + 2 * 14;
     assert!(simulation.requests() <= most, "{} requests", simulation.requests());
 }
 
@@ -149,6 +149,29 @@ fn deliver_over_bad_network(seed: u64, loss: f64, seconds: u64) -> usize {
     let outcome = (stats.delivered, stats.rejected, stats.pending);
     assert_eq!(outcome, expected, "seed {seed}, {loss} lost");
     simulation.requests()
+}
+
+/// The server's replies get lost from some moment on, as while it is deployed anew.
+#[test]
+fn lines_that_are_sent_one_by_one_are_no_poison_when_replies_begin_to_get_lost() {
+    for (before, percent) in [(0, 50), (0, 80), (100, 20), (100, 50), (100, 80)] {
+        for round in 0..100 {
+            let simulation = Simulation::new(move |_, now| {
+                if now.as_secs() >= before && fastrand::u64(..100) < percent {
+                    retry(Cause::Unknown, Scope::Server, None)
+                } else {
+                    Disposition::Delivered
+                }
+            });
+            for second in 0..before + 30 {
+                simulation.add("db", &format!("m n={second}i"));
+                simulation.submit();
+                simulation.run_until(second);
+            }
+            let stats = simulation.stats();
+            assert_eq!(stats.rejected, 0, "{percent} % from {before} s on, round {round}");
+        }
+    }
 }
 
 #[test]

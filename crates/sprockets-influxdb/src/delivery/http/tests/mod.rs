@@ -1,6 +1,7 @@
 //! The transport against servers of a few lines each.
 
 mod connections;
+mod framing;
 mod replies;
 mod requests;
 

@@ -8,17 +8,20 @@ use crate::delivery::response::error_body::Numbered;
 use crate::delivery::response::rejected_lines::{self, UNABLE_TO_PARSE};
 
 /// Errors about the request as a whole. No line is at fault, and none would be taken alone.
-const WHOLE_REQUEST: [&str; 9] = [
+const WHOLE_REQUEST: [&str; 8] = [
     "retention policy not found",
     "database is required",
     "invalid character in database or rp name",
     "db name ",
-    "namespace name '",
     "invalid consistency level",
     "invalid precision",
     "incoming write was empty",
     "gzip",
 ];
+
+/// How InfluxDB 3 begins what it says of a name that no database can have. The name follows, in
+/// quotes or not.
+const NAMESPACE: &str = "namespace name ";
 
 /// What Go and nginx answer to plain HTTP on a port that speaks TLS.
 const NOT_TLS: [&str; 2] =
@@ -47,6 +50,9 @@ impl Table<'_> {
         }
         if !self.server.is_influxdb() {
             return None;
+        }
+        if self.body.head().starts_with(NAMESPACE) && matches!(self.reply.status, 400 | 422) {
+            return Some(self.rejected(RejectedLines::All, false));
         }
         self.of_server().or_else(|| self.of_data())
     }

@@ -24,8 +24,8 @@ impl Table<'_> {
         Disposition::Retry(Failure { cause: Cause::Configuration, scope, after: None, reason })
     }
 
-    pub(super) fn unrecognized(&self) -> Disposition {
-        let reason = self.explain(&self.not_influxdb());
+    pub(super) fn unrecognized(&self, advice: &str) -> Disposition {
+        let reason = self.explain(advice);
         Disposition::Retry(Failure::of_server(Cause::Unrecognized, reason))
     }
 

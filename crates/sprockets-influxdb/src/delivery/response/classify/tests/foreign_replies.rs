@@ -39,6 +39,7 @@ fn a_rejection_by_another_server_may_be_about_the_batch() {
         (400, "partially written".to_owned(), unrecognized()),
         (400, v1("Bad Request"), unrecognized()),
         (403, PAGE.to_owned(), unrecognized()),
+        (403, r#"{"message":"Forbidden"}"#.to_owned(), unrecognized()),
         (405, PAGE.to_owned(), unrecognized()),
         (405, String::new(), unrecognized()),
         (422, FASTAPI.to_owned(), unrecognized()),
@@ -62,12 +63,30 @@ fn an_operator_has_to_look_at_other_replies_of_other_servers() {
         (413, String::new(), too_large(false)),
         (500, PAGE.to_owned(), later(Unknown, Server)),
         (500, "the hinted handoff queue not empty".to_owned(), later(Unknown, Server)),
-        (502, PAGE.to_owned(), later(Busy, Server)),
+        (502, PAGE.to_owned(), later(Unknown, Server)),
         (503, PAGE.to_owned(), later(Busy, Server)),
+        (408, PAGE.to_owned(), later(Timeout, Server)),
+        (504, PAGE.to_owned(), later(Timeout, Server)),
+        (520, PAGE.to_owned(), later(Unknown, Server)),
     ];
     for api in [Api::V1, Api::V2, Api::V3] {
         check(api, &table);
     }
+}
+
+#[test]
+fn a_gateway_whose_server_closed_the_connection_tells_that_there_may_be_poison() {
+    let envoy = |reason: &str| {
+        format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}")
+    };
+    let table = [
+        (503, envoy("connection termination"), later(Cause::Unknown, Scope::Server)),
+        (503, envoy("remote reset"), later(Cause::Unknown, Scope::Server)),
+        (503, envoy("connection failure"), later(Cause::Busy, Scope::Server)),
+        (503, envoy("overflow"), later(Cause::Busy, Scope::Server)),
+        (502, String::new(), later(Cause::Unknown, Scope::Server)),
+    ];
+    check(Api::V1, &table);
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn replies_of_influxdb_2() {
         (404, v2("not found", "organization name \"o\" not found"), later(Configuration, Server)),
         (404, v2("not found", "no dbrp mapping found"), later(Configuration, Database)),
         (404, v2("not found", "something else"), later(Configuration, Database)),
-        (408, v2("request timeout", "gone"), later(Busy, Server)),
+        (408, v2("request timeout", "gone"), later(Timeout, Server)),
         (499, v2("invalid", "client closed"), later(Unknown, Server)),
         (413, v2("request too large", "too large"), too_large(true)),
         (

@@ -103,6 +103,11 @@ fn replies_of_influxdb_3_over_v1() {
             "namespace name 'a b' contains invalid character".to_owned(),
             rejected(RejectedLines::All, false),
         ),
+        (
+            400,
+            v1("namespace name error from wal partial write length must be between 1 and 64"),
+            rejected(RejectedLines::All, false),
+        ),
     ];
     check(Api::V1, &table);
 }

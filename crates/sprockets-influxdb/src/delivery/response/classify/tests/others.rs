@@ -67,7 +67,8 @@ fn every_other_status_of_an_influxdb_keeps_the_batch() {
         let known = match status {
             400 | 422 => rejected(none(), false),
             413 => too_large(true),
-            408 | 425 | 429 | 502..=504 => later(Cause::Busy, Scope::Server),
+            408 | 504 => later(Cause::Timeout, Scope::Server),
+            425 | 429 | 503 => later(Cause::Busy, Scope::Server),
             300..=399 | 401 | 402 | 405 | 407 | 415 | 501 | 511 => {
                 later(Cause::Configuration, Scope::Server)
             }
