@@ -10,8 +10,13 @@ use test_support::nats::NatsServers;
 use super::stream::Stream;
 use super::{client, config, measurement};
 
-/// A server that speaks TLS, and the file of its authority.
+/// A server that speaks TLS, and the files of its authority and of a client.
 fn tls_server() -> Option<(NatsServers, tempfile::TempDir)> {
+    tls_server_with("")
+}
+
+/// The same with more properties of TLS.
+fn tls_server_with(properties: &str) -> Option<(NatsServers, tempfile::TempDir)> {
     let directory = tempfile::tempdir().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -24,10 +29,15 @@ fn tls_server() -> Option<(NatsServers, tempfile::TempDir)> {
         fs::write(&path, text).unwrap();
         path
     };
-    file("ca.pem", issuer.pem());
+    let client_key = KeyPair::generate().unwrap();
+    let client = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    file("client.pem", client.signed_by(&client_key, &issuer).unwrap().pem());
+    file("client.key", client_key.serialize_pem());
+    let authority = file("ca.pem", issuer.pem());
     let certificate = file("server.pem", certificate.pem());
     let key = file("server.key", key.serialize_pem());
-    let tls = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}");
+    let files = format!("cert_file: {certificate:?}, key_file: {key:?}, ca_file: {authority:?}");
+    let tls = format!("tls {{ {files}{properties} }}");
     Some((NatsServers::start_with(1, &tls)?, directory))
 }
 
@@ -55,6 +65,32 @@ fn a_certificate_that_nobody_knows_is_refused() {
     let stats = flush_until(&client, |stats| stats.last_error.is_some());
     let reason = stats.last_error.unwrap_or_default();
     assert!(reason.contains("set INFLUXDB_CA_FILE"), "{reason}");
+}
+
+#[test]
+fn a_server_that_demands_a_certificate_gets_the_clients() {
+    let Some((servers, directory)) = tls_server_with(", verify: true") else { return };
+    let file = |name: &str| directory.path().join(name);
+    let settings = config(&servers.url()).ca_file(file("ca.pem"));
+    let without = Client::new(settings.clone()).unwrap();
+    without.add_measurement(&measurement("example", 1)).unwrap();
+    flush_until(&without, |stats| stats.last_error.is_some());
+    let settings = settings.client_cert(file("client.pem")).client_key(file("client.key"));
+    let stream = Stream::create_by(&settings, "INFLUXDB");
+    let client = Client::new(settings).unwrap();
+    client.add_measurement(&measurement("example", 1)).unwrap();
+    flush_until(&client, |stats| stats.delivered == 1);
+    assert_eq!(stream.len(), 1);
+}
+
+#[test]
+fn an_unknown_certificate_is_taken_if_it_is_not_verified() {
+    let Some((servers, _directory)) = tls_server() else { return };
+    let settings = config(&servers.url()).tls_verify(false);
+    let _stream = Stream::create_by(&settings, "INFLUXDB");
+    let client = Client::new(settings).unwrap();
+    client.add_measurement(&measurement("example", 1)).unwrap();
+    flush_until(&client, |stats| stats.delivered == 1);
 }
 
 #[test]
