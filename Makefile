@@ -3,9 +3,10 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: bench bench-python bench-rust demo docs fuzz generated gibibyte kill-harness lint matrix \
-  matrix-pythons matrix-servers miri models poison-load policy python python-lint python-test \
-  rust-test sanitize screenshots site soak status-screenshot test timestamps wheels
+.PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte kill- \
+  harness lint matrix matrix-pythons matrix-servers miri models poison-load policy python \
+  python-lint python-test rust-test sanitize screenshots site soak status-screenshot test \
+  timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
 test: lint docs rust-test models python
@@ -13,6 +14,7 @@ test: lint docs rust-test models python
 ## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
 	@scripts/ensure-influxd
+	@scripts/ensure-nats
 	@scripts/ensure-proxies
 	CARGO="$(CARGO)" scripts/test-rust
 
@@ -45,6 +47,7 @@ python-lint: $(VENV)/built
 
 python-test: $(VENV)/built
 	@scripts/ensure-influxd
+	@scripts/ensure-redis
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
@@ -68,16 +71,22 @@ $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)/bin/pip install --quiet --group docs --group test
+	$(VENV)/bin/pip install --quiet --group services || \
+	  echo "clients of services cannot be installed here: their tests are skipped"
 	$(VENV)/bin/pip install --quiet uwsgi || \
 	  echo "uWSGI cannot be built here: its tests are skipped"
 	touch $@
 
 SOURCES := $(shell find crates/*/src python -name '*.rs' -o -name '*.py*' -not -name '*.pyc')
 
-# The release wheel.
+# The release wheel, without the paths of the machine that builds it.
+CARGO_DIRECTORY := $(or $(CARGO_HOME),$(HOME)/.cargo)
+WHEEL_FLAGS := --remap-path-prefix=$(CARGO_DIRECTORY)=/cargo --remap-path-prefix=$(CURDIR)=/src
 $(VENV)/built: $(VENV)/tools Cargo.lock $(SOURCES)
 	rm -rf target/dist
-	$(VENV)/bin/maturin build --quiet --release --out target/dist
+	RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
+	  $(VENV)/bin/maturin build --quiet --release --out target/dist
+	scripts/strip-paths target/dist/*.whl
 	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
@@ -119,6 +128,11 @@ fuzz:
 policy:
 	@scripts/policy
 
+## Attacks by other users, servers, networks, disks and crash loops. A release must pass them.
+attack: $(VENV)/built
+	@scripts/ensure-influxd
+	@scripts/attack
+
 ## Unit tests without system calls, in Miri.
 miri:
 	@scripts/miri
@@ -132,6 +146,7 @@ bench: bench-rust bench-python
 
 bench-rust:
 	@scripts/ensure-influxd
+	@scripts/ensure-nats
 	$(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
 
 bench-python: $(VENV)/built
@@ -154,6 +169,14 @@ soak:
 	REQUIRE_INFLUXD=1 $(CARGO) test --release \
 	  --package sprockets-influxdb --test killed_processes -- \
 	  --nocapture --ignored --exact soak
+
+## 200,000 measurements (FLEET_MEASUREMENTS) of 20 processes through a cluster of nats-servers and
+## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run.
+fleet:
+	@scripts/ensure-influxd
+	@scripts/ensure-nats
+	REQUIRE_INFLUXD=1 REQUIRE_NATS=1 $(CARGO) test --release --package sprockets-influxdb-cli \
+	  --test fleet -- --nocapture --ignored --exact a_large_fleet_under_faults
 
 ## The command writes a gibibyte of lines to an influxd.
 gibibyte:

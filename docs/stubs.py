@@ -35,7 +35,9 @@ def _collect(
 ) -> None:
     for node in body:
         if isinstance(node, ast.ClassDef):
-            _collect(node.body, f"{prefix}{node.name}.", found)
+            # The methods of a base class are documented in the public one.
+            name = node.name.removeprefix("Base")
+            _collect(node.body, f"{prefix}{name}.", found)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             found[prefix + node.target.id] = None, _text(node.annotation)
         elif isinstance(node, ast.FunctionDef):

@@ -20,11 +20,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import sprockets_influxdb
+from brokers import redis_server as redis_server
+from brokers import redis_socket as redis_socket
 from programs import BEGINNING, Start, bound, reset_signals
 from receiver import launch as launch
 from receiver import receiver as receiver
 from serving import Recording
-from sprockets_influxdb import _warnings, testing
+from sprockets_influxdb import _native, _warnings, testing
 
 _numbers = itertools.count()
 
@@ -34,8 +36,9 @@ reset_signals()
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test starts and ends without a client, without variables that configure one, and as if
-    nothing had been logged.
+    nothing had been logged. Clients write to localhost by default, as outside of pytest.
     """
+    _native.need_server(False)
     for name in list(os.environ):
         if name.startswith("INFLUXDB_") or name == "ENVIRONMENT":
             monkeypatch.delenv(name)

@@ -68,6 +68,7 @@ class TestAttributes:
         }
         assert sorted(point.fields) == [
             "client.address",
+            "http.server.request.body.size",
             "http.server.request.duration",
             "http.server.response.body.size",
         ]

@@ -114,8 +114,11 @@ def test_a_file_is_counted(recording: Recording, wrapper: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "have no database"),
-        ({"database": "db", "names": "other"}, 'names is "other"'),
+        ({}, "INFLUXDB_REQUESTS in the settings: "),
+        (
+            {"database": "db", "names": "other"},
+            'INFLUXDB_REQUESTS in the settings: names is "other"',
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_one_warning(
@@ -147,7 +150,9 @@ def test_a_page_for_errors_decides_the_status(
 def test_a_setting_that_is_no_dict_of_options_is_an_error() -> None:
     with (
         override_settings(INFLUXDB_REQUESTS=5),
-        pytest.raises(ImproperlyConfigured, match="INFLUXDB_REQUESTS: 5 is no dict"),
+        pytest.raises(
+            ImproperlyConfigured, match="INFLUXDB_REQUESTS in the settings: 5 is no dict"
+        ),
     ):
         web_django.wsgi()
 

@@ -3,7 +3,11 @@
 import ast
 import graphlib
 import pathlib
+import subprocess
+import sys
 from collections.abc import Iterator
+
+import pytest
 
 import sprockets_influxdb
 
@@ -31,3 +35,34 @@ def test_there_is_no_circle() -> None:
     for module, used in graph.items():
         assert used <= {*graph, "_native"}, module
     list(graphlib.TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [str(PACKAGE)],
+        [str(PACKAGE / "__main__.py")],
+        ["-m", NAME],
+        ["-c", f"import {NAME}; from {NAME} import __main__ as main; sys.exit(main.main())"],
+    ],
+    ids=["directory", "file", "module", "statement"],
+)
+def test_modules_shadow_nothing_where_the_package_is_run(arguments: list[str]) -> None:
+    """The package has modules of the names of others, such as ``logging``."""
+    if arguments[0] == "-c":
+        arguments = ["-c", f"import sys; {arguments[1]}"]
+    done = subprocess.run(
+        [sys.executable, *arguments, "--version"], cwd=PACKAGE, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert sprockets_influxdb.__version__ in done.stdout
+
+
+def test_modules_shadow_nothing_for_each_other() -> None:
+    program = f"""
+import {NAME}.logging, {NAME}.process, {NAME}.httpx, {NAME}.requests, {NAME}.redis
+import logging
+assert "{NAME}" not in logging.__file__
+assert {NAME}.logging.logging is logging
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

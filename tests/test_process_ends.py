@@ -3,12 +3,14 @@
 import importlib.util
 import pathlib
 import signal
+import sys
 import textwrap
 import time
 
 import pytest
 
 from programs import DEADLINE, NEEDS_ROOT, Start, end, read_line
+from receiver import Launch, Receiver
 from sprockets_influxdb import testing
 
 NEEDS_BILLIARD = pytest.mark.skipif(
@@ -20,6 +22,7 @@ NEEDS_CELERY = pytest.mark.skipif(
 NEEDS_EVENTLET = pytest.mark.skipif(
     importlib.util.find_spec("eventlet") is None, reason="there is no eventlet here"
 )
+NEEDS_RQ = pytest.mark.skipif(importlib.util.find_spec("rq") is None, reason="RQ is not installed")
 NEEDS_UVICORN = pytest.mark.skipif(
     importlib.util.find_spec("uvicorn") is None, reason="there is no uvicorn here"
 )
@@ -91,6 +94,25 @@ class TestLibraries:
         assert len([point for point in server.points() if point.measurement == "m"]) == 10
         # Also what the application records in its callback for the end of a worker.
         assert [point for point in server.points() if point.measurement == "shutdown"]
+
+    @NEEDS_RQ
+    @pytest.mark.parametrize("worker", ["Worker", "SpawnWorker", "SimpleWorker"])
+    def test_the_jobs_of_rq_deliver(
+        self, receiver: Receiver, launch: Launch, redis_socket: pathlib.Path, worker: str
+    ) -> None:
+        url = f"unix://{redis_socket}"
+        # An interpreter of its own, which ends: the client of Redis would be forked otherwise.
+        enqueue = """
+            import redis, rq
+            queue = rq.Queue(connection=redis.Redis.from_url(sys.argv[1]))
+            for job in ("work", "fail", "work"):
+                queue.enqueue(f"jobs.{job}")
+        """
+        command = [sys.executable, "-c", "import sys" + textwrap.dedent(enqueue), url]
+        launch(command).end()
+        command = [sys.executable, "-m", "rq.cli", "worker", "--burst", "-u", url]
+        launch([*command, "--worker-class", f"rq.worker.{worker}"]).end()
+        assert receiver.arrived() == {"job": 15}
 
     UVICORN = """
         async def app(scope, receive, send):

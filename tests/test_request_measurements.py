@@ -1,10 +1,13 @@
 """The measurement of a request in its handler, in every framework."""
 
+import datetime
 import decimal
 import enum
 import logging
 from typing import Any
 
+import numpy
+import pandas
 import pytest
 
 import sprockets_influxdb as influxdb
@@ -112,7 +115,7 @@ class TestNothingIsRecorded:
 class TestValuesThatCannotBeStored:
     """They are a warning, and the request is recorded without them."""
 
-    @pytest.mark.parametrize("value", [object(), None, Colour.RED, decimal.Decimal("1.5"), 2**70])
+    @pytest.mark.parametrize("value", [object(), b"x", numpy.datetime64(5, "ns"), 2**70])
     @pytest.mark.parametrize("in_dict", [False, True])
     def test_a_field(
         self,
@@ -134,14 +137,43 @@ class TestValuesThatCannotBeStored:
         points = recording.points()
         assert [point.fields["rows"] for point in points] == [3, 3, 3]
         warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        if type(value) in (int, object):
-            [warning] = warnings
-            assert "field 'bad' is " in warning.getMessage()
-            assert all("bad" not in point.fields for point in points)
-        else:
-            assert len(warnings) <= 1
+        [warning] = warnings
+        assert "field 'bad' is " in warning.getMessage()
+        assert all("bad" not in point.fields for point in points)
 
-    def test_a_tag(
+    @pytest.mark.parametrize("in_dict", [False, True])
+    def test_bytes_in_a_tag(
+        self,
+        recording: Recording,
+        caplog: pytest.LogCaptureFixture,
+        request_of: Request,
+        in_dict: bool,
+    ) -> None:
+        def use(measurement: influxdb.Measurement) -> None:
+            if in_dict:
+                measurement.tags["bad"] = b"\xff"
+            else:
+                measurement.set_tag("bad", b"\xff")
+            measurement.set_tag("good", b"x")
+
+        assert request_of(use, {"database": "db"}) == 200
+        point = recording.point()
+        assert (point.tags["good"], point.tags.get("bad")) == ("x", None)
+        [warning] = caplog.records
+        assert "tag 'bad' is b'\\xff'" in warning.getMessage()
+
+    def test_a_timestamp(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture, request_of: Request
+    ) -> None:
+        def use(measurement: influxdb.Measurement) -> None:
+            measurement.set_timestamp(datetime.datetime.now())
+
+        assert request_of(use, {"database": "db"}) == 200
+        assert recording.point()
+        [warning] = caplog.records
+        assert "add a time zone" in warning.getMessage()
+
+    def test_a_tag_whose_str_fails(
         self, recording: Recording, caplog: pytest.LogCaptureFixture, request_of: Request
     ) -> None:
         class Unprintable:
@@ -164,6 +196,40 @@ class TestValuesThatCannotBeStored:
         assert request_of(use_all, {"database": "db"}) == 200
         point = recording.point()
         assert (point.fields["n"], point.tags["queue"], point.tags["more"]) == (2, "mail", "1")
+
+
+@every_framework
+def test_values_of_other_types_are_stored_and_missing_ones_left_out(
+    recording: Recording, caplog: pytest.LogCaptureFixture, request_of: Request
+) -> None:
+    def use(measurement: influxdb.Measurement) -> None:
+        measurement.set_field("amount", decimal.Decimal("1.5"))
+        measurement.set_field("colour", Colour.RED)
+        measurement.set_field("size", numpy.int16(3))
+        measurement.set_tag("colour_tag", Colour.RED)
+        for nothing in (None, pandas.NA, pandas.NaT):
+            measurement.set_field("nothing", nothing)
+            measurement.set_tag("no_tag", nothing)
+        measurement.timestamp_ns = 1_700_000_000_123_456_789
+
+    assert request_of(use, {"database": "db"}) == 200
+    point = recording.point()
+    assert (point.fields["amount"], point.fields["colour"], point.fields["size"]) == (1.5, "red", 3)
+    assert point.tags["colour_tag"] == "red"
+    assert "nothing" not in point.fields
+    assert "no_tag" not in point.tags
+    assert point.timestamp == 1_700_000_000_123_456_789
+    assert not caplog.records
+
+
+@every_framework
+def test_a_request_without_a_body_has_the_length_0(
+    recording: Recording, request_of: Request
+) -> None:
+    if request_of is tornado:
+        pytest.skip("the mixin does not record the length of requests")
+    assert request_of(lambda _: None, {"database": "db"}) == 200
+    assert recording.point().fields["request_length"] == 0
 
 
 @every_framework

@@ -100,7 +100,8 @@ class TestSettings:
     def test_install_takes_every_setting_by_name_and_type(self) -> None:
         # Unset settings have no type of their own: they are given a value here.
         texts = {"ca_file", "client_cert", "client_key", "database", "environment", "org"}
-        texts |= {"retention_policy", "self_database", "spool", "token"}
+        texts |= {"nats_creds", "nats_stream", "retention_policy", "self_database", "spool"}
+        texts |= {"token"}
         settings = {**influxdb.settings(), **dict.fromkeys(texts, "")}
         positional = {
             name

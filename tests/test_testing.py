@@ -320,3 +320,68 @@ def test_the_fixture_takes_what_the_code_under_test_records(pytester: pytest.Pyt
         ["influxdb*", "*A scripted InfluxDB*"]
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "counted"),
+    [
+        (Fault.delay(0.2), (1, 0)),
+        (Fault.status(204).and_store().after(0.2), (1, 0)),
+        (Fault.status(503), (1, 1)),
+        (Fault.reset("before_reply"), (1, 1)),
+    ],
+)
+def test_wait_for_points_returns_when_the_client_has_counted_them(
+    server: testing.Server, fault: Fault, counted: tuple[int, int]
+) -> None:
+    server.inject(fault)
+    install(server.url, trigger_size=1)
+    add_measurement(_measurement())
+    server.wait_for_points(1)
+    assert (stats()["delivered"], stats()["retries"]) == counted
+
+
+def test_a_test_that_configures_no_server_writes_nowhere(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sprockets_influxdb as influxdb
+        from sprockets_influxdb import testing
+
+        def test_without_a_server():
+            influxdb.record("example", "job", {}, {"rows": 3})
+            assert influxdb.stats()["dropped"]["disabled"] == 1
+            assert influxdb.install() is None
+            testing.reset()
+
+        def test_install_with_a_server():
+            with testing.Server() as server:
+                assert influxdb.install(server.url) is True
+                influxdb.record("example", "job", {}, {"rows": 3})
+                assert influxdb.flush_sync()["delivered"] == 1
+                testing.reset()
+
+        def test_a_url_that_is_set(monkeypatch):
+            with testing.Server() as server:
+                influxdb.record("example", "job", {}, {"rows": 3})
+                influxdb.set_base_url(server.url)
+                influxdb.record("example", "job", {}, {"rows": 3})
+                assert influxdb.flush_sync()["delivered"] == 1
+                testing.reset()
+                monkeypatch.setenv("INFLUXDB_HOST", "127.0.0.1")
+                monkeypatch.setenv("INFLUXDB_PORT", str(server.port))
+                influxdb.record("example", "job", {}, {"rows": 3})
+                assert influxdb.flush_sync()["delivered"] == 1
+                testing.reset()
+
+        def test_install_with_a_variable(monkeypatch):
+            monkeypatch.setenv("INFLUXDB_ENABLED", "true")
+            assert influxdb.install() is True
+            testing.reset()
+
+        def test_the_fixture(influxdb):
+            import sprockets_influxdb
+            sprockets_influxdb.record("example", "job", {}, {"rows": 3})
+            influxdb.wait_for_points(1)
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=5)

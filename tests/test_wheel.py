@@ -32,9 +32,18 @@ def test_it_has_the_package_and_nothing_else(wheel: pathlib.Path) -> None:
         about = email.message_from_bytes(archive.read(metadata))
         assert any(name.endswith("/licenses/LICENSE") for name in archive.namelist())
     folder = ROOT / "python"
-    files = [*folder.rglob("*.py"), *folder.rglob("*.pyi"), *folder.rglob("py.typed")]
+    built = {".pyc", ".so"}
+    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in built]
     expected = {file.relative_to(folder).as_posix() for file in files}
     assert names == expected | {"sprockets_influxdb/_native.abi3.so"}
     links = dict(link.split(", ") for link in about.get_all("Project-URL", []))
     assert {"Documentation", "Repository", "Issues", "Changelog"} <= set(links)
     assert "## Install" in str(about.get_payload())
+
+
+def test_it_has_no_paths_of_the_machine_that_built_it(wheel: pathlib.Path) -> None:
+    home = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
+    paths = [os.fsencode(home), os.fsencode(ROOT)]
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert [(name, path) for name, data in files.items() for path in paths if path in data] == []

@@ -1,4 +1,4 @@
-"""Measures the Python package against its release 2.2.1, ``questdb`` and hand-written loops.
+"""Measures the Python package against its release 2.2.1, other packages and hand-written loops.
 
 Figures are ratios from one run. Each subject runs in a process of its own, as the package and its
 release 2.2.1 have the same name.
@@ -118,6 +118,24 @@ def calls() -> None:
         ratio("questdb / series", questdb["row"] / ours["series"], 6.5)
 
 
+def dataframe() -> None:
+    ours, client, questdb = rounds(
+        3,
+        lambda: measured("ours_frames"),
+        lambda: measured("influxdb_client_frames"),
+        lambda: measured("questdb_frames"),
+    )
+    section("A row of a data frame of 30,000 rows, with 2 tags and 4 fields")
+    figure("write_dataframe() with pandas", ours["pandas"], "ns")
+    figure("write_dataframe() with polars", ours["arrow"], "ns")
+    figure("influxdb-client's serializer with pandas", client["pandas"], "ns")
+    figure("questdb's Buffer.dataframe() with pandas", questdb["pandas"], "ns")
+    at_least("influxdb-client / pandas", client["pandas"] / ours["pandas"], 1)
+    at_least("influxdb-client / polars", client["pandas"] / ours["arrow"], 1)
+    ratio("questdb / pandas", questdb["pandas"] / ours["pandas"], None)
+    ratio("questdb / polars", questdb["pandas"] / ours["arrow"], None)
+
+
 def mixin() -> None:
     ours, seed = rounds(5, lambda: measured("ours_requests"), lambda: measured("seed_requests"))
     section("Processor time of a Tornado hello-world request, without the client's")
@@ -186,6 +204,7 @@ def main() -> None:
     sections = sys.argv[1:] or [
         "recording",
         "calls",
+        "dataframe",
         "mixin",
         "asgi",
         "wsgi",

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 
 from calls import ours_calls, questdb_calls, seed_calls  # noqa: F401
+from frames import influxdb_client_frames, ours_frames, questdb_frames  # noqa: F401
 
 TAGS = {
     "handler": "app.handlers.RequestHandler",

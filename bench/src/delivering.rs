@@ -16,7 +16,7 @@ use crate::table::{Goal, figure, ratio, section};
 /// The first argument of a process that delivers.
 pub const CHILD: &str = "deliver";
 
-const COUNT: usize = 1_000_000;
+pub const COUNT: usize = 1_000_000;
 const BATCH: usize = 10_000;
 const ROUNDS: usize = 3;
 
@@ -54,9 +54,9 @@ pub fn run() {
 }
 
 #[derive(Clone, Copy)]
-struct Cost {
-    time: f64,
-    processor: f64,
+pub struct Cost {
+    pub time: f64,
+    pub processor: f64,
     /// The part of `processor` that sender threads took.
     sending: f64,
 }
@@ -65,14 +65,24 @@ struct Cost {
 fn deliver(influxd: &Influxd, mode: &str, encoding: &str) -> Cost {
     const DATABASE: &str = "delivering";
     influxd.create(DATABASE);
+    let cost = in_child(mode, encoding, &influxd.url(), DATABASE);
+    assert_eq!(influxd.count(DATABASE, NAME, sample::BYTES.0), COUNT as u64, "{mode} {encoding}");
+    influxd.query("", &format!("DROP DATABASE \"{DATABASE}\""));
+    cost
+}
+
+/// Records and delivers in a process of its own, to a server of any kind.
+pub fn record_in_child(url: &str, database: &str, encoding: &str) -> Cost {
+    in_child("ours", encoding, url, database)
+}
+
+fn in_child(mode: &str, encoding: &str, url: &str, database: &str) -> Cost {
     let program = std::env::current_exe().expect("this program's path");
     let output = Command::new(program)
-        .args([CHILD, mode, encoding, &influxd.url(), DATABASE])
+        .args([CHILD, mode, encoding, url, database])
         .stderr(Stdio::inherit())
         .output()
         .expect("a process");
-    assert_eq!(influxd.count(DATABASE, NAME, sample::BYTES.0), COUNT as u64, "{mode} {encoding}");
-    influxd.query("", &format!("DROP DATABASE \"{DATABASE}\""));
     let text = String::from_utf8(output.stdout).expect("text");
     let figures: Vec<f64> =
         text.split_whitespace().map(|figure| figure.parse().expect("a number")).collect();

@@ -7,6 +7,7 @@ mod adding;
 mod delivering;
 mod encoding;
 mod memory;
+mod nats;
 mod requests;
 mod rounds;
 mod sample;
@@ -19,13 +20,14 @@ use std::process::{Command, ExitCode};
 /// A section's name, and the function that measures and prints it.
 type Section = (&'static str, fn());
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("encoding", encoding::run),
     ("adding", adding::run),
     ("threads", adding::run_threads),
     ("latency", adding::run_latency),
     ("memory", memory::run),
     ("delivering", delivering::run),
+    ("nats", nats::run),
     ("spool", spool::run),
     ("axum", requests::run_axum),
     ("actix", requests::run_actix),
@@ -37,6 +39,10 @@ fn main() -> ExitCode {
         [child, arguments @ ..] if child == delivering::CHILD => {
             delivering::run_child(arguments);
             ExitCode::SUCCESS
+        }
+        [child, arguments @ ..] if child == nats::CHILD => {
+            let arguments = [child].into_iter().chain(arguments).map(Into::into);
+            ExitCode::from(sprockets_influxdb_cli::run(arguments))
         }
         [child, arguments @ ..] if child == spool::CHILD => {
             spool::run_child(arguments);

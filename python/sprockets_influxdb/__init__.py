@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from sprockets_influxdb import _import_path as _import_path  # First: it repairs `sys.path`.
 from sprockets_influxdb import _lifecycle, _native
 from sprockets_influxdb._client import (
     flush,
@@ -27,6 +28,7 @@ from sprockets_influxdb._client import (
     shutdown,
 )
 from sprockets_influxdb._clients import Client
+from sprockets_influxdb._dataframe import FrameReport, write_dataframe
 from sprockets_influxdb._native import (
     Measurement,
     Rejected,
@@ -40,11 +42,25 @@ from sprockets_influxdb._native import (
 )
 from sprockets_influxdb._options import Options
 from sprockets_influxdb._requests import REQUEST_DATABASE
+from sprockets_influxdb._timing import Timed, timed
 
 if TYPE_CHECKING:
     from sprockets_influxdb.tornado import InfluxDBMixin
 
-for _public in (Client, Options, add_measurement, flush_sync, record, series, shutdown_sync, stats):
+for _public in (
+    Client,
+    FrameReport,
+    Options,
+    Timed,
+    add_measurement,
+    flush_sync,
+    record,
+    series,
+    shutdown_sync,
+    stats,
+    timed,
+    write_dataframe,
+):
     _public.__module__ = __name__
 
 __version__: str = _native.VERSION
@@ -57,11 +73,13 @@ __all__ = [
     "REQUEST_DATABASE",
     "USER_AGENT",
     "Client",
+    "FrameReport",
     "InfluxDBMixin",
     "Measurement",
     "Options",
     "Rejected",
     "Series",
+    "Timed",
     "__version__",
     "add_measurement",
     "flush",
@@ -84,7 +102,9 @@ __all__ = [
     "shutdown",
     "shutdown_sync",
     "stats",
+    "timed",
     "version_info",
+    "write_dataframe",
 ]
 
 

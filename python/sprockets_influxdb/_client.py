@@ -33,7 +33,7 @@ def install(
     submission_interval: int | None = None,
     max_batch_size: int | None = None,
     max_clients: int = 10,
-    base_tags: Mapping[str, Any] | None = None,
+    base_tags: Mapping[str, object] | None = None,
     max_buffer_size: int | None = None,
     trigger_size: int | None = None,
     sample_probability: float = _EVERY_BATCH,
@@ -69,10 +69,10 @@ def install(
     :param options: any other setting by its name, as :func:`settings` lists them, durations in
         milliseconds: ``api``, ``block_timeout``, ``ca_file``, ``client_cert``, ``client_key``,
         ``database``, ``enabled``, ``environment``, ``gzip``, ``host``, ``max_batch_bytes``,
-        ``max_buffer_bytes``, ``org``, ``overflow``, ``port``, ``precision``,
-        ``retention_policy``, ``scheme``, ``self_database``, ``shutdown_timeout``, ``spool``,
-        ``spool_max_bytes``, ``spool_sync``, ``tag_hostname``, ``timeout``, ``tls_verify``,
-        ``token``
+        ``max_buffer_bytes``, ``nats_creds``, ``nats_stream``, ``nats_subject``, ``org``,
+        ``overflow``, ``port``, ``precision``, ``retention_policy``, ``scheme``,
+        ``self_database``, ``shutdown_timeout``, ``spool``, ``spool_max_bytes``, ``spool_sync``,
+        ``tag_hostname``, ``timeout``, ``tls_verify``, ``token``
     :returns: ``True`` when this call installed the client, ``False`` (with a warning in the log)
         when there is one that is not shut down, ``None`` when ``INFLUXDB_ENABLED`` turns it off
     :raises ValueError: for an argument or a variable that cannot be used; the message names it, and

@@ -2,18 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb import _native
+from sprockets_influxdb._dataframe import FrameReport, write
 from sprockets_influxdb._futures import event_loop, future_of
 from sprockets_influxdb._native import Rejected
 from sprockets_influxdb._options import Options, argument_names, arguments, check, tags, texts
 from sprockets_influxdb._rejected import check as check_function
+from sprockets_influxdb._timing import Timed
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
+
+    from sprockets_influxdb._types import Dataframe
 
 
 class Client(_native.BaseClient):
@@ -46,7 +50,7 @@ class Client(_native.BaseClient):
         submission_interval: int | None = None,
         max_batch_size: int | None = None,
         max_clients: int | None = None,
-        base_tags: Mapping[str, Any] | None = None,
+        base_tags: Mapping[str, object] | None = None,
         max_buffer_size: int | None = None,
         trigger_size: int | None = None,
         sample_probability: float | None = None,
@@ -94,6 +98,41 @@ class Client(_native.BaseClient):
         future = future_of(loop, self._shutdown())
         self._shut_down = (os.getpid(), future)
         return future
+
+    def timed(
+        self,
+        *place: str,
+        field: str = "duration",
+        tags: Mapping[str, object] | None = None,
+        outcome: bool = False,
+    ) -> Timed:
+        """Records how long something takes: see :func:`timed`."""
+        return Timed(place, field, tags, outcome, self.add_measurement)
+
+    def write_dataframe(
+        self,
+        frame: "Dataframe",
+        measurement: str,
+        *,
+        database: str | None = None,
+        tag_columns: Iterable[str] = (),
+        field_columns: Iterable[str] | None = None,
+        timestamp_column: str | None = None,
+        timeout: float = 60.0,
+        progress: Callable[[int], object] | None = None,
+    ) -> FrameReport:
+        """Writes a data frame: see :func:`write_dataframe`."""
+        return write(
+            self,
+            frame,
+            measurement,
+            database=database,
+            tag_columns=tag_columns,
+            field_columns=field_columns,
+            timestamp_column=timestamp_column,
+            timeout=timeout,
+            progress=progress,
+        )
 
     def settings(self) -> dict[str, Any]:
         """The configuration in force: see :func:`settings`."""

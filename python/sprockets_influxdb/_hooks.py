@@ -1,8 +1,8 @@
 """Hooks into libraries that end a process without its exit handlers.
 
 uvicorn raises the signal that stopped it again, and the process dies of it. billiard, which
-Celery's prefork pool uses, ends its children with ``os._exit``. A library is hooked into when the
-application has imported it. Nothing here imports it.
+Celery's prefork pool uses, and RQ end their children with ``os._exit``. A library is hooked into
+when the application has imported it. Nothing here imports it.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ _SAME_STOP = 1.0
 #: How often a flush checks whether the server must stop at once, in seconds.
 _INTERVAL = 0.1
 
+_end: Callable[[], None] | None = None
 _failed_at: float | None = None
 _ends_with_billiard = False
 
@@ -64,8 +65,13 @@ def forget() -> None:
     _ends_with_billiard, _failed_at = False, None
 
 
-def install_hooks() -> None:
-    """Hook into each library, now or when it is imported. Called when the process has a client."""
+def install_hooks(end: Callable[[], None]) -> None:
+    """Hook into each library, now or when it is imported. Called when the process has a client.
+
+    :param end: delivers at the end of the process
+    """
+    global _end
+    _end = end
     for name, hook in _HOOKS.items():
         module = sys.modules.get(name)
         if module is not None:
@@ -157,7 +163,33 @@ def _lifecycle() -> Any:
     return importlib.import_module("sprockets_influxdb._lifecycle")
 
 
-_HOOKS: dict[str, Callable[[Any], None]] = {"uvicorn.server": _hook_into_uvicorn}
+def _hook_into_rq(module: Any) -> None:
+    """Deliver when the process of a job has noted how the job ended: ``os._exit`` follows."""
+    for name in ("handle_job_success", "handle_job_failure"):
+        for worker in module.Worker.__mro__:
+            original = vars(worker).get(name)
+            if original is not None and not getattr(original, "_is_hooked", False):
+                setattr(worker, name, _ending(original))
+
+
+def _ending(original: Any) -> Any:
+    @functools.wraps(original)
+    def ending(self: Any, *arguments: Any, **more: Any) -> Any:
+        try:
+            return original(self, *arguments, **more)
+        finally:
+            # Other workers run jobs in their own process, which goes on.
+            if getattr(self, "is_horse", False) and _end is not None:
+                _end()
+
+    ending._is_hooked = True  # type: ignore[attr-defined]
+    return ending
+
+
+_HOOKS: dict[str, Callable[[Any], None]] = {
+    "rq.worker": _hook_into_rq,
+    "uvicorn.server": _hook_into_uvicorn,
+}
 
 
 def end_with_billiard(end: Callable[[], None], priority: int) -> None:
@@ -170,12 +202,25 @@ def end_with_billiard(end: Callable[[], None], priority: int) -> None:
         return
     if _ends_with_billiard:
         return
-    _ends_with_billiard = True
     util.Finalize(None, end, exitpriority=priority)
     pool: Any = sys.modules.get("billiard.pool")
     if pool is None:
         return
-    original = pool.Worker._do_exit
+    try:
+        _end_with_workers(pool.Worker, end)
+    except AttributeError as error:
+        LOGGER.warning("cannot hook into %s: %r", pool.__name__, error)
+    else:
+        _ends_with_billiard = True
+
+
+def ends_with_billiard() -> bool:
+    """Whether this process delivers when it ends as a worker of billiard's pool."""
+    return _ends_with_billiard
+
+
+def _end_with_workers(worker: Any, end: Callable[[], None]) -> None:
+    original = worker._do_exit
 
     @functools.wraps(original)
     def _do_exit(self: Any, *arguments: Any, **more: Any) -> None:
@@ -192,4 +237,4 @@ def end_with_billiard(end: Callable[[], None], priority: int) -> None:
         self.on_exit = then_end
         original(self, *arguments, **more)
 
-    pool.Worker._do_exit = _do_exit
+    worker._do_exit = _do_exit

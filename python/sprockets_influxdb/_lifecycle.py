@@ -69,7 +69,7 @@ def begin() -> None:
             "process got a copy. Start it with env=None, or pass the password in another way"
         )
     _secrets.hide_password()
-    _hooks.install_hooks()
+    _hooks.install_hooks(end)
     write_log()
 
 

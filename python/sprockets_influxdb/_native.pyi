@@ -1,16 +1,14 @@
 # The types of the native module. `python -m mypy.stubtest sprockets_influxdb` checks them against
 # the built one.
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
 from typing import (
     Any,
     Literal,
-    SupportsFloat,
-    SupportsIndex,
     TypeAlias,
     TypedDict,
+    TypeVar,
     final,
     overload,
     type_check_only,
@@ -18,17 +16,22 @@ from typing import (
 
 from typing_extensions import Self, disjoint_base
 
+from sprockets_influxdb._types import Field as _Field
+from sprockets_influxdb._types import Time as _Time
+
 __all__ = [
     "CLIENT_CLOSED_REQUEST",
     "MEASUREMENT",
     "STATUS_PAGE",
     "UNMATCHED",
     "VERSION",
+    "ArrowFrame",
     "BaseClient",
     "Duration",
     "Fault",
     "Flush",
     "Measurement",
+    "ObjectFrame",
     "Point",
     "Recorder",
     "Rejected",
@@ -38,6 +41,7 @@ __all__ = [
     "Server",
     "TornadoRecorder",
     "add_measurement",
+    "base_tag_text",
     "begin_all",
     "check_request_variables",
     "close_log",
@@ -50,6 +54,7 @@ __all__ = [
     "log_end",
     "log_is_written",
     "measurement_in",
+    "need_server",
     "open_log",
     "parse",
     "products",
@@ -65,7 +70,7 @@ __all__ = [
     "take_rejected",
 ]
 
-_Field: TypeAlias = bool | int | float | str | SupportsFloat | SupportsIndex
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 # Database and name.
 _Place: TypeAlias = tuple[str | None, str | None]
 # Handler, endpoint, and method; no method if the handler does not support it.
@@ -101,15 +106,20 @@ class Measurement:
     @property
     def timestamp(self) -> float: ...
     @timestamp.setter
-    def timestamp(self, value: float) -> None: ...
+    def timestamp(self, value: _Time) -> None: ...
+    @property
+    def timestamp_ns(self) -> int: ...
+    @timestamp_ns.setter
+    def timestamp_ns(self, value: int) -> None: ...
     @property
     def is_recording(self) -> bool: ...
-    def set_timestamp(self, value: float) -> None: ...
+    def set_timestamp(self, value: _Time) -> None: ...
+    def set_timestamp_ns(self, value: int) -> None: ...
     def set_tag(self, name: str, value: object) -> None: ...
     def set_tags(self, tags: Mapping[str, object]) -> None: ...
     def set_field(self, name: str, value: _Field) -> None: ...
-    def duration(self, name: str) -> AbstractContextManager[None]: ...
-    def timer(self, name: str) -> AbstractContextManager[None]: ...
+    def duration(self, name: str) -> Duration: ...
+    def timer(self, name: str) -> Duration: ...
     def marshall(self) -> str: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
     def __setstate__(self, state: tuple[Any, ...], /) -> None: ...
@@ -137,6 +147,14 @@ class Duration:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+    def __aenter__(self) -> Awaitable[None]: ...
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Awaitable[None]: ...
+    def __call__(self, function: _Function) -> _Function: ...
 
 @type_check_only
 class _Report(TypedDict):
@@ -175,43 +193,50 @@ def series(*, name: str | None, tags: Iterable[str] | None = None) -> Series: ..
 def record(
     database: str,
     name: str | None,
-    tags: dict[str, Any] | None = None,
-    fields: dict[str, Any] | None = None,
-    timestamp: float | None = None,
+    tags: Mapping[str, object] | None = None,
+    fields: Mapping[str, _Field] | None = None,
+    timestamp: _Time | None = None,
+    *,
+    timestamp_ns: int | None = None,
 ) -> None: ...
 @overload
 def record(
     name: str,
-    tags: dict[str, Any] | None,
-    fields: dict[str, Any],
-    timestamp: float | None = None,
-    /,
-) -> None: ...
-@overload
-def record(
-    name: str,
-    tags: dict[str, Any] | None,
-    fields: dict[str, Any],
+    tags: Mapping[str, object] | None,
+    fields: Mapping[str, _Field],
+    timestamp: _Time | None = None,
     /,
     *,
-    timestamp: float | None = None,
+    timestamp_ns: int | None = None,
+) -> None: ...
+@overload
+def record(
+    name: str,
+    tags: Mapping[str, object] | None,
+    fields: Mapping[str, _Field],
+    /,
+    *,
+    timestamp: _Time | None = None,
+    timestamp_ns: int | None = None,
 ) -> None: ...
 @overload
 def record(
     name: str,
     /,
     *,
-    tags: dict[str, Any] | None = None,
-    fields: dict[str, Any],
-    timestamp: float | None = None,
+    tags: Mapping[str, object] | None = None,
+    fields: Mapping[str, _Field],
+    timestamp: _Time | None = None,
+    timestamp_ns: int | None = None,
 ) -> None: ...
 @overload
 def record(
     *,
     name: str | None,
-    tags: dict[str, Any] | None = None,
-    fields: dict[str, Any],
-    timestamp: float | None = None,
+    tags: Mapping[str, object] | None = None,
+    fields: Mapping[str, _Field],
+    timestamp: _Time | None = None,
+    timestamp_ns: int | None = None,
 ) -> None: ...
 def flush_sync(timeout: float | None = None) -> _Report: ...
 def shutdown_sync(timeout: float | None = None) -> _Report: ...
@@ -247,28 +272,33 @@ class BaseClient:
         self,
         database: str,
         name: str | None,
-        tags: dict[str, Any] | None = None,
-        fields: dict[str, Any] | None = None,
-        timestamp: float | None = None,
+        tags: Mapping[str, object] | None = None,
+        fields: Mapping[str, _Field] | None = None,
+        timestamp: _Time | None = None,
+        *,
+        timestamp_ns: int | None = None,
     ) -> None: ...
     @overload
     def record(
         self,
         name: str,
-        tags: dict[str, Any] | None,
-        fields: dict[str, Any],
-        timestamp: float | None = None,
-        /,
-    ) -> None: ...
-    @overload
-    def record(
-        self,
-        name: str,
-        tags: dict[str, Any] | None,
-        fields: dict[str, Any],
+        tags: Mapping[str, object] | None,
+        fields: Mapping[str, _Field],
+        timestamp: _Time | None = None,
         /,
         *,
-        timestamp: float | None = None,
+        timestamp_ns: int | None = None,
+    ) -> None: ...
+    @overload
+    def record(
+        self,
+        name: str,
+        tags: Mapping[str, object] | None,
+        fields: Mapping[str, _Field],
+        /,
+        *,
+        timestamp: _Time | None = None,
+        timestamp_ns: int | None = None,
     ) -> None: ...
     @overload
     def record(
@@ -276,18 +306,20 @@ class BaseClient:
         name: str,
         /,
         *,
-        tags: dict[str, Any] | None = None,
-        fields: dict[str, Any],
-        timestamp: float | None = None,
+        tags: Mapping[str, object] | None = None,
+        fields: Mapping[str, _Field],
+        timestamp: _Time | None = None,
+        timestamp_ns: int | None = None,
     ) -> None: ...
     @overload
     def record(
         self,
         *,
         name: str | None,
-        tags: dict[str, Any] | None = None,
-        fields: dict[str, Any],
-        timestamp: float | None = None,
+        tags: Mapping[str, object] | None = None,
+        fields: Mapping[str, _Field],
+        timestamp: _Time | None = None,
+        timestamp_ns: int | None = None,
     ) -> None: ...
     def flush_sync(self, timeout: float | None = None) -> _Report: ...
     def shutdown_sync(self, timeout: float | None = None) -> _Report: ...
@@ -342,8 +374,10 @@ def install(
     base_tags: list[tuple[str, str]] | None,
     on_rejected: Callable[[Rejected], object] | None,
 ) -> bool | None: ...
+def base_tag_text(name: object, value: object) -> str | None: ...
 def check_request_variables() -> None: ...
 def measurement_in(place: MutableMapping[str, Any]) -> Measurement: ...
+def need_server(is_needed: bool) -> None: ...
 def configure(options: list[tuple[str, str]]) -> None: ...
 def reset() -> None: ...
 def settings() -> dict[str, Any]: ...
@@ -358,6 +392,36 @@ def close_log() -> None: ...
 def log_is_written() -> None: ...
 def log_end() -> None: ...
 def command(argv: list[str]) -> int: ...
+
+# A place is a database and a name, a timeout is in seconds, and times are nanoseconds or objects.
+
+@final
+class ArrowFrame:
+    def __new__(
+        cls,
+        client: BaseClient | None,
+        stream: object,
+        place: tuple[str, str],
+        time: str,
+        tags: list[str],
+        fields: list[str] | None,
+        timeout: float,
+    ) -> ArrowFrame: ...
+    def write(self) -> tuple[int, int] | None: ...
+
+@final
+class ObjectFrame:
+    def __new__(
+        cls,
+        client: BaseClient | None,
+        place: tuple[str, str],
+        tags: list[str],
+        fields: list[str],
+        timeout: float,
+    ) -> ObjectFrame: ...
+    def write(
+        self, first: int, times: list[Any], tags: list[list[Any]], fields: list[list[Any]]
+    ) -> int: ...
 
 # For `sprockets_influxdb.testing`.
 

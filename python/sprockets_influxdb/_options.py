@@ -5,6 +5,8 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypedDict
 
+from sprockets_influxdb import _native
+
 #: Arguments whose settings have other names.
 _SETTINGS = {"auth_username": "user", "auth_password": "password"}
 _ARGUMENTS = {setting: argument for argument, setting in _SETTINGS.items()}
@@ -27,6 +29,9 @@ class Options(TypedDict, total=False):
     host: str | None
     max_batch_bytes: int | None
     max_buffer_bytes: int | None
+    nats_creds: str | None
+    nats_stream: str | None
+    nats_subject: str | None
     org: str | None
     overflow: Literal["newest", "oldest", "block"] | None
     port: int | None
@@ -73,14 +78,15 @@ def texts(**options: Any) -> list[tuple[str, str]]:
     return pairs
 
 
-def tags(base_tags: Mapping[str, Any] | None) -> list[tuple[str, str]] | None:
-    """Base tags as the core reads them, without those that are ``None``."""
+def tags(base_tags: Mapping[str, object] | None) -> list[tuple[str, str]] | None:
+    """Base tags as the core reads them, without those that are left out."""
     if base_tags is None:
         return None
     if not isinstance(base_tags, Mapping):
         kind = type(base_tags).__name__
         raise ValueError(f"base_tags: a value of type {kind}: expected a dict of names and values")
-    return [(text(name), text(value)) for name, value in base_tags.items() if value is not None]
+    values = ((name, _native.base_tag_text(name, value)) for name, value in base_tags.items())
+    return [(text(name), value) for name, value in values if value is not None]
 
 
 def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:

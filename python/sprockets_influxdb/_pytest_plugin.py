@@ -1,11 +1,24 @@
-"""The pytest fixture. pytest loads it by the entry point ``pytest11``."""
+"""The pytest plugin: the fixture, and no recording without a server. pytest loads it by the entry
+point ``pytest11``.
+"""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from sprockets_influxdb import testing
+from sprockets_influxdb import _native, testing
+
+
+def pytest_configure() -> None:
+    """By default a client writes to localhost. In tests it must be told where to write: otherwise
+    it is disabled. So tests reach no server by accident, and do not wait for one at the end.
+    """
+    _native.need_server(True)
+
+
+def pytest_unconfigure() -> None:
+    _native.need_server(False)
 
 
 @pytest.fixture

@@ -75,10 +75,12 @@ def check_names(options: Iterable[str]) -> None:
 class Requests:
     """Begins to record the requests of one application, by the options of its middleware.
 
+    :param place: where the options are set, for the log
     :raises TypeError: for an unknown option
     """
 
-    def __init__(self, **options: "Unpack[RequestOptions]") -> None:
+    def __init__(self, place: str = "", /, **options: "Unpack[RequestOptions]") -> None:
+        self._place = place
         check_names(options)
         self._recorder: _native.Recorder | None = None
         self._has_warned = False
@@ -143,7 +145,8 @@ class Requests:
     def _warn_once(self, error: Exception) -> None:
         if not self._has_warned:
             self._has_warned = True
-            LOGGER.warning("the requests of this application are not recorded: %s", error)
+            place = f"{self._place}: " if self._place else ""
+            LOGGER.warning("the requests of this application are not recorded: %s%s", place, error)
 
 
 def handler_name(handler: object) -> str:

@@ -1,4 +1,4 @@
-"""Rate-limited warnings about requests. The native module calls :func:`warn` as well."""
+"""Rate-limited warnings. The native module calls :func:`warn` as well."""
 
 import logging
 import time

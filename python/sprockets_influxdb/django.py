@@ -41,10 +41,10 @@ class InfluxDBMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         options = getattr(conf.settings, "INFLUXDB_REQUESTS", {})
         try:
-            self._requests = Requests(**options)
+            self._requests = Requests("INFLUXDB_REQUESTS in the settings", **options)
         except TypeError as error:
             reason = error if isinstance(options, dict) else f"{options!r} is no dict of options"
-            raise ImproperlyConfigured(f"INFLUXDB_REQUESTS: {reason}") from None
+            raise ImproperlyConfigured(f"INFLUXDB_REQUESTS in the settings: {reason}") from None
         self._get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:

@@ -113,6 +113,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    #[cfg(feature = "nats")]
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a result, as an object or as text.
     pub(crate) fn print(
         &self,
@@ -160,7 +165,7 @@ fn set(config: Config, name: &str, value: &str) -> Result<Config, Problem> {
     Ok(config.set(name, value))
 }
 
-fn has_password(url: &str) -> bool {
+pub(crate) fn has_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let query = rest.split_once('?').map_or("", |(_, query)| query);
     if query.split('&').any(|pair| pair.starts_with("p=")) {

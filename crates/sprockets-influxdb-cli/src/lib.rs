@@ -9,6 +9,8 @@ mod check;
 mod context;
 mod exit;
 mod format;
+#[cfg(feature = "nats")]
+mod forward;
 mod generated;
 mod output;
 mod progress;
@@ -40,6 +42,8 @@ struct Arguments {
 enum Command {
     Check(check::Options),
     Write(write::Options),
+    #[cfg(feature = "nats")]
+    Forward(Box<forward::Options>),
     #[command(subcommand)]
     Spool(spool::Command),
     #[command(subcommand)]
@@ -59,6 +63,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let done = match parsed {
         Ok(Arguments { command: Command::Check(options) }) => check::run(&options),
         Ok(Arguments { command: Command::Write(options) }) => write::run(options),
+        #[cfg(feature = "nats")]
+        Ok(Arguments { command: Command::Forward(options) }) => forward::run(&options),
         Ok(Arguments { command: Command::Spool(command) }) => spool::run(command),
         Ok(Arguments { command: Command::Quarantine(command) }) => quarantine::run(command),
         Ok(Arguments { command: Command::Completions(options) }) => {

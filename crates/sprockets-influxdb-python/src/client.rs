@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use sprockets_influxdb::internal;
 
+use crate::conversion;
 use crate::flush::{self, Flush};
 use crate::handle::{Handle, INSTALLED, installed};
 use crate::installed::{Options, Provided, Tags, open};
@@ -80,10 +81,12 @@ impl BaseClient {
     #[pyo3(
         signature = (
             database=Argument::Omitted, name=Argument::Omitted, tags=None, fields=None,
-            timestamp=None
+            timestamp=None, *, timestamp_ns=None
         ),
-        text_signature = "($self, database=..., name=..., tags=None, fields=None, timestamp=None)"
+        text_signature = "($self, database=..., name=..., tags=None, fields=None, timestamp=None, \
+                          *, timestamp_ns=None)"
     )]
+    #[expect(clippy::too_many_arguments, reason = "they are those of Python")]
     fn record<'py>(
         &self,
         py: Python<'py>,
@@ -92,8 +95,10 @@ impl BaseClient {
         tags: Option<&Bound<'py, PyAny>>,
         fields: Option<&Bound<'py, PyAny>>,
         timestamp: Option<&Bound<'py, PyAny>>,
+        timestamp_ns: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
-        record_with(py, self.target()?, database, name, tags, fields, timestamp)
+        let times = (timestamp, timestamp_ns);
+        record_with(py, self.target()?, database, name, tags, fields, times)
     }
 
     /// Prepares a series of measurements: see :func:`series`. It keeps the client open.
@@ -187,9 +192,9 @@ pub(crate) fn target_of(client: &Bound<'_, BaseClient>) -> PyResult<Target> {
 /// false.
 ///
 /// :param Measurement measurement: what to record
-/// :raises ValueError: for a measurement that can never be stored: without a field, with a field of
-///     another type than ``int``, ``float``, ``bool`` or ``str``, with an ``int`` beyond 64 bits,
-///     or without a name or a database
+/// :raises ValueError: for a measurement that can never be stored: without a field, with a value
+///     that :meth:`Measurement.set_field` or :meth:`Measurement.set_tag` refuses, with an ``int``
+///     beyond 64 bits, or without a name or a database
 #[pyfunction]
 pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<()> {
     Measurement::add(measurement, &Target::Installed)
@@ -203,19 +208,22 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
 ///
 /// :param str database: the database (bucket) to write to
 /// :param str name: the name of the measurement
-/// :param dict tags: tags beside the base tags; a value is written as its ``str()``, ``None`` is
-///     left out
-/// :param dict fields: the fields, at least one: ``int``, ``float``, ``bool`` or ``str``
-/// :param float timestamp: seconds since the epoch; default: now
-/// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is not a number or
-///     out of range
+/// :param dict tags: tags beside the base tags, as :meth:`Measurement.set_tag` takes them
+/// :param dict fields: the fields, as :meth:`Measurement.set_field` takes them, at least one
+/// :param timestamp: the time, as :meth:`Measurement.set_timestamp` takes it; default: now
+/// :param int timestamp_ns: the time in nanoseconds since the epoch, instead of ``timestamp``
+/// :raises ValueError: as :func:`add_measurement` does, and for a timestamp that is no time or out
+///     of range
 #[pyfunction]
 #[pyo3(
     signature = (
-        database=Argument::Omitted, name=Argument::Omitted, tags=None, fields=None, timestamp=None
+        database=Argument::Omitted, name=Argument::Omitted, tags=None, fields=None, timestamp=None,
+        *, timestamp_ns=None
     ),
-    text_signature = "(database=..., name=..., tags=None, fields=None, timestamp=None)"
+    text_signature = "(database=..., name=..., tags=None, fields=None, timestamp=None, *, \
+                      timestamp_ns=None)"
 )]
+#[expect(clippy::too_many_arguments, reason = "they are those of Python")]
 pub(crate) fn record<'py>(
     py: Python<'py>,
     database: Argument<'_, 'py>,
@@ -223,8 +231,10 @@ pub(crate) fn record<'py>(
     tags: Option<&Bound<'py, PyAny>>,
     fields: Option<&Bound<'py, PyAny>>,
     timestamp: Option<&Bound<'py, PyAny>>,
+    timestamp_ns: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<()> {
-    record_with(py, &Target::Installed, database, name, tags, fields, timestamp)
+    let times = (timestamp, timestamp_ns);
+    record_with(py, &Target::Installed, database, name, tags, fields, times)
 }
 
 #[inline]
@@ -235,23 +245,30 @@ fn record_with<'py>(
     name: Argument<'_, 'py>,
     tags: Option<&Bound<'py, PyAny>>,
     fields: Option<&Bound<'py, PyAny>>,
-    timestamp: Option<&Bound<'py, PyAny>>,
+    (timestamp, timestamp_ns): (Option<&Bound<'py, PyAny>>, Option<&Bound<'py, PyAny>>),
 ) -> PyResult<()> {
-    let stamp = |timestamp: Option<&Bound<'py, PyAny>>| {
-        timestamp.map_or_else(|| Ok(timestamp::now()), timestamp::nanoseconds)
-    };
     if let (Argument::Given(database), Argument::Given(name)) = (database, name) {
         let (tags, fields) = (plain_dict(tags), plain_dict(fields));
         if let (true, Ok(tags), Ok(fields)) = (are_texts(&database, &name), tags, fields) {
-            let head = Head { database: &database, name: &name, nanoseconds: stamp(timestamp)? };
+            let nanoseconds = timestamp::given(timestamp, timestamp_ns)?;
+            let head = Head { database: &database, name: &name, nanoseconds };
             return line::record(&head, tags, fields, target);
         }
     }
     let Recorded { place, tags, fields, timestamp } =
         Recorded::read(py, database, name, tags, fields, timestamp)?;
-    let nanoseconds = stamp(timestamp.as_ref())?;
+    let nanoseconds = timestamp::given(timestamp.as_ref(), timestamp_ns)?;
     let head = Head { database: &place.database, name: &place.name, nanoseconds };
     line::record(&head, tags.as_ref(), fields.as_ref(), target)
+}
+
+/// The text of a base tag. `None` if it is left out.
+#[pyfunction]
+pub(crate) fn base_tag_text(
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<Option<String>> {
+    conversion::tag_text(name, value)
 }
 
 #[inline]

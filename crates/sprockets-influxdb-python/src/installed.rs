@@ -1,6 +1,7 @@
 //! The installed client: how it is made, configured and replaced.
 
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::{base_tags, log};
 /// for it, and no thread holds it when the process forks.
 static CHANGES: Mutex<Changes> =
     Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
+
+/// See [`need_server`].
+static NEEDS_SERVER: AtomicBool = AtomicBool::new(false);
 
 /// The state that only changes of the configuration need.
 struct Changes {
@@ -65,15 +69,20 @@ fn with_options(config: Config, options: &Options) -> Config {
 }
 
 impl Changes {
-    /// The configuration of the environment.
-    fn environment(&mut self) -> Config {
+    /// The configuration of the environment. `options` have precedence over it.
+    fn environment(&mut self, options: &Options) -> Config {
         const PASSWORD: &str = "INFLUXDB_PASSWORD";
         let is_mask = |value: &OsString| value.as_encoded_bytes().iter().all(|byte| *byte == b'X');
         if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
             self.password = Some(password);
         }
+        let lacks_server = lacks_server([&self.options, options]);
         internal::with_environment(Config::new(), |variable| {
-            let value = std::env::var_os(variable)?;
+            let value = std::env::var_os(variable);
+            if value.is_none() && variable == "INFLUXDB_ENABLED" && lacks_server {
+                return Some("false".into());
+            }
+            let value = value?;
             let masked = variable == PASSWORD && is_mask(&value);
             self.password.clone().filter(|_| masked).or(Some(value))
         })
@@ -81,7 +90,7 @@ impl Changes {
 
     /// The configuration of the environment, of the options set before, and of these.
     fn configure(&mut self, provided: &Provided) -> Config {
-        let environment = self.environment();
+        let environment = self.environment(&provided.options);
         provided.apply(with_options(environment, &self.options))
     }
 
@@ -104,6 +113,22 @@ impl Changes {
             }
         }
     }
+}
+
+/// Whether a server is needed, and neither the environment nor an option names one.
+fn lacks_server(options: [&Options; 2]) -> bool {
+    const SETTINGS: [&str; 3] = ["url", "host", "port"];
+    const VARIABLES: [&str; 3] = ["INFLUXDB_URL", "INFLUXDB_HOST", "INFLUXDB_PORT"];
+    NEEDS_SERVER.load(Ordering::Relaxed)
+        && !options.into_iter().flatten().any(|(name, _)| SETTINGS.contains(&&**name))
+        && !VARIABLES.iter().any(|variable| std::env::var_os(variable).is_some())
+}
+
+/// Whether a client is disabled unless a server is configured. By default it writes to localhost,
+/// which is not what a test means.
+#[pyfunction]
+pub(crate) fn need_server(is_needed: bool) {
+    NEEDS_SERVER.store(is_needed, Ordering::Relaxed);
 }
 
 fn start(config: Config) -> core::Result<Arc<Handle>> {
@@ -144,7 +169,7 @@ fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
 /// Makes a client beside the installed one, of the environment and of these options.
 pub(crate) fn open(py: Python<'_>, provided: &Provided) -> PyResult<Arc<Handle>> {
     py.detach(handle::forget_unused);
-    let config = provided.apply(changes().environment());
+    let config = provided.apply(changes().environment(&provided.options));
     let client = start(config).map_err(value_error)?;
     announce(py, &client)?;
     Ok(client)

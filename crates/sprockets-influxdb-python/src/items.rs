@@ -129,17 +129,8 @@ impl Items {
 
     /// The items assigned to an attribute: a dict is kept, any other mapping is copied.
     pub(crate) fn assigned(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if let Ok(dict) = value.cast::<PyDict>() {
-            return Ok(Self::Dict(Dict { items: dict.clone().unbind(), base: None }));
-        }
-        let copy = value.py().get_type::<PyDict>().call1((value,));
-        match copy.and_then(|copy| Ok(copy.cast_into::<PyDict>()?)) {
-            Ok(copy) => Ok(Self::Dict(Dict { items: copy.unbind(), base: None })),
-            Err(_) => {
-                let shown = value.repr()?;
-                Err(PyValueError::new_err(format!("{attribute} is {shown}: expected a dict")))
-            }
-        }
+        let items = dict_of(attribute, value)?.unbind();
+        Ok(Self::Dict(Dict { items, base: None }))
     }
 
     pub(crate) fn set(
@@ -192,6 +183,24 @@ impl Dict {
             }
         }
         Ok(Some(removed))
+    }
+}
+
+/// A dict as it is, any other mapping as a copy. `attribute` is for the error if it is neither.
+pub(crate) fn dict_of<'py>(
+    attribute: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    if let Ok(dict) = value.cast::<PyDict>() {
+        return Ok(dict.clone());
+    }
+    let copy = value.py().get_type::<PyDict>().call1((value,));
+    match copy.and_then(|copy| Ok(copy.cast_into::<PyDict>()?)) {
+        Ok(copy) => Ok(copy),
+        Err(_) => {
+            let shown = value.repr()?;
+            Err(PyValueError::new_err(format!("{attribute} is {shown}: expected a dict")))
+        }
     }
 }
 

@@ -4,9 +4,12 @@
 mod base_tags;
 mod client;
 mod command;
+mod conversion;
 mod flush;
+mod frame;
 mod handle;
 mod installed;
+mod iso8601;
 mod items;
 mod line;
 mod log;
@@ -31,13 +34,15 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{BaseClient, add_measurement, record};
+    use crate::client::{BaseClient, add_measurement, base_tag_text, record};
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
     use crate::flush::{Flush, begin_all, end, flush_sync, shutdown_sync};
     #[pymodule_export]
-    use crate::installed::{configure, install, reset};
+    use crate::frame::{ArrowFrame, ObjectFrame};
+    #[pymodule_export]
+    use crate::installed::{configure, install, need_server, reset};
     #[pymodule_export]
     use crate::log::{
         close_log, log_end, log_is_written, open_log, take_dropped_rejections, take_logs,

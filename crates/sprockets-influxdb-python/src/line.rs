@@ -3,15 +3,16 @@
 use std::cell::Cell;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{PreparedKey, set_prepared_field, set_prepared_tag};
 
 use crate::base_tags::base_tags;
+use crate::conversion::{with_field, with_tag};
 use crate::items::{Dict, List, each_of};
 use crate::prepared_keys::PreparedKeys;
 use crate::target::Target;
-use crate::value::{text, with_field, with_text};
+use crate::value::with_text;
 use crate::warning::ValueErrors;
 
 /// The largest measurement to keep, in bytes. A larger one is not worth its memory.
@@ -202,7 +203,8 @@ impl Line {
         each_of(fields, |name, value| self.field(name, value))
     }
 
-    /// Sets a tag. `None` and the empty string remove it. Returns whether it was removed.
+    /// Sets a tag. A value that is left out and the empty string remove it. Returns whether it was
+    /// removed.
     #[inline]
     pub(crate) fn tag(
         &mut self,
@@ -219,15 +221,10 @@ impl Line {
     fn set_tag(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Self { core, tag_keys, .. } = self;
         let Some(key) = tag_keys.find(name)? else { return self.unprepared_tag(name, value) };
-        let mut set = |value: &str| {
+        with_tag(name, value, |value| {
             set_prepared_tag(core, key, value);
             value.is_empty()
-        };
-        match value.cast_exact::<PyString>() {
-            Ok(value) => Ok(set(&text(value)?)),
-            Err(_) if value.is_none() => Ok(set("")),
-            Err(_) => with_text(value, set),
-        }
+        })
     }
 
     #[cold]
@@ -236,11 +233,10 @@ impl Line {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let mut set = |value: &str| {
+        with_tag(name, value, |value| {
             with_text(name, |name| _ = self.core.set_tag(name, value))?;
             Ok(value.is_empty())
-        };
-        if value.is_none() { set("") } else { with_text(value, set)? }
+        })?
     }
 
     #[inline]
@@ -262,6 +258,7 @@ impl Line {
                 with_field(name, value, |field| _ = core.set_field(text, field))
             })?,
         }
+        .map(drop)
     }
 }
 

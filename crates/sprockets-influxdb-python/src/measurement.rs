@@ -8,12 +8,13 @@ use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
 
 use crate::base_tags::base_tags;
+use crate::conversion::{check_tag, with_field};
 use crate::items::{Dict, Items};
 use crate::line::{BaseTags, Head, Line};
 use crate::place::{Argument, Place};
 use crate::target::Target;
-use crate::timestamp::{Stamp, nanoseconds, seconds};
-use crate::value::{Plain, with_field};
+use crate::timestamp::{self, Stamp};
+use crate::value::Plain;
 use crate::warning::{ValueErrors, warn_of_kind};
 
 /// One row for InfluxDB: database, name, tags, fields and a timestamp.
@@ -88,8 +89,7 @@ impl Measurement {
         Ok(())
     }
 
-    /// Tags by name. A value is written as its ``str()``. ``None`` and the empty string are left
-    /// out.
+    /// Tags by name. Values are those of :meth:`set_tag`.
     #[getter]
     fn tags<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.tags.dict(py)
@@ -101,7 +101,7 @@ impl Measurement {
         Self::set(this, |own| assigned.map(|tags| own.tags = tags))
     }
 
-    /// Fields by name: ``int``, ``float``, ``bool`` and ``str``.
+    /// Fields by name. Values are those of :meth:`set_field`.
     #[getter]
     fn fields<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.fields.dict(py)
@@ -113,15 +113,27 @@ impl Measurement {
         Self::set(this, |own| assigned.map(|fields| own.fields = fields))
     }
 
-    /// The time of the measurement, in seconds since the epoch.
+    /// The time of the measurement, in seconds since the epoch. It takes what
+    /// :meth:`set_timestamp` takes.
     #[getter]
     fn timestamp(&self) -> f64 {
-        seconds(self.stamp.nanoseconds)
+        timestamp::seconds(self.stamp.nanoseconds)
     }
 
     #[setter(timestamp)]
     fn assign_timestamp(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         Self::set_timestamp(this, value)
+    }
+
+    /// The time of the measurement, in nanoseconds since the epoch.
+    #[getter]
+    fn timestamp_ns(&self) -> i64 {
+        self.stamp.nanoseconds
+    }
+
+    #[setter(timestamp_ns)]
+    fn assign_timestamp_ns(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::set_timestamp_ns(this, value)
     }
 
     /// Whether what is set here is recorded. False for the measurement of a request that is not
@@ -135,21 +147,39 @@ impl Measurement {
         }
     }
 
-    /// Sets the time of the measurement, in seconds since the epoch.
+    /// Sets the time of the measurement: seconds since the epoch as any number, a ``datetime`` with
+    /// a time zone, a ``pandas.Timestamp``, a ``numpy.datetime64``, which is in UTC, or an ISO 8601
+    /// ``str`` with an offset. All are exact to the nanosecond.
     ///
-    /// :raises ValueError: for a value that is not a number, or out of range
+    /// :raises ValueError: for a value that is no time, has no time zone, or is out of range
     fn set_timestamp(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let stamp = nanoseconds(value).map(Stamp::of_user);
+        let stamp = timestamp::nanoseconds(value).map(Stamp::of_user);
         Self::set(this, |own| stamp.map(|stamp| own.stamp = stamp))
     }
 
-    /// Sets a tag. Its value is written as its ``str()``. ``None`` and the empty string remove it.
+    /// Sets the time of the measurement, in nanoseconds since the epoch, as an ``int``.
+    ///
+    /// :raises ValueError: for a value that is no ``int``, or out of range
+    fn set_timestamp_ns(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let stamp = timestamp::integer(value).map(Stamp::of_user);
+        Self::set(this, |own| stamp.map(|stamp| own.stamp = stamp))
+    }
+
+    /// Sets a tag. Its value is written as its ``str()``; of an ``Enum`` that is its value, and
+    /// ``bytes`` are decoded. ``None``, ``pandas.NA``, ``NaT`` and the empty string remove it.
+    ///
+    /// :raises ValueError: for ``bytes`` that are not UTF-8
     fn set_tag(
         this: &Bound<'_, Self>,
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        Self::set(this, |own| own.tags.set(name, value))
+        Self::set(this, |own| {
+            if own.kind != Kind::Inert {
+                check_tag(name, value)?;
+            }
+            own.tags.set(name, value)
+        })
     }
 
     /// Sets several tags from a dict, as :meth:`set_tag` does.
@@ -165,7 +195,9 @@ impl Measurement {
         Self::set(this, |_| updated)
     }
 
-    /// Sets a field to an ``int``, ``float``, ``bool``, ``str`` or NumPy scalar.
+    /// Sets a field to an ``int``, ``float``, ``bool``, ``str``, NumPy scalar, ``Decimal`` or
+    /// ``Fraction`` (stored as a float), or an ``Enum`` (its value). ``None``, ``pandas.NA`` and
+    /// ``NaT`` leave it out, also if it was set before.
     ///
     /// :raises ValueError: for a value of another type, and for an ``int`` beyond 64 bits; in the
     ///     measurement of a request this is a warning
@@ -175,12 +207,20 @@ impl Measurement {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let is_checked = this.try_borrow()?.kind != Kind::Inert;
-        let checked = if is_checked { with_field(name, value, |_| ()) } else { Ok(()) };
-        Self::set(this, |own| checked.and_then(|()| own.fields.set(name, value)))
+        let checked = if is_checked { with_field(name, value, |_| ()) } else { Ok(None) };
+        Self::set(this, |own| {
+            checked?;
+            if value.is_none() {
+                // The list cannot take back a field that was set before.
+                own.fields.dict(value.py())?;
+            }
+            own.fields.set(name, value)
+        })
     }
 
-    /// Returns a context manager that records the duration of its block in a field, in seconds,
-    /// also when the block raises.
+    /// Records a duration in a field, in seconds, also when an exception is raised: that of a block
+    /// by ``with`` or ``async with``, or that of each call of a function or a coroutine function as
+    /// its decorator.
     fn duration(this: Bound<'_, Self>, name: Py<PyAny>) -> Duration {
         Duration { measurement: this.unbind(), name, started: None }
     }
@@ -419,7 +459,7 @@ impl Measurement {
     }
 }
 
-/// Records the duration of its block. Made by [`Measurement::duration`].
+/// Records a duration in a field. Made by [`Measurement::duration`].
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct Duration {
     measurement: Py<Measurement>,
@@ -438,5 +478,44 @@ impl Duration {
         let Some(started) = self.started.take() else { return Ok(()) };
         let seconds = started.elapsed().as_secs_f64().into_pyobject(py)?;
         self.measurement.borrow_mut(py).fields.set(self.name.bind(py), &seconds)
+    }
+
+    fn __aenter__(&mut self) -> Done {
+        self.__enter__();
+        Done
+    }
+
+    #[pyo3(signature = (*exception))]
+    fn __aexit__(&mut self, py: Python<'_>, exception: &Bound<'_, PyTuple>) -> PyResult<Done> {
+        self.__exit__(py, exception).map(|()| Done)
+    }
+
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let duration = self.measurement.getattr(py, "duration")?;
+        let timing = py.import("sprockets_influxdb._timing")?;
+        timing.call_method1("decorated", (function, duration, &self.name))
+    }
+}
+
+/// An awaitable that is done, with the result `None`.
+#[pyclass(frozen, module = "sprockets_influxdb._native")]
+pub(crate) struct Done;
+
+#[pymethods]
+impl Done {
+    fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self) -> Option<Py<PyAny>> {
+        None
     }
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyMapping};
 
 use crate::value::repr;
 
@@ -83,9 +83,9 @@ impl<'py> Recorded<'py> {
         fields: Option<&Bound<'py, PyAny>>,
         timestamp: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
-        let is_dict = |value: &Bound<'py, PyAny>| value.is_instance_of::<PyDict>();
+        let is_dict = |value: &Bound<'py, PyAny>| value.cast::<PyMapping>().is_ok();
         let shifted = match name {
-            Argument::Given(name) if name.is_instance_of::<PyDict>() => Some(Some(name)),
+            Argument::Given(name) if name.cast::<PyMapping>().is_ok() => Some(Some(name)),
             // No measurement is without a field.
             Argument::Given(name) if name.is_none() => {
                 (tags.is_some() && !fields.is_some_and(is_dict)).then_some(None)
@@ -119,14 +119,19 @@ impl<'py> Recorded<'py> {
     }
 }
 
-/// The argument of this name, which is a dict or `None`.
+/// The argument of this name, which is a mapping or `None`, as a dict.
 fn dict<'py>(
     argument: &str,
     value: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Option<Bound<'py, PyDict>>> {
     let Some(value) = value else { return Ok(None) };
-    let dict = value.cast::<PyDict>().map_err(|_| {
+    if let Ok(dict) = value.cast::<PyDict>() {
+        return Ok(Some(dict.clone()));
+    }
+    let mapping = value.cast::<PyMapping>().map_err(|_| {
         PyTypeError::new_err(format!("{argument} is {}: expected a dict", repr(value)))
     })?;
-    Ok(Some(dict.clone()))
+    let dict = PyDict::new(value.py());
+    dict.update(mapping)?;
+    Ok(Some(dict))
 }

@@ -3,8 +3,9 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyDict, PyString};
 
+use crate::conversion::tag_text;
 use crate::items::each_of;
 use crate::line::{Head, Line};
 use crate::place::{Argument, Place};
@@ -32,7 +33,7 @@ impl Series {
     /// Records a measurement. A keyword that is no tag is a field. A tag that is not given is left
     /// out.
     ///
-    /// :param int timestamp_ns: nanoseconds since the epoch; default: now
+    /// :param timestamp_ns: an ``int`` of nanoseconds since the epoch; default: now
     /// :raises ValueError: as :func:`add_measurement` does
     #[pyo3(signature = (**items))]
     fn __call__(&self, py: Python<'_>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
@@ -43,10 +44,8 @@ impl Series {
             None => None,
         };
         let has_timestamp = timestamp.is_some();
-        let nanoseconds = match timestamp {
-            Some(nanoseconds) => integer(&nanoseconds)?,
-            None => timestamp::now(),
-        };
+        let timestamp = timestamp.filter(|timestamp| !timestamp.is_none());
+        let nanoseconds = timestamp::given(None, timestamp.as_ref())?;
         let head = Head { database, name, nanoseconds };
         Line::with(|line| {
             line.restart(&head)?;
@@ -87,10 +86,10 @@ impl Series {
                     repr(&name)
                 )));
             }
-            // `None` is as if it were not bound, and must not hide a base tag.
             bound.retain(|(other, _)| !other.bind(py).eq(&name).unwrap_or(false));
-            if !value.is_none() {
-                bound.push((name.unbind(), value.str()?.into_any().unbind()));
+            // What is left out is as if it were not bound, and must not hide a base tag.
+            if let Some(text) = tag_text(&name, &value)? {
+                bound.push((name.unbind(), PyString::new(py, &text).into_any().unbind()));
             }
         }
         let (database, name) = (self.database.clone_ref(py), self.name.clone_ref(py));
@@ -140,16 +139,6 @@ impl Series {
 
 fn is_timestamp(name: &Bound<'_, PyAny>) -> bool {
     name.cast::<PyString>().is_ok_and(|name| name == TIMESTAMP)
-}
-
-fn integer(nanoseconds: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let integer = nanoseconds.cast::<PyInt>().ok().and_then(|value| value.extract().ok());
-    integer.ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "timestamp_ns is {}: expected an int of nanoseconds since the epoch, of 64 bits",
-            repr(nanoseconds)
-        ))
-    })
 }
 
 /// Prepares a series of measurements, which you then record by keywords.

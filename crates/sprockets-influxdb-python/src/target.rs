@@ -31,6 +31,14 @@ impl Target {
         }
     }
 
+    /// The client. `None` if there is none, which happens only while one is replaced.
+    pub(crate) fn client(&self, py: Python<'_>) -> PyResult<Option<Arc<Handle>>> {
+        match self {
+            Self::Installed => Ok(current(py)?.clone()),
+            Self::Own(client, _) => Ok(Some(client.clone())),
+        }
+    }
+
     /// The base tags, not to be changed.
     pub(crate) fn base_tags(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
         match self {

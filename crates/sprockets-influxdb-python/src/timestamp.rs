@@ -1,9 +1,16 @@
-//! Timestamps: seconds in Python, nanoseconds in the core.
+//! Timestamps: many types in Python, nanoseconds in the core.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyFloat, PyInt, PyString, PyType};
 use sprockets_influxdb as core;
+
+use crate::conversion::is_numpy_scalar;
+use crate::iso8601;
+use crate::value::{repr, text};
+
+const SECOND: i128 = 1_000_000_000;
 
 /// The current time in nanoseconds since the epoch. No two calls return the same.
 pub(crate) fn now() -> i64 {
@@ -50,21 +57,145 @@ impl Stamp {
     }
 }
 
-/// Converts seconds since the epoch to nanoseconds.
-pub(crate) fn nanoseconds(seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let nanoseconds = match seconds.cast::<PyInt>() {
-        Ok(seconds) => {
-            seconds.extract::<i64>().ok().and_then(|seconds| seconds.checked_mul(1_000_000_000))
+/// The time of a call that takes `timestamp=` and `timestamp_ns=`: at most one of them. Without
+/// both it is now.
+#[inline]
+pub(crate) fn given(
+    timestamp: Option<&Bound<'_, PyAny>>,
+    timestamp_ns: Option<&Bound<'_, PyAny>>,
+) -> PyResult<i64> {
+    match (timestamp, timestamp_ns) {
+        (None, None) => Ok(now()),
+        (Some(timestamp), None) => nanoseconds(timestamp),
+        (None, Some(timestamp)) => integer(timestamp),
+        (Some(_), Some(_)) => {
+            Err(PyValueError::new_err("timestamp and timestamp_ns are both given: give one"))
         }
-        Err(_) => seconds.extract::<f64>().ok().and_then(decimal_nanoseconds),
+    }
+}
+
+/// Converts an `int` of nanoseconds.
+pub(crate) fn integer(nanoseconds: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let is_integer = nanoseconds.is_instance_of::<PyInt>() || is_numpy_scalar(nanoseconds)?;
+    let integer = is_integer.then(|| nanoseconds.extract().ok()).flatten();
+    integer.ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "timestamp_ns is {}: expected an int of nanoseconds since the epoch, of 64 bits",
+            repr(nanoseconds)
+        ))
+    })
+}
+
+/// Converts a time of any type that stands for one to nanoseconds since the epoch.
+pub(crate) fn nanoseconds(time: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let nanoseconds = if let Ok(seconds) = time.cast::<PyInt>() {
+        seconds.extract::<i64>().ok().map(|seconds| i128::from(seconds) * SECOND)
+    } else if let Ok(seconds) = time.cast::<PyFloat>() {
+        decimal_nanoseconds(seconds.value())
+    } else {
+        other(time)?
+    };
+    nanoseconds
+        .and_then(|nanoseconds| i64::try_from(nanoseconds).ok())
+        .ok_or_else(|| refused(time, "this is no time in the years 1678 to 2262"))
+}
+
+/// Converts a time that is no number of seconds. `None` if it is not known.
+#[cold]
+fn other(time: &Bound<'_, PyAny>) -> PyResult<Option<i128>> {
+    static DATETIME: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = time.py();
+    if let Ok(string) = time.cast::<PyString>() {
+        let parsed = iso8601::nanoseconds(&text(string)?);
+        return parsed.map(Some).map_err(|wrong| refused(time, wrong));
+    }
+    let nanoseconds = if time.is_instance(DATETIME.import(py, "datetime", "datetime")?)? {
+        if time.call_method0("utcoffset").is_ok_and(|offset| offset.is_none()) {
+            let wrong = "add a time zone, as in datetime.now(timezone.utc) or .astimezone()";
+            return Err(refused(time, wrong));
+        }
+        of_datetime(time)
+    } else if is_numpy_scalar(time)? {
+        of_numpy(time)
+    } else {
+        of_number(time)
     };
     match nanoseconds {
-        Some(nanoseconds) => Ok(nanoseconds),
-        None => Err(PyValueError::new_err(format!(
-            "timestamp is {}: expected seconds since the epoch, in the years 1678 to 2262",
-            seconds.repr()?
-        ))),
+        // Whatever the arithmetic of a foreign type raises: it is no time.
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        nanoseconds => nanoseconds,
     }
+}
+
+/// `datetime` and its subclasses, such as `pandas.Timestamp`, whose differences have nanoseconds.
+fn of_datetime(time: &Bound<'_, PyAny>) -> PyResult<Option<i128>> {
+    static EPOCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = time.py();
+    let epoch = EPOCH.get_or_try_init(py, || {
+        let datetime = py.import("datetime")?;
+        let utc = datetime.getattr("timezone")?.getattr("utc")?;
+        let epoch = datetime.getattr("datetime")?.call_method1("fromtimestamp", (0, utc))?;
+        PyResult::Ok(epoch.unbind())
+    })?;
+    let since = time.sub(epoch)?;
+    let part = |name| since.getattr(name)?.extract::<i64>().map(i128::from);
+    let seconds = part("days")? * 86_400 + part("seconds")?;
+    let nanoseconds = if since.hasattr("nanoseconds")? { part("nanoseconds")? } else { 0 };
+    Ok(Some(seconds * SECOND + part("microseconds")? * 1000 + nanoseconds))
+}
+
+/// NumPy's `datetime64`, which is in UTC, and its numbers. A part of a nanosecond is cut off.
+fn of_numpy(time: &Bound<'_, PyAny>) -> PyResult<Option<i128>> {
+    let dtype = time.getattr("dtype")?;
+    if dtype.getattr("kind")?.extract::<String>()? != "M" {
+        return of_number(time);
+    }
+    let numpy = time.py().import("numpy")?;
+    let unit_of = |dtype| numpy.call_method1("datetime_data", (dtype,))?.extract::<(String, i64)>();
+    let (mut time, mut unit) = (time.clone(), unit_of(dtype)?);
+    if matches!(unit.0.as_str(), "Y" | "M") {
+        time = time.call_method1("astype", ("datetime64[D]",))?;
+        unit = unit_of(time.getattr("dtype")?)?;
+    }
+    let count = time.call_method1("astype", ("int64",))?.extract::<i64>()?;
+    let count = i128::from(count) * i128::from(unit.1);
+    let is_nat = time.ne(&time)?;
+    let nanoseconds = match unit.0.as_str() {
+        _ if is_nat => return Ok(None),
+        "W" => count * SECOND * 604_800,
+        "D" => count * SECOND * 86_400,
+        "h" => count * SECOND * 3600,
+        "m" => count * SECOND * 60,
+        "s" => count * SECOND,
+        "ms" => count * 1_000_000,
+        "us" => count * 1000,
+        "ns" => count,
+        "ps" => count.div_euclid(1000),
+        "fs" => count.div_euclid(1_000_000),
+        "as" => count.div_euclid(1_000_000_000),
+        _ => return Ok(None),
+    };
+    Ok(Some(nanoseconds))
+}
+
+/// Numbers of other types in seconds: `Decimal`, `Fraction` and NumPy's, all exact.
+fn of_number(time: &Bound<'_, PyAny>) -> PyResult<Option<i128>> {
+    let py = time.py();
+    let fraction = py.import("fractions")?.getattr("Fraction")?;
+    let is_rational = |of: &str, class| time.is_instance(&py.import(of)?.getattr(class)?);
+    if is_rational("decimal", "Decimal")? || is_rational("numbers", "Rational")? {
+        let nanoseconds = fraction.call1((time,))?.mul(1_000_000_000)?;
+        return Ok(nanoseconds.call_method0("__floor__")?.extract::<i64>().ok().map(i128::from));
+    }
+    Ok(decimal_nanoseconds(time.extract::<f64>()?))
+}
+
+fn refused(time: &Bound<'_, PyAny>, wrong: &str) -> PyErr {
+    PyValueError::new_err(format!(
+        "timestamp is {}: expected seconds since the epoch, a datetime with a time zone, or an \
+         ISO 8601 str; {wrong}",
+        repr(time)
+    ))
 }
 
 /// The nanoseconds of the shortest decimal number that the float stands for: the one that was
@@ -72,20 +203,16 @@ pub(crate) fn nanoseconds(seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
 ///
 /// As a binary number, 1700000000.123 is a little less, and truncation would change the
 /// millisecond.
-fn decimal_nanoseconds(seconds: f64) -> Option<i64> {
+fn decimal_nanoseconds(seconds: f64) -> Option<i128> {
     if !seconds.is_finite() {
         return None;
     }
     let text = seconds.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    let whole: i64 = whole.parse::<i64>().ok()?.checked_mul(1_000_000_000)?;
-    let fraction: i64 = digits.parse().ok()?;
-    if seconds.is_sign_negative() {
-        whole.checked_sub(fraction)
-    } else {
-        whole.checked_add(fraction)
-    }
+    let whole = i128::from(whole.parse::<i64>().ok()?) * SECOND;
+    let fraction: i128 = digits.parse().ok()?;
+    Some(if seconds.is_sign_negative() { whole - fraction } else { whole + fraction })
 }
 
 /// The float nearest to these nanoseconds: reading a timestamp returns what was set.

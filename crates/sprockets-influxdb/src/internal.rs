@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::fmt::{self, Write};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
@@ -9,8 +11,10 @@ use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, Precision, Rejected, SpoolSync};
+use crate::error::Result;
 use crate::measurement::{FieldValue, Measurement};
+use crate::spool::Spool;
 use crate::stats::Report;
 
 pub use crate::interruption::interrupt_blocked_adds_if;
@@ -23,6 +27,37 @@ pub use crate::printable::{is_printable, one_line, shown};
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
+
+/// What the command needs of the transport to NATS.
+#[cfg(feature = "nats")]
+pub mod nats {
+    pub use crate::delivery::nats::api::{ApiError, request};
+    pub use crate::delivery::nats::cluster::Cluster;
+    pub use crate::delivery::nats::message::{
+        DATABASE_HEADER, ENCODING_HEADER, LINES_HEADER, PRECISION_HEADER, SOURCE_HEADER, decoded,
+    };
+}
+
+/// Keeps rejected lines in the quarantine of a spool, for a client that has no spool.
+#[derive(Debug)]
+pub struct Quarantine(Spool);
+
+impl Quarantine {
+    /// The quarantine of the spool in this directory. It is created with the first line.
+    pub fn new(directory: &Path) -> Self {
+        Self(Spool::new(directory, SpoolSync::default()))
+    }
+
+    /// Keeps a line with its reason.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn keep(&self, rejected: &Rejected<'_>) -> io::Result<()> {
+        let line = [(rejected.line().as_bytes(), rejected.reason())];
+        self.0.quarantine.keep(rejected.database(), Precision::default(), line.into_iter())
+    }
+}
 
 /// [`Client::flush`] for a caller who may be interrupted, as by a signal: it asks ten times a
 /// second.
@@ -47,6 +82,21 @@ pub fn shutdown_unless(
     is_interrupted: impl FnMut() -> bool,
 ) -> Report {
     client.shutdown_unless(timeout, is_interrupted)
+}
+
+/// [`Client::add_measurement`] that waits for room in a full buffer, whatever the overflow setting,
+/// at most for `timeout`. Returns false if there was no room in time: the measurement is dropped.
+///
+/// # Errors
+///
+/// Those of [`Client::add_measurement`].
+pub fn add_or_wait(client: &Client, measurement: &Measurement, timeout: Duration) -> Result<bool> {
+    client.add_or_wait(measurement, timeout)
+}
+
+/// Whether a request of the client is under way, or its outcome is not counted yet.
+pub fn is_sending(client: &Client) -> bool {
+    client.is_sending()
 }
 
 /// Logs, at the end of a process, what is in the spool and what its clients lost since their start,

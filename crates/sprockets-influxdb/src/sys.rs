@@ -18,7 +18,7 @@ mod probe;
 mod termination;
 mod thread;
 
-pub(crate) use mapping::{Loss, Mapping, unblock as unblock_sigbus};
+pub(crate) use mapping::{Loss, Mapping, SharedCounters, unblock as unblock_sigbus};
 pub(crate) use probe::Probe;
 #[cfg(unix)]
 pub use termination::{await_sigterm, before_sigterm};

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use sprockets_influxdb::{Config, DropReason, Setting};
 
-/// Other names: an alias, variables of the middlewares, and Django's setting.
-const OTHER_NAMES: [&str; 4] = [
+/// Other names: an alias, variables of `forward` and the middlewares, and Django's setting.
+const OTHER_NAMES: [&str; 5] = [
     "INFLUXDB_BUCKET",
+    "INFLUXDB_NATS_URL",
     "INFLUXDB_REQUESTS",
     "INFLUXDB_TAG_CORRELATION_ID",
     "INFLUXDB_TAG_REMOTE_IP",

@@ -12,6 +12,7 @@ use tempfile::{NamedTempFile, TempPath};
 pub mod influxd;
 pub mod isolation;
 pub mod log;
+pub mod nats;
 pub mod process;
 pub mod sample;
 pub mod tcp;

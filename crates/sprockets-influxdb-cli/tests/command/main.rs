@@ -3,6 +3,8 @@
 mod check;
 mod control;
 mod exports;
+#[cfg(feature = "nats")]
+mod forward;
 mod generated;
 mod hostile;
 mod quarantine;

@@ -26,8 +26,9 @@ pub(crate) struct RequestGuard {
     #[pyo3(get)]
     measurement: Py<Measurement>,
     head: Head,
-    /// Bytes of the request's body that the application received so far.
-    received: u64,
+    /// Bytes of the request's body that the application received so far. `None` if they are not
+    /// seen.
+    received: Option<u64>,
     outcome: Outcome,
     started: Instant,
     is_recorded: bool,
@@ -96,16 +97,8 @@ impl RequestGuard {
             "http.disconnect" | "websocket.disconnect" if !self.outcome.has_begun() => {
                 self.outcome.client_gone();
             }
-            "http.request" => {
-                self.received += message.length();
-                let is_last = !message.flag(intern!(message.dict.py(), "more_body"));
-                if is_last && !self.outcome.has_request_length() {
-                    self.outcome.set_request_length(self.received);
-                }
-            }
-            "websocket.receive" => {
-                self.received += message.length();
-                self.outcome.set_request_length(self.received);
+            "http.request" | "websocket.receive" => {
+                *self.received.get_or_insert(0) += message.length();
             }
             _ => {}
         }
@@ -207,7 +200,8 @@ impl RequestGuard {
             handler: None,
         };
         let outcome = Outcome::new(method);
-        Self { options, measurement, head, received: 0, outcome, started, is_recorded: false }
+        let received = None;
+        Self { options, measurement, head, received, outcome, started, is_recorded: false }
     }
 
     pub(super) fn set_correlation_id(&mut self, header: Option<Py<PyAny>>) {
@@ -219,15 +213,21 @@ impl RequestGuard {
         self.head.remote_ip = addresses;
     }
 
-    pub(super) fn set_request_length(&mut self, bytes: Option<u64>) {
-        if let Some(bytes) = bytes {
-            self.outcome.set_request_length(bytes);
+    /// Sets the length of the request's body that its header has. Without one, the bytes count that
+    /// the application receives.
+    pub(super) fn set_request_length(&mut self, declared: Option<u64>) {
+        match declared {
+            Some(bytes) => self.outcome.set_request_length(bytes),
+            None => self.received = Some(0),
         }
     }
 
     fn record(&mut self, py: Python<'_>) {
         if std::mem::replace(&mut self.is_recorded, true) {
             return;
+        }
+        if let Some(received) = self.received.filter(|_| !self.outcome.has_request_length()) {
+            self.outcome.set_request_length(received);
         }
         let complete = |line: &mut core::Measurement| {
             let mut sink = AttributeSink::new(&self.options.attributes, line);

@@ -35,11 +35,11 @@ impl Recorder {
         // The scope of a websocket has no method. Its handshake is a GET.
         let method = scope.get_item(intern!(py, "method"))?;
         let mut guard = RequestGuard::new(self.0.clone(), measurement, method.as_ref());
-        let mut remote_ip = None;
+        let (mut remote_ip, mut declared) = (None, None);
         if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
             let headers = Headers::of(&headers);
             guard.set_correlation_id(headers.value(&self.0.correlation_id));
-            guard.set_request_length(headers.length());
+            declared = headers.length();
             remote_ip = self.0.remote_ip.as_ref().and_then(|name| headers.value(name));
         }
         if remote_ip.is_none() {
@@ -47,6 +47,7 @@ impl Recorder {
             remote_ip = client.and_then(|client| client.get_item(0).ok()).map(Bound::unbind);
         }
         guard.set_remote_ip(remote_ip);
+        guard.set_request_length(declared);
         Ok(Some(guard))
     }
 
@@ -69,7 +70,11 @@ impl Recorder {
         };
         guard.set_remote_ip(remote_ip.map(Bound::unbind));
         let content_length = get(intern!(py, "CONTENT_LENGTH"))?;
-        guard.set_request_length(content_length.and_then(|value| length(&value)));
+        let declared = content_length.and_then(|value| length(&value));
+        // A body of unknown length is read from the server, unseen.
+        if declared.is_some() || get(intern!(py, "HTTP_TRANSFER_ENCODING"))?.is_none() {
+            guard.set_request_length(declared);
+        }
         Ok(Some(guard))
     }
 }

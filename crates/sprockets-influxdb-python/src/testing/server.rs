@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use sprockets_influxdb::internal::is_sending;
 use sprockets_influxdb::testing;
 
 use super::fault::{Fault, duration, named};
@@ -171,7 +172,8 @@ impl Server {
         self.0.writes().into_iter().map(Request).collect()
     }
 
-    /// Waits until there are at least ``count`` points.
+    /// Waits until there are at least ``count`` points, and until the client has counted the
+    /// outcome of its requests.
     ///
     /// :param int count: the number of points
     /// :param float timeout: the maximum time to wait, in seconds
@@ -192,6 +194,7 @@ impl Server {
         };
         let wait_for = |time| self.0.wait_until(time, |server| arrived(server) >= count);
         if wait(py, timeout, wait_for)? {
+            settle(py);
             return self.points(py, database);
         }
         let points = arrived(&self.0);
@@ -282,6 +285,18 @@ fn wait(py: Python<'_>, timeout: f64, is_done: impl Fn(Duration) -> bool + Sync)
             return Ok(false);
         }
     }
+}
+
+/// Waits until all clients have counted the outcome of the requests that are under way: they do so
+/// after the server has responded. Another request may hang, so this waits for a second at most.
+fn settle(py: Python<'_>) {
+    let until = Instant::now() + Duration::from_secs(1);
+    let is_sending = || handle::all().iter().any(|client| is_sending(client.core()));
+    py.detach(|| {
+        while is_sending() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
 }
 
 /// The names of the products that a server can play.

@@ -4,7 +4,7 @@ use super::chunk::{CHUNK_BYTES, SMALL_CHUNK_BYTES};
 use super::chunk_pool::ChunkPool;
 use super::size::Size;
 use super::types::Limits;
-use crate::spool::{MAX_LINE_BYTES, OVERHEAD, SealedFiles, Segments, Spool};
+use crate::spool::{MAX_LINE_BYTES, Merging, OVERHEAD, SealedFiles, Segments, Spool};
 
 /// Closed batches that stay in memory beside a spool, in bytes. Those beyond it are sealed. A
 /// server that answers takes so much soon.
@@ -23,6 +23,17 @@ pub(super) struct Bounds<'a> {
     pub(super) being_sealed: usize,
 }
 
+/// The part of the spool's limit that is kept for files which make room, in bytes. A batch that is
+/// being sealed, and small files that are being merged, are on disk twice for a moment.
+pub(super) fn reserve(limits: &Limits) -> usize {
+    let merged = Merging::max_bytes(limits.spool_bytes);
+    if limits.spool_bytes <= MEMORY_BYTES {
+        return merged;
+    }
+    let file = SealedFiles::max_file_size(limits.batch.lines, limits.batch.bytes);
+    file.min(limits.spool_bytes / 4).max(merged)
+}
+
 impl Bounds<'_> {
     /// The spool, if its disk works.
     fn working_spool(&self) -> Option<&Spool> {
@@ -33,7 +44,8 @@ impl Bounds<'_> {
     pub(super) fn room(&self) -> Size {
         match self.working_spool() {
             Some(spool) => {
-                let bytes = self.file_room(spool) + self.pool.ready() * CHUNK_BYTES;
+                let ready = self.pool.ready() * CHUNK_BYTES;
+                let bytes = self.file_room(spool) + ready + self.pool.small() * SMALL_CHUNK_BYTES;
                 Size { lines: bytes / OVERHEAD, bytes }
             }
             None => self.limits.buffer - (self.used - self.on_disk),
@@ -56,7 +68,8 @@ impl Bounds<'_> {
     pub(super) fn lacks_file(&self, needed: Size) -> bool {
         needed.bytes <= MAX_LINE_BYTES
             && self.working_spool().is_some_and(|spool| {
-                let is_ready = needed.bytes <= CHUNK_BYTES && self.pool.ready() > 0;
+                let is_ready = needed.bytes <= CHUNK_BYTES && self.pool.ready() > 0
+                    || needed.bytes <= SMALL_CHUNK_BYTES && self.pool.small() > 0;
                 !is_ready && self.file_room(spool) < needed.bytes.max(OVERHEAD)
             })
     }
@@ -68,32 +81,34 @@ impl Bounds<'_> {
 
     /// What files of new chunks may take, in bytes.
     fn file_room(&self, spool: &Spool) -> usize {
-        let batch = self.limits.batch;
         // An adding thread and the spool worker may each be about to create one.
-        let mut reserve = 2 * Segments::file_size(CHUNK_BYTES);
-        // A batch that is being sealed is on disk twice for a moment.
-        if self.limits.spool_bytes > MEMORY_BYTES {
-            let file = SealedFiles::max_file_size(batch.lines, batch.bytes);
-            reserve += file.min(self.limits.spool_bytes / 4);
-        }
-        self.disk_room(spool).saturating_sub(reserve)
+        let reserve = reserve(self.limits) + 2 * Segments::file_size(CHUNK_BYTES);
+        (self.disk_room(spool) + self.pool.leftover_bytes()).saturating_sub(reserve)
     }
 
     /// What files may take, in bytes.
     pub(super) fn disk_room(&self, spool: &Spool) -> usize {
-        let limit = self.limits.spool_bytes as u64;
-        let others = spool.recovery.used_by_others().min(limit);
-        let sealed = spool.sealed.bytes() + self.being_sealed;
-        ((limit - others) as usize).saturating_sub(spool.segments.bytes() + sealed)
+        let used = usize::try_from(spool.used_bytes()).unwrap_or(usize::MAX);
+        self.limits.spool_bytes.saturating_sub(used).saturating_sub(self.being_sealed)
     }
 
-    /// The capacity of a new chunk. Small for a database that is one of many, if there is a file
-    /// for it.
-    pub(super) fn chunk_capacity(&self, is_full_size: bool) -> usize {
-        let has_file = self
-            .working_spool()
-            .is_none_or(|spool| self.pool.has_small() || self.file_room(spool) > 0);
-        if is_full_size || !has_file { CHUNK_BYTES } else { SMALL_CHUNK_BYTES }
+    /// The capacity of a new chunk for a line of `needed` bytes. With a spool it is small for the
+    /// first lines of a process, and if there is a file for a small one only.
+    pub(super) fn chunk_capacity(&self, is_full_size: bool, needed: usize) -> usize {
+        let Some(spool) = self.working_spool() else {
+            return if is_full_size { CHUNK_BYTES } else { SMALL_CHUNK_BYTES };
+        };
+        let has_room = self.file_room(spool) > 0;
+        let has_small = has_room || self.pool.small() > 0;
+        let has_full_size = has_room || self.pool.ready() > 0;
+        let is_small = match is_full_size {
+            false => has_small,
+            true => {
+                let is_preferred = self.pool.is_cold() || !has_full_size;
+                is_preferred && has_small && needed <= SMALL_CHUNK_BYTES
+            }
+        };
+        if is_small { SMALL_CHUNK_BYTES } else { CHUNK_BYTES }
     }
 
     /// What to grant to a shard: a part of what still fits and of the lines to the trigger size, so

@@ -19,8 +19,11 @@ const MAX_SPARE_WITH_SEGMENTS: usize = 128;
 /// Unused lists of chunks that are kept.
 const MAX_SPARE_LISTS: usize = 8;
 
-/// Chunks with segments that are prepared at first.
+/// Chunks with segments that are prepared, once the first small ones are used up.
 const MIN_READY: usize = 4;
+
+/// The first chunks of a process with a spool are small: many processes live for a few lines.
+const FIRST_SMALL: usize = 16;
 
 pub(super) struct ChunkPool {
     spool: Option<Arc<Spool>>,
@@ -29,6 +32,8 @@ pub(super) struct ChunkPool {
     spare_small: Vec<Chunk>,
     /// Empty lists, so that a new batch need not allocate one.
     spare_lists: Vec<Vec<Chunk>>,
+    /// The number of small chunks with segments that were made.
+    made_small: usize,
     leftovers: Leftovers,
     /// Segments whose lines were copied to others that are not synced yet.
     retired: Vec<Segment>,
@@ -50,9 +55,10 @@ impl ChunkPool {
             spare: Vec::new(),
             spare_small: Vec::new(),
             spare_lists: Vec::new(),
+            made_small: 0,
             leftovers: Leftovers::default(),
             retired: Vec::new(),
-            target: MIN_READY,
+            target: 0,
             max_spare,
         }
     }
@@ -76,11 +82,17 @@ impl ChunkPool {
         self.leftovers.segments.extend(chunk.take_lost_segment());
         if !chunk.has_segment() && needed <= MAX_LINE_BYTES {
             if capacity == CHUNK_BYTES {
-                self.target = (2 * self.target).min(MAX_SPARE).min(self.max_spare);
+                self.target = (2 * self.target).clamp(MIN_READY, MAX_SPARE).min(self.max_spare);
+            } else if capacity == SMALL_CHUNK_BYTES {
+                self.made_small += 1;
             }
-            if let Some(segment) = spool.segments.create(capacity) {
-                chunk.set_segment(segment);
+            let mut segment = spool.segments.create(capacity);
+            if segment.is_none() && !spool.health().is_failing() {
+                // There is no room until files that are no longer needed are removed.
+                self.leftovers.remove_undamaged(spool);
+                segment = spool.segments.create(capacity);
             }
+            segment.into_iter().for_each(|segment| chunk.set_segment(segment));
         }
         self.leftovers.segments.extend(chunk.begin(database, precision));
         if !chunk.fits(1, needed) {
@@ -162,8 +174,29 @@ impl ChunkPool {
         self.spare.iter().filter(|chunk| chunk.has_segment()).count()
     }
 
-    pub(super) fn has_small(&self) -> bool {
-        !self.spare_small.is_empty()
+    /// The number of small chunks, which have segments.
+    pub(super) fn small(&self) -> usize {
+        self.spare_small.len()
+    }
+
+    /// Whether the first lines of a process are added to it.
+    pub(super) fn is_cold(&self) -> bool {
+        self.target == 0 && (self.made_small < FIRST_SMALL || self.small() > 0)
+    }
+
+    /// Whether a small chunk is missing.
+    pub(super) fn lacks_small(&self) -> bool {
+        let is_needed = self.target == 0 && self.made_small < FIRST_SMALL && self.max_spare > 0;
+        is_needed
+            && self.spare_small.is_empty()
+            && self.spool.as_ref().is_some_and(|spool| !spool.health().is_failing())
+    }
+
+    pub(super) fn add_small(&mut self, segment: Segment) {
+        let mut chunk = Chunk::with_capacity(SMALL_CHUNK_BYTES);
+        chunk.set_segment(segment);
+        self.made_small += 1;
+        self.recycle([chunk]);
     }
 
     /// How many chunks with segments are missing.
@@ -209,6 +242,11 @@ impl ChunkPool {
         self.leftovers.release(files);
     }
 
+    /// What files that are no longer needed take on disk, in bytes.
+    pub(super) fn leftover_bytes(&self) -> usize {
+        self.leftovers.bytes()
+    }
+
     pub(super) fn has_leftovers(&self) -> bool {
         !self.leftovers.is_empty()
     }
@@ -228,13 +266,13 @@ impl ChunkPool {
         self.leftovers.segments.extend(spare.filter_map(Chunk::take_lost_segment));
     }
 
-    /// Gives up unused segments. Returns how many chunks with segments to keep ready from now on.
+    /// Gives up unused segments. Returns how many to create, to see whether the disk works again.
     pub(super) fn give_up_unused(&mut self) -> usize {
         let small = self.spare_small.drain(..).filter_map(|mut chunk| chunk.take_segment());
         self.leftovers.segments.extend(small);
         self.leftovers.segments.extend(self.spare.iter_mut().filter_map(Chunk::take_segment));
         self.target = self.target.min(MIN_READY);
-        self.target
+        self.target.max(1)
     }
 
     /// Gives up everything, and keeps nothing from now on.

@@ -38,6 +38,7 @@ pub(crate) use types::{
 };
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Overflow;
@@ -113,7 +114,26 @@ impl Buffer {
         }
         drop(open);
         self.check_disk();
-        self.push_slowly(shard, &line)
+        self.push_slowly(shard, &line, None)
+    }
+
+    /// Adds a line as [`push`](Self::push) does, but waits for room in a full buffer, at most for
+    /// `timeout`, whatever is in force otherwise.
+    pub(crate) fn push_or_wait(
+        &self,
+        line: Entry<'_, impl Fn(&mut Vec<u8>)>,
+        flags: EntryFlags,
+        timeout: Duration,
+    ) -> PushOutcome {
+        let shard = self.shard();
+        let mut open = lock(&shard.0);
+        open.counters.flag(flags);
+        if open.push(&line) {
+            return PushOutcome::Accepted;
+        }
+        drop(open);
+        self.check_disk();
+        self.push_slowly(shard, &line, Some(timeout))
     }
 
     /// Counts a measurement that was dropped before it became a line.
@@ -142,9 +162,15 @@ impl Buffer {
         &self.shards[shard::index_for_this_thread(self.shards.len())]
     }
 
-    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
+    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it. With a timeout it
+    /// waits for room, whatever the configuration says.
     #[cold]
-    fn push_slowly(&self, shard: &Shard, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> PushOutcome {
+    fn push_slowly(
+        &self,
+        shard: &Shard,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
         let reason = loop {
@@ -157,7 +183,9 @@ impl Buffer {
             if self.push_granted(&mut queue, shard, line) {
                 return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
             }
-            match queue.limits.overflow {
+            self.ask_for_room(&mut queue);
+            let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
+            match overflow {
                 Overflow::Oldest => {
                     if !self.make_room(&mut queue, line) {
                         break DropReason::Newest;
@@ -165,7 +193,7 @@ impl Buffer {
                 }
                 Overflow::Block => {
                     let now = self.clock.now();
-                    let timeout = queue.limits.block_timeout;
+                    let timeout = timeout.unwrap_or(queue.limits.block_timeout);
                     let until = *blocked_until.get_or_insert(now.saturating_add(timeout));
                     if now >= until {
                         break DropReason::BlockTimeout;
@@ -263,6 +291,15 @@ impl Buffer {
         is_pushed
     }
 
+    /// Has the spool worker see whether the spool is as full as its account says.
+    fn ask_for_room(&self, queue: &mut Queue) {
+        if self.spool.is_some() && !queue.waiters.lacks_room {
+            queue.waiters.lacks_room = true;
+            queue.waiters.is_worker_called = true;
+            self.spool_work.notify_all();
+        }
+    }
+
     /// Drops the oldest lines until a line fits. Open lines can only be dropped once their batches
     /// are closed.
     fn make_room(&self, queue: &mut Queue, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
@@ -341,6 +378,9 @@ impl Buffer {
     }
 
     fn set_batch_limits(&self, queue: &Queue) {
+        if let Some(spool) = &self.spool {
+            spool.set_max_bytes(queue.limits.spool_bytes, bounds::reserve(&queue.limits));
+        }
         for shard in &self.shards {
             lock(&shard.0).batch_limit = queue.limits.batch;
         }

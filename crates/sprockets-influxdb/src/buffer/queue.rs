@@ -117,7 +117,7 @@ impl Queue {
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
         is_full_size: bool,
     ) -> (Arc<str>, Chunk) {
-        let capacity = self.bounds().chunk_capacity(is_full_size);
+        let capacity = self.bounds().chunk_capacity(is_full_size, line.len);
         let database = self.open_batches.database(line.database);
         let chunk = self.pool.chunk(capacity, line.len, &database, line.precision);
         (database, chunk)

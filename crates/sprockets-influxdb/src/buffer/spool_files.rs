@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::spool::{SealedFile, Segment};
+use crate::spool::{SealedFile, Segment, Spool};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Files with the lines of a batch. The parts of a batch share them: they are released with the
@@ -45,6 +45,23 @@ pub(super) struct Leftovers {
 impl Leftovers {
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.sealed.is_empty()
+    }
+
+    /// What they take on disk, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let segments: usize = self.segments.iter().map(Segment::capacity).sum();
+        segments + self.sealed.iter().map(SealedFile::file_bytes).sum::<usize>()
+    }
+
+    /// Removes files that hold nothing that an operator should look at.
+    pub(super) fn remove_undamaged(&mut self, spool: &Spool) {
+        self.segments.drain(..).for_each(|segment| spool.segments.remove(segment));
+        let (damaged, undamaged): (Vec<_>, Vec<_>) =
+            self.sealed.drain(..).partition(SealedFile::is_damaged);
+        self.sealed = damaged;
+        undamaged.iter().for_each(|file| {
+            spool.sealed.remove(file);
+        });
     }
 
     /// Takes the files of a batch, unless another part of it still needs them.

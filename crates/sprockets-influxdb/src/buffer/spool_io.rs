@@ -132,7 +132,7 @@ impl Buffer {
                 queue.cancel_seal(sealing, true);
                 true
             }
-            SealOutcome::Failed => {
+            SealOutcome::NoRoom | SealOutcome::Failed => {
                 queue.cancel_seal(sealing, false);
                 false
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Buffer;
 use super::batch::Batch;
 use super::bounds::MEMORY_BYTES;
-use super::chunk::CHUNK_BYTES;
+use super::chunk::{CHUNK_BYTES, SMALL_CHUNK_BYTES};
 use crate::spool::{Adopted, Merging, SealedFile, Spool};
 use crate::sync::{lock, wait};
 
@@ -17,6 +17,11 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Interval between looks for slots of dead processes and for what other processes use.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// The first such interval if there are slots that living processes hold: the one that this process
+/// replaces may be about to end. It doubles up to [`LOOK_INTERVAL`].
+const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The least interval between looks while the spool seems to be full.
+const SHORT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval between checks that the disk answers, while it is used. One that was not used for so
 /// long is checked before it is used again.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -33,7 +38,9 @@ const FILES_PER_STEP: usize = 16;
 pub(crate) struct SpoolWorker {
     next_sync: Duration,
     next_retry: Duration,
+    last_look: Duration,
     next_look: Duration,
+    look_interval: Duration,
     next_loss_look: Duration,
     /// Whether a look for slots goes on.
     is_looking: bool,
@@ -69,7 +76,11 @@ impl SpoolWorker {
             self.next_retry = now;
         }
         buffer.remove_leftovers(spool);
+        if now >= self.last_look + SHORT_LOOK_INTERVAL && buffer.takes_lack_of_room() {
+            self.next_look = now;
+        }
         if !self.is_looking && now >= self.next_look {
+            self.last_look = now;
             // Before files are made: what others use counts toward the bound.
             self.is_looking = true;
             if let Some(message) = spool.recovery.look() {
@@ -171,6 +182,14 @@ impl SpoolWorker {
         }
     }
 
+    fn next_look_interval(&mut self, spool: &Spool) -> Duration {
+        self.look_interval = match spool.recovery.is_look_due_soon() {
+            true => (2 * self.look_interval).clamp(FIRST_LOOK_INTERVAL, LOOK_INTERVAL),
+            false => LOOK_INTERVAL,
+        };
+        self.look_interval
+    }
+
     /// Adopts files of dead processes. Returns whether there are more.
     fn adopt(&mut self, buffer: &Buffer, spool: &Spool, now: Duration) -> bool {
         if !self.is_looking {
@@ -185,7 +204,7 @@ impl SpoolWorker {
                         recover(buffer, self.merging.finish(&spool.sealed));
                         self.warnings.end();
                         self.is_looking = false;
-                        self.next_look = now + LOOK_INTERVAL;
+                        self.next_look = now + self.next_look_interval(spool);
                         spool.recovery.set_complete();
                         return false;
                     }
@@ -240,6 +259,10 @@ fn recover(buffer: &Buffer, files: Vec<SealedFile>) {
 
 /// Creates segments, so that adding threads need not.
 fn prepare_chunks(buffer: &Buffer, spool: &Spool) {
+    if lock(&buffer.queue).lacks_small_chunk() {
+        let Some(segment) = spool.segments.create(SMALL_CHUNK_BYTES) else { return };
+        lock(&buffer.queue).pool.add_small(segment);
+    }
     while lock(&buffer.queue).lacks_chunks() {
         let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
         lock(&buffer.queue).pool.add_segment(segment);
@@ -257,6 +280,11 @@ impl Buffer {
             }
             queue = wait(&self.spool_work, queue, Some(left));
         }
+    }
+
+    /// Whether lines did not fit since the last call.
+    fn takes_lack_of_room(&self) -> bool {
+        std::mem::take(&mut lock(&self.queue).waiters.lacks_room)
     }
 
     /// Wakes the spool worker, whether or not there is something to do.

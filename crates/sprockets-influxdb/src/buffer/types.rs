@@ -80,6 +80,10 @@ impl PushOutcome {
     pub(crate) fn needs_sender(self) -> bool {
         matches!(self, Self::FirstOpen | Self::FirstDrop)
     }
+
+    pub(crate) fn is_dropped(self) -> bool {
+        matches!(self, Self::Dropped | Self::FirstDrop)
+    }
 }
 
 /// The number of a batch, in the order in which batches were closed. Parts of a batch keep it.

@@ -14,6 +14,8 @@ pub(super) struct Waiters {
     pub(super) blocked: usize,
     /// Whether the spool worker was called, and has not noticed it yet.
     pub(super) is_worker_called: bool,
+    /// Whether a line did not fit since the spool worker looked.
+    pub(super) lacks_room: bool,
 }
 
 impl Waiters {
@@ -24,6 +26,7 @@ impl Waiters {
             sender_wakes_at: Duration::MAX,
             blocked: 0,
             is_worker_called: false,
+            lacks_room: false,
         }
     }
 

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::disk_work;
 use super::snapshot::Snapshot;
-use crate::buffer::{Buffer, Entry, EntryFlags};
+use crate::buffer::{Buffer, Entry, EntryFlags, PushOutcome};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Sender, Workers};
@@ -53,9 +53,6 @@ impl Core {
     pub(super) fn new(snapshot: Snapshot, clock: Clock) -> Self {
         let spool = snapshot.settings.spool().filter(|_| snapshot.is_enabled);
         let spool = spool.map(|spool| Arc::new(Spool::new(&spool.directory, spool.sync)));
-        if let Some(spool) = &spool {
-            spool.quarantine.set_spool_bytes(snapshot.settings.values.spool_max_bytes.value);
-        }
         let buffer = Buffer::new(snapshot.limits(), snapshot.intake(), spool, clock.clone());
         let buffer = Arc::new(buffer);
         let sender = Arc::new(Sender::new(buffer.clone(), snapshot.route(), clock.clone()));
@@ -76,10 +73,27 @@ impl Core {
 
     #[inline]
     pub(super) fn add_measurement(&self, measurement: &Measurement) -> Result<()> {
+        self.add_within(measurement, None).map(drop)
+    }
+
+    /// Adds a measurement, and waits for room in a full buffer, at most for `timeout`. Returns
+    /// false if there was none in time.
+    pub(super) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
+        let is_dropped = self.add_within(measurement, Some(timeout))?.is_dropped();
+        Ok(!is_dropped || self.is_shut_down())
+    }
+
+    /// With a timeout, waits for room in a full buffer.
+    #[inline(always)]
+    fn add_within(
+        &self,
+        measurement: &Measurement,
+        timeout: Option<Duration>,
+    ) -> Result<PushOutcome> {
         let snapshot = self.snapshot.load();
         if !snapshot.is_enabled {
             self.drop_added(DropReason::Disabled, EntryFlags::default());
-            return Ok(());
+            return Ok(PushOutcome::Accepted);
         }
         let flags = EntryFlags {
             non_finite: measurement.non_finite(),
@@ -92,11 +106,10 @@ impl Core {
         }
         if measurement.is_empty() {
             self.drop_added(DropReason::NonFinite, flags);
-            return Ok(());
+            return Ok(PushOutcome::Accepted);
         }
         let line = measurement.line(&snapshot.base_tags, snapshot.divisor);
-        self.push(&snapshot, database, &line, flags);
-        Ok(())
+        Ok(self.push(&snapshot, database, &line, flags, timeout))
     }
 
     pub(super) fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
@@ -113,7 +126,7 @@ impl Core {
             let timestamp = line.timestamp().unwrap_or_else(Timestamp::now).nanoseconds();
             let timestamp = timestamp.div_euclid(snapshot.divisor);
             let line = Line::of_text(line.text().as_bytes(), timestamp);
-            self.push(&snapshot, database, &line, EntryFlags::default());
+            self.push(&snapshot, database, &line, EntryFlags::default(), None);
             return Ok(());
         };
         self.drop_added(DropReason::Invalid, EntryFlags::default());
@@ -121,16 +134,28 @@ impl Core {
     }
 
     #[inline]
-    fn push(&self, snapshot: &Snapshot, database: &[u8], line: &Line<'_>, flags: EntryFlags) {
+    fn push(
+        &self,
+        snapshot: &Snapshot,
+        database: &[u8],
+        line: &Line<'_>,
+        flags: EntryFlags,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
         let entry = Entry {
             database,
             precision: snapshot.precision,
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        if self.buffer.push(entry, flags).needs_sender() || self.workers.is_retry_due() {
+        let outcome = match timeout {
+            None => self.buffer.push(entry, flags),
+            Some(timeout) => self.buffer.push_or_wait(entry, flags, timeout),
+        };
+        if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
         }
+        outcome
     }
 
     #[cold]
@@ -155,6 +180,10 @@ impl Core {
         }
         self.workers.set_limit(max_clients);
         Ok(())
+    }
+
+    pub(super) fn is_sending(&self) -> bool {
+        self.sender.is_busy()
     }
 
     pub(super) fn shutdown_timeout(&self) -> Duration {

@@ -76,6 +76,14 @@ impl Client {
         self.core().add_measurement(measurement)
     }
 
+    pub(crate) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
+        self.core().add_or_wait(measurement, timeout)
+    }
+
+    pub(crate) fn is_sending(&self) -> bool {
+        self.core().is_sending()
+    }
+
     /// Adds an existing line of line protocol, such as one of a file, for a database. An empty name
     /// is that of the [default database](Config::database). The line is stored
     /// as it is, without the base tags. A line without a timestamp gets the present time, so that

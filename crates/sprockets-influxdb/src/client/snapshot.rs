@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::buffer::{Intake, Limits, Size};
 use crate::config::{Api, Config, Precision, Settings};
-use crate::delivery::{HttpTransport, OwnCounters, Route, Transport};
+use crate::delivery::{self, OwnCounters, Route, Transport};
 use crate::error::{Error, Result};
 use crate::measurement::BaseTags;
 
@@ -33,7 +33,7 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn new(config: Config) -> Result<Self> {
         let settings = config.resolve()?;
-        let transport = Arc::new(HttpTransport::new(&settings.server)?);
+        let transport = delivery::transport(&settings.server)?;
         Ok(Self::with_transport(config, settings, transport))
     }
 
@@ -69,7 +69,7 @@ impl Snapshot {
         let transport = if settings.server == self.settings.server {
             self.transport.clone()
         } else {
-            Arc::new(HttpTransport::new(&settings.server)?)
+            delivery::transport(&settings.server)?
         };
         Ok(Self::with_transport(config, settings, transport))
     }

@@ -49,6 +49,12 @@ impl Authorities {
         self.0.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
     }
 
+    /// The certificates in DER.
+    #[cfg(feature = "nats")]
+    pub(crate) fn der(&self) -> impl Iterator<Item = CertificateDer<'static>> {
+        self.0.iter().cloned()
+    }
+
     #[cfg(test)]
     pub(crate) fn of_pem(pem: &str) -> Self {
         Self::parse(pem.as_bytes()).ok().expect("PEM certificates")

@@ -75,6 +75,12 @@ impl ClientIdentity {
         Ok(Some(Self { der: Arc::new((chain, key)), client_cert }))
     }
 
+    /// The chain, and the key.
+    #[cfg(feature = "nats")]
+    pub(crate) fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (self.der.0.clone(), self.der.1.clone_key())
+    }
+
     pub(crate) fn client_cert(&self) -> &ClientCert {
         &self.client_cert
     }

@@ -44,6 +44,8 @@ pub(crate) use self::resolve::Settings;
 use self::schema::ProvidedValues;
 pub(crate) use self::schema::Values;
 pub(crate) use self::server::{Auth, Server};
+#[cfg(feature = "nats")]
+pub(crate) use self::server::{DATABASE, Nats};
 use self::types::Source;
 pub use self::types::{Origin, Setting};
 pub(crate) use self::url::is_loopback;
@@ -214,14 +216,33 @@ impl Config {
 
 /// The setters. Each says its default and what it accepts.
 impl Config {
-    /// URL of the server, `http` or `https`, instead of scheme, host and port. A setter of one of
-    /// those changes that part of a URL from the environment. Without a port in the URL, it is the
-    /// scheme's own, 80 or 443. A path other than `/` is used as it is; otherwise the path of the
-    /// API is added. A query is kept. User and password in the URL are percent-encoded; the
-    /// setter [`Config::credentials`] takes precedence over them. A URL has no fragment. Default:
-    /// none.
+    /// URL of the server, `http` or `https`, instead of scheme, host and port; with the feature
+    /// `nats` also `nats` or `tls`, with one or more servers: `nats://a:4222,b:4222`. A setter of
+    /// scheme, host or port changes that part of a URL from the environment. Without a port in the
+    /// URL, it is the scheme's own: 80, 443 or 4222. A path other than `/` is used as it is;
+    /// otherwise the path of the API is added. A query is kept. User and password in the URL are
+    /// percent-encoded; the setter [`Config::credentials`] takes precedence over them. A URL has no
+    /// fragment, and one of NATS no path. Default: none.
     pub fn url(self, url: &str) -> Self {
         self.set("url", url)
+    }
+
+    /// Subject of messages to NATS, with `{database}` for the name of the database. Characters that
+    /// a subject cannot hold are percent-encoded. Default: `influxdb.{database}`.
+    pub fn nats_subject(self, subject: impl AsRef<str>) -> Self {
+        self.set("nats_subject", subject.as_ref())
+    }
+
+    /// JetStream stream that has to store the messages. Empty: none. Default: none, which is any
+    /// stream that has the subject.
+    pub fn nats_stream(self, stream: impl AsRef<str>) -> Self {
+        self.set("nats_stream", stream.as_ref())
+    }
+
+    /// Credentials file of NATS, read at each connection. It takes precedence over token, user and
+    /// password. Empty: none. Default: none.
+    pub fn nats_creds(mut self, path: impl Into<PathBuf>) -> Self {
+        provide!(self.nats_creds = path.into())
     }
 
     /// `http` or `https`. Default: `https`, so that credentials are not sent in the clear; `http`
@@ -415,9 +436,10 @@ impl Config {
         provide!(self.spool_sync = sync)
     }
 
-    /// Capacity of the spool in bytes. At least 1. With a spool it replaces the capacity of the
-    /// buffer; when it is full, the overflow policy applies. The files of other processes count as
-    /// well, as of a few seconds ago. Default: 1 GiB.
+    /// Capacity of the spool in bytes. At least 1 MiB. With a spool it replaces the capacity of the
+    /// buffer; when it is full, the overflow policy applies. It holds for all processes of a user
+    /// together, and for the whole directory, quarantine and damaged files included. Default:
+    /// 1 GiB.
     pub fn spool_max_bytes(mut self, bytes: usize) -> Self {
         provide!(self.spool_max_bytes = bytes)
     }

@@ -106,6 +106,28 @@ pub(super) static SIZE: ValueParser<usize> = ValueParser {
     valid: |size| (1..=isize::MAX as usize).contains(size),
 };
 
+/// Whether a token of a subject, or the name of a stream, may have this character.
+fn is_token(character: char) -> bool {
+    character.is_ascii_graphic() && !['.', '*', '>', '/', '\\'].contains(&character)
+}
+
+pub(super) static STREAM: ValueParser<String> = ValueParser {
+    noun: "the name of a stream",
+    expected: "printable ASCII without space, '.', '*', '>', '/' and '\\'",
+    parse: |text| Some(text.to_owned()),
+    valid: |name| name.chars().all(is_token),
+};
+
+pub(super) static SUBJECT: ValueParser<String> = ValueParser {
+    noun: "a subject of NATS",
+    expected: "tokens of printable ASCII with dots between them, without '*' and '>'",
+    parse: |text| Some(text.to_owned()),
+    valid: |subject| {
+        subject.split('.').all(|token| !token.is_empty() && token.chars().all(is_token))
+            && !subject.starts_with('$')
+    },
+};
+
 /// A timeout within which something has to happen.
 pub(super) static TIMEOUT: ValueParser<Duration> = ValueParser {
     noun: "a timeout",

@@ -141,6 +141,8 @@ fn unset_empty_texts(values: &mut Values) {
     unset(&mut values.client_key);
     unset(&mut values.database);
     unset(&mut values.environment);
+    unset(&mut values.nats_creds);
+    unset(&mut values.nats_stream);
     unset(&mut values.org);
     unset(&mut values.retention_policy);
     unset(&mut values.self_database);

@@ -28,6 +28,7 @@ pub(super) struct Entry {
 }
 
 const SERVER: &str = "Server";
+const NATS: &str = "NATS";
 const CREDENTIALS: &str = "Credentials";
 const RECORDING: &str = "Recording";
 const BATCHES: &str = "Batches";
@@ -39,7 +40,7 @@ const TAGS: &str = "Tags";
 settings! {
     url: WriteUrl {
         about: "URL of the server, instead of scheme, host and port. A path in it is used as it \
-                is.",
+                is. `nats://` and `tls://` are servers of NATS.",
         topic: SERVER,
         variable: "INFLUXDB_URL",
         since: "3.0.0",
@@ -114,6 +115,28 @@ settings! {
         parser: parse::BOOLEAN,
         default: true,
     }
+    nats_subject: String {
+        about: "Subject of messages to NATS. `{database}` stands for the name of the database.",
+        topic: NATS,
+        variable: "INFLUXDB_NATS_SUBJECT",
+        since: "3.0.0",
+        parser: parse::SUBJECT,
+        default: "influxdb.{database}".to_owned(),
+    }
+    nats_stream: String {
+        about: "JetStream stream that has to store the messages. Unset: any with the subject.",
+        topic: NATS,
+        variable: "INFLUXDB_NATS_STREAM",
+        since: "3.0.0",
+        parser: parse::STREAM,
+    }
+    nats_creds: PathBuf {
+        about: "Credentials file of NATS. It takes precedence over token, user and password.",
+        topic: NATS,
+        variable: "INFLUXDB_NATS_CREDS",
+        since: "3.0.0",
+        parser: parse::path,
+    }
     user: String {
         about: "User name. It may be part of the URL instead.",
         topic: CREDENTIALS,
@@ -129,7 +152,7 @@ settings! {
         parser: parse::password,
     }
     token: Secret {
-        about: "Token, for v2 and v3. It takes precedence over user and password.",
+        about: "Token, for v2, v3 and NATS. It takes precedence over user and password.",
         topic: CREDENTIALS,
         variable: "INFLUXDB_TOKEN",
         since: "3.0.0",
@@ -297,7 +320,7 @@ settings! {
         variable: "INFLUXDB_GZIP",
         since: "3.0.0",
         parser: parse::BOOLEAN,
-        default_text: "`true`; `false` to a loopback host",
+        default_text: "`true`; `false` to a loopback host and to NATS",
     }
     timeout: Duration {
         about: "Timeout of one request, from connect to the last byte of the response.",

@@ -1,6 +1,7 @@
 //! Where requests go and what they carry: the resolved [`Server`].
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::authorities::Authorities;
@@ -37,7 +38,26 @@ pub(crate) struct Server {
     pub(crate) identity: Option<ClientIdentity>,
     /// Whether the server's certificate is verified.
     pub(crate) verifies: bool,
+    /// Set if the server is a NATS JetStream, and not an InfluxDB.
+    pub(crate) nats: Option<Nats>,
 }
+
+/// Where batches go in NATS JetStream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Nats {
+    /// The URL of each server, without credentials.
+    pub(crate) servers: Vec<String>,
+    /// The subject of a message, with `{database}` for the name of its database.
+    pub(crate) subject: String,
+    /// The stream that has to store the messages. `None`: any that has the subject.
+    pub(crate) stream: Option<String>,
+    /// A credentials file. It takes precedence over token, user and password.
+    pub(crate) creds: Option<PathBuf>,
+}
+
+/// Stands for the name of the database in a subject.
+#[cfg(feature = "nats")]
+pub(crate) const DATABASE: &str = "{database}";
 
 /// The credentials of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,24 +73,15 @@ impl Server {
     pub(super) fn resolve(values: &mut Values, warnings: &mut Vec<String>) -> Result<Self> {
         resolve_credentials(values);
         let mut url = resolve_address(values);
-        let api = resolve_api(values)?;
-        let authorities = match &values.ca_file.value {
-            Some(path) if values.enabled.value => Authorities::read(path, values.ca_file.source)?,
-            _ => Authorities::default(),
-        };
-        let identity = match values.enabled.value {
-            true => ClientIdentity::read(&values.client_cert, &values.client_key)?,
-            false => None,
-        };
-        let verifies = values.tls_verify.value;
-        if !verifies && url.scheme == Scheme::Https {
-            let setting = values.name("tls_verify").set_to("true");
-            warnings.push(format!(
-                "the certificate of {} is NOT VERIFIED: anyone on the network can read and change \
-                 what is sent, credentials included. This is for tests only; {setting}",
-                url.host
-            ));
+        if url.scheme.is_nats() {
+            return Self::resolve_nats(values, url, warnings);
         }
+        warn_of_unused_nats(values, warnings);
+        let api = resolve_api(values)?;
+        let authorities = resolve_authorities(values)?;
+        let identity = resolve_identity(values)?;
+        let verifies = values.tls_verify.value;
+        warn_of_unverified(values, &url, warnings);
         warn_of_unused(values, api, warnings);
         if api != Api::V1 {
             values.retention_policy.value = None;
@@ -96,6 +107,54 @@ impl Server {
             authorities,
             identity,
             verifies,
+            nats: None,
+        };
+        values.url.value = Some(url);
+        Ok(server)
+    }
+
+    /// The same for NATS. The API is that of the InfluxDB behind it, which says whether there are
+    /// unsigned integers. A token is one of NATS.
+    fn resolve_nats(
+        values: &mut Values,
+        url: WriteUrl,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self> {
+        for (unused, setting) in
+            [(&values.org, "org"), (&values.retention_policy, "retention policy")]
+        {
+            if unused.value.is_some() {
+                let name = unused.source.name;
+                warnings.push(format!(
+                    "{name} is not used with NATS: the forwarder writes with its own {setting}"
+                ));
+            }
+        }
+        warn_of_unverified(values, &url, warnings);
+        values.org.value = None;
+        values.retention_policy.value = None;
+        let first = format!("{}:{}", url.host, url.port.unwrap_or(url.scheme.port()));
+        let places = std::iter::once(first).chain(url.others.iter().cloned());
+        let nats = Nats {
+            servers: places.map(|place| format!("{}://{place}", url.scheme)).collect(),
+            subject: values.nats_subject.value.clone(),
+            stream: values.nats_stream.value.clone(),
+            creds: values.nats_creds.value.clone(),
+        };
+        let server = Self {
+            names: Names::of(values),
+            url: url.endpoint(),
+            query: None,
+            api: *values.api.value.get_or_insert(Api::V1),
+            auth: resolve_auth(values),
+            org: None,
+            retention_policy: None,
+            gzip: *values.gzip.value.get_or_insert(false),
+            timeout: values.timeout.value,
+            authorities: resolve_authorities(values)?,
+            identity: resolve_identity(values)?,
+            verifies: values.tls_verify.value,
+            nats: Some(nats),
         };
         values.url.value = Some(url);
         Ok(server)
@@ -116,6 +175,7 @@ impl fmt::Debug for Server {
             .field("authorities", &self.authorities)
             .field("identity", &self.identity)
             .field("verifies", &self.verifies)
+            .field("nats", &self.nats)
             .finish()
     }
 }
@@ -154,9 +214,52 @@ fn resolve_address(values: &mut Values) -> WriteUrl {
     }
     let parts = [values.host.source, values.port.source, values.scheme.source];
     values.url.source = Source::nearest([source, parts[0], parts[1], parts[2]]);
-    let (path, query) = url.map(|url| (url.path, url.query)).unwrap_or_default();
     let host = values.host.value.clone();
-    WriteUrl { scheme, host, port, path, query, user: None, password: None }
+    let (path, query, mut others) = url
+        .as_ref()
+        .map(|url| (url.path.clone(), url.query.clone(), url.others.clone()))
+        .unwrap_or_default();
+    if url.is_some_and(|url| url.host != host) {
+        others.clear();
+    }
+    WriteUrl { scheme, host, port, others, path, query, user: None, password: None }
+}
+
+fn resolve_authorities(values: &Values) -> Result<Authorities> {
+    match &values.ca_file.value {
+        Some(path) if values.enabled.value => Authorities::read(path, values.ca_file.source),
+        _ => Ok(Authorities::default()),
+    }
+}
+
+fn resolve_identity(values: &Values) -> Result<Option<ClientIdentity>> {
+    match values.enabled.value {
+        true => ClientIdentity::read(&values.client_cert, &values.client_key),
+        false => Ok(None),
+    }
+}
+
+fn warn_of_unverified(values: &Values, url: &WriteUrl, warnings: &mut Vec<String>) {
+    if !values.tls_verify.value && matches!(url.scheme, Scheme::Https | Scheme::Tls) {
+        let setting = values.name("tls_verify").set_to("true");
+        warnings.push(format!(
+            "the certificate of {} is NOT VERIFIED: anyone on the network can read and change \
+             what is sent, credentials included. This is for tests only; {setting}",
+            url.host
+        ));
+    }
+}
+
+fn warn_of_unused_nats(values: &Values, warnings: &mut Vec<String>) {
+    let sources = [
+        values.nats_stream.value.as_ref().map(|_| values.nats_stream.source),
+        values.nats_creds.value.as_ref().map(|_| values.nats_creds.source),
+        Some(values.nats_subject.source).filter(|source| *source != Source::DEFAULT),
+    ];
+    for source in sources.into_iter().flatten() {
+        let name = source.name;
+        warnings.push(format!("{name} is not used: the URL of the server is none of NATS"));
+    }
 }
 
 fn resolve_api(values: &mut Values) -> Result<Api> {

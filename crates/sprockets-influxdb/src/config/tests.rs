@@ -112,6 +112,9 @@ fn every_setter_reaches_its_setting() {
         ("max_buffer_bytes", config.clone().max_buffer_bytes(5), SettingValue::Integer(5)),
         ("max_buffer_size", config.clone().max_buffer_size(4), SettingValue::Integer(4)),
         ("max_clients", config.clone().max_clients(6), SettingValue::Integer(6)),
+        ("nats_creds", config.clone().nats_creds("/creds"), text("/creds")),
+        ("nats_stream", config.clone().nats_stream("METRICS"), text("METRICS")),
+        ("nats_subject", config.clone().nats_subject("metrics"), text("metrics")),
         ("org", v2, text("acme")),
         (
             "overflow",
@@ -188,6 +191,7 @@ fn the_server_has_what_the_setters_say() {
             gzip: false,
             timeout: Duration::from_millis(8),
             authorities: Authorities::default(),
+            nats: None,
             identity: None,
             verifies: true,
         }

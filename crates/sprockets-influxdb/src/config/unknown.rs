@@ -3,8 +3,9 @@
 use super::types::{Origin, Setting};
 use crate::printable::one_line;
 
-/// Variables that the middlewares read.
-const OF_MIDDLEWARES: [&str; 2] = ["INFLUXDB_TAG_CORRELATION_ID", "INFLUXDB_TAG_REMOTE_IP"];
+/// Variables that the middlewares and the command `forward` read.
+const READ_ELSEWHERE: [&str; 3] =
+    ["INFLUXDB_NATS_URL", "INFLUXDB_TAG_CORRELATION_ID", "INFLUXDB_TAG_REMOTE_IP"];
 
 /// Names that other clients, the command `influx` and server images use, and ours for the same.
 const ELSEWHERE: [(&str, &str); 34] = [
@@ -90,7 +91,7 @@ pub(super) fn warnings(names: &[String], settings: &[Setting]) -> Vec<String> {
         .iter()
         .flat_map(|setting| [setting.variable(), setting.alias()])
         .flatten()
-        .chain(OF_MIDDLEWARES)
+        .chain(READ_ELSEWHERE)
         .collect();
     let is_set = |variable: &str| {
         let setting = settings.iter().find(|setting| setting.variable() == Some(variable));

@@ -13,6 +13,10 @@ use super::parse::{self, Checked, Parser, ValueParser};
 pub(crate) enum Scheme {
     Http,
     Https,
+    /// NATS. Only a URL may name it.
+    Nats,
+    /// NATS over TLS. Only a URL may name it.
+    Tls,
 }
 
 impl Scheme {
@@ -24,10 +28,24 @@ impl Scheme {
         }
     }
 
+    /// The scheme of a URL.
+    fn of_url(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "nats" => Some(Self::Nats),
+            "tls" => Some(Self::Tls),
+            name => Self::named(name),
+        }
+    }
+
+    pub(super) fn is_nats(self) -> bool {
+        matches!(self, Self::Nats | Self::Tls)
+    }
+
     pub(super) fn port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,
+            Self::Nats | Self::Tls => 4222,
         }
     }
 }
@@ -37,6 +55,8 @@ impl fmt::Display for Scheme {
         f.write_str(match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Nats => "nats",
+            Self::Tls => "tls",
         })
     }
 }
@@ -63,6 +83,8 @@ pub(crate) struct WriteUrl {
     /// As in a URL: IPv6 in brackets.
     pub(super) host: String,
     pub(super) port: Option<u16>,
+    /// Further servers of a NATS cluster, each as `host:port`.
+    pub(super) others: Vec<String>,
     /// `None` for `/`.
     pub(super) path: Option<String>,
     pub(super) query: Option<String>,
@@ -80,30 +102,45 @@ impl WriteUrl {
         };
 
         let (scheme, rest) = text.split_once("://").ok_or_else(|| refuse("has no scheme", URL))?;
-        let scheme = Scheme::named(scheme)
-            .ok_or_else(|| refuse("has an unknown scheme", "http or https"))?;
+        let scheme = Scheme::of_url(scheme)
+            .ok_or_else(|| refuse("has an unknown scheme", "http, https, nats or tls"))?;
+        if scheme.is_nats() && cfg!(not(feature = "nats")) {
+            let expected = "http or https, or a build with the feature `nats`";
+            return Err(refuse("needs NATS, which this build does not have", expected));
+        }
+        let rest = &if scheme.is_nats() { without_schemes(rest) } else { rest.to_owned() };
         if rest.contains('#') {
             let expected = "a URL without one (in a password, # is written %23)";
             return Err(refuse("has a fragment", expected));
         }
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (userinfo, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (host, port) = host_and_port(place)
-            .ok_or_else(|| refuse("has a bad host", "an IPv6 address in brackets"))?;
-        if host.is_empty() {
-            return Err(refuse("has no host", URL));
-        }
-        let host = self::host(host)
-            .ok_or_else(|| refuse("has a bad host", "a host name or an IP address"))?;
-        let port = match port {
-            "" => None,
-            port => Some(
-                Some(port)
-                    .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-                    .and_then(|port| parse::PORT.read(port).ok())
-                    .ok_or_else(|| refuse("has a bad port", parse::PORT.expected))?,
-            ),
+        let place_of = |text: &str| -> Checked<(String, Option<u16>)> {
+            let (host, port) = host_and_port(text)
+                .ok_or_else(|| refuse("has a bad host", "an IPv6 address in brackets"))?;
+            if host.is_empty() {
+                return Err(refuse("has no host", URL));
+            }
+            let host = self::host(host)
+                .ok_or_else(|| refuse("has a bad host", "a host name or an IP address"))?;
+            let read = |port: &str| {
+                let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+                let port = digits.then(|| parse::PORT.read(port).ok()).flatten();
+                port.ok_or_else(|| refuse("has a bad port", parse::PORT.expected))
+            };
+            Ok((host, if port.is_empty() { None } else { Some(read(port)?) }))
         };
+        let mut places = place.split(',').filter(|_| scheme.is_nats());
+        let (host, port) = place_of(places.next().unwrap_or(place))?;
+        let mut others = Vec::new();
+        for other in places {
+            let (host, port) = place_of(other)?;
+            others.push(format!("{host}:{}", port.unwrap_or(scheme.port())));
+        }
+        if scheme.is_nats() && !["", "/"].contains(&target) {
+            let expected = "hosts alone (a subject belongs in INFLUXDB_NATS_SUBJECT)";
+            return Err(refuse("has a path or a query", expected));
+        }
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         let decoded = |part: &str| -> Checked<Option<String>> {
             let text = percent_decode_str(part).decode_utf8();
@@ -135,6 +172,7 @@ impl WriteUrl {
             scheme,
             host,
             port,
+            others,
             path: given(path).filter(|path| path != "/"),
             query: given(&query),
             user,
@@ -146,7 +184,8 @@ impl WriteUrl {
     pub(super) fn endpoint(&self) -> String {
         let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
         let path = self.path.as_deref().unwrap_or_default();
-        format!("{}://{}{port}{path}", self.scheme, self.host)
+        let others: String = self.others.iter().map(|other| format!(",{other}")).collect();
+        format!("{}://{}{port}{others}{path}", self.scheme, self.host)
     }
 }
 
@@ -167,6 +206,11 @@ impl fmt::Debug for WriteUrl {
         }
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The servers of a cluster without the scheme that each may have: `nats://a:4222,nats://b:4222`.
+fn without_schemes(servers: &str) -> String {
+    servers.replace(",nats://", ",").replace(",tls://", ",")
 }
 
 /// A query without the parameters `u` and `p`, and the values of these. InfluxDB takes credentials

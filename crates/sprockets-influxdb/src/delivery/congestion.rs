@@ -83,6 +83,11 @@ impl Congestion {
         self.under_way += 1;
     }
 
+    /// Whether a request is under way, or its outcome is not acted on yet.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way > 0
+    }
+
     /// A request ended, or does not begin.
     pub(super) fn release(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);

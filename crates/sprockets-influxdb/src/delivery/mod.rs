@@ -16,6 +16,8 @@ mod disposition;
 pub(crate) mod fuzzing;
 mod holds;
 mod http;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
 mod own_counters;
 mod poison;
 mod probe;
@@ -30,8 +32,25 @@ mod transport;
 mod workers;
 
 pub use check::{Check, Finding};
-pub(crate) use http::HttpTransport;
 pub(crate) use own_counters::OwnCounters;
 pub(crate) use sender::Sender;
 pub(crate) use transport::{Route, Transport};
 pub(crate) use workers::Workers;
+
+use std::sync::Arc;
+
+use crate::config::Server;
+use crate::error::Result;
+
+/// The transport to a server, without connections.
+///
+/// # Errors
+///
+/// Settings of the server that cannot be used.
+pub(crate) fn transport(server: &Server) -> Result<Arc<dyn Transport>> {
+    #[cfg(feature = "nats")]
+    if server.nats.is_some() {
+        return Ok(Arc::new(nats::NatsTransport::new(server)?));
+    }
+    Ok(Arc::new(http::HttpTransport::new(server)?))
+}

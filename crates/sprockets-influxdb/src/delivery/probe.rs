@@ -21,6 +21,11 @@ const MALFORMED_CREDENTIALS: &str = "Authorization header was malformed";
 
 impl Check {
     pub(crate) fn make(server: &Server, precision: Precision, database: Option<&str>) -> Self {
+        #[cfg(feature = "nats")]
+        if server.nats.is_some() {
+            return super::nats::check::check(server, database)
+                .unwrap_or_else(|error| Self::unconnected(server.url.clone(), error.to_string()));
+        }
         let transport = match HttpTransport::new(server) {
             Ok(transport) => transport,
             Err(error) => return Self::unconnected(server.url.clone(), error.to_string()),

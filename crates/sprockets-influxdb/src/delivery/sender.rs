@@ -94,7 +94,8 @@ impl Sender {
             return Step::Idle { until };
         };
         before_sending();
-        let max_bytes = lock(&self.server).max_bytes(batch.database());
+        let limit = self.transport_limit();
+        let max_bytes = lock(&self.server).max_bytes(batch.database()).min(limit);
         let Some(mut batch) = self.buffer.load(batch, max_bytes) else {
             lock(&self.server).congestion.release();
             return Step::Worked;
@@ -122,6 +123,11 @@ impl Sender {
         self.buffer.wake();
     }
 
+    /// Whether a request is under way, or its outcome is not counted yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        lock(&self.server).congestion.is_busy()
+    }
+
     /// Sends by this route from now on.
     pub(crate) fn set_route(&self, route: Route) {
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
@@ -141,6 +147,12 @@ impl Sender {
     #[cfg(all(test, not(loom)))]
     pub(crate) fn route(&self) -> Route {
         lock(&self.route).clone()
+    }
+
+    /// The largest body that the transport can send, in bytes.
+    fn transport_limit(&self) -> usize {
+        let transport = lock(&self.route).transport.clone();
+        transport.max_bytes()
     }
 
     /// Logs once where measurements go, when there is one.
@@ -194,13 +206,16 @@ impl Sender {
     }
 
     fn take(&self, now: Duration) -> Option<(Batch, Permit)> {
+        let limit = self.transport_limit();
         let mut server = lock(&self.server);
         if !server.breakers.allow_server(now) || !server.congestion.allows() {
             return None;
         }
-        let batch = match self.take_if(&server, now, |breakers, b| breakers.is_untried(b)) {
+        let batch = match self.take_if(&server, now, limit, |breakers, b| breakers.is_untried(b)) {
             Some(batch) => batch,
-            None if server.breakers.forget_tried() => self.take_if(&server, now, |_, _| true)?,
+            None if server.breakers.forget_tried() => {
+                self.take_if(&server, now, limit, |_, _| true)?
+            }
             None => return None,
         };
         server.congestion.reserve();
@@ -213,9 +228,10 @@ impl Sender {
         &self,
         server: &ServerState,
         now: Duration,
+        limit: usize,
         is_chosen: impl Fn(&CircuitBreakers, &str) -> bool,
     ) -> Option<Batch> {
-        let max_bytes = |batch: &Batch| server.max_bytes(batch.database());
+        let max_bytes = |batch: &Batch| server.max_bytes(batch.database()).min(limit);
         self.buffer.take(max_bytes, |batch| {
             let database = batch.database();
             server.breakers.allow_database(database, now)

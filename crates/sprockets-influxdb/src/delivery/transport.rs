@@ -29,6 +29,11 @@ pub(crate) trait Transport: Send + Sync {
     /// The configured timeout of a request.
     fn timeout(&self) -> Duration;
 
+    /// The largest batch to send, in bytes before compression. A line may be longer.
+    fn max_bytes(&self) -> usize {
+        usize::MAX
+    }
+
     /// The same transport for a forked process. Shares no lock and no connection with this one, and
     /// takes no lock.
     fn after_fork(&self) -> Arc<dyn Transport>;

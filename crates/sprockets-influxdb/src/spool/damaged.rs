@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::dir::SpoolDir;
+use super::dir::{DAMAGED, SpoolDir};
 use super::disk::Disk;
 use crate::printable;
 
@@ -17,16 +17,19 @@ pub(super) fn set_aside(dir: &SpoolDir, path: &Path, reason: &str) -> String {
     };
     let name = format!("{}-{}", part(path.parent()), part(Some(path)));
     let shown = printable::shown(path);
-    let renamed = dir.usable("damaged", false);
+    let renamed = dir.usable(DAMAGED, false);
     let renamed = renamed.and_then(|directory| rename_to_free(disk, path, &directory, &name));
     match renamed {
         Ok(aside) => {
             // Without its reason the file is as useful.
             let mut reason_path = aside.clone().into_os_string();
             reason_path.push(".reason");
-            let _ = disk.write_new(Path::new(&reason_path), format!("{reason}\n").as_bytes());
+            let reason = format!("{reason}\n");
+            if disk.write_new(Path::new(&reason_path), reason.as_bytes()).is_ok() {
+                dir.account.add(reason.len() as u64);
+            }
             let aside = printable::shown(&aside);
-            format!("{shown} of the spool is {reason}: it is set aside as {aside}")
+            format!("{shown} of the spool is {}: it is set aside as {aside}", reason.trim_end())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("{shown} of the spool is gone: {reason}")

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::Account;
 use super::disk::Disk;
-use super::file_bytes::SealedBytes;
 use super::health::Health;
 use super::slot::{SLOTS, Slot};
 use crate::config::SpoolSync;
@@ -14,6 +14,12 @@ use crate::printable;
 use crate::sync::{Mutex, lock};
 use crate::sys::Probe;
 
+/// The directory of the account of what is used.
+pub(super) const ACCOUNT: &str = "account";
+/// The directory of lines that servers rejected.
+pub(super) const QUARANTINE: &str = "quarantine";
+/// The directory of files in which lines are lost.
+pub(super) const DAMAGED: &str = "damaged";
 /// A disk that takes longer does not answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -25,7 +31,7 @@ pub(super) struct SpoolDir {
     /// This process's slot, once it was needed.
     slot: Mutex<Option<Arc<Slot>>>,
     pub(super) health: Health,
-    pub(super) sealed_bytes: SealedBytes,
+    pub(super) account: Arc<Account>,
     probe: Probe,
     /// Held during a check of the disk.
     checking: Mutex<()>,
@@ -36,8 +42,8 @@ impl SpoolDir {
         let health = Health::default();
         health.set_unchecked(true);
         let (slot, checking, probe) = (Mutex::default(), Mutex::default(), Probe::default());
-        let sealed_bytes = SealedBytes::default();
-        Self { disk, root, sync, slot, health, sealed_bytes, probe, checking }
+        let account = Arc::new(Account::new(disk.clone(), root.join(ACCOUNT)));
+        Self { disk, root, sync, slot, health, account, probe, checking }
     }
 
     /// The path of a subdirectory.
@@ -104,7 +110,7 @@ impl SpoolDir {
             return Ok(slot.clone());
         }
         let slots = self.usable(SLOTS, true)?;
-        let slot = Slot::new(&self.disk, &slots, self.health.suspended())?;
+        let slot = Slot::new((&self.disk, &self.account), &slots, self.health.suspended())?;
         *own = Some(slot.clone());
         Ok(slot)
     }

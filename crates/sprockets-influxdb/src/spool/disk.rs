@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::sys::{Loss, Mapping, Probe};
+use crate::sys::{Loss, Mapping, Probe, SharedCounters};
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,11 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// if the file exists.
     fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map>;
 
+    /// The counters in a file that processes share. Creates it if it does not exist.
+    fn open_counters(&self, _path: &Path) -> io::Result<Counters> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Creates a file with these bytes. Fails if it exists.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
@@ -115,6 +121,46 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
     /// Whether a process holds the lock on a file.
     fn is_locked(&self, path: &Path) -> io::Result<bool>;
+}
+
+/// The counters of an account: what is used in bytes, and the number of changes.
+#[derive(Debug)]
+pub(crate) enum Counters {
+    File(SharedCounters, FileId),
+    Memory([AtomicU64; 2]),
+}
+
+impl Counters {
+    pub(super) fn in_memory() -> Self {
+        Self::Memory(Default::default())
+    }
+
+    fn get(&self) -> &[AtomicU64; 2] {
+        match self {
+            Self::File(shared, _) => shared.get(),
+            Self::Memory(counters) => counters,
+        }
+    }
+
+    pub(super) fn used(&self) -> &AtomicU64 {
+        &self.get()[0]
+    }
+
+    pub(super) fn changes(&self) -> &AtomicU64 {
+        &self.get()[1]
+    }
+
+    pub(super) fn note_change(&self) {
+        self.changes().fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether they are in this file, or in memory if there is none.
+    pub(super) fn is_of(&self, id: Option<FileId>) -> bool {
+        match self {
+            Self::File(shared, own) => !shared.loss().is_lost() && id == Some(*own),
+            Self::Memory(_) => id.is_none(),
+        }
+    }
 }
 
 /// A mapped file.

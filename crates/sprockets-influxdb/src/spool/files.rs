@@ -9,13 +9,13 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::disk::{DirEntry, DirEntryKind, Disk, FileStat, Lock, Map};
-use crate::sys::{self, Mapping, Probe, at};
+use super::disk::{Counters, DirEntry, DirEntryKind, Disk, FileStat, Lock, Map};
+use crate::sys::{self, Mapping, Probe, SharedCounters, at};
 
 /// Permission for users who are neither the owner nor in the group.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
@@ -78,8 +78,21 @@ impl Files {
         if !file.metadata()?.is_file() {
             return Err(invalid("it is not a regular file"));
         }
+        self.keep_owner(&file, &place.directory, flags)?;
         self.check_owner(&file)?;
         Ok(file)
+    }
+
+    /// Gives a new file in another user's directory to that user. Only root has that right.
+    fn keep_owner(&self, file: &File, directory: &File, flags: i32) -> io::Result<()> {
+        if !self.is_any_user() || flags & libc::O_CREAT == 0 || at::user() != 0 {
+            return Ok(());
+        }
+        let (file_owner, owner) = (file.metadata()?, directory.metadata()?);
+        if file_owner.uid() == at::user() && owner.uid() != at::user() {
+            fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(())
     }
 
     /// Opens a directory to list or sync it.
@@ -187,6 +200,7 @@ impl Disk for Files {
 
     fn map_new(&self, path: &Path, bytes: usize) -> io::Result<Map> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
+        check_size(bytes as u64)?;
         let mut file = self.open(path, flags)?;
         // Written, not truncated to length: a full disk is noticed here, where it is an error.
         let filled = file.write_all(&vec![0; bytes]).and_then(|()| Mapping::new(&file));
@@ -198,12 +212,27 @@ impl Disk for Files {
         touched.map(Map::File).inspect_err(|_| drop(self.remove(path)))
     }
 
+    fn open_counters(&self, path: &Path) -> io::Result<Counters> {
+        check_size(SharedCounters::FILE_BYTES)?;
+        let file = self.open(path, libc::O_RDWR | libc::O_CREAT)?;
+        let metadata = file.metadata()?;
+        if metadata.len() < SharedCounters::FILE_BYTES {
+            // Appends zeros. Another process may have done so, and count in them already.
+            file.set_len(SharedCounters::FILE_BYTES)?;
+        }
+        let id = (metadata.dev(), metadata.ino());
+        Ok(Counters::File(SharedCounters::new(&file)?, id))
+    }
+
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        check_size(bytes.len() as u64)?;
         self.open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)?.write_all(bytes)
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.open(path, libc::O_WRONLY | libc::O_APPEND)?.write_all(bytes)
+        let mut file = self.open(path, libc::O_WRONLY | libc::O_APPEND)?;
+        check_size(file.metadata()?.len() + bytes.len() as u64)?;
+        file.write_all(bytes)
     }
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
@@ -316,6 +345,11 @@ fn explained(error: io::Error) -> io::Error {
         Some(libc::ENXIO | libc::EISDIR) => invalid("it is not a regular file"),
         _ => error,
     }
+}
+
+/// Fails if the limit of the process does not allow a file of this size.
+fn check_size(bytes: u64) -> io::Result<()> {
+    if at::may_write(bytes) { Ok(()) } else { Err(io::ErrorKind::FileTooLarge.into()) }
 }
 
 /// The error of a full disk whose file system copies on write.

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::Files;
+use super::dir::{DAMAGED, QUARANTINE};
 use super::disk::{DirEntry, DirEntryKind, Disk};
 use super::format::{self, Contents, MAX_FILE_BYTES, Unreadable};
 use super::quarantine::{QuarantineFile, is_quarantine_file};
@@ -156,7 +157,7 @@ impl Directory {
     /// The same as [`slots`](Self::slots).
     pub fn damaged(&self) -> io::Result<Vec<FileInfo>> {
         let mut files = Vec::new();
-        for (path, entry) in self.entries("damaged")? {
+        for (path, entry) in self.entries(DAMAGED)? {
             if entry.kind == DirEntryKind::File && !entry.name.ends_with(".reason") {
                 let reason_path = path.with_file_name(format!("{}.reason", entry.name));
                 let reason = self.disk.read_start(&reason_path, MAX_REASON_BYTES);
@@ -175,7 +176,7 @@ impl Directory {
     ///
     /// The same as [`slots`](Self::slots).
     pub fn quarantine(&self) -> io::Result<Vec<QuarantineFile>> {
-        let mut entries = self.entries("quarantine")?;
+        let mut entries = self.entries(QUARANTINE)?;
         entries.retain(|(_, entry)| is_quarantine_file(entry));
         entries.sort_by(|a, b| a.1.name.cmp(&b.1.name));
         let own: Arc<dyn Disk> = Arc::new(Files::own(&self.root));

@@ -15,9 +15,11 @@ use crate::line_protocol::split::lines_with_ends;
 
 /// Files with more bytes of lines are handed out as they are.
 const MAX_SMALL: usize = 128 * 1024;
-/// A merged file is handed out before it has more lines or bytes.
+/// A merged file is handed out before it has more lines, or more bytes of lines.
 const MAX_LINES: usize = 10_000;
 const MAX_BYTES: usize = 1 << 20;
+/// A merged file takes at most this part of the spool's limit, as a divisor.
+const SHARE_OF_SPOOL: usize = 16;
 /// Bytes of lines that are collected at the same time, of all databases.
 const MAX_COLLECTED: usize = 8 << 20;
 /// Files that are held at the same time, and so at most the descriptors of their slots' locks.
@@ -40,6 +42,11 @@ struct Collected {
 }
 
 impl Merging {
+    /// The largest size of a merged file in a spool with this limit, in bytes.
+    pub(crate) fn max_bytes(spool_bytes: usize) -> usize {
+        (spool_bytes / SHARE_OF_SPOOL).min(2 * MAX_BYTES)
+    }
+
     /// Adds a file. Returns files to deliver now.
     pub(crate) fn add(&mut self, sealed: &SealedFiles, file: SealedFile) -> Vec<SealedFile> {
         if file.bytes > MAX_SMALL || file.lines > MAX_LINES {
@@ -54,11 +61,14 @@ impl Merging {
         if !is_intact {
             return vec![file];
         }
+        let max_file = Self::max_bytes(sealed.max_spool_bytes());
         let kind = (file.database.clone(), file.precision);
         let collected = self.kinds.entry(kind).or_default();
         let mut ready = Vec::new();
+        let bytes = collected.bytes.len() + loaded.bytes.len();
         if collected.lines + loaded.lines > MAX_LINES
-            || collected.bytes.len() + loaded.bytes.len() > MAX_BYTES
+            || bytes > MAX_BYTES
+            || SealedFiles::max_file_size(collected.lines + loaded.lines, bytes) > max_file
         {
             self.held -= collected.files.len();
             self.bytes -= collected.bytes.len();

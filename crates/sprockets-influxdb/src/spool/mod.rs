@@ -13,10 +13,10 @@
 //!         quarantine/ lines that servers rejected, with the server's reason
 //! ```
 
+mod account;
 mod damaged;
 mod dir;
 mod disk;
-mod file_bytes;
 #[cfg(unix)]
 mod files;
 mod format;
@@ -112,6 +112,24 @@ impl Spool {
     /// process.
     pub(crate) fn prepare_thread(&self) {
         sys::unblock_sigbus();
+    }
+
+    /// Sets what the directory may take, in bytes. `reserve` is the part of it that is kept for
+    /// files which make room.
+    pub(crate) fn set_max_bytes(&self, max_bytes: usize, reserve: usize) {
+        self.dir.account.set_limit(max_bytes as u64, reserve as u64);
+        self.quarantine.set_spool_bytes(max_bytes);
+    }
+
+    /// What the directory takes, in bytes, whichever process made it.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.dir.account.used()
+    }
+
+    /// Claims room for a file that is never made.
+    #[cfg(test)]
+    pub(crate) fn claim_for_test(&self, bytes: u64) {
+        self.dir.account.add(bytes);
     }
 
     /// Uses files of any user from now on, not only those of this one.

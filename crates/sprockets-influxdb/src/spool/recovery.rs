@@ -5,11 +5,11 @@ use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::account::{SLOT_BYTES, counted};
 use super::damaged;
-use super::dir::SpoolDir;
+use super::dir::{ACCOUNT, DAMAGED, QUARANTINE, SpoolDir};
 use super::disk::{DirEntry, DirEntryKind};
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, Unreadable};
 use super::sealed::SealedFile;
@@ -29,7 +29,6 @@ pub(crate) struct Recovery {
     /// Whether every slot of a dead process was found and its files were handed out.
     is_complete: Mutex<bool>,
     completed: Condvar,
-    used_by_others: AtomicU64,
 }
 
 /// Slots of other processes, by directory.
@@ -40,6 +39,8 @@ struct KnownSlots {
     inaccessible: HashSet<PathBuf>,
     /// Directories of the last listing that were not looked at yet.
     listed: VecDeque<PathBuf>,
+    /// Whether living processes held slots at the last look.
+    has_held: bool,
     /// Whether it was reported that slots belong to other users.
     has_reported_foreign: bool,
 }
@@ -60,7 +61,6 @@ impl Recovery {
             slots: Mutex::default(),
             is_complete: Mutex::default(),
             completed: Condvar::default(),
-            used_by_others: AtomicU64::new(0),
         }
     }
 
@@ -84,11 +84,14 @@ impl Recovery {
         }
     }
 
-    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and measures what other
-    /// processes use. Returns a message if slots of other users were found for the first time.
+    /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and corrects the account
+    /// of what is used. Returns a message if slots of other users were found for the first time.
     pub(crate) fn look(&self) -> Option<String> {
-        let entries = self.slots();
-        self.measure(&entries);
+        let mut entries = Vec::new();
+        self.dir.account.correct(|| {
+            entries = self.slots();
+            self.measure(&entries)
+        });
         let is_foreign = |(_, entry): &&(PathBuf, DirEntry)| entry.is_foreign;
         let foreign = entries.iter().find(is_foreign).map(|(directory, _)| directory.clone());
         let listed = entries.into_iter().filter(|(_, entry)| !entry.is_foreign);
@@ -98,6 +101,7 @@ impl Recovery {
         known.adopted.retain(|slot| exists.contains(slot));
         known.inaccessible.retain(|slot| exists.contains(slot));
         known.listed = listed;
+        known.has_held = false;
         let foreign = foreign.filter(|_| !known.has_reported_foreign)?;
         known.has_reported_foreign = true;
         Some(report_foreign(&foreign))
@@ -111,11 +115,13 @@ impl Recovery {
             if self.is_ours(&directory) {
                 continue;
             }
-            match Slot::adopt(&self.dir.disk, directory.clone(), self.dir.health.suspended()) {
+            let on = (&self.dir.disk, &self.dir.account);
+            match Slot::adopt(on, directory.clone(), self.dir.health.suspended()) {
                 Ok(Some(slot)) => {
                     lock(&self.slots).adopted.insert(directory);
                     return Some(Ok(self.open(slot)));
                 }
+                Ok(None) => lock(&self.slots).has_held = true,
                 // Its permissions do not allow it, but they may change.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let shown = printable::shown(&directory);
@@ -124,9 +130,15 @@ impl Recovery {
                         return Some(Err(message));
                     }
                 }
-                _ => {}
+                Err(_) => {}
             }
         }
+    }
+
+    /// Whether the next look may soon find more: living processes held slots at the last one, or
+    /// the account may have to be corrected.
+    pub(crate) fn is_look_due_soon(&self) -> bool {
+        lock(&self.slots).has_held || self.dir.account.has_excess()
     }
 
     /// All slots, with their paths.
@@ -164,11 +176,7 @@ impl Recovery {
             return Some(Err(format!("{stray} is not a file of the spool: it is left alone")));
         }
         while let Some(file) = adopted.files.pop_front() {
-            let inspected = self.inspect(&file, &adopted.slot);
-            // From now on it counts as ours, if it is left.
-            let used = self.used_by_others();
-            self.used_by_others.store(used.saturating_sub(file.bytes), Ordering::Relaxed);
-            match inspected {
+            match self.inspect(&file, &adopted.slot) {
                 Ok(Some(sealed)) => {
                     if self.dir.is_synced() {
                         if let Err(error) = self.dir.disk.sync(&file.path) {
@@ -178,7 +186,9 @@ impl Recovery {
                     return Some(Ok(sealed));
                 }
                 Ok(None) => {
-                    let _ = self.dir.disk.remove(&file.path);
+                    if self.dir.disk.remove(&file.path).is_ok() {
+                        self.dir.account.release(file.bytes);
+                    }
                 }
                 Err(message) => return Some(Err(message)),
             }
@@ -191,8 +201,8 @@ impl Recovery {
         let SlotFile { path, kind, bytes: file_bytes } = file;
         let sealed = |database: String, precision, lines, bytes| {
             let kind = (database, precision);
-            let (file, slot) = ((path.clone(), *file_bytes as usize), (&*self.dir, slot.clone()));
-            Some(SealedFile::new(file, slot, kind, lines, bytes))
+            let file = (path.clone(), *file_bytes);
+            Some(SealedFile::new(file, slot.clone(), kind, lines, bytes))
         };
         let left_alone =
             |why: &str| format!("{} of the spool is left alone: {why}", printable::shown(path));
@@ -242,25 +252,19 @@ impl Recovery {
         }
     }
 
-    /// Measures how much of the directory other processes use, with set aside and quarantined
-    /// files.
-    fn measure(&self, slots: &[(PathBuf, DirEntry)]) {
-        let disk = &self.dir.disk;
+    /// The size of all files of this user in bytes.
+    fn measure(&self, slots: &[(PathBuf, DirEntry)]) -> u64 {
         let files_in = |directory: &Path| -> u64 {
-            let entries = disk.list(directory).unwrap_or_default();
-            let files = entries.iter().filter(|entry| entry.kind == DirEntryKind::File);
-            files.map(|entry| entry.allocated).sum()
+            let entries = self.dir.disk.list(directory).unwrap_or_default();
+            let is_file = |entry: &&DirEntry| entry.kind == DirEntryKind::File;
+            entries.iter().filter(is_file).map(counted).sum()
         };
-        let aside = ["damaged", "quarantine"].into_iter().flat_map(|name| self.dir.dirs(name));
-        let others = slots.iter().map(|(directory, _)| directory.clone());
-        let others = others.filter(|directory| !self.is_ours(directory));
-        let used = aside.chain(others).map(|directory| files_in(&directory)).sum();
-        self.used_by_others.store(used, Ordering::Relaxed);
-    }
-
-    /// Bytes in the directory that are not this process's, as measured last.
-    pub(crate) fn used_by_others(&self) -> u64 {
-        self.used_by_others.load(Ordering::Relaxed)
+        let others = [ACCOUNT, DAMAGED, QUARANTINE].into_iter();
+        let others = others.flat_map(|name| self.dir.dirs(name));
+        let others: u64 = others.map(|directory| files_in(&directory)).sum();
+        let own = slots.iter().filter(|(_, entry)| !entry.is_foreign);
+        let slots: u64 = own.map(|(directory, _)| SLOT_BYTES + files_in(directory)).sum();
+        others + slots
     }
 }
 

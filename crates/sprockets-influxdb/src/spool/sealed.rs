@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::damaged;
 use super::dir::SpoolDir;
 use super::disk::is_gone;
-use super::file_bytes::FileBytes;
 use super::format::{self, Contents, MARK, MAX_FILE_BYTES, MAX_HEADER_BYTES, MAX_LINE_BYTES, Salt};
 use super::slot::Slot;
 use crate::config::Precision;
@@ -29,7 +28,8 @@ pub(crate) struct SealedFile {
     pub(super) path: PathBuf,
     /// Locked while one of its files exists.
     _slot: Arc<Slot>,
-    _file_bytes: FileBytes,
+    /// The length of the file.
+    file_bytes: u64,
     pub(crate) database: String,
     pub(crate) precision: Precision,
     pub(crate) lines: usize,
@@ -46,6 +46,8 @@ pub(crate) enum SealOutcome {
     Sealed(SealedFile),
     /// The lines do not fit into a file.
     TooLong,
+    /// The spool has no room for the file.
+    NoRoom,
     /// The disk does not work. [`Spool::take_failure`](super::Spool::take_failure) has the reason.
     Failed,
 }
@@ -59,8 +61,8 @@ pub(crate) struct Loaded {
 
 impl SealedFile {
     pub(super) fn new(
-        (path, file_bytes): (PathBuf, usize),
-        (dir, slot): (&SpoolDir, Arc<Slot>),
+        (path, file_bytes): (PathBuf, u64),
+        slot: Arc<Slot>,
         (database, precision): (String, Precision),
         lines: usize,
         bytes: usize,
@@ -68,7 +70,7 @@ impl SealedFile {
         Self {
             path,
             _slot: slot,
-            _file_bytes: dir.sealed_bytes.add(file_bytes),
+            file_bytes,
             database,
             precision,
             lines,
@@ -84,8 +86,13 @@ impl SealedFile {
         &self.path
     }
 
+    /// The length of its file in bytes.
+    pub(crate) fn file_bytes(&self) -> usize {
+        self.file_bytes as usize
+    }
+
     /// Whether something was wrong with it when it was read.
-    pub(super) fn is_damaged(&self) -> bool {
+    pub(crate) fn is_damaged(&self) -> bool {
         lock(&self.damage).is_some()
     }
 }
@@ -95,10 +102,9 @@ impl SealedFiles {
         Self { dir }
     }
 
-    /// The size of all sealed files in bytes, whether their lines wait, are being sent, or are
-    /// decided.
-    pub(crate) fn bytes(&self) -> usize {
-        self.dir.sealed_bytes.get()
+    /// What the spool may take, in bytes.
+    pub(super) fn max_spool_bytes(&self) -> usize {
+        usize::try_from(self.dir.account.limit()).unwrap_or(usize::MAX)
     }
 
     /// The largest size of a sealed file with this number of lines and bytes.
@@ -127,11 +133,15 @@ impl SealedFiles {
             bytes += line.len();
         }
         file.extend_from_slice(format::end(count).as_bytes());
+        let file_bytes = file.len() as u64;
+        let Some(claim) = self.dir.account.claim_reserved(file_bytes) else {
+            return SealOutcome::NoRoom;
+        };
         match self.write(count, &file) {
             Ok((slot, path)) => {
+                claim.keep();
                 let kind = (database.to_owned(), precision);
-                let (file, slot) = ((path, file.len()), (&*self.dir, slot));
-                SealOutcome::Sealed(SealedFile::new(file, slot, kind, count, bytes))
+                SealOutcome::Sealed(SealedFile::new((path, file_bytes), slot, kind, count, bytes))
             }
             Err(error) => {
                 self.dir.fail("be written to", &error);
@@ -211,6 +221,7 @@ impl SealedFiles {
             Some(damage) => Some(damaged::set_aside(&self.dir, &sealed.path, &damage)),
             None => {
                 let _ = self.dir.disk.remove(&sealed.path);
+                self.dir.account.release(sealed.file_bytes);
                 None
             }
         }

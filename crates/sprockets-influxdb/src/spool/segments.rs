@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::dir::SpoolDir;
 use super::disk::{FileId, is_gone};
@@ -17,8 +17,6 @@ use crate::sys::Loss;
 #[derive(Debug)]
 pub(crate) struct Segments {
     dir: Arc<SpoolDir>,
-    /// The size of all segments, whether or not they have lines.
-    bytes: AtomicUsize,
     files: Mutex<HashMap<PathBuf, SegmentFile>>,
     /// Whether the slot has names that are not synced.
     has_new_names: AtomicBool,
@@ -53,7 +51,6 @@ impl Segments {
     pub(super) fn new(dir: Arc<SpoolDir>) -> Self {
         Self {
             dir,
-            bytes: AtomicUsize::new(0),
             files: Mutex::default(),
             has_new_names: AtomicBool::new(false),
             syncing: Mutex::default(),
@@ -65,18 +62,18 @@ impl Segments {
         (chunk_bytes + chunk_bytes / 8 + 2 * MAX_HEADER_BYTES).next_multiple_of(4096)
     }
 
-    /// The size of all segments in bytes, whether or not they have lines.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Creates a segment for a chunk of this capacity. Returns `None` while the disk does not work.
+    /// Creates a segment for a chunk of this capacity. Returns `None` while the disk does not work,
+    /// and if the spool has no room.
     pub(crate) fn create(&self, chunk_bytes: usize) -> Option<Segment> {
         if self.dir.health.is_failing() {
             return None;
         }
+        let claim = self.dir.account.claim(Self::file_size(chunk_bytes) as u64)?;
         let created = self.try_create(chunk_bytes);
-        created.map_err(|error| self.dir.fail("be written to", &error)).ok()
+        created
+            .inspect(|_| claim.keep())
+            .map_err(|error| self.dir.fail("be written to", &error))
+            .ok()
     }
 
     fn try_create(&self, chunk_bytes: usize) -> io::Result<Segment> {
@@ -84,7 +81,6 @@ impl Segments {
         let slot = self.dir.slot()?;
         let path = slot.open_path();
         let map = self.dir.disk.map_new(&path, capacity)?;
-        self.bytes.fetch_add(capacity, Ordering::Relaxed);
         self.has_new_names.store(true, Ordering::Relaxed);
         let dirty = self.dir.is_synced().then(|| Arc::new(AtomicBool::new(true)));
         let id = self.dir.disk.stat(&path).ok().map(|file| file.id);
@@ -100,7 +96,7 @@ impl Segments {
         // If it cannot be removed, the next process delivers its lines once more, which InfluxDB
         // stores as the same points.
         let _ = self.dir.disk.remove(segment.path());
-        self.bytes.fetch_sub(segment.capacity(), Ordering::Relaxed);
+        self.dir.account.release(segment.capacity() as u64);
     }
 
     /// Finds segments that are lost since the last call. New ones are created in a new slot if the
@@ -184,7 +180,12 @@ impl Segments {
         let mut segments = Vec::new();
         let mut result = Ok(());
         while result.is_ok() && segments.len() < count {
-            result = self.try_create(chunk_bytes).map(|segment| segments.push(segment));
+            let claim = self.dir.account.claim(Self::file_size(chunk_bytes) as u64);
+            let Some(claim) = claim else { break };
+            result = self.try_create(chunk_bytes).map(|segment| {
+                claim.keep();
+                segments.push(segment);
+            });
         }
         if result.is_ok() && self.dir.is_synced() {
             result = self.try_sync();

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::account::{Account, SLOT_BYTES};
 use super::disk::{DirEntry, DirEntryKind, Disk, FileId, Lock, is_gone};
 use crate::sys;
 
@@ -39,6 +40,7 @@ pub(crate) enum SlotFileKind {
 #[derive(Debug)]
 pub(crate) struct Slot {
     disk: Arc<dyn Disk>,
+    account: Arc<Account>,
     directory: PathBuf,
     lock: Option<Box<dyn Lock>>,
     /// `None` if it could not be found out.
@@ -54,7 +56,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// Creates a slot for this process.
     pub(super) fn new(
-        disk: &Arc<dyn Disk>,
+        (disk, account): (&Arc<dyn Disk>, &Arc<Account>),
         slots: &Path,
         is_suspended: Arc<AtomicBool>,
     ) -> io::Result<Arc<Self>> {
@@ -63,8 +65,11 @@ impl Slot {
             let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
             let directory = slots.join(name);
             disk.create_dir(&directory)?;
-            match Self::take(disk, directory.clone(), is_suspended.clone()) {
-                Ok(Some(slot)) => return Ok(slot),
+            match Self::take((disk, account), directory.clone(), is_suspended.clone()) {
+                Ok(Some(slot)) => {
+                    account.add(SLOT_BYTES);
+                    return Ok(slot);
+                }
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     let _ = disk.remove(&directory.join(LOCK));
                     let _ = disk.remove_dir(&directory);
@@ -78,25 +83,34 @@ impl Slot {
 
     /// Adopts the slot of a dead process. Returns `None` if a living process holds it.
     pub(super) fn adopt(
-        disk: &Arc<dyn Disk>,
+        on: (&Arc<dyn Disk>, &Arc<Account>),
         directory: PathBuf,
         is_suspended: Arc<AtomicBool>,
     ) -> io::Result<Option<Arc<Self>>> {
-        Self::take(disk, directory, is_suspended)
+        Self::take(on, directory, is_suspended)
     }
 
     fn take(
-        disk: &Arc<dyn Disk>,
+        (disk, account): (&Arc<dyn Disk>, &Arc<Account>),
         directory: PathBuf,
         is_suspended: Arc<AtomicBool>,
     ) -> io::Result<Option<Arc<Self>>> {
         let Some(lock) = disk.lock(&directory.join(LOCK))? else { return Ok(None) };
         let lock = Some(lock);
         let lock_id = disk.stat(&directory.join(LOCK)).ok().map(|file| file.id);
-        let (disk, generation) = (disk.clone(), sys::generation());
+        let (disk, account, generation) = (disk.clone(), account.clone(), sys::generation());
         let (next, is_name_synced) = (AtomicU64::new(1), AtomicBool::new(false));
-        let slot =
-            Self { disk, directory, lock, lock_id, next, generation, is_name_synced, is_suspended };
+        let slot = Self {
+            disk,
+            account,
+            directory,
+            lock,
+            lock_id,
+            next,
+            generation,
+            is_name_synced,
+            is_suspended,
+        };
         // Its last holder may have removed the slot before we locked it. Then the lock is on a
         // deleted file.
         let is_there = slot.disk.list(&slot.directory)?.iter().any(|entry| entry.name == LOCK);
@@ -186,7 +200,9 @@ impl Drop for Slot {
         if self.disk.list(&self.directory).is_ok_and(|entries| entries.iter().all(is_lock)) {
             // A process that locks it from now on finds that it is gone.
             let _ = self.disk.remove(&self.directory.join(LOCK));
-            let _ = self.disk.remove_dir(&self.directory);
+            if self.disk.remove_dir(&self.directory).is_ok() {
+                self.account.release(SLOT_BYTES);
+            }
             // Only a directory that was made because others had taken the usual one.
             let parent = self.directory.parent().filter(|parent| !parent.ends_with(SLOTS));
             let _ = parent.map(|parent| self.disk.remove_dir(parent));

@@ -36,6 +36,15 @@ pub(crate) fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Whether this process may write a file of this size. If it wrote a longer one than its limit
+/// allows, a signal would end it.
+pub(crate) fn may_write(bytes: u64) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure is ours. If the call fails, it is unchanged.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    bytes as libc::rlim_t <= limit.rlim_cur
+}
+
 /// Opens a file in a directory. A file that it creates can be used by this user only.
 pub(crate) fn open_at(directory: &File, name: &OsStr, flags: i32) -> io::Result<File> {
     let name = c_string(name)?;

@@ -5,12 +5,13 @@
 //! not kept. The handler puts memory in place of the mapping and marks it as lost. The thread goes
 //! on. Any other SIGBUS goes to the handler that was there before.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 #[cfg(unix)]
 use std::mem;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use memmap2::MmapMut;
 
@@ -79,6 +80,42 @@ impl Mapping {
 
     pub(crate) fn loss(&self) -> Loss {
         Loss(&self.entry.is_lost)
+    }
+}
+
+/// Two counters in a mapped file, which processes share.
+pub(crate) struct SharedCounters(Mapping);
+
+impl SharedCounters {
+    /// The length of the file.
+    pub(crate) const FILE_BYTES: u64 = 4096;
+
+    /// Fails if the file is too short.
+    pub(crate) fn new(file: &File) -> io::Result<Self> {
+        let map = Mapping::new(file)?;
+        if map.map.len() < Self::FILE_BYTES as usize {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let counters = Self(map);
+        // The first write provides the page, or marks it as lost.
+        counters.get()[0].fetch_add(0, Ordering::Relaxed);
+        Ok(counters)
+    }
+
+    pub(crate) fn get(&self) -> &[AtomicU64; 2] {
+        // SAFETY: the mapping is as long as this value, starts at a page, and is never moved. It is
+        // only accessed by atomic operations, in this and in other processes.
+        unsafe { &*self.0.map.as_ptr().cast() }
+    }
+
+    pub(crate) fn loss(&self) -> Loss {
+        self.0.loss()
+    }
+}
+
+impl fmt::Debug for SharedCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedCounters")
     }
 }
 

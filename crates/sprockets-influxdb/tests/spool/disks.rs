@@ -4,12 +4,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, SpoolSync};
 use tempfile::TempDir;
-use test_support::isolation::{in_namespaces, is_isolated, run};
+use test_support::isolation::{in_namespaces, is_isolated, rerun, run};
 use test_support::log::Log;
 use test_support::{LONG, NO_SERVER, balanced};
 
@@ -177,4 +178,27 @@ fn with_a_disk_that_is_full_from_the_start() {
     let stats = balanced(&client);
     assert_eq!((stats.added, stats.recovered, stats.delivered), (10_001, 10_000, 10_001));
     assert_eq!(log.spool_warnings().len(), 1, "{:?}", log.spool_warnings());
+}
+
+#[test]
+fn a_limit_of_file_sizes_does_not_end_the_process() {
+    let spool = tempfile::tempdir().unwrap();
+    // Blocks of 512 bytes: less than the first file, and than the next ones.
+    for blocks in ["0", "8", "100"] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
+        limited.arg(std::env::current_exe().unwrap()).env("TEST_DIRECTORY", spool.path());
+        rerun(&mut limited, "disks::limited_file_sizes");
+    }
+}
+
+#[test]
+#[ignore = "started by the other test, with a limit"]
+fn limited_file_sizes() {
+    let spool = std::env::var_os("TEST_DIRECTORY").unwrap();
+    let client = Client::new(config(NO_SERVER, Path::new(&spool))).unwrap();
+    add(&client, 0..3_000);
+    let stats = balanced(&client);
+    assert!(stats.pending == 3_000 && stats.spooled < 3_000, "{stats:?}");
+    client.shutdown(Duration::ZERO);
 }

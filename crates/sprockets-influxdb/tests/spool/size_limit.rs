@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -189,10 +190,95 @@ fn the_quarantine_takes_a_quarter_of_the_limit_at_most() {
     for number in 0..8_000 {
         let measurement = Measurement::new("db", "m").field("n", number).field("s", &*text);
         client.add_measurement(&measurement).unwrap();
+        if number % 1_000 == 999 {
+            client.flush(LONG);
+        }
     }
-    client.flush(LONG);
     assert_eq!(client.stats().rejected, 8_000);
-    let files = fs::read_dir(spool.path().join("quarantine")).unwrap();
-    let used: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    let used = blocks_in(&spool.path().join("quarantine"));
     assert!(used > 0 && used <= SMALL as u64 / 4, "{used}");
+}
+
+#[test]
+fn what_is_in_the_quarantine_counts_at_once() {
+    let spool = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    server.inject_always(Fault::error(400, "retention policy not found"));
+    let config = config(&server.url(), spool.path()).spool_max_bytes(SMALL);
+    let client = Client::new(config.max_batch_size(1_000)).unwrap();
+    let most = thread::scope(|scope| {
+        let adding = scope.spawn(|| {
+            for round in 0..20 {
+                add(&client, round * 1_000..(round + 1) * 1_000);
+                client.flush(LONG);
+            }
+        });
+        let mut most = 0;
+        while !adding.is_finished() {
+            most = most.max(blocks_in(spool.path()));
+        }
+        most
+    });
+    assert!(client.stats().rejected > 10_000, "{:?}", client.stats());
+    assert!(most > SMALL as u64 / 4 && most <= SMALL as u64, "{most}");
+}
+
+#[test]
+fn processes_with_few_lines_take_little_room() {
+    const PROCESSES: usize = 100;
+    let spool = tempfile::tempdir().unwrap();
+    let clients: Vec<_> = (0..PROCESSES)
+        .map(|_| {
+            let config = config(NO_SERVER, spool.path()).spool_max_bytes(SMALL);
+            let client = Client::new(config).unwrap();
+            let lines = (0..5).map(|n| Measurement::new("db", "m").field("n", n));
+            lines.for_each(|line| client.add_measurement(&line).unwrap());
+            client
+        })
+        .collect();
+    for client in &clients {
+        assert_eq!((client.stats().spooled, client.stats().pending), (5, 5));
+    }
+    let used = blocks_in(spool.path());
+    assert!(used <= (PROCESSES * (20 << 10)) as u64, "{used}");
+    for client in &clients {
+        client.shutdown(Duration::ZERO);
+    }
+}
+
+#[test]
+fn processes_share_the_limit() {
+    let spool = tempfile::tempdir().unwrap();
+    let clients: Vec<_> = (0..8)
+        .map(|_| Client::new(bounded(spool.path(), SMALL, Overflow::Newest)).unwrap())
+        .collect();
+    let most = thread::scope(|scope| {
+        let threads: Vec<_> =
+            clients.iter().map(|client| scope.spawn(|| add(client, 0..3_000))).collect();
+        let mut most = 0;
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            most = most.max(blocks_in(spool.path()));
+        }
+        most.max(blocks_in(spool.path()))
+    });
+    let stats: Vec<_> = clients.iter().map(balanced).collect();
+    assert!(stats.iter().all(|stats| stats.spooled == stats.pending), "{stats:?}");
+    let pending: u64 = stats.iter().map(|stats| stats.pending).sum();
+    assert!(pending > SMALL as u64 / 1_000 / 4, "the limit is used: {stats:?}");
+    assert!(most <= SMALL as u64, "{most}");
+    for client in &clients {
+        client.shutdown(Duration::ZERO);
+    }
+}
+
+/// What the files below a directory take on the disk.
+fn blocks_in(directory: &Path) -> u64 {
+    // Files and directories may disappear during the call.
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let bytes = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => blocks_in(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.map(bytes).sum()
 }

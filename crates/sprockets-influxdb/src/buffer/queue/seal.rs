@@ -19,12 +19,20 @@ pub(crate) struct Sealing {
 impl Queue {
     /// Whether the spool worker has something to do.
     pub(crate) fn has_spool_work(&self) -> bool {
-        self.pool.has_leftovers() || self.lacks_chunks() || self.has_to_seal()
+        self.pool.has_leftovers()
+            || self.lacks_chunks()
+            || self.lacks_small_chunk()
+            || self.has_to_seal()
     }
 
     /// Whether the spool worker has to prepare a chunk, and there is room for its file.
     pub(crate) fn lacks_chunks(&self) -> bool {
         self.pool.missing() > 0 && self.bounds().has_file_room()
+    }
+
+    /// The same for a small chunk.
+    pub(crate) fn lacks_small_chunk(&self) -> bool {
+        self.pool.lacks_small() && self.bounds().has_file_room()
     }
 
     /// Whether batches in memory take more than they may beside a spool.

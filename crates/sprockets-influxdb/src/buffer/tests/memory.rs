@@ -122,7 +122,7 @@ fn single_lines_share_segments_while_they_wait() {
             process.buffer.remove_leftovers(&process.spool);
         }
         // 80 kB of lines, and unused segments: 16 or less of each size.
-        let bytes = process.spool.segments.bytes();
+        let bytes = process.spool.used_bytes();
         assert!(bytes < 3 << 20, "{databases} databases: {bytes}");
         assert_eq!(take_all(&process.buffer).len(), databases);
     }

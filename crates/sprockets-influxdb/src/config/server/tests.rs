@@ -163,3 +163,47 @@ fn settings_that_an_api_does_not_know_are_ignored_with_a_warning() {
     assert_eq!(config.resolve().unwrap().warnings.len(), 1);
     assert!(config.api(Api::V1).resolve().unwrap().warnings.is_empty());
 }
+
+#[cfg(feature = "nats")]
+#[test]
+fn a_url_of_nats_names_the_servers_of_a_cluster() {
+    let config = Config::new().url("nats://me:pw@a,nats://b:5222,[::1]").nats_stream("METRICS");
+    let server = config.resolve().unwrap().server;
+    let nats = server.nats.clone().unwrap();
+    assert_eq!(server.url, "nats://a,b:5222,[::1]:4222");
+    assert_eq!(nats.servers, ["nats://a:4222", "nats://b:5222", "nats://[::1]:4222"]);
+    assert_eq!(nats.subject, "influxdb.{database}");
+    assert_eq!(nats.stream.as_deref(), Some("METRICS"));
+    assert!(matches!(server.auth, Auth::Basic { .. }));
+    assert!(!server.gzip, "Telegraf does not decompress");
+    let shown = config.settings().unwrap();
+    let url = shown.iter().find(|setting| setting.name() == "url").unwrap();
+    assert_eq!(url.value().to_string(), "nats://a,b:5222,[::1]:4222");
+
+    let tls = Config::new().url("tls://a").token("t").resolve().unwrap().server;
+    assert_eq!(tls.nats.unwrap().servers, ["tls://a:4222"]);
+    assert_eq!((tls.api, tls.auth), (Api::V1, Auth::Token(Secret::new("t"))));
+}
+
+#[cfg(feature = "nats")]
+#[test]
+fn a_url_of_nats_has_no_path() {
+    let refusal = refused(Config::new().url("nats://a/subject"));
+    assert!(refusal.contains("INFLUXDB_NATS_SUBJECT"), "{refusal}");
+}
+
+#[cfg(not(feature = "nats"))]
+#[test]
+fn a_url_of_nats_is_refused_without_the_feature() {
+    let refusal = refused(Config::new().url("nats://a"));
+    assert!(refusal.contains("needs NATS, which this build does not have"), "{refusal}");
+}
+
+#[test]
+fn settings_of_nats_warn_without_a_url_of_nats() {
+    let settings = Config::new().nats_stream("METRICS").resolve().unwrap();
+    assert_eq!(
+        settings.warnings,
+        ["nats_stream is not used: the URL of the server is none of NATS"]
+    );
+}

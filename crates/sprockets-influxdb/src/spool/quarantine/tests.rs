@@ -12,7 +12,7 @@ use crate::spool::simulated::{Image, Simulated};
 
 const ROOT: &str = "/spool";
 /// So small that the third file removes the first.
-const MAX_BYTES: u64 = 25_000;
+const MAX_BYTES: u64 = 48 << 10;
 
 type Lines = BTreeSet<String>;
 
@@ -54,7 +54,7 @@ impl Setup {
         for file in files {
             self.decided(file.read().unwrap().iter().map(|entry| &entry.line[..]));
         }
-        self.keep(1, 9_000);
+        self.keep(1, 14_000);
     }
 
     /// An operator retries all lines. The server takes those whose number `is_taken`.

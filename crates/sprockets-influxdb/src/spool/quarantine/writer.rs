@@ -14,7 +14,8 @@ use super::entry::{self, Text};
 use super::name;
 use crate::config::Precision;
 use crate::printable::one_line;
-use crate::spool::dir::SpoolDir;
+use crate::spool::account::counted;
+use crate::spool::dir::{QUARANTINE, SpoolDir};
 use crate::spool::disk::Lock;
 use crate::sync::{Mutex, lock};
 
@@ -80,11 +81,26 @@ impl Quarantine {
         let disk = &self.dir.disk;
         let mut current_file = lock(&self.current);
         // A failed write may leave half a line, after which nothing can be appended.
-        let (mut current, _lock) = match self.reopen(current_file.take(), text.len()) {
-            Some(opened) => opened,
-            None => self.create(text.len())?,
-        };
+        let opened = self.reopen(current_file.take(), text.len());
+        if opened.is_none() {
+            self.make_room(&self.directory()?, |used| {
+                used + text.len().max(self.file_bytes()) as u64 <= self.max_bytes()
+            })?;
+        }
+        let bytes = opened.as_ref().map_or(0, |(current, _)| current.bytes);
+        let account = &self.dir.account;
+        let claim = || account.claim_growth(bytes as u64, text.len() as u64);
+        let mut claimed = claim();
+        if claimed.is_none() {
+            self.make_room(&self.directory()?, |_| {
+                claimed = claim();
+                claimed.is_some()
+            })?;
+        }
+        let claimed = claimed.ok_or_else(|| io::Error::other("the spool is full"))?;
+        let (mut current, _lock) = opened.map_or_else(|| self.create(), Ok)?;
         disk.append(&current.path, text)?;
+        claimed.keep();
         current.bytes += text.len();
         if self.dir.is_synced() {
             disk.sync(&current.path)?;
@@ -94,6 +110,10 @@ impl Quarantine {
         Ok(())
     }
 
+    fn directory(&self) -> io::Result<PathBuf> {
+        self.dir.usable(QUARANTINE, false)
+    }
+
     /// Locks the current file, if there is room in it and nobody claimed or removed it.
     fn reopen(&self, current: Option<Current>, bytes: usize) -> Option<(Current, Box<dyn Lock>)> {
         let current = current.filter(|current| current.bytes + bytes <= self.file_bytes())?;
@@ -101,37 +121,31 @@ impl Quarantine {
         Some((current, lock))
     }
 
-    fn create(&self, bytes: usize) -> io::Result<(Current, Box<dyn Lock>)> {
-        let directory = self.dir.usable("quarantine", false)?;
-        self.make_room(&directory, bytes)?;
-        let path = name::new_path(&directory);
+    fn create(&self) -> io::Result<(Current, Box<dyn Lock>)> {
+        let path = name::new_path(&self.directory()?);
         let locked = self.dir.disk.lock(&path)?;
         let locked = locked.ok_or_else(|| io::Error::other("another process took the new file"))?;
         Ok((Current { path, bytes: 0 }, locked))
     }
 
-    /// Removes the oldest files until a new one fits. Claimed files stay.
-    fn make_room(&self, directory: &Path, bytes: usize) -> io::Result<()> {
+    /// Removes the oldest files until there `is_room` beside those that are left, in bytes. Claimed
+    /// files stay, and those that cannot be removed.
+    fn make_room(&self, directory: &Path, mut is_room: impl FnMut(u64) -> bool) -> io::Result<()> {
         let disk = &self.dir.disk;
         let mut entries = disk.list(directory)?;
         entries.retain(name::is_quarantine_file);
-        let mut used: u64 = entries.iter().map(|entry| entry.bytes).sum();
-        for entry in entries {
-            if used + bytes.max(self.file_bytes()) as u64 <= self.max_bytes() {
+        let mut used: u64 = entries.iter().map(counted).sum();
+        for entry in entries.iter().filter(|entry| !entry.is_foreign) {
+            if is_room(used) {
                 break;
             }
             let path = directory.join(&entry.name);
-            let removed = match disk.lock_existing(&path) {
-                Ok(None) => continue,
-                Ok(Some(_lock)) => disk.remove(&path),
-                Err(error) => Err(error),
-            };
-            used -= entry.bytes;
-            match removed {
-                // Another process makes room as well.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                removed => removed?,
+            let Ok(Some(_lock)) = disk.lock_existing(&path) else { continue };
+            if disk.remove(&path).is_err() {
+                continue;
             }
+            used -= counted(entry);
+            self.dir.account.release(counted(entry));
             let name = one_line(&entry.name);
             tracing::warn!("the quarantine is full: its oldest file, {name}, is removed");
         }

@@ -39,6 +39,7 @@ fn server(address: SocketAddr) -> Server {
         gzip: false,
         timeout: Duration::from_secs(20),
         authorities: Authorities::default(),
+        nats: None,
         identity: None,
         verifies: true,
     }

@@ -1,0 +1,95 @@
+//! Measures the way over NATS JetStream beside direct writes: what publishing costs a service, and
+//! how fast forwarders bring a million measurements into influxd.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use test_support::influxd::Influxd;
+use test_support::nats::NatsServers;
+
+use crate::delivering::{self, COUNT, Cost};
+use crate::sample::{self, NAME};
+use crate::table::{Goal, figure, ratio, section};
+
+/// The first argument of a process that forwards.
+pub const CHILD: &str = "forward";
+
+const DATABASE: &str = "nats";
+const STREAM: &str = "BENCH";
+const ROUNDS: usize = 3;
+
+/// What one round took.
+struct Round {
+    direct: Cost,
+    published: Cost,
+    /// Seconds that one forwarder took, and two.
+    forwarded: [f64; 2],
+}
+
+pub fn run() {
+    let Some(influxd) = Influxd::start() else { return };
+    let Some(servers) = NatsServers::start(1) else { return };
+    forward(&servers, &influxd, &["--create", "--max-gib", "4", "--until-empty"])
+        .wait()
+        .expect("created");
+    let rounds: Vec<Round> = (0..ROUNDS).map(|_| round(&servers, &influxd)).collect();
+    let median = |figure: &dyn Fn(&Round) -> f64| {
+        let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[ROUNDS / 2]
+    };
+    let rate = |seconds: &dyn Fn(&Round) -> f64| format!("{:.0}/s", COUNT as f64 / median(seconds));
+    section(&format!(
+        "{COUNT} measurements over one nats-server into influxd, median of {ROUNDS} rounds"
+    ));
+    figure("written to influxd directly", &rate(&|round| round.direct.time));
+    figure("published to JetStream", &rate(&|round| round.published.time));
+    figure("forwarded by one forwarder", &rate(&|round| round.forwarded[0]));
+    figure("forwarded by two forwarders", &rate(&|round| round.forwarded[1]));
+    let processor = median(&|round| round.published.processor / round.direct.processor);
+    ratio("processor of the service, JetStream / HTTP", processor, Goal::AtMost(1.1));
+    let scale = median(&|round| round.forwarded[0] / round.forwarded[1]);
+    ratio(
+        "rate of two forwarders / of one, unless influxd is the limit",
+        scale,
+        Goal::AtLeast(1.7),
+    );
+}
+
+fn round(servers: &NatsServers, influxd: &Influxd) -> Round {
+    influxd.create(DATABASE);
+    let direct = delivering::record_in_child(&influxd.url(), DATABASE, "plain");
+    assert_stored_and_drop(influxd);
+    let mut published = None;
+    let forwarded = [1, 2].map(|forwarders| {
+        published = Some(delivering::record_in_child(&servers.url(), DATABASE, "plain"));
+        influxd.create(DATABASE);
+        let started = Instant::now();
+        let run = || forward(servers, influxd, &["--until-empty", "--quiet"]);
+        let processes: Vec<Child> = (0..forwarders).map(|_| run()).collect();
+        for mut process in processes {
+            assert!(process.wait().expect("ended").success(), "everything was delivered");
+        }
+        let elapsed = started.elapsed().as_secs_f64();
+        assert_stored_and_drop(influxd);
+        elapsed
+    });
+    Round { direct, published: published.expect("published"), forwarded }
+}
+
+fn forward(servers: &NatsServers, influxd: &Influxd, arguments: &[&str]) -> Child {
+    let program = std::env::current_exe().expect("this program's path");
+    Command::new(program)
+        .args([CHILD, "--from", &servers.url(), "--stream", STREAM])
+        .args(arguments)
+        .env("INFLUXDB_URL", influxd.url())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a process")
+}
+
+fn assert_stored_and_drop(influxd: &Influxd) {
+    assert_eq!(influxd.count(DATABASE, NAME, sample::BYTES.0), COUNT as u64);
+    influxd.query("", &format!("DROP DATABASE \"{DATABASE}\""));
+}

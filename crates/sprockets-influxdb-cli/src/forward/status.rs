@@ -1,0 +1,149 @@
+//! `forward --status`: what waits in the stream, by consumer.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::jetstream::{JetStream, text};
+use crate::args::Output;
+use crate::exit::{self, Problem};
+
+/// What one consumer has not acknowledged.
+struct Consumer {
+    name: String,
+    /// Messages that wait to be taken.
+    waiting: u64,
+    /// Messages that forwarders hold.
+    taken: u64,
+    /// Of those, the ones that were delivered more than once.
+    redelivered: u64,
+    /// The age of the oldest message that is not acknowledged.
+    oldest: Option<Duration>,
+}
+
+pub(super) fn run(
+    runtime: &Runtime,
+    jetstream: &JetStream,
+    output: &Output,
+) -> Result<u8, Problem> {
+    let (state, consumers) = runtime.block_on(read(jetstream))?;
+    let stream = &jetstream.stream;
+    // The exit code does not depend on the output.
+    let _ = output.print(
+        || to_json(stream, &state, &consumers),
+        |out| write(out, stream, &state, &consumers),
+    );
+    Ok(exit::OK)
+}
+
+async fn read(jetstream: &JetStream) -> Result<(Value, Vec<Consumer>), Problem> {
+    let info = jetstream.stream_info().await.map_err(text)?;
+    let info = info.ok_or_else(|| format!("there is no stream {}", jetstream.stream))?;
+    let state = info["state"].clone();
+    let mut consumers = Vec::new();
+    for listed in jetstream.consumers().await.map_err(text)? {
+        let number = |key: &str| listed[key].as_u64().unwrap_or_default();
+        let (waiting, taken) = (number("num_pending"), number("num_ack_pending"));
+        let floor = listed["ack_floor"]["stream_seq"].as_u64().unwrap_or_default();
+        let first = state["first_seq"].as_u64().unwrap_or_default();
+        let oldest =
+            if waiting + taken == 0 { None } else { age(jetstream, (floor + 1).max(first)).await };
+        consumers.push(Consumer {
+            name: listed["name"].as_str().unwrap_or_default().to_owned(),
+            waiting,
+            taken,
+            redelivered: number("num_redelivered"),
+            oldest,
+        });
+    }
+    Ok((state, consumers))
+}
+
+/// The age of the first message from this number on. `None` if there is none, or it cannot be read.
+async fn age(jetstream: &JetStream, sequence: u64) -> Option<Duration> {
+    let verb = format!("STREAM.MSG.GET.{}", jetstream.stream);
+    let body = json!({ "seq": sequence, "next_by_subj": ">" });
+    let reply = jetstream.request(&verb, &body).await.ok()?;
+    let stored = time(reply["message"]["time"].as_str()?)?;
+    std::time::SystemTime::now().duration_since(stored).ok()
+}
+
+/// A time in RFC 3339, in UTC, as the server writes it.
+fn time(text: &str) -> Option<std::time::SystemTime> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let mut time = time.split(':').map(|part| part.parse::<u64>().ok());
+    let seconds = time.next()?? * 3600 + time.next()?? * 60 + time.next()??;
+    let nanoseconds = format!("{fraction:0<9}").get(..9)?.parse::<u32>().ok()?;
+    // Days from 1 March of year 0, of which the leap day is the last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    let days = u64::try_from(days - 719_468).ok()?;
+    let since = Duration::new(days * 24 * 3600 + seconds, nanoseconds);
+    Some(std::time::SystemTime::UNIX_EPOCH + since)
+}
+
+fn write(
+    out: &mut dyn Write,
+    stream: &str,
+    state: &Value,
+    consumers: &[Consumer],
+) -> io::Result<()> {
+    let number = |key: &str| state[key].as_u64().unwrap_or_default();
+    let (messages, bytes) = (HumanCount(number("messages")), HumanBytes(number("bytes")));
+    writeln!(out, "stream {stream}: {messages} messages, {bytes}")?;
+    if consumers.is_empty() {
+        writeln!(out, "  no consumer: create one with --create")?;
+    }
+    for Consumer { name, waiting, taken, redelivered, oldest } in consumers {
+        let oldest = oldest.map_or(String::new(), |age| format!(", oldest {}", HumanDuration(age)));
+        writeln!(
+            out,
+            "  consumer {name}: {} waiting, {} taken, {} delivered again{oldest}",
+            HumanCount(*waiting),
+            HumanCount(*taken),
+            HumanCount(*redelivered),
+        )?;
+    }
+    Ok(())
+}
+
+fn to_json(stream: &str, state: &Value, consumers: &[Consumer]) -> Value {
+    let consumers = consumers.iter().map(|consumer| {
+        json!({
+            "name": consumer.name,
+            "waiting": consumer.waiting,
+            "taken": consumer.taken,
+            "redelivered": consumer.redelivered,
+            "oldest_seconds": consumer.oldest.map(|age| age.as_secs_f64()),
+        })
+    });
+    json!({
+        "stream": stream,
+        "messages": state["messages"],
+        "bytes": state["bytes"],
+        "consumers": consumers.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_message_is_read() {
+        let seconds = |text: &str| {
+            let since = time(text)?.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+            Some(since.as_secs_f64())
+        };
+        assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0.0));
+        assert_eq!(seconds("2023-11-14T22:13:20.5Z"), Some(1_700_000_000.5));
+        assert_eq!(seconds("2024-02-29T12:00:00Z"), Some(1_709_208_000.0));
+        assert_eq!(seconds("yesterday"), None);
+    }
+}

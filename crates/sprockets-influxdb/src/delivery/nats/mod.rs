@@ -1,0 +1,142 @@
+//! Publishes batches to NATS JetStream: a batch is a message, delivered when a stream has stored
+//! it.
+//!
+//! `connection` holds the connection and its runtime, `message` makes messages, and `reply` decides
+//! what an acknowledgement, or the lack of one, means.
+
+pub(crate) mod api;
+pub(super) mod check;
+pub(crate) mod cluster;
+mod connection;
+pub(crate) mod message;
+mod options;
+mod reply;
+mod settings;
+mod unverified;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::{Request, client::RequestErrorKind};
+
+use super::disposition::{Disposition, RejectedLines, Rejection};
+use super::transport::{Attempt, Transport};
+use crate::buffer::Batch;
+use crate::config::Server;
+use crate::error::Result;
+use crate::sys;
+use connection::{Broken, Connection, Link};
+use message::Message;
+use reply::Publication;
+use settings::Settings;
+
+/// What a server takes in one message, unless it says otherwise.
+const DEFAULT_PAYLOAD: usize = 1 << 20;
+
+/// Bytes of a message that are left to its headers.
+const HEADER_BYTES: usize = 4 * 1024;
+
+/// Sends batches to one cluster.
+pub(crate) struct NatsTransport {
+    settings: Arc<Settings>,
+    /// Never `None`, except while this is dropped.
+    connection: Option<Connection>,
+    /// The process that the connection belongs to.
+    generation: u64,
+}
+
+impl NatsTransport {
+    /// A transport without a connection.
+    pub(crate) fn new(server: &Server) -> Result<Self> {
+        Settings::new(server).map(|settings| Self::with_settings(Arc::new(settings)))
+    }
+
+    fn with_settings(settings: Arc<Settings>) -> Self {
+        let connection = Some(Connection::new(settings.clone()));
+        Self { settings, connection, generation: sys::generation() }
+    }
+
+    fn publish(&self, link: &Link, batch: &Batch, timeout: Duration) -> Attempt {
+        let message = Message::of(batch, &self.settings);
+        let (length, limit) = (message.len(), link.max_payload());
+        if length > limit {
+            return Attempt::unsent(self.too_large(batch, length, limit));
+        }
+        let subject = message.subject.clone();
+        let request = Request::new().payload(message.payload).headers(message.headers);
+        let request = request.timeout(Some(timeout));
+        let reply = link.run(&subject, |client| {
+            let subject = subject.clone();
+            async move { client.send_request(subject, request).await }
+        });
+        let publication = Publication { settings: &self.settings, subject: &subject };
+        let disposition = match reply {
+            Ok(Ok(reply)) => publication.acknowledged(&reply.payload),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                publication.without_responders(link, timeout)
+            }
+            Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => {
+                match link.inbox_problem() {
+                    Some(text) => publication.forbidden(&text),
+                    None => publication.unacknowledged(timeout),
+                }
+            }
+            Ok(Err(error)) => publication.failed(&error.to_string()),
+            Err(Broken::Disconnected) => publication.disconnected(),
+            Err(Broken::Forbidden(text)) => publication.forbidden(&text),
+        };
+        Attempt { disposition, bytes_sent: length as u64 }
+    }
+
+    fn too_large(&self, batch: &Batch, length: usize, limit: usize) -> Disposition {
+        let reason = format!(
+            "the message has {length} bytes, and the server takes {limit}: \
+             raise max_payload in its configuration"
+        );
+        if batch.lines() > 1 {
+            return Disposition::TooLarge { is_influxdb: true, reason };
+        }
+        Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
+    }
+}
+
+impl Transport for NatsTransport {
+    fn send_within(&self, timeout: Duration, batch: &Batch) -> Attempt {
+        let started = Instant::now();
+        let link = match &self.connection {
+            Some(connection) => connection.link(timeout),
+            None => return Attempt::panicked(),
+        };
+        match link {
+            Ok(link) => {
+                let left = timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
+                self.publish(&link, batch, left)
+            }
+            Err(failure) => Attempt::unsent(Disposition::Retry(failure)),
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        self.settings.server.timeout
+    }
+
+    fn max_bytes(&self) -> usize {
+        let limit = self.connection.as_ref().and_then(Connection::max_payload);
+        let limit = limit.unwrap_or(DEFAULT_PAYLOAD);
+        limit.saturating_sub(HEADER_BYTES).max(1)
+    }
+
+    fn after_fork(&self) -> Arc<dyn Transport> {
+        Arc::new(Self::with_settings(self.settings.clone()))
+    }
+}
+
+impl Drop for NatsTransport {
+    fn drop(&mut self) {
+        // Dropping the connection takes locks of its runtime, which another thread of the parent
+        // may have held at a fork.
+        if self.generation != sys::generation() {
+            std::mem::forget(self.connection.take());
+        }
+    }
+}

@@ -1,0 +1,197 @@
+"""Writes data frames: each row is a measurement."""
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+from sprockets_influxdb import _native
+
+if TYPE_CHECKING:
+    from sprockets_influxdb._types import Dataframe
+
+#: Rows of a pandas frame that are written at once.
+_BLOCK = 10_000
+
+
+class FrameReport(TypedDict):
+    """What became of a frame. All but ``rows`` and ``skipped`` count what the client did during the
+    call, other measurements included. ``pending`` ones are still delivered later.
+    """
+
+    rows: int
+    skipped: int
+    delivered: int
+    rejected: int
+    sampled_out: int
+    dropped: int
+    pending: int
+
+
+class _Writer(Protocol):
+    """Writes the next rows of a frame. Returns how many there were, and how many of them were
+    skipped; ``None`` at the end.
+    """
+
+    def write(self) -> tuple[int, int] | None: ...
+
+
+def write_dataframe(
+    frame: "Dataframe",
+    measurement: str,
+    *,
+    database: str | None = None,
+    tag_columns: Iterable[str] = (),
+    field_columns: Iterable[str] | None = None,
+    timestamp_column: str | None = None,
+    timeout: float = 60.0,
+    progress: Callable[[int], object] | None = None,
+) -> FrameReport:
+    """Writes a data frame, each row as a measurement, and waits until it is delivered.
+
+    The frame is one of pandas, or any object with ``__arrow_c_stream__``, such as those of polars,
+    pyarrow and DuckDB. Values that are null, NA or NaN are left out, and so are rows without a
+    field. A full buffer is waited for, whatever ``overflow`` says.
+
+    :param frame: the data frame
+    :param measurement: the name of the measurements
+    :param database: the database (bucket) to write to; default: that of the client
+    :param tag_columns: the columns that are tags
+    :param field_columns: the columns that are fields; default: all others
+    :param timestamp_column: the column with the time; default: the index of a pandas frame. Times
+        without a time zone are in UTC
+    :param timeout: seconds to wait for room in a full buffer, and for the last rows at the end
+    :param progress: called with the number of rows written so far, from time to time
+    :raises TypeError: for what is no data frame
+    :raises ValueError: for a column that is not there or cannot be stored, and for a row that
+        cannot be stored. Rows before it are written
+    :raises TimeoutError: if there was no room in the buffer in time. Rows before it are written
+    """
+    return write(
+        None,
+        frame,
+        measurement,
+        database=database,
+        tag_columns=tag_columns,
+        field_columns=field_columns,
+        timestamp_column=timestamp_column,
+        timeout=timeout,
+        progress=progress,
+    )
+
+
+def write(
+    client: _native.BaseClient | None,
+    frame: "Dataframe",
+    measurement: str,
+    *,
+    database: str | None,
+    tag_columns: Iterable[str],
+    field_columns: Iterable[str] | None,
+    timestamp_column: str | None,
+    timeout: float,
+    progress: Callable[[int], object] | None,
+) -> FrameReport:
+    """Write a data frame by a client, else by the installed one."""
+    tags = _names("tag_columns", tag_columns)
+    fields = None if field_columns is None else _names("field_columns", field_columns)
+    # The core knows the default database.
+    place = (database or "", measurement)
+    writer: _Writer
+    if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "iloc"):
+        writer = _PandasFrame(client, frame, place, timestamp_column, tags, fields, timeout)
+    elif hasattr(frame, "__arrow_c_stream__"):
+        if timestamp_column is None:
+            raise ValueError("this frame has no index: name the time by timestamp_column=")
+        stream = frame.__arrow_c_stream__()
+        writer = _native.ArrowFrame(client, stream, place, timestamp_column, tags, fields, timeout)
+    else:
+        raise TypeError(
+            f"a {type(frame).__qualname__} is no data frame: expected one of pandas, or an object "
+            "with __arrow_c_stream__, such as those of polars and pyarrow"
+        )
+    stats, flush = (_native.stats, _native.flush_sync)
+    if client is not None:
+        stats, flush = (client.stats, client.flush_sync)
+    before = stats()
+    rows = skipped = 0
+    while (written := writer.write()) is not None:
+        rows += written[0]
+        skipped += written[1]
+        if progress is not None:
+            progress(rows)
+    flush(timeout)
+    after = stats()
+    return {
+        "rows": rows,
+        "skipped": skipped,
+        "delivered": after["delivered"] - before["delivered"],
+        "rejected": after["rejected"] - before["rejected"],
+        "sampled_out": after["sampled_out"] - before["sampled_out"],
+        "dropped": sum(after["dropped"].values()) - sum(before["dropped"].values()),
+        "pending": after["pending"],
+    }
+
+
+def _names(argument: str, names: Iterable[str]) -> list[str]:
+    if isinstance(names, str):
+        raise TypeError(f"{argument} is {names!r}: expected several names, as in [{names!r}]")
+    return list(names)
+
+
+class _PandasFrame:
+    """Writes a frame of pandas, block by block. pandas is not imported: its methods are enough."""
+
+    def __init__(
+        self,
+        client: _native.BaseClient | None,
+        frame: Any,
+        place: tuple[str, str],
+        time: str | None,
+        tags: list[str],
+        fields: list[str] | None,
+        timeout: float,
+    ) -> None:
+        if not hasattr(frame, "columns"):
+            raise TypeError(f"a {type(frame).__qualname__} is no data frame: call its to_frame()")
+        names = list(frame.columns)
+        for name in [*tags, *(fields or ()), *(() if time is None else (time,))]:
+            if name not in names:
+                raise ValueError(f"there is no column {name!r}: the columns are {names}")
+        if fields is None:
+            fields = [name for name in names if name != time and name not in tags]
+
+        def column(name: str) -> Any:
+            return frame.iloc[:, names.index(name)]
+
+        self._times = frame.index.to_series() if time is None else column(time)
+        self._tags = [column(name) for name in tags]
+        self._fields = [column(name) for name in fields]
+        self._writer = _native.ObjectFrame(client, place, tags, fields, timeout)
+        self._blocks = iter(range(0, len(frame), _BLOCK))
+        self._time_name = "the index" if time is None else f"column {time!r}"
+        if self._times.dtype.kind in "biufc":
+            raise ValueError(
+                f"{self._time_name} has numbers, which are no times: use pandas.to_datetime() with "
+                "its unit, or name another column by timestamp_column="
+            )
+
+    def write(self) -> tuple[int, int] | None:
+        first = next(self._blocks, None)
+        if first is None:
+            return None
+        block = slice(first, first + _BLOCK)
+        times = _times(self._times.iloc[block])
+        tags = [column.iloc[block].tolist() for column in self._tags]
+        fields = [column.iloc[block].tolist() for column in self._fields]
+        return len(times), self._writer.write(first, times, tags, fields)
+
+
+def _times(column: Any) -> list[Any]:
+    """Times as nanoseconds since the epoch, or as what they are."""
+    if column.dtype.kind == "M":
+        times: list[Any] = (
+            column.dt.as_unit("ns").to_numpy("datetime64[ns]").astype("int64").tolist()
+        )
+        return times
+    # An integer would pass for nanoseconds. A fraction has the same value, in seconds.
+    return [Fraction(time) if isinstance(time, int) else time for time in column.tolist()]

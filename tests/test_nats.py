@@ -1,0 +1,117 @@
+"""A real nats-server: processes and their children publish, a forwarder delivers."""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import sprockets_influxdb as influxdb
+from sprockets_influxdb import testing
+
+PROGRAM = """
+import os, sys
+import sprockets_influxdb as influxdb
+
+def add(name, count):
+    for number in range(count):
+        influxdb.record("db", name, fields={"number": number})
+
+influxdb.install()
+add("parent", 100)
+assert influxdb.flush_sync(30)["delivered"] == 100
+# The thread of the connection does not exist in the child.
+for generation in range(3):
+    child = os.fork()
+    if child == 0:
+        add(f"child-{generation}", 10)
+        assert influxdb.flush_sync(30)["delivered"] == 10
+        sys.exit()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, status
+    add("parent", 1)
+assert influxdb.flush_sync(30)["delivered"] == 3
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def nats(tmp_path: pathlib.Path) -> Iterator[str]:
+    program = shutil.which("nats-server")
+    if program is None:
+        assert "REQUIRE_NATS" not in os.environ, "there is no nats-server"
+        pytest.skip("there is no nats-server here")
+    port, monitor = free_port(), free_port()
+    ports = ["-a", "127.0.0.1", "-p", str(port), "-m", str(monitor)]
+    arguments = [*ports, "-js", "-sd", str(tmp_path)]
+    process = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{monitor}/healthz").close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "nats-server does not start"
+                time.sleep(0.02)
+        yield f"nats://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def forward(nats: str, target: str, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "sprockets_influxdb", "forward", "--json", "--from", nats]
+    command += ["--stream", "INFLUXDB", "--until-empty", "--max-gib", "1", "--create", *arguments]
+    environment = {**os.environ, "INFLUXDB_URL": target}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_process_and_its_children_publish_and_a_forwarder_delivers(
+    nats: str,
+    server: testing.Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert forward(nats, server.url)["messages"] == 0
+    monkeypatch.setenv("INFLUXDB_URL", nats)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    totals = forward(nats, server.url)
+    assert totals["delivered"] == 133
+    points = [point.measurement for point in server.points("db")]
+    assert {name: points.count(name) for name in set(points)} == {
+        "parent": 103,
+        "child-0": 10,
+        "child-1": 10,
+        "child-2": 10,
+    }
+
+
+def test_a_missing_stream_is_said_and_nothing_is_lost(nats: str, server: testing.Server) -> None:
+    influxdb.install(url=nats)
+    influxdb.record("db", "job", fields={"rows": 3})
+    assert influxdb.flush_sync(0.5)["pending"] == 1
+    assert "no stream stores messages to influxdb.db" in (influxdb.stats()["last_error"] or "")
+    assert forward(nats, server.url)["messages"] == 0
+    assert influxdb.flush_sync(30)["delivered"] == 1
+    assert forward(nats, server.url)["delivered"] == 1
