@@ -28,10 +28,10 @@ exclude_patterns = ["_build"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Sphinx does not know these: they are types of the stubs only.
-    ("py:class", r".*\b(_Report|_Stats|_Field|_Stage|Recorder)"),
+    ("py:class", r".*\b(_Report|_Stats|_Field|_Stage|_Time|Dataframe|Recorder)"),
     # Not looked up, so that no network is needed.
     ("py:.*", r"(_?asyncio|collections|contextlib|flask|httpx|logging|redis|requests|types)\..*"),
-    ("py:.*", r"(sqlalchemy|tornado)\..*"),
+    ("py:.*", r"(datetime|decimal|enum|fractions|sqlalchemy|tornado)\..*"),
     ("py:class", r"Engine|AsyncEngine|Redis|AsyncRedis"),
 ]
 

@@ -8,7 +8,9 @@ STUB = pathlib.Path(__file__).parent.parent / "python/sprockets_influxdb/_native
 #: What the aliases and types of the stub are to a reader.
 _SHOWN = {
     "AbstractContextManager": "contextlib.AbstractContextManager",
-    "_Field": "bool | int | float | str",
+    "Duration": "contextlib.AbstractContextManager",
+    "_Field": "bool | int | float | str | decimal.Decimal | fractions.Fraction | enum.Enum | None",
+    "_Time": "float | datetime.datetime | str",
     "_Report": "dict[str, int]",
     "_Stats": "dict[str, Any]",
     "_Stage": "Literal['before_body', 'mid_body', 'before_reply']",

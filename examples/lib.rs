@@ -15,6 +15,7 @@ pages! {
     readme: "../README.md",
     requests: "../docs/requests.md",
     rust: "../docs/rust.md",
+    status: "../docs/status.md",
     testing: "../docs/testing.md",
     tonic: "../docs/tonic.md",
 }

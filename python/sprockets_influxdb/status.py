@@ -11,13 +11,10 @@ shows settings, and what servers say about rejected lines.
 """
 
 import asyncio
-import base64
 import functools
-import hashlib
 import importlib
 import json
 import os
-import re
 import socket
 import time
 import urllib.parse
@@ -56,7 +53,7 @@ class StatusPage:
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
-        self._policy = _content_security_policy()
+        self._policy = _native.status_policy()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the page shows, for JSON.
@@ -165,25 +162,8 @@ def _spool(settings: dict[str, Any] | None) -> dict[str, Any] | None:
     directory = settings and settings["spool"]
     if not directory:
         return None
-    try:
-        return {"directory": directory, **_native.summarize_spool(directory)}
-    except OSError as error:
-        # It is made with the first measurement.
-        return {"directory": directory, "error": str(error)}
-
-
-def _content_security_policy() -> str:
-    """Allow only the script and the style of the page."""
-
-    def hash_of(element: str) -> str:
-        [text] = re.findall(f"<{element}>(.*?)</{element}>", _native.STATUS_PAGE, re.DOTALL)
-        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-    return (
-        f"default-src 'none'; script-src 'sha256-{hash_of('script')}'; "
-        f"style-src 'sha256-{hash_of('style')}'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    summary: dict[str, Any] = json.loads(_native.summarize_spool(directory))
+    return summary
 
 
 async def _in_a_thread(respond: Callable[[], Response]) -> Response:

@@ -223,7 +223,6 @@ pub(crate) fn add_measurement(measurement: &Bound<'_, Measurement>) -> PyResult<
     text_signature = "(database=..., name=..., tags=None, fields=None, timestamp=None, *, \
                       timestamp_ns=None)"
 )]
-#[expect(clippy::too_many_arguments, reason = "they are those of Python")]
 pub(crate) fn record<'py>(
     py: Python<'py>,
     database: Argument<'_, 'py>,

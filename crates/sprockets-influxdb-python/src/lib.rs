@@ -5,6 +5,7 @@ mod base_tags;
 mod client;
 mod command;
 mod conversion;
+mod done;
 mod flush;
 mod frame;
 mod handle;
@@ -20,8 +21,8 @@ mod process;
 mod rejected;
 mod request;
 mod series;
-mod spool;
 mod stats;
+mod status;
 mod target;
 mod testing;
 mod timestamp;
@@ -64,7 +65,7 @@ mod _native {
     use crate::testing::{Fault, Point, Request, Server, foreign_replies, parse, products};
 
     #[pymodule_export]
-    use crate::spool::summarize_spool;
+    use crate::status::{status_policy, summarize_spool};
 
     #[pymodule_export]
     const STATUS_PAGE: &str = sprockets_influxdb::internal::STATUS_PAGE;

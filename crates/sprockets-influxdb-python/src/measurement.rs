@@ -9,6 +9,7 @@ use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
 
 use crate::base_tags::base_tags;
 use crate::conversion::{check_tag, with_field};
+use crate::done::Done;
 use crate::items::{Dict, Items};
 use crate::line::{BaseTags, Head, Line};
 use crate::place::{Argument, Place};
@@ -498,24 +499,5 @@ impl Duration {
         let duration = self.measurement.getattr(py, "duration")?;
         let timing = py.import("sprockets_influxdb._timing")?;
         timing.call_method1("decorated", (function, duration, &self.name))
-    }
-}
-
-/// An awaitable that is done, with the result `None`.
-#[pyclass(frozen, module = "sprockets_influxdb._native")]
-pub(crate) struct Done;
-
-#[pymethods]
-impl Done {
-    fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        this
-    }
-
-    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        this
-    }
-
-    fn __next__(&self) -> Option<Py<PyAny>> {
-        None
     }
 }

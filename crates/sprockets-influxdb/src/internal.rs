@@ -106,7 +106,17 @@ pub fn log_end<'a>(clients: impl IntoIterator<Item = &'a Client>) {
 }
 
 /// The status page. It shows the JSON that the same URL has with `?format=json`.
-pub const STATUS_PAGE: &str = include_str!("status/page.html");
+pub const STATUS_PAGE: &str = crate::status::PAGE;
+
+/// The header `Content-Security-Policy` of the status page.
+pub fn status_policy() -> String {
+    crate::status::content_security_policy()
+}
+
+/// Files, bytes and processes of a spool, as JSON for the status page. Reads its directory.
+pub fn spool_summary(directory: &str) -> String {
+    crate::status::summary(directory).to_string()
+}
 
 /// Begins a [`Client::shutdown`] without a wait.
 pub fn begin_shutdown(client: &Client) {

@@ -193,6 +193,7 @@ mod spare;
 /// Spool directories, for operators: [`Directory`](spool::Directory).
 pub mod spool;
 mod stats;
+pub mod status;
 mod sync;
 mod sys;
 

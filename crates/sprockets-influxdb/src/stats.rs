@@ -71,7 +71,7 @@ pub enum DropReason {
     /// All of its fields were NaN or infinite.
     NonFinite,
     /// The buffer was full when it was added (overflow policy `newest`, or nothing was there to
-    /// drop for it).
+    /// drop for it), or the memory for it could not be had.
     Newest,
     /// It was the oldest when the buffer was full (overflow policy `oldest`).
     Oldest,

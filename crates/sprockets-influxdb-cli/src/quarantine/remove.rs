@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use sprockets_influxdb::internal::shown;
+use sprockets_influxdb::spool::QuarantineFile;
 
 use super::files::{self, Users};
 use crate::args;
 use crate::exit::{self, Problem};
 use crate::format::counted;
-use crate::output::ask;
+use crate::output::{ask, message};
 
 const DAY: u64 = 24 * 3600;
 
@@ -59,24 +60,41 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
             age.is_some_and(|age| age >= min_age)
         });
     }
-    let mut lines = 0;
-    for file in &files {
-        lines += file.read()?.len() as u64;
-    }
-    let amount = format!("{} in {}", counted(lines, "line"), counted(files.len() as u64, "file"));
+    let files: Vec<_> = files.into_iter().map(|file| (lines_in(&file), file)).collect();
+    let amount = amount(files.len(), files.iter().map(|(lines, _)| lines).sum());
     if !files.is_empty() && !options.yes && !is_confirmed(&amount)? {
         return Ok(exit::FAILED);
     }
-    for file in files.clone() {
+    let (mut removed, mut lines, total) = (0, 0, files.len());
+    for (lines_of_file, file) in files {
         let file = options.users.may_change(file);
-        let shown = shown(&file.path);
-        file.remove().map_err(|error| format!("{shown} cannot be removed: {error}"))?;
+        match file.remove() {
+            Ok(()) => {
+                removed += 1;
+                lines += lines_of_file;
+            }
+            // The others are removed all the same.
+            Err(error) => message(&format!("{} cannot be removed: {error}", shown(&file.path))),
+        }
     }
     options.output.print(
-        || json!({ "files": files.len(), "lines": lines }),
-        |out| writeln!(out, "{amount} removed"),
+        || json!({ "files": removed, "lines": lines }),
+        |out| writeln!(out, "{} removed", self::amount(removed, lines)),
     )?;
-    Ok(exit::OK)
+    Ok(if removed == total { exit::OK } else { exit::USAGE })
+}
+
+/// The number of lines of a file. One that cannot be read can be removed nevertheless.
+fn lines_in(file: &QuarantineFile) -> u64 {
+    let read = file.read();
+    let read = read.map_err(|error| {
+        message(&format!("{} cannot be read: {error}", shown(&file.path)));
+    });
+    read.map_or(0, |entries| entries.len() as u64)
+}
+
+fn amount(files: usize, lines: u64) -> String {
+    format!("{} in {}", counted(lines, "line"), counted(files as u64, "file"))
 }
 
 fn is_confirmed(amount: &str) -> Result<bool, Problem> {

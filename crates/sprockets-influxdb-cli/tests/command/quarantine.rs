@@ -167,3 +167,22 @@ fn lines_are_removed_only_with_a_confirmation() {
     assert_eq!(done.json(), json!({ "files": 1, "lines": 1 }));
     assert_eq!(listed(spool.path())["lines"], 0);
 }
+
+#[test]
+fn files_that_cannot_be_read_or_removed_do_not_keep_the_others() {
+    let spool = quarantine(2);
+    let quarantine = spool.path().join("quarantine");
+    let too_long = fs::File::create(quarantine.join("0000000000000000-1.lp")).unwrap();
+    too_long.set_len(1 << 40).unwrap();
+    fs::write(quarantine.join("0000000000000002-1.lp"), format!("{ENTRY}n n=1i 1\n")).unwrap();
+    // A retry holds the lock of a file while it sends its lines.
+    let claimed =
+        sprockets_influxdb::spool::QuarantineFile::at(quarantine.join("0000000000000001-1.lp"));
+    let claim = claimed.unwrap().claim().unwrap();
+    let place = spool.path().to_str().unwrap();
+    let done = run(&["quarantine", "drop", "--spool", place, "--all", "--yes"], &[]);
+    assert_eq!((done.code, &*done.out), (Some(2), "1 line in 2 files removed\n"), "{done:?}");
+    assert!(done.errors.contains("cannot be read") && done.errors.contains("cannot be removed"));
+    drop(claim);
+    assert_eq!(listed(spool.path())["lines"], 2);
+}

@@ -262,13 +262,19 @@ impl Server {
             true => "there was no request".to_owned(),
             false => format!("the newest requests are {}", newest.join(", ")),
         };
-        PyTimeoutError::new_err(
-            match handle::all().iter().find_map(|client| client.core().stats().last_error) {
-                Some(error) => format!("{what}; {requests}; the client says: {error}"),
-                None => format!("{what}; {requests}"),
-            },
-        )
+        PyTimeoutError::new_err(match last_error() {
+            Some(error) => format!("{what}; {requests}; the client says: {error}"),
+            None => format!("{what}; {requests}"),
+        })
     }
+}
+
+/// The last error of the installed client, or else of the newest one that has one.
+fn last_error() -> Option<String> {
+    let installed = handle::installed();
+    let others = handle::all();
+    let mut clients = installed.iter().chain(others.iter().rev());
+    clients.find_map(|client| client.core().stats().last_error)
 }
 
 /// Waits, in intervals between which signals are handled.

@@ -24,8 +24,11 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// Of capacity 0 if the memory cannot be had.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), ..Self::default() }
+        let mut bytes = Vec::new();
+        let _ = bytes.try_reserve_exact(capacity);
+        Self { bytes, ..Self::default() }
     }
 
     /// A chunk of this number of lines.

@@ -71,6 +71,9 @@ pub(crate) struct Buffer {
     clock: Clock,
 }
 
+/// The memory for a line cannot be had.
+struct OutOfMemory;
+
 impl Buffer {
     pub(crate) fn new(
         limits: Limits,
@@ -180,8 +183,11 @@ impl Buffer {
                 Intake::Closed => break DropReason::Closed,
             }
             let is_first = queue.open.is_empty();
-            if self.push_granted(&mut queue, shard, line) {
-                return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
+            match self.push_granted(&mut queue, shard, line) {
+                Ok(true) if is_first => return PushOutcome::FirstOpen,
+                Ok(true) => return PushOutcome::Accepted,
+                Ok(false) => {}
+                Err(OutOfMemory) => break DropReason::Newest,
             }
             self.ask_for_room(&mut queue);
             let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
@@ -232,7 +238,7 @@ impl Buffer {
         queue: &mut Queue,
         shard: &Shard,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
-    ) -> bool {
+    ) -> Result<bool, OutOfMemory> {
         let needed = line.size();
         let mut open = lock(&shard.0);
         if !open.grant.covers(needed) && queue.grant(needed).is_none() {
@@ -241,7 +247,7 @@ impl Buffer {
             open = lock(&shard.0);
         }
         if !open.grant.covers(needed) {
-            let Some(grant) = queue.grant(needed) else { return false };
+            let Some(grant) = queue.grant(needed) else { return Ok(false) };
             queue.open.granted += grant;
             open.grant += grant;
         }
@@ -257,7 +263,7 @@ impl Buffer {
         if !open.has_chunk(line) {
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {
-                return false;
+                return Ok(false);
             }
             if !open.has_database(line) {
                 if let Some((database, precision, chunk)) = open.evict() {
@@ -268,6 +274,10 @@ impl Buffer {
             }
             let is_full_size = open.databases() < FULL_CHUNK_DATABASES;
             let (database, chunk) = queue.chunk_for(line, is_full_size);
+            if !chunk.fits(1, line.len) {
+                queue.pool.recycle([chunk]);
+                return Err(OutOfMemory);
+            }
             if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
                 let is_empty = full.lines() == 0;
                 let mut emptied = if is_empty {
@@ -288,7 +298,7 @@ impl Buffer {
                 self.submit(queue);
             }
         }
-        is_pushed
+        Ok(is_pushed)
     }
 
     /// Has the spool worker see whether the spool is as full as its account says.

@@ -123,6 +123,9 @@ pub(crate) fn files(src: &Path) -> Vec<File> {
                 folders.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
             let parts = path.strip_prefix(src).expect("below src").components();
             let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
             files.push(File::new(&parts.join("/"), &fs::read_to_string(&path).expect("a text")));

@@ -127,3 +127,17 @@ fn single_lines_share_segments_while_they_wait() {
         assert_eq!(take_all(&process.buffer).len(), databases);
     }
 }
+
+#[test]
+fn a_line_for_which_there_is_no_memory_is_dropped() {
+    for overflow in [Overflow::Newest, Overflow::Oldest, Overflow::Block] {
+        let buffer_size = Size { lines: 10, bytes: usize::MAX };
+        let limits = Limits { buffer: buffer_size, overflow, ..limits() };
+        let buffer = Buffer::new(limits, Intake::Open, None, Clock::simulated());
+        // More than the address space of a process.
+        add_with(&buffer, "db", Precision::Seconds, 1 << 47, |_| {});
+        add(&buffer, "db", "m n=1i 1");
+        let stats = buffer.stats();
+        assert_eq!((stats.dropped.count(DropReason::Newest), stats.pending), (1, 1), "{stats:?}");
+    }
+}

@@ -2,14 +2,17 @@
 //! that store nothing, and none at all. What is delivered is stored, and only bad lines are
 //! rejected.
 
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::config::{Api, Config};
+use crate::config::{Api, Config, Names};
 use crate::delivery::response::{Reply, classify};
 use crate::delivery::sanitize::Secrets;
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| Config::new().resolve().unwrap().server.names);
 
 type Stored = Arc<Mutex<HashSet<String>>>;
 
@@ -96,7 +99,7 @@ fn answer(by: Sender, api: Api, batch: &Batch, stored: &Stored) -> Disposition {
         truncated: false,
         now: SystemTime::UNIX_EPOCH,
         secrets: &Secrets::default(),
-        names: &Config::new().resolve().unwrap().server.names,
+        names: &NAMES,
     };
     classify(&reply, batch).disposition
 }

@@ -1,0 +1,46 @@
+//! The page for actix-web.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Scope, web};
+
+use super::background::Background;
+use super::page::{HEADERS, PAGE, content_security_policy, wants_json};
+use super::snapshot::snapshot;
+use crate::client::Client;
+
+/// The status page of a client at this path, for actix-web's `App::service`. See
+/// [`status`](crate::status).
+pub fn scope(path: &str, client: Client) -> Scope {
+    let respond = move |request: HttpRequest| {
+        let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let is_json = wants_json(request.query_string(), accept.unwrap_or_default());
+        let client = client.clone();
+        async move { if is_json { json(client).await } else { page() } }
+    };
+    web::scope(path).service(
+        web::resource(["", "/"])
+            .route(web::get().to(respond.clone()))
+            .route(web::head().to(respond)),
+    )
+}
+
+async fn json(client: Client) -> HttpResponse {
+    match Background::run(move || snapshot(&client)).await {
+        Some(json) => ok().content_type("application/json").body(json),
+        None => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+fn page() -> HttpResponse {
+    ok().content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, content_security_policy()))
+        .body(PAGE)
+}
+
+fn ok() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    for name_and_value in HEADERS {
+        response.insert_header(name_and_value);
+    }
+    response
+}

@@ -1,0 +1,38 @@
+//! The page for axum.
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::background::Background;
+use super::page::{HEADERS, PAGE, content_security_policy, wants_json};
+use super::snapshot::snapshot;
+use crate::client::Client;
+
+/// The status page of a client, for axum's `Router::nest`. See [`status`](crate::status).
+pub fn router<S: Clone + Send + Sync + 'static>(client: Client) -> Router<S> {
+    let respond = move |RawQuery(query): RawQuery, headers: HeaderMap| {
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        let is_json = wants_json(&query.unwrap_or_default(), accept.unwrap_or_default());
+        let client = client.clone();
+        async move { if is_json { json(client).await } else { page() } }
+    };
+    Router::new().route("/", get(respond))
+}
+
+async fn json(client: Client) -> Response {
+    match Background::run(move || snapshot(&client)).await {
+        Some(json) => (HEADERS, [("content-type", "application/json")], json).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn page() -> Response {
+    let headers = [
+        ("content-type", "text/html; charset=utf-8".to_owned()),
+        ("content-security-policy", content_security_policy()),
+    ];
+    (HEADERS, headers, PAGE).into_response()
+}
