@@ -41,7 +41,6 @@ impl Batch {
         Self::with_storage(database, precision, Vec::new())
     }
 
-    /// An empty batch that uses an empty list again.
     /// A batch of one line, with its line feed.
     pub(crate) fn of_line(database: Arc<str>, precision: Precision, line: &[u8]) -> Self {
         let mut batch = Self::new(database, precision);
@@ -51,6 +50,7 @@ impl Batch {
         batch
     }
 
+    /// An empty batch that uses an empty list again.
     pub(super) fn with_storage(
         database: Arc<str>,
         precision: Precision,

@@ -83,13 +83,19 @@ impl Bounds<'_> {
     fn file_room(&self, spool: &Spool) -> usize {
         // An adding thread and the spool worker may each be about to create one.
         let reserve = reserve(self.limits) + 2 * Segments::file_size(CHUNK_BYTES);
-        (self.disk_room(spool) + self.pool.leftover_bytes()).saturating_sub(reserve)
+        self.room_with(spool, self.pool.leftover_bytes()).saturating_sub(reserve)
     }
 
     /// What files may take, in bytes.
     pub(super) fn disk_room(&self, spool: &Spool) -> usize {
+        self.room_with(spool, 0)
+    }
+
+    /// The same, once files of `removable` bytes are removed.
+    fn room_with(&self, spool: &Spool, removable: usize) -> usize {
         let used = usize::try_from(spool.used_bytes()).unwrap_or(usize::MAX);
-        self.limits.spool_bytes.saturating_sub(used).saturating_sub(self.being_sealed)
+        let limit = self.limits.spool_bytes.saturating_add(removable);
+        limit.saturating_sub(used).saturating_sub(self.being_sealed)
     }
 
     /// The capacity of a new chunk for a line of `needed` bytes. With a spool it is small for the

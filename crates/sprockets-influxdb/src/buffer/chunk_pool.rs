@@ -87,9 +87,12 @@ impl ChunkPool {
                 self.made_small += 1;
             }
             let mut segment = spool.segments.create(capacity);
-            if segment.is_none() && !spool.health().is_failing() {
-                // There is no room until files that are no longer needed are removed.
-                self.leftovers.remove_undamaged(spool);
+            // There may be no room until files that are no longer needed are removed: no more of
+            // them than necessary, as this thread waits for the disk.
+            while segment.is_none()
+                && !spool.health().is_failing()
+                && self.leftovers.remove_one(spool)
+            {
                 segment = spool.segments.create(capacity);
             }
             segment.into_iter().for_each(|segment| chunk.set_segment(segment));

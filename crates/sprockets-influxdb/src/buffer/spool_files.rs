@@ -53,15 +53,19 @@ impl Leftovers {
         segments + self.sealed.iter().map(SealedFile::file_bytes).sum::<usize>()
     }
 
-    /// Removes files that hold nothing that an operator should look at.
-    pub(super) fn remove_undamaged(&mut self, spool: &Spool) {
-        self.segments.drain(..).for_each(|segment| spool.segments.remove(segment));
-        let (damaged, undamaged): (Vec<_>, Vec<_>) =
-            self.sealed.drain(..).partition(SealedFile::is_damaged);
-        self.sealed = damaged;
-        undamaged.iter().for_each(|file| {
+    /// Removes a file that holds nothing that an operator should look at. Returns whether there was
+    /// one.
+    pub(super) fn remove_one(&mut self, spool: &Spool) -> bool {
+        if let Some(segment) = self.segments.pop() {
+            spool.segments.remove(segment);
+            return true;
+        }
+        let index = self.sealed.iter().rposition(|file| !file.is_damaged());
+        let file = index.map(|index| self.sealed.swap_remove(index));
+        file.iter().for_each(|file| {
             spool.sealed.remove(file);
         });
+        file.is_some()
     }
 
     /// Takes the files of a batch, unless another part of it still needs them.

@@ -192,6 +192,8 @@ fn a_measurement_without_a_database_goes_to_the_default_one() {
     assert_eq!(client.stats().dropped.count(DropReason::Invalid), 2);
 }
 
+// Loom's build has no `test_support`.
+#[cfg(not(loom))]
 #[test]
 fn a_forked_process_has_a_first_batch_of_its_own() {
     let server = Server::start();

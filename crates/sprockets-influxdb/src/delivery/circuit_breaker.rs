@@ -157,8 +157,8 @@ impl CircuitBreakers {
         self.server.close(now)
     }
 
-    /// A batch failed by itself: the circuits stay as they are.
-    pub(super) fn record_poison(&mut self, database: &str, permit: Permit) {
+    /// A batch failed by itself, or was not sent: the circuits stay as they are.
+    pub(super) fn abandon(&mut self, database: &str, permit: Permit) {
         if permit.probes_server {
             self.server.end_probe();
         }

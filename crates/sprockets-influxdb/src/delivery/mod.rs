@@ -1,5 +1,5 @@
-//! Delivers batches to the server. Runs on threads of its own, never on the application's, and may
-//! block.
+//! Delivers batches to the server. Batches are sent by threads of its own, never by the
+//! application's, and may block.
 //!
 //! `workers` runs the threads. Each calls `sender`, which takes a batch from the buffer, sends it
 //! through a `transport` and acts on the `disposition` of the reply. When it may send,

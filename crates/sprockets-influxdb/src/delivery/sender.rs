@@ -96,8 +96,13 @@ impl Sender {
         before_sending();
         let limit = self.transport_limit();
         let max_bytes = lock(&self.server).max_bytes(batch.database()).min(limit);
+        let probed = permit.is_probe().then(|| batch.database().to_owned());
         let Some(mut batch) = self.buffer.load(batch, max_bytes) else {
-            lock(&self.server).congestion.release();
+            let mut server = lock(&self.server);
+            server.congestion.release();
+            if let Some(database) = probed {
+                server.breakers.abandon(&database, permit);
+            }
             return Step::Worked;
         };
         let route = lock(&self.route).clone();
@@ -168,14 +173,15 @@ impl Sender {
 
     /// Sends the client's own counters if they are due. Returns when to look again.
     fn report_counters(&self, now: Duration, before_sending: impl Fn()) -> Option<Duration> {
-        let route = lock(&self.route);
-        let own = route.own_counters.as_ref().filter(|_| self.buffer.has_begun())?;
-        let interval = own.interval;
-        let next = self.own.next(now, interval)?;
-        if next > now {
-            return Some(next);
-        }
-        let route = Route::clone(&route);
+        let (route, interval) = {
+            let route = lock(&self.route);
+            let own = route.own_counters.as_ref().filter(|_| self.buffer.has_begun())?;
+            let next = self.own.next(now, own.interval)?;
+            if next > now {
+                return Some(next);
+            }
+            (Route::clone(&route), own.interval)
+        };
         before_sending();
         self.send_counters(&route, route.transport.timeout());
         self.own.next(self.clock.now(), interval)

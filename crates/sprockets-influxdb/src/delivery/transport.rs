@@ -23,7 +23,8 @@ pub(crate) struct Route {
 
 /// Carries a batch to a server and reports its disposition.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends one batch within this time. Blocks; only sender threads call it.
+    /// Sends one batch within this time. Blocks. Sender threads call it, and for the
+    /// last point of the own counters the thread that ends a client.
     fn send_within(&self, timeout: Duration, batch: &Batch) -> Attempt;
 
     /// The configured timeout of a request.

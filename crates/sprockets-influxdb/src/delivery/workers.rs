@@ -154,6 +154,10 @@ impl Workers {
 
     /// The thread that does the spool's disk work.
     fn run_spool(self: Arc<Self>) {
+        if let Some(spool) = self.buffer.spool() {
+            // The thread that starts this one may block the signal of a lost mapping.
+            spool.prepare_thread();
+        }
         let mut worker = SpoolWorker::default();
         while !lock(&self.state).is_stopped {
             let next = worker.step(&self.buffer);

@@ -2,13 +2,13 @@
 //! in the directory: segments, sealed, damaged and quarantined ones.
 //!
 //! - The account is a number in a mapped file. A process adds the size of a file before it makes
-//!   the file, and subtracts it after the file is gone. This takes no lock and no system call.
+//!   the file, and subtracts it after the file is gone. This takes no system call, and a lock only
+//!   to find the mapping.
 //! - What a dead process has claimed remains claimed, as its files remain. Whoever adopts and
 //!   removes them subtracts it.
 //! - Now and then a process counts the files and corrects the account: another program may have
 //!   removed files, or a process may have ended between the two steps.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -138,24 +138,24 @@ impl Account {
 
     /// The counters. Opens them on first use. Without a disk they are in memory.
     fn opened(&self) -> Arc<Counters> {
-        let mut counters = lock(&self.counters);
-        let open = || Arc::new(self.open().unwrap_or_else(|_| Counters::in_memory()));
-        counters.get_or_insert_with(open).clone()
+        lock(&self.counters).get_or_insert_with(|| self.open()).clone()
     }
 
-    fn open(&self) -> io::Result<Counters> {
-        let directory = self.disk.usable_dir(&self.directory, false)?;
-        self.disk.open_counters(&directory.join("used"))
+    fn open(&self) -> Arc<Counters> {
+        let directory = self.disk.usable_dir(&self.directory, false);
+        let opened = directory.and_then(|found| self.disk.open_counters(&found.join("used")));
+        Arc::new(opened.unwrap_or_else(|_| Counters::in_memory()))
     }
 
-    /// Opens the account again if its file was removed, replaced or cut.
+    /// Opens the account again if its file was removed, replaced or cut. Does not hold the lock
+    /// meanwhile: threads that add take it.
     fn reopen_if_replaced(&self) {
-        let mut counters = lock(&self.counters);
         let path = self.disk.usable_dir(&self.directory, false).map(|found| found.join("used"));
         let id = path.and_then(|path| self.disk.stat(&path)).ok().map(|found| found.id);
         let is_current = |counters: &Arc<Counters>| counters.is_of(id);
-        if !counters.as_ref().is_some_and(is_current) {
-            *counters = None;
+        if !lock(&self.counters).as_ref().is_some_and(is_current) {
+            let opened = self.open();
+            *lock(&self.counters) = Some(opened);
         }
     }
 }

@@ -33,7 +33,7 @@ struct Entry {
     next: AtomicPtr<Entry>,
 }
 
-/// A mapped file, for writing only.
+/// A mapped file.
 pub(crate) struct Mapping {
     map: MmapMut,
     entry: &'static Entry,
@@ -62,9 +62,9 @@ impl Loss {
 impl Mapping {
     pub(crate) fn new(file: &File) -> io::Result<Self> {
         guard_mappings()?;
-        // SAFETY: this process created the file, in a directory that it has locked, and only
-        // writes to the mapping. Bytes that another process changed are never read. If another
-        // process cuts the file, the handler replaces the mapping.
+        // SAFETY: a segment is only written, in a directory that this process has locked. The
+        // account of the spool is shared with other processes, and only read and written as
+        // atomic numbers. If another process cuts the file, the handler replaces the mapping.
         let mut map = unsafe { MmapMut::map_mut(file) }?;
         let entry = free_entry();
         entry.is_lost.store(false, Ordering::Relaxed);
@@ -229,8 +229,9 @@ fn replace(address: usize) -> bool {
             entry.is_lost.store(true, Ordering::Relaxed);
             let access = libc::PROT_READ | libc::PROT_WRITE;
             let kind = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
-            // SAFETY: the range is a mapping of ours. Only the thread that caused the signal
-            // uses it. The call restores what it may change: `errno`.
+            // SAFETY: the range is a mapping of ours, which holds no references but to bytes and
+            // atomic numbers: other threads that use it write to the old pages or to the new ones.
+            // The call restores what it may change: `errno`.
             let mapped = unsafe {
                 let errno = errno();
                 let before = *errno;

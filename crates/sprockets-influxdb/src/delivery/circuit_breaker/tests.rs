@@ -40,6 +40,17 @@ fn while_the_server_is_down_one_probe_is_under_way_at_a_time() {
 }
 
 #[test]
+fn another_batch_is_the_probe_if_the_first_cannot_be_sent() {
+    let mut breakers = CircuitBreakers::default();
+    let permit = breakers.admit("db");
+    fail(&mut breakers, permit, None, SECOND);
+    let probe = breakers.admit("db");
+    assert!(!breakers.allow_server(SECOND * 2));
+    breakers.abandon("db", probe);
+    assert!(breakers.allow_server(SECOND * 2));
+}
+
+#[test]
 fn no_flush_retries_before_retry_after() {
     let mut breakers = CircuitBreakers::default();
     let permit = breakers.admit("db");

@@ -5,8 +5,10 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -113,7 +115,7 @@ impl Connection {
             Some(tls) => tls.clone(),
             None => state.tls.insert(options::tls(settings)?).clone(),
         };
-        let connected = handle.block_on(async {
+        let connected = block_on(&handle, async {
             tokio::time::timeout(timeout, connect(settings, &tls, "sprockets-influxdb", &events))
                 .await
         });
@@ -170,7 +172,7 @@ impl Link {
 
     /// Waits for what `work` does, until the connection is lost, or the server refuses `subject` or
     /// the subscription to replies.
-    pub(super) fn run<F: Future>(
+    pub(super) fn run<F: Future<Output: Send> + Send>(
         &self,
         subject: &str,
         work: impl FnOnce(Client) -> F,
@@ -179,7 +181,7 @@ impl Link {
         let mut disconnected = self.events.disconnected.subscribe();
         let mut forbidden = self.events.forbidden.subscribe();
         let work = work(self.client.clone());
-        self.handle.block_on(async {
+        block_on(&self.handle, async {
             tokio::select! {
                 output = work => Ok(output),
                 _ = disconnected.changed() => Err(Broken::Disconnected),
@@ -187,6 +189,15 @@ impl Link {
             }
         })
     }
+}
+
+/// Blocks this thread until the future is done. A thread of another runtime must not wait itself.
+fn block_on<F: Future<Output: Send> + Send>(handle: &Handle, future: F) -> F::Output {
+    if Handle::try_current().is_err() {
+        return handle.block_on(future);
+    }
+    thread::scope(|scope| scope.spawn(|| handle.block_on(future)).join())
+        .unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Waits until the server refuses the subject.

@@ -164,7 +164,7 @@ impl Sender {
 
     /// A batch failed, but others are answered.
     fn record_poison(&self, batch: &Batch, reason: String, request: &Request<'_>) {
-        lock(&self.server).breakers.record_poison(batch.database(), request.permit);
+        lock(&self.server).breakers.abandon(batch.database(), request.permit);
         self.log_failure(&Transition::None, batch.database(), reason, request);
     }
 
