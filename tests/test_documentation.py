@@ -16,7 +16,8 @@ from sprockets_influxdb import testing
 if TYPE_CHECKING:
     from conftest import Influxd
 
-#: Makes a request to the application of an example: what is in the example, and the code.
+#: Makes a request to the application of an example, or runs its task: what is in the example, and
+#: the code.
 DRIVERS = {
     "FastAPI(": """
         from app import app
@@ -29,6 +30,12 @@ DRIVERS = {
         from app import app
 
         assert app.test_client().get("/users/7").status_code == 200
+        """,
+    "Celery(": """
+        from app import add, app
+
+        app.conf.task_always_eager = True
+        assert add.delay(2, 3).get() == 5
         """,
     "# asgi.py": """
         import asyncio

@@ -46,7 +46,9 @@ def write_dataframe(
     timeout: float = 60.0,
     progress: Callable[[int], object] | None = None,
 ) -> FrameReport:
-    """Writes a data frame, each row as a measurement, and waits until it is delivered.
+    """Writes a data frame, each row as a measurement. At the end it waits until all are delivered,
+    or the timeout is over. It blocks the thread: in an event loop, call it by
+    ``asyncio.to_thread``.
 
     The frame is one of pandas, or any object with ``__arrow_c_stream__``, such as those of polars,
     pyarrow and DuckDB. Values that are null, NA or NaN are left out, and so are rows without a
@@ -59,11 +61,13 @@ def write_dataframe(
     :param field_columns: the columns that are fields; default: all others
     :param timestamp_column: the column with the time; default: the index of a pandas frame. Times
         without a time zone are in UTC
-    :param timeout: seconds to wait for room in a full buffer, and for the last rows at the end
+    :param timeout: seconds to wait for each row that finds the buffer full, and once for the
+        delivery at the end
     :param progress: called with the number of rows written so far, from time to time
-    :raises TypeError: for what is no data frame
-    :raises ValueError: for a column that is not there or cannot be stored, and for a row that
-        cannot be stored. Rows before it are written
+    :raises TypeError: for what is no data frame, and for column names that are one text
+    :raises ValueError: for a column that is not there or cannot be stored, for a row that cannot be
+        stored, and for a frame other than one of pandas without ``timestamp_column``. Rows before
+        it are written
     :raises TimeoutError: if there was no room in the buffer in time. Rows before it are written
     """
     return write(

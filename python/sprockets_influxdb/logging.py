@@ -40,7 +40,7 @@ _OWN = "sprockets_influxdb"
 
 
 class InfluxDBHandler(logging.Handler):
-    """Records what is logged, without waiting for the network or the disk.
+    """Records what is logged, without waiting for the network.
 
     - Tags: ``level`` (the name), ``logger`` (the name), and those that ``tags`` names. After 200
       values of a tag, further ones are ``(other)``.

@@ -39,6 +39,8 @@ pub(crate) struct Head<'a, 'py> {
 #[derive(Clone, Copy)]
 pub(crate) enum BaseTags<'a> {
     /// Those of the client that it is for. The client adds them, unless some were removed.
+    /// Measurements of requests are an exception: they copy them (`request/recorder.rs`), without
+    /// those that have the name of an attribute.
     Of(&'a Target),
     /// Those that measurements show. They are a part of the line.
     Shown,

@@ -1,4 +1,5 @@
-//! Begins the recording of requests of ASGI and WSGI applications.
+//! Begins the recording of requests of ASGI and WSGI applications. Its counterpart for Rust is
+//! `middleware/recorder.rs` of the core.
 
 use std::sync::Arc;
 

@@ -60,8 +60,10 @@ impl Client {
     }
 
     /// Adds a measurement to the buffer. Takes about a tenth of a microsecond. It never waits for
-    /// the network or the disk; only with [`Overflow::Block`](crate::Overflow::Block) it waits for
-    /// room in a full buffer. The measurement can be changed and added again.
+    /// the network, and without a spool not for the disk. With a spool it creates a file if the
+    /// client's thread has prepared none in time. Only with
+    /// [`Overflow::Block`](crate::Overflow::Block) it waits for room in a full buffer. The
+    /// measurement can be changed and added again.
     ///
     /// `Ok` means that it is counted: [`stats`](Self::stats) tells whether it was buffered or
     /// dropped, for instance because the buffer is full.

@@ -1,5 +1,6 @@
 //! The one table of all settings. The environment, the setters, [`Config::settings`] and the
 //! documentation follow from it. To add a setting, add an entry here and a setter to [`Config`].
+//! `CONTRIBUTING.md` says what else: Python's options, and `make generated`.
 //!
 //! [`Config`]: super::Config
 //! [`Config::settings`]: super::Config::settings

@@ -1,4 +1,5 @@
-//! Begins the recording of requests.
+//! Begins the recording of requests, in Rust's frameworks. Its counterpart for ASGI and WSGI is
+//! `request/recorder.rs` of the Python bindings.
 
 use std::sync::Arc;
 use std::time::Instant;

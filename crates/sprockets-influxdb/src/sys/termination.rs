@@ -1,4 +1,5 @@
-//! Runs code before SIGTERM ends a process that has no handler for it.
+//! Runs code before SIGTERM ends a process that has no handler for it. Only the Python package uses
+//! it: a Rust program handles its signals itself.
 //!
 //! The handler only writes a byte to a pipe. A thread of our own reads it, runs the code, and sends
 //! the signal again with the default action. So neither the main thread nor an interpreter is
