@@ -308,3 +308,19 @@ def test_influxd_has_the_types(influxd: Any, database: str) -> None:
     }
     names = {int: "integer", float: "float", bool: "boolean", str: "string"}
     assert types == {f"f{at}": names[type(column[0])] for at, (_, column) in enumerate(COLUMNS)}
+
+
+def test_integers_of_numpy_are_seconds(client: testing.Server) -> None:
+    when = pandas.Series([numpy.int64(NOON // SECOND)], dtype=object)
+    frame = pandas.DataFrame({"n": [1], "when": when})
+    influxdb.write_dataframe(frame, "m", database="db", timestamp_column="when", timeout=None)
+    assert [point.timestamp for point in points(client)] == [NOON]
+    frame["when"] = pandas.Series([numpy.timedelta64(5, "s")], dtype=object)
+    with pytest.raises(ValueError, match="row 0"):
+        influxdb.write_dataframe(frame, "m", database="db", timestamp_column="when")
+
+
+def test_fields_with_the_same_name_are_an_error(client: testing.Server) -> None:
+    frame = pandas.DataFrame([[1, 2]], columns=["n", "n"], index=index(1))
+    with pytest.raises(ValueError, match="several columns are named 'n'"):
+        influxdb.write_dataframe(frame, "m", database="db")

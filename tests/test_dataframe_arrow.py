@@ -253,6 +253,13 @@ def test_what_cannot_be_written_is_an_error(
         influxdb.write_dataframe(frame, "m", **arguments)
 
 
+def test_fields_with_the_same_name_are_an_error(client: testing.Server) -> None:
+    when = pyarrow.array([1], pyarrow.timestamp("s"))
+    table = pyarrow.table([[1], [2], when], names=["n", "n", "when"])
+    with pytest.raises(ValueError, match='several columns are named "n"'):
+        influxdb.write_dataframe(table, "m", database="db", timestamp_column="when")
+
+
 def test_what_is_no_table_is_an_error(client: testing.Server) -> None:
     column = pyarrow.chunked_array([[1, 2]])
     with pytest.raises(ValueError, match="the frame has no columns: expected a table"):

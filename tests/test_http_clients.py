@@ -1,6 +1,7 @@
 """Requests of real clients, httpx and requests, to a real server."""
 
 import asyncio
+import functools
 import http.server
 import importlib.util
 import socket
@@ -172,3 +173,22 @@ class TestRequests:
     def test_a_wrong_option_is_an_error(self) -> None:
         with httpx.Client() as http_client, pytest.raises(TypeError, match="endpoint is 3"):
             instrument_httpx(http_client, endpoint=3)  # type: ignore[arg-type]
+
+
+def test_the_request_may_be_a_keyword_and_a_wrapper_stays(web: str, client: testing.Server) -> None:
+    sent = []
+    with httpx.Client() as http_client:
+        instrument_httpx(http_client, database="db")
+        send = http_client.send
+
+        @functools.wraps(send)
+        def wrapper(**options: Any) -> httpx.Response:
+            sent.append(options)
+            return send(**options)
+
+        http_client.send = wrapper  # type: ignore[method-assign,assignment]
+        instrument_httpx(http_client, database="db", measurement="again")
+        http_client.send(request=http_client.build_request("GET", f"http://{web}/200"))
+    assert len(sent) == 1
+    influxdb.flush_sync()
+    assert {point.measurement for point in client.points("db")} == {"http_client", "again"}

@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import queue
 from collections.abc import Iterator
 from typing import Any
 
@@ -183,3 +184,30 @@ def test_names_are_checked() -> None:
         InfluxDBHandler(fields=["a"], tags=["a"])
     with pytest.raises(TypeError, match="several names"):
         InfluxDBHandler(fields="order")
+
+
+def test_records_are_filtered_and_need_no_lock(client: testing.Server) -> None:
+    handler = handle()
+    handler.addFilter(lambda record: "kept" in record.getMessage())
+    LOGGER.info("kept")
+    LOGGER.info("dropped")
+    # Python 3.13 uses the lock of each handler without asking whether there is one.
+    assert InfluxDBHandler.handle is not logging.Handler.handle
+    assert [point.fields["message"] for point in points(client)] == ["kept"]
+
+
+def test_what_on_rejected_logs_is_not_recorded(server: testing.Server) -> None:
+    server.inject_always(testing.Fault.reject_lines("order"))
+    lines: queue.Queue[str] = queue.Queue()
+
+    def rejected(rejected: influxdb.Rejected) -> None:
+        LOGGER.warning("rejected: %s", rejected.line)
+        lines.put(rejected.line)
+
+    influxdb.install(server.url, tag_hostname=False, on_rejected=rejected)
+    handle_alone()
+    LOGGER.warning("order 17 is late")
+    assert influxdb.flush_sync()["rejected"] == 1
+    lines.get(timeout=20)
+    assert influxdb.flush_sync()["rejected"] == 0
+    assert influxdb.stats()["rejected"] == 1

@@ -11,7 +11,7 @@ from tornado import web
 import sprockets_influxdb as influxdb
 from serving import SETTINGS, Hello, Recording, request
 from sprockets_influxdb import testing
-from sprockets_influxdb.tornado import StatsHandler, on_shutdown, on_start
+from sprockets_influxdb.tornado import REQUEST_CLIENT, StatsHandler, on_shutdown, on_start
 
 
 def application(handler: Any = Hello) -> web.Application:
@@ -405,3 +405,11 @@ def test_a_real_server_stores_the_requests(
     assert rows == [expected | other, expected, expected | refused]
     tags = {row["tagKey"] for row in influxd.query("SHOW TAG KEYS", database)}
     assert tags == {"endpoint", "handler", "method", "own", "remote_ip", "status_code"}
+
+
+def test_a_client_that_is_not_opened_does_not_fail_requests(
+    client: testing.Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {**SETTINGS, REQUEST_CLIENT: influxdb.Client.__new__(influxdb.Client)}
+    assert request(web.Application([("/", Hello)], **settings)).code == 200
+    assert "is not recorded" in caplog.text

@@ -11,6 +11,7 @@ import pytest
 
 import sprockets_influxdb as influxdb
 from sprockets_influxdb import Measurement, testing
+from sprockets_influxdb._timing import Timed
 
 
 def points(server: testing.Server) -> list[testing.Point]:
@@ -304,3 +305,14 @@ def test_tags_are_checked_when_it_is_made() -> None:
         influxdb.timed("db", "job", tags={"t": b"\xff"})
     with pytest.raises(ValueError, match="the tag outcome is given and asked for"):
         influxdb.timed("db", "job", tags={"outcome": "x"}, outcome=True)
+
+
+def test_a_block_does_not_fail_for_its_metrics(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: Measurement) -> None:
+        raise RuntimeError("on purpose")
+
+    with Timed(("m",), "duration", None, False, fail):
+        pass
+    assert "a duration is not recorded: RuntimeError: on purpose" in caplog.text

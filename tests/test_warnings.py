@@ -1,5 +1,7 @@
 """Warnings about requests are rate-limited, and say how many were held back."""
 
+import logging
+
 import pytest
 
 from sprockets_influxdb import _warnings
@@ -22,3 +24,14 @@ def test_a_warning_counts_those_that_were_not_logged(
         f"{beginning}ValueError: number 3; 2 warnings like this were not logged since the last one",
         f"{beginning}ValueError: number 4",
     ]
+
+
+def test_a_filter_that_raises_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(record: logging.LogRecord) -> bool:
+        raise LookupError("on purpose")
+
+    monkeypatch.setattr(_warnings.LOGGER, "filters", [fail])
+    _warnings.warn(ValueError("of a call"))
+    assert "LookupError: on purpose" in capsys.readouterr().err

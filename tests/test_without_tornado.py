@@ -20,7 +20,7 @@ def test_every_requirement_belongs_to_an_extra() -> None:
     assert [requirement for requirement in requirements if "extra ==" not in requirement] == []
     extras = importlib.metadata.metadata("sprockets-influxdb").get_all("Provides-Extra")
     assert extras is not None
-    assert {"tornado", "asgi", "flask", "django", "celery", "all"} <= set(extras)
+    assert {"tornado", "asgi", "flask", "django", "celery", "nats", "all"} <= set(extras)
 
 
 def test_measurements_are_delivered_without_tornado(

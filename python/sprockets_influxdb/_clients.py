@@ -118,7 +118,7 @@ class Client(_native.BaseClient):
         tag_columns: Iterable[str] = (),
         field_columns: Iterable[str] | None = None,
         timestamp_column: str | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> FrameReport:
         """Writes a data frame: see :func:`write_dataframe`."""

@@ -1,8 +1,9 @@
 """Writes data frames: each row is a measurement."""
 
+import operator
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypedDict
 
 from sprockets_influxdb import _native
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 #: Rows of a pandas frame that are written at once.
 _BLOCK = 10_000
+
+#: Seconds to wait, unless the caller says how many.
+_TIMEOUT = 60.0
 
 
 class FrameReport(TypedDict):
@@ -43,7 +47,7 @@ def write_dataframe(
     tag_columns: Iterable[str] = (),
     field_columns: Iterable[str] | None = None,
     timestamp_column: str | None = None,
-    timeout: float = 60.0,
+    timeout: float | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> FrameReport:
     """Writes a data frame, each row as a measurement. At the end it waits until all are delivered,
@@ -62,7 +66,7 @@ def write_dataframe(
     :param timestamp_column: the column with the time; default: the index of a pandas frame. Times
         without a time zone are in UTC
     :param timeout: seconds to wait for each row that finds the buffer full, and once for the
-        delivery at the end
+        delivery at the end; default: 60
     :param progress: called with the number of rows written so far, from time to time
     :raises TypeError: for what is no data frame, and for column names that are one text
     :raises ValueError: for a column that is not there or cannot be stored, for a row that cannot be
@@ -92,10 +96,11 @@ def write(
     tag_columns: Iterable[str],
     field_columns: Iterable[str] | None,
     timestamp_column: str | None,
-    timeout: float,
+    timeout: float | None,
     progress: Callable[[int], object] | None,
 ) -> FrameReport:
     """Write a data frame by a client, else by the installed one."""
+    timeout = _TIMEOUT if timeout is None else timeout
     tags = _names("tag_columns", tag_columns)
     fields = None if field_columns is None else _names("field_columns", field_columns)
     # The core knows the default database.
@@ -162,6 +167,10 @@ class _PandasFrame:
             if name not in names:
                 raise ValueError(f"there is no column {name!r}: the columns are {names}")
         if fields is None:
+            for name in frame.columns[frame.columns.duplicated()]:
+                raise ValueError(
+                    f"several columns are named {name!r}: rename them, or name field_columns"
+                )
             fields = [name for name in names if name != time and name not in tags]
 
         def column(name: str) -> Any:
@@ -197,5 +206,9 @@ def _times(column: Any) -> list[Any]:
             column.dt.as_unit("ns").to_numpy("datetime64[ns]").astype("int64").tolist()
         )
         return times
-    # An integer would pass for nanoseconds. A fraction has the same value, in seconds.
-    return [Fraction(time) if isinstance(time, int) else time for time in column.tolist()]
+    # An integer, also of NumPy, would pass for nanoseconds. A fraction has the same value, in
+    # seconds. For numbers.Integral, NumPy's timedelta64 is an integer as well.
+    return [
+        Fraction(operator.index(time)) if isinstance(time, SupportsIndex) else time
+        for time in column.tolist()
+    ]

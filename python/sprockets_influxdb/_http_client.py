@@ -1,6 +1,6 @@
 """What the integrations with clients of HTTP share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,10 +37,14 @@ class Requests:
         self._endpoints = Bounded(_LIMIT)
 
     def describe(
-        self, arguments: tuple[Any, ...], response: Any, error: BaseException | None
+        self,
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        response: Any,
+        error: BaseException | None,
     ) -> dict[str, object]:
         """Return the tags and fields of a call of ``send(request)``."""
-        request = arguments[0]
+        request = arguments[0] if arguments else keywords["request"]
         method = str(request.method).upper()
         endpoint = self._endpoint_of(request)
         items: dict[str, object] = {

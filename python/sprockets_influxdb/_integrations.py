@@ -9,6 +9,7 @@ from typing import Any
 
 from sprockets_influxdb import _native
 from sprockets_influxdb._clients import Client
+from sprockets_influxdb._rejected import is_in_on_rejected
 from sprockets_influxdb._warnings import warn
 
 #: The value of a tag that has more different values than are recorded.
@@ -46,6 +47,9 @@ class Recorder:
 
     def record(self, **items: object) -> None:
         """Record a measurement. Tags and fields that are ``None`` are left out."""
+        if is_in_on_rejected():
+            # It may be rejected too, and so on without end.
+            return
         try:
             given: dict[str, Any] = {
                 name: value for name, value in items.items() if value is not None
@@ -84,8 +88,20 @@ def error_name(error: BaseException | type[BaseException]) -> str:
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
-#: Returns the tags and fields of a call: its arguments, its result, and its exception or ``None``.
-Describe = Callable[[tuple[Any, ...], Any, BaseException | None], Mapping[str, object]]
+#: Returns the tags and fields of a call: its arguments, those by keyword, its result, and its
+#: exception or ``None``.
+Describe = Callable[
+    [tuple[Any, ...], Mapping[str, Any], Any, BaseException | None], Mapping[str, object]
+]
+
+
+def original_of(method: Any) -> Any:
+    """Return what a replacement of ours replaces, and any other method as it is.
+
+    A wrapper around a replacement has its attributes, by ``functools.wraps``, and must stay.
+    """
+    replacement, original = getattr(method, "_observed", (None, method))
+    return original if replacement is method else method
 
 
 def observe(
@@ -98,14 +114,15 @@ def observe(
     :param name: the name of the method
     :param is_nested: whether the method calls itself, and only the outermost call is recorded
     """
-    method = getattr(owner, name)
-    original = getattr(method, "_observed", method)
+    original = original_of(getattr(owner, name))
     thread = threading.local()
 
-    def end(began: float, arguments: Any, result: Any, error: BaseException | None) -> None:
+    def end(
+        began: float, arguments: Any, more: Any, result: Any, error: BaseException | None
+    ) -> None:
         duration = time.perf_counter() - began
         try:
-            items = describe(arguments, result, error)
+            items = describe(arguments, more, result, error)
         except Exception as failure:
             recorder.warn(failure)
             return
@@ -121,11 +138,11 @@ def observe(
         try:
             result = original(*arguments, **more)
         except BaseException as error:
-            end(began, arguments, None, error)
+            end(began, arguments, more, None, error)
             raise
         finally:
             thread.is_calling = False
-        end(began, arguments, result, None)
+        end(began, arguments, more, result, None)
         return result
 
     @functools.wraps(original)
@@ -134,11 +151,11 @@ def observe(
         try:
             result = await original(*arguments, **more)
         except BaseException as error:
-            end(began, arguments, None, error)
+            end(began, arguments, more, None, error)
             raise
-        end(began, arguments, result, None)
+        end(began, arguments, more, result, None)
         return result
 
     replacement: Any = call_async if inspect.iscoroutinefunction(original) else call
-    replacement._observed = original
+    replacement._observed = replacement, original
     setattr(owner, name, replacement)

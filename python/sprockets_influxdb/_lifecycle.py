@@ -15,11 +15,11 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from sprockets_influxdb import _hooks, _native, _rejected, _secrets
+from sprockets_influxdb._warnings import print_error
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
@@ -144,7 +144,7 @@ def write_log() -> None:
         try:
             LOGGER.log(level, "%s", message)
         except Exception:
-            _print_error()
+            print_error()
 
 
 def _write_in_background() -> None:
@@ -161,13 +161,7 @@ def _write_log_and_go_on() -> None:
         try:
             LOGGER.log(level, "%s", message)
         except BaseException:
-            _print_error()
-
-
-def _print_error() -> None:
-    # A failing handler must not lose the messages that follow.
-    if logging.raiseExceptions:
-        traceback.print_exc()
+            print_error()
 
 
 def _write(bell: int) -> None:

@@ -2,14 +2,17 @@
 
 import inspect
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from sprockets_influxdb import _native
-from sprockets_influxdb._warnings import warn
+from sprockets_influxdb._warnings import print_error, warn
 
 LOGGER = logging.getLogger("sprockets_influxdb")
+
+_thread = threading.local()
 
 
 def check(on_rejected: Any) -> None:
@@ -36,11 +39,32 @@ def pass_rejected(then: Callable[[], None], timeout: float | None = None) -> Non
             break
         function, rejected = rejection
         try:
-            function(rejected)
-        except BaseException as error:
-            warn(error, "on_rejected has failed")
+            _call(function, rejected)
+        except BaseException:
+            # A filter or handler of the log.
+            print_error()
         then()
     dropped = _native.take_dropped_rejections(until is not None)
     if dropped:
         lines = "1 rejected line was" if dropped == 1 else f"{dropped:,} rejected lines were"
-        LOGGER.warning("%s not passed to on_rejected: it takes too long", lines)
+        try:
+            LOGGER.warning("%s not passed to on_rejected: it takes too long", lines)
+        except BaseException:
+            print_error()
+
+
+def is_in_on_rejected() -> bool:
+    """Whether this thread is in a function ``on_rejected``. What it logs or calls is not recorded:
+    that could be rejected too, and so on without end.
+    """
+    return getattr(_thread, "is_calling", False)
+
+
+def _call(function: Callable[[Any], object], rejected: Any) -> None:
+    _thread.is_calling = True
+    try:
+        function(rejected)
+    except BaseException as error:
+        warn(error, "on_rejected has failed")
+    finally:
+        _thread.is_calling = False

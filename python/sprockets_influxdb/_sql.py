@@ -50,10 +50,15 @@ class _Token(NamedTuple):
         return self.key not in ("(", ")", ".", ",", ";")
 
 
-@functools.lru_cache(maxsize=1_000)
 def shape(statement: str) -> tuple[str, str | None]:
     """Return the operation of a statement, and the table that it reads or changes first."""
-    tokens = list(_tokens(statement[:_LENGTH]))
+    # The cache keeps what it is called with.
+    return _shape(statement[:_LENGTH])
+
+
+@functools.lru_cache(maxsize=1_000)
+def _shape(statement: str) -> tuple[str, str | None]:
+    tokens = list(_tokens(statement))
     operations = [i for i, token in enumerate(tokens) if token.key in OPERATIONS]
     # A common table expression or a parenthesis may come first.
     outer = [i for i in operations if tokens[i].depth == 0]

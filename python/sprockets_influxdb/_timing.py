@@ -63,7 +63,7 @@ class Timed:
             if outcome:
                 measurement.set_tag("outcome", "ok" if kind is None else "error")
             add(measurement)
-        except ValueError as wrong:
+        except Exception as wrong:
             # What is timed does not fail for its metrics.
             _warnings.warn(wrong, "a duration is not recorded")
 

@@ -1,7 +1,9 @@
 """Rate-limited warnings. The native module calls :func:`warn` as well."""
 
+import contextlib
 import logging
 import time
+import traceback
 
 LOGGER = logging.getLogger("sprockets_influxdb")
 
@@ -28,4 +30,17 @@ def warn(error: BaseException, what: str = "a request is not recorded as it shou
     if held_back:
         were = "warning like this was" if held_back == 1 else "warnings like this were"
         more = f"; {held_back} {were} not logged since the last one"
-    LOGGER.warning("%s: %s: %s%s", what, kind, error, more)
+    try:
+        LOGGER.warning("%s: %s: %s%s", what, kind, error, more)
+    except Exception:
+        print_error()
+
+
+def print_error() -> None:
+    """Print the exception that a filter or handler of the log has raised, as :mod:`logging` does.
+    Neither what is measured nor the messages that follow must fail for it.
+    """
+    if logging.raiseExceptions:
+        # The standard error output may be closed.
+        with contextlib.suppress(Exception):
+            traceback.print_exc()

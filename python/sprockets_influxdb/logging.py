@@ -14,6 +14,7 @@ from typing import Any
 
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._integrations import Bounded, Recorder, error_name
+from sprockets_influxdb._rejected import is_in_on_rejected
 
 __all__ = ["InfluxDBHandler"]
 
@@ -51,8 +52,8 @@ class InfluxDBHandler(logging.Handler):
     ``tags`` and ``fields`` are names of attributes of a record, such as ``extra`` sets. Values that
     are no numbers, booleans or strings are recorded as their ``str()``.
 
-    It does not record what this package logs, nor what is logged while a record is recorded. Call
-    :func:`sprockets_influxdb.install` before the first record.
+    It does not record what this package logs, nor what is logged while a record is recorded, or by
+    ``on_rejected``. Call :func:`sprockets_influxdb.install` before the first record.
 
     :param level: records of lower levels are not recorded
     :param measurement: the name of the measurements
@@ -94,8 +95,21 @@ class InfluxDBHandler(logging.Handler):
         # Recording needs no lock. With `INFLUXDB_OVERFLOW=block`, others would wait for it.
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> Any:
+        # That of the base class takes the lock, from Python 3.13 on without asking whether there
+        # is one.
+        result: Any = self.filter(record)
+        if isinstance(result, logging.LogRecord):
+            # From Python 3.12 on a filter may replace the record.
+            record = result
+        if result:
+            self.emit(record)
+        return result
+
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] == _OWN or getattr(self._thread, "is_emitting", False):
+            return
+        if is_in_on_rejected():
             return
         self._thread.is_emitting = True
         try:

@@ -7,10 +7,11 @@ instrument(redis, database="example")
 """
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb._clients import Client
-from sprockets_influxdb._integrations import Bounded, Recorder, observe
+from sprockets_influxdb._integrations import Bounded, Recorder, observe, original_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -63,7 +64,11 @@ class _Commands:
         self._names = Bounded(_LIMIT)
 
     def describe(
-        self, arguments: tuple[Any, ...], reply: Any, error: BaseException | None
+        self,
+        arguments: tuple[Any, ...],
+        _keywords: Mapping[str, Any],
+        reply: Any,
+        error: BaseException | None,
     ) -> dict[str, object]:
         name = arguments[0]
         if isinstance(name, bytes):
@@ -72,8 +77,7 @@ class _Commands:
 
     def observe_pipelines(self, redis_client: Any) -> None:
         """Observe the pipelines that a client makes from now on."""
-        method = redis_client.pipeline
-        original = getattr(method, "_observed", method)
+        original = original_of(redis_client.pipeline)
 
         @functools.wraps(original)
         def pipeline(*arguments: Any, **more: Any) -> Any:
@@ -84,14 +88,17 @@ class _Commands:
                 self._recorder.warn(error)
             return made
 
-        pipeline._observed = original  # type: ignore[attr-defined]
+        pipeline._observed = pipeline, original  # type: ignore[attr-defined]
         redis_client.pipeline = pipeline
 
     def _observe_pipeline(self, pipeline: Any) -> None:
         count = 0
 
         def describe(
-            _arguments: tuple[Any, ...], _replies: Any, error: BaseException | None
+            _arguments: tuple[Any, ...],
+            _keywords: Mapping[str, Any],
+            _replies: Any,
+            error: BaseException | None,
         ) -> dict[str, object]:
             return {**self._items("PIPELINE", error), "commands": count}
 

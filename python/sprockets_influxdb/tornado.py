@@ -169,7 +169,10 @@ class InfluxDBMixin(_Base):
         # The base class sets them too. A class before it may use the measurement.
         self.application = application
         self.request = request
-        self._influxdb_stamp = _Application.of(application).stamp()
+        try:
+            self._influxdb_stamp = _Application.of(application).stamp()
+        except Exception as error:
+            _warn(type(self), error)
         if isinstance(self, web.FallbackHandler):
             self._influxdb_watch_fallback()
         try:

@@ -31,8 +31,8 @@ mod warning;
 
 use pyo3::prelude::*;
 
-/// What `sprockets_influxdb` is made of. Not for direct use.
-#[pymodule]
+/// What `sprockets_influxdb` is made of. Not for direct use. Some of it relies on the GIL.
+#[pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]
     use crate::client::{BaseClient, add_measurement, base_tag_text, record};

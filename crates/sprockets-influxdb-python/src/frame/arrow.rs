@@ -25,6 +25,8 @@ impl<'a> ArrowColumn<'a> {
     pub(super) fn new(kind: &'a Kind, array: Array<'a>, start: usize) -> Self {
         let places = array.offset() + array.length();
         let values = match kind {
+            // A column without places need not have an offset.
+            _ if places == 0 => &[],
             Kind::Null | Kind::Other => &[],
             Kind::Boolean => array.buffer(1, places.div_ceil(8)),
             Kind::Integer { width, .. }
@@ -36,6 +38,7 @@ impl<'a> ArrowColumn<'a> {
             Kind::TextView => array.buffer(1, places * 16),
         };
         let texts = match kind {
+            _ if places == 0 => Vec::new(),
             Kind::Text { width } => {
                 let end = unsigned(values, places, *width).unwrap_or(0);
                 vec![array.buffer(2, end)]

@@ -7,6 +7,7 @@ mod kind;
 mod objects;
 mod rows;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
@@ -151,6 +152,14 @@ impl ArrowFrame {
         let wanted = "a tag is a text, an integer or a bool; cast it to a text";
         let tags: Vec<_> =
             tags.iter().map(|name| find(name, Kind::is_tag, wanted)).collect::<PyResult<_>>()?;
+        if fields.is_none() {
+            let mut known = HashSet::new();
+            if let Some(name) = names.iter().find(|name| !known.insert(**name)) {
+                return Err(PyValueError::new_err(format!(
+                    "several columns are named {name:?}: rename them, or name field_columns"
+                )));
+            }
+        }
         let fields = fields.unwrap_or_else(|| {
             let is_rest = |at: &usize| *at != time && !tags.contains(at);
             (0..names.len()).filter(is_rest).map(|at| names[at].to_owned()).collect()
