@@ -97,12 +97,14 @@ impl Buffer {
         buffer
     }
 
-    /// Adds a line, or counts why it was dropped.
+    /// Adds a line, or counts why it was dropped. With a timeout it waits that long for room in a
+    /// full buffer, whatever the configuration says.
     #[inline]
     pub(crate) fn push(
         &self,
         line: Entry<'_, impl Fn(&mut Vec<u8>)>,
         flags: EntryFlags,
+        timeout: Option<Duration>,
     ) -> PushOutcome {
         let shard = self.shard();
         let mut open = lock(&shard.0);
@@ -110,33 +112,14 @@ impl Buffer {
         if open.push(&line) {
             return PushOutcome::Accepted;
         }
-        if self.is_full.load(Ordering::Relaxed) {
+        if timeout.is_none() && self.is_full.load(Ordering::Relaxed) {
             open.counters.drop_added(DropReason::Newest);
             drop(open);
             return self.announce_drop();
         }
         drop(open);
         self.check_disk();
-        self.push_slowly(shard, &line, None)
-    }
-
-    /// Adds a line as [`push`](Self::push) does, but waits for room in a full buffer, at most for
-    /// `timeout`, whatever is in force otherwise.
-    pub(crate) fn push_or_wait(
-        &self,
-        line: Entry<'_, impl Fn(&mut Vec<u8>)>,
-        flags: EntryFlags,
-        timeout: Duration,
-    ) -> PushOutcome {
-        let shard = self.shard();
-        let mut open = lock(&shard.0);
-        open.counters.flag(flags);
-        if open.push(&line) {
-            return PushOutcome::Accepted;
-        }
-        drop(open);
-        self.check_disk();
-        self.push_slowly(shard, &line, Some(timeout))
+        self.push_slowly(shard, &line, timeout)
     }
 
     /// Counts a measurement that was dropped before it became a line.
@@ -165,8 +148,7 @@ impl Buffer {
         &self.shards[shard::index_for_this_thread(self.shards.len())]
     }
 
-    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it. With a timeout it
-    /// waits for room, whatever the configuration says.
+    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
     #[cold]
     fn push_slowly(
         &self,

@@ -54,7 +54,7 @@ fn add_with(
     write: impl Fn(&mut Vec<u8>),
 ) {
     let database = database.as_bytes();
-    buffer.push(Entry { database, precision, len, write }, EntryFlags::default());
+    buffer.push(Entry { database, precision, len, write }, EntryFlags::default(), None);
 }
 
 fn add_numbers(buffer: &Buffer, database: &str, numbers: std::ops::Range<usize>) {

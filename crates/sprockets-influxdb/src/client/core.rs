@@ -148,10 +148,7 @@ impl Core {
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        let outcome = match timeout {
-            None => self.buffer.push(entry, flags),
-            Some(timeout) => self.buffer.push_or_wait(entry, flags, timeout),
-        };
+        let outcome = self.buffer.push(entry, flags, timeout);
         if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
         }

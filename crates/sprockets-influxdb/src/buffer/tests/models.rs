@@ -83,7 +83,7 @@ fn dropped(buffer: &Buffer, number: usize) -> bool {
     let write = |bytes: &mut Vec<u8>| bytes.push(number as u8);
     let (database, precision) = (&b"db"[..], Precision::Nanoseconds);
     let line = Entry { database, precision, len: 1, write };
-    buffer.push(line, EntryFlags::default()).needs_sender()
+    buffer.push(line, EntryFlags::default(), None).needs_sender()
 }
 
 /// Delivers the rest, when no thread adds any more.

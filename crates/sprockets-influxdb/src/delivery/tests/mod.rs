@@ -147,7 +147,7 @@ impl Simulation {
         let write = |bytes: &mut Vec<u8>| bytes.extend_from_slice(format!("{line}\n").as_bytes());
         let (database, precision) = (database.as_bytes(), Precision::Nanoseconds);
         let line = Entry { database, precision, len: line.len() + 1, write };
-        self.buffer.push(line, EntryFlags::default());
+        self.buffer.push(line, EntryFlags::default(), None);
     }
 
     /// Submits all that was added.
