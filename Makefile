@@ -48,7 +48,10 @@ python-lint: $(VENV)/built
 python-test: $(VENV)/built
 	@scripts/ensure-influxd
 	@scripts/ensure-redis
+	@scripts/ensure-nats
+	@scripts/ensure-chromium || true
 	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
+	if command -v nats-server >/dev/null; then export REQUIRE_NATS=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
 ## The documentation: docs/_build/index.html. The Python tests check its links and examples.

@@ -5,7 +5,6 @@ import base64
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -15,7 +14,9 @@ from typing import Any
 import pytest
 from tornado import websocket
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+import browser
+
+_CHROMIUM = browser.chromium()
 
 NEEDS_CHROMIUM = pytest.mark.skipif(_CHROMIUM is None, reason="there is no chromium here")
 

@@ -116,9 +116,10 @@ class TestSigterm:
             os.kill(child, signal.SIGTERM)
             assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
             time.sleep(0.2)
-            print("alive", influxdb.stats()["added"])
+            stats = influxdb.stats()
+            print("alive", stats["added"], stats["pending"] + stats["delivered"])
         """)
-        assert end(process)[0] == "alive 1\n"
+        assert end(process)[0] == "alive 1 1\n"
 
     def test_a_forked_child_that_records_delivers_its_own(
         self, server: testing.Server, start: Start

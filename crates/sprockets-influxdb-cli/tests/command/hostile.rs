@@ -115,7 +115,8 @@ fn pipes_and_links_in_the_place_of_files_do_not_hold_up_a_command() {
     std::os::unix::fs::symlink("/dev/zero", slot.join("00000003-5.lp")).unwrap();
     let fifo = quarantine.join("named");
     let fifo = fifo.to_str().unwrap();
-    let url = Server::start().url();
+    let server = Server::start();
+    let url = server.url();
     for command in [
         &["spool", "list", "--spool", place][..],
         &["spool", "verify", "--spool", place],

@@ -22,7 +22,7 @@ pub(super) struct Expected {
     pub(super) synced: BTreeSet<String>,
 }
 
-/// One process. Its expected are recorded when its disk crashes.
+/// One process. What is expected of its lines is recorded when its disk crashes.
 pub(super) struct Process {
     pub(super) disk: Simulated,
     pub(super) level: SpoolSync,

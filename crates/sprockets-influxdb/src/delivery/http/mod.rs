@@ -82,7 +82,7 @@ impl HttpTransport {
         self.endpoint.description()
     }
 
-    /// As [`Transport::send`]. `observe` sees the status of each reply, and who gave it.
+    /// As [`Transport::send_within`]. `observe` sees the status of each reply, and who gave it.
     pub(super) fn send_observed(
         &self,
         batch: &Batch,
