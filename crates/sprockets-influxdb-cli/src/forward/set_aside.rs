@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,7 +103,7 @@ impl SetAside {
         bytes: &[u8],
     ) -> io::Result<()> {
         let Some(kept) = &self.kept else { return Ok(()) };
-        fs::create_dir_all(&kept.directory)?;
+        create_directory(&kept.directory)?;
         make_room(&kept.directory, bytes.len() as u64)?;
         let (subject, reason) = (one_line(message.subject.as_str()), one_line(reason));
         let mut text =
@@ -116,8 +116,31 @@ impl SetAside {
             }
         }
         let path = kept.directory.join(format!("{stream}-{sequence:020}{END}"));
-        fs::write(path, [text.as_bytes(), b"\n", bytes].concat())
+        replace(&path, &[text.as_bytes(), b"\n", bytes].concat())
     }
+}
+
+/// Creates a directory that only this user can read. One that is there must not be a link.
+fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        return Ok(());
+    }
+    let reason = format!("{} is a link: messages are kept in a directory only", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
+}
+
+/// Writes a new file in place of one that may be there. Others may have put a link there, which is
+/// not followed.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
 }
 
 /// Removes the oldest messages until there is room.
@@ -143,4 +166,29 @@ fn make_room(directory: &Path, bytes: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn no_link_is_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let victim = place.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        let directory = place.path().join("spool/quarantine");
+        create_directory(&directory).unwrap();
+        assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        let path = directory.join("S-1.message");
+        symlink(&victim, &path).unwrap();
+        replace(&path, b"message").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "message");
+        let link = place.path().join("link");
+        symlink(&directory, &link).unwrap();
+        assert!(create_directory(&link).unwrap_err().to_string().contains("is a link"));
+    }
 }
