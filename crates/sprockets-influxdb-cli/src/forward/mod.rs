@@ -94,6 +94,16 @@ struct Source {
     durable: String,
 }
 
+/// What applies to NATS too. The others are about InfluxDB.
+const SOURCE_VARIABLES: [&str; 6] = [
+    "INFLUXDB_CA_FILE",
+    "INFLUXDB_CLIENT_CERT",
+    "INFLUXDB_CLIENT_KEY",
+    "INFLUXDB_NATS_CREDS",
+    "INFLUXDB_NATS_SUBJECT",
+    "INFLUXDB_TLS_VERIFY",
+];
+
 impl Source {
     /// The servers, from the environment and the options.
     fn cluster(&self) -> Result<Cluster, Problem> {
@@ -110,16 +120,9 @@ impl Source {
             None => variable(FROM_VARIABLE)
                 .ok_or(format!("no servers of NATS: pass --from, or set {FROM_VARIABLE}"))?,
         };
-        let mut config = Config::new().url(&from);
-        for (name, setting) in [
-            ("INFLUXDB_CA_FILE", "ca_file"),
-            ("INFLUXDB_NATS_CREDS", "nats_creds"),
-            ("INFLUXDB_NATS_SUBJECT", "nats_subject"),
-        ] {
-            if let Some(value) = variable(name) {
-                config = config.set(setting, &value);
-            }
-        }
+        let lookup =
+            |name: &str| SOURCE_VARIABLES.contains(&name).then(|| std::env::var_os(name))?;
+        let mut config = Config::new().with_lookup(lookup).url(&from);
         if let Some(creds) = &self.creds {
             config = config.nats_creds(creds);
         }
@@ -162,12 +165,6 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     if options.status {
         return status::run(&runtime, &jetstream, &options.output);
     }
-    if options.create {
-        let made = runtime.block_on(create::run(&jetstream, &cluster, &options.limits))?;
-        made.iter().for_each(|text| progress.message(text));
-    }
-    let ack_wait = runtime.block_on(jetstream.require())?;
-
     let window = options.window as usize * (1 << 20);
     // Each lane may hold all of the window, and its lines may get longer timestamps.
     let base = wait::config().max_buffer_size(isize::MAX as usize).max_buffer_bytes(4 * window);
@@ -181,6 +178,12 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
             "INFLUXDB_URL is a URL of NATS: expected that of the InfluxDB to write to".into()
         );
     }
+    if options.create {
+        let made = runtime.block_on(create::run(&jetstream, &cluster, &options.limits))?;
+        made.iter().for_each(|text| progress.message(text));
+    }
+    let ack_wait = runtime.block_on(jetstream.require())?;
+
     let from_environment = || std::env::var_os("INFLUXDB_SPOOL").map(PathBuf::from);
     let directory = options.spool.clone().or_else(from_environment);
     let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
