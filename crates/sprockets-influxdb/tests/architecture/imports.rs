@@ -112,5 +112,10 @@ mod tests {
         let child = ("p/child.rs", "use crate::Leaf;");
         let root = ("lib.rs", "mod p;\npub use p::{Leaf};");
         assert!(circles(&[root, ("p/mod.rs", parent), leaf, child]).is_empty());
+        for condition in ["test", "all(test, unix)"] {
+            let child = format!("#[cfg({condition})]\nmod tests {{\n    use super::Own;\n}}");
+            let child = ("p/child.rs", &*child);
+            assert!(circles(&[("p/mod.rs", parent), leaf, child]).is_empty(), "{condition}");
+        }
     }
 }

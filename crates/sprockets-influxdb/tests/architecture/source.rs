@@ -150,11 +150,16 @@ pub(crate) fn segments(path: &str, separator: &str) -> Vec<String> {
     path.split(separator).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// The text without lines of comments, and up to the tests at its end.
+/// The text without lines of comments, and up to the tests at its end. Each condition that asks for
+/// `test` and more is `#[cfg(test)]`.
 fn code(text: &str) -> String {
-    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    let end = text.find("\nmod tests {").unwrap_or(text.len());
     let is_code = |line: &&str| !line.trim_start().starts_with("//");
-    text[..end].lines().filter(is_code).collect::<Vec<_>>().join("\n")
+    let plain = |line| match line {
+        condition if str::starts_with(condition, "#[cfg(all(test,") => "#[cfg(test)]",
+        line => line,
+    };
+    text[..end].lines().filter(is_code).map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// Adds every path of the use tree, or the one path, at the beginning of `text`. Returns the rest.
