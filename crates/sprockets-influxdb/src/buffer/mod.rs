@@ -5,7 +5,8 @@
 //!   it.
 //! - Adding takes the lock of the thread's shard only, while its grant and its chunk last. A few
 //!   times in a thousand lines it takes the lock of the [`Queue`] as well.
-//! - Locks are taken in this order: queue, shard.
+//! - Locks are taken in this order: queue, shard. A thread that writes a line to a disk that hangs
+//!   waits in the kernel, and holds its shard. `shard_locks` keeps the other threads going.
 //! - Files are read and written in `spool_io`, under neither lock. One exception: an adding thread
 //!   creates a segment under both if the spool worker has not prepared one in time.
 //! - A forked process gets an empty buffer of its own, and never touches this one: the parent
@@ -24,6 +25,7 @@ mod queue;
 mod ready_queue;
 mod sending;
 mod shard;
+mod shard_locks;
 mod size;
 mod spool_files;
 mod spool_io;
@@ -48,7 +50,7 @@ use crate::stats::{DropReason, Stats};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 use queue::Queue;
-use shard::{FULL_CHUNK_DATABASES, Shard};
+use shard::{FULL_CHUNK_DATABASES, Open, Shard};
 
 pub(crate) struct Buffer {
     shards: Box<[Shard]>,
@@ -106,8 +108,7 @@ impl Buffer {
         flags: EntryFlags,
         timeout: Option<Duration>,
     ) -> PushOutcome {
-        let shard = self.shard();
-        let mut open = lock(&shard.0);
+        let mut open = self.lock_own_shard();
         open.counters.flag(flags);
         if open.push(&line) {
             return PushOutcome::Accepted;
@@ -119,13 +120,13 @@ impl Buffer {
         }
         drop(open);
         self.check_disk();
-        self.push_slowly(shard, &line, timeout)
+        self.push_slowly(&line, timeout)
     }
 
     /// Counts a measurement that was dropped before it became a line.
     #[cold]
     pub(crate) fn drop_added(&self, reason: DropReason, flags: EntryFlags) -> PushOutcome {
-        let mut open = lock(&self.shard().0);
+        let mut open = self.lock_own_shard();
         open.counters.drop_added(reason);
         open.counters.flag(EntryFlags { repaired: false, ..flags });
         drop(open);
@@ -143,16 +144,10 @@ impl Buffer {
         PushOutcome::FirstDrop
     }
 
-    #[inline]
-    fn shard(&self) -> &Shard {
-        &self.shards[shard::index_for_this_thread(self.shards.len())]
-    }
-
     /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
     #[cold]
     fn push_slowly(
         &self,
-        shard: &Shard,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
         timeout: Option<Duration>,
     ) -> PushOutcome {
@@ -165,10 +160,12 @@ impl Buffer {
                 Intake::Closed => break DropReason::Closed,
             }
             let is_first = queue.open.is_empty();
-            match self.push_granted(&mut queue, shard, line) {
-                Ok(true) if is_first => return PushOutcome::FirstOpen,
-                Ok(true) => return PushOutcome::Accepted,
-                Ok(false) => {}
+            match self.grant(&mut queue, line) {
+                Ok(Some(open)) => {
+                    self.push_granted(queue, open, line);
+                    return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
+                }
+                Ok(None) => {}
                 Err(OutOfMemory) => break DropReason::Newest,
             }
             self.ask_for_room(&mut queue);
@@ -209,27 +206,48 @@ impl Buffer {
                 }
             }
         };
-        lock(&shard.0).counters.drop_added(reason);
+        self.lock_own_shard().counters.drop_added(reason);
         drop(queue);
         self.announce_drop()
     }
 
-    /// Gets a grant and a chunk for a shard, and pushes the line. Returns false if it does not fit.
+    /// Pushes a line for which a shard has a grant and a chunk. Does not hold the lock of the queue
+    /// meanwhile: the disk may hang.
     fn push_granted(
         &self,
-        queue: &mut Queue,
-        shard: &Shard,
+        queue: MutexGuard<'_, Queue>,
+        mut open: MutexGuard<'_, Open>,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
-    ) -> Result<bool, OutOfMemory> {
+    ) {
+        let is_triggered = queue.is_triggered();
+        drop(queue);
+        open.push(line);
+        drop(open);
+        if is_triggered {
+            let mut queue = lock(&self.queue);
+            self.reclaim(&mut queue);
+            if queue.is_triggered() {
+                self.submit(&mut queue);
+            }
+        }
+    }
+
+    /// Gets a grant and a chunk for this thread's shard. Returns the shard, or `None` if the line
+    /// does not fit.
+    fn grant<'a>(
+        &'a self,
+        queue: &mut Queue,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+    ) -> Result<Option<MutexGuard<'a, Open>>, OutOfMemory> {
         let needed = line.size();
-        let mut open = lock(&shard.0);
+        let mut open = self.lock_own_shard();
         if !open.grant.covers(needed) && queue.grant(needed).is_none() {
             drop(open);
             self.reclaim(queue);
-            open = lock(&shard.0);
+            open = self.lock_own_shard();
         }
         if !open.grant.covers(needed) {
-            let Some(grant) = queue.grant(needed) else { return Ok(false) };
+            let Some(grant) = queue.grant(needed) else { return Ok(None) };
             queue.open.granted += grant;
             open.grant += grant;
         }
@@ -245,7 +263,7 @@ impl Buffer {
         if !open.has_chunk(line) {
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {
-                return Ok(false);
+                return Ok(None);
             }
             if !open.has_database(line) {
                 if let Some((database, precision, chunk)) = open.evict() {
@@ -272,15 +290,7 @@ impl Buffer {
             }
             self.call_spool_worker(queue);
         }
-        let is_pushed = open.push(line);
-        drop(open);
-        if queue.is_triggered() {
-            self.reclaim(queue);
-            if queue.is_triggered() {
-                self.submit(queue);
-            }
-        }
-        Ok(is_pushed)
+        Ok(open.can_push(line).then_some(open))
     }
 
     /// Has the spool worker see whether the spool is as full as its account says.
@@ -297,6 +307,7 @@ impl Buffer {
     fn make_room(&self, queue: &mut Queue, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         let mut has_room = queue.drop_oldest(line.size());
         if !has_room {
+            let _ = self.spool.as_ref().map(|spool| spool.check_now());
             self.close_batches(queue);
             has_room = queue.drop_oldest(line.size());
         }
@@ -312,8 +323,7 @@ impl Buffer {
     /// Takes back what shards were granted and have not used. After that, what is granted is what
     /// is open.
     fn reclaim(&self, queue: &mut Queue) {
-        for shard in &self.shards {
-            let mut open = lock(&shard.0);
+        for mut open in self.lock_shards() {
             queue.open.granted -= std::mem::take(&mut open.grant);
         }
     }
@@ -327,8 +337,10 @@ impl Buffer {
 
     /// Gathers the open lines of all shards, and closes their batches.
     fn close_batches(&self, queue: &mut Queue) {
-        for shard in &self.shards {
-            let mut open = lock(&shard.0);
+        let (mut unused, mut locked) = (Size::default(), 0);
+        for mut open in self.lock_shards() {
+            unused += open.grant;
+            locked += 1;
             let released = open.collect(FULL_CHUNK_DATABASES, |database, precision, chunk| {
                 let mut copied = queue.gather(database, precision, chunk)?;
                 queue.pool.renew(&mut copied, database, precision);
@@ -337,7 +349,10 @@ impl Buffer {
             drop(open);
             queue.pool.recycle(released);
         }
-        if queue.close_batches() {
+        if locked == self.shards.len() {
+            unused = queue.open.granted;
+        }
+        if queue.close_batches(unused, self.clock.now()) {
             self.notify_decided(queue);
         }
         self.call_spool_worker(queue);
@@ -373,9 +388,7 @@ impl Buffer {
         if let Some(spool) = &self.spool {
             spool.set_max_bytes(queue.limits.spool_bytes, bounds::reserve(&queue.limits));
         }
-        for shard in &self.shards {
-            lock(&shard.0).batch_limit = queue.limits.batch;
-        }
+        self.lock_shards().for_each(|mut open| open.batch_limit = queue.limits.batch);
     }
 
     /// Changes the limits, also for lines that wait. Open lines stay open unless the new limits
@@ -404,14 +417,15 @@ impl Buffer {
         self.signal(&mut queue);
     }
 
-    /// The counters at one moment.
+    /// The counters at one moment. While threads that wait for the disk hold shards, what these
+    /// dropped is missing, and what they were granted counts as pending.
     pub(crate) fn stats(&self) -> Stats {
         let queue = lock(&self.queue);
-        let shards: Vec<MutexGuard<'_, shard::Open>> =
-            self.shards.iter().map(|shard| lock(&shard.0)).collect();
+        let shards: Vec<MutexGuard<'_, Open>> = self.lock_shards().collect();
         let mut stats = queue.counters.to_stats();
         let mut unused = Size::default();
         let mut unspooled = queue.unspooled();
+        let is_complete = shards.len() == self.shards.len();
         for open in shards {
             open.counters.add_to(&mut stats);
             unspooled += open.unspooled();
@@ -419,6 +433,9 @@ impl Buffer {
         }
         let pending = queue.pending(unused);
         stats.pending = pending as u64;
+        if !is_complete {
+            stats.added = stats.decided() + stats.pending;
+        }
         if self.spool.is_some() {
             stats.spooled = pending.saturating_sub(unspooled) as u64;
         }

@@ -42,6 +42,22 @@ impl Buffer {
         }
     }
 
+    /// The same before lines are moved under the lock of the queue. The disk is always checked: if
+    /// it hangs while that lock is held, every thread waits.
+    pub(super) fn check_disk_now(&self) {
+        let Some(spool) = &self.spool else { return };
+        spool.prepare_thread();
+        let health = spool.health();
+        let (was_suspended, was_unchecked) = (health.is_suspended(), health.is_unchecked());
+        let answers = spool.check_now();
+        if was_unchecked {
+            health.set_unchecked(false);
+        }
+        if was_unchecked || !answers && !was_suspended {
+            self.wake_spool_worker();
+        }
+    }
+
     /// Requires a check of the disk before it is used again. Without grants, each add is seen.
     pub(super) fn expire_check(&self, spool: &Spool) {
         spool.health().set_unchecked(true);
@@ -100,9 +116,8 @@ impl Buffer {
         }
         {
             let mut queue = lock(&self.queue);
-            for shard in &self.shards {
-                let segments = lock(&shard.0).take_segments();
-                queue.pool.give_up(segments);
+            for mut open in self.lock_shards() {
+                queue.pool.give_up(open.take_segments());
             }
             queue.pool.close();
         }
@@ -148,7 +163,7 @@ impl Buffer {
         let losses = spool.segments.find_losses();
         if was_suspended || losses != Losses::default() {
             let mut queue = lock(&self.queue);
-            self.shards.iter().for_each(|shard| lock(&shard.0).end_lost_chunks());
+            self.lock_shards().for_each(|mut open| open.end_lost_chunks());
             queue.pool.give_up_lost();
         }
         let sealed = lock(&self.queue).sealed_paths();

@@ -80,6 +80,19 @@ impl SpoolDir {
         if !self.health.is_unchecked() {
             return !self.health.is_suspended();
         }
+        let answers = self.probe();
+        self.health.set_unchecked(false);
+        answers
+    }
+
+    /// The same, whether or not a check is required. While the disk is suspended, that is left to
+    /// [`check`](Self::check).
+    pub(super) fn check_now(&self) -> bool {
+        let _one_at_a_time = lock(&self.checking);
+        !self.health.is_suspended() && self.probe()
+    }
+
+    fn probe(&self) -> bool {
         let path = self.probed();
         let answers = self.disk.answers(&self.probe, &path, ANSWER_TIMEOUT);
         self.health.set_suspended(!answers);
@@ -88,7 +101,6 @@ impl SpoolDir {
             let error = io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
             self.fail("be written to", &error);
         }
-        self.health.set_unchecked(false);
         answers
     }
 

@@ -108,6 +108,11 @@ impl Spool {
         self.dir.check()
     }
 
+    /// Checks whether the disk answers. Returns whether it does.
+    pub(crate) fn check_now(&self) -> bool {
+        self.dir.check_now()
+    }
+
     /// Prepares a thread that writes to segments: a file that cannot be written to must not end the
     /// process.
     pub(crate) fn prepare_thread(&self) {

@@ -6,28 +6,43 @@
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long an answer holds: probes may come one after the other.
+const MAX_AGE: Duration = Duration::from_millis(5);
 
 /// Probes one disk. At most one helper runs.
 #[derive(Debug, Default)]
-pub(crate) struct Probe(Mutex<Option<helper::Helper>>);
+pub(crate) struct Probe(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    running: Option<helper::Helper>,
+    answered: Option<Instant>,
+}
 
 impl Probe {
     /// Whether the disk changes a file or directory within a time: it sets the time of the last
     /// access. Returns true if that cannot be found out.
     pub(crate) fn answers(&self, path: &Path, timeout: Duration) -> bool {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.answered.is_some_and(|answered| answered.elapsed() < MAX_AGE) {
+            return true;
+        }
         // One that runs has had its time before.
-        let (helper, timeout) = match running.take() {
+        let (helper, timeout) = match state.running.take() {
             Some(helper) => (helper, Duration::ZERO),
             None => match helper::Helper::start(path) {
                 Some(helper) => (helper, timeout),
                 None => return true,
             },
         };
+        let started = Instant::now();
         let has_ended = helper.ends_within(timeout);
-        if !has_ended {
-            *running = Some(helper);
+        if has_ended {
+            state.answered = Some(started);
+        } else {
+            state.running = Some(helper);
         }
         has_ended
     }
