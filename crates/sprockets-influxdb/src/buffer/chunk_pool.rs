@@ -81,8 +81,8 @@ impl ChunkPool {
         let Some(spool) = &self.spool else { return chunk };
         self.leftovers.segments.extend(chunk.take_lost_segment());
         // All threads wait while this one does, so not for a disk that hangs.
-        let answers = spool.check_now();
-        if answers && !chunk.has_segment() && needed <= MAX_LINE_BYTES {
+        let is_suspended = spool.check_frozen();
+        if !is_suspended && !chunk.has_segment() && needed <= MAX_LINE_BYTES {
             if capacity == CHUNK_BYTES {
                 self.target = (2 * self.target).clamp(MIN_READY, MAX_SPARE).min(self.max_spare);
             } else if capacity == SMALL_CHUNK_BYTES {

@@ -99,7 +99,8 @@ impl Buffer {
         buffer
     }
 
-    /// Adds a line, or counts why it was dropped. With a timeout it waits that long for room in a
+    /// Adds a line, or counts why it was dropped. If it is [`PushOutcome::Blocked`], the caller has
+    /// to start a sender and to call again. With a timeout it waits that long for room in a
     /// full buffer, whatever the configuration says.
     #[inline]
     pub(crate) fn push(
@@ -176,6 +177,7 @@ impl Buffer {
                         break DropReason::Newest;
                     }
                 }
+                Overflow::Block if queue.announces_block() => return PushOutcome::Blocked,
                 Overflow::Block => {
                     let now = self.clock.now();
                     let timeout = timeout.unwrap_or(queue.limits.block_timeout);
@@ -307,7 +309,7 @@ impl Buffer {
     fn make_room(&self, queue: &mut Queue, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         let mut has_room = queue.drop_oldest(line.size());
         if !has_room {
-            let _ = self.spool.as_ref().map(|spool| spool.check_now());
+            let _ = self.spool.as_ref().map(|spool| spool.check_frozen());
             self.close_batches(queue);
             has_room = queue.drop_oldest(line.size());
         }

@@ -112,6 +112,13 @@ impl Queue {
         self.waiters.blocked > 0 || self.flushes.has_any()
     }
 
+    /// Whether an add has to wait for room, while none succeeded yet, so that no sender runs: files
+    /// of other processes fill the spool. True once.
+    pub(super) fn announces_block(&mut self) -> bool {
+        let is_first = self.spool.is_some() && !self.open.has_begun();
+        is_first && !std::mem::replace(&mut self.waiters.has_announced_block, true)
+    }
+
     /// A new chunk for a line, and the shared name of its database.
     pub(super) fn chunk_for(
         &mut self,

@@ -12,7 +12,7 @@ use crate::sync::{MutexGuard, lock, try_lock};
 const SPINS: u32 = 64;
 /// How long it sleeps.
 const INTERVAL: Duration = Duration::from_micros(50);
-/// Intervals after which the disk is checked: about 20 ms.
+/// Intervals after which it looks whether the disk is frozen: about 20 ms.
 const PATIENCE: u32 = 200;
 
 impl Buffer {
@@ -35,7 +35,7 @@ impl Buffer {
             .filter_map(|shard| try_lock(&shard.0).or_else(|| self.await_shard(shard)))
     }
 
-    /// Waits for the lock of a shard. Returns `None` if the disk does not answer meanwhile.
+    /// Waits for the lock of a shard. Returns `None` if the disk does not answer.
     #[cold]
     fn await_shard<'a>(&self, shard: &'a Shard) -> Option<MutexGuard<'a, Open>> {
         let Some(spool) = &self.spool else { return Some(lock(&shard.0)) };
@@ -45,7 +45,7 @@ impl Buffer {
             }
             match attempt {
                 ..SPINS => thread::yield_now(),
-                _ if attempt % PATIENCE == 0 && !spool.check_now() => break,
+                _ if attempt % PATIENCE == 0 && spool.check_frozen() => break,
                 _ => thread::sleep(INTERVAL),
             }
         }

@@ -42,18 +42,13 @@ impl Buffer {
         }
     }
 
-    /// The same before lines are moved under the lock of the queue. The disk is always checked: if
-    /// it hangs while that lock is held, every thread waits.
+    /// The same before lines are moved under the lock of the queue. Always looks whether the disk is
+    /// frozen: a thread that waits for it with that lock holds up all others.
     pub(super) fn check_disk_now(&self) {
         let Some(spool) = &self.spool else { return };
-        spool.prepare_thread();
-        let health = spool.health();
-        let (was_suspended, was_unchecked) = (health.is_suspended(), health.is_unchecked());
-        let answers = spool.check_now();
-        if was_unchecked {
-            health.set_unchecked(false);
-        }
-        if was_unchecked || !answers && !was_suspended {
+        self.check_disk();
+        let was_suspended = spool.health().is_suspended();
+        if spool.check_frozen() && !was_suspended {
             self.wake_spool_worker();
         }
     }

@@ -108,9 +108,9 @@ impl Spool {
         self.dir.check()
     }
 
-    /// Checks whether the disk answers. Returns whether it does.
-    pub(crate) fn check_now(&self) -> bool {
-        self.dir.check_now()
+    /// Suspends the disk if its file system is frozen. Returns whether the disk is suspended.
+    pub(crate) fn check_frozen(&self) -> bool {
+        self.dir.check_frozen()
     }
 
     /// Prepares a thread that writes to segments: a file that cannot be written to must not end the
