@@ -42,8 +42,8 @@ impl Buffer {
         }
     }
 
-    /// The same before lines are moved under the lock of the queue. Always looks whether the disk is
-    /// frozen: a thread that waits for it with that lock holds up all others.
+    /// The same before lines are moved under the lock of the queue. Always looks whether the disk
+    /// is frozen: a thread that waits for it with that lock holds up all others.
     pub(super) fn check_disk_now(&self) {
         let Some(spool) = &self.spool else { return };
         self.check_disk();
