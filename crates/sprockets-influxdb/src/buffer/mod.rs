@@ -160,6 +160,8 @@ impl Buffer {
                 Intake::Disabled => break DropReason::Disabled,
                 Intake::Closed => break DropReason::Closed,
             }
+            // The thread that reached the trigger may not have come to it.
+            self.submit_if_triggered(&mut queue);
             let is_first = queue.open.is_empty();
             match self.grant(&mut queue, line) {
                 Ok(Some(open)) => {
@@ -226,10 +228,16 @@ impl Buffer {
         open.push(line);
         drop(open);
         if is_triggered {
-            let mut queue = lock(&self.queue);
-            self.reclaim(&mut queue);
+            self.submit_if_triggered(&mut lock(&self.queue));
+        }
+    }
+
+    /// Submits the open lines if there are enough, without what was granted and is not used.
+    fn submit_if_triggered(&self, queue: &mut Queue) {
+        if queue.is_triggered() {
+            self.reclaim(queue);
             if queue.is_triggered() {
-                self.submit(&mut queue);
+                self.submit(queue);
             }
         }
     }
@@ -402,10 +410,7 @@ impl Buffer {
             queue.intake = intake;
         }
         self.set_batch_limits(&queue);
-        self.reclaim(&mut queue);
-        if queue.is_triggered() {
-            self.submit(&mut queue);
-        }
+        self.submit_if_triggered(&mut queue);
         self.is_full.store(false, Ordering::Relaxed);
         self.signal(&mut queue);
         self.decided.notify_all();

@@ -75,8 +75,10 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    /// A relative path is that of now, also after the process changes its directory.
     pub(crate) fn new(root: &Path, sync: SpoolSync) -> Self {
-        Self::on(Arc::new(Files::own(root)), root, sync)
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        Self::on(Arc::new(Files::own(&root)), &root, sync)
     }
 
     pub(crate) fn on(disk: Arc<dyn Disk>, root: &Path, sync: SpoolSync) -> Self {

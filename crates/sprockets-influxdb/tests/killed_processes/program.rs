@@ -203,8 +203,10 @@ impl Plan {
         let dropped: Vec<_> =
             stats.dropped.iter().filter(|(reason, _)| reason.as_str() != "damaged").collect();
         assert!(dropped.iter().all(|(_, count)| *count == 0), "{stats:?}");
-        assert_eq!((stats.pending, stats.rejected), (0, 0), "{stats:?}");
-        assert_eq!(stats.delivered + stats.dropped.total(), stats.added, "{stats:?}");
+        // What another process left may have been recovered since. It waits for the next one.
+        let left = if is_all { 0 } else { stats.recovered };
+        assert!(stats.pending == stats.spooled && stats.pending <= left, "{stats:?}");
+        assert_eq!(stats.rejected, 0, "{stats:?}");
     }
 }
 
