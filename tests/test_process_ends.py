@@ -240,9 +240,7 @@ class TestStarts:
         assert stderr == ""
 
     @pytest.mark.parametrize("mebibytes", [0, 6, 12, 20])
-    def test_address_space(
-        self, server: testing.Server, start: Start, mebibytes: int
-    ) -> None:
+    def test_address_space(self, server: testing.Server, start: Start, mebibytes: int) -> None:
         server.inject(testing.Fault.error(503, "overloaded"))
         process = start(
             textwrap.dedent(self.PROGRAM)
