@@ -188,10 +188,11 @@ impl Plan {
         let deadline = Instant::now() + LONG;
         loop {
             client.flush(Duration::from_millis(500));
-            // Before the counters: what was in the last slot is counted when that slot is gone.
-            let has_slots = is_all && slots(&self.spool) > 1;
+            // What is taken over is counted a moment after its slot is removed.
+            let is_taken_over =
+                !is_all || (slots(&self.spool) <= 1 && client.recover(Duration::from_millis(500)));
             let stats = client.stats();
-            if !has_slots && stats.pending == 0 {
+            if is_taken_over && stats.pending == 0 {
                 break;
             }
             assert!(Instant::now() < deadline, "not drained: {stats:?}");
