@@ -31,10 +31,10 @@ pub use crate::sys::{await_sigterm, before_sigterm};
 /// What the command needs of the transport to NATS.
 #[cfg(feature = "nats")]
 pub mod nats {
-    pub use crate::delivery::nats::api::{ApiError, request};
+    pub use crate::delivery::nats::api::{ApiError, code, request};
     pub use crate::delivery::nats::cluster::Cluster;
     pub use crate::delivery::nats::message::{
-        DATABASE_HEADER, ENCODING_HEADER, LINES_HEADER, PRECISION_HEADER, SOURCE_HEADER, decoded,
+        DATABASE_HEADER, ENCODING_HEADER, PRECISION_HEADER, decoded,
     };
 }
 

@@ -284,8 +284,8 @@ impl Sender {
                     self.settle(Part::Resend(batch), request.route);
                 }
             }
-            Disposition::TooLarge { is_influxdb, reason } => {
-                self.make_smaller(batch, is_influxdb, reason, request);
+            Disposition::TooLarge { is_from_server, reason } => {
+                self.make_smaller(batch, is_from_server, reason, request);
             }
         }
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::dns_cache::{Caching, NoResolve};
 use super::early_reply::EarlyReplies;
 use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
-use super::tls;
+use crate::delivery::tls;
 
 const USER_AGENT: &str = concat!("sprockets-influxdb/v", env!("CARGO_PKG_VERSION"));
 
@@ -52,8 +53,19 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .user_agent(USER_AGENT);
     if endpoint.uses_tls() {
-        config = config.tls_config(tls::config(endpoint)?);
+        config = config.tls_config(tls_config(endpoint)?);
     }
     let connector = DefaultConnector::default().chain(EarlyReplies);
     Ok(Agent::with_parts(config.build(), connector, <Caching>::default()))
+}
+
+/// What is trusted, and what the client shows of itself. `Err` is a reason.
+fn tls_config(endpoint: &Endpoint) -> Result<TlsConfig, String> {
+    let config = TlsConfig::builder().client_cert(endpoint.identity.clone());
+    if !endpoint.verifies {
+        return Ok(config.disable_verification(true).build());
+    }
+    let roots = tls::roots(&endpoint.authorities, &endpoint.names)?;
+    let roots = roots.iter().map(|root| Certificate::from_der(root).to_owned());
+    Ok(config.root_certs(RootCerts::from(roots.collect::<Vec<_>>())).build())
 }

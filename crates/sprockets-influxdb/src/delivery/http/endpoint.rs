@@ -10,13 +10,13 @@ use ureq::http::header::{
 };
 use ureq::http::request::Builder;
 use ureq::http::{Request, Uri};
-use ureq::tls::{Certificate, ClientCert};
+use ureq::tls::ClientCert;
 use ureq::{Proxy, ProxyProtocol};
 
 use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
-use crate::config::{Api, Auth, Names, Server};
+use crate::config::{Api, Auth, Authorities, Names, Server};
 use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
@@ -41,7 +41,7 @@ pub(super) struct Endpoint {
     /// The variable of the environment that names the proxy.
     pub(super) proxy_variable: &'static str,
     /// Certificate authorities that are trusted beside the platform's.
-    pub(super) authorities: Vec<Certificate<'static>>,
+    pub(super) authorities: Authorities,
     /// What the client shows of itself.
     pub(super) identity: Option<ClientCert>,
     /// Whether the server's certificate is verified.
@@ -92,7 +92,7 @@ impl Endpoint {
             peer: format!("{host}:{port}"),
             proxy,
             proxy_variable: proxy_variable.unwrap_or_default(),
-            authorities: server.authorities.certificates(),
+            authorities: server.authorities.clone(),
             identity: server.identity.as_ref().map(|identity| identity.client_cert().clone()),
             verifies: server.verifies,
             url: server.url.clone(),

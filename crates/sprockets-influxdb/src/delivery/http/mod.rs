@@ -15,7 +15,6 @@ mod proxy;
 mod query;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ureq::Timeout;
 
 use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
-use super::tls;
 use crate::delivery::disposition::{Cause, Disposition, Failure};
 use crate::delivery::sanitize::sanitize;
+use crate::delivery::tls;
 
 /// What `error` means for a batch. `timeout` was that of the request, and `is_body_sent` says
 /// whether all of the body was sent.
@@ -80,7 +80,7 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
     let (names, secrets) = (&endpoint.names, &endpoint.secrets);
-    if let Some(advice) = tls::refusal(error, &endpoint.peer, names, secrets) {
+    if let Some(advice) = tls::refusal(error, &endpoint.peer, "http", names, secrets) {
         return (Cause::Configuration, advice);
     }
     match error.kind() {

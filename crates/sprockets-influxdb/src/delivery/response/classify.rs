@@ -93,7 +93,7 @@ impl Table<'_> {
             true => self.body.reason(),
             false => self.explain(advice::TOO_LARGE_FOR_A_PROXY),
         };
-        Disposition::TooLarge { is_influxdb, reason }
+        Disposition::TooLarge { is_from_server: is_influxdb, reason }
     }
 
     fn redirect(&self) -> Disposition {
