@@ -101,7 +101,7 @@ impl Sender {
     }
 
     /// Sends a line of the database that was delivered before, to see whether the server answers,
-    /// if no other batch shows that. To deliver a line twice changes nothing.
+    /// if no other batch shows that. Nothing newer was delivered that it could undo.
     fn passes_control(&self, batch: &Batch, is_probe: bool, request: &Request<'_>) -> bool {
         let control = lock(&self.server).history.take_control(batch, is_probe);
         let Some(control) = control else { return false };
