@@ -24,6 +24,7 @@ pub use crate::middleware::options::{attributes, header_names, options_from_env}
 pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::sink::AttributeSink;
 pub use crate::printable::{is_printable, one_line, shown};
+pub use crate::rfc3339::parse as parse_rfc3339;
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
