@@ -22,7 +22,7 @@ pub(super) fn classify(
     use Cause::{Configuration, Timeout as TimedOut, Unknown, Unreachable};
 
     let peer = endpoint.description();
-    let names = &endpoint.names;
+    let names = &endpoint.server.names;
     let outside = |text: &dyn Display| sanitize(&text.to_string(), &endpoint.secrets);
     let connect_timeout = CONNECT_TIMEOUT.min(timeout);
     let (cause, reason) = match error {
@@ -79,7 +79,7 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 }
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
-    let (names, secrets) = (&endpoint.names, &endpoint.secrets);
+    let (names, secrets) = (&endpoint.server.names, &endpoint.secrets);
     if let Some(advice) = tls::refusal(error, &endpoint.peer, "http", names, secrets) {
         return (Cause::Configuration, advice);
     }
