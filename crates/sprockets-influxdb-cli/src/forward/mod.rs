@@ -194,9 +194,9 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     // Shows warnings, and fails if a setting cannot be used, before anything is taken.
     let timeout = wait::client(config.clone(), &progress)?.shutdown_timeout();
     let times = (timeout, ack_wait);
-    let (forwarder, are_decided) =
+    let (forwarder, decisions) =
         Forwarder::new(jetstream, config, set_aside, window, times, progress);
-    let totals = runtime.block_on(forwarder.run(are_decided, options.until_empty));
+    let totals = runtime.block_on(forwarder.run(decisions, options.until_empty));
     let report = totals.report();
     // A failed write to a closed pipe does not change what happened.
     let _ = report.print(options.quiet, &options.output);
