@@ -82,6 +82,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "measurement",
             "middleware",
             "printable",
+            "rfc3339::parse",
             "spool::Spool",
             "stats::Report",
             "status",
@@ -98,6 +99,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["client::Client", "config::flag", "error", "measurement", "printable", "spare", "sync"],
     ),
     ("printable", &[]),
+    ("rfc3339", &[]),
     ("spare", &["measurement"]),
     (
         "spool",
@@ -107,6 +109,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "line_protocol::split",
             "clock",
             "printable",
+            "rfc3339",
             "sync",
             "sys",
         ],
