@@ -13,6 +13,7 @@ pub mod influxd;
 pub mod isolation;
 pub mod log;
 pub mod nats;
+#[cfg(feature = "access")]
 pub mod nats_access;
 pub mod process;
 pub mod sample;
