@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::nats::{ApiError, Cluster};
+use sprockets_influxdb::internal::nats::ApiError;
 
 use super::jetstream::{JetStream, text};
 use crate::exit::Problem;
@@ -15,6 +15,12 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 /// Messages that forwarders have taken and not acknowledged, at most.
 const MAX_ACK_PENDING: u64 = 5_000;
 
+/// Sizes of a stream in GiB, if none is given: the first that there is room for.
+const DEFAULT_GIB: [u64; 2] = [10, 1];
+
+/// In the reply of servers without room for a stream.
+const NO_ROOM: &str = "insufficient";
+
 /// The error code of a cluster that has no leader yet.
 const NOT_READY: [u64; 2] = [10_008, 10_009];
 
@@ -24,9 +30,10 @@ pub(super) struct Limits {
     /// With --create: servers that store each message [default: 3 in a cluster, else 1]
     #[arg(long, value_name = "NUMBER", requires = "create")]
     replicas: Option<u64>,
-    /// With --create: GiB of messages at most; publishers wait when the stream is full
-    #[arg(long, value_name = "GIB", default_value = "10", requires = "create")]
-    max_gib: u64,
+    /// With --create: GiB of messages at most; publishers wait when the stream is full [default:
+    /// 10, or 1 if the servers have less room]
+    #[arg(long, value_name = "GIB", requires = "create")]
+    max_gib: Option<u64>,
     /// With --create: days after which a message is dropped, forwarded or not
     #[arg(long, value_name = "DAYS", default_value = "7", requires = "create")]
     max_days: u64,
@@ -51,21 +58,13 @@ enum Retention {
 }
 
 /// Returns what was made, for a person.
-pub(super) async fn run(
-    jetstream: &JetStream,
-    cluster: &Cluster,
-    limits: &Limits,
-) -> Result<Vec<String>, Problem> {
-    let stream = create_stream(jetstream, cluster, limits).await?;
-    let consumer = create_consumer(jetstream, cluster, limits).await?;
+pub(super) async fn run(jetstream: &JetStream, limits: &Limits) -> Result<Vec<String>, Problem> {
+    let stream = create_stream(jetstream, limits).await?;
+    let consumer = create_consumer(jetstream, limits).await?;
     Ok(vec![stream, consumer])
 }
 
-async fn create_stream(
-    jetstream: &JetStream,
-    cluster: &Cluster,
-    limits: &Limits,
-) -> Result<String, Problem> {
+async fn create_stream(jetstream: &JetStream, limits: &Limits) -> Result<String, Problem> {
     let name = &jetstream.stream;
     if let Some(info) = when_ready(|| jetstream.stream_info()).await? {
         return Ok(format!("stream {name} exists: {}", described(&info["config"])));
@@ -76,21 +75,29 @@ async fn create_stream(
         Retention::Workqueue => "workqueue",
         Retention::Limits => "limits",
     };
-    let config = json!({
+    let mut config = json!({
         "name": name,
-        "subjects": [cluster.subjects()],
+        "subjects": [jetstream.cluster.subjects()],
         "storage": "file",
         "retention": retention,
         "discard": "new",
         "num_replicas": replicas,
-        "max_bytes": limits.max_gib.saturating_mul(1 << 30),
         "max_age": nanoseconds(Duration::from_secs(limits.max_days.saturating_mul(24 * 3600))),
         "duplicate_window": nanoseconds(DUPLICATE_WINDOW),
     });
     let verb = format!("STREAM.CREATE.{name}");
-    let info = when_ready(|| jetstream.request(&verb, &config)).await.map_err(|problem| {
+    let sizes = limits.max_gib.map_or(DEFAULT_GIB.to_vec(), |gib| vec![gib]);
+    let mut made = Err(Problem::from("no size"));
+    for gib in sizes {
+        config["max_bytes"] = json!(gib.saturating_mul(1 << 30));
+        made = when_ready(|| jetstream.request(&verb, &config)).await;
+        if !made.as_ref().is_err_and(|problem| problem.to_string().contains(NO_ROOM)) {
+            break;
+        }
+    }
+    let info = made.map_err(|problem| {
         let problem = problem.to_string();
-        if problem.contains("insufficient") {
+        if problem.contains(NO_ROOM) {
             return format!(
                 "{problem}: lower --max-gib or --replicas, or give JetStream more room"
             );
@@ -100,11 +107,7 @@ async fn create_stream(
     Ok(format!("stream {name} created: {}", described(&info["config"])))
 }
 
-async fn create_consumer(
-    jetstream: &JetStream,
-    cluster: &Cluster,
-    limits: &Limits,
-) -> Result<String, Problem> {
+async fn create_consumer(jetstream: &JetStream, limits: &Limits) -> Result<String, Problem> {
     let JetStream { stream, durable, .. } = jetstream;
     if when_ready(|| jetstream.consumer_info()).await?.is_some() {
         return Ok(format!("consumer {durable} exists"));
@@ -118,7 +121,7 @@ async fn create_consumer(
         "max_ack_pending": MAX_ACK_PENDING,
     });
     if let Some(database) = &limits.only {
-        config["filter_subject"] = json!(cluster.subject(database));
+        config["filter_subject"] = json!(jetstream.cluster.subject(database));
     }
     let verb = format!("CONSUMER.DURABLE.CREATE.{stream}.{durable}");
     let body = json!({ "stream_name": stream, "config": config });

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::HumanCount;
 use serde_json::json;
 use sprockets_influxdb::Stats;
 
@@ -67,23 +66,23 @@ impl Totals {
         let style = terminal::on_stdout();
         let (messages, seconds) = (counted(self.messages, "message"), self.elapsed.as_secs_f64());
         writeln!(out, "{messages} with {}; {seconds:.1} s", counted(self.lines, "line"))?;
-        let delivered = HumanCount(self.stats.delivered).to_string();
-        writeln!(out, "  {} lines delivered", style.good(&delivered))?;
-        for (count, what) in [
-            (self.stats.rejected, "lines rejected by the server: see `quarantine list`"),
-            (self.set_aside, "messages are not line protocol, at least in part: set aside"),
-            (self.lost, "rejected lines could not be kept"),
+        let delivered = counted(self.stats.delivered, "line");
+        writeln!(out, "  {} delivered", style.good(&delivered))?;
+        for (count, noun, what) in [
+            (self.stats.rejected, "line", "rejected by the server: see `quarantine list`"),
+            (self.set_aside, "message", "set aside: not line protocol, at least in part"),
+            (self.lost, "rejected line", "not kept"),
         ] {
             if count > 0 {
-                writeln!(out, "  {} {what}", style.bad(&HumanCount(count).to_string()))?;
+                writeln!(out, "  {} {what}", style.bad(&counted(count, noun)))?;
             }
         }
         for (count, what) in [
-            (self.redelivered, "messages had been delivered to a forwarder before"),
-            (self.returned, "messages were not decided: another forwarder gets them"),
+            (self.redelivered, "delivered to a forwarder before"),
+            (self.returned, "not decided, for another forwarder"),
         ] {
             if count > 0 {
-                writeln!(out, "  {} {what}", HumanCount(count))?;
+                writeln!(out, "  {} {what}", counted(count, "message"))?;
             }
         }
         if let (false, Some(error)) = (self.is_complete(), &self.stats.last_error) {

@@ -53,6 +53,7 @@ pub(super) struct Link {
 }
 
 /// What the server said beside replies.
+#[derive(Debug)]
 pub(super) struct Events {
     /// The number of disconnections.
     disconnected: watch::Sender<u64>,
@@ -224,6 +225,12 @@ impl Default for Events {
 }
 
 impl Events {
+    /// The server's text about the last subject that it refused.
+    pub(super) fn last_refusal(&self) -> Option<String> {
+        let refused = self.forbidden.borrow();
+        (refused.0 > 0).then(|| refused.1.clone())
+    }
+
     fn record(&self, event: &Event) {
         match event {
             Event::Connected => {
