@@ -174,12 +174,15 @@ soak:
 	  --nocapture --ignored --exact soak
 
 ## 200,000 measurements (FLEET_MEASUREMENTS) of 20 processes through a cluster of nats-servers and
-## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run.
+## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run. Then, in
+## simulation, a database that is away from 10,000 processes for a day, and its backlog.
 fleet:
 	@scripts/ensure-influxd
 	@scripts/ensure-nats
 	REQUIRE_INFLUXD=1 REQUIRE_NATS=1 $(CARGO) test --release --package sprockets-influxdb-cli \
-	  --test fleet -- --nocapture --ignored --exact a_large_fleet_under_faults
+	  --test fleet -- --nocapture --ignored --test-threads 1 a_large_fleet ten_thousand
+	$(CARGO) test --release --package sprockets-influxdb --all-features --lib -- --nocapture \
+	  --ignored ten_thousand_processes
 
 ## The command writes a gibibyte of lines to an influxd.
 gibibyte:
