@@ -26,6 +26,8 @@ const LATENCY: Duration = Duration::from_millis(500);
 struct Round {
     direct: Cost,
     published: Cost,
+    /// The same two, compressed.
+    compressed: [Cost; 2],
     /// Seconds that one forwarder took, and two.
     forwarded: [f64; 2],
 }
@@ -52,6 +54,10 @@ pub fn run() {
     figure("forwarded by two forwarders", &rate(&|round| round.forwarded[1]));
     let processor = median(&|round| round.published.processor / round.direct.processor);
     ratio("processor of the service, JetStream / HTTP", processor, Goal::AtMost(1.1));
+    let processor = median(&|round| round.compressed[1].processor / round.compressed[0].processor);
+    ratio("the same, with gzip", processor, Goal::AtMost(1.1));
+    let processor = median(&|round| round.published.processor / round.compressed[0].processor);
+    ratio("the same with the defaults: JetStream / HTTP with gzip", processor, Goal::AtMost(1.1));
     let scale = median(&|round| round.forwarded[0] / round.forwarded[1]);
     ratio("rate of two forwarders / of one", scale, Goal::None);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -73,6 +79,11 @@ fn round(servers: &NatsServers, influxd: &Influxd) -> Round {
     influxd.create(DATABASE);
     let direct = delivering::record_in_child(&influxd.url(), DATABASE, "plain");
     assert_stored_and_drop(influxd);
+    influxd.create(DATABASE);
+    let sink = sink::start();
+    let compressed =
+        [&sink, &servers.url()].map(|url| delivering::record_in_child(url, DATABASE, "gzip"));
+    drain(servers, &sink, 1);
     let mut published = None;
     let forwarded = [1, 2].map(|forwarders| {
         published = Some(delivering::record_in_child(&servers.url(), DATABASE, "plain"));
@@ -81,7 +92,7 @@ fn round(servers: &NatsServers, influxd: &Influxd) -> Round {
         assert_stored_and_drop(influxd);
         elapsed
     });
-    Round { direct, published: published.expect("published"), forwarded }
+    Round { direct, published: published.expect("published"), compressed, forwarded }
 }
 
 /// Empties the stream with so many forwarders, and returns the seconds that they took.

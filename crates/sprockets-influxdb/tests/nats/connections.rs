@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use sprockets_influxdb::Client;
+use sprockets_influxdb::{Client, Stats};
 use test_support::flush_until;
 use test_support::nats::NatsServers;
 use test_support::nats_access::{Operator, tls_server};
@@ -105,6 +105,28 @@ fn a_client_that_is_dropped_closes_its_connection() {
     assert_eq!(servers.connections(0), 2);
     drop(client);
     test_support::wait_until(|| servers.connections(0) == 1);
+}
+
+#[test]
+fn a_token_is_enough_where_the_server_asks_for_one() {
+    let token = "authorization { token: right }";
+    let Some(servers) = NatsServers::start_with(1, token) else { return };
+    let stream = Stream::create_by(&config(&servers.url()).token("right"), "INFLUXDB");
+    for (settings, delivered) in [
+        (config(&servers.url()), 0),
+        (config(&servers.url()).token("hunter2"), 0),
+        (config(&servers.url()).token("right"), 1),
+    ] {
+        let client = Client::new(settings).unwrap();
+        client.add_measurement(&measurement("example", 1)).unwrap();
+        let is_decided = |stats: &Stats| stats.last_error.is_some() || stats.delivered == 1;
+        let stats = flush_until(&client, is_decided);
+        assert_eq!(stats.delivered, delivered, "{stats:?}");
+        let reason = stats.last_error.unwrap_or_default();
+        assert!(delivered == 1 || reason.contains("refused the credentials"), "{reason}");
+        assert!(!reason.contains("hunter2"), "{reason}");
+    }
+    assert_eq!(stream.len(), 1);
 }
 
 #[test]
