@@ -36,6 +36,9 @@ impl Database {
                 line.map(|value| value.trim().to_owned())
             };
             let length = header("content-length:").map_or(0, |text| text.parse().unwrap());
+            if head.contains("\nexpect:") {
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
             if !self.is_back.load(Ordering::Relaxed) {
                 copy(&mut reader.by_ref().take(length), &mut sink())?;
                 stream.write_all(b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n")?;
@@ -122,7 +125,7 @@ fn a_forwarder_with_a_backlog_stays_within_its_memory() {
 #[ignore = "takes minutes: make fleet"]
 #[allow(clippy::print_stdout)]
 fn a_forwarder_drains_the_backlog_of_ten_thousand_processes() {
-    let messages = std::env::var("FLEET_MESSAGES").map_or(1_440_000, |text| text.parse().unwrap());
+    let messages = std::env::var("FLEET_MESSAGES").map_or(400_000, |text| text.parse().unwrap());
     for window in ["64", "8"] {
         let figures = drain(messages, window);
         let lines = messages * PER_MESSAGE;
