@@ -9,6 +9,7 @@ use test_support::nats::NatsServers;
 
 use crate::delivering::{self, COUNT, Cost};
 use crate::sample::{self, NAME};
+use crate::serving;
 use crate::sink;
 use crate::table::{Goal, figure, ratio, section};
 
@@ -26,8 +27,8 @@ const LATENCY: Duration = Duration::from_millis(500);
 struct Round {
     direct: Cost,
     published: Cost,
-    /// The same two, compressed.
-    compressed: [Cost; 2],
+    /// Processor seconds of a service over HTTP and over JetStream.
+    services: [f64; 2],
     /// Seconds that one forwarder took, and two.
     forwarded: [f64; 2],
 }
@@ -52,12 +53,20 @@ pub fn run() {
     figure("published to JetStream", &rate(&|round| round.published.time));
     figure("forwarded by one forwarder", &rate(&|round| round.forwarded[0]));
     figure("forwarded by two forwarders", &rate(&|round| round.forwarded[1]));
-    let processor = median(&|round| round.published.processor / round.direct.processor);
-    ratio("processor of the service, JetStream / HTTP", processor, Goal::AtMost(1.1));
-    let processor = median(&|round| round.compressed[1].processor / round.compressed[0].processor);
-    ratio("the same, with gzip", processor, Goal::AtMost(1.1));
-    let processor = median(&|round| round.published.processor / round.compressed[0].processor);
-    ratio("the same with the defaults: JetStream / HTTP with gzip", processor, Goal::AtMost(1.1));
+    let processor = |cost: &dyn Fn(&Round) -> Cost| {
+        let nanoseconds = median(&|round| cost(round).processor) / COUNT as f64 * 1e9;
+        format!("{nanoseconds:.0} ns")
+    };
+    figure("processor of a measurement, HTTP", &processor(&|round| round.direct));
+    figure("processor of a measurement, JetStream", &processor(&|round| round.published));
+    let microseconds = |index: usize| {
+        let seconds = median(&|round| round.services[index]);
+        format!("{:.1} us", seconds / serving::REQUESTS as f64 * 1e6)
+    };
+    figure("processor of a service, a request that is recorded, HTTP", &microseconds(0));
+    figure("processor of a service, a request that is recorded, JetStream", &microseconds(1));
+    let service = median(&|round| round.services[1] / round.services[0]);
+    ratio("processor of a service, JetStream / HTTP", service, Goal::AtMost(1.1));
     let scale = median(&|round| round.forwarded[0] / round.forwarded[1]);
     ratio("rate of two forwarders / of one", scale, Goal::None);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -79,10 +88,8 @@ fn round(servers: &NatsServers, influxd: &Influxd) -> Round {
     influxd.create(DATABASE);
     let direct = delivering::record_in_child(&influxd.url(), DATABASE, "plain");
     assert_stored_and_drop(influxd);
-    influxd.create(DATABASE);
     let sink = sink::start();
-    let compressed =
-        [&sink, &servers.url()].map(|url| delivering::record_in_child(url, DATABASE, "gzip"));
+    let services = [&sink, &servers.url()].map(|url| serving::processor_of_service(url, DATABASE));
     drain(servers, &sink, 1);
     let mut published = None;
     let forwarded = [1, 2].map(|forwarders| {
@@ -92,7 +99,7 @@ fn round(servers: &NatsServers, influxd: &Influxd) -> Round {
         assert_stored_and_drop(influxd);
         elapsed
     });
-    Round { direct, published: published.expect("published"), compressed, forwarded }
+    Round { direct, published: published.expect("published"), services, forwarded }
 }
 
 /// Empties the stream with so many forwarders, and returns the seconds that they took.
