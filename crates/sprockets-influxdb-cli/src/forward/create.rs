@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::nats::ApiError;
+use sprockets_influxdb::internal::nats::{ApiError, code};
 
 use super::jetstream::{JetStream, text};
 use crate::exit::Problem;
@@ -17,12 +17,6 @@ const MAX_ACK_PENDING: u64 = 5_000;
 
 /// Sizes of a stream in GiB, if none is given: the first that there is room for.
 const DEFAULT_GIB: [u64; 2] = [10, 1];
-
-/// In the reply of servers without room for a stream.
-const NO_ROOM: &str = "insufficient";
-
-/// The error code of a cluster that has no leader yet.
-const NOT_READY: [u64; 2] = [10_008, 10_009];
 
 /// Limits of a new stream.
 #[derive(Args, Debug)]
@@ -66,7 +60,7 @@ pub(super) async fn run(jetstream: &JetStream, limits: &Limits) -> Result<Vec<St
 
 async fn create_stream(jetstream: &JetStream, limits: &Limits) -> Result<String, Problem> {
     let name = &jetstream.stream;
-    if let Some(info) = when_ready(|| jetstream.stream_info()).await? {
+    if let Some(info) = when_ready(|| jetstream.stream_info()).await.map_err(text)? {
         return Ok(format!("stream {name} exists: {}", described(&info["config"])));
     }
     let is_cluster = jetstream.client.server_info().cluster.is_some();
@@ -87,29 +81,26 @@ async fn create_stream(jetstream: &JetStream, limits: &Limits) -> Result<String,
     });
     let verb = format!("STREAM.CREATE.{name}");
     let sizes = limits.max_gib.map_or(DEFAULT_GIB.to_vec(), |gib| vec![gib]);
-    let mut made = Err(Problem::from("no size"));
-    for gib in sizes {
+    let mut sizes = sizes.into_iter().peekable();
+    let info = loop {
+        let Some(gib) = sizes.next() else { return Err("no size of the stream".into()) };
         config["max_bytes"] = json!(gib.saturating_mul(1 << 30));
-        made = when_ready(|| jetstream.request(&verb, &config)).await;
-        if !made.as_ref().is_err_and(|problem| problem.to_string().contains(NO_ROOM)) {
-            break;
+        match when_ready(|| jetstream.request(&verb, &config)).await {
+            Ok(info) => break info,
+            Err(error) if !needs_room(&error) => return Err(text(error)),
+            Err(_) if sizes.peek().is_some() => {}
+            Err(error) => {
+                let advice = "lower --max-gib or --replicas, or give JetStream more room";
+                return Err(format!("{error}: {advice}").into());
+            }
         }
-    }
-    let info = made.map_err(|problem| {
-        let problem = problem.to_string();
-        if problem.contains(NO_ROOM) {
-            return format!(
-                "{problem}: lower --max-gib or --replicas, or give JetStream more room"
-            );
-        }
-        problem
-    })?;
+    };
     Ok(format!("stream {name} created: {}", described(&info["config"])))
 }
 
 async fn create_consumer(jetstream: &JetStream, limits: &Limits) -> Result<String, Problem> {
     let JetStream { stream, durable, .. } = jetstream;
-    if when_ready(|| jetstream.consumer_info()).await?.is_some() {
+    if when_ready(|| jetstream.consumer_info()).await.map_err(text)?.is_some() {
         return Ok(format!("consumer {durable} exists"));
     }
     let mut config = json!({
@@ -125,7 +116,7 @@ async fn create_consumer(jetstream: &JetStream, limits: &Limits) -> Result<Strin
     }
     let verb = format!("CONSUMER.DURABLE.CREATE.{stream}.{durable}");
     let body = json!({ "stream_name": stream, "config": config });
-    when_ready(|| jetstream.request(&verb, &body)).await?;
+    when_ready(|| jetstream.request(&verb, &body)).await.map_err(text)?;
     let of = limits.only.as_ref().map_or(String::new(), |name| format!(" of database {name:?}"));
     Ok(format!(
         "consumer {durable} created: messages{of} wait {} s for an acknowledgement, at \
@@ -134,8 +125,13 @@ async fn create_consumer(jetstream: &JetStream, limits: &Limits) -> Result<Strin
     ))
 }
 
+fn needs_room(error: &ApiError) -> bool {
+    matches!(error, ApiError::Refused(code, _)
+        if *code == code::NO_SUITABLE_SERVER || code::NO_ROOM.contains(code))
+}
+
 /// Makes a request, and again while the cluster elects a leader.
-async fn when_ready<T, F>(make: impl Fn() -> F) -> Result<T, Problem>
+async fn when_ready<T, F>(make: impl Fn() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
 {
@@ -143,12 +139,12 @@ where
     const PAUSE: Duration = Duration::from_millis(500);
     for _ in 0..ATTEMPTS {
         match make().await {
-            Err(ApiError::Refused(code, _)) if NOT_READY.contains(&code) => {}
-            made => return made.map_err(text),
+            Err(ApiError::Refused(code, _)) if code::NOT_READY.contains(&code) => {}
+            made => return made,
         }
         tokio::time::sleep(PAUSE).await;
     }
-    make().await.map_err(text)
+    make().await
 }
 
 /// The limits of a stream, for a person.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sprockets_influxdb::Measurement;
-use sprockets_influxdb::internal::nats::{DATABASE_HEADER, LINES_HEADER, PRECISION_HEADER};
+use sprockets_influxdb::internal::nats::{DATABASE_HEADER, PRECISION_HEADER};
 use test_support::tcp::listen;
 
 /// As `forward --create` sets it.
@@ -216,7 +216,7 @@ impl Connection {
                 state.bytes += lines.len() as u64;
                 let head = format!(
                     "NATS/1.0\r\n{DATABASE_HEADER}: fleet\r\n{PRECISION_HEADER}: ns\r\n\
-                     {LINES_HEADER}: {PER_MESSAGE}\r\n\r\n"
+                     Influxdb-Lines: {PER_MESSAGE}\r\n\r\n"
                 );
                 let reply = format!("$JS.ACK.S.forward.1.{sequence}.{sequence}.{EPOCH}.1");
                 let (length, total) = (head.len(), head.len() + lines.len());

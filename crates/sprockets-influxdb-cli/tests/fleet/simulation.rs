@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use test_support::process::{Process, remove_settings};
 use test_support::tcp::{listen, read_head};
+use test_support::wait_within;
 
 use super::simulated_stream::{PER_MESSAGE, SimulatedStream};
 
@@ -77,7 +78,7 @@ fn drain(messages: u64, window: &str) -> Figures {
     let mut forwarder = Process::start(&mut command).expect("a forwarder");
     // It takes no more, and says again and again that it holds these.
     let mut before = (0, 0);
-    super::fleet::wait_until_in(Duration::from_secs(300), "the forwarder is full", || {
+    wait_within(Duration::from_secs(300), "the forwarder is full", || {
         let state = stream.state();
         let held = state.held();
         if held != before.0 {
@@ -89,7 +90,7 @@ fn drain(messages: u64, window: &str) -> Figures {
     let memory_away = most_memory(&forwarder);
     let returned = Instant::now();
     database.is_back.store(true, Ordering::Relaxed);
-    super::fleet::wait_until_in(Duration::from_secs(1_800), "the stream is empty", || {
+    wait_within(Duration::from_secs(1_800), "the stream is empty", || {
         stream.state().acknowledged == messages
     });
     let drain = returned.elapsed();

@@ -32,9 +32,9 @@ impl Cluster {
     ///
     /// The reason, for a person.
     pub async fn connect(&self, name: &str) -> Result<Client, String> {
-        let tls = options::tls(&self.settings).map_err(|failure| failure.reason)?;
+        let tls = options::tls_config(&self.settings).map_err(|failure| failure.reason)?;
         let connected = connection::connect(&self.settings, &tls, name, &self.events).await;
-        connected.map_err(|failure| failure.reason)
+        connected.map_err(|error| error.failure().reason)
     }
 
     /// Why the server last refused a subject to the user, for a person. `None` if it never did. A

@@ -1,18 +1,16 @@
 //! The message of a batch: its subject, headers and payload. The forwarder reads them.
 
-use std::io::Write;
 use std::sync::OnceLock;
 
 use async_nats::HeaderMap;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::settings::Settings;
 use crate::buffer::Batch;
 use crate::config::DATABASE;
+use crate::delivery::compression;
 
 /// Names the stream that has to store the message.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
@@ -23,20 +21,14 @@ pub const DATABASE_HEADER: &str = "Influxdb-Database";
 /// The precision of the timestamps: `ns`, `us`, `ms` or `s`.
 pub const PRECISION_HEADER: &str = "Influxdb-Precision";
 /// The number of lines.
-pub const LINES_HEADER: &str = "Influxdb-Lines";
+const LINES_HEADER: &str = "Influxdb-Lines";
 /// The host and the process that sent the message.
-pub const SOURCE_HEADER: &str = "Influxdb-Source";
+const SOURCE_HEADER: &str = "Influxdb-Source";
 /// `gzip`, if the payload is compressed.
 pub const ENCODING_HEADER: &str = "Content-Encoding";
 
 /// What a token of a subject, and a header, cannot hold as it is, or may mean something else.
 const TOKEN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
-
-/// Below this, compression saves less than it costs.
-const MIN_COMPRESSED: usize = 1024;
-
-/// As for HTTP.
-const LEVEL: Compression = Compression::new(2);
 
 /// Of the two halves of an id.
 const SECRETS: [RapidSecrets; 2] =
@@ -62,9 +54,7 @@ impl Message {
         if let Some(stream) = &settings.nats.stream {
             headers.insert(EXPECTED_STREAM, stream.as_str());
         }
-        let compressed = (settings.server.gzip && lines.len() > MIN_COMPRESSED)
-            .then(|| compress(&lines))
-            .flatten();
+        let compressed = if settings.server.gzip { compression::gzip(batch) } else { None };
         if compressed.is_some() {
             headers.insert(ENCODING_HEADER, "gzip");
         }
@@ -122,12 +112,6 @@ fn source() -> String {
     static HOST: OnceLock<String> = OnceLock::new();
     let host = HOST.get_or_init(|| encoded(&gethostname::gethostname().to_string_lossy()));
     format!("{host}/{}", std::process::id())
-}
-
-fn compress(lines: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(lines.len() / 8), LEVEL);
-    encoder.write_all(lines).ok()?;
-    encoder.finish().ok()
 }
 
 #[cfg(test)]
