@@ -50,8 +50,6 @@ python-test: $(VENV)/built
 	@scripts/ensure-redis
 	@scripts/ensure-nats
 	@scripts/ensure-chromium || true
-	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
-	if command -v nats-server >/dev/null; then export REQUIRE_NATS=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
 ## The documentation: docs/_build/index.html. The Python tests check its links and examples.
@@ -114,7 +112,6 @@ matrix: matrix-pythons matrix-servers
 ## The Python tests on each installed CPython with the oldest and the newest Tornado 6.
 matrix-pythons: $(VENV)/built
 	@scripts/ensure-influxd
-	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	scripts/test-matrix
 
 ## Stops servers and writes what arrives into the table of docs/process-ends.md.
