@@ -42,6 +42,7 @@ python-lint: $(VENV)/built
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	scripts/check-configuration
+	scripts/check-with-node
 	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml \
 	  --allowlist tests/stubtest-allowlist sprockets_influxdb
 
