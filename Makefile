@@ -62,10 +62,12 @@ screenshots: site
 	@scripts/ensure-chromium
 	$(VENV)/bin/python tests/browser.py docs/_build target/screenshots
 
-## What is generated: the tables of settings, the command's reference, and the dashboards.
+## What is generated: the tables of settings, the command's reference, the dashboards, and the
+## README of the packages.
 generated: $(VENV)/built
 	UPDATE_DOCS=1 $(CARGO) test --package sprockets-influxdb --all-features --test documentation
 	$(VENV)/bin/python docs/command_reference.py
+	$(VENV)/bin/python docs/package_readme.py
 	$(VENV)/bin/python dashboards/build.py
 
 $(VENV)/tools: pyproject.toml
