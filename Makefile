@@ -128,7 +128,7 @@ fuzz:
 	@scripts/fuzz
 
 ## Licences and sources of dependencies, each feature alone, and the oldest supported Rust.
-policy:
+policy: $(VENV)/built
 	@scripts/policy
 
 ## Attacks by other users, servers, networks, disks and crash loops. A release must pass them.

@@ -93,6 +93,7 @@ def test_every_public_name_is_in_the_reference(site: pathlib.Path) -> None:
 def test_the_reference_has_the_types_of_the_native_module(site: pathlib.Path) -> None:
     page = (site / "reference.html").read_text(encoding="utf-8")
     text = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "Measurement(database: str, name: str | None)" in text
     assert "set_tag(name: str, value: object) → None" in text
     assert "set_field(name: str, value: bool | int | float | str | decimal.Decimal | " in text
     assert text.count("flush_sync(timeout: float | None = None) → dict[str, int]") == 2

@@ -49,8 +49,8 @@ def test_it_has_the_package_and_nothing_else(wheel: pathlib.Path) -> None:
 
 
 def test_it_runs_on_the_systems_that_its_name_promises(wheel: pathlib.Path) -> None:
-    if "linux" not in wheel.name:
-        pytest.skip("not applicable: auditwheel is for Linux")
+    if "manylinux" not in wheel.name:
+        pytest.skip("not applicable: auditwheel looks for libraries of glibc here")
     pytest.importorskip("auditwheel")
     command = [sys.executable, "-m", "auditwheel", "show", "--json", str(wheel)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
