@@ -13,7 +13,7 @@ import pytest
 
 from documents import ROOT
 
-#: The size of a release wheel, at most. It has about 3 MiB.
+#: The size of a release wheel, at most.
 MAX_SIZE = 4 << 20
 
 
