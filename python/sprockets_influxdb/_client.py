@@ -112,7 +112,10 @@ def install(
     if installed is False:
         LOGGER.warning("a client is installed already: this call of install() changes nothing")
     elif installed is None:
-        LOGGER.warning("the client is not enabled: measurements are dropped, and counted")
+        LOGGER.warning(
+            "the client is not enabled: measurements are dropped, and counted; "
+            "to record, set INFLUXDB_ENABLED=true"
+        )
     return installed
 
 
