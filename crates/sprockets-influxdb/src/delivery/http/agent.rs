@@ -5,6 +5,7 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
+use super::coarse_timeouts::CoarseTimeouts;
 use super::dns_cache::{Caching, NoResolve};
 use super::early_reply::EarlyReplies;
 use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
@@ -54,6 +55,6 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
     if endpoint.uses_tls() {
         config = config.tls_config(tls::config(endpoint)?);
     }
-    let connector = DefaultConnector::default().chain(EarlyReplies);
+    let connector = DefaultConnector::default().chain(CoarseTimeouts).chain(EarlyReplies);
     Ok(Agent::with_parts(config.build(), connector, <Caching>::default()))
 }
