@@ -75,11 +75,11 @@ fn count(name: &str, calls: usize, mut call: impl FnMut()) {
     for _ in 0..WARM_UP {
         call();
     }
-    parent_id();
+    black_box(parent_id());
     for _ in 0..calls {
         call();
     }
-    parent_id();
+    black_box(parent_id());
     println!("{name}");
 }
 
