@@ -161,6 +161,9 @@ impl Core {
         let outcome = self.buffer.push(entry, flags, timeout);
         if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
+            if outcome == PushOutcome::Blocked {
+                return self.push(snapshot, database, line, EntryFlags::default(), timeout);
+            }
         }
         outcome
     }
