@@ -42,6 +42,7 @@ python-lint: $(VENV)/built
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	scripts/check-configuration
+	scripts/check-with-node
 	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml \
 	  --allowlist tests/stubtest-allowlist sprockets_influxdb
 
@@ -50,8 +51,6 @@ python-test: $(VENV)/built
 	@scripts/ensure-redis
 	@scripts/ensure-nats
 	@scripts/ensure-chromium || true
-	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
-	if command -v nats-server >/dev/null; then export REQUIRE_NATS=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
 ## Counts the instructions of the hot paths, and compares them with bench/instructions.json.
@@ -71,10 +70,12 @@ screenshots: site
 	@scripts/ensure-chromium
 	$(VENV)/bin/python tests/browser.py docs/_build target/screenshots
 
-## What is generated: the tables of settings, the command's reference, and the dashboards.
+## What is generated: the tables of settings, the command's reference, the dashboards, and the
+## README of the packages.
 generated: $(VENV)/built
 	UPDATE_DOCS=1 $(CARGO) test --package sprockets-influxdb --all-features --test documentation
 	$(VENV)/bin/python docs/command_reference.py
+	$(VENV)/bin/python docs/package_readme.py
 	$(VENV)/bin/python dashboards/build.py
 
 $(VENV)/tools: pyproject.toml
@@ -122,7 +123,6 @@ matrix: matrix-pythons matrix-servers
 ## The Python tests on each installed CPython with the oldest and the newest Tornado 6.
 matrix-pythons: $(VENV)/built
 	@scripts/ensure-influxd
-	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	scripts/test-matrix
 
 ## Stops servers and writes what arrives into the table of docs/process-ends.md.
@@ -136,7 +136,7 @@ fuzz:
 	@scripts/fuzz
 
 ## Licences and sources of dependencies, each feature alone, and the oldest supported Rust.
-policy:
+policy: $(VENV)/built
 	@scripts/policy
 
 ## Attacks by other users, servers, networks, disks and crash loops. A release must pass them.
@@ -192,12 +192,15 @@ soak:
 	  --nocapture --ignored --exact soak
 
 ## 200,000 measurements (FLEET_MEASUREMENTS) of 20 processes through a cluster of nats-servers and
-## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run.
+## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run. Then, in
+## simulation, a database that is away from 10,000 processes for a day, and its backlog.
 fleet:
 	@scripts/ensure-influxd
 	@scripts/ensure-nats
 	REQUIRE_INFLUXD=1 REQUIRE_NATS=1 $(CARGO) test --release --package sprockets-influxdb-cli \
-	  --test fleet -- --nocapture --ignored --exact a_large_fleet_under_faults
+	  --test fleet -- --nocapture --ignored --test-threads 1 a_large_fleet ten_thousand
+	$(CARGO) test --release --package sprockets-influxdb --all-features --lib -- --nocapture \
+	  --ignored ten_thousand_processes
 
 ## The command writes a gibibyte of lines to an influxd.
 gibibyte:

@@ -199,7 +199,7 @@ fn client(url: &str, is_compressed: bool) -> Client {
 
 /// The processor time of all threads of this process, user and system, in seconds. Linux reports
 /// hundredths.
-fn processor_seconds() -> f64 {
+pub fn processor_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let after_name = stat.rsplit_once(')').expect("a name").1;
     let fields: Vec<&str> = after_name.split_whitespace().collect();

@@ -11,6 +11,7 @@ mod memory;
 mod nats;
 mod requests;
 mod rounds;
+mod serving;
 mod sink;
 mod spool;
 mod table;
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
         [child, arguments @ ..] if child == nats::CHILD => {
             let arguments = [child].into_iter().chain(arguments).map(Into::into);
             ExitCode::from(sprockets_influxdb_cli::run(arguments))
+        }
+        [child, arguments @ ..] if child == serving::CHILD => {
+            serving::run_child(arguments);
+            ExitCode::SUCCESS
         }
         [child, arguments @ ..] if child == spool::CHILD => {
             spool::run_child(arguments);

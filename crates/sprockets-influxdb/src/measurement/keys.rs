@@ -61,6 +61,16 @@ impl Keys {
         Inserted::New
     }
 
+    /// Inserts a key, unless it may be there. Returns whether it did.
+    #[inline]
+    pub(super) fn insert_new(&mut self, fingerprint: u64) -> bool {
+        let is_new = !self.filter_may_contain(fingerprint);
+        if is_new {
+            self.push(fingerprint);
+        }
+        is_new
+    }
+
     #[cold]
     fn insert_slowly(&mut self, text: &TextBuf, start: usize, key: &Key) -> Inserted {
         let older = &text.as_bytes()[start..key.start];
