@@ -3,13 +3,13 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte kill- \
-  harness lint matrix matrix-pythons matrix-servers miri models poison-load policy python \
-  python-lint python-test rust-test sanitize screenshots site soak status-screenshot test \
-  timestamps wheels
+.PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte \
+  instructions kill-harness lint matrix matrix-pythons matrix-servers miri models poison-load \
+  policy python python-lint python-test rust-test sanitize screenshots site soak \
+  status-screenshot test timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
-test: lint docs rust-test models python
+test: lint docs rust-test models python instructions
 
 ## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
@@ -52,6 +52,14 @@ python-test: $(VENV)/built
 	@scripts/ensure-nats
 	@scripts/ensure-chromium || true
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
+
+## Counts the instructions of the hot paths, and compares them with bench/instructions.json.
+## UPDATE=1 publishes the counts. With the flags of the wheel, so that its dependencies are built.
+instructions: $(VENV)/built
+	@scripts/ensure-valgrind
+	RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
+	  $(CARGO) build --quiet --release --package instruction-counts
+	$(VENV)/bin/python bench/python/count.py target/release/instruction-counts
 
 ## The documentation: docs/_build/index.html. The Python tests check its links and examples.
 site: $(VENV)/built
@@ -145,19 +153,29 @@ sanitize:
 	@scripts/sanitize
 
 ## Benchmarks against other libraries, as ratios; SECTIONS="encoding adding" selects some.
+## CHECK=1 fails if a ratio is over 10 % worse than that in bench/published.json; UPDATE=1
+## publishes the ratios there.
 bench: bench-rust bench-python
 
+BENCH_RATIOS := $(CURDIR)/target/bench-ratios
+CHECK_RATIOS := $(PYTHON) bench/python/check.py
 bench-rust:
 	@scripts/ensure-influxd
 	@scripts/ensure-nats
-	$(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
+	@mkdir -p target && rm -f $(BENCH_RATIOS)-rust
+	BENCH_RATIOS=$(BENCH_RATIOS)-rust \
+	  $(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
+	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-rust
 
 bench-python: $(VENV)/built
 	@scripts/ensure-influxd
 	$(VENV)/bin/pip install --quiet --group bench
 	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 \
 	  sprockets-influxdb==2.2.1
-	SEED=target/2.2.1 $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
+	@rm -f $(BENCH_RATIOS)-python
+	SEED=target/2.2.1 BENCH_RATIOS=$(BENCH_RATIOS)-python \
+	  $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
+	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-python
 
 ## Kills KILLS (1000) processes, and checks what InfluxDB has of theirs. SEED repeats a run.
 kill-harness:
@@ -174,12 +192,15 @@ soak:
 	  --nocapture --ignored --exact soak
 
 ## 200,000 measurements (FLEET_MEASUREMENTS) of 20 processes through a cluster of nats-servers and
-## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run.
+## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run. Then, in
+## simulation, a database that is away from 10,000 processes for a day, and its backlog.
 fleet:
 	@scripts/ensure-influxd
 	@scripts/ensure-nats
 	REQUIRE_INFLUXD=1 REQUIRE_NATS=1 $(CARGO) test --release --package sprockets-influxdb-cli \
-	  --test fleet -- --nocapture --ignored --exact a_large_fleet_under_faults
+	  --test fleet -- --nocapture --ignored --test-threads 1 a_large_fleet ten_thousand
+	$(CARGO) test --release --package sprockets-influxdb --all-features --lib -- --nocapture \
+	  --ignored ten_thousand_processes
 
 ## The command writes a gibibyte of lines to an influxd.
 gibibyte:
