@@ -30,7 +30,6 @@ HOUR = 3_600_000
 STOPPED_LOOP = """
     import asyncio, os
     import sprockets_influxdb as influxdb
-from programs import wait_until
     from tornado import ioloop
 
     asyncio.set_event_loop(asyncio.new_event_loop())
@@ -275,7 +274,6 @@ class TestProcesses:
     ) -> None:
         program = f"""
             import sprockets_influxdb as influxdb
-from programs import wait_until
             influxdb.record("db", "m", {{}}, {{"n": 1}})
             {end}
             """
@@ -287,7 +285,6 @@ from programs import wait_until
     ) -> None:
         program = """
             import sprockets_influxdb as influxdb
-from programs import wait_until
             influxdb.record("db", "m", {}, {"n": 1})
             """
         python(program, INFLUXDB_URL="http://127.0.0.1:1", INFLUXDB_SHUTDOWN_TIMEOUT="500")
