@@ -188,6 +188,8 @@ impl Buffer {
             }
         }
         if !open.has_chunk(line) {
+            // All threads wait while this one writes to a file, so not to one that is frozen.
+            let _ = self.spool.as_ref().map(|spool| spool.check_frozen());
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {
                 return Ok(None);

@@ -80,9 +80,7 @@ impl ChunkPool {
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
         let Some(spool) = &self.spool else { return chunk };
         self.leftovers.segments.extend(chunk.take_lost_segment());
-        // All threads wait while this one does, so not for a disk that hangs.
-        let is_suspended = spool.check_frozen();
-        if !is_suspended && !chunk.has_segment() && needed <= MAX_LINE_BYTES {
+        if !spool.health().is_suspended() && !chunk.has_segment() && needed <= MAX_LINE_BYTES {
             if capacity == CHUNK_BYTES {
                 self.target = (2 * self.target).clamp(MIN_READY, MAX_SPARE).min(self.max_spare);
             } else if capacity == SMALL_CHUNK_BYTES {

@@ -81,7 +81,7 @@ mod helper {
     use std::ptr;
     use std::time::{Duration, Instant};
 
-    use super::Kind;
+    use crate::sys::probe::Kind;
 
     const STACK_BYTES: usize = 32 * 1024;
     /// How much longer a helper may take that has not come to run.
@@ -252,7 +252,7 @@ mod helper {
     use std::path::Path;
     use std::time::Duration;
 
-    use super::Kind;
+    use crate::sys::probe::Kind;
 
     #[derive(Debug)]
     pub(super) enum Helper {}

@@ -72,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "internal",
         &[
             "client::Client",
+            "client::InForce",
             "config::Config",
             "config::Precision",
             "config::Rejected",
