@@ -179,10 +179,34 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
     first_use(py)
 }
 
+/// A configuration that cannot be used must not fail the code that records: it is logged, and the
+/// client is disabled until `install()` succeeds.
 #[cold]
 fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
-    let made = changes().change(&Provided::EMPTY).map_err(value_error)?;
+    let made = changes().change(&Provided::EMPTY);
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            let disabled = start(Config::new().set("enabled", "false")).map_err(value_error)?;
+            INSTALLED.store(Some(disabled.clone()));
+            log::keep_error(format!(
+                "nothing is recorded: {error}. Call install() when the program starts, so that it \
+                 fails there"
+            ));
+            disabled
+        }
+    };
     announce(py, &made)?;
+    Ok(INSTALLED.load())
+}
+
+/// As [`current`], but fails for a configuration that cannot be used: for calls whose caller can
+/// deal with that.
+pub(crate) fn configured(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
+    if INSTALLED.load().is_none() {
+        let made = changes().change(&Provided::EMPTY).map_err(value_error)?;
+        announce(py, &made)?;
+    }
     Ok(INSTALLED.load())
 }
 
