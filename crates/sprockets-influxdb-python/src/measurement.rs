@@ -51,6 +51,8 @@ enum Kind {
     Own,
     /// A middleware, at the end of a request. A value that cannot be stored is a warning.
     OfRequest,
+    /// `timed()`, at the end of a block. A value that cannot be stored is a warning.
+    OfBlock,
     /// Nobody: the request is not recorded, or was recorded. Any value can be set.
     Inert,
 }
@@ -142,7 +144,7 @@ impl Measurement {
     #[getter]
     pub(crate) fn is_recording(&self, py: Python<'_>) -> PyResult<bool> {
         match self.kind {
-            Kind::Own => Ok(true),
+            Kind::Own | Kind::OfBlock => Ok(true),
             Kind::OfRequest => self.database.bind(py).is_truthy(),
             Kind::Inert => Ok(false),
         }
@@ -217,6 +219,11 @@ impl Measurement {
             }
             own.fields.set(name, value)
         })
+    }
+
+    /// A value that cannot be stored is a warning from now on.
+    fn _forgive(&mut self) {
+        self.kind = Kind::OfBlock;
     }
 
     /// Records a duration in a field, in seconds, also when an exception is raised: that of a block
@@ -349,8 +356,8 @@ impl Measurement {
         }
         let mut errors = ValueErrors::new(true);
         errors.check(this.py(), result)?;
-        if kind == Kind::OfRequest {
-            errors.warn(this.py());
+        if kind != Kind::Inert {
+            errors.warn(this.py(), || None);
         }
         Ok(())
     }
@@ -369,8 +376,13 @@ impl Measurement {
         if !this.try_borrow()?.is_recording(this.py())? {
             return Ok(());
         }
+        let is_of_block = this.try_borrow()?.kind == Kind::OfBlock;
         Line::with(|line| {
+            line.errors = ValueErrors::new(is_of_block);
             Self::write(this, Stamp::take, line, BaseTags::Of(target))?;
+            if is_of_block {
+                std::mem::take(&mut line.errors).warn(this.py(), || None);
+            }
             target.add(this.py(), &line.core)
         })
     }
@@ -378,9 +390,10 @@ impl Measurement {
     /// Adds the measurement at the end of a request, as [`add`](Self::add) does. A value that
     /// cannot be stored is a warning. `complete` adds the attributes, and returns the name of one
     /// that changed its kind. Afterwards nothing that is set is recorded.
-    pub(crate) fn finish(
-        this: &Bound<'_, Self>,
+    pub(crate) fn finish<'py>(
+        this: &Bound<'py, Self>,
         target: &Target,
+        endpoint: impl Fn() -> Bound<'py, PyAny>,
         complete: impl FnOnce(&mut core::Measurement) -> PyResult<Option<&'static str>>,
     ) -> PyResult<()> {
         let py = this.py();
@@ -394,9 +407,9 @@ impl Measurement {
                 own.kind = Kind::Inert;
             }
             drop(own);
-            std::mem::take(&mut line.errors).warn(py);
+            std::mem::take(&mut line.errors).warn(py, || Some(endpoint()));
             if let Some(name) = clash.as_deref().or(changed) {
-                warn_of_kind(py, name);
+                warn_of_kind(py, name, &endpoint());
             }
             target.add(py, &line.core)
         })
