@@ -81,6 +81,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "measurement",
             "middleware",
             "printable",
+            "rfc3339::parse",
             "spool::Spool",
             "stats::Report",
             "status",
@@ -97,6 +98,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["client::Client", "config::flag", "error", "measurement", "printable", "spare", "sync"],
     ),
     ("printable", &[]),
+    ("rfc3339", &[]),
     ("spare", &["measurement"]),
     (
         "spool",
@@ -106,6 +108,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "line_protocol::split",
             "clock",
             "printable",
+            "rfc3339",
             "sync",
             "sys",
         ],
