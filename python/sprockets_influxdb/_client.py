@@ -115,7 +115,10 @@ def install(
             "another one, call shutdown_sync() first"
         )
     elif installed is None:
-        LOGGER.warning("the client is not enabled: measurements are dropped, and counted")
+        LOGGER.warning(
+            "the client is not enabled: measurements are dropped, and counted; "
+            "to record, set INFLUXDB_ENABLED=true"
+        )
     return installed
 
 
@@ -139,9 +142,9 @@ def installed() -> Client | None:
 def flush(*_ignored: object) -> "asyncio.Future[bool]":
     """Sends what is buffered.
 
-    :returns: a future of the running (or current) event loop: ``True`` when everything that was
-        added before the call is decided (delivered, rejected or dropped), ``False`` when the
-        shutdown timeout comes first, or when something was added after the shutdown, and so dropped
+    :returns: a future of the running (or current) event loop. It is ``True`` when everything that
+        was added before the call is delivered, rejected or dropped. It is ``False`` if the shutdown
+        timeout comes first, or if something was added after the shutdown and so dropped.
     """
     client = installed()
     return _nothing_to_do() if client is None else client.flush()

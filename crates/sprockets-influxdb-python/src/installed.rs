@@ -128,7 +128,7 @@ impl Changes {
             }
             None => {
                 let client = start(self.configure(provided))?;
-                INSTALLED.store(Some(client.clone()));
+                Python::attach(|py| handle::set_installed(py, Some(client.clone())));
                 Ok(client)
             }
         }
@@ -188,7 +188,7 @@ fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
         Ok(made) => made,
         Err(error) => {
             let disabled = start(Config::new().set("enabled", "false")).map_err(value_error)?;
-            INSTALLED.store(Some(disabled.clone()));
+            handle::set_installed(py, Some(disabled.clone()));
             log::keep_error(format!(
                 "nothing is recorded: {error}. Call install() when the program starts, so that it \
                  fails there"
@@ -264,7 +264,7 @@ pub(crate) fn install(
 
 fn uninstall() -> Option<Arc<Handle>> {
     changes().is_installed = false;
-    INSTALLED.swap(None)
+    Python::attach(|py| handle::set_installed(py, None))
 }
 
 /// Changes settings of the installed client, effective at once.

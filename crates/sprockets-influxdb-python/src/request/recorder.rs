@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyString};
 use super::guard::RequestGuard;
 use super::headers::{Headers, length};
 use super::options::{MEASUREMENT, Options};
+use crate::capi::measurement::create;
 use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::timestamp::Stamp;
@@ -98,10 +99,10 @@ impl Recorder {
         // A base tag gives way to an attribute of its name.
         let is_free = |name: &str| !attributes.has_name(name);
         let tags = Items::of_base_tags_where(py, target.base_tags(py)?.as_ref(), is_free);
-        let measurement = Measurement::of_request(database, name, Stamp::now(), tags);
-        let measurement = Py::new(py, measurement)?;
+        let measurement = Measurement::of_request(py, database, name, Stamp::now(), tags);
+        let measurement = create(py, measurement)?;
         place.set_item(intern!(py, MEASUREMENT), &measurement)?;
-        Ok(Some(measurement))
+        Ok(Some(measurement.unbind()))
     }
 }
 
@@ -112,8 +113,7 @@ fn no_database() -> PyErr {
 }
 
 fn is_recorded(measurement: &Bound<'_, PyAny>) -> bool {
-    let measurement = measurement.cast::<Measurement>();
-    measurement.is_ok_and(|measurement| measurement.try_borrow().is_ok_and(|own| !own.is_inert()))
+    measurement.cast::<Measurement>().is_ok_and(Measurement::is_open)
 }
 
 /// Returns the measurement in an ASGI scope or a WSGI environment. If there is none, puts one there
@@ -124,7 +124,7 @@ pub(crate) fn measurement_in<'py>(place: &Bound<'py, PyAny>) -> PyResult<Bound<'
     if place.contains(intern!(py, MEASUREMENT))? {
         return place.get_item(intern!(py, MEASUREMENT));
     }
-    let measurement = Bound::new(py, Measurement::inert(py))?.into_any();
+    let measurement = create(py, Measurement::inert(py))?.into_any();
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
     Ok(measurement)
 }

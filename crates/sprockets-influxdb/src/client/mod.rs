@@ -12,7 +12,7 @@ mod snapshot;
 
 pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
-pub use handle::Client;
+pub use handle::{Client, InForce};
 pub use series::Series;
 
 #[cfg(all(test, unix, feature = "testing"))]
