@@ -45,7 +45,7 @@ def test_keywords_and_positions_are_the_same(server: testing.Server) -> None:
         (lambda m: m.set_tag("a", "b", c="d"), r"Measurement\.set_tag\(\) got an unexpected"),
         (lambda m: m.set_field(), r"Measurement\.set_field\(\) missing 2 required"),
         (lambda m: m.set_tags(1), "not iterable"),
-        (lambda m: add_measurement(None), "measurement"),
+        (lambda m: add_measurement(None), "not an instance of .Measurement."),
         (lambda m: add_measurement(), r"add_measurement\(\) missing 1 required"),
         (lambda m: influxdb.record(), "the name of the measurement is missing"),
         (lambda m: Measurement(), "the name of the measurement is missing"),
