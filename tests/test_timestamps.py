@@ -196,7 +196,6 @@ class Broken(datetime.tzinfo):
         pandas.NA,
         pandas.NaT,
         numpy.datetime64("NaT", "ns"),
-        numpy.datetime64("NaT", "ns"),
         numpy.datetime64("3000", "s"),
         numpy.datetime64(2**62, "s"),
         numpy.timedelta64(1, "s"),

@@ -267,11 +267,11 @@ impl Server {
         PyTimeoutError::new_err(parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
 
-    /// Which clients do not write to this server.
+    /// The newest client that does not write to this server. An enabled one goes first.
     fn elsewhere(&self) -> Option<String> {
         let url = self.url();
         let clients = handle::all();
-        let cores = clients.iter().map(|client| client.core());
+        let cores = clients.iter().rev().map(|client| client.core());
         let prefix = format!("{url}/");
         let mut others: Vec<_> = cores.filter(|core| !address(core).starts_with(&prefix)).collect();
         others.sort_by_key(|core| !core.is_enabled());
