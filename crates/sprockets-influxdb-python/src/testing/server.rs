@@ -1,5 +1,6 @@
 //! The scripted server.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTimeoutError;
@@ -267,16 +268,17 @@ impl Server {
         PyTimeoutError::new_err(parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
 
-    /// The newest client that does not write to this server. An enabled one goes first.
+    /// The newest client of the program that does not write to this server.
     fn elsewhere(&self) -> Option<String> {
         let url = self.url();
         let clients = handle::all();
-        let cores = clients.iter().rev().map(|client| client.core());
+        // The list of all clients has one reference, and this copy of it the other.
+        let used = clients.iter().rev().filter(|client| Arc::strong_count(client) > 2);
         let prefix = format!("{url}/");
-        let mut others: Vec<_> = cores.filter(|core| !address(core).starts_with(&prefix)).collect();
-        others.sort_by_key(|core| !core.is_enabled());
-        let other = address(others.first()?);
-        Some(match others.iter().any(|core| core.is_enabled()) {
+        let mut cores = used.map(|client| client.core());
+        let core = cores.find(|core| !address(core).starts_with(&prefix))?;
+        let other = address(core);
+        Some(match core.is_enabled() {
             true => format!("a client writes to {other}: give it {url}"),
             false => format!("a client is disabled: make it with url={url:?}"),
         })
