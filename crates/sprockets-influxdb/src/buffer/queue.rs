@@ -92,6 +92,11 @@ impl Queue {
         self.open_batches.unspooled() + self.ready.unspooled() + self.taken_unspooled
     }
 
+    /// Lines of open batches that are in memory only.
+    pub(super) fn unspooled_open(&self) -> usize {
+        self.open_batches.unspooled()
+    }
+
     /// A batch leaves the queue for a time.
     fn note_taken(&mut self, batch: &mut Batch) {
         if self.spool.is_some() && !batch.is_spooled() {

@@ -149,8 +149,32 @@ impl Buffer {
         }
     }
 
-    /// Finds files that another program removed or cut. Their lines in memory stay there. Lines
-    /// that were on disk only are dropped as damaged.
+    /// Writes a batch to segments that is in memory only: it was added while the disk failed, or
+    /// another program removed its files. It stays in memory as well. Returns whether there may be
+    /// more.
+    pub(super) fn write_unspooled(&self, spool: &Spool) -> bool {
+        let taken = lock(&self.queue).take_unspooled();
+        let Some(mut batch) = taken else { return false };
+        let lost = batch.write_segments(|bytes| spool.segments.create(bytes));
+        let is_written = batch.is_spooled();
+        let mut queue = lock(&self.queue);
+        queue.pool.give_up(lost);
+        queue.put_back(batch, QueueEnd::Front);
+        self.signal(&mut queue);
+        is_written
+    }
+
+    /// Closes the open batches if lines of theirs are in memory only, so that they are written.
+    pub(super) fn close_unspooled(&self) {
+        let mut queue = lock(&self.queue);
+        let in_shards: usize = self.lock_shards().map(|open| open.unspooled()).sum();
+        if in_shards + queue.unspooled_open() > 0 {
+            self.close_batches(&mut queue);
+        }
+    }
+
+    /// Finds files that another program removed or cut. Their lines in memory are to be written to
+    /// new ones. Lines that were on disk only are dropped as damaged.
     pub(super) fn look_for_losses(&self, spool: &Spool, was_suspended: bool) {
         if was_suspended {
             spool.segments.acknowledge_losses();
@@ -160,14 +184,16 @@ impl Buffer {
             let mut queue = lock(&self.queue);
             self.lock_shards().for_each(|mut open| open.end_lost_chunks());
             queue.pool.give_up_lost();
+            drop(queue);
+            self.close_unspooled();
         }
         let sealed = lock(&self.queue).sealed_paths();
         let gone = spool.sealed.find_removed(sealed);
         let lines = lock(&self.queue).drop_removed(&gone);
         if losses.removed > 0 {
             tracing::warn!(
-                "another program removed or cut {} of the spool: their measurements wait in memory \
-                 only. New measurements go to new files",
+                "another program removed or cut {} of the spool: their measurements are written to \
+                 new files",
                 plural(losses.removed as u64, "file", "files"),
             );
         }

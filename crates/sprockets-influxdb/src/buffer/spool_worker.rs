@@ -90,8 +90,10 @@ impl SpoolWorker {
         }
         if spool.health().is_failing() {
             self.retry(buffer, spool, now);
-        } else {
+        }
+        if !spool.health().is_failing() {
             prepare_chunks(buffer, spool);
+            while buffer.write_unspooled(spool) {}
             while buffer.seal_to_disk(spool, MEMORY_BYTES) {
                 buffer.remove_leftovers(spool);
                 // However much there is to seal, syncs are in time.
@@ -173,12 +175,20 @@ impl SpoolWorker {
         let has_to_seal = lock(&buffer.queue).has_to_seal();
         let works = !has_to_seal || buffer.seal_to_disk(spool, MEMORY_BYTES);
         let segments = if works { spool.segments.retry(CHUNK_BYTES, count) } else { None };
-        if let Some(segments) = segments {
-            tracing::info!("the spool works again");
+        let Some(segments) = segments else { return };
+        {
             let mut queue = lock(&buffer.queue);
             segments.into_iter().for_each(|segment| queue.pool.add_segment(segment));
             buffer.notify_decided(&queue);
             buffer.signal(&mut queue);
+        }
+        buffer.close_unspooled();
+        while buffer.write_unspooled(spool) {}
+        if spool.health().is_failing() {
+            // There was no room for all of it. The next attempt goes on, without another warning.
+            spool.health().take_failure();
+        } else {
+            tracing::info!("the spool works again");
         }
     }
 
