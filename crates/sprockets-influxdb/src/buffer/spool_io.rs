@@ -104,6 +104,9 @@ impl Buffer {
     pub(crate) fn persist_pending(&self) {
         let Some(spool) = &self.spool else { return };
         let _spool_worker_is_idle = lock(&self.disk_work);
+        // Those for which a shutdown had no time.
+        self.check_disk_now();
+        while self.close_batches(&mut lock(&self.queue)) {}
         // Each file that is removed makes room for the next one.
         lock(&self.queue).pool.close();
         while self.seal_to_disk(spool, 0) {
