@@ -9,6 +9,7 @@
 //! One operation is elsewhere: in `ChunkPool::chunk` an adding thread creates a segment, under both
 //! locks, if the spool worker has not prepared one in time.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Buffer;
@@ -18,7 +19,7 @@ use super::types::QueueEnd;
 use crate::config::SpoolSync;
 use crate::printable::plural;
 use crate::spool::{Losses, SealOutcome, Spool};
-use crate::sync::lock;
+use crate::sync::{lock, per_thread};
 
 impl Buffer {
     pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
@@ -29,12 +30,17 @@ impl Buffer {
         self.spool.is_some()
     }
 
-    /// Prepares a thread that may write to segments. Has to be called without a lock. If the disk
-    /// was not used for a while, checks that it answers: a thread that writes to a frozen disk
-    /// waits in the kernel, with its locks, until it is thawed.
+    /// Prepares a thread that may write to segments, when it first does. Has to be called without a
+    /// lock. If the disk was not used for a while, checks that it answers: a thread that writes to
+    /// a frozen disk waits in the kernel, with its locks, until it is thawed.
     pub(super) fn check_disk(&self) {
+        per_thread! {
+            static IS_PREPARED: Cell<bool> = Cell::new(false);
+        }
         let Some(spool) = &self.spool else { return };
-        spool.prepare_thread();
+        if !IS_PREPARED.with(|is_prepared| is_prepared.replace(true)) {
+            spool.prepare_thread();
+        }
         if spool.health().is_unchecked() {
             spool.check();
             // It checks again while the disk is used.
@@ -42,10 +48,12 @@ impl Buffer {
         }
     }
 
-    /// The same before lines are moved under the lock of the queue. Always looks whether the disk
+    /// The same before files are made or lines are moved under the lock of the queue. Always
+    /// prepares the thread, which may have changed its signal mask. Always looks whether the disk
     /// is frozen: a thread that waits for it with that lock holds up all others.
     pub(super) fn check_disk_now(&self) {
         let Some(spool) = &self.spool else { return };
+        spool.prepare_thread();
         self.check_disk();
         let was_suspended = spool.health().is_suspended();
         if spool.check_frozen() && !was_suspended {
