@@ -177,6 +177,7 @@ impl Chunk {
     /// Moves the lines to memory of their size if much of the capacity is unused. Returns the old
     /// memory as an empty chunk.
     pub(crate) fn shrink(&mut self) -> Option<Self> {
+        self.segment.iter().for_each(Segment::release_unused);
         let used = self.bytes().len();
         if self.bytes.capacity() <= used + slack(used) {
             return None;

@@ -31,6 +31,8 @@ const SUSPENDED_INTERVAL: Duration = Duration::from_secs(1);
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
 /// The part of the time that such looks may take, as a divisor.
 const LOSS_SHARE: u32 = 100;
+/// Segments that are created before other work is done.
+const PREPARED_PER_STEP: usize = 64;
 /// Files of an adopted slot that are inspected before other work is done.
 const FILES_PER_STEP: usize = 16;
 
@@ -267,13 +269,17 @@ fn recover(buffer: &Buffer, files: Vec<SealedFile>) {
     buffer.signal(&mut queue);
 }
 
-/// Creates segments, so that adding threads need not.
+/// Creates segments, so that adding threads need not. Not more than [`PREPARED_PER_STEP`]: what is
+/// to be sealed waits meanwhile.
 fn prepare_chunks(buffer: &Buffer, spool: &Spool) {
     if lock(&buffer.queue).lacks_small_chunk() {
         let Some(segment) = spool.segments.create(SMALL_CHUNK_BYTES) else { return };
         lock(&buffer.queue).pool.add_small(segment);
     }
-    while lock(&buffer.queue).lacks_chunks() {
+    for _ in 0..PREPARED_PER_STEP {
+        if !lock(&buffer.queue).lacks_chunks() {
+            return;
+        }
         let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
         lock(&buffer.queue).pool.add_segment(segment);
     }
