@@ -12,7 +12,7 @@ use sprockets_influxdb::{Client, SpoolSync};
 use tempfile::TempDir;
 use test_support::isolation::{in_namespaces, is_isolated, rerun, run};
 use test_support::log::Log;
-use test_support::{LONG, NO_SERVER, balanced, wait_until};
+use test_support::{LONG, NO_SERVER, balanced, skip, wait_until};
 
 use super::{add, config};
 
@@ -20,12 +20,11 @@ use super::{add, config};
 struct Disk(TempDir);
 
 impl Disk {
-    #[allow(clippy::print_stdout)]
     fn mount(options: &[&str]) -> Option<Self> {
         let disk = Self(tempfile::tempdir().unwrap());
         let is_mounted = run("mount", &[options, &[disk.name()]].concat());
         if !is_mounted {
-            println!("skipped: no disk can be mounted here");
+            skip("no disk can be mounted here");
         }
         is_mounted.then_some(disk)
     }
