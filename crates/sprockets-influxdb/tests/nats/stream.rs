@@ -139,6 +139,27 @@ impl Stream {
         payloads
     }
 
+    /// Takes a message from a pull consumer, and acknowledges it.
+    pub(crate) fn acknowledge_next(&self, consumer: &str) {
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", self.name);
+        self.runtime.block_on(async {
+            let inbox = self.client.new_inbox();
+            let mut messages = self.client.subscribe(inbox.clone()).await.expect("a connection");
+            let place = loop {
+                let request =
+                    self.client.publish_with_reply(subject.clone(), inbox.clone(), "".into());
+                request.await.expect("a connection");
+                // Without one: a new consumer has no leader yet.
+                if let Some(place) = messages.next().await.expect("a reply").reply {
+                    break place;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            };
+            self.client.publish(place, "+ACK".into()).await.expect("a connection");
+            self.client.flush().await.expect("a connection");
+        });
+    }
+
     /// The messages, in order.
     pub(crate) fn messages(&self) -> Vec<Stored> {
         use base64::Engine;
