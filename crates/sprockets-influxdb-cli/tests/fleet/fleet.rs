@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,7 +14,9 @@ use test_support::process::{Process, remove_settings};
 use test_support::{wait_until, wait_within};
 
 use super::faults::Fault;
+use super::proxy;
 use super::publisher::{DATABASE, Plan, journals};
+use super::record::Record;
 
 const STREAM: &str = "FLEET";
 
@@ -38,6 +41,9 @@ pub(crate) struct Fleet {
     size: Size,
     directory: tempfile::TempDir,
     servers: NatsServers,
+    /// Of the proxies before the servers.
+    url: String,
+    record: Arc<Record>,
     influxd: Influxd,
     publishers: Vec<Publisher>,
     forwarders: Vec<Process>,
@@ -71,6 +77,8 @@ pub(crate) struct Figures {
     /// Messages that are acknowledged and still in the stream. A server that is killed may leave
     /// some.
     pub(crate) left: u64,
+    /// Where the lost measurements were last seen.
+    pub(crate) explanation: String,
 }
 
 impl Fleet {
@@ -81,10 +89,16 @@ impl Fleet {
         influxd.create(DATABASE);
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("journals")).expect("a directory");
+        let record = Arc::new(Record::new());
+        let proxy = |server| proxy::start(server, record.clone()).to_string();
+        let url =
+            format!("nats://{}", servers.addresses().map(proxy).collect::<Vec<_>>().join(","));
         let mut fleet = Self {
             size,
             directory,
             servers,
+            url,
+            record,
             influxd,
             publishers: Vec::new(),
             forwarders: Vec::new(),
@@ -109,7 +123,7 @@ impl Fleet {
     fn publish(&mut self, adds: u32, has_spool: bool) {
         let plan = Plan {
             name: format!("p{}", self.started),
-            url: self.servers.url(),
+            url: self.url.clone(),
             directory: self.directory.path().to_owned(),
             adds,
             pause: self.size.pause,
@@ -123,7 +137,7 @@ impl Fleet {
     fn forward(&self, arguments: &[&str]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sprockets-influxdb"));
         remove_settings(&mut command)
-            .args(["forward", "--from", &self.servers.url(), "--stream", STREAM])
+            .args(["forward", "--from", &self.url, "--stream", STREAM])
             .args(arguments)
             .env("INFLUXDB_URL", self.influxd.url())
             .env("INFLUXDB_TIMEOUT", "3000")
@@ -225,7 +239,7 @@ impl Fleet {
         // Killed processes left measurements in the spool.
         let drain = Plan {
             name: "drain".to_owned(),
-            url: self.servers.url(),
+            url: self.url.clone(),
             directory: self.directory.path().to_owned(),
             adds: 0,
             pause: 0,
@@ -277,9 +291,16 @@ impl Fleet {
             figures.stored += counts.values().sum::<u64>();
             figures.twice += counts.values().filter(|count| **count > 1).count() as u64;
             // A process may die between adding a measurement and noting it.
-            let lost = (0..noted).filter(|number| !counts.contains_key(number)).count() as u64;
+            let lost: Vec<_> = (0..noted).filter(|number| !counts.contains_key(number)).collect();
             assert!(counts.len() as u64 <= noted + 1, "{process}: stored, and never added");
-            figures.lost += lost;
+            figures.lost += lost.len() as u64;
+            if !lost.is_empty() {
+                figures.explanation += &self.record.explain(&process, &lost);
+            }
+        }
+        for index in 0..self.servers.len() {
+            let state = self.servers.stored(index, STREAM);
+            figures.explanation += &format!("server {index}: {state}\n");
         }
     }
 }
