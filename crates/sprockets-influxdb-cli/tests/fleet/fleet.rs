@@ -77,8 +77,6 @@ pub(crate) struct Figures {
     /// Messages that are acknowledged and still in the stream. A server that is killed may leave
     /// some.
     pub(crate) left: u64,
-    /// Where the lost measurements were last seen.
-    pub(crate) explanation: String,
 }
 
 impl Fleet {
@@ -233,8 +231,9 @@ impl Fleet {
         self.servers.index(info["cluster"]["leader"].as_str()?)
     }
 
-    /// Waits until everything is stored, ends the forwarders and compares.
-    pub(crate) fn finish(mut self) -> Figures {
+    /// Waits until everything is stored, ends the forwarders and compares. Returns also where lost
+    /// measurements were last seen, and what each server has.
+    pub(crate) fn finish(mut self) -> (Figures, String) {
         wait_within(DRAIN, "publishers end", || !self.is_publishing());
         // Killed processes left measurements in the spool.
         let drain = Plan {
@@ -263,8 +262,8 @@ impl Fleet {
             figures.messages += totals["messages"].as_u64().unwrap_or_default();
             figures.redelivered += totals["redelivered"].as_u64().unwrap_or_default();
         }
-        self.compare(&mut figures);
-        figures
+        let explanation = self.compare(&mut figures);
+        (figures, explanation)
     }
 
     fn status(&self) -> Value {
@@ -277,7 +276,8 @@ impl Fleet {
         consumer["waiting"] == 0 && consumer["taken"] == 0
     }
 
-    fn compare(&self, figures: &mut Figures) {
+    fn compare(&self, figures: &mut Figures) -> String {
+        let mut explanation = String::new();
         wait_until(|| self.influxd.count(DATABASE, "job", "number") > 0);
         for (process, noted) in journals(self.directory.path()) {
             let query = format!("SELECT number FROM job WHERE process = '{process}'");
@@ -295,12 +295,13 @@ impl Fleet {
             assert!(counts.len() as u64 <= noted + 1, "{process}: stored, and never added");
             figures.lost += lost.len() as u64;
             if !lost.is_empty() {
-                figures.explanation += &self.record.explain(&process, &lost);
+                explanation += &self.record.explain(&process, &lost);
             }
         }
         for index in 0..self.servers.len() {
             let state = self.servers.stored(index, STREAM);
-            figures.explanation += &format!("server {index}: {state}\n");
+            explanation += &format!("server {index}: {state}\n");
         }
+        explanation
     }
 }

@@ -11,6 +11,10 @@ use test_support::tcp::listen;
 
 use super::record::Record;
 
+/// With it, messages have ids that streams look at, also where the transport hides them. Servers
+/// before 2.10.14 lose messages then.
+const IDS_VARIABLE: &str = "FLEET_MESSAGE_IDS";
+
 /// Listens for clients of the server at this address.
 pub(crate) fn start(server: SocketAddr, record: Arc<Record>) -> SocketAddr {
     listen(move |client| {
@@ -44,6 +48,7 @@ fn pass(from: &TcpStream, to: &TcpStream, note: impl Fn(Frame<'_>)) -> io::Resul
 fn pass_frames(from: &TcpStream, mut to: &TcpStream, note: impl Fn(Frame<'_>)) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(64 << 10, from);
     let (mut line, mut content) = (String::new(), Vec::new());
+    let has_ids = std::env::var_os(IDS_VARIABLE).is_some();
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
@@ -59,9 +64,20 @@ fn pass_frames(from: &TcpStream, mut to: &TcpStream, note: impl Fn(Frame<'_>)) -
             content.resize(length + "\r\n".len(), 0);
             reader.read_exact(&mut content)?;
         }
+        if has_ids {
+            reveal_id(&mut content);
+        }
         // First: what the other side does about it is noted later.
         note(Frame { words: &words, content: &content });
         to.write_all(&[line.as_bytes(), &content].concat())?;
+    }
+}
+
+/// Puts the id of a batch where streams look at it.
+fn reveal_id(content: &mut [u8]) {
+    let (hidden, shown) = (b"Influxdb-Batch: ", b"Nats-Msg-Id:    ");
+    if let Some(start) = content.windows(hidden.len()).position(|bytes| bytes == hidden) {
+        content[start..start + shown.len()].copy_from_slice(shown);
     }
 }
 
