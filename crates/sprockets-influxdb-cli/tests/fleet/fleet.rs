@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sprockets_influxdb::Config;
@@ -74,6 +74,8 @@ pub(crate) struct Figures {
     pub(crate) messages: u64,
     /// Of those, the ones that had been delivered before.
     pub(crate) redelivered: u64,
+    /// Whether messages waited for forwarders to the end.
+    pub(crate) waiting: bool,
     /// Messages that are acknowledged and still in the stream. A server that is killed may leave
     /// some.
     pub(crate) left: u64,
@@ -245,11 +247,17 @@ impl Fleet {
             has_spool: true,
         };
         assert_eq!(drain.start().wait().code(), Some(0), "the spool is delivered");
-        wait_within(DRAIN, "no message waits", || self.nothing_waits());
+        let deadline = Instant::now() + DRAIN;
+        let mut status = self.status();
+        while !nothing_waits(&status) && Instant::now() < deadline {
+            std::thread::sleep(OUTAGE / 10);
+            status = self.status();
+        }
         let mut figures = Figures {
             publishers: self.started,
             killed_forwarders: self.killed_forwarders,
-            left: self.status()["messages"].as_u64().expect("a number"),
+            waiting: !nothing_waits(&status),
+            left: status["messages"].as_u64().unwrap_or_default(),
             ..Figures::default()
         };
         for forwarder in &mut self.forwarders {
@@ -263,17 +271,12 @@ impl Fleet {
             figures.redelivered += totals["redelivered"].as_u64().unwrap_or_default();
         }
         let explanation = self.compare(&mut figures);
-        (figures, explanation)
+        (figures, format!("{explanation}{status}\n"))
     }
 
     fn status(&self) -> Value {
         let done = self.forward(&["--status", "--json"]).output();
         serde_json::from_slice(&done.stdout).unwrap_or_default()
-    }
-
-    fn nothing_waits(&self) -> bool {
-        let consumer = &self.status()["consumers"][0];
-        consumer["waiting"] == 0 && consumer["taken"] == 0
     }
 
     fn compare(&self, figures: &mut Figures) -> String {
@@ -304,4 +307,9 @@ impl Fleet {
         }
         explanation
     }
+}
+
+fn nothing_waits(status: &Value) -> bool {
+    let consumer = &status["consumers"][0];
+    consumer["waiting"] == 0 && consumer["taken"] == 0
 }
