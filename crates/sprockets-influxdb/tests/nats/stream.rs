@@ -11,6 +11,9 @@ use sprockets_influxdb::internal::nats::{ApiError, Cluster, code, decoded, reque
 use test_support::{LONG, wait_until};
 use tokio::runtime::Runtime;
 
+/// What a cluster that has just started refuses.
+const RETRIED: [u64; 3] = [code::NOT_READY[0], code::NOT_READY[1], code::NO_SUITABLE_SERVER];
+
 pub(crate) struct Stream {
     runtime: Runtime,
     client: Client,
@@ -76,7 +79,7 @@ impl Stream {
                 self.runtime.block_on(request(&self.client, verb, body, Duration::from_secs(5)));
             match reply {
                 Ok(reply) => return reply,
-                Err(ApiError::Refused(error, text)) if !code::NOT_READY.contains(&error) => {
+                Err(ApiError::Refused(error, text)) if !RETRIED.contains(&error) => {
                     panic!("{verb}: {text}")
                 }
                 Err(error) => assert!(Instant::now() < deadline, "{verb}: {error}"),
