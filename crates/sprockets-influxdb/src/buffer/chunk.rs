@@ -3,7 +3,7 @@
 
 use crate::config::Precision;
 use crate::line_protocol::split::{line_end, lines_with_ends};
-use crate::spool::Segment;
+use crate::spool::{MAX_LINE_BYTES, OVERHEAD, Segment};
 use crate::sys;
 
 /// The usual capacity, and the one of pooled chunks. Small enough for many databases and threads,
@@ -12,9 +12,6 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The capacity of chunks of databases that are one of many.
 pub(super) const SMALL_CHUNK_BYTES: usize = 4 * 1024;
-
-/// Memory that is left when a chunk is made.
-const HEADROOM_BYTES: usize = 4 << 20;
 
 /// Whole lines, each with its line feed. Adding a line never moves the others. Only
 /// [`append_growing`](Chunk::append_growing) exceeds the initial capacity.
@@ -32,8 +29,9 @@ impl Chunk {
     /// a chunk cannot be done without, and ends the process if it cannot be had.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         let mut bytes = Vec::new();
-        if bytes.try_reserve_exact(capacity).is_ok() && !sys::has_memory(HEADROOM_BYTES) {
-            bytes = Vec::new();
+        if sys::has_memory_for(capacity) {
+            // Its error leaves a capacity of 0.
+            let _ = bytes.try_reserve_exact(capacity);
         }
         Self { bytes, ..Self::default() }
     }
@@ -94,6 +92,34 @@ impl Chunk {
         self.segment.take()
     }
 
+    /// Whether its lines fit into a segment. A single line may be too long.
+    pub(crate) fn fits_segment(&self) -> bool {
+        self.bytes().len() <= MAX_LINE_BYTES
+    }
+
+    /// The capacity of a segment for its lines, and for those that may follow.
+    pub(crate) fn segment_bytes(&self, database: &str) -> usize {
+        // In the two headers each byte of the name may take three.
+        let needed = self.bytes().len() + self.lines * OVERHEAD + 6 * database.len();
+        self.bytes.capacity().max(needed)
+    }
+
+    /// Writes its lines to a segment, and keeps it. Returns the segment if they do not fit.
+    pub(crate) fn write_to(
+        &mut self,
+        mut segment: Segment,
+        database: &str,
+        precision: Precision,
+    ) -> Option<Segment> {
+        let is_ready = segment.begin(database, precision);
+        if !is_ready || !segment.fits(self.lines, self.bytes().len()) {
+            return Some(segment);
+        }
+        lines_with_ends(self.bytes()).for_each(|line| segment.append(line));
+        self.segment = Some(segment);
+        None
+    }
+
     /// Prepares an empty chunk for lines of this database and precision. Returns the segment if it
     /// cannot be prepared.
     pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> Option<Segment> {
@@ -149,6 +175,7 @@ impl Chunk {
     /// Moves the lines to memory of their size if much of the capacity is unused. Returns the old
     /// memory as an empty chunk.
     pub(crate) fn shrink(&mut self) -> Option<Self> {
+        self.segment.iter().for_each(Segment::release_unused);
         let used = self.bytes().len();
         if self.bytes.capacity() <= used + slack(used) {
             return None;

@@ -6,40 +6,46 @@ use super::Buffer;
 use super::queue::Queue;
 use super::types::Intake;
 use crate::stats::{DropReason, Report};
-use crate::sync::{lock, wait};
+use crate::sync::{MutexGuard, lock, wait};
 
 impl Buffer {
-    /// Makes everything that was added before the call due. Returns an id to wait for it.
-    pub(crate) fn begin_flush(&self) -> u64 {
+    /// Makes everything that was added before the call due. Returns an id to wait for it. Returns
+    /// soon after a time, however many databases there are.
+    pub(crate) fn begin_flush(&self, until: Duration) -> u64 {
         self.check_disk_now();
-        self.close_for_flush(&mut lock(&self.queue))
+        self.close_for_flush(lock(&self.queue), until)
     }
 
     /// Accepts no more measurements, and begins a flush.
-    pub(crate) fn begin_shutdown(&self) -> u64 {
+    pub(crate) fn begin_shutdown(&self, until: Duration) -> u64 {
         self.check_disk_now();
         let mut queue = lock(&self.queue);
         queue.intake = Intake::Closed;
-        let flush = self.close_for_flush(&mut queue);
         // Blocked adds have to return, and `is_full` has to be cleared: it would hide that the
         // buffer is closed.
         self.notify_decided(&queue);
-        flush
+        self.close_for_flush(queue, until)
     }
 
     /// Drops everything that no sender has taken.
     pub(crate) fn drop_pending(&self) {
         let mut queue = lock(&self.queue);
-        self.close_batches(&mut queue);
+        while self.close_batches(&mut queue) {}
         queue.drop_all(DropReason::Disabled);
         self.notify_decided(&queue);
     }
 
-    fn close_for_flush(&self, queue: &mut Queue) -> u64 {
+    /// Closes the open batches. What is not closed in time counts as pending. Others may lock the
+    /// queue in between.
+    fn close_for_flush<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, until: Duration) -> u64 {
         let before = queue.counters.sampled_out;
-        self.close_batches(queue);
+        while self.close_batches(&mut queue) && self.clock.now() < until {
+            drop(queue);
+            queue = lock(&self.queue);
+        }
         let sampled_out = queue.counters.sampled_out - before;
-        queue.flushes.begin(sampled_out, queue.open.granted.lines)
+        let held = queue.open.granted.lines;
+        queue.flushes.begin(sampled_out, held)
     }
 
     /// Whether everything that a flush covers is decided.

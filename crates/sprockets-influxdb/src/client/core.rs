@@ -43,6 +43,8 @@ pub(super) struct Core {
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
     flush: u64,
+    /// When it ends, done or not.
+    until: Duration,
     /// Whether nothing is added after it.
     is_shutdown: bool,
     /// What was added after an earlier shutdown, and so dropped.
@@ -222,15 +224,19 @@ impl Core {
 
 /// Flush and shutdown: they begin at once, and end after a wait.
 impl Core {
-    pub(super) fn begin_flush(&self) -> Begun {
+    pub(super) fn begin_flush(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
-        self.begun(Begun { flush: self.buffer.begin_flush(), is_shutdown: false, closed })
+        let until = self.clock.now().saturating_add(timeout);
+        let flush = self.buffer.begin_flush(until);
+        self.begun(Begun { flush, until, is_shutdown: false, closed })
     }
 
-    pub(super) fn begin_shutdown(&self) -> Begun {
+    pub(super) fn begin_shutdown(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
         self.is_shut_down.store(true, Ordering::Relaxed);
-        self.begun(Begun { flush: self.buffer.begin_shutdown(), is_shutdown: true, closed })
+        let until = self.clock.now().saturating_add(timeout);
+        let flush = self.buffer.begin_shutdown(until);
+        self.begun(Begun { flush, until, is_shutdown: true, closed })
     }
 
     fn begun(&self, begun: Begun) -> Begun {
@@ -253,31 +259,30 @@ impl Core {
             && !(begun.is_shutdown && self.sender.has_end_to_report())
     }
 
-    pub(super) fn end(&self, begun: Begun, timeout: Duration) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
-        self.sync(until);
-        self.buffer.await_flush(begun.flush, until);
-        self.ended(begun, until)
+    pub(super) fn end(&self, begun: Begun) -> Report {
+        self.sync(begun.until);
+        self.buffer.await_flush(begun.flush, begun.until);
+        self.ended(begun)
     }
 
     pub(super) fn end_unless(
         &self,
         begun: Begun,
-        timeout: Duration,
         mut is_interrupted: impl FnMut() -> bool,
     ) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
+        let until = begun.until;
         self.sync(until);
         loop {
             let now = self.clock.now();
             let next = until.min(now + INTERRUPT_INTERVAL);
             if self.buffer.await_flush(begun.flush, next) || now >= until || is_interrupted() {
-                return self.ended(begun, until);
+                return self.ended(begun);
             }
         }
     }
 
-    fn ended(&self, begun: Begun, until: Duration) -> Report {
+    fn ended(&self, begun: Begun) -> Report {
+        let until = begun.until;
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
             let left = until.saturating_sub(self.clock.now());
