@@ -161,6 +161,7 @@ impl Fleet {
 
     /// Makes a fault, and ends it.
     pub(crate) fn strike(&mut self, fault: Fault) {
+        self.supervise();
         match fault {
             Fault::LeaderKilled => {
                 let Some(leader) = self.leader() else { return };
@@ -221,6 +222,17 @@ impl Fleet {
         self.forward(&["--json"])
     }
 
+    /// Starts forwarders again that found no leader of the stream when they started.
+    fn supervise(&mut self) {
+        for index in 0..self.forwarders.len() {
+            let ended = self.forwarders[index].child().try_wait().expect("a child");
+            if let Some(status) = ended {
+                assert_eq!(status.code(), Some(2), "a forwarder ended");
+                self.forwarders[index] = self.forward_when_connected();
+            }
+        }
+    }
+
     /// The index of the server that leads the stream.
     fn leader(&self) -> Option<usize> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
@@ -251,6 +263,7 @@ impl Fleet {
         let mut status = self.status();
         while !nothing_waits(&status) && Instant::now() < deadline {
             std::thread::sleep(OUTAGE / 10);
+            self.supervise();
             status = self.status();
         }
         let mut figures = Figures {
@@ -260,6 +273,7 @@ impl Fleet {
             left: status["messages"].as_u64().unwrap_or_default(),
             ..Figures::default()
         };
+        self.supervise();
         for forwarder in &mut self.forwarders {
             forwarder.signal("TERM");
         }
