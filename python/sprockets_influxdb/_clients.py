@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sprockets_influxdb import _native
 from sprockets_influxdb._dataframe import FrameReport, write
@@ -113,7 +113,7 @@ class Client(_native.BaseClient):
         self,
         frame: "Dataframe",
         measurement: str,
-        *,
+        *misplaced: NoReturn,
         database: str | None = None,
         tag_columns: Iterable[str] = (),
         field_columns: Iterable[str] | None = None,
@@ -126,6 +126,7 @@ class Client(_native.BaseClient):
             self,
             frame,
             measurement,
+            *misplaced,
             database=database,
             tag_columns=tag_columns,
             field_columns=field_columns,

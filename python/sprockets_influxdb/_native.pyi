@@ -16,6 +16,7 @@ from typing import (
 
 from typing_extensions import Self, disjoint_base
 
+from sprockets_influxdb._dataframe import FrameReport
 from sprockets_influxdb._types import Field as _Field
 from sprockets_influxdb._types import Time as _Time
 
@@ -185,6 +186,7 @@ class _Stats(TypedDict):
     non_finite: int
     repaired: int
     last_error: str | None
+    last_error_at: float | None
 
 def add_measurement(measurement: Measurement) -> None: ...
 @overload
@@ -414,7 +416,8 @@ class ArrowFrame:
         fields: list[str] | None,
         timeout: float,
     ) -> ArrowFrame: ...
-    def write(self) -> tuple[int, int] | None: ...
+    def write(self) -> int | None: ...
+    def finish(self) -> FrameReport: ...
 
 @final
 class ObjectFrame:
@@ -428,7 +431,8 @@ class ObjectFrame:
     ) -> ObjectFrame: ...
     def write(
         self, first: int, times: list[Any], tags: list[list[Any]], fields: list[list[Any]]
-    ) -> int: ...
+    ) -> None: ...
+    def finish(self) -> FrameReport: ...
 
 # For `sprockets_influxdb.testing`.
 

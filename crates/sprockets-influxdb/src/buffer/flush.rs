@@ -35,6 +35,23 @@ impl Buffer {
         self.notify_decided(&queue);
     }
 
+    /// Begins a flush of what is added to a database from now on, until
+    /// [`end_additions`](Self::end_additions). Returns an id.
+    pub(crate) fn begin_tracked_flush(&self, database: &str) -> u64 {
+        let mut queue = lock(&self.queue);
+        self.close_batches(&mut queue);
+        queue.flushes.track(database)
+    }
+
+    /// Makes everything due that a tracked flush covers. It covers nothing that is added later.
+    pub(crate) fn end_additions(&self, id: u64) {
+        self.check_disk_now();
+        let mut queue = lock(&self.queue);
+        self.close_batches(&mut queue);
+        let held = queue.open.granted.lines;
+        queue.flushes.end_additions(id, held);
+    }
+
     fn close_for_flush(&self, queue: &mut Queue) -> u64 {
         let before = queue.counters.sampled_out;
         self.close_batches(queue);
@@ -47,14 +64,15 @@ impl Buffer {
         lock(&self.queue).flushes.is_done(id)
     }
 
-    /// Waits until everything that a flush covers is decided, at most until a time. Returns whether
-    /// it is.
+    /// Waits until everything that a flush covers is decided, or refused, at most until a time.
+    /// Returns whether it is.
     pub(crate) fn await_flush(&self, id: u64, until: Duration) -> bool {
         let mut queue = lock(&self.queue);
         loop {
             let left = until.saturating_sub(self.clock.now());
-            if queue.flushes.is_done(id) || left.is_zero() {
-                return queue.flushes.is_done(id);
+            let is_over = queue.flushes.is_done(id) || queue.flushes.is_refused(id);
+            if is_over || left.is_zero() {
+                return is_over;
             }
             queue = wait(&self.decided, queue, Some(left));
         }
@@ -62,6 +80,11 @@ impl Buffer {
 
     /// Ends a flush. Returns what became of what it covers.
     pub(crate) fn end_flush(&self, id: u64) -> Report {
+        self.end_tracked_flush(id).0
+    }
+
+    /// As [`end_flush`](Self::end_flush), with the newest failure that is about what it covers.
+    pub(crate) fn end_tracked_flush(&self, id: u64) -> (Report, Option<String>) {
         lock(&self.queue).flushes.end(id)
     }
 }

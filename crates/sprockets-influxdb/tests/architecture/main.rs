@@ -71,8 +71,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "internal",
         &[
+            "client::Added",
             "client::Client",
             "client::InForce",
+            "client::TrackedFlush",
             "config::Config",
             "config::Precision",
             "config::Rejected",
