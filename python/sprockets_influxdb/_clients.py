@@ -10,7 +10,16 @@ from sprockets_influxdb import _native
 from sprockets_influxdb._dataframe import FrameReport, write
 from sprockets_influxdb._futures import event_loop, future_of
 from sprockets_influxdb._native import Rejected
-from sprockets_influxdb._options import Options, argument_names, arguments, check, tags, texts
+from sprockets_influxdb._options import (
+    DATAFRAME_NAMES,
+    Options,
+    argument_names,
+    arguments,
+    check,
+    tags,
+    texts,
+    with_hints,
+)
 from sprockets_influxdb._rejected import check as check_function
 from sprockets_influxdb._timing import Timed
 
@@ -109,6 +118,7 @@ class Client(_native.BaseClient):
         """Records how long something takes: see :func:`timed`."""
         return Timed(place, field, tags, outcome, self.add_measurement)
 
+    @with_hints(DATAFRAME_NAMES)
     def write_dataframe(
         self,
         frame: "Dataframe",

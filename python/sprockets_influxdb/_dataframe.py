@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, SupportsIndex, TypedDict
 
 from sprockets_influxdb import _native
+from sprockets_influxdb._options import DATAFRAME_NAMES, with_hints
 
 if TYPE_CHECKING:
     from sprockets_influxdb._types import Dataframe
@@ -53,6 +54,7 @@ class _Writer(Protocol):
         """Wait for the delivery."""
 
 
+@with_hints(DATAFRAME_NAMES)
 def write_dataframe(
     frame: "Dataframe",
     measurement: str,

@@ -221,6 +221,11 @@ impl Core {
         self.sender.is_busy()
     }
 
+    /// Logs what was dropped and is not in the log yet.
+    pub(super) fn log_drops(&self) {
+        self.sender.log_drops_now();
+    }
+
     pub(super) fn shutdown_timeout(&self) -> Duration {
         self.snapshot.load().settings.values.shutdown_timeout.value
     }

@@ -124,6 +124,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "client::Client",
             "config::Setting",
             "config::SettingValue",
+            "middleware::RequestMeasurement",
             "spool::Directory",
             "stats::Stats",
             "sync",
