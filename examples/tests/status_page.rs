@@ -112,12 +112,20 @@ fn is_served(serve: fn(Client) -> SocketAddr) {
     assert_eq!(ask(address, "POST", PATH, "text/html").status, 405);
 }
 
+/// The status of the page's path with a slash at its end.
+fn with_slash(serve: fn(Client) -> SocketAddr) -> u16 {
+    let server = Server::start();
+    ask(serve(client(&server)), "GET", &format!("{PATH}/"), "text/html").status
+}
+
 #[test]
 fn axum_serves_the_page_and_its_json() {
     is_served(axum);
+    assert_eq!(with_slash(axum), 404);
 }
 
 #[test]
 fn actix_web_serves_the_page_and_its_json() {
     is_served(actix);
+    assert_eq!(with_slash(actix), 200);
 }
