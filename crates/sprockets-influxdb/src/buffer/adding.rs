@@ -34,8 +34,13 @@ impl Buffer {
             drop(open);
             return self.announce_drop();
         }
+        let needs_chunk = !open.has_chunk(&line);
         drop(open);
-        self.check_disk();
+        if needs_chunk {
+            self.check_disk_now();
+        } else {
+            self.check_disk();
+        }
         self.push_slowly(&line, room)
     }
 
@@ -188,7 +193,8 @@ impl Buffer {
             }
         }
         if !open.has_chunk(line) {
-            // All threads wait while this one writes to a file, so not to one that is frozen.
+            // All threads wait while this one writes to a file, so not to one that is frozen. The
+            // answer of just now usually holds.
             let _ = self.spool.as_ref().map(|spool| spool.check_frozen());
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {

@@ -22,6 +22,9 @@ use crate::config::Precision;
 use crate::spool::{MAX_LINE_BYTES, Spool};
 use crate::stats::DropReason;
 
+/// Batches that are closed under one lock.
+const MAX_CLOSED: usize = 10_000;
+
 pub(super) struct Queue {
     pub(super) limits: Limits,
     pub(super) intake: Intake,
@@ -92,6 +95,11 @@ impl Queue {
         self.open_batches.unspooled() + self.ready.unspooled() + self.taken_unspooled
     }
 
+    /// Lines of open batches that are in memory only.
+    pub(super) fn unspooled_open(&self) -> usize {
+        self.open_batches.unspooled()
+    }
+
     /// A batch leaves the queue for a time.
     fn note_taken(&mut self, batch: &mut Batch) {
         if self.spool.is_some() && !batch.is_spooled() {
@@ -160,17 +168,18 @@ impl Queue {
         copied
     }
 
-    /// Closes all open batches: they are due, or sampled out. `unused` was granted to the shards
-    /// that were locked. Returns whether some were sampled out, which makes room.
-    pub(super) fn close_batches(&mut self, unused: Size, now: Duration) -> bool {
-        let mut held = self.open.granted - unused;
-        let sampled_out = self.counters.sampled_out;
-        let batches = self.open_batches.take_all();
+    /// Closes open batches: they are due, or sampled out. With many databases it closes a part, so
+    /// that it does not take long. If some shards could not be locked, `unused` was granted to the
+    /// others. Returns whether there are more.
+    pub(super) fn close_batches(&mut self, unused: Option<Size>, now: Duration) -> bool {
+        let (batches, left) = self.open_batches.take(MAX_CLOSED);
+        let has_more = left.lines > 0;
+        let closed = batches.iter().fold(Size::default(), |sum, batch| sum + batch.size());
+        let held = unused.map_or(left, |unused| self.open.granted - unused - closed);
         let mut mergeable = self.ready.mergeable(&batches, self.flushes.newest_awaited());
         let mut kept = false;
         for mut batch in batches {
             let lines = batch.lines();
-            held -= batch.size();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sampled_out += lines as u64;
                 self.flushes.sample_out(batch.database(), lines);
@@ -189,8 +198,8 @@ impl Queue {
                 self.ready.push(batch, &mut mergeable);
             }
         }
-        self.open.clear(kept, held, now);
-        self.counters.sampled_out > sampled_out
+        self.open.clear(kept, held, has_more, now);
+        has_more
     }
 
     /// Adds the lines of a batch to one that waits, so that a few lines at a time do not become a

@@ -39,6 +39,7 @@ impl Buffer {
     pub(crate) fn put_back(&self, batch: Batch, end: QueueEnd) {
         let mut queue = lock(&self.queue);
         queue.put_back(batch, end);
+        self.call_spool_worker(&mut queue);
         self.signal(&mut queue);
     }
 

@@ -54,6 +54,8 @@ pub enum Added {
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
     flush: u64,
+    /// When it ends, done or not.
+    until: Duration,
     /// Whether nothing is added after it.
     is_shutdown: bool,
     /// What was added after an earlier shutdown, and so dropped.
@@ -237,15 +239,19 @@ impl Core {
 
 /// Flush and shutdown: they begin at once, and end after a wait.
 impl Core {
-    pub(super) fn begin_flush(&self) -> Begun {
+    pub(super) fn begin_flush(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
-        self.begun(Begun { flush: self.buffer.begin_flush(), is_shutdown: false, closed })
+        let until = self.clock.now().saturating_add(timeout);
+        let flush = self.buffer.begin_flush(until);
+        self.begun(Begun { flush, until, is_shutdown: false, closed })
     }
 
-    pub(super) fn begin_shutdown(&self) -> Begun {
+    pub(super) fn begin_shutdown(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
         self.is_shut_down.store(true, Ordering::Relaxed);
-        self.begun(Begun { flush: self.buffer.begin_shutdown(), is_shutdown: true, closed })
+        let until = self.clock.now().saturating_add(timeout);
+        let flush = self.buffer.begin_shutdown(until);
+        self.begun(Begun { flush, until, is_shutdown: true, closed })
     }
 
     fn begun(&self, begun: Begun) -> Begun {
@@ -272,22 +278,15 @@ impl Core {
             && !(begun.is_shutdown && self.sender.has_end_to_report())
     }
 
-    pub(super) fn end(&self, begun: Begun, timeout: Duration) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
-        self.sync(until);
-        self.buffer.await_flush(begun.flush, until);
-        self.ended(begun, until)
+    pub(super) fn end(&self, begun: Begun) -> Report {
+        self.sync(begun.until);
+        self.buffer.await_flush(begun.flush, begun.until);
+        self.ended(begun)
     }
 
-    pub(super) fn end_unless(
-        &self,
-        begun: Begun,
-        timeout: Duration,
-        is_interrupted: impl FnMut() -> bool,
-    ) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
-        self.await_unless(begun.flush, until, is_interrupted);
-        self.ended(begun, until)
+    pub(super) fn end_unless(&self, begun: Begun, is_interrupted: impl FnMut() -> bool) -> Report {
+        self.await_unless(begun.flush, begun.until, is_interrupted);
+        self.ended(begun)
     }
 
     fn await_unless(&self, flush: u64, until: Duration, mut is_interrupted: impl FnMut() -> bool) {
@@ -301,7 +300,8 @@ impl Core {
         }
     }
 
-    fn ended(&self, begun: Begun, until: Duration) -> Report {
+    fn ended(&self, begun: Begun) -> Report {
+        let until = begun.until;
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
             let left = until.saturating_sub(self.clock.now());
@@ -326,9 +326,10 @@ impl Core {
         timeout: Duration,
         is_interrupted: impl FnMut() -> bool,
     ) -> (Report, Option<String>) {
-        self.buffer.end_additions(flush);
+        let until = self.clock.now().saturating_add(timeout);
+        self.buffer.end_additions(flush, until);
         self.ensure_sent(flush);
-        self.await_unless(flush, self.clock.now().saturating_add(timeout), is_interrupted);
+        self.await_unless(flush, until, is_interrupted);
         self.buffer.end_tracked_flush(flush)
     }
 
