@@ -43,23 +43,24 @@ impl Buffer {
     }
 
     /// Makes everything due that a tracked flush covers. It covers nothing that is added later.
-    pub(crate) fn end_additions(&self, id: u64) {
+    /// Returns soon after a time.
+    pub(crate) fn end_additions(&self, id: u64, until: Duration) {
         self.check_disk_now();
-        let mut queue = self.close_until(lock(&self.queue), Duration::MAX);
+        let mut queue = self.close_until(lock(&self.queue), until);
         let held = queue.open.granted.lines;
         queue.flushes.end_additions(id, held);
     }
 
-    /// Begins a flush. What is not closed in time counts as pending.
-    fn close_for_flush<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, until: Duration) -> u64 {
+    /// Closes the open batches. What is not closed in time counts as pending.
+    fn close_for_flush<'a>(&'a self, queue: MutexGuard<'a, Queue>, until: Duration) -> u64 {
         let before = queue.counters.sampled_out;
-        queue = self.close_until(queue, until);
+        let mut queue = self.close_until(queue, until);
         let sampled_out = queue.counters.sampled_out - before;
         let held = queue.open.granted.lines;
         queue.flushes.begin(sampled_out, held)
     }
 
-    /// Closes the open batches, as many as this time allows. Others may lock the queue in between.
+    /// Closes the open batches, at most until a time. Others may lock the queue in between.
     fn close_until<'a>(
         &'a self,
         mut queue: MutexGuard<'a, Queue>,

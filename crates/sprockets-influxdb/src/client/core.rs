@@ -326,9 +326,10 @@ impl Core {
         timeout: Duration,
         is_interrupted: impl FnMut() -> bool,
     ) -> (Report, Option<String>) {
-        self.buffer.end_additions(flush);
+        let until = self.clock.now().saturating_add(timeout);
+        self.buffer.end_additions(flush, until);
         self.ensure_sent(flush);
-        self.await_unless(flush, self.clock.now().saturating_add(timeout), is_interrupted);
+        self.await_unless(flush, until, is_interrupted);
         self.buffer.end_tracked_flush(flush)
     }
 
