@@ -1,11 +1,9 @@
 //! The buffer as threads that add use it.
 
-use std::time::Duration;
-
 use super::Buffer;
 use super::queue::Queue;
 use super::shard::{FULL_CHUNK_DATABASES, Open};
-use super::types::{Entry, EntryFlags, Intake, PushOutcome};
+use super::types::{Entry, EntryFlags, Intake, PushOutcome, RoomWait};
 use crate::config::Overflow;
 use crate::interruption;
 use crate::stats::DropReason;
@@ -17,21 +15,21 @@ struct OutOfMemory;
 
 impl Buffer {
     /// Adds a line, or counts why it was dropped. If it is [`PushOutcome::Blocked`], the caller has
-    /// to start a sender and to call again. With a timeout it waits that long for room in a
-    /// full buffer, whatever the configuration says.
+    /// to start a sender and to call again. With `room` it waits for room in a full buffer,
+    /// whatever the configuration says.
     #[inline]
     pub(crate) fn push(
         &self,
         line: Entry<'_, impl Fn(&mut Vec<u8>)>,
         flags: EntryFlags,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
         let mut open = self.lock_own_shard();
         open.counters.flag(flags);
         if open.push(&line) {
             return PushOutcome::Accepted;
         }
-        if timeout.is_none() && self.is_full.load(Ordering::Relaxed) {
+        if room.is_none() && self.is_full.load(Ordering::Relaxed) {
             open.counters.drop_added(DropReason::Newest);
             drop(open);
             return self.announce_drop();
@@ -43,7 +41,7 @@ impl Buffer {
         } else {
             self.check_disk();
         }
-        self.push_slowly(&line, timeout)
+        self.push_slowly(&line, room)
     }
 
     /// Counts a measurement that was dropped before it became a line.
@@ -72,7 +70,7 @@ impl Buffer {
     fn push_slowly(
         &self,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
@@ -94,7 +92,7 @@ impl Buffer {
                 Err(OutOfMemory) => break DropReason::Newest,
             }
             self.ask_for_room(&mut queue);
-            let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
+            let overflow = room.map_or(queue.limits.overflow, |_| Overflow::Block);
             match overflow {
                 Overflow::Oldest => {
                     if !self.make_room(&mut queue, line) {
@@ -104,9 +102,11 @@ impl Buffer {
                 Overflow::Block if queue.announces_block() => return PushOutcome::Blocked,
                 Overflow::Block => {
                     let now = self.clock.now();
-                    let timeout = timeout.unwrap_or(queue.limits.block_timeout);
+                    let timeout = room.map_or(queue.limits.block_timeout, |room| room.timeout);
                     let until = *blocked_until.get_or_insert(now.saturating_add(timeout));
-                    if now >= until {
+                    let flush = room.and_then(|room| room.flush);
+                    let is_refused = flush.is_some_and(|id| queue.flushes.is_refused(id));
+                    if now >= until || is_refused {
                         break DropReason::BlockTimeout;
                     }
                     self.submit(&mut queue);

@@ -84,6 +84,10 @@ impl Batch {
         &self.database
     }
 
+    pub(super) fn shared_database(&self) -> Arc<str> {
+        self.database.clone()
+    }
+
     pub(crate) fn precision(&self) -> Precision {
         self.precision
     }

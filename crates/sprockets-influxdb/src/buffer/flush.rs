@@ -35,17 +35,42 @@ impl Buffer {
         self.notify_decided(&queue);
     }
 
-    /// Closes the open batches. What is not closed in time counts as pending. Others may lock the
-    /// queue in between.
-    fn close_for_flush<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, until: Duration) -> u64 {
+    /// Begins a flush of what is added to a database from now on, until
+    /// [`end_additions`](Self::end_additions). Returns an id.
+    pub(crate) fn begin_tracked_flush(&self, database: &str) -> u64 {
+        let mut queue = self.close_until(lock(&self.queue), Duration::MAX);
+        queue.flushes.track(database)
+    }
+
+    /// Makes everything due that a tracked flush covers. It covers nothing that is added later.
+    /// Returns soon after a time.
+    pub(crate) fn end_additions(&self, id: u64, until: Duration) {
+        self.check_disk_now();
+        let mut queue = self.close_until(lock(&self.queue), until);
+        let held = queue.open.granted.lines;
+        queue.flushes.end_additions(id, held);
+    }
+
+    /// Closes the open batches. What is not closed in time counts as pending.
+    fn close_for_flush<'a>(&'a self, queue: MutexGuard<'a, Queue>, until: Duration) -> u64 {
         let before = queue.counters.sampled_out;
+        let mut queue = self.close_until(queue, until);
+        let sampled_out = queue.counters.sampled_out - before;
+        let held = queue.open.granted.lines;
+        queue.flushes.begin(sampled_out, held)
+    }
+
+    /// Closes the open batches, at most until a time. Others may lock the queue in between.
+    fn close_until<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        until: Duration,
+    ) -> MutexGuard<'a, Queue> {
         while self.close_batches(&mut queue) && self.clock.now() < until {
             drop(queue);
             queue = lock(&self.queue);
         }
-        let sampled_out = queue.counters.sampled_out - before;
-        let held = queue.open.granted.lines;
-        queue.flushes.begin(sampled_out, held)
+        queue
     }
 
     /// Whether everything that a flush covers is decided.
@@ -53,14 +78,15 @@ impl Buffer {
         lock(&self.queue).flushes.is_done(id)
     }
 
-    /// Waits until everything that a flush covers is decided, at most until a time. Returns whether
-    /// it is.
+    /// Waits until everything that a flush covers is decided, or refused, at most until a time.
+    /// Returns whether it is.
     pub(crate) fn await_flush(&self, id: u64, until: Duration) -> bool {
         let mut queue = lock(&self.queue);
         loop {
             let left = until.saturating_sub(self.clock.now());
-            if queue.flushes.is_done(id) || left.is_zero() {
-                return queue.flushes.is_done(id);
+            let is_over = queue.flushes.is_done(id) || queue.flushes.is_refused(id);
+            if is_over || left.is_zero() {
+                return is_over;
             }
             queue = wait(&self.decided, queue, Some(left));
         }
@@ -68,6 +94,11 @@ impl Buffer {
 
     /// Ends a flush. Returns what became of what it covers.
     pub(crate) fn end_flush(&self, id: u64) -> Report {
+        self.end_tracked_flush(id).0
+    }
+
+    /// As [`end_flush`](Self::end_flush), with the newest failure that is about what it covers.
+    pub(crate) fn end_tracked_flush(&self, id: u64) -> (Report, Option<String>) {
         lock(&self.queue).flushes.end(id)
     }
 }

@@ -39,7 +39,8 @@ mod waiters;
 pub(crate) use batch::Batch;
 pub(crate) use size::Size;
 pub(crate) use types::{
-    Entry, EntryFlags, FirstFailure, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd,
+    Entry, EntryFlags, FailureNote, FirstFailure, Hold, Intake, Limits, Outcome, PushOutcome,
+    QueueEnd, RoomWait,
 };
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use super::open_batches::OpenBatches;
 use super::open_lines::OpenLines;
 use super::ready_queue::{Mergeable, ReadyQueue};
 use super::size::Size;
-use super::types::{Entry, Intake, Limits, Outcome, QueueEnd, SequenceNumber};
+use super::types::{Entry, FailureNote, Intake, Limits, Outcome, QueueEnd, SequenceNumber};
 use super::waiters::Waiters;
 use crate::config::Precision;
 use crate::spool::{MAX_LINE_BYTES, Spool};
@@ -182,6 +182,7 @@ impl Queue {
             let lines = batch.lines();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sampled_out += lines as u64;
+                self.flushes.sample_out(batch.database(), lines);
                 self.pool.recycle_batch(batch);
                 continue;
             }
@@ -193,7 +194,7 @@ impl Queue {
                 self.pool.recycle_storage(list, None);
             }
             if let Some(mut batch) = self.merge(batch, &mergeable) {
-                batch.sequence = self.flushes.number(lines);
+                batch.sequence = self.flushes.number(batch.shared_database(), lines);
                 self.ready.push(batch, &mut mergeable);
             }
         }
@@ -206,7 +207,7 @@ impl Queue {
     fn merge(&mut self, batch: Batch, mergeable: &Mergeable) -> Option<Batch> {
         let found = self.ready.find_mergeable(mergeable, &batch, self.limits.batch);
         let Some(waiting) = found else { return Some(batch) };
-        self.flushes.extend(waiting.sequence, batch.lines());
+        self.flushes.extend(waiting.sequence, waiting.shared_database(), batch.lines());
         let (mut chunks, files) = batch.into_storage();
         let mut kept = 0;
         for index in 0..chunks.len() {
@@ -328,6 +329,12 @@ impl Queue {
             self.batched -= size;
             self.count_dropped(sequence, reason, size.lines);
         }
+    }
+
+    /// Keeps a failure for the counters, and for those who wait for the lines that it is about.
+    pub(super) fn note_failure(&mut self, failure: FailureNote<'_>) {
+        self.flushes.fail(&failure);
+        self.counters.note_error(failure.reason);
     }
 
     fn count_dropped(&mut self, sequence: SequenceNumber, reason: DropReason, lines: usize) {

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::disk_work;
 use super::snapshot::Snapshot;
-use crate::buffer::{Buffer, Entry, EntryFlags, PushOutcome};
+use crate::buffer::{Buffer, Entry, EntryFlags, PushOutcome, RoomWait};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Sender, Workers};
@@ -37,6 +37,17 @@ pub(super) struct Core {
     pub(super) workers: Arc<Workers>,
     is_shut_down: AtomicBool,
     pub(super) clock: Clock,
+}
+
+/// What became of a measurement that waited for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It waits to be sent.
+    Pending,
+    /// The client does not record: it is disabled, or shut down.
+    Dropped,
+    /// There was no room in time. It is dropped.
+    Full,
 }
 
 /// A flush that has begun.
@@ -78,21 +89,20 @@ impl Core {
         self.add_within(measurement, None).map(drop)
     }
 
-    /// Adds a measurement, and waits for room in a full buffer, at most for `timeout`. Returns
-    /// false if there was none in time.
-    pub(super) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
-        let is_dropped = self.add_within(measurement, Some(timeout))?.is_dropped();
-        Ok(!is_dropped || self.is_shut_down())
+    /// Adds a measurement, and waits for room in a full buffer.
+    pub(super) fn add_or_wait(&self, measurement: &Measurement, room: RoomWait) -> Result<Added> {
+        let is_dropped = self.add_within(measurement, Some(room))?.is_dropped();
+        Ok(match is_dropped {
+            _ if self.is_shut_down() || !self.snapshot.load().is_enabled => Added::Dropped,
+            true => Added::Full,
+            false => Added::Pending,
+        })
     }
 
-    /// With a timeout, waits for room in a full buffer.
+    /// With `room`, waits for room in a full buffer.
     #[inline(always)]
-    fn add_within(
-        &self,
-        measurement: &Measurement,
-        timeout: Option<Duration>,
-    ) -> Result<PushOutcome> {
-        self.add_as(&self.snapshot.load(), measurement, timeout)
+    fn add_within(&self, measurement: &Measurement, room: Option<RoomWait>) -> Result<PushOutcome> {
+        self.add_as(&self.snapshot.load(), measurement, room)
     }
 
     /// As [`add_within`](Self::add_within), by this configuration.
@@ -101,7 +111,7 @@ impl Core {
         &self,
         snapshot: &Snapshot,
         measurement: &Measurement,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> Result<PushOutcome> {
         if !snapshot.is_enabled {
             self.drop_added(DropReason::Disabled, EntryFlags::default());
@@ -121,7 +131,7 @@ impl Core {
             return Ok(PushOutcome::Accepted);
         }
         let line = measurement.line(&snapshot.base_tags, snapshot.divisor);
-        Ok(self.push(snapshot, database, &line, flags, timeout))
+        Ok(self.push(snapshot, database, &line, flags, room))
     }
 
     pub(super) fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
@@ -152,13 +162,13 @@ impl Core {
         database: &[u8],
         line: &Line<'_>,
         flags: EntryFlags,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
-        let outcome = self.buffer.push(entry(snapshot, database, line), flags, timeout);
+        let outcome = self.buffer.push(entry(snapshot, database, line), flags, room);
         if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
             if outcome == PushOutcome::Blocked {
-                return self.push_again(snapshot, database, line, timeout);
+                return self.push_again(snapshot, database, line, room);
             }
         }
         outcome
@@ -171,11 +181,11 @@ impl Core {
         snapshot: &Snapshot,
         database: &[u8],
         line: &Line<'_>,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
         loop {
             let entry = entry(snapshot, database, line);
-            let outcome = self.buffer.push(entry, EntryFlags::default(), timeout);
+            let outcome = self.buffer.push(entry, EntryFlags::default(), room);
             if outcome.needs_sender() {
                 self.workers.ensure_leader();
             }
@@ -213,6 +223,11 @@ impl Core {
         self.sender.is_busy()
     }
 
+    /// Logs what was dropped and is not in the log yet.
+    pub(super) fn log_drops(&self) {
+        self.sender.log_drops_now();
+    }
+
     pub(super) fn shutdown_timeout(&self) -> Duration {
         self.snapshot.load().settings.values.shutdown_timeout.value
     }
@@ -240,11 +255,15 @@ impl Core {
     }
 
     fn begun(&self, begun: Begun) -> Begun {
-        if !self.buffer.is_flushed(begun.flush) {
+        self.ensure_sent(begun.flush);
+        begun
+    }
+
+    fn ensure_sent(&self, flush: u64) {
+        if !self.buffer.is_flushed(flush) {
             self.sender.retry_now();
             self.workers.ensure_leader();
         }
-        begun
     }
 
     fn closed(&self) -> u64 {
@@ -265,18 +284,18 @@ impl Core {
         self.ended(begun)
     }
 
-    pub(super) fn end_unless(
-        &self,
-        begun: Begun,
-        mut is_interrupted: impl FnMut() -> bool,
-    ) -> Report {
-        let until = begun.until;
+    pub(super) fn end_unless(&self, begun: Begun, is_interrupted: impl FnMut() -> bool) -> Report {
+        self.await_unless(begun.flush, begun.until, is_interrupted);
+        self.ended(begun)
+    }
+
+    fn await_unless(&self, flush: u64, until: Duration, mut is_interrupted: impl FnMut() -> bool) {
         self.sync(until);
         loop {
             let now = self.clock.now();
             let next = until.min(now + INTERRUPT_INTERVAL);
-            if self.buffer.await_flush(begun.flush, next) || now >= until || is_interrupted() {
-                return self.ended(begun);
+            if self.buffer.await_flush(flush, next) || now >= until || is_interrupted() {
+                return;
             }
         }
     }
@@ -290,6 +309,28 @@ impl Core {
             self.persist_pending(until);
         }
         Report { closed: begun.closed, ..report }
+    }
+
+    pub(super) fn begin_tracked_flush(&self, database: &str) -> u64 {
+        let snapshot = self.snapshot.load();
+        let database = String::from_utf8_lossy(snapshot.database(database.as_bytes()));
+        let flush = self.buffer.begin_tracked_flush(&database);
+        // What waits for its backoff may be in the way of what is added.
+        self.sender.retry_now();
+        flush
+    }
+
+    pub(super) fn end_tracked_flush(
+        &self,
+        flush: u64,
+        timeout: Duration,
+        is_interrupted: impl FnMut() -> bool,
+    ) -> (Report, Option<String>) {
+        let until = self.clock.now().saturating_add(timeout);
+        self.buffer.end_additions(flush, until);
+        self.ensure_sent(flush);
+        self.await_unless(flush, until, is_interrupted);
+        self.buffer.end_tracked_flush(flush)
     }
 
     fn sync(&self, until: Duration) {

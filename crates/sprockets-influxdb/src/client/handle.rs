@@ -87,10 +87,6 @@ impl Client {
         self.core().add_measurement(measurement)
     }
 
-    pub(crate) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
-        self.core().add_or_wait(measurement, timeout)
-    }
-
     pub(crate) fn in_force(&self) -> InForce {
         InForce(self.core().snapshot.load_full())
     }

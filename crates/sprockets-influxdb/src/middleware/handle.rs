@@ -43,7 +43,8 @@ impl RequestMeasurement {
         Self(Some(Arc::new(Inner { destination, open, upgraded })))
     }
 
-    /// Whether what is set is recorded. False if the request is not recorded, and after it was.
+    /// Whether what is set is recorded. False if the request is not recorded, after it was, and
+    /// after [`discard`](Self::discard).
     pub fn is_recording(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| lock(&inner.open).is_some())
     }
@@ -65,6 +66,14 @@ impl RequestMeasurement {
     /// Sets a field. Replaces a field of that name. See [`FieldValue`] for what each type becomes.
     pub fn set_field<'v>(&self, name: impl AsRef<str>, value: impl Into<FieldValue<'v>>) -> &Self {
         self.change(|measurement| _ = measurement.set_field(name, value))
+    }
+
+    /// Leaves this request out: it is not recorded, and what is set is dropped. For a handler of
+    /// requests that nobody wants to see, such as polls.
+    pub fn discard(&self) {
+        if let Some(inner) = &self.0 {
+            *lock(&inner.open) = None;
+        }
     }
 
     /// Returns a guard. When it is dropped, also by a panic or a cancelled request, the elapsed

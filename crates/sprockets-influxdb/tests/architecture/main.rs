@@ -71,8 +71,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "internal",
         &[
+            "client::Added",
             "client::Client",
             "client::InForce",
+            "client::TrackedFlush",
             "config::Config",
             "config::Precision",
             "config::Rejected",
@@ -122,6 +124,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "client::Client",
             "config::Setting",
             "config::SettingValue",
+            "middleware::RequestMeasurement",
             "spool::Directory",
             "stats::Stats",
             "sync",
