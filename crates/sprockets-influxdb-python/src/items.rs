@@ -127,6 +127,11 @@ impl Items {
         Self::List(list)
     }
 
+    /// Whether nothing was set, and nobody has the dict.
+    pub(crate) fn are_unset(&self) -> bool {
+        matches!(self, Self::List(list) if list.items.is_empty())
+    }
+
     /// The items assigned to an attribute: a dict is kept, any other mapping is copied.
     pub(crate) fn assigned(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
         let items = dict_of(attribute, value)?.unbind();

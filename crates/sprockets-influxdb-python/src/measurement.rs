@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
 
@@ -333,6 +333,24 @@ impl Measurement {
         Self { kind: Kind::Inert, ..measurement }
     }
 
+    /// The time of a request's measurement, if its handler has set nothing and changed nothing.
+    pub(crate) fn untouched(&self, database: &Py<PyString>, name: &Py<PyString>) -> Option<i64> {
+        let is_untouched = self.kind == Kind::OfRequest
+            && self.tags.are_unset()
+            && self.fields.are_unset()
+            && self.stamp.is_unused()
+            && self.database.is(database)
+            && self.name.is(name);
+        is_untouched.then_some(self.stamp.nanoseconds)
+    }
+
+    /// The request is recorded. Afterwards nothing that is set is recorded.
+    pub(crate) fn end(&mut self) {
+        if self.kind == Kind::OfRequest {
+            self.kind = Kind::Inert;
+        }
+    }
+
     /// Whether nobody adds it.
     pub(crate) fn is_inert(&self) -> bool {
         self.kind == Kind::Inert
@@ -386,14 +404,17 @@ impl Measurement {
         let py = this.py();
         Line::with(|line| {
             line.errors = ValueErrors::new(true);
-            Self::write(this, Stamp::take, line, BaseTags::Of(target))?;
+            // Base tags become a part of the line, to find a field that has the name of one.
+            let own = this.try_borrow()?;
+            let base = match own.tags {
+                Items::List(_) if own.kind == Kind::OfRequest => BaseTags::Shown,
+                _ => BaseTags::Of(target),
+            };
+            drop(own);
+            Self::write(this, Stamp::take, line, base)?;
             let clash = remove_tags_of_fields(&mut line.core);
             let changed = complete(&mut line.core)?;
-            let mut own = this.try_borrow_mut()?;
-            if own.kind == Kind::OfRequest {
-                own.kind = Kind::Inert;
-            }
-            drop(own);
+            this.try_borrow_mut()?.end();
             std::mem::take(&mut line.errors).warn(py);
             if let Some(name) = clash.as_deref().or(changed) {
                 warn_of_kind(py, name);

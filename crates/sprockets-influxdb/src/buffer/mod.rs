@@ -22,6 +22,7 @@ mod open_batches;
 mod open_lines;
 mod queue;
 mod ready_queue;
+mod records;
 mod sending;
 mod shard;
 mod size;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Overflow;
 use crate::interruption;
+use crate::record::Record;
 use crate::spool::Spool;
 use crate::stats::{DropReason, Stats};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -120,6 +122,11 @@ impl Buffer {
         drop(open);
         self.check_disk();
         self.push_slowly(shard, &line, timeout)
+    }
+
+    /// Adds a line that may be encoded later. Returns it if it has to be encoded at once.
+    pub(crate) fn push_record(&self, record: Record) -> Result<(), Record> {
+        lock(&self.shard().0).push_record(record)
     }
 
     /// Counts a measurement that was dropped before it became a line.

@@ -7,9 +7,11 @@ use std::thread;
 
 use super::chunk::Chunk;
 use super::counters::ShardCounters;
+use super::records::Records;
 use super::size::Size;
 use super::types::Entry;
 use crate::config::Precision;
+use crate::record::Record;
 use crate::spool::Segment;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, per_process, per_thread};
@@ -31,6 +33,8 @@ pub(super) struct Open {
     pub(super) batch_limit: Size,
     pub(super) counters: ShardCounters,
     chunks: Vec<OpenChunk>,
+    /// Granted and counted already. Encoded before a chunk is taken, replaced or moved.
+    records: Records,
     /// The index of the chunk that was written to last.
     last: usize,
     /// The index of the chunk that makes place for the next database.
@@ -66,6 +70,31 @@ impl Open {
         true
     }
 
+    /// Accepts a record, if the grant covers its line and a chunk has room for it. A chunk with a
+    /// segment takes none: its lines are on disk when they are accepted.
+    pub(super) fn push_record(&mut self, record: Record) -> Result<(), Record> {
+        let needed = Size { lines: 1, bytes: record.max_len() };
+        let found = self.find(record.database(), record.precision());
+        let Some(index) = found.filter(|_| self.grant.covers(needed)) else { return Err(record) };
+        if self.records.are_due(index) {
+            self.encode_records();
+        }
+        if self.chunks[index].chunk.is_on_disk() || !self.fits(index, needed.bytes) {
+            return Err(record);
+        }
+        self.records.push(index, record);
+        self.last = index;
+        self.grant -= needed;
+        self.counters.add();
+        Ok(())
+    }
+
+    fn encode_records(&mut self) {
+        if let Some(index) = self.records.chunk() {
+            self.grant.bytes += self.records.write_to(&mut self.chunks[index].chunk);
+        }
+    }
+
     /// Whether a chunk has room for a line.
     pub(super) fn has_chunk(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         self.find(line.database, line.precision).is_some_and(|index| self.fits(index, line.len))
@@ -79,8 +108,10 @@ impl Open {
     #[inline]
     fn fits(&self, index: usize, len: usize) -> bool {
         let chunk = &self.chunks[index].chunk;
-        let within_batch = chunk.lines() == 0
-            || chunk.lines() < self.batch_limit.lines
+        let (lines, bytes) = self.records.reserved(index);
+        let (lines, len) = (lines + chunk.lines(), bytes + len);
+        let within_batch = lines == 0
+            || lines < self.batch_limit.lines
                 && chunk.bytes().len() + len <= self.batch_limit.bytes;
         within_batch && chunk.fits(1, len)
     }
@@ -102,6 +133,7 @@ impl Open {
         precision: Precision,
         chunk: Chunk,
     ) -> Option<Chunk> {
+        self.encode_records();
         match self.find(database.as_bytes(), precision) {
             Some(index) => Some(std::mem::replace(&mut self.chunks[index].chunk, chunk)),
             None => {
@@ -116,6 +148,7 @@ impl Open {
         if self.chunks.len() < MAX_DATABASES {
             return None;
         }
+        self.encode_records();
         // Those with chunks of full size stay.
         let small = MAX_DATABASES - FULL_CHUNK_DATABASES;
         self.next_evicted = (self.next_evicted + 1) % small;
@@ -127,7 +160,8 @@ impl Open {
     /// Lines in memory only.
     pub(super) fn unspooled(&self) -> usize {
         let chunks = self.chunks.iter().map(|open| &open.chunk);
-        chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum()
+        let lines: usize = chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum();
+        lines + self.records.lines()
     }
 
     /// Ends chunks whose segments are lost.
@@ -152,6 +186,7 @@ impl Open {
         kept: usize,
         mut gather: impl FnMut(&Arc<str>, Precision, Chunk) -> Option<Chunk>,
     ) -> Vec<Chunk> {
+        self.encode_records();
         for open in &mut self.chunks {
             if open.chunk.lines() > 0 {
                 let chunk = std::mem::take(&mut open.chunk);

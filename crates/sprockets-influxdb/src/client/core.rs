@@ -148,6 +148,16 @@ impl Core {
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
+        self.push_entry(entry, flags, timeout)
+    }
+
+    #[inline]
+    pub(super) fn push_entry(
+        &self,
+        entry: Entry<'_, impl Fn(&mut Vec<u8>)>,
+        flags: EntryFlags,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
         let outcome = self.buffer.push(entry, flags, timeout);
         if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();

@@ -7,12 +7,14 @@ mod global;
 mod handle;
 mod losses;
 mod process;
+mod record;
 mod series;
 mod snapshot;
 
 pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
 pub use handle::Client;
+pub(crate) use record::{AddedRecord, PreparedRecord};
 pub use series::Series;
 
 #[cfg(all(test, unix, feature = "testing"))]

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "interruption",
             "line_protocol::split",
             "printable::plural",
+            "record",
             "spool",
             "stats",
             "sync",
@@ -41,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "line_protocol",
             "measurement",
             "printable",
+            "record",
             "spare",
             "spool::Spool",
             "stats",
@@ -71,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "internal",
         &[
             "client::Client",
+            "clock",
             "config::Config",
             "config::Precision",
             "config::Rejected",
@@ -94,9 +97,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("measurement", &["clock", "error", "line_protocol::lexer"]),
     (
         "middleware",
-        &["client::Client", "config::flag", "error", "measurement", "printable", "spare", "sync"],
+        &["client", "config::flag", "error", "measurement", "printable", "record", "spare", "sync"],
     ),
     ("printable", &[]),
+    ("record", &["config::Precision"]),
     ("spare", &["measurement"]),
     (
         "spool",
