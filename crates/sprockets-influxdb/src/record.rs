@@ -3,6 +3,7 @@
 //! Between two requests of an application, other code takes the processor's caches. Encoding a line
 //! there takes several times as long as in a loop. Copying a record does not.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use crate::config::Precision;
@@ -19,8 +20,22 @@ pub(crate) struct RecordHead {
     pub(crate) database: Box<str>,
     pub(crate) precision: Precision,
     /// Name and tags as a line begins with them, base tags included.
-    pub(crate) start: Box<[u8]>,
-    pub(crate) names: RecordNames,
+    start: Box<[u8]>,
+    names: RecordNames,
+    /// An upper bound for a line without its texts.
+    max_len: usize,
+}
+
+impl RecordHead {
+    pub(crate) fn new(
+        database: &str,
+        precision: Precision,
+        start: Vec<u8>,
+        names: RecordNames,
+    ) -> Self {
+        let max_len = start.len() + names.max_len();
+        Self { database: database.into(), precision, start: start.into(), names, max_len }
+    }
 }
 
 /// The names of a record's values, none of which has a character to escape. `None`: not written.
@@ -53,49 +68,48 @@ pub(crate) struct Record {
     text: [u8; MAX_TEXT],
 }
 
+impl RecordValues<'_> {
+    /// Whether they fit into a record, and need no escapes.
+    #[inline]
+    pub(crate) fn fit(&self) -> bool {
+        let [first, second] = self.texts.map(str::as_bytes);
+        first.len() + second.len() <= MAX_TEXT
+            && self.floats.iter().flatten().all(|float| float.is_finite())
+            && self.integers.iter().flatten().all(|integer| i64::try_from(*integer).is_ok())
+            && is_plain(first)
+            && is_plain(second)
+    }
+
+    /// An upper bound for the bytes of their line.
+    #[inline]
+    pub(crate) fn max_len(&self, head: &RecordHead) -> usize {
+        head.max_len + self.texts[0].len() + self.texts[1].len()
+    }
+}
+
 impl Record {
-    /// `None` if a value does not fit, or would have to be escaped.
+    /// Values that do not [`fit`](RecordValues::fit) are cut.
     ///
     /// # Arguments
     ///
     /// * `timestamp`: in nanoseconds
-    pub(crate) fn new(
-        head: &Arc<RecordHead>,
-        timestamp: i64,
-        values: &RecordValues<'_>,
-    ) -> Option<Self> {
-        let [first, second] = values.texts.map(str::as_bytes);
-        let end = first.len() + second.len();
-        let is_written = values.floats.iter().flatten().all(|float| float.is_finite())
-            && values.integers.iter().flatten().all(|integer| i64::try_from(*integer).is_ok());
-        if end > MAX_TEXT || !is_written || !(is_plain(first) && is_plain(second)) {
-            return None;
-        }
+    #[inline]
+    pub(crate) fn new(head: &Arc<RecordHead>, timestamp: i64, values: &RecordValues<'_>) -> Self {
         let mut text = [0; MAX_TEXT];
-        text[..first.len()].copy_from_slice(first);
-        text[first.len()..end].copy_from_slice(second);
-        Some(Self {
+        let mut rest = &mut text[..];
+        let text_ends = values.texts.map(|text| {
+            // Writing to a slice does not fail: it stops at the end.
+            let _ = rest.write_all(text.as_bytes());
+            (MAX_TEXT - rest.len()) as u8
+        });
+        Self {
             head: head.clone(),
             timestamp: timestamp.div_euclid(head.precision.divisor()),
             integers: values.integers,
             floats: values.floats,
-            text_ends: [first.len() as u8, end as u8],
+            text_ends,
             text,
-        })
-    }
-
-    pub(crate) fn database(&self) -> &[u8] {
-        self.head.database.as_bytes()
-    }
-
-    pub(crate) fn precision(&self) -> Precision {
-        self.head.precision
-    }
-
-    /// An upper bound for the bytes that [`write_to`](Self::write_to) appends.
-    #[inline]
-    pub(crate) fn max_len(&self) -> usize {
-        self.head.start.len() + self.head.names.len() + usize::from(self.text_ends[1])
+        }
     }
 
     /// Appends the line with a line feed.
@@ -150,7 +164,7 @@ impl RecordNames {
     }
 
     /// An upper bound for the bytes of names, numbers and the timestamp.
-    fn len(&self) -> usize {
+    fn max_len(&self) -> usize {
         self.all().map(|name| name.len() + MAX_NUMBER).sum::<usize>() + MAX_NUMBER
     }
 }
@@ -179,17 +193,16 @@ mod tests {
             floats: [Some("duration"), Some("time_to_first_byte")],
             texts: [(Some("remote_ip"), true), (Some("request_id"), false)],
         };
-        let start = b"request,method=GET".as_slice().into();
-        let head =
-            RecordHead { database: "db".into(), precision: Precision::Nanoseconds, start, names };
+        let start = b"request,method=GET".to_vec();
+        let head = RecordHead::new("db", Precision::Nanoseconds, start, names);
         let values = RecordValues {
             integers: [Some(i64::MAX as u64), Some(0)],
             floats: [Some(f64::MIN_POSITIVE / 3.0), Some(-1.0 / 3.0)],
             texts: ["2001:db8::ffff:192.0.2.128", "0b6d2d9c-9a44-4f7a-8a3e-6f6c2b1f7a55"],
         };
-        let Some(record) = Record::new(&Arc::new(head), i64::MIN, &values) else {
-            panic!("it fits");
-        };
+        assert!(values.fit());
+        let max_len = values.max_len(&head);
+        let record = Record::new(&Arc::new(head), i64::MIN, &values);
         let mut line = Vec::new();
         record.write_to(&mut line);
         let expected = Measurement::new("db", "request")
@@ -202,22 +215,14 @@ mod tests {
             .field("request_id", values.texts[1])
             .timestamp(i64::MIN);
         assert_eq!(String::from_utf8_lossy(&line), expected.marshall() + "\n");
-        assert!(line.len() <= record.max_len(), "{} > {}", line.len(), record.max_len());
+        assert!(line.len() <= max_len, "{} > {max_len}", line.len());
     }
 
     #[test]
     fn what_would_have_to_be_escaped_is_no_record() {
-        let names = RecordNames {
-            integers: [Some("n"), None],
-            floats: [None; 2],
-            texts: [(Some("ip"), true), (None, false)],
-        };
-        let start = Box::default();
-        let head = RecordHead { database: "".into(), precision: Precision::Seconds, start, names };
-        let head = Arc::new(head);
         let is_record = |integer, float, text: &str| {
             let (integers, floats, texts) = ([Some(integer), None], [float, None], [text, ""]);
-            Record::new(&head, 0, &RecordValues { integers, floats, texts }).is_some()
+            RecordValues { integers, floats, texts }.fit()
         };
         assert!(is_record(1, Some(0.5), "192.0.2.1"));
         assert!(!is_record(u64::MAX, None, ""));

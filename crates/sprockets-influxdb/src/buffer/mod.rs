@@ -44,7 +44,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Overflow;
 use crate::interruption;
-use crate::record::Record;
+use crate::record::{Record, RecordHead};
 use crate::spool::Spool;
 use crate::stats::{DropReason, Stats};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -124,9 +124,16 @@ impl Buffer {
         self.push_slowly(shard, &line, timeout)
     }
 
-    /// Adds a line that may be encoded later. Returns it if it has to be encoded at once.
-    pub(crate) fn push_record(&self, record: Record) -> Result<(), Record> {
-        lock(&self.shard().0).push_record(record)
+    /// Adds a line of at most this length that may be encoded later. Returns false if it has to be
+    /// encoded at once.
+    #[inline]
+    pub(crate) fn push_record(
+        &self,
+        head: &RecordHead,
+        max_len: usize,
+        make: impl FnOnce() -> Record,
+    ) -> bool {
+        lock(&self.shard().0).push_record(head, max_len, make)
     }
 
     /// Counts a measurement that was dropped before it became a line.

@@ -34,12 +34,12 @@ impl Records {
         self.list.len() >= MAX_COUNT || self.chunk != chunk && !self.list.is_empty()
     }
 
-    pub(super) fn push(&mut self, chunk: usize, record: Record) {
+    pub(super) fn push(&mut self, chunk: usize, max_len: usize, record: Record) {
         if self.list.capacity() == 0 {
             self.list.reserve_exact(MAX_COUNT);
         }
         self.chunk = chunk;
-        self.bytes += record.max_len();
+        self.bytes += max_len;
         self.list.push(record);
     }
 

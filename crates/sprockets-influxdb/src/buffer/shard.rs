@@ -11,7 +11,7 @@ use super::records::Records;
 use super::size::Size;
 use super::types::Entry;
 use crate::config::Precision;
-use crate::record::Record;
+use crate::record::{Record, RecordHead};
 use crate::spool::Segment;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, per_process, per_thread};
@@ -70,23 +70,29 @@ impl Open {
         true
     }
 
-    /// Accepts a record, if the grant covers its line and a chunk has room for it. A chunk with a
-    /// segment takes none: its lines are on disk when they are accepted.
-    pub(super) fn push_record(&mut self, record: Record) -> Result<(), Record> {
-        let needed = Size { lines: 1, bytes: record.max_len() };
-        let found = self.find(record.database(), record.precision());
-        let Some(index) = found.filter(|_| self.grant.covers(needed)) else { return Err(record) };
+    /// Accepts a record of at most this length, if the grant covers its line and a chunk has room
+    /// for it. A chunk with a segment takes none: its lines are on disk when they are accepted.
+    #[inline]
+    pub(super) fn push_record(
+        &mut self,
+        head: &RecordHead,
+        max_len: usize,
+        make: impl FnOnce() -> Record,
+    ) -> bool {
+        let needed = Size { lines: 1, bytes: max_len };
+        let found = self.find(head.database.as_bytes(), head.precision);
+        let Some(index) = found.filter(|_| self.grant.covers(needed)) else { return false };
         if self.records.are_due(index) {
             self.encode_records();
         }
-        if self.chunks[index].chunk.is_on_disk() || !self.fits(index, needed.bytes) {
-            return Err(record);
+        if self.chunks[index].chunk.is_on_disk() || !self.fits(index, max_len) {
+            return false;
         }
-        self.records.push(index, record);
+        self.records.push(index, max_len, make());
         self.last = index;
         self.grant -= needed;
         self.counters.add();
-        Ok(())
+        true
     }
 
     fn encode_records(&mut self) {

@@ -66,8 +66,7 @@ impl Snapshot {
         }
         let mut start = Vec::new();
         measurement.line(&self.base_tags, self.divisor).write_start(&mut start);
-        let (database, precision) = (database.into(), self.precision);
-        Some(RecordHead { database, precision, start: start.into(), names })
+        Some(RecordHead::new(database, self.precision, start, names))
     }
 }
 
@@ -81,21 +80,21 @@ impl Core {
         if prepared.snapshot.as_ptr() != Arc::as_ptr(&self.snapshot.load()) {
             return AddedRecord::Outdated;
         }
-        let head = prepared.head.as_ref();
-        let Some(record) = head.and_then(|head| Record::new(head, nanoseconds, values)) else {
+        let Some(head) = prepared.head.as_ref().filter(|_| values.fit()) else {
             return AddedRecord::Unfit;
         };
-        match self.buffer.push_record(record) {
-            Ok(()) if self.workers.is_retry_due() => self.workers.ensure_leader(),
-            Ok(()) => {}
-            Err(record) => self.add_encoded(&record),
+        let record = || Record::new(head, nanoseconds, values);
+        if !self.buffer.push_record(head, values.max_len(head), record) {
+            self.add_encoded(head, &record());
+        } else if self.workers.is_retry_due() {
+            self.workers.ensure_leader();
         }
         AddedRecord::Added
     }
 
     /// Adds a record that the buffer does not take as such.
     #[cold]
-    fn add_encoded(&self, record: &Record) {
+    fn add_encoded(&self, head: &RecordHead, record: &Record) {
         thread_local! {
             static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
         }
@@ -104,8 +103,8 @@ impl Core {
         line.clear();
         record.write_to(&mut line);
         let entry = Entry {
-            database: record.database(),
-            precision: record.precision(),
+            database: head.database.as_bytes(),
+            precision: head.precision,
             len: line.len(),
             write: |bytes: &mut Vec<u8>| bytes.extend_from_slice(&line),
         };

@@ -12,7 +12,7 @@ use crate::record::{RecordNames, RecordValues};
 use crate::spare;
 
 /// Number of prepared records that a thread remembers.
-const MAX_PREPARED: usize = 64;
+const MAX_PREPARED: usize = 256;
 
 /// What is recorded of a plain request beside its outcome. Empty texts are left out.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +38,10 @@ pub struct PlainRequest<'a> {
 /// A prepared record, and the tags that it is for.
 struct Prepared {
     attributes: u64,
-    /// Database, name, handler, endpoint and method.
-    texts: [Box<str>; 5],
     status_code: u16,
+    /// Where database, name, handler, endpoint and method end in the text.
+    ends: [usize; 5],
+    text: Box<str>,
     record: PreparedRecord,
 }
 
@@ -86,11 +87,18 @@ pub fn record_plain(
     added.ok().flatten().unwrap_or(false)
 }
 
-/// Requests that differ by method or status code have slots beside each other.
 fn slot(request: &PlainRequest<'_>, status_code: u16) -> usize {
-    let bytes = request.endpoint.bytes().rev().take(8).chain(request.handler.bytes().rev().take(8));
-    let hash = bytes.fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-    (hash + request.method.len() + usize::from(status_code)) % MAX_PREPARED
+    let [endpoint, handler] = [request.endpoint, request.handler].map(tail);
+    let hash = (endpoint ^ handler.rotate_left(7)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+    (hash as usize + request.method.len() + usize::from(status_code)) % MAX_PREPARED
+}
+
+/// The end of a text, and its length.
+fn tail(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let short = || bytes.iter().fold(0, |end, byte| end << 8 | u64::from(*byte));
+    let end = bytes.last_chunk().map_or_else(short, |end| u64::from_le_bytes(*end));
+    end.wrapping_add(text.len() as u64)
 }
 
 impl Prepared {
@@ -113,15 +121,26 @@ impl Prepared {
         sink.text(Attribute::StatusCode, itoa::Buffer::new().format(status_code));
         let record = client.prepare_record(&measurement, names);
         spare::keep(measurement);
-        let texts = request.tags().map(Box::from);
-        Some(Self { attributes: attributes.id(), texts, status_code, record })
+        let mut text = String::new();
+        let ends = request.tags().map(|tag| {
+            text.push_str(tag);
+            text.len()
+        });
+        let attributes = attributes.id();
+        Some(Self { attributes, status_code, ends, text: text.into(), record })
     }
 
     #[inline]
     fn is_of(&self, attributes: &Attributes, request: &PlainRequest<'_>, status_code: u16) -> bool {
+        let mut start = 0;
+        let mut has = |(end, tag): (usize, &str)| {
+            let known = &self.text.as_bytes()[start..end];
+            start = end;
+            known == tag.as_bytes()
+        };
         self.status_code == status_code
             && self.attributes == attributes.id()
-            && self.texts.iter().zip(request.tags()).all(|(known, text)| **known == *text)
+            && self.ends.into_iter().zip(request.tags()).all(|tag| has(tag))
     }
 }
 
@@ -144,3 +163,6 @@ impl Attributes {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
