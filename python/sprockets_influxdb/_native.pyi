@@ -35,7 +35,6 @@ __all__ = [
     "ObjectFrame",
     "Passed",
     "Point",
-    "Receive",
     "Recorder",
     "Rejected",
     "Request",
@@ -350,7 +349,7 @@ class Recorder:
     def is_recording(self) -> bool: ...
     def asgi(
         self, scope: MutableMapping[str, Any], receive: Any, send: Any
-    ) -> tuple[AsgiRequest, Receive] | None: ...
+    ) -> AsgiRequest | None: ...
     def wsgi(
         self,
         environ: dict[str, Any],
@@ -372,14 +371,11 @@ class TornadoRecorder:
 
 @final
 class AsgiRequest:
+    def receive(self) -> Passed: ...
     def __call__(self, message: MutableMapping[str, Any]) -> Passed: ...
     def fail(self, error: BaseException) -> None: ...
     def give_up(self) -> None: ...
     def end(self, route: _Template | None) -> None: ...
-
-@final
-class Receive:
-    def __call__(self) -> Passed: ...
 
 @final
 class Passed:

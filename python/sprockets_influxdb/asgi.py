@@ -65,12 +65,11 @@ class InfluxDBMiddleware:
             if kind == "lifespan" and self._recorder.is_recording:
                 send = _flushing(send)
             return await self.app(scope, receive, send)
-        begun = self._recorder.asgi(scope, receive, send)
-        if begun is None:
+        request = self._recorder.asgi(scope, receive, send)
+        if request is None:
             return await self.app(scope, receive, send)
-        request, received = begun
         try:
-            await self.app(scope, received, request)
+            await self.app(scope, request.receive, request)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if kind == "http" or not _is_normal_closure(error):
                 request.fail(error)

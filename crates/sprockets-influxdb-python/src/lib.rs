@@ -55,7 +55,7 @@ mod _native {
     use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
-        AsgiRequest, Passed, Receive, Recorder, RequestGuard, SizedBody, TornadoRecorder, Write,
+        AsgiRequest, Passed, Recorder, RequestGuard, SizedBody, TornadoRecorder, Write,
         WsgiRequest, check_request_variables, finish_request, measurement_in,
     };
     #[pymodule_export]

@@ -17,10 +17,17 @@ use super::message::Message;
 pub(crate) struct AsgiRequest {
     handled: Handled,
     send: Py<PyAny>,
+    receive: Py<PyAny>,
 }
 
 #[pymethods]
 impl AsgiRequest {
+    /// The `receive` of the application.
+    fn receive(this: &Bound<'_, Self>) -> PyResult<Passed> {
+        let receive = this.try_borrow()?.receive.clone_ref(this.py());
+        Passed::new(this.clone(), receive.bind(this.py()).call0()?, None)
+    }
+
     /// `send`.
     fn __call__(this: &Bound<'_, Self>, message: Bound<'_, PyAny>) -> PyResult<Passed> {
         let send = {
@@ -54,13 +61,14 @@ impl AsgiRequest {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.handled.measurement)?;
-        visit.call(&self.send)
+        visit.call(&self.send)?;
+        visit.call(&self.receive)
     }
 }
 
 impl AsgiRequest {
-    pub(super) fn new(handled: Handled, send: Bound<'_, PyAny>) -> Self {
-        Self { handled, send: send.unbind() }
+    pub(super) fn new(handled: Handled, receive: Bound<'_, PyAny>, send: Bound<'_, PyAny>) -> Self {
+        Self { handled, send: send.unbind(), receive: receive.unbind() }
     }
 
     /// The application sends a message.
@@ -113,26 +121,6 @@ impl AsgiRequest {
             "http.request" | "websocket.receive" => self.handled.received(message.length()),
             _ => {}
         }
-    }
-}
-
-/// The `receive` of an application.
-#[pyclass(frozen, module = "sprockets_influxdb._native")]
-pub(crate) struct Receive {
-    pub(super) request: Py<AsgiRequest>,
-    pub(super) receive: Py<PyAny>,
-}
-
-#[pymethods]
-impl Receive {
-    fn __call__(&self, py: Python<'_>) -> PyResult<Passed> {
-        let awaitable = self.receive.bind(py).call0()?;
-        Passed::new(self.request.bind(py).clone(), awaitable, None)
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.request)?;
-        visit.call(&self.receive)
     }
 }
 

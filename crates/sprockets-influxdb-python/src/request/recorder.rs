@@ -9,10 +9,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::asgi::{AsgiRequest, Receive};
+use super::asgi::AsgiRequest;
 use super::guard::RequestGuard;
 use super::handled::Handled;
-use super::headers::{Headers, length};
+use super::headers::{find, number};
 use super::options::{MEASUREMENT, Options};
 use super::wsgi::WsgiRequest;
 use crate::items::Items;
@@ -58,19 +58,16 @@ impl Recorder {
         self.options.is_some() && !self.is_disabled.load(Ordering::Relaxed)
     }
 
-    /// Begins to record a request described by an ASGI scope. Returns the request, which is its
-    /// `send`, and its `receive`. `None` if it is not to be recorded.
+    /// Begins to record a request described by an ASGI scope. The application calls the request as
+    /// `send`. `None` if it is not to be recorded.
     fn asgi<'py>(
         &self,
         scope: &Bound<'py, PyAny>,
         receive: Bound<'py, PyAny>,
         send: Bound<'py, PyAny>,
-    ) -> PyResult<Option<(Bound<'py, AsgiRequest>, Receive)>> {
-        let py = scope.py();
-        let Some(handled) = self.begin(scope, scope, Self::of_scope)? else { return Ok(None) };
-        let request = Bound::new(py, AsgiRequest::new(handled, send))?;
-        let receive = Receive { request: request.clone().unbind(), receive: receive.unbind() };
-        Ok(Some((request, receive)))
+    ) -> PyResult<Option<AsgiRequest>> {
+        let begun = self.begin(scope, scope, Self::of_scope)?;
+        Ok(begun.map(|handled| AsgiRequest::new(handled, receive, send)))
     }
 
     /// Begins to record a request described by a WSGI environment. The application calls the
@@ -146,10 +143,11 @@ impl Recorder {
         let mut handled = Handled::new(options.clone(), measurement, method.as_ref());
         let (mut remote_ip, mut declared) = (None, None);
         if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
-            let headers = Headers::of(&headers);
-            handled.set_correlation_id(headers.value(&options.correlation_id));
-            declared = headers.length();
-            remote_ip = options.remote_ip.as_ref().and_then(|name| headers.value(name));
+            let names = [Some(&options.correlation_id), options.remote_ip.as_ref()];
+            let [correlation_id, addresses, length] = find(&headers, names);
+            handled.set_correlation_id(correlation_id.map(Bound::unbind));
+            declared = length.and_then(|value| number(&value));
+            remote_ip = addresses.map(Bound::unbind);
         }
         if remote_ip.is_none() {
             let client = scope.get_item(intern!(py, "client"))?;
@@ -181,7 +179,7 @@ impl Recorder {
         };
         handled.set_remote_ip(remote_ip.map(Bound::unbind));
         let content_length = get(intern!(py, "CONTENT_LENGTH"))?;
-        let declared = content_length.and_then(|value| length(&value));
+        let declared = content_length.and_then(|value| number(&value));
         // A body of unknown length is read from the server, unseen.
         if declared.is_some() || get(intern!(py, "HTTP_TRANSFER_ENCODING"))?.is_none() {
             handled.set_request_length(declared);
