@@ -92,16 +92,20 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn directory(&self) -> Result<Directory, Problem> {
-        let from_environment = || std::env::var_os("INFLUXDB_SPOOL").map(PathBuf::from);
-        let directory = self.directory.clone().or_else(from_environment);
-        let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
-        let directory =
-            directory.ok_or("no spool: pass its directory as --spool, or set INFLUXDB_SPOOL")?;
+        let directory = spool(self.directory.as_ref())
+            .ok_or("no spool: pass its directory as --spool, or set INFLUXDB_SPOOL")?;
         let shown = shown(&directory);
         // A directory that does not exist would look like an empty spool.
         fs::read_dir(&directory).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         Ok(Directory::new(directory))
     }
+}
+
+/// The directory of a spool, from its option or else from the environment.
+pub(crate) fn spool(option: Option<&PathBuf>) -> Option<PathBuf> {
+    let from_environment = || std::env::var_os("INFLUXDB_SPOOL").map(PathBuf::from);
+    let directory = option.cloned().or_else(from_environment);
+    directory.filter(|directory| !directory.as_os_str().is_empty())
 }
 
 /// How results are printed.
@@ -113,7 +117,6 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    #[cfg(feature = "nats")]
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
@@ -139,13 +142,6 @@ pub(crate) struct Delivery {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) output: Output,
-}
-
-impl Delivery {
-    /// Whether to print nothing if every line was delivered.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.quiet && !self.output.json
-    }
 }
 
 fn set(config: Config, name: &str, value: &str) -> Result<Config, Problem> {

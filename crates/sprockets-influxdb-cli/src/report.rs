@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 
-use crate::args::Delivery;
+use crate::args::Output;
 use crate::{exit, terminal};
 
 /// The report of one command.
@@ -27,12 +27,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Prints the report, unless all is well and the options ask for silence.
-    pub(crate) fn print(&self, options: &Delivery) -> io::Result<()> {
-        if options.is_silent() && self.is_complete() {
+    /// Prints the report. `quiet`: as text, only if a line was not delivered.
+    pub(crate) fn print(&self, quiet: bool, output: &Output) -> io::Result<()> {
+        if quiet && !output.is_json() && self.is_complete() {
             return Ok(());
         }
-        options.output.print(|| self.to_json(), |out| self.write_to(out))
+        output.print(|| self.to_json(), |out| self.write_to(out))
     }
 
     pub(crate) fn exit_code(&self) -> u8 {

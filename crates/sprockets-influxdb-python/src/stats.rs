@@ -38,19 +38,10 @@ pub(crate) fn counters<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'p
         dropped.set_item(reason.as_str(), count)?;
     }
     let dict = PyDict::new(py);
-    dict.set_item("added", stats.added)?;
-    dict.set_item("recovered", stats.recovered)?;
-    dict.set_item("delivered", stats.delivered)?;
-    dict.set_item("rejected", stats.rejected)?;
-    dict.set_item("sampled_out", stats.sampled_out)?;
+    for (name, count) in stats.counters() {
+        dict.set_item(name, count)?;
+    }
     dict.set_item("dropped", dropped)?;
-    dict.set_item("pending", stats.pending)?;
-    dict.set_item("spooled", stats.spooled)?;
-    dict.set_item("batches", stats.batches)?;
-    dict.set_item("retries", stats.retries)?;
-    dict.set_item("bytes_sent", stats.bytes_sent)?;
-    dict.set_item("non_finite", stats.non_finite)?;
-    dict.set_item("repaired", stats.repaired)?;
     dict.set_item("last_error", stats.last_error.as_deref())?;
     Ok(dict)
 }

@@ -26,6 +26,7 @@ pub use crate::middleware::outcome::Outcome;
 pub use crate::middleware::plain::{PlainRequest, record_plain};
 pub use crate::middleware::sink::AttributeSink;
 pub use crate::printable::{is_printable, one_line, shown};
+pub use crate::rfc3339::parse as parse_rfc3339;
 pub use crate::sys::generation;
 #[cfg(unix)]
 pub use crate::sys::{await_sigterm, before_sigterm};
@@ -33,10 +34,10 @@ pub use crate::sys::{await_sigterm, before_sigterm};
 /// What the command needs of the transport to NATS.
 #[cfg(feature = "nats")]
 pub mod nats {
-    pub use crate::delivery::nats::api::{ApiError, request};
+    pub use crate::delivery::nats::api::{ApiError, code, request};
     pub use crate::delivery::nats::cluster::Cluster;
     pub use crate::delivery::nats::message::{
-        DATABASE_HEADER, ENCODING_HEADER, LINES_HEADER, PRECISION_HEADER, SOURCE_HEADER, decoded,
+        DATABASE_HEADER, ENCODING_HEADER, PRECISION_HEADER, decoded,
     };
 }
 

@@ -190,6 +190,7 @@ mod measurement;
 pub mod middleware;
 mod printable;
 mod record;
+mod rfc3339;
 mod spare;
 /// Spool directories, for operators: [`Directory`](spool::Directory).
 pub mod spool;

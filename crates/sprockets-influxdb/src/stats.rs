@@ -47,6 +47,26 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Every counter with its name, for logs and dashboards. `dropped` is the total of all reasons.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("added", self.added),
+            ("recovered", self.recovered),
+            ("delivered", self.delivered),
+            ("rejected", self.rejected),
+            ("sampled_out", self.sampled_out),
+            ("dropped", self.dropped.total()),
+            ("pending", self.pending),
+            ("spooled", self.spooled),
+            ("batches", self.batches),
+            ("retries", self.retries),
+            ("bytes_sent", self.bytes_sent),
+            ("non_finite", self.non_finite),
+            ("repaired", self.repaired),
+        ]
+        .into_iter()
+    }
+
     /// Whether the counters balance. They do, unless this crate has a bug.
     pub fn is_balanced(&self) -> bool {
         self.added

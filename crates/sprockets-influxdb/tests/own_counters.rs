@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sprockets_influxdb::testing::{Fault, Server};
 use sprockets_influxdb::{Client, Config, Measurement};
-use test_support::{LONG, balanced};
+use test_support::{LONG, balanced, block_on};
 
 fn client(server: &Server) -> Client {
     let config = Config::new().url(&server.url()).self_database("own").base_tag("region", "eu");
@@ -42,6 +42,16 @@ fn a_point_comes_with_the_first_batch_and_one_at_the_end() {
     }
     assert_eq!((stats.added, stats.delivered), (4, 4));
     assert_eq!(last.field("pid"), Some(&i64::from(std::process::id()).into()));
+}
+
+#[test]
+fn a_shutdown_with_nothing_pending_writes_the_last_point_in_the_background_too() {
+    let server = Server::start();
+    let client = client(&server);
+    add(&client, 1);
+    assert!(client.flush(LONG).is_complete() && server.wait_for_points("own", 1, LONG));
+    assert!(block_on(client.shutdown_async()).is_complete());
+    assert_eq!(server.points("own").len(), 2);
 }
 
 #[test]

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sprockets_influxdb::Timestamp;
+use test_support::wait_until;
 
 const TOTAL: usize = 1_600_000;
 
@@ -24,11 +24,7 @@ fn no_two_of_1_600_000_timestamps_of_4_and_of_8_processes_are_equal() {
         let mut children: Vec<_> =
             (0..processes).map(|_| spawn(directory.path(), TOTAL / processes)).collect();
         // All are ready before any goes on.
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while count(directory.path(), "ready") < processes {
-            assert!(Instant::now() < deadline);
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_until(|| count(directory.path(), "ready") == processes);
         children.iter_mut().for_each(|child| drop(child.stdin.take()));
         for mut child in children {
             assert!(child.wait().unwrap().success());

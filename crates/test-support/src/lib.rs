@@ -4,6 +4,9 @@
 //! [`Client`]: they would see the types of another build of the crate.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use sprockets_influxdb::{Client, Stats};
@@ -45,6 +48,27 @@ pub fn flush_until(client: &Client, is_reached: impl Fn(&Stats) -> bool) -> Stat
     }
 }
 
+/// The result of a future, which a thread of its own has to complete.
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = std::pin::pin!(future);
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        assert!(Instant::now() < deadline, "the future is not ready after {LONG:?}");
+        thread::park_timeout(LONG);
+    }
+}
+
 /// Random numbers. Prints their seed, which `SEED` repeats.
 #[allow(clippy::print_stdout)]
 pub fn random() -> fastrand::Rng {
@@ -56,11 +80,17 @@ pub fn random() -> fastrand::Rng {
 
 /// Waits until a condition holds that nothing announces.
 #[track_caller]
-pub fn wait_until(holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
+pub fn wait_until(holds: impl FnMut() -> bool) {
+    wait_within(LONG, "the condition holds", holds);
+}
+
+/// The same, at most for this time. `what` says what is waited for.
+#[track_caller]
+pub fn wait_within(timeout: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + timeout;
     while !holds() {
-        assert!(Instant::now() < deadline, "the condition does not hold after {LONG:?}");
-        std::thread::sleep(Duration::from_millis(1));
+        assert!(Instant::now() < deadline, "not within {timeout:?}: {what}");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -4,11 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::LONG;
 use crate::influxd::free_port;
 use crate::process::{Process, remove_settings};
+use crate::{LONG, wait_within};
 
 /// One or more running nats-servers with JetStream. Dropping them kills them and removes their
 /// data.
@@ -129,11 +128,9 @@ impl NatsServers {
 
     /// Waits until JetStream takes requests: in a cluster, until there is a leader.
     pub fn await_jetstream(&self) {
-        let deadline = Instant::now() + LONG;
-        while !self.nodes.iter().filter(|node| node.process.is_some()).all(Node::is_healthy) {
-            assert!(Instant::now() < deadline, "JetStream does not get ready");
-            thread::sleep(Duration::from_millis(20));
-        }
+        let is_ready =
+            || self.nodes.iter().filter(|node| node.process.is_some()).all(Node::is_healthy);
+        wait_within(LONG, "JetStream is ready", is_ready);
     }
 
     /// The URL of all of them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::nats::{ApiError, Cluster};
+use sprockets_influxdb::internal::nats::{ApiError, Cluster, code};
 
 use super::jetstream::{JetStream, text};
 use crate::exit::Problem;
@@ -14,9 +14,6 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 
 /// Messages that forwarders have taken and not acknowledged, at most.
 const MAX_ACK_PENDING: u64 = 5_000;
-
-/// The error code of a cluster that has no leader yet.
-const NOT_READY: [u64; 2] = [10_008, 10_009];
 
 /// Limits of a new stream.
 #[derive(Args, Debug)]
@@ -67,7 +64,7 @@ async fn create_stream(
     limits: &Limits,
 ) -> Result<String, Problem> {
     let name = &jetstream.stream;
-    if let Some(info) = when_ready(|| jetstream.stream_info()).await? {
+    if let Some(info) = when_ready(|| jetstream.stream_info()).await.map_err(text)? {
         return Ok(format!("stream {name} exists: {}", described(&info["config"])));
     }
     let is_cluster = jetstream.client.server_info().cluster.is_some();
@@ -88,14 +85,11 @@ async fn create_stream(
         "duplicate_window": nanoseconds(DUPLICATE_WINDOW),
     });
     let verb = format!("STREAM.CREATE.{name}");
-    let info = when_ready(|| jetstream.request(&verb, &config)).await.map_err(|problem| {
-        let problem = problem.to_string();
-        if problem.contains("insufficient") {
-            return format!(
-                "{problem}: lower --max-gib or --replicas, or give JetStream more room"
-            );
-        }
-        problem
+    let info = when_ready(|| jetstream.request(&verb, &config)).await.map_err(|error| {
+        let needs_room = matches!(&error, ApiError::Refused(code, _)
+            if *code == code::NO_SUITABLE_SERVER || code::NO_ROOM.contains(code));
+        let advice = ": lower --max-gib or --replicas, or give JetStream more room";
+        format!("{error}{}", if needs_room { advice } else { "" })
     })?;
     Ok(format!("stream {name} created: {}", described(&info["config"])))
 }
@@ -106,7 +100,7 @@ async fn create_consumer(
     limits: &Limits,
 ) -> Result<String, Problem> {
     let JetStream { stream, durable, .. } = jetstream;
-    if when_ready(|| jetstream.consumer_info()).await?.is_some() {
+    if when_ready(|| jetstream.consumer_info()).await.map_err(text)?.is_some() {
         return Ok(format!("consumer {durable} exists"));
     }
     let mut config = json!({
@@ -122,7 +116,7 @@ async fn create_consumer(
     }
     let verb = format!("CONSUMER.DURABLE.CREATE.{stream}.{durable}");
     let body = json!({ "stream_name": stream, "config": config });
-    when_ready(|| jetstream.request(&verb, &body)).await?;
+    when_ready(|| jetstream.request(&verb, &body)).await.map_err(text)?;
     let of = limits.only.as_ref().map_or(String::new(), |name| format!(" of database {name:?}"));
     Ok(format!(
         "consumer {durable} created: messages{of} wait {} s for an acknowledgement, at \
@@ -132,7 +126,7 @@ async fn create_consumer(
 }
 
 /// Makes a request, and again while the cluster elects a leader.
-async fn when_ready<T, F>(make: impl Fn() -> F) -> Result<T, Problem>
+async fn when_ready<T, F>(make: impl Fn() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
 {
@@ -140,12 +134,12 @@ where
     const PAUSE: Duration = Duration::from_millis(500);
     for _ in 0..ATTEMPTS {
         match make().await {
-            Err(ApiError::Refused(code, _)) if NOT_READY.contains(&code) => {}
-            made => return made.map_err(text),
+            Err(ApiError::Refused(code, _)) if code::NOT_READY.contains(&code) => {}
+            made => return made,
         }
         tokio::time::sleep(PAUSE).await;
     }
-    make().await.map_err(text)
+    make().await
 }
 
 /// The limits of a stream, for a person.

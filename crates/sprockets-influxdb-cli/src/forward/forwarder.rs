@@ -65,7 +65,7 @@ impl Forwarder {
         progress: Progress,
     ) -> (Self, UnboundedReceiver<Decided>) {
         let (timeout, ack_wait) = times;
-        let (decided, are_decided) = unbounded_channel();
+        let (decided, decisions) = unbounded_channel();
         let forwarder = Self {
             jetstream,
             config,
@@ -80,13 +80,13 @@ impl Forwarder {
             is_ending: Arc::default(),
             decided,
         };
-        (forwarder, are_decided)
+        (forwarder, decisions)
     }
 
     /// Runs until a signal arrives, or the stream is empty if `until_empty`.
     pub(super) async fn run(
         mut self,
-        mut are_decided: UnboundedReceiver<Decided>,
+        mut decisions: UnboundedReceiver<Decided>,
         until_empty: bool,
     ) -> Totals {
         let started = Instant::now();
@@ -95,9 +95,9 @@ impl Forwarder {
         signals::listen(move || notified.notify_one());
         match Pull::new(&self.jetstream).await {
             Ok(mut pull) => {
-                let ended = self.forward(&mut pull, &mut are_decided, &signal, until_empty).await;
+                let ended = self.forward(&mut pull, &mut decisions, &signal, until_empty).await;
                 self.totals.problem = ended.err();
-                self.end(pull, &mut are_decided).await;
+                self.end(pull, &mut decisions).await;
             }
             Err(problem) => self.totals.problem = Some(problem),
         }
@@ -113,7 +113,7 @@ impl Forwarder {
     async fn forward(
         &mut self,
         pull: &mut Pull,
-        are_decided: &mut UnboundedReceiver<Decided>,
+        decisions: &mut UnboundedReceiver<Decided>,
         signal: &Notify,
         until_empty: bool,
     ) -> Result<(), String> {
@@ -129,7 +129,7 @@ impl Forwarder {
                                            Ctrl-C again ends at once");
                     return Ok(());
                 }
-                Some(decided) = are_decided.recv() => self.acknowledge(&decided).await,
+                Some(decided) = decisions.recv() => self.acknowledge(&decided).await,
                 _ = tick.tick() => {
                     if renewed.elapsed() >= self.renewal {
                         renewed = Instant::now();
@@ -323,13 +323,13 @@ impl Forwarder {
     }
 
     /// Waits for what is held, within the timeout, and gives the rest back.
-    async fn end(&mut self, pull: Pull, are_decided: &mut UnboundedReceiver<Decided>) {
+    async fn end(&mut self, pull: Pull, decisions: &mut UnboundedReceiver<Decided>) {
         self.is_ending.store(true, Ordering::Relaxed);
         self.close_due();
         let until = Instant::now() + self.timeout;
         let arrived = pull.stop().await;
         while !self.lanes.values().all(Lane::is_idle) {
-            match tokio::time::timeout_at(until, are_decided.recv()).await {
+            match tokio::time::timeout_at(until, decisions.recv()).await {
                 Ok(Some(decided)) => self.acknowledge(&decided).await,
                 _ => break,
             }

@@ -4,17 +4,12 @@ use std::time::Duration;
 
 use async_nats::Client;
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::nats::{ApiError, request};
+use sprockets_influxdb::internal::nats::{ApiError, code, request};
 
 use crate::exit::Problem;
 
 /// For one request.
 const API_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The error code of a stream that does not exist.
-const NO_STREAM: u64 = 10_059;
-/// The error code of a consumer that does not exist.
-const NO_CONSUMER: u64 = 10_014;
 
 pub(super) struct JetStream {
     pub(super) client: Client,
@@ -92,7 +87,7 @@ pub(super) fn text(error: ApiError) -> Problem {
 fn existing(reply: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
     match reply {
         Ok(reply) => Ok(Some(reply)),
-        Err(ApiError::Refused(NO_STREAM | NO_CONSUMER, _)) => Ok(None),
+        Err(ApiError::Refused(code::NO_STREAM | code::NO_CONSUMER, _)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -111,14 +111,9 @@ impl Lane {
         receipt: &Receipt,
         line: &[u8],
     ) -> sprockets_influxdb::Result<()> {
-        let parsed = RawLine::parse_in(line, lines.unit)?;
-        if parsed.timestamp().is_some() {
-            return self.client.add_line(&lines.database, &parsed);
-        }
-        // The same time when the message is delivered again.
-        let text = format!("{} {}", parsed.text(), receipt.stored_at);
-        let parsed = RawLine::parse_in(text.as_bytes(), Duration::from_nanos(1))?;
-        self.client.add_line(&lines.database, &parsed)
+        // A stored time: the same when the message is delivered again.
+        let line = RawLine::parse(line, lines.precision)?.or_timestamp(receipt.stored_at);
+        self.client.add_line(&lines.database, &line)
     }
 
     /// Closes the open group if it is due, or if it has to be.

@@ -1,10 +1,10 @@
 //! Reads a message: whose lines it has, and where to acknowledge it.
 
 use std::io::Read;
-use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, Subject};
 use flate2::read::MultiGzDecoder;
+use sprockets_influxdb::Precision;
 use sprockets_influxdb::internal::nats::{
     DATABASE_HEADER, ENCODING_HEADER, PRECISION_HEADER, decoded,
 };
@@ -27,7 +27,7 @@ pub(super) struct Receipt {
 #[derive(Debug)]
 pub(super) struct Lines {
     pub(super) database: String,
-    pub(super) unit: Duration,
+    pub(super) precision: Precision,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -61,21 +61,16 @@ pub(super) fn read(message: &Message) -> Result<Lines, String> {
     let named = header(DATABASE_HEADER).or_else(|| message.subject.as_str().rsplit('.').next());
     let database = named.and_then(decoded).filter(|name| !name.is_empty());
     let database = database.ok_or("the name of its database is not UTF-8")?;
-    let unit = match header(PRECISION_HEADER) {
-        None | Some("ns") => Duration::from_nanos(1),
-        Some("us") => Duration::from_micros(1),
-        Some("ms") => Duration::from_millis(1),
-        Some("s") => Duration::from_secs(1),
-        Some(other) => {
-            return Err(format!("{PRECISION_HEADER} is {other:?}: expected ns, us, ms or s"));
-        }
+    let precision = match header(PRECISION_HEADER) {
+        None => Precision::default(),
+        Some(name) => name.parse().map_err(|error| format!("{PRECISION_HEADER}: {error}"))?,
     };
     let bytes = match header(ENCODING_HEADER) {
         None | Some("" | "identity") => message.payload.to_vec(),
         Some("gzip") => decompress(&message.payload)?,
         Some(other) => return Err(format!("{ENCODING_HEADER} is {other:?}: expected gzip")),
     };
-    Ok(Lines { database, unit, bytes })
+    Ok(Lines { database, precision, bytes })
 }
 
 fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
@@ -126,10 +121,10 @@ mod tests {
     #[test]
     fn headers_say_whose_lines_they_are() {
         let lines = read(&message("r", &[], b"m v=1 1")).unwrap();
-        assert_eq!((lines.database.as_str(), lines.unit), ("a.b", Duration::from_nanos(1)));
+        assert_eq!((lines.database.as_str(), lines.precision), ("a.b", Precision::Nanoseconds));
         let headers = [(DATABASE_HEADER, "my%20db"), (PRECISION_HEADER, "ms")];
         let lines = read(&message("r", &headers, b"m v=1 1")).unwrap();
-        assert_eq!((lines.database.as_str(), lines.unit), ("my db", Duration::from_millis(1)));
+        assert_eq!((lines.database.as_str(), lines.precision), ("my db", Precision::Milliseconds));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use sprockets_influxdb::{Config, Precision};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args;
-use crate::exit::{self, Problem};
+use crate::exit::Problem;
 use crate::progress::{Progress, Size};
 use crate::wait::{self, IGNORED_VARIABLES};
 use forwarder::Forwarder;
@@ -184,9 +184,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     }
     let ack_wait = runtime.block_on(jetstream.require())?;
 
-    let from_environment = || std::env::var_os("INFLUXDB_SPOOL").map(PathBuf::from);
-    let directory = options.spool.clone().or_else(from_environment);
-    let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
+    let directory = args::spool(options.spool.as_ref());
     if directory.is_none() {
         progress.message(
             "warning: rejected lines are counted and not kept: pass a directory as --spool",
@@ -196,12 +194,13 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     // Shows warnings, and fails if a setting cannot be used, before anything is taken.
     let timeout = wait::client(config.clone(), &progress)?.shutdown_timeout();
     let times = (timeout, ack_wait);
-    let (forwarder, are_decided) =
+    let (forwarder, decisions) =
         Forwarder::new(jetstream, config, set_aside, window, times, progress);
-    let report = runtime.block_on(forwarder.run(are_decided, options.until_empty));
+    let totals = runtime.block_on(forwarder.run(decisions, options.until_empty));
+    let report = totals.report();
     // A failed write to a closed pipe does not change what happened.
     let _ = report.print(options.quiet, &options.output);
-    Ok(if report.is_complete() { exit::OK } else { exit::FAILED })
+    Ok(report.exit_code())
 }
 
 /// Variables that are for the stream's side, or for applications.

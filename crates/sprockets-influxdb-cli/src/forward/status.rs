@@ -1,10 +1,11 @@
 //! `forward --status`: what waits in the stream, by consumer.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Value, json};
+use sprockets_influxdb::internal::parse_rfc3339;
 use tokio::runtime::Runtime;
 
 use super::jetstream::{JetStream, text};
@@ -67,25 +68,8 @@ async fn age(jetstream: &JetStream, sequence: u64) -> Option<Duration> {
     let verb = format!("STREAM.MSG.GET.{}", jetstream.stream);
     let body = json!({ "seq": sequence, "next_by_subj": ">" });
     let reply = jetstream.request(&verb, &body).await.ok()?;
-    let stored = time(reply["message"]["time"].as_str()?)?;
-    std::time::SystemTime::now().duration_since(stored).ok()
-}
-
-/// A time in RFC 3339, in UTC, as the server writes it.
-fn time(text: &str) -> Option<std::time::SystemTime> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let mut time = time.split(':').map(|part| part.parse::<u64>().ok());
-    let seconds = time.next()?? * 3600 + time.next()?? * 60 + time.next()??;
-    let nanoseconds = format!("{fraction:0<9}").get(..9)?.parse::<u32>().ok()?;
-    // Days from 1 March of year 0, of which the leap day is the last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
-    let days = u64::try_from(days - 719_468).ok()?;
-    let since = Duration::new(days * 24 * 3600 + seconds, nanoseconds);
-    Some(std::time::SystemTime::UNIX_EPOCH + since)
+    let stored = parse_rfc3339(reply["message"]["time"].as_str()?)?;
+    SystemTime::now().duration_since(stored).ok()
 }
 
 fn write(
@@ -129,21 +113,4 @@ fn to_json(stream: &str, state: &Value, consumers: &[Consumer]) -> Value {
         "bytes": state["bytes"],
         "consumers": consumers.collect::<Vec<_>>(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_a_message_is_read() {
-        let seconds = |text: &str| {
-            let since = time(text)?.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
-            Some(since.as_secs_f64())
-        };
-        assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0.0));
-        assert_eq!(seconds("2023-11-14T22:13:20.5Z"), Some(1_700_000_000.5));
-        assert_eq!(seconds("2024-02-29T12:00:00Z"), Some(1_709_208_000.0));
-        assert_eq!(seconds("yesterday"), None);
-    }
 }

@@ -1,15 +1,13 @@
-//! What a forwarder did: for people, or as JSON.
+//! What a forwarder did.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::HumanCount;
 use serde_json::json;
 use sprockets_influxdb::Stats;
 
-use crate::args::Output;
 use crate::format::counted;
-use crate::terminal;
+use crate::report::Report;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
@@ -50,71 +48,42 @@ pub(super) fn add(sum: &mut Stats, stats: &Stats) {
 }
 
 impl Totals {
-    /// Whether every line that was decided was delivered, and the command ended as it should.
-    pub(super) fn is_complete(&self) -> bool {
-        self.problem.is_none() && self.stats.rejected + self.set_aside + self.lost == 0
-    }
-
-    /// Prints the totals, unless all is well and the options ask for silence.
-    pub(super) fn print(&self, quiet: bool, output: &Output) -> io::Result<()> {
-        if quiet && !output.is_json() && self.is_complete() {
-            return Ok(());
-        }
-        output.print(|| self.to_json(), |out| self.write_to(out))
-    }
-
-    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        let style = terminal::on_stdout();
+    pub(super) fn report(self) -> Report {
         let (messages, seconds) = (counted(self.messages, "message"), self.elapsed.as_secs_f64());
-        writeln!(out, "{messages} with {}; {seconds:.1} s", counted(self.lines, "line"))?;
-        let delivered = HumanCount(self.stats.delivered).to_string();
-        writeln!(out, "  {} lines delivered", style.good(&delivered))?;
-        for (count, what) in [
-            (self.stats.rejected, "lines rejected by the server: see `quarantine list`"),
-            (self.set_aside, "messages are not line protocol, at least in part: set aside"),
-            (self.lost, "rejected lines could not be kept"),
-        ] {
-            if count > 0 {
-                writeln!(out, "  {} {what}", style.bad(&HumanCount(count).to_string()))?;
-            }
-        }
-        for (count, what) in [
+        let notes = [
             (self.redelivered, "messages had been delivered to a forwarder before"),
             (self.returned, "messages were not decided: another forwarder gets them"),
-        ] {
-            if count > 0 {
-                writeln!(out, "  {} {what}", HumanCount(count))?;
-            }
+        ];
+        let notes = notes.into_iter().filter(|(count, _)| *count > 0);
+        Report {
+            heading: format!("{messages} with {}; {seconds:.1} s", counted(self.lines, "line")),
+            delivered: self.stats.delivered,
+            undelivered: vec![
+                ("rejected", self.stats.rejected, "rejected by the server: see `quarantine list`"),
+                (
+                    "set_aside",
+                    self.set_aside,
+                    "messages are not line protocol, at least in part: set aside",
+                ),
+                ("not_kept", self.lost, "rejected lines could not be kept"),
+            ],
+            failures: Vec::new(),
+            last_error: self.stats.last_error,
+            ended_early: self.problem,
+            notes: notes.map(|(count, what)| format!("{} {what}", HumanCount(count))).collect(),
+            json: json!({
+                "messages": self.messages,
+                "redelivered": self.redelivered,
+                "acknowledged": self.acknowledged,
+                "returned": self.returned,
+                "bad_lines": self.bad_lines,
+                "lines": self.lines,
+                "requests": self.stats.batches,
+                "retries": self.stats.retries,
+                "bytes": self.bytes,
+                "bytes_sent": self.stats.bytes_sent,
+                "seconds": seconds,
+            }),
         }
-        if let (false, Some(error)) = (self.is_complete(), &self.stats.last_error) {
-            writeln!(out, "  last error: {error}")?;
-        }
-        if let Some(problem) = &self.problem {
-            writeln!(out, "  {} {problem}", style.bad("ended early:"))?;
-        }
-        Ok(())
-    }
-
-    fn to_json(&self) -> serde_json::Value {
-        json!({
-            "ok": self.is_complete(),
-            "messages": self.messages,
-            "redelivered": self.redelivered,
-            "acknowledged": self.acknowledged,
-            "returned": self.returned,
-            "set_aside": self.set_aside,
-            "bad_lines": self.bad_lines,
-            "lines": self.lines,
-            "delivered": self.stats.delivered,
-            "rejected": self.stats.rejected,
-            "not_kept": self.lost,
-            "requests": self.stats.batches,
-            "retries": self.stats.retries,
-            "bytes": self.bytes,
-            "bytes_sent": self.stats.bytes_sent,
-            "seconds": self.elapsed.as_secs_f64(),
-            "last_error": self.stats.last_error,
-            "problem": self.problem,
-        })
     }
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sprockets_influxdb::internal::shown;
-use sprockets_influxdb::spool::{Directory, QuarantineFile};
+use sprockets_influxdb::spool::{Directory, QuarantineEntry, QuarantineFile};
 
 use crate::exit::Problem;
+use crate::output::message;
 
 #[derive(Args, Debug)]
 pub(crate) struct Files {
@@ -34,6 +35,12 @@ impl Files {
     pub(crate) fn open(&self, directory: &Directory) -> Result<Vec<QuarantineFile>, Problem> {
         open(directory, &self.files)
     }
+}
+
+/// The lines of a file. `None` if it cannot be read, which is a message.
+pub(crate) fn read(file: &QuarantineFile) -> Option<Vec<QuarantineEntry>> {
+    let read = file.read();
+    read.map_err(|error| message(&format!("{} cannot be read: {error}", shown(&file.path)))).ok()
 }
 
 /// The files of these names, or all files if there are none.

@@ -6,12 +6,12 @@ use std::io::{self, Write};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::{one_line, shown};
+use sprockets_influxdb::internal::one_line;
 use sprockets_influxdb::spool::QuarantineFile;
 
+use super::files;
 use crate::exit::{self, Problem};
 use crate::format::{age, age_seconds, counted, file_name};
-use crate::output::message;
 use crate::{args, terminal};
 
 /// List rejected lines by database and reason, and the files with them
@@ -44,13 +44,7 @@ struct Listing {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let mut listing = Listing::default();
     for file in options.spool.directory()?.quarantine()? {
-        let entries = match file.read() {
-            Ok(entries) => entries,
-            Err(error) => {
-                message(&format!("{} cannot be read: {error}", shown(&file.path)));
-                continue;
-            }
-        };
+        let Some(entries) = files::read(&file) else { continue };
         listing.files.push((file, entries.len() as u64));
         for entry in entries {
             let rejected = listing.rejected.entry((entry.database, entry.reason)).or_default();

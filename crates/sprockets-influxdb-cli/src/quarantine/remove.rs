@@ -86,11 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
 
 /// The number of lines of a file. One that cannot be read can be removed nevertheless.
 fn lines_in(file: &QuarantineFile) -> u64 {
-    let read = file.read();
-    let read = read.map_err(|error| {
-        message(&format!("{} cannot be read: {error}", shown(&file.path)));
-    });
-    read.map_or(0, |entries| entries.len() as u64)
+    files::read(file).map_or(0, |entries| entries.len() as u64)
 }
 
 fn amount(files: usize, lines: u64) -> String {

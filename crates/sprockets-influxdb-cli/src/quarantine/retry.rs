@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     drop(retry.wait);
     let mut report = counts.report(client.stats().last_error, stop.map(|stop| stop.to_string()));
     report.failures = failures;
-    report.print(&options.delivery)?;
+    report.print(options.delivery.quiet, &options.delivery.output)?;
     Ok(report.exit_code())
 }
 

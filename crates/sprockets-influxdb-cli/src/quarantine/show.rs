@@ -5,12 +5,12 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::{one_line, shown};
+use sprockets_influxdb::internal::one_line;
 use sprockets_influxdb::spool::QuarantineEntry;
 
-use super::files::Files;
+use super::files::{self, Files};
 use crate::exit::{self, Problem};
-use crate::output::{message, write_data};
+use crate::output::write_data;
 use crate::{args, context};
 
 /// Show rejected lines, each below its reason
@@ -35,10 +35,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let mut entries = Vec::new();
     for file in options.files.open(&options.spool.directory()?)? {
-        match file.read() {
-            Ok(read) => entries.extend(read),
-            Err(error) => message(&format!("{} cannot be read: {error}", shown(&file.path))),
-        }
+        entries.extend(files::read(&file).unwrap_or_default());
     }
     if let Some(database) = &options.database {
         entries.retain(|entry| entry.database == *database);

@@ -88,7 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         let slots = counted(foreign, "slot");
         report.notes.push(format!("{slots} of other users: --any-user delivers them as well"));
     }
-    report.print(&options.delivery)?;
+    report.print(options.delivery.quiet, &options.delivery.output)?;
     Ok(report.exit_code())
 }
 

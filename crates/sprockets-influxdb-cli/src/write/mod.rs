@@ -151,7 +151,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Problem> {
     report.json["skipped_because"] = json!(skipped);
     report.failures.extend(skipped.into_iter().map(|why| ("skipped", why)));
     // The exit code tells the result even if the output cannot be written.
-    let _ = report.print(&options.delivery);
+    let _ = report.print(options.delivery.quiet, &options.delivery.output);
     Ok(report.exit_code())
 }
 

@@ -1,7 +1,9 @@
 //! `forward`: from real nats-servers into a real influxd.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::Value;
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement};
@@ -204,7 +206,8 @@ fn bad_messages_are_set_aside_once_and_the_rest_goes_on() {
 #[test]
 fn a_forwarder_takes_no_more_than_its_window() {
     let Some(servers) = NatsServers::start(1) else { return };
-    create(&servers);
+    let limits = ["--create", "--ack-wait", "6", "--until-empty", "--quiet"];
+    assert_eq!(forward(&servers, NO_SERVER, &limits).code, Some(0));
     let raw = Raw::new(&servers);
     for message in 0..12 {
         let line = |n| format!("m,t=a number={n}i {message}{n:06}\n");
@@ -212,11 +215,17 @@ fn a_forwarder_takes_no_more_than_its_window() {
         raw.publish("influxdb.db", &[], payload.as_bytes());
     }
     let size = status(&servers)["bytes"].as_u64().unwrap() / 12;
+    // A subscription is dropped within a runtime.
+    let _context = raw.runtime.enter();
+    let mut renewals = raw.subscribe("$JS.ACK.>");
     let mut process = start_forward(&servers, NO_SERVER, &["--window", "2"]);
     let taken = || status(&servers)["consumers"][0]["taken"].as_u64().unwrap();
     wait_until(|| taken() * size >= 2 << 20);
-    // It asks again after a second: several times.
-    std::thread::sleep(Duration::from_secs(2));
+    // It would ask again after a second. It renews what it holds every two seconds.
+    let mut counts = HashMap::new();
+    while counts.values().all(|count| *count < 2) {
+        *counts.entry(raw.next(&mut renewals)).or_insert(0) += 1;
+    }
     assert!(taken() * size < 4 << 20, "{} messages of {size} bytes", taken());
     let text = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let memory = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -271,6 +280,21 @@ impl Raw {
         let client =
             runtime.block_on(async_nats::connect(servers.url().split(',').next().unwrap()));
         Self { runtime, client: client.unwrap() }
+    }
+
+    fn subscribe(&self, subject: &'static str) -> async_nats::Subscriber {
+        self.runtime.block_on(async {
+            let messages = self.client.subscribe(subject).await.unwrap();
+            self.client.flush().await.unwrap();
+            messages
+        })
+    }
+
+    /// The subject of the next message, which has to come.
+    fn next(&self, messages: &mut async_nats::Subscriber) -> String {
+        let next = async { tokio::time::timeout(LONG, messages.next()).await };
+        let message = self.runtime.block_on(next).expect("a message in time");
+        message.expect("a connection").subject.to_string()
     }
 
     fn publish(&self, subject: &str, headers: &[(&str, &str)], payload: &[u8]) {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sprockets_influxdb::testing::{Fault, Server};
@@ -205,11 +206,11 @@ fn files_of_running_processes_are_only_read() {
     process.kill();
     // A process that writes all the time, whose files are delivered and reused.
     let client = recorder(spool.path(), &server.url());
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let is_over = AtomicBool::new(false);
+    let codes: Vec<_> = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut number = 0;
-            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            while !is_over.load(Ordering::Relaxed) {
                 for _ in 0..1_000 {
                     number += 1;
                     let measurement = Measurement::new("db", "live").field("n", number);
@@ -218,13 +219,12 @@ fn files_of_running_processes_are_only_read() {
                 client.flush(Duration::from_secs(30));
             }
         });
-        for _ in 0..20 {
-            let done = run(&["spool", "verify", "--spool", place], &[]);
-            assert_eq!(done.code, Some(0), "{done:?}");
-            assert_eq!(run(&["spool", "export", "--spool", place], &[]).code, Some(0));
-        }
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let code = |command| run(&["spool", command, "--spool", place], &[]).code;
+        let codes = (0..20).flat_map(|_| [code("verify"), code("export")]).collect();
+        is_over.store(true, Ordering::Relaxed);
+        codes
     });
+    assert!(codes.iter().all(|code| *code == Some(0)), "{codes:?}");
     assert_eq!(client.stats().dropped.total(), 0);
 }
 

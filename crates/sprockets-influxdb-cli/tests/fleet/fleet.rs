@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use sprockets_influxdb::Config;
@@ -10,7 +10,7 @@ use sprockets_influxdb::internal::nats::{Cluster, request};
 use test_support::influxd::Influxd;
 use test_support::nats::NatsServers;
 use test_support::process::{Process, remove_settings};
-use test_support::wait_until;
+use test_support::{wait_until, wait_within};
 
 use super::faults::Fault;
 use super::publisher::{DATABASE, Plan, journals};
@@ -218,7 +218,7 @@ impl Fleet {
 
     /// Waits until everything is stored, ends the forwarders and compares.
     pub(crate) fn finish(mut self) -> Figures {
-        wait_until_in(DRAIN, "publishers end", || !self.is_publishing());
+        wait_within(DRAIN, "publishers end", || !self.is_publishing());
         // Killed processes left measurements in the spool.
         let drain = Plan {
             name: "drain".to_owned(),
@@ -229,7 +229,7 @@ impl Fleet {
             has_spool: true,
         };
         assert_eq!(drain.start().wait().code(), Some(0), "the spool is delivered");
-        wait_until_in(DRAIN, "the stream is empty", || self.is_empty());
+        wait_within(DRAIN, "the stream is empty", || self.is_empty());
         let mut figures = Figures {
             publishers: self.started,
             killed_forwarders: self.killed_forwarders,
@@ -273,14 +273,5 @@ impl Fleet {
             assert!(counts.len() as u64 <= noted + 1, "{process}: stored, and never added");
             figures.lost += lost;
         }
-    }
-}
-
-#[track_caller]
-fn wait_until_in(timeout: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + timeout;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {timeout:?}: {what}");
-        std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -5,10 +5,13 @@ mod faults;
 mod fleet;
 mod publisher;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use faults::Fault;
 use fleet::{Fleet, Size};
+
+/// What a run may take at most.
+const MAX_TIME: Duration = Duration::from_secs(3_600);
 
 /// The short form: each kind of fault once.
 #[test]
@@ -46,6 +49,7 @@ fn a_large_fleet_under_faults() {
     let mut fleet = Fleet::start(size).expect("nats-server and influxd");
     let mut struck = Vec::new();
     while fleet.is_publishing() {
+        assert!(started.elapsed() < MAX_TIME, "the publishers do not end");
         let fault = Fault::ALL[random.usize(..Fault::ALL.len())];
         fleet.strike(fault);
         struck.push(fault);

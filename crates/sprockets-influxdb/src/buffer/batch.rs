@@ -224,12 +224,14 @@ impl Batch {
         (dropped, emptied)
     }
 
-    /// A copy of its first line, which nobody counts.
-    pub(crate) fn sample(&self) -> Option<Self> {
-        let line = self.iter_lines_with_ends().next()?;
-        let mut sample = Self::new(self.database.clone(), self.precision);
-        sample.push_chunk(Chunk::of(line.to_vec(), 1));
-        Some(sample)
+    /// A copy of its last line, which nobody counts. No line after it has another value for the
+    /// same series and timestamp, so that to send it once more changes nothing.
+    pub(crate) fn last_line(&self) -> Option<Self> {
+        let last = self.chunks.iter().rfind(|chunk| chunk.lines() > 0)?;
+        let line = lines_with_ends(last.bytes()).last()?;
+        let mut copy = Self::new(self.database.clone(), self.precision);
+        copy.push_chunk(Chunk::of(line.to_vec(), 1));
+        Some(copy)
     }
 
     /// Its chunks and files, to be used again or released.

@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::config::Precision;
+use crate::config::{Overflow, Precision};
+use crate::stats::DropReason;
 
 mod backlog;
 mod batches;

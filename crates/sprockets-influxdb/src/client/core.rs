@@ -227,9 +227,12 @@ impl Core {
         if self.is_shut_down() { self.buffer.stats().dropped.count(DropReason::Closed) } else { 0 }
     }
 
-    /// Whether there is nothing to wait for. With a spool there is: the disk.
+    /// Whether there is nothing to wait for: no line, no disk, and no last point of the own
+    /// counters.
     pub(super) fn is_over(&self, begun: Begun) -> bool {
-        !self.buffer.has_spool() && self.buffer.is_flushed(begun.flush)
+        !self.buffer.has_spool()
+            && self.buffer.is_flushed(begun.flush)
+            && !(begun.is_shutdown && self.sender.has_end_to_report())
     }
 
     pub(super) fn end(&self, begun: Begun, timeout: Duration) -> Report {

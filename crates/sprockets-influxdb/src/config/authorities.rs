@@ -7,7 +7,6 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use ureq::tls::Certificate;
 
 use super::pem::{self, Refusal};
 use super::types::Source;
@@ -44,13 +43,7 @@ impl Authorities {
         Ok(Self(certificates))
     }
 
-    /// The certificates, as the HTTP client takes them.
-    pub(crate) fn certificates(&self) -> Vec<Certificate<'static>> {
-        self.0.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
-    }
-
     /// The certificates in DER.
-    #[cfg(feature = "nats")]
     pub(crate) fn der(&self) -> impl Iterator<Item = CertificateDer<'static>> {
         self.0.iter().cloned()
     }

@@ -29,7 +29,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(test)]
 pub(crate) use self::authorities::Authorities;
 pub use self::enums::{Api, Overflow, Precision, SpoolSync};
 #[cfg(test)]
@@ -37,6 +36,8 @@ pub(crate) use self::mask::Secret;
 pub(crate) use self::mask::secret_values;
 pub(crate) use self::names::Names;
 use self::parse::Parser;
+#[cfg(feature = "nats")]
+pub(crate) use self::pem::read_bounded;
 use self::rejected::Callback;
 pub(crate) use self::rejected::OnRejected;
 pub use self::rejected::Rejected;

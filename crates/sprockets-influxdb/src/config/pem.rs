@@ -54,7 +54,8 @@ pub(super) fn read<T>(
     })
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a file of at most 16 MiB. A device or a pipe may have no end.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     // Not the metadata of an open file: opening a named pipe waits for its writer.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));

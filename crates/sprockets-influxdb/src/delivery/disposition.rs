@@ -13,8 +13,8 @@ pub(crate) enum Disposition {
     ResendOnce { reason: String },
     /// The server takes no body of this size.
     TooLarge {
-        /// Whether an InfluxDB said so, and not something before it.
-        is_influxdb: bool,
+        /// Whether the server itself said so, and not a proxy before it.
+        is_from_server: bool,
         reason: String,
     },
     /// The reply is not HTTP, although the whole body was sent. Probably a rejection: influxd 1.x

@@ -10,6 +10,7 @@ mod bisect;
 mod body_limit;
 mod check;
 mod circuit_breaker;
+mod compression;
 mod congestion;
 mod disposition;
 #[cfg(fuzzing)]
@@ -28,6 +29,7 @@ mod sanitize;
 mod sender;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod tls;
 mod transport;
 mod workers;
 

@@ -41,27 +41,12 @@ impl OwnCounters {
         let hostname = gethostname::gethostname();
         let mut point = Measurement::new(&self.database, NAME);
         point.set_tag("hostname", hostname.to_string_lossy());
-        let integers = [
-            ("added", stats.added),
-            ("recovered", stats.recovered),
-            ("delivered", stats.delivered),
-            ("rejected", stats.rejected),
-            ("sampled_out", stats.sampled_out),
-            ("dropped", stats.dropped.total()),
-            ("pending", stats.pending),
-            ("spooled", stats.spooled),
-            ("batches", stats.batches),
-            ("retries", stats.retries),
-            ("bytes_sent", stats.bytes_sent),
-            ("non_finite", stats.non_finite),
-            ("repaired", stats.repaired),
-            ("pid", u64::from(std::process::id())),
-        ];
         // No process counts as far as `i64::MAX`.
         let integer = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        for (name, count) in integers {
+        for (name, count) in stats.counters() {
             point.set_field(name, integer(count));
         }
+        point.set_field("pid", integer(std::process::id().into()));
         for (reason, count) in stats.dropped.iter() {
             point.set_field(format!("dropped_{reason}"), integer(count));
         }
@@ -78,7 +63,7 @@ impl OwnCounters {
 impl OwnSchedule {
     /// When the next point is due: `now`, for one caller, if it is due.
     pub(super) fn next(&self, now: Duration, interval: Duration) -> Option<Duration> {
-        if self.has_ended.load(Ordering::Relaxed) {
+        if self.has_ended() {
             return None;
         }
         let mut next = lock(&self.next);
@@ -88,6 +73,10 @@ impl OwnSchedule {
             return Some(now);
         }
         Some(due)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 
     /// No more points are due. Returns whether this is the first call.

@@ -4,7 +4,8 @@
 //!   when it fails again. Its good lines are delivered on the way.
 //! - A single line is rejected when it failed so often while others were answered that chance is
 //!   ruled out. If there is nothing else to send, a line that was delivered before is sent again,
-//!   to see whether the server answers.
+//!   to see whether the server answers: the last line of the last batch, which no delivered line
+//!   has overwritten.
 //! - While no batch of a database is answered, the server may be down, or its part for that
 //!   database: nothing is rejected. A few batches are cut all the same, so that small parts are
 //!   tried first: there may be poison in every batch.
@@ -51,7 +52,7 @@ struct Streak {
     failures: u32,
     /// Batches that were cut.
     cuts: u32,
-    /// A copy of a line of the batch that was delivered last. None of the server.
+    /// A copy of the last line of the batch that was delivered last. None of the server.
     control: Option<Batch>,
 }
 
@@ -80,7 +81,7 @@ impl RequestHistory {
 
     /// The server answered this batch other than by a failure.
     pub(super) fn record_answer(&mut self, batch: &Batch) {
-        let mut control = batch.sample();
+        let mut control = batch.last_line();
         if let Some(control) = &mut control {
             control.retry.requests = 1;
         }

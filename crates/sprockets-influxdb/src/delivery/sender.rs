@@ -2,7 +2,6 @@
 
 mod failures;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,11 +12,11 @@ use super::circuit_breaker::{CircuitBreakers, Permit, Transition};
 use super::congestion::{Begun, Congestion};
 use super::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection};
 use super::holds::Holds;
-use super::own_counters::OwnSchedule;
+use super::own_counters::{OwnCounters, OwnSchedule};
 use super::poison::RequestHistory;
 use super::rate_limited_log::RateLimitedLog;
 use super::rejections::RejectionReporter;
-use super::transport::{Attempt, Route};
+use super::transport::Route;
 use crate::buffer::{Batch, Buffer, Outcome, QueueEnd};
 use crate::clock::Clock;
 use crate::sync::{Mutex, lock};
@@ -26,7 +25,7 @@ use crate::sync::{Mutex, lock};
 pub(crate) struct Sender {
     buffer: Arc<Buffer>,
     server: Mutex<ServerState>,
-    route: Mutex<Route>,
+    route: Mutex<Arc<Route>>,
     rejections: RejectionReporter,
     log: Arc<RateLimitedLog>,
     clock: Clock,
@@ -69,7 +68,7 @@ impl Sender {
             rejections: RejectionReporter::new(buffer.clone(), log.clone()),
             buffer,
             server: Mutex::default(),
-            route: Mutex::new(route),
+            route: Mutex::new(Arc::new(route)),
             log,
             clock,
             is_announced: AtomicBool::new(false),
@@ -105,7 +104,7 @@ impl Sender {
             }
             return Step::Worked;
         };
-        let route = lock(&self.route).clone();
+        let route = self.route();
         let started = self.clock.now();
         let begun = Congestion::begin(batch.len(), started);
         let disposition = self.send(&batch, &route);
@@ -135,6 +134,7 @@ impl Sender {
 
     /// Sends by this route from now on.
     pub(crate) fn set_route(&self, route: Route) {
+        let route = Arc::new(route);
         let old = std::mem::replace(&mut *lock(&self.route), route.clone());
         if old.summary != route.summary {
             self.is_announced.store(false, Ordering::Relaxed);
@@ -149,15 +149,14 @@ impl Sender {
         self.buffer.wake();
     }
 
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn route(&self) -> Route {
+    /// The route in force.
+    pub(crate) fn route(&self) -> Arc<Route> {
         lock(&self.route).clone()
     }
 
     /// The largest body that the transport can send, in bytes.
     fn transport_limit(&self) -> usize {
-        let transport = lock(&self.route).transport.clone();
-        transport.max_bytes()
+        self.route().transport.max_bytes()
     }
 
     /// Logs once where measurements go, when there is one.
@@ -166,46 +165,43 @@ impl Sender {
             && self.buffer.has_begun()
             && !self.is_announced.swap(true, Ordering::Relaxed);
         if is_due {
-            let summary = lock(&self.route).summary.clone();
-            tracing::info!("{summary}");
+            tracing::info!("{}", self.route().summary);
         }
     }
 
     /// Sends the client's own counters if they are due. Returns when to look again.
     fn report_counters(&self, now: Duration, before_sending: impl Fn()) -> Option<Duration> {
-        let (route, interval) = {
-            let route = lock(&self.route);
-            let own = route.own_counters.as_ref().filter(|_| self.buffer.has_begun())?;
-            let next = self.own.next(now, own.interval)?;
-            if next > now {
-                return Some(next);
-            }
-            (Route::clone(&route), own.interval)
-        };
+        let route = self.route();
+        let own = route.own_counters.as_ref().filter(|_| self.buffer.has_begun())?;
+        let next = self.own.next(now, own.interval)?;
+        if next > now {
+            return Some(next);
+        }
         before_sending();
-        self.send_counters(&route, route.transport.timeout());
-        self.own.next(self.clock.now(), interval)
+        self.send_counters(&route, own, route.transport.timeout());
+        self.own.next(self.clock.now(), own.interval)
+    }
+
+    /// Whether the client's own counters are to be sent once more, at its end.
+    pub(crate) fn has_end_to_report(&self) -> bool {
+        self.route().own_counters.is_some() && self.buffer.has_begun() && !self.own.has_ended()
     }
 
     /// Sends the client's own counters once more, at its end, within this time.
     pub(crate) fn report_end(&self, timeout: Duration) {
-        let route = lock(&self.route).clone();
-        let is_due = route.own_counters.is_some() && self.buffer.has_begun();
-        if is_due && !timeout.is_zero() && self.own.end() {
-            self.send_counters(&route, timeout.min(route.transport.timeout()));
+        let route = self.route();
+        let own = route.own_counters.as_ref().filter(|_| self.buffer.has_begun());
+        if let Some(own) = own.filter(|_| !timeout.is_zero() && self.own.end()) {
+            self.send_counters(&route, own, timeout.min(route.transport.timeout()));
         }
     }
 
     /// While the server is known to fail there is no attempt: the next point tells as much.
-    fn send_counters(&self, route: &Route, timeout: Duration) {
-        let Some(own) = &route.own_counters else { return };
+    fn send_counters(&self, route: &Route, own: &OwnCounters, timeout: Duration) {
         if !lock(&self.server).breakers.allow_server(self.clock.now()) {
             return;
         }
-        let batch = own.batch(&self.buffer.stats());
-        let send = AssertUnwindSafe(|| route.transport.send_within(timeout, &batch));
-        let disposition = catch_unwind(send)
-            .map_or_else(|_| Attempt::panicked().disposition, |attempt| attempt.disposition);
+        let disposition = route.send(timeout, &own.batch(&self.buffer.stats())).disposition;
         if !matches!(disposition, Disposition::Delivered) {
             self.log.not_reported(&own.database, disposition.reason());
         }
@@ -250,10 +246,7 @@ impl Sender {
     fn send(&self, batch: &Batch, route: &Route) -> Disposition {
         let timeout = lock(&self.server).congestion.timeout(route.transport.timeout());
         let is_retry = batch.retry.requests > 0;
-        // A panic is a bug of ours or of a dependency's. It must not cost the batch.
-        let attempt =
-            catch_unwind(AssertUnwindSafe(|| route.transport.send_within(timeout, batch)))
-                .unwrap_or_else(|_| Attempt::panicked());
+        let attempt = route.send(timeout, batch);
         self.buffer.count_request(attempt.bytes_sent, is_retry);
         attempt.disposition
     }
@@ -284,8 +277,8 @@ impl Sender {
                     self.settle(Part::Resend(batch), request.route);
                 }
             }
-            Disposition::TooLarge { is_influxdb, reason } => {
-                self.make_smaller(batch, is_influxdb, reason, request);
+            Disposition::TooLarge { is_from_server, reason } => {
+                self.make_smaller(batch, is_from_server, reason, request);
             }
         }
     }

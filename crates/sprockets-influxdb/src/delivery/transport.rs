@@ -1,5 +1,6 @@
 //! What the sender needs of a connection to a server.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,15 @@ pub(crate) struct Route {
     pub(crate) own_counters: Option<OwnCounters>,
     /// What is recorded where and how often, for the log.
     pub(crate) summary: String,
+}
+
+impl Route {
+    /// Sends one batch within this time. A panic is a bug of ours or of a dependency's: it does not
+    /// cost the batch.
+    pub(super) fn send(&self, timeout: Duration, batch: &Batch) -> Attempt {
+        catch_unwind(AssertUnwindSafe(|| self.transport.send_within(timeout, batch)))
+            .unwrap_or_else(|_| Attempt::panicked())
+    }
 }
 
 /// Carries a batch to a server and reports its disposition.

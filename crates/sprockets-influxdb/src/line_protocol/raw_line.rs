@@ -77,6 +77,13 @@ impl<'a> RawLine<'a> {
         self.timestamp
     }
 
+    /// The line with this timestamp if it has none of its own.
+    #[must_use]
+    pub fn or_timestamp(mut self, timestamp: impl Into<Timestamp>) -> Self {
+        self.timestamp = self.timestamp.or_else(|| Some(timestamp.into()));
+        self
+    }
+
     /// Whether the line has an unsigned integer (`1u`), which the v1 API does not support.
     pub fn has_unsigned(&self) -> bool {
         self.has_unsigned

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Account;
-use super::disk::Disk;
+use super::disk::{Disk, is_gone};
 use super::health::Health;
 use super::slot::{SLOTS, Slot};
 use crate::config::SpoolSync;
@@ -130,6 +130,21 @@ impl SpoolDir {
     pub(super) fn forget_removed_slot(&self) -> Option<Arc<Slot>> {
         let mut own = lock(&self.slot);
         if own.as_ref().is_some_and(|slot| slot.is_removed()) { own.take() } else { None }
+    }
+
+    /// Runs an operation in this process's slot. If another program removed the slot, runs it again
+    /// in a new one.
+    pub(super) fn in_slot<T>(
+        &self,
+        operation: impl Fn(Arc<Slot>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self.slot().and_then(&operation) {
+            Err(error) if is_gone(&error) => {
+                self.forget_removed_slot();
+                operation(self.slot()?)
+            }
+            result => result,
+        }
     }
 
     /// Releases this process's slot. It is removed with the last of its files.

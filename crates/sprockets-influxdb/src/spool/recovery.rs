@@ -26,7 +26,8 @@ const HEADER_READ_BYTES: usize = 8192;
 pub(crate) struct Recovery {
     dir: Arc<SpoolDir>,
     slots: Mutex<KnownSlots>,
-    /// Whether every slot of a dead process was found and its files were handed out.
+    /// Whether every slot of a dead process was found at a look, and its files are counted. False
+    /// during a look.
     is_complete: Mutex<bool>,
     completed: Condvar,
 }
@@ -64,7 +65,7 @@ impl Recovery {
         }
     }
 
-    /// Notes that there is nothing left to adopt.
+    /// Notes that there is nothing left to adopt, and that what was adopted is counted.
     pub(crate) fn set_complete(&self) {
         *lock(&self.is_complete) = true;
         self.completed.notify_all();
@@ -87,6 +88,7 @@ impl Recovery {
     /// Lists the slots for [`adopt`](Self::adopt), once for all of them, and corrects the account
     /// of what is used. Returns a message if slots of other users were found for the first time.
     pub(crate) fn look(&self) -> Option<String> {
+        *lock(&self.is_complete) = false;
         let mut entries = Vec::new();
         self.dir.account.correct(|| {
             entries = self.slots();

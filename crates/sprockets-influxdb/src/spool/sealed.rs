@@ -137,7 +137,7 @@ impl SealedFiles {
         let Some(claim) = self.dir.account.claim_reserved(file_bytes) else {
             return SealOutcome::NoRoom;
         };
-        match self.write(count, &file) {
+        match self.dir.in_slot(|slot| self.write(slot, count, &file)) {
             Ok((slot, path)) => {
                 claim.keep();
                 let kind = (database.to_owned(), precision);
@@ -150,8 +150,12 @@ impl SealedFiles {
         }
     }
 
-    fn write(&self, lines: usize, file: &[u8]) -> io::Result<(Arc<Slot>, PathBuf)> {
-        let slot = self.dir.slot()?;
+    fn write(
+        &self,
+        slot: Arc<Slot>,
+        lines: usize,
+        file: &[u8],
+    ) -> io::Result<(Arc<Slot>, PathBuf)> {
         let disk = &self.dir.disk;
         let is_synced = self.dir.is_synced();
         let (unfinished, path) = slot.sealed_paths(lines);

@@ -10,7 +10,7 @@ use super::dir::SpoolDir;
 use super::disk::{FileId, is_gone};
 use super::format::MAX_HEADER_BYTES;
 use super::segment::Segment;
-use super::slot::{SlotFile, SlotFileKind};
+use super::slot::{Slot, SlotFile, SlotFileKind};
 use crate::sync::{Mutex, lock};
 use crate::sys::Loss;
 
@@ -77,8 +77,11 @@ impl Segments {
     }
 
     fn try_create(&self, chunk_bytes: usize) -> io::Result<Segment> {
+        self.dir.in_slot(|slot| self.create_in(slot, chunk_bytes))
+    }
+
+    fn create_in(&self, slot: Arc<Slot>, chunk_bytes: usize) -> io::Result<Segment> {
         let capacity = Self::file_size(chunk_bytes);
-        let slot = self.dir.slot()?;
         let path = slot.open_path();
         let map = self.dir.disk.map_new(&path, capacity)?;
         self.has_new_names.store(true, Ordering::Relaxed);

@@ -11,11 +11,12 @@ use crate::client::Client;
 /// The status page of a client at this path, for actix-web's `App::service`. See
 /// [`status`](crate::status).
 pub fn scope(path: &str, client: Client) -> Scope {
+    let policy = content_security_policy();
     let respond = move |request: HttpRequest| {
         let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let is_json = wants_json(request.query_string(), accept.unwrap_or_default());
-        let client = client.clone();
-        async move { if is_json { json(client).await } else { page() } }
+        let (client, policy) = (client.clone(), policy.clone());
+        async move { if is_json { json(client).await } else { page(policy) } }
     };
     web::scope(path).service(
         web::resource(["", "/"])
@@ -31,9 +32,9 @@ async fn json(client: Client) -> HttpResponse {
     }
 }
 
-fn page() -> HttpResponse {
+fn page(policy: String) -> HttpResponse {
     ok().content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_SECURITY_POLICY, content_security_policy()))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .body(PAGE)
 }
 

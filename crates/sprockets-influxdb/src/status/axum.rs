@@ -13,11 +13,12 @@ use crate::client::Client;
 
 /// The status page of a client, for axum's `Router::nest`. See [`status`](crate::status).
 pub fn router<S: Clone + Send + Sync + 'static>(client: Client) -> Router<S> {
+    let policy = content_security_policy();
     let respond = move |RawQuery(query): RawQuery, headers: HeaderMap| {
         let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         let is_json = wants_json(&query.unwrap_or_default(), accept.unwrap_or_default());
-        let client = client.clone();
-        async move { if is_json { json(client).await } else { page() } }
+        let (client, policy) = (client.clone(), policy.clone());
+        async move { if is_json { json(client).await } else { page(policy) } }
     };
     Router::new().route("/", get(respond))
 }
@@ -29,10 +30,8 @@ async fn json(client: Client) -> Response {
     }
 }
 
-fn page() -> Response {
-    let headers = [
-        ("content-type", "text/html; charset=utf-8".to_owned()),
-        ("content-security-policy", content_security_policy()),
-    ];
+fn page(policy: String) -> Response {
+    let content_type = "text/html; charset=utf-8".to_owned();
+    let headers = [("content-type", content_type), ("content-security-policy", policy)];
     (HEADERS, headers, PAGE).into_response()
 }

@@ -36,24 +36,12 @@ pub fn snapshot(client: &Client) -> String {
 }
 
 fn counters(stats: &Stats) -> Value {
-    let dropped: Map<_, _> =
-        stats.dropped.iter().map(|(reason, count)| (reason.to_string(), count.into())).collect();
-    json!({
-        "added": stats.added,
-        "recovered": stats.recovered,
-        "delivered": stats.delivered,
-        "rejected": stats.rejected,
-        "sampled_out": stats.sampled_out,
-        "dropped": dropped,
-        "pending": stats.pending,
-        "spooled": stats.spooled,
-        "batches": stats.batches,
-        "retries": stats.retries,
-        "bytes_sent": stats.bytes_sent,
-        "non_finite": stats.non_finite,
-        "repaired": stats.repaired,
-        "last_error": stats.last_error,
-    })
+    let by_reason = stats.dropped.iter().map(|(reason, count)| (reason.to_string(), count.into()));
+    let counters = stats.counters().map(|(name, count)| (name.to_owned(), count.into()));
+    let mut json: Map<_, _> = counters.collect();
+    json.insert("dropped".to_owned(), Value::Object(by_reason.collect()));
+    json.insert("last_error".to_owned(), json!(stats.last_error));
+    Value::Object(json)
 }
 
 fn value(setting: &Setting) -> (String, Value) {

@@ -84,6 +84,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "measurement",
             "middleware",
             "printable",
+            "rfc3339::parse",
             "spool::Spool",
             "stats::Report",
             "status",
@@ -101,6 +102,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("printable", &[]),
     ("record", &["config::Precision"]),
+    ("rfc3339", &[]),
     ("spare", &["measurement"]),
     (
         "spool",
@@ -110,6 +112,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "line_protocol::split",
             "clock",
             "printable",
+            "rfc3339",
             "sync",
             "sys",
         ],

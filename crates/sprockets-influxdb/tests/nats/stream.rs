@@ -6,7 +6,7 @@ use async_nats::{Client, HeaderMap};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sprockets_influxdb::Config;
-use sprockets_influxdb::internal::nats::{ApiError, Cluster, decoded, request};
+use sprockets_influxdb::internal::nats::{ApiError, Cluster, code, decoded, request};
 use test_support::LONG;
 use tokio::runtime::Runtime;
 
@@ -73,7 +73,7 @@ impl Stream {
                 self.runtime.block_on(request(&self.client, verb, body, Duration::from_secs(5)));
             match reply {
                 Ok(reply) => return reply,
-                Err(ApiError::Refused(code, text)) if code != 10_008 && code != 10_009 => {
+                Err(ApiError::Refused(error, text)) if !code::NOT_READY.contains(&error) => {
                     panic!("{verb}: {text}")
                 }
                 Err(error) => assert!(Instant::now() < deadline, "{verb}: {error}"),

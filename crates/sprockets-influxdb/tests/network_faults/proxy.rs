@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::Duration;
 
-use test_support::LONG;
+use test_support::{LONG, wait_until};
 
 use super::connection::Connection;
 
@@ -121,9 +121,7 @@ impl Proxy {
             return;
         }
         // The listener checks the state at each connection, and is gone when a connection fails.
-        while TcpStream::connect(self.address).is_ok() {
-            thread::yield_now();
-        }
+        wait_until(|| TcpStream::connect(self.address).is_err());
         self.close_all();
     }
 

@@ -13,12 +13,11 @@ mod retried;
 mod secrets;
 mod table;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement};
-use test_support::{LONG, balanced};
+use test_support::{LONG, balanced, block_on};
 
 fn config(server: &Server) -> Config {
     Config::new().url(&server.url()).tag_hostname(false)
@@ -45,24 +44,6 @@ fn connections_are_reused() {
 
 #[test]
 fn flush_and_shutdown_futures_run_on_any_executor() {
-    use std::future::Future;
-    use std::task::{Context, Poll, Wake, Waker};
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let block_on = |future: sprockets_influxdb::Flush| {
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let mut future = std::pin::pin!(future);
-        loop {
-            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(report) => return report,
-                Poll::Pending => std::thread::park(),
-            }
-        }
-    };
     let server = Server::start();
     let client = Client::new(config(&server)).unwrap();
     add(&client, 10);

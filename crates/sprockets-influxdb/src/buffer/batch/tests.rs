@@ -36,3 +36,13 @@ fn the_first_line_can_be_dropped_until_none_is_left() {
     assert_eq!((dropped, batch.len()), (whole, 0));
     assert_eq!(batch.drop_first_line().0, Size::default());
 }
+
+#[test]
+fn the_last_line_is_copied_whole() {
+    for lines in [1, 2, 7] {
+        let last = batch(lines).last_line().unwrap();
+        let expected = batch(lines).iter_lines_with_ends().last().unwrap().to_vec();
+        assert_eq!((last.lines(), text(&[last])), (1, expected));
+    }
+    assert!(batch(0).last_line().is_none());
+}

@@ -11,7 +11,7 @@ fn new_batches_go_first_and_the_backlog_gets_every_second_turn() {
     let mut process = Process::new(Simulated::default(), SpoolSync::Process, limits);
     process.add("old", 20);
     process.submit();
-    while process.buffer.seal_to_disk(&process.spool, 0) {}
+    process.seal_all(0);
     process.add("new", 20);
     process.submit();
     let taken: Vec<_> = (0..6).map(|_| process.take(usize::MAX).unwrap()).collect();
@@ -35,7 +35,7 @@ fn a_sealed_file_counts_until_its_lines_are_decided() {
     let mut process = Process::new(disk.clone(), SpoolSync::Process, limits());
     add(&process.buffer, "db", "m n=1i");
     process.submit();
-    while process.buffer.seal_to_disk(&process.spool, 0) {}
+    process.seal_all(0);
     process.step_worker();
     let used = process.spool.used_bytes();
     let batch = process.buffer.take(|_| usize::MAX, |_| true).unwrap();

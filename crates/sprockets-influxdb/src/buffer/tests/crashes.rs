@@ -41,7 +41,9 @@ fn work(process: &mut Process) {
     if let Some(batch) = process.take(2_000) {
         process.deliver(batch);
     }
+    let mut steps = 0..1_000;
     while process.buffer.seal_to_disk(&process.spool, 0) {
+        steps.next().expect("there is an end of batches to seal");
         process.add("a", 1);
     }
     process.step_worker();
@@ -166,7 +168,9 @@ fn a_recovery_killed_at_any_operation_loses_nothing() {
 /// Recovers everything, delivers a part of it, and adds more.
 fn recover_partly(process: &mut Process) {
     let found = process.expected.lock().unwrap().accepted.clone();
+    let mut steps = 0..10_000;
     while process.buffer.stats().recovered < found.len() as u64 {
+        steps.next().expect("all are recovered");
         process.worker.step(&process.buffer);
     }
     // Recovered lines are expected as added lines are.
@@ -239,7 +243,7 @@ fn work_and_live(process: &mut Process) {
         process.submit();
         process.add("b", 4);
         process.flush();
-        while process.buffer.seal_to_disk(&process.spool, 2_000) {}
+        process.seal_all(2_000);
         process.add("a", 20 + round);
         process.step_worker();
         if let Some(batch) = process.take(1_000) {

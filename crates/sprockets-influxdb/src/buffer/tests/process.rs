@@ -131,6 +131,14 @@ impl Process {
         self.buffer.persist_pending();
     }
 
+    /// Moves all batches to disk.
+    pub(super) fn seal_all(&self, target: usize) {
+        let mut steps = 0..1_000;
+        while self.buffer.seal_to_disk(&self.spool, target) {
+            steps.next().expect("there is an end of batches to seal");
+        }
+    }
+
     /// Delivers everything there is, and everything that is recovered meanwhile. Returns it.
     pub(super) fn drain(&mut self) -> BTreeSet<String> {
         let mut drained = BTreeSet::new();

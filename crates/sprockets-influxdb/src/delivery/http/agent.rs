@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::dns_cache::{Caching, NoResolve};
 use super::early_reply::EarlyReplies;
 use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
-use super::tls;
+use crate::config::Server;
+use crate::delivery::tls;
 
 const USER_AGENT: &str = concat!("sprockets-influxdb/v", env!("CARGO_PKG_VERSION"));
 
@@ -48,12 +50,24 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
         .output_buffer_size(OUTPUT_BUFFER)
         .proxy(endpoint.proxy.clone())
         .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_global(Some(endpoint.timeout))
+        .timeout_global(Some(endpoint.server.timeout))
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .user_agent(USER_AGENT);
     if endpoint.uses_tls() {
-        config = config.tls_config(tls::config(endpoint)?);
+        config = config.tls_config(tls_config(&endpoint.server)?);
     }
     let connector = DefaultConnector::default().chain(EarlyReplies);
     Ok(Agent::with_parts(config.build(), connector, <Caching>::default()))
+}
+
+/// What is trusted, and what the client shows of itself. `Err` is a reason.
+fn tls_config(server: &Server) -> Result<TlsConfig, String> {
+    let identity = server.identity.as_ref().map(|identity| identity.client_cert().clone());
+    let config = TlsConfig::builder().client_cert(identity);
+    if !server.verifies {
+        return Ok(config.disable_verification(true).build());
+    }
+    let roots = tls::roots(&server.authorities, &server.names)?;
+    let roots = roots.iter().map(|root| Certificate::from_der(root).to_owned());
+    Ok(config.root_certs(RootCerts::from(roots.collect::<Vec<_>>())).build())
 }

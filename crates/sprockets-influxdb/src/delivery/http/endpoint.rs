@@ -10,13 +10,12 @@ use ureq::http::header::{
 };
 use ureq::http::request::Builder;
 use ureq::http::{Request, Uri};
-use ureq::tls::{Certificate, ClientCert};
 use ureq::{Proxy, ProxyProtocol};
 
 use super::body::Body;
 use super::proxy;
 use crate::buffer::Batch;
-use crate::config::{Api, Auth, Names, Server};
+use crate::config::{Api, Auth, Server};
 use crate::delivery::sanitize::Secrets;
 use crate::error::{Error, Result};
 
@@ -30,23 +29,13 @@ const MAX_URL_BYTES: usize = 32 * 1024;
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) struct Endpoint {
-    pub(super) api: Api,
-    pub(super) gzip: bool,
-    /// For one request, from the connection to the last byte of the reply.
-    pub(super) timeout: Duration,
+    pub(super) server: Server,
     is_https: bool,
     /// The server's host and port.
     pub(super) peer: String,
     pub(super) proxy: Option<Proxy>,
     /// The variable of the environment that names the proxy.
     pub(super) proxy_variable: &'static str,
-    /// Certificate authorities that are trusted beside the platform's.
-    pub(super) authorities: Vec<Certificate<'static>>,
-    /// What the client shows of itself.
-    pub(super) identity: Option<ClientCert>,
-    /// Whether the server's certificate is verified.
-    pub(super) verifies: bool,
-    url: String,
     /// The query's parameters that are the same for every batch, each with its `&`.
     parameters: String,
     /// The URL of `/api/v3/write_lp` beside that of another API, if a request could go there too.
@@ -54,8 +43,6 @@ pub(super) struct Endpoint {
     pub(super) authorization: Option<HeaderValue>,
     /// The secrets that a request carries.
     pub(super) secrets: Secrets,
-    /// The names of the settings, for advice.
-    pub(super) names: Names,
 }
 
 impl Endpoint {
@@ -85,22 +72,15 @@ impl Endpoint {
             secrets.add_basic(user, proxy.password().unwrap_or_default());
         }
         Ok(Self {
-            api: server.api,
-            gzip: server.gzip,
-            timeout: server.timeout,
             is_https,
             peer: format!("{host}:{port}"),
             proxy,
             proxy_variable: proxy_variable.unwrap_or_default(),
-            authorities: server.authorities.certificates(),
-            identity: server.identity.as_ref().map(|identity| identity.client_cert().clone()),
-            verifies: server.verifies,
-            url: server.url.clone(),
             parameters,
             partial_url: partial_url(server),
             authorization: authorization(server)?,
             secrets,
-            names: server.names.clone(),
+            server: server.clone(),
         })
     }
 
@@ -122,21 +102,25 @@ impl Endpoint {
 
     /// Where a batch goes. `None` when the name of its database is too long for any URL.
     pub(super) fn url(&self, batch: &Batch) -> Option<String> {
-        let key = if self.api == Api::V2 { "bucket" } else { "db" };
+        let key = if self.server.api == Api::V2 { "bucket" } else { "db" };
         let database = utf8_percent_encode(batch.database(), QUERY);
-        let precision = batch.precision().parameter(self.api);
-        let url = format!("{}?{key}={database}&precision={precision}{}", self.url, self.parameters);
+        let precision = batch.precision().parameter(self.server.api);
+        let url = format!(
+            "{}?{key}={database}&precision={precision}{}",
+            self.server.url, self.parameters
+        );
         Some(url).filter(|url| url.len() <= MAX_URL_BYTES)
     }
 
     /// The URL of another path of the server, beside that of writes.
     pub(super) fn url_of(&self, path: &str) -> String {
         const WRITES: [&str; 3] = ["api/v2/write", "api/v3/write_lp", "write"];
-        let base = WRITES.iter().find_map(|write| self.url.strip_suffix(write));
+        let url = &self.server.url;
+        let base = WRITES.iter().find_map(|write| url.strip_suffix(write));
         // A path of the user's own may end with anything. Its first slash is that of the root.
-        let authority = self.url.find("://").map_or(0, |at| at + "://".len());
-        let root = self.url[authority..].find('/').map_or(self.url.len(), |at| authority + at);
-        let base = base.unwrap_or(&self.url[..root]).trim_end_matches('/');
+        let authority = url.find("://").map_or(0, |at| at + "://".len());
+        let root = url[authority..].find('/').map_or(url.len(), |at| authority + at);
+        let base = base.unwrap_or(&url[..root]).trim_end_matches('/');
         format!("{base}/{path}")
     }
 

@@ -15,7 +15,6 @@ mod proxy;
 mod query;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,8 +95,8 @@ impl HttpTransport {
             Ok(agent) => agent,
             Err(reason) => return Attempt::unsent(retry(Cause::Configuration, reason)),
         };
-        let body = &Body::of(batch, self.endpoint.gzip);
-        let api = self.endpoint.api;
+        let body = &Body::of(batch, self.endpoint.server.gzip);
+        let api = self.endpoint.server.api;
         let request = Outgoing { agent, api, url: &url, batch, body };
         let attempt = self.exchange_twice(&request, timeout, observe);
         let partial_url = self.endpoint.partial_url(batch);
@@ -177,7 +176,7 @@ impl HttpTransport {
         }
         let mut reader = body.reader(batch);
         let result = match request.body(SendBody::from_reader(&mut reader)) {
-            Ok(request) if timeout == self.endpoint.timeout => agent.run(request),
+            Ok(request) if timeout == self.endpoint.server.timeout => agent.run(request),
             Ok(request) => {
                 agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
             }
@@ -223,7 +222,7 @@ impl HttpTransport {
             truncated,
             now: SystemTime::now(),
             secrets: &self.endpoint.secrets,
-            names: &self.endpoint.names,
+            names: &self.endpoint.server.names,
         };
         let mut answer = classify(&reply, batch);
         if answer.disposition == Disposition::Delivered && !is_body_sent {
@@ -263,7 +262,7 @@ impl Transport for HttpTransport {
     }
 
     fn timeout(&self) -> Duration {
-        self.endpoint.timeout
+        self.endpoint.server.timeout
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ureq::Timeout;
 
 use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
-use super::tls;
 use crate::delivery::disposition::{Cause, Disposition, Failure};
 use crate::delivery::sanitize::sanitize;
+use crate::delivery::tls;
 
 /// What `error` means for a batch. `timeout` was that of the request, and `is_body_sent` says
 /// whether all of the body was sent.
@@ -22,7 +22,7 @@ pub(super) fn classify(
     use Cause::{Configuration, Timeout as TimedOut, Unknown, Unreachable};
 
     let peer = endpoint.description();
-    let names = &endpoint.names;
+    let names = &endpoint.server.names;
     let outside = |text: &dyn Display| sanitize(&text.to_string(), &endpoint.secrets);
     let connect_timeout = CONNECT_TIMEOUT.min(timeout);
     let (cause, reason) = match error {
@@ -79,8 +79,8 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 }
 
 fn io_error(error: &io::Error, endpoint: &Endpoint, peer: &str) -> (Cause, String) {
-    let (names, secrets) = (&endpoint.names, &endpoint.secrets);
-    if let Some(advice) = tls::refusal(error, &endpoint.peer, names, secrets) {
+    let (names, secrets) = (&endpoint.server.names, &endpoint.secrets);
+    if let Some(advice) = tls::refusal(error, &endpoint.peer, "http", names, secrets) {
         return (Cause::Configuration, advice);
     }
     match error.kind() {

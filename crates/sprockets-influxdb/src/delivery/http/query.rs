@@ -21,7 +21,7 @@ impl HttpTransport {
     /// why there is no reply.
     pub(in crate::delivery) fn get(&self, path: &str) -> Result<Answer, Disposition> {
         let no_reply =
-            |error| no_reply::classify(&error, &self.endpoint, self.endpoint.timeout, true);
+            |error| no_reply::classify(&error, &self.endpoint, self.endpoint.server.timeout, true);
         let agent = self.agent().map_err(|reason| super::retry(super::Cause::Unknown, reason))?;
         let mut request = Request::get(self.endpoint.url_of(path));
         if let Some(authorization) = &self.endpoint.authorization {

@@ -19,6 +19,30 @@ pub enum ApiError {
     Other(String),
 }
 
+/// Codes of JetStream's errors.
+pub mod code {
+    /// The account or the server has no room for the stream, or for the message.
+    pub const NO_ROOM: [u64; 4] = [10_002, 10_023, 10_028, 10_047];
+    /// No server of the cluster suits the stream.
+    pub const NO_SUITABLE_SERVER: u64 = 10_005;
+    /// The cluster has no leader yet, or not enough servers.
+    pub const NOT_READY: [u64; 2] = [10_008, 10_009];
+    /// There is no such consumer.
+    pub const NO_CONSUMER: u64 = 10_014;
+    /// JetStream is not enabled for the account.
+    pub const NOT_ENABLED_FOR_ACCOUNT: u64 = 10_039;
+    /// The message is larger than the stream takes.
+    pub const MESSAGE_TOO_LARGE: u64 = 10_054;
+    /// There is no such stream.
+    pub const NO_STREAM: u64 = 10_059;
+    /// Another stream than the expected one stores the subject.
+    pub const OTHER_STREAM: u64 = 10_060;
+    /// JetStream is not enabled.
+    pub const NOT_ENABLED: u64 = 10_076;
+    /// The stream could not store the message: the text says why.
+    pub const STORE_FAILED: u64 = 10_077;
+}
+
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
-use super::api::{self, ApiError};
+use super::api::ApiError;
 use super::connection::{Broken, Connection, Link};
+use super::errors::NotConnected;
 use super::message;
 use super::reply::Publication;
 use super::settings::Settings;
@@ -23,7 +22,7 @@ pub(in crate::delivery) fn check(server: &Server, database: Option<&str>) -> Res
     let connection = Connection::new(settings.clone());
     let link = match connection.link(server.timeout) {
         Ok(link) => link,
-        Err(failure) if failure.reason.contains("refused the credentials") => {
+        Err(NotConnected::Unauthorized(failure)) => {
             let refused = Finding::Unknown("the server refused the credentials".to_owned());
             return Ok(Check {
                 server: format!("NATS at {url}"),
@@ -32,7 +31,7 @@ pub(in crate::delivery) fn check(server: &Server, database: Option<&str>) -> Res
                 database: refused,
             });
         }
-        Err(failure) => {
+        Err(NotConnected::Other(failure)) => {
             let advice = match failure.cause {
                 Cause::Configuration => failure.reason,
                 _ => {
@@ -59,13 +58,9 @@ pub(in crate::delivery) fn check(server: &Server, database: Option<&str>) -> Res
 fn stream(settings: &Settings, link: &Link, database: &str) -> Finding {
     let subject = message::subject(&settings.nats.subject, database);
     let publication = Publication { settings, subject: &subject };
-    let timeout = settings.server.timeout;
-    let found = link.run(&subject, |client| {
-        let body = json!({ "subject": subject });
-        async move { api::request(&client, "STREAM.NAMES", &body, timeout).await }
-    });
-    let reply = match found {
-        Ok(Ok(reply)) => reply,
+    let found = publication.find_stream(link, settings.server.timeout);
+    let stream = match found {
+        Ok(Ok(stream)) => stream,
         Ok(Err(error @ (ApiError::NoResponders | ApiError::Refused(..)))) => {
             return Finding::Failed(settings.shown(&error.to_string()));
         }
@@ -75,9 +70,9 @@ fn stream(settings: &Settings, link: &Link, database: &str) -> Finding {
         }
         Err(Broken::Forbidden(text)) => return Finding::Unknown(settings.shown(&text)),
     };
-    match (reply["streams"][0].as_str(), &settings.nats.stream) {
+    match (stream, &settings.nats.stream) {
         (None, _) => Finding::Failed(settings.shown(&publication.no_stream())),
-        (Some(stream), Some(expected)) if stream != expected => Finding::Failed(format!(
+        (Some(stream), Some(expected)) if stream != *expected => Finding::Failed(format!(
             "stream {stream} stores messages to {subject}, and INFLUXDB_NATS_STREAM is {expected}"
         )),
         (Some(_), _) => Finding::Passed,

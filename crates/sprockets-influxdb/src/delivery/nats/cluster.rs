@@ -31,9 +31,9 @@ impl Cluster {
     /// The reason, for a person.
     pub async fn connect(&self, name: &str) -> Result<Client, String> {
         let events = Arc::new(Events::default());
-        let tls = options::tls(&self.settings).map_err(|failure| failure.reason)?;
+        let tls = options::tls_config(&self.settings).map_err(|failure| failure.reason)?;
         let connected = connection::connect(&self.settings, &tls, name, &events).await;
-        connected.map_err(|failure| failure.reason)
+        connected.map_err(|error| error.failure().reason)
     }
 
     /// The URL of the servers, without credentials.

@@ -12,14 +12,15 @@ use std::thread;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectError, ConnectErrorKind, Event, ServerError};
+use async_nats::{Client, ConnectErrorKind, Event};
 use rustls::ClientConfig;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 
+use super::errors::{self, NotConnected};
 use super::options;
 use super::settings::{Settings, failure};
-use crate::delivery::disposition::{Cause, Failure, Scope};
+use crate::delivery::disposition::{Cause, Scope};
 use crate::sync::{Mutex, lock};
 use crate::sys;
 
@@ -58,14 +59,20 @@ pub(super) struct Events {
     disconnected: watch::Sender<u64>,
     /// The last refusal of a subject, and the number of refusals.
     forbidden: watch::Sender<(u64, String)>,
-    /// Why the last attempt to connect failed.
-    problem: Mutex<String>,
+    /// Why there is no connection at the moment.
+    problem: Mutex<Problem>,
     /// The server's text, if it refused the subscription to the replies. It says so only once.
     inbox: Mutex<Option<String>>,
 }
 
-/// In the server's text about a subject of replies.
-const INBOX: &str = "_INBOX.";
+/// The last error of the connection.
+#[derive(Clone, Default)]
+enum Problem {
+    #[default]
+    None,
+    Unauthorized,
+    Text(String),
+}
 
 /// Why a request has no reply, before its timeout.
 pub(super) enum Broken {
@@ -85,14 +92,14 @@ impl Connection {
     }
 
     /// A connection to a server. Connects within `timeout` if there was none.
-    pub(super) fn link(&self, timeout: Duration) -> Result<Arc<Link>, Failure> {
+    pub(super) fn link(&self, timeout: Duration) -> Result<Arc<Link>, NotConnected> {
         let link = self.made_link(timeout)?;
         // It may be another server's than before.
         self.max_payload.store(link.max_payload(), Ordering::Relaxed);
         Ok(link)
     }
 
-    fn made_link(&self, timeout: Duration) -> Result<Arc<Link>, Failure> {
+    fn made_link(&self, timeout: Duration) -> Result<Arc<Link>, NotConnected> {
         let mut state = lock(&self.state);
         if let Some(link) = &state.link {
             let link = link.clone();
@@ -113,14 +120,15 @@ impl Connection {
         let settings = &self.settings;
         let tls = match &state.tls {
             Some(tls) => tls.clone(),
-            None => state.tls.insert(options::tls(settings)?).clone(),
+            None => state.tls.insert(options::tls_config(settings)?).clone(),
         };
         let connected = block_on(&handle, async {
             tokio::time::timeout(timeout, connect(settings, &tls, "sprockets-influxdb", &events))
                 .await
         });
         let client = connected.unwrap_or_else(|_| {
-            Err(unreachable(settings, Cause::Timeout, &format!("no answer within {timeout:?}")))
+            let problem = format!("no answer within {timeout:?}");
+            Err(NotConnected::unreachable(settings, Cause::Timeout, &problem))
         })?;
         let link = Arc::new(Link { handle, client, events });
         state.link = Some(link.clone());
@@ -153,16 +161,17 @@ impl Link {
     }
 
     /// This, unless the client has no connection at the moment.
-    fn connected(self: Arc<Self>, settings: &Settings) -> Result<Arc<Self>, Failure> {
+    fn connected(self: Arc<Self>, settings: &Settings) -> Result<Arc<Self>, NotConnected> {
         if self.client.connection_state() == State::Connected {
             return Ok(self);
         }
-        let problem = lock(&self.events.problem).clone();
-        if problem.contains("authorization violation") {
-            return Err(unauthorized(settings));
-        }
-        let problem = if problem.is_empty() { "the connection is lost" } else { &problem };
-        Err(unreachable(settings, Cause::Unreachable, problem))
+        let unreachable =
+            |problem: &str| NotConnected::unreachable(settings, Cause::Unreachable, problem);
+        Err(match &*lock(&self.events.problem) {
+            Problem::Unauthorized => NotConnected::unauthorized(settings),
+            Problem::Text(problem) => unreachable(problem),
+            Problem::None => unreachable("the connection is lost"),
+        })
     }
 
     /// The server's text, if it refuses the subscription to replies.
@@ -205,7 +214,7 @@ async fn refusal_of(forbidden: &mut watch::Receiver<(u64, String)>, subject: &st
     // The sender lives as long as the link.
     while forbidden.changed().await.is_ok() {
         let text = &forbidden.borrow_and_update().1;
-        if text.contains(INBOX) || text.contains(&format!("\"{subject}\"")) {
+        if errors::is_about_inbox(text) || errors::is_about(text, subject) {
             return text.clone();
         }
     }
@@ -227,26 +236,29 @@ impl Events {
     fn record(&self, event: &Event) {
         match event {
             Event::Connected => {
-                lock(&self.problem).clear();
+                *lock(&self.problem) = Problem::None;
                 *lock(&self.inbox) = None;
             }
             Event::Disconnected => self.disconnected.send_modify(|count| *count += 1),
-            Event::ServerError(ServerError::Other(text))
-                if text.to_ascii_lowercase().contains("permissions violation") =>
-            {
-                if text.contains(INBOX) {
-                    *lock(&self.inbox) = Some(text.clone());
+            Event::ServerError(_) | Event::ClientError(_) => match errors::forbidden(event) {
+                Some(text) => self.forbid(text),
+                None if errors::is_unauthorized(event) => {
+                    *lock(&self.problem) = Problem::Unauthorized;
                 }
-                self.forbidden.send_modify(|(count, last)| {
-                    *count += 1;
-                    text.clone_into(last);
-                });
-            }
-            Event::ServerError(_) | Event::ClientError(_) => {
-                *lock(&self.problem) = event.to_string();
-            }
+                None => *lock(&self.problem) = Problem::Text(event.to_string()),
+            },
             _ => {}
         }
+    }
+
+    fn forbid(&self, text: &str) {
+        if errors::is_about_inbox(text) {
+            *lock(&self.inbox) = Some(text.to_owned());
+        }
+        self.forbidden.send_modify(|(count, last)| {
+            *count += 1;
+            text.clone_into(last);
+        });
     }
 }
 
@@ -256,7 +268,7 @@ pub(super) async fn connect(
     tls: &ClientConfig,
     name: &str,
     events: &Arc<Events>,
-) -> Result<Client, Failure> {
+) -> Result<Client, NotConnected> {
     let mut last = None;
     // The library gives up at the first host whose name cannot be resolved, and shuffles them.
     for _ in 0..settings.nats.servers.len() {
@@ -269,50 +281,11 @@ pub(super) async fn connect(
         match options.connect(servers).await {
             Ok(client) => return Ok(client),
             Err(error) if error.kind() == ConnectErrorKind::Dns => last = Some(error),
-            Err(error) => return Err(not_connected(settings, &error)),
+            Err(error) => return Err(NotConnected::of(&error, settings)),
         }
     }
-    let failed = |error| Err(not_connected(settings, &error));
-    last.map_or_else(|| Err(unreachable(settings, Cause::Unreachable, "no server")), failed)
-}
-
-fn not_connected(settings: &Settings, error: &ConnectError) -> Failure {
-    let cause = match error.kind() {
-        ConnectErrorKind::AuthorizationViolation => return unauthorized(settings),
-        ConnectErrorKind::Authentication | ConnectErrorKind::ServerParse => Cause::Configuration,
-        ConnectErrorKind::TimedOut => Cause::Timeout,
-        ConnectErrorKind::Tls => Cause::Configuration,
-        _ => Cause::Unreachable,
-    };
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    if text.contains("UnknownIssuer") {
-        let ca_file = settings.server.names.ca_file;
-        text = format!("{text}; set {ca_file} to the authority that signed the certificate");
-        return unreachable(settings, Cause::Configuration, &text);
-    }
-    unreachable(settings, cause, &text)
-}
-
-fn unauthorized(settings: &Settings) -> Failure {
-    let setting = match settings.nats.creds {
-        Some(_) => "INFLUXDB_NATS_CREDS".to_owned(),
-        None => settings.server.names.credentials(),
-    };
-    let url = &settings.server.url;
-    let reason = format!("NATS at {url} refused the credentials: check {setting}");
-    failure(Cause::Configuration, Scope::Server, settings.shown(&reason))
-}
-
-fn unreachable(settings: &Settings, cause: Cause, problem: &str) -> Failure {
-    let url = &settings.server.url;
-    let reason = format!("no connection to NATS at {url}: {problem}");
-    failure(cause, Scope::Server, settings.shown(&reason))
+    Err(match last {
+        Some(error) => NotConnected::of(&error, settings),
+        None => NotConnected::unreachable(settings, Cause::Unreachable, "no server"),
+    })
 }

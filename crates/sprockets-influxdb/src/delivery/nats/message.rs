@@ -1,18 +1,16 @@
 //! The message of a batch: its subject, headers and payload. The forwarder reads them.
 
-use std::io::Write;
 use std::sync::OnceLock;
 
 use async_nats::HeaderMap;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::digest::{Context, SHA256};
 
 use super::settings::Settings;
 use crate::buffer::Batch;
 use crate::config::DATABASE;
+use crate::delivery::compression;
 
 /// Names the stream that has to store the message.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
@@ -23,20 +21,14 @@ pub const DATABASE_HEADER: &str = "Influxdb-Database";
 /// The precision of the timestamps: `ns`, `us`, `ms` or `s`.
 pub const PRECISION_HEADER: &str = "Influxdb-Precision";
 /// The number of lines.
-pub const LINES_HEADER: &str = "Influxdb-Lines";
+const LINES_HEADER: &str = "Influxdb-Lines";
 /// The host and the process that sent the message.
-pub const SOURCE_HEADER: &str = "Influxdb-Source";
+const SOURCE_HEADER: &str = "Influxdb-Source";
 /// `gzip`, if the payload is compressed.
 pub const ENCODING_HEADER: &str = "Content-Encoding";
 
 /// What a token of a subject, and a header, cannot hold as it is, or may mean something else.
 const TOKEN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
-
-/// Below this, compression saves less than it costs.
-const MIN_COMPRESSED: usize = 1024;
-
-/// As for HTTP.
-const LEVEL: Compression = Compression::new(2);
 
 /// Bytes of the hash that are in the id.
 const ID_BYTES: usize = 24;
@@ -49,10 +41,9 @@ pub(super) struct Message {
 
 impl Message {
     pub(super) fn of(batch: &Batch, settings: &Settings) -> Self {
-        let lines: Vec<u8> = batch.chunks().flatten().copied().collect();
         let database = encoded(batch.database());
         let mut headers = HeaderMap::new();
-        headers.insert(MESSAGE_ID, id(batch, &lines));
+        headers.insert(MESSAGE_ID, id(batch));
         headers.insert(DATABASE_HEADER, database);
         headers.insert(PRECISION_HEADER, batch.precision().to_string());
         headers.insert(LINES_HEADER, batch.lines().to_string());
@@ -60,13 +51,12 @@ impl Message {
         if let Some(stream) = &settings.nats.stream {
             headers.insert(EXPECTED_STREAM, stream.as_str());
         }
-        let compressed = (settings.server.gzip && lines.len() > MIN_COMPRESSED)
-            .then(|| compress(&lines))
-            .flatten();
+        let compressed = if settings.server.gzip { compression::gzip(batch) } else { None };
         if compressed.is_some() {
             headers.insert(ENCODING_HEADER, "gzip");
         }
-        let payload = compressed.unwrap_or(lines).into();
+        let payload = compressed.unwrap_or_else(|| batch.chunks().collect::<Vec<_>>().concat());
+        let payload = payload.into();
         Self { subject: subject(&settings.nats.subject, batch.database()), headers, payload }
     }
 
@@ -103,14 +93,14 @@ pub fn decoded(token: &str) -> Option<String> {
 
 /// Follows from what is in the batch: the same when it is sent again, by this process or, from its
 /// spool, by another.
-fn id(batch: &Batch, lines: &[u8]) -> String {
+fn id(batch: &Batch) -> String {
     let mut hash = Context::new(&SHA256);
     // Neither has a zero byte.
     for part in [batch.database(), &batch.precision().to_string()] {
         hash.update(part.as_bytes());
         hash.update(&[0]);
     }
-    hash.update(lines);
+    batch.chunks().for_each(|chunk| hash.update(chunk));
     BASE64_URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..ID_BYTES])
 }
 
@@ -119,12 +109,6 @@ fn source() -> String {
     static HOST: OnceLock<String> = OnceLock::new();
     let host = HOST.get_or_init(|| encoded(&gethostname::gethostname().to_string_lossy()));
     format!("{host}/{}", std::process::id())
-}
-
-fn compress(lines: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(lines.len() / 8), LEVEL);
-    encoder.write_all(lines).ok()?;
-    encoder.finish().ok()
 }
 
 #[cfg(test)]
@@ -148,8 +132,7 @@ mod tests {
     fn the_id_follows_from_database_precision_and_lines() {
         let id = |database: &str, line: &str| {
             let batch = Batch::of(database, &[line]);
-            let lines: Vec<u8> = batch.chunks().flatten().copied().collect();
-            super::id(&batch, &lines)
+            super::id(&batch)
         };
         assert_eq!(id("a", "m v=1 1"), id("a", "m v=1 1"));
         assert_ne!(id("a", "m v=1 1"), id("b", "m v=1 1"));

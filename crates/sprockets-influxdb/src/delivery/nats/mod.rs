@@ -8,6 +8,7 @@ pub(crate) mod api;
 pub(super) mod check;
 pub(crate) mod cluster;
 mod connection;
+mod errors;
 pub(crate) mod message;
 mod options;
 mod reply;
@@ -94,7 +95,7 @@ impl NatsTransport {
              raise max_payload in its configuration"
         );
         if batch.lines() > 1 {
-            return Disposition::TooLarge { is_influxdb: true, reason };
+            return Disposition::TooLarge { is_from_server: true, reason };
         }
         Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
     }
@@ -112,7 +113,7 @@ impl Transport for NatsTransport {
                 let left = timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
                 self.publish(&link, batch, left)
             }
-            Err(failure) => Attempt::unsent(Disposition::Retry(failure)),
+            Err(error) => Attempt::unsent(Disposition::Retry(error.failure())),
         }
     }
 

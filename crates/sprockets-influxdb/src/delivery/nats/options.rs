@@ -9,8 +9,9 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::settings::{Settings, failure};
 use super::unverified::Unverified;
-use crate::config::Auth;
+use crate::config::{Auth, read_bounded};
 use crate::delivery::disposition::{Cause, Failure, Scope};
+use crate::delivery::tls;
 
 /// For one server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,12 +32,14 @@ pub(super) fn of(settings: &Settings, tls: ClientConfig) -> Result<ConnectOption
         .tls_client_config(tls);
     if let Some(path) = &settings.nats.creds {
         let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let bytes = read_bounded(path).map_err(|error| {
             wrong(format!("the credentials file {shown} cannot be read: {error}"))
         })?;
-        return options.credentials(&text).map_err(|_| {
+        let other = || {
             wrong(format!("{shown} is not a credentials file of NATS: check INFLUXDB_NATS_CREDS"))
-        });
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| other())?;
+        return options.credentials(text).map_err(|_| other());
     }
     Ok(match &settings.server.auth {
         Auth::None => options,
@@ -58,8 +61,8 @@ fn reconnect_delay(attempts: usize) -> Duration {
 }
 
 /// What is trusted, and what the client shows of itself. Reads hundreds of files.
-pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, Failure> {
-    let (server, ca_file) = (&settings.server, settings.server.names.ca_file);
+pub(super) fn tls_config(settings: &Settings) -> Result<ClientConfig, Failure> {
+    let server = &settings.server;
     let wrong = |reason: &str| failure(Cause::Configuration, Scope::Server, settings.shown(reason));
     let broken = |error: rustls::Error| wrong(&error.to_string());
     // Names the provider: a process may have several.
@@ -67,17 +70,13 @@ pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, Failure> {
         .with_safe_default_protocol_versions()
         .map_err(broken)?;
     let config = if server.verifies {
+        let trusted = match tls::roots(&server.authorities, &server.names) {
+            Err(reason) if server.url.starts_with("tls:") => return Err(wrong(&reason)),
+            // Without TLS, none are needed.
+            found => found.unwrap_or_default(),
+        };
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in server.authorities.der() {
-            roots.add(certificate).map_err(|error| wrong(&format!("{ca_file}: {error}")))?;
-        }
-        if roots.is_empty() && server.url.starts_with("tls:") {
-            return Err(wrong(&format!(
-                "this machine has no certificate authorities: install ca-certificates, or set \
-                 {ca_file}"
-            )));
-        }
+        roots.add_parsable_certificates(trusted);
         config.with_root_certificates(roots)
     } else {
         config.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new()))

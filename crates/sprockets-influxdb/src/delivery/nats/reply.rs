@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::api::{self, ApiError};
+use super::api::{self, ApiError, code};
 use super::connection::{Broken, Link};
 use super::settings::{Settings, failure};
 use crate::delivery::disposition::{Cause, Disposition, Scope};
@@ -34,32 +34,32 @@ impl Publication<'_> {
         self.not_an_acknowledgement()
     }
 
-    /// JetStream did not store it. The codes are those of its server's errors.
+    /// JetStream did not store it.
     fn refused(&self, reply: &Value, code: u64, text: &str) -> Disposition {
         let status = reply["error"]["code"].as_u64().unwrap_or_default();
         let (cause, scope, advice) = match code {
-            10054 => {
+            code::MESSAGE_TOO_LARGE => {
                 let reason = self.shown(&format!(
                     "the stream takes no message of this size: raise its max_msg_size ({text})"
                 ));
-                return Disposition::TooLarge { is_influxdb: true, reason };
+                return Disposition::TooLarge { is_from_server: true, reason };
             }
-            10060 => (
+            code::OTHER_STREAM => (
                 Cause::Configuration,
                 Scope::Database,
                 "another stream has the subject: correct INFLUXDB_NATS_STREAM".to_owned(),
             ),
-            10039 | 10076 => (
+            code::NOT_ENABLED_FOR_ACCOUNT | code::NOT_ENABLED => (
                 Cause::Configuration,
                 Scope::Server,
                 "enable JetStream for this account in the servers' configuration".to_owned(),
             ),
-            10077 if text.contains("maximum") => (
+            code::STORE_FAILED if text.contains("maximum") => (
                 Cause::Busy,
                 Scope::Database,
                 "the stream is full: let forwarders catch up, or raise its limits".to_owned(),
             ),
-            10002 | 10023 | 10028 | 10047 => (
+            _ if code::NO_ROOM.contains(&code) => (
                 Cause::Busy,
                 Scope::Server,
                 "JetStream has no room: raise the limits of its account or its server".to_owned(),
@@ -78,14 +78,10 @@ impl Publication<'_> {
 
     /// Nobody listens on the subject: there is no stream for it, or one without a leader.
     pub(super) fn without_responders(&self, link: &Link, timeout: Duration) -> Disposition {
-        let timeout = timeout.min(LOOKUP_TIMEOUT);
-        let found = link.run(self.subject, |client| {
-            let body = json!({ "subject": self.subject });
-            async move { api::request(&client, "STREAM.NAMES", &body, timeout).await }
-        });
+        let found = self.find_stream(link, timeout.min(LOOKUP_TIMEOUT));
         let (subject, url) = (self.subject, &self.settings.server.url);
         match found {
-            Ok(Ok(reply)) => match reply["streams"][0].as_str() {
+            Ok(Ok(stream)) => match stream {
                 Some(stream) => self.retry(
                     Cause::Busy,
                     Scope::Database,
@@ -98,7 +94,10 @@ impl Publication<'_> {
                 Scope::Server,
                 &format!("no JetStream at {url}: {}", ApiError::NoResponders),
             ),
-            Ok(Err(ApiError::Refused(code @ (10039 | 10076), text))) => self.retry(
+            Ok(Err(ApiError::Refused(
+                code @ (code::NOT_ENABLED_FOR_ACCOUNT | code::NOT_ENABLED),
+                text,
+            ))) => self.retry(
                 Cause::Configuration,
                 Scope::Server,
                 &format!("{text} (error {code}): enable JetStream for this account"),
@@ -115,6 +114,21 @@ impl Publication<'_> {
                 self.retry(Cause::Busy, Scope::Database, &reason)
             }
         }
+    }
+
+    /// The name of the stream that stores messages to the subject.
+    pub(super) fn find_stream(
+        &self,
+        link: &Link,
+        timeout: Duration,
+    ) -> Result<Result<Option<String>, ApiError>, Broken> {
+        link.run(self.subject, |client| {
+            let body = json!({ "subject": self.subject });
+            async move {
+                let reply = api::request(&client, "STREAM.NAMES", &body, timeout).await?;
+                Ok(reply["streams"][0].as_str().map(str::to_owned))
+            }
+        })
     }
 
     pub(super) fn no_stream(&self) -> String {

@@ -9,7 +9,7 @@
 
 mod advice;
 mod by_text;
-mod table;
+mod classifier;
 
 use super::error_body::ErrorBody;
 use super::identity::ServerIdentity;
@@ -17,7 +17,7 @@ use super::reply::Reply;
 use crate::buffer::Batch;
 use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Scope};
 pub(in crate::delivery) use advice::LIMIT_REACHED;
-use table::Table;
+use classifier::Classifier;
 
 /// What a reply means.
 pub(in crate::delivery) struct Answer {
@@ -30,11 +30,11 @@ pub(in crate::delivery) struct Answer {
 pub(in crate::delivery) fn classify(reply: &Reply<'_>, batch: &Batch) -> Answer {
     let body = ErrorBody::of(reply);
     let server = ServerIdentity::of(reply, &body);
-    let disposition = Table { reply, body: &body, server: &server, batch }.look_up();
+    let disposition = Classifier { reply, body: &body, server: &server, batch }.look_up();
     Answer { server, disposition }
 }
 
-impl Table<'_> {
+impl Classifier<'_> {
     fn look_up(&self) -> Disposition {
         let is_influxdb = self.server.is_influxdb();
         match self.reply.status {
@@ -93,7 +93,7 @@ impl Table<'_> {
             true => self.body.reason(),
             false => self.explain(advice::TOO_LARGE_FOR_A_PROXY),
         };
-        Disposition::TooLarge { is_influxdb, reason }
+        Disposition::TooLarge { is_from_server: is_influxdb, reason }
     }
 
     fn redirect(&self) -> Disposition {

@@ -101,7 +101,7 @@ impl Sender {
     }
 
     /// Sends a line of the database that was delivered before, to see whether the server answers,
-    /// if no other batch shows that. To deliver a line twice changes nothing.
+    /// if no other batch shows that. Nothing newer was delivered that it could undo.
     fn passes_control(&self, batch: &Batch, is_probe: bool, request: &Request<'_>) -> bool {
         let control = lock(&self.server).history.take_control(batch, is_probe);
         let Some(control) = control else { return false };
@@ -132,19 +132,19 @@ impl Sender {
     pub(super) fn make_smaller(
         &self,
         batch: Batch,
-        is_influxdb: bool,
+        is_from_server: bool,
         reason: String,
         request: &Request<'_>,
     ) {
         if batch.lines() == 1 || batch.len() <= MIN_LIMIT {
             // It cannot be about the size, or it can be about this line only.
-            let cause = if is_influxdb { Cause::Unknown } else { Cause::Unrecognized };
+            let cause = if is_from_server { Cause::Unknown } else { Cause::Unrecognized };
             return self.fail(batch, Failure::of_server(cause, reason), request);
         }
         self.close_circuits(batch.database(), request.route);
         let lowered = {
             let limits = &mut lock(&self.server).body_limits;
-            limits.lower(batch.database(), is_influxdb, batch.len(), self.clock.now())
+            limits.lower(batch.database(), is_from_server, batch.len(), self.clock.now())
         };
         if let Some(limit) = lowered {
             self.log.limited(&request.route.address, batch.len(), limit);

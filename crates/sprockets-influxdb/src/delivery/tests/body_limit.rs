@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn too_large(is_influxdb: bool) -> Disposition {
-    Disposition::TooLarge { is_influxdb, reason: "too large".to_owned() }
+fn too_large(is_from_server: bool) -> Disposition {
+    Disposition::TooLarge { is_from_server, reason: "too large".to_owned() }
 }
 
 #[test]

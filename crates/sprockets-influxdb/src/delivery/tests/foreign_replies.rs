@@ -7,7 +7,7 @@ fn unrecognized() -> Disposition {
 }
 
 fn too_large_for_a_proxy() -> Disposition {
-    Disposition::TooLarge { is_influxdb: false, reason: "too large".to_owned() }
+    Disposition::TooLarge { is_from_server: false, reason: "too large".to_owned() }
 }
 
 #[test]

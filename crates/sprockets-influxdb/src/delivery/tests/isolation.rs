@@ -14,9 +14,9 @@ const FAILURES: &[(&str, Fail)] = &[
     ("unrecognized", || retry(Cause::Unrecognized, Scope::Server, None)),
     ("a page", || retry(Cause::Configuration, Scope::Server, None)),
     ("permission", || retry(Cause::Configuration, Scope::Database, None)),
-    ("too large", || Disposition::TooLarge { is_influxdb: true, reason: "413".to_owned() }),
+    ("too large", || Disposition::TooLarge { is_from_server: true, reason: "413".to_owned() }),
     ("too large for a proxy", || Disposition::TooLarge {
-        is_influxdb: false,
+        is_from_server: false,
         reason: "413".to_owned(),
     }),
 ];

@@ -159,7 +159,8 @@ impl Simulation {
     /// Runs the sender until there is nothing to do before that time.
     fn run_until(&self, seconds: u64) {
         let end = Duration::from_secs(seconds);
-        loop {
+        for steps in 1.. {
+            assert!(steps < 1_000_000, "the sender does not come to rest");
             assert!(self.buffer.stats().is_balanced());
             match self.sender.step(|| {}) {
                 Step::Worked => {}

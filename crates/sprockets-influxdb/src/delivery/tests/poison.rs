@@ -17,6 +17,30 @@ fn a_line_that_makes_replies_malformed_is_found() {
     assert!(simulation.requests() <= most, "{} requests", simulation.requests());
 }
 
+#[test]
+fn the_line_that_is_sent_again_undoes_no_newer_value() {
+    let stored = Arc::new(Mutex::new(Vec::new()));
+    let log = stored.clone();
+    let simulation = Simulation::new(move |batch, _| {
+        if has_bad(batch) {
+            return retry(Cause::Unknown, Scope::Server, None);
+        }
+        log.lock().unwrap().extend(batch.iter_lines().map(<[u8]>::to_vec));
+        Disposition::Delivered
+    });
+    // Of one series and second: the last one is the value.
+    (1..=3).for_each(|n| simulation.add("db", &format!("total n={n}i 1700000000")));
+    simulation.submit();
+    simulation.run_until(1);
+    simulation.add("db", "bad n=1i 1700000000");
+    simulation.submit();
+    simulation.run_until(600);
+    assert_eq!(simulation.stats().rejected, 1);
+    let stored = stored.lock().unwrap();
+    assert!(stored.len() > 3, "a line was sent again");
+    assert_eq!(stored.last().unwrap(), b"total n=3i 1700000000");
+}
+
 /// Poison, as InfluxDB 3.6 has it: the connection closes without a reply.
 fn closes_for_bad_lines() -> Simulation {
     Simulation::new(|batch, _| {
@@ -221,7 +245,7 @@ fn a_panic_in_the_transport_or_the_hook_loses_nothing() {
     });
     let route = simulation.sender.route();
     let on_rejected: OnRejected = Arc::new(|_| std::panic::resume_unwind(Box::new(())));
-    simulation.sender.set_route(Route { on_rejected: Some(on_rejected), ..route });
+    simulation.sender.set_route(Route { on_rejected: Some(on_rejected), ..Route::clone(&route) });
     simulation.add("db", "m n=1i");
     simulation.submit();
     assert_eq!(simulation.sender.step(|| {}), Step::Worked);

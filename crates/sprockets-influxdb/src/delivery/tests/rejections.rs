@@ -65,6 +65,7 @@ fn a_search_without_a_budget_goes_on_slowly_until_all_is_decided() {
         let requests = simulation.server.requests.lock().unwrap();
         let in_second = |second| requests.iter().filter(|(at, _)| at.as_secs() == second).count();
         assert!((200..=300).contains(&in_second(0)), "{} at once", in_second(0));
+        assert!(in_second(1) <= 50, "{} at the pace of the server", in_second(1));
         assert!((2..50).all(|second| in_second(second) <= 21));
     }
 }

@@ -17,6 +17,7 @@ use percent_encoding::percent_decode_str;
 use crate::config::Precision;
 use crate::line_protocol::split::line_end;
 use crate::printable::is_printable;
+use crate::rfc3339;
 use crate::spool::format;
 
 /// A longer reason is cut.
@@ -44,7 +45,7 @@ pub struct QuarantineEntry {
 impl QuarantineEntry {
     /// The same line, rejected again just now for this reason.
     pub fn rejected_again(&self, reason: impl Into<String>) -> Self {
-        Self { time: rfc3339(SystemTime::now()), reason: reason.into(), ..self.clone() }
+        Self { time: rfc3339::format(SystemTime::now()), reason: reason.into(), ..self.clone() }
     }
 }
 
@@ -126,40 +127,11 @@ fn read_head(comment: &str) -> Option<QuarantineEntry> {
     let (time, precision, database) = (words.next()?, words.next()?, words.next()?);
     let precision = precision.strip_prefix("precision=")?.parse().ok()?;
     let database = database.strip_prefix("database=")?;
-    if !is_rfc3339(time) || words.next().is_some() {
+    if rfc3339::parse(time).is_none() || words.next().is_some() {
         return None;
     }
     let database = percent_decode_str(database).decode_utf8_lossy().into_owned();
     Some(QuarantineEntry { time: time.to_owned(), database, precision, ..Default::default() })
-}
-
-/// Whether a text has the form of [`rfc3339`].
-fn is_rfc3339(text: &str) -> bool {
-    let is_digit_or = |(byte, form): (u8, u8)| match form {
-        b'0' => byte.is_ascii_digit(),
-        form => byte == form,
-    };
-    let form = b"0000-00-00T00:00:00Z";
-    text.len() == form.len() && text.bytes().zip(*form).all(is_digit_or)
-}
-
-/// A time in RFC 3339, in seconds.
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // The calendar repeats in eras of 400 years. Counted from March, a leap day is the last of its
-    // year.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = 400 * era + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::entry::{self, Text};
+use super::entry::Text;
 use super::name;
 use crate::config::Precision;
 use crate::printable::one_line;
+use crate::rfc3339;
 use crate::spool::account::counted;
 use crate::spool::dir::{QUARANTINE, SpoolDir};
 use crate::spool::disk::Lock;
@@ -66,7 +67,7 @@ impl Quarantine {
         precision: Precision,
         lines: impl Iterator<Item = (&'a [u8], &'a str)>,
     ) -> io::Result<()> {
-        let now = entry::rfc3339(SystemTime::now());
+        let now = rfc3339::format(SystemTime::now());
         let mut text = Text::default();
         for (line, reason) in lines {
             text.push(&now, database, precision, line, reason);

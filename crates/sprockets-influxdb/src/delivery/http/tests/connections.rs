@@ -86,7 +86,7 @@ fn a_server_that_refuses_an_announced_body_is_understood() {
         );
     });
     let attempt = send(&server(address), &large_batch(5_000_000));
-    let Disposition::TooLarge { is_influxdb: false, reason } = attempt.disposition else {
+    let Disposition::TooLarge { is_from_server: false, reason } = attempt.disposition else {
         panic!("{:?}", attempt.disposition);
     };
     assert!(reason.contains("413: large"), "{reason}");
@@ -109,7 +109,7 @@ fn a_final_reply_to_an_announced_body_is_read_while_the_connection_stays_open() 
         let started = Instant::now();
         let attempt = send(&server, &large_batch(5_000_000));
         assert!(
-            matches!(attempt.disposition, Disposition::TooLarge { is_influxdb: false, .. }),
+            matches!(attempt.disposition, Disposition::TooLarge { is_from_server: false, .. }),
             "{attempt:?}"
         );
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
@@ -130,7 +130,7 @@ fn a_final_reply_in_pieces_to_an_announced_body_is_read() {
     });
     let attempt = send(&server(address), &large_batch(5_000_000));
     assert!(
-        matches!(attempt.disposition, Disposition::TooLarge { is_influxdb: false, .. }),
+        matches!(attempt.disposition, Disposition::TooLarge { is_from_server: false, .. }),
         "{attempt:?}"
     );
 }

@@ -1,6 +1,6 @@
 //! What a person has to do about a reply.
 
-use super::table::Table;
+use super::classifier::Classifier;
 use crate::config::Api;
 
 pub(in crate::delivery) const LIMIT_REACHED: &str = "the server has as many databases or tables \
@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 200;
 /// Characters of its headers that are shown.
 const MAX_SOFTWARE: usize = 100;
 
-impl Table<'_> {
+impl Classifier<'_> {
     pub(super) fn no_such_api(&self) -> String {
         format!(
             "the server does not have this API: check {} and {}",

@@ -1,7 +1,7 @@
 //! The replies whose text says more than their status.
 
 use super::advice;
-use super::table::Table;
+use super::classifier::Classifier;
 use crate::config::Api;
 use crate::delivery::disposition::{Cause, Disposition, RejectedLines, Scope};
 use crate::delivery::response::error_body::Numbered;
@@ -42,7 +42,7 @@ const SERVER_ERRORS: [&str; 7] = [
 const LIMITS: [&str; 2] =
     ["Adding a new database would exceed", "would exceed number of tables limit"];
 
-impl Table<'_> {
+impl Classifier<'_> {
     pub(super) fn by_text(&self) -> Option<Disposition> {
         if self.says(&NOT_TLS) {
             let advice = format!("the server speaks TLS: {}", self.reply.names.use_scheme("https"));

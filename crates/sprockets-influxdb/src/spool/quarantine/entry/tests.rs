@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 
 const FILE: &str = "\
@@ -23,21 +21,6 @@ fn entries_are_read_as_they_were_written() {
     let mut text = Text::default();
     entries.iter().for_each(|entry| text.push_entry(entry));
     assert_eq!(std::str::from_utf8(text.bytes()).unwrap(), FILE);
-}
-
-#[test]
-fn times_are_formatted_in_rfc_3339() {
-    for (seconds, expected) in [
-        (0, "1970-01-01T00:00:00Z"),
-        (951_782_399, "2000-02-28T23:59:59Z"),
-        (951_782_400, "2000-02-29T00:00:00Z"),
-        (1_709_251_199, "2024-02-29T23:59:59Z"),
-        (1_763_910_245, "2025-11-23T15:04:05Z"),
-        (4_107_542_400, "2100-03-01T00:00:00Z"),
-    ] {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        assert_eq!(rfc3339(time), expected);
-    }
 }
 
 #[test]

@@ -109,8 +109,8 @@ fn v2(code: &str, message: &str) -> String {
     serde_json::json!({ "code": code, "message": message }).to_string()
 }
 
-fn too_large(is_influxdb: bool) -> Disposition {
-    Disposition::TooLarge { is_influxdb, reason: String::new() }
+fn too_large(is_from_server: bool) -> Disposition {
+    Disposition::TooLarge { is_from_server, reason: String::new() }
 }
 
 /// Checks each reply without a header of InfluxDB's: proxies may remove them.

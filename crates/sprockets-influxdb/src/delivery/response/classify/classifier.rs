@@ -1,4 +1,4 @@
-//! One reply, and the dispositions that come of it.
+//! One reply, and how a disposition is made of it.
 
 use crate::buffer::Batch;
 use crate::delivery::disposition::{Cause, Disposition, Failure, RejectedLines, Rejection, Scope};
@@ -6,15 +6,15 @@ use crate::delivery::response::error_body::ErrorBody;
 use crate::delivery::response::identity::ServerIdentity;
 use crate::delivery::response::reply::Reply;
 
-/// The table, for one reply.
-pub(super) struct Table<'a> {
+/// Looks up what one reply means for its batch.
+pub(super) struct Classifier<'a> {
     pub(super) reply: &'a Reply<'a>,
     pub(super) body: &'a ErrorBody<'a>,
     pub(super) server: &'a ServerIdentity,
     pub(super) batch: &'a Batch,
 }
 
-impl Table<'_> {
+impl Classifier<'_> {
     pub(super) fn rejected(&self, lines: RejectedLines, rest_stored: bool) -> Disposition {
         Disposition::Rejected(Rejection { lines, rest_stored, reason: self.body.reason() })
     }

@@ -3,49 +3,37 @@
 
 use std::io;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::endpoint::Endpoint;
-use crate::config::Names;
-use crate::delivery::sanitize::{Secrets, sanitize};
-
-/// What is trusted, and what the client shows of itself. `Err` is a reason.
-pub(super) fn config(endpoint: &Endpoint) -> Result<TlsConfig, String> {
-    let config = TlsConfig::builder().client_cert(endpoint.identity.clone());
-    if !endpoint.verifies {
-        return Ok(config.disable_verification(true).build());
-    }
-    let roots = roots(&endpoint.authorities, &endpoint.names)?;
-    Ok(config.root_certs(roots).build())
-}
+use super::sanitize::{Secrets, sanitize};
+use crate::config::{Authorities, Names};
 
 /// The platform's roots and these. Reads hundreds of files: for sender threads only. `Err` is a
 /// reason.
-fn roots(extra: &[Certificate<'static>], names: &Names) -> Result<RootCerts, String> {
+pub(super) fn roots(
+    extra: &Authorities,
+    names: &Names,
+) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = rustls_native_certs::load_native_certs();
-    let platform =
-        found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
-    let roots: Vec<_> = platform.chain(extra.iter().cloned()).collect();
-    if roots.is_empty() {
-        let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        let ca_file = names.ca_file;
-        let advice = format!(
-            "this machine has no certificate authorities: install ca-certificates, or set {ca_file}"
-        );
-        return Err(if errors.is_empty() {
-            advice
-        } else {
-            format!("{advice} ({})", errors.join("; "))
-        });
+    let roots: Vec<_> = found.certs.into_iter().chain(extra.der()).collect();
+    if !roots.is_empty() {
+        return Ok(roots);
     }
-    Ok(RootCerts::from(roots))
+    let ca_file = names.ca_file;
+    let advice = format!(
+        "this machine has no certificate authorities: install ca-certificates, or set {ca_file}"
+    );
+    let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+    Err(if errors.is_empty() { advice } else { format!("{advice} ({})", errors.join("; ")) })
 }
 
 /// What an operator has to change, if `error` is a handshake that can never succeed as it is.
+/// `plain` is the scheme of a server without TLS.
 pub(super) fn refusal(
     error: &io::Error,
     peer: &str,
+    plain: &str,
     names: &Names,
     secrets: &Secrets,
 ) -> Option<String> {
@@ -53,7 +41,7 @@ pub(super) fn refusal(
     let shown = sanitize(&error.to_string(), secrets);
     match error {
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            Some(format!("the server at {peer} does not speak TLS: {}", names.use_scheme("http")))
+            Some(format!("the server at {peer} does not speak TLS: {}", names.use_scheme(plain)))
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -126,7 +114,7 @@ mod tests {
         let names = Config::new().resolve().unwrap().server.names;
         let refusal = |error| {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
-            refusal(&error, "db:8086", &names, &Secrets::default()).unwrap_or_default()
+            refusal(&error, "db:8086", "http", &names, &Secrets::default()).unwrap_or_default()
         };
         let rows = [
             (
@@ -162,6 +150,6 @@ mod tests {
         assert_eq!(refusal(rustls::Error::DecryptError), "");
         let reset = io::ErrorKind::ConnectionReset.into();
         let none = Secrets::default();
-        assert_eq!(super::refusal(&reset, "db:8086", &names, &none), None);
+        assert_eq!(super::refusal(&reset, "db:8086", "http", &names, &none), None);
     }
 }

@@ -1,0 +1,243 @@
+//! The buffer as threads that add use it.
+
+use std::time::Duration;
+
+use super::Buffer;
+use super::queue::Queue;
+use super::shard::{self, FULL_CHUNK_DATABASES, Shard};
+use super::types::{Entry, EntryFlags, Intake, PushOutcome};
+use crate::config::Overflow;
+use crate::interruption;
+use crate::record::{Record, RecordHead};
+use crate::stats::DropReason;
+use crate::sync::atomic::Ordering;
+use crate::sync::{lock, wait};
+
+/// The memory for a line cannot be had.
+struct OutOfMemory;
+
+impl Buffer {
+    /// Adds a line, or counts why it was dropped. With a timeout it waits that long for room in a
+    /// full buffer, whatever the configuration says.
+    #[inline]
+    pub(crate) fn push(
+        &self,
+        line: Entry<'_, impl Fn(&mut Vec<u8>)>,
+        flags: EntryFlags,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
+        let shard = self.shard();
+        let mut open = lock(&shard.0);
+        open.counters.flag(flags);
+        if open.push(&line) {
+            return PushOutcome::Accepted;
+        }
+        if timeout.is_none() && self.is_full.load(Ordering::Relaxed) {
+            open.counters.drop_added(DropReason::Newest);
+            drop(open);
+            return self.announce_drop();
+        }
+        drop(open);
+        self.check_disk();
+        self.push_slowly(shard, &line, timeout)
+    }
+
+    /// Adds a line of at most this length that may be encoded later. Returns false if it has to be
+    /// encoded at once.
+    #[inline]
+    pub(crate) fn push_record(
+        &self,
+        head: &RecordHead,
+        max_len: usize,
+        make: impl FnOnce() -> Record,
+    ) -> bool {
+        lock(&self.shard().0).push_record(head, max_len, make)
+    }
+
+    /// Counts a measurement that was dropped before it became a line.
+    #[cold]
+    pub(crate) fn drop_added(&self, reason: DropReason, flags: EntryFlags) -> PushOutcome {
+        let mut open = lock(&self.shard().0);
+        open.counters.drop_added(reason);
+        open.counters.flag(EntryFlags { repaired: false, ..flags });
+        drop(open);
+        self.announce_drop()
+    }
+
+    /// Wakes a sender for the first drop since one looked. Called without a lock.
+    fn announce_drop(&self) -> PushOutcome {
+        let is_first = !self.has_drops.load(Ordering::Relaxed)
+            && !self.has_drops.swap(true, Ordering::Relaxed);
+        if !is_first {
+            return PushOutcome::Dropped;
+        }
+        self.wake();
+        PushOutcome::FirstDrop
+    }
+
+    #[inline]
+    fn shard(&self) -> &Shard {
+        &self.shards[shard::index_for_this_thread(self.shards.len())]
+    }
+
+    /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
+    #[cold]
+    fn push_slowly(
+        &self,
+        shard: &Shard,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
+        let mut blocked_until = None;
+        let mut queue = lock(&self.queue);
+        let reason = loop {
+            match queue.intake {
+                Intake::Open => {}
+                Intake::Disabled => break DropReason::Disabled,
+                Intake::Closed => break DropReason::Closed,
+            }
+            let is_first = queue.open.is_empty();
+            match self.push_granted(&mut queue, shard, line) {
+                Ok(true) if is_first => return PushOutcome::FirstOpen,
+                Ok(true) => return PushOutcome::Accepted,
+                Ok(false) => {}
+                Err(OutOfMemory) => break DropReason::Newest,
+            }
+            self.ask_for_room(&mut queue);
+            let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
+            match overflow {
+                Overflow::Oldest => {
+                    if !self.make_room(&mut queue, line) {
+                        break DropReason::Newest;
+                    }
+                }
+                Overflow::Block => {
+                    let now = self.clock.now();
+                    let timeout = timeout.unwrap_or(queue.limits.block_timeout);
+                    let until = *blocked_until.get_or_insert(now.saturating_add(timeout));
+                    if now >= until {
+                        break DropReason::BlockTimeout;
+                    }
+                    self.submit(&mut queue);
+                    queue.waiters.blocked += 1;
+                    let slice_end = until.min(now + interruption::INTERVAL);
+                    queue = wait(&self.decided, queue, Some(slice_end - now));
+                    queue.waiters.blocked -= 1;
+                    if self.clock.now() >= slice_end {
+                        // The runtime may run any code, so not under the lock.
+                        drop(queue);
+                        let is_interrupted = interruption::is_interrupted();
+                        queue = lock(&self.queue);
+                        if is_interrupted {
+                            break DropReason::BlockTimeout;
+                        }
+                    }
+                }
+                Overflow::Newest => {
+                    self.submit(&mut queue);
+                    let is_full = queue.bounds().room().lines == 0;
+                    self.is_full.store(is_full, Ordering::Relaxed);
+                    break DropReason::Newest;
+                }
+            }
+        };
+        lock(&shard.0).counters.drop_added(reason);
+        drop(queue);
+        self.announce_drop()
+    }
+
+    /// Gets a grant and a chunk for a shard, and pushes the line. Returns false if it does not fit.
+    fn push_granted(
+        &self,
+        queue: &mut Queue,
+        shard: &Shard,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+    ) -> Result<bool, OutOfMemory> {
+        let needed = line.size();
+        let mut open = lock(&shard.0);
+        if !open.grant.covers(needed) && queue.grant(needed).is_none() {
+            drop(open);
+            self.reclaim(queue);
+            open = lock(&shard.0);
+        }
+        if !open.grant.covers(needed) {
+            let Some(grant) = queue.grant(needed) else { return Ok(false) };
+            queue.open.granted += grant;
+            open.grant += grant;
+        }
+        if queue.open.is_empty() {
+            let Queue { open, limits, .. } = &mut *queue;
+            open.begin(self.clock.now(), limits);
+            // A waiting sender usually wakes up in time by itself: no system call is needed.
+            let due = open.due_at(limits).unwrap_or_default();
+            if !queue.waiters.sender_wakes_by(due) {
+                self.signal(queue);
+            }
+        }
+        if !open.has_chunk(line) {
+            // Others may have created files since the grant.
+            if queue.bounds().lacks_file(needed) {
+                return Ok(false);
+            }
+            if !open.has_database(line) {
+                if let Some((database, precision, chunk)) = open.evict() {
+                    let mut emptied = queue.gather_small(&database, precision, chunk);
+                    emptied.iter_mut().for_each(|chunk| queue.pool.retire(chunk));
+                    queue.pool.recycle(emptied);
+                }
+            }
+            let is_full_size = open.databases() < FULL_CHUNK_DATABASES;
+            let (database, chunk) = queue.chunk_for(line, is_full_size);
+            if !chunk.fits(1, line.len) {
+                queue.pool.recycle([chunk]);
+                return Err(OutOfMemory);
+            }
+            if let Some(full) = open.replace_chunk(&database, line.precision, chunk) {
+                let is_empty = full.lines() == 0;
+                let mut emptied = if is_empty {
+                    Some(full)
+                } else {
+                    queue.gather(&database, line.precision, full)
+                };
+                emptied.iter_mut().for_each(|chunk| queue.pool.retire(chunk));
+                queue.pool.recycle(emptied);
+            }
+            self.call_spool_worker(queue);
+        }
+        let is_pushed = open.push(line);
+        drop(open);
+        if queue.is_triggered() {
+            self.reclaim(queue);
+            if queue.is_triggered() {
+                self.submit(queue);
+            }
+        }
+        Ok(is_pushed)
+    }
+
+    /// Has the spool worker see whether the spool is as full as its account says.
+    fn ask_for_room(&self, queue: &mut Queue) {
+        if self.spool.is_some() && !queue.waiters.lacks_room {
+            queue.waiters.lacks_room = true;
+            queue.waiters.is_worker_called = true;
+            self.spool_work.notify_all();
+        }
+    }
+
+    /// Drops the oldest lines until a line fits. Open lines can only be dropped once their batches
+    /// are closed.
+    fn make_room(&self, queue: &mut Queue, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+        let mut has_room = queue.drop_oldest(line.size());
+        if !has_room {
+            self.close_batches(queue);
+            has_room = queue.drop_oldest(line.size());
+        }
+        if !self.has_drops.swap(true, Ordering::Relaxed) {
+            self.signal(queue);
+        }
+        if queue.is_awaited() {
+            self.decided.notify_all();
+        }
+        has_room
+    }
+}
