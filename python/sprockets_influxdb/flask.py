@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 
-from sprockets_influxdb._native import Measurement, WsgiRequest, measurement_in
+from sprockets_influxdb._native import WsgiRequest, measurement_in
 from sprockets_influxdb._requests import check_names, handler_name
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
 
@@ -52,18 +52,6 @@ class InfluxDB:
         globals_class = app.app_ctx_globals_class
         if not hasattr(globals_class, "influxdb"):
             app.app_ctx_globals_class = type("Globals", (_Globals, globals_class), {})
-        flask.got_request_exception.connect(_failed, app)
-
-
-def init_app(self, app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
-        """Record the requests of an application. Options given here take precedence.
-
-        :raises TypeError: for an unknown option
-        """
-        merged: RequestOptions = {**self._options, **options}
-        app.wsgi_app = _Middleware(app.wsgi_app, **merged)  # type: ignore[method-assign]
-        # Before any hook: a hook that responds ends the request.
-        flask.request_started.connect(_started, app)
         flask.got_request_exception.connect(_failed, app)
 
 
