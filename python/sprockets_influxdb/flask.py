@@ -51,7 +51,8 @@ class InfluxDB:
         app.wsgi_app = _Middleware(app, **merged)  # type: ignore[method-assign]
         globals_class = app.app_ctx_globals_class
         if not hasattr(globals_class, "influxdb"):
-            app.app_ctx_globals_class = type("Globals", (_Globals, globals_class), {})
+            made: Any = type("Globals", (_Globals, globals_class), {})
+            app.app_ctx_globals_class = made
         flask.got_request_exception.connect(_failed, app)
 
 

@@ -417,7 +417,7 @@ def _watch_init(cls: type[InfluxDBMixin]) -> None:
     def __init__(self: Any, application: Any, request: Any, **kwargs: Any) -> None:
         self.application = application
         self.request = request
-        if isinstance(self, web.FallbackHandler):
+        if issubclass(type(self), web.FallbackHandler):
             self._influxdb_watch_fallback()
         try:
             init(self, application, request, **kwargs)

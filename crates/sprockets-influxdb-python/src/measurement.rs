@@ -327,9 +327,8 @@ impl Measurement {
 
     /// The measurement of a request that is not recorded.
     pub(crate) fn inert(py: Python<'_>) -> Self {
-        let (database, name, stamp) = (py.None(), py.None(), Stamp::now());
         let tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
-        let measurement = Self::of_request(database, name, stamp, tags);
+        let measurement = Self::of_request(py.None(), py.None(), Stamp::now(), tags);
         Self { kind: Kind::Inert, ..measurement }
     }
 
@@ -349,11 +348,6 @@ impl Measurement {
         if self.kind == Kind::OfRequest {
             self.kind = Kind::Inert;
         }
-    }
-
-    /// Whether nobody adds it.
-    pub(crate) fn is_inert(&self) -> bool {
-        self.kind == Kind::Inert
     }
 
     /// Sets something. Returns the error of a value, or warns of it.
@@ -405,12 +399,11 @@ impl Measurement {
         Line::with(|line| {
             line.errors = ValueErrors::new(true);
             // Base tags become a part of the line, to find a field that has the name of one.
-            let own = this.try_borrow()?;
-            let base = match own.tags {
-                Items::List(_) if own.kind == Kind::OfRequest => BaseTags::Shown,
+            let is_list = matches!(this.try_borrow()?.tags, Items::List(_));
+            let base = match this.try_borrow()?.kind {
+                Kind::OfRequest if is_list => BaseTags::Shown,
                 _ => BaseTags::Of(target),
             };
-            drop(own);
             Self::write(this, Stamp::take, line, base)?;
             let clash = remove_tags_of_fields(&mut line.core);
             let changed = complete(&mut line.core)?;

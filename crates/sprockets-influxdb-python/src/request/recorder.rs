@@ -232,8 +232,9 @@ fn no_database() -> PyErr {
 }
 
 fn is_recorded(measurement: &Bound<'_, PyAny>) -> bool {
-    let measurement = measurement.cast::<Measurement>();
-    measurement.is_ok_and(|measurement| measurement.try_borrow().is_ok_and(|own| !own.is_inert()))
+    let measurement = measurement.cast::<Measurement>().ok();
+    let own = measurement.and_then(|measurement| measurement.try_borrow().ok());
+    own.is_some_and(|own| own.is_recording(own.py()).unwrap_or_default())
 }
 
 /// Returns the measurement in an ASGI scope or a WSGI environment. If there is none, puts one there
