@@ -3,13 +3,13 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
-.PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte kill- \
-  harness lint matrix matrix-pythons matrix-servers miri models poison-load policy python \
-  python-lint python-test rust-test sanitize screenshots site soak status-screenshot test \
-  timestamps wheels
+.PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte \
+  instructions kill-harness lint matrix matrix-pythons matrix-servers miri models poison-load \
+  policy python python-lint python-test rust-test sanitize screenshots site soak \
+  status-screenshot test timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
-test: lint docs rust-test models python
+test: lint docs rust-test models python instructions
 
 ## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
@@ -42,6 +42,7 @@ python-lint: $(VENV)/built
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	scripts/check-configuration
+	scripts/check-with-node
 	$(VENV)/bin/stubtest --mypy-config-file pyproject.toml \
 	  --allowlist tests/stubtest-allowlist sprockets_influxdb
 
@@ -50,9 +51,15 @@ python-test: $(VENV)/built
 	@scripts/ensure-redis
 	@scripts/ensure-nats
 	@scripts/ensure-chromium || true
-	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
-	if command -v nats-server >/dev/null; then export REQUIRE_NATS=1; fi; \
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
+
+## Counts the instructions of the hot paths, and compares them with bench/instructions.json.
+## UPDATE=1 publishes the counts. With the flags of the wheel, so that its dependencies are built.
+instructions: $(VENV)/built
+	@scripts/ensure-valgrind
+	RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
+	  $(CARGO) build --quiet --release --package instruction-counts
+	$(VENV)/bin/python bench/python/count.py target/release/instruction-counts
 
 ## The documentation: docs/_build/index.html. The Python tests check its links and examples.
 site: $(VENV)/built
@@ -63,10 +70,12 @@ screenshots: site
 	@scripts/ensure-chromium
 	$(VENV)/bin/python tests/browser.py docs/_build target/screenshots
 
-## What is generated: the tables of settings, the command's reference, and the dashboards.
+## What is generated: the tables of settings, the command's reference, the dashboards, and the
+## README of the packages.
 generated: $(VENV)/built
 	UPDATE_DOCS=1 $(CARGO) test --package sprockets-influxdb --all-features --test documentation
 	$(VENV)/bin/python docs/command_reference.py
+	$(VENV)/bin/python docs/package_readme.py
 	$(VENV)/bin/python dashboards/build.py
 
 $(VENV)/tools: pyproject.toml
@@ -114,7 +123,6 @@ matrix: matrix-pythons matrix-servers
 ## The Python tests on each installed CPython with the oldest and the newest Tornado 6.
 matrix-pythons: $(VENV)/built
 	@scripts/ensure-influxd
-	if command -v influxd >/dev/null; then export REQUIRE_INFLUXD=1; fi; \
 	scripts/test-matrix
 
 ## Stops servers and writes what arrives into the table of docs/process-ends.md.
@@ -128,7 +136,7 @@ fuzz:
 	@scripts/fuzz
 
 ## Licences and sources of dependencies, each feature alone, and the oldest supported Rust.
-policy:
+policy: $(VENV)/built
 	@scripts/policy
 
 ## Attacks by other users, servers, networks, disks and crash loops. A release must pass them.
@@ -145,19 +153,29 @@ sanitize:
 	@scripts/sanitize
 
 ## Benchmarks against other libraries, as ratios; SECTIONS="encoding adding" selects some.
+## CHECK=1 fails if a ratio is over 10 % worse than that in bench/published.json; UPDATE=1
+## publishes the ratios there.
 bench: bench-rust bench-python
 
+BENCH_RATIOS := $(CURDIR)/target/bench-ratios
+CHECK_RATIOS := $(PYTHON) bench/python/check.py
 bench-rust:
 	@scripts/ensure-influxd
 	@scripts/ensure-nats
-	$(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
+	@mkdir -p target && rm -f $(BENCH_RATIOS)-rust
+	BENCH_RATIOS=$(BENCH_RATIOS)-rust \
+	  $(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
+	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-rust
 
 bench-python: $(VENV)/built
 	@scripts/ensure-influxd
 	$(VENV)/bin/pip install --quiet --group bench
 	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 \
 	  sprockets-influxdb==2.2.1
-	SEED=target/2.2.1 $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
+	@rm -f $(BENCH_RATIOS)-python
+	SEED=target/2.2.1 BENCH_RATIOS=$(BENCH_RATIOS)-python \
+	  $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
+	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-python
 
 ## Kills KILLS (1000) processes, and checks what InfluxDB has of theirs. SEED repeats a run.
 kill-harness:
@@ -174,12 +192,15 @@ soak:
 	  --nocapture --ignored --exact soak
 
 ## 200,000 measurements (FLEET_MEASUREMENTS) of 20 processes through a cluster of nats-servers and
-## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run.
+## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run. Then, in
+## simulation, a database that is away from 10,000 processes for a day, and its backlog.
 fleet:
 	@scripts/ensure-influxd
 	@scripts/ensure-nats
 	REQUIRE_INFLUXD=1 REQUIRE_NATS=1 $(CARGO) test --release --package sprockets-influxdb-cli \
-	  --test fleet -- --nocapture --ignored --exact a_large_fleet_under_faults
+	  --test fleet -- --nocapture --ignored --test-threads 1 a_large_fleet ten_thousand
+	$(CARGO) test --release --package sprockets-influxdb --all-features --lib -- --nocapture \
+	  --ignored ten_thousand_processes
 
 ## The command writes a gibibyte of lines to an influxd.
 gibibyte:

@@ -516,7 +516,6 @@ def variables(language: Language) -> list[dict[str, Any]]:
             "multi": False,
             "includeAll": False,
             "options": [],
-            "current": {},
         }
     ]
     if isinstance(language, Flux):
@@ -551,7 +550,6 @@ def _variable(name: str, label: str, query: Query) -> dict[str, Any]:
         "type": "query",
         "datasource": DATA_SOURCE,
         "query": query,
-        "definition": query if isinstance(query, str) else query["query"],
         "refresh": 2,
         "sort": 1,
         "regex": "",

@@ -47,7 +47,9 @@ def _command(names: list[str]) -> list[str]:
 
 def _about(text: str) -> str:
     first, *others = text.strip().split("\n\n")
-    return "\n\n".join(textwrap.fill(one, 100) for one in [f"{first}.", *others])
+    return "\n\n".join(
+        textwrap.fill(one, 100, break_on_hyphens=False) for one in [f"{first}.", *others]
+    )
 
 
 def _entries(body: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ import re
 import sys
 from typing import Any, ClassVar
 
+from docutils import nodes
 from pygments.lexers.rust import RustLexer
 from pygments.lexers.sql import SqlLexer
 from pygments.token import Name, String
@@ -99,10 +100,18 @@ def add_type_of_property(
         lines[:0] = [f"*Type:* ``{result}``", ""]
 
 
+def set_dashes(_app: Sphinx, document: nodes.document, _page: str) -> None:
+    """Between a parameter and its description Sphinx relies on smart quotes."""
+    for text in document.findall(nodes.Text):
+        if text.astext() == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", link_files_to_the_repository)
     app.connect("autodoc-process-signature", add_types)
     app.connect("autodoc-process-docstring", add_type_of_property)
+    app.connect("doctree-resolved", set_dashes)
     # The languages of doctests that are compiled only.
     app.add_lexer("rust,no_run", RustLexer)
     app.add_lexer("influxql", InfluxQlLexer)

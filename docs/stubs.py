@@ -54,7 +54,8 @@ def _collect(
             if "property" in decorators:
                 found[name] = None, result
             elif not any(decorator.endswith(".setter") for decorator in decorators):
-                found[name] = f"({_text(node.args)})", result
+                # Of overloads the first is the most general.
+                found.setdefault(name, (f"({_text(node.args)})", result))
 
 
 def _text(node: ast.AST) -> str:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 DEADLINE = 30
 
 NEEDS_ROOT = pytest.mark.skipif(
-    os.geteuid() != 0, reason="needs root: other users cannot raise their limits"
+    os.geteuid() != 0, reason="not applicable: other users cannot raise their limits"
 )
 
 #: The beginning of each program that the fixture ``start`` starts.
@@ -49,6 +50,13 @@ def end(process: "subprocess.Popen[str]", code: int = 0) -> tuple[str, str]:
     stdout, stderr = process.communicate(timeout=DEADLINE)
     assert process.returncode == code, stderr
     return stdout, stderr
+
+
+def wait_until(is_done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not is_done():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
 
 
 def read_line(process: "subprocess.Popen[str]") -> str:

@@ -1,5 +1,6 @@
 """The dashboards are as ``dashboards/build.py`` writes them, and their SQL runs in DataFusion, the
 engine of InfluxDB 3. ``crates/sprockets-influxdb/tests/dashboard.rs`` runs InfluxQL in influxd.
+``scripts/check-with-node`` checks Grafana's schema, and Flux.
 """
 
 import importlib.util

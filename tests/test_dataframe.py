@@ -251,7 +251,7 @@ FRAME = pandas.DataFrame({"t": ["a", "b"], "n": [1, 2]}, index=index(2))
         (FRAME, {"field_columns": ["x"]}, "no column 'x'"),
         (FRAME, {"timestamp_column": "x"}, "no column 'x'"),
         (FRAME, {"timestamp_column": "n"}, "column 'n' has numbers, .* use pandas.to_datetime"),
-        (FRAME.reset_index(drop=True), {}, "the index has numbers, which are no times"),
+        (FRAME.reset_index(drop=True), {}, "the index has numbers, not times"),
         (FRAME, {"timestamp_column": "t"}, "row 0: timestamp is 'a': expected seconds"),
         (FRAME, {"database": None}, 'measurement "m" has no database: name one'),
         (FRAME, {"tag_columns": ["t"], "field_columns": ["t"]}, "row 0: .* a tag and a field"),
@@ -282,7 +282,7 @@ def test_names_that_are_one_text_are_an_error(client: testing.Server) -> None:
 
 @pytest.mark.parametrize("wrong", [5, [1], None, FRAME["n"]], ids=str)
 def test_what_is_no_frame_is_an_error(client: testing.Server, wrong: Any) -> None:
-    with pytest.raises(TypeError, match="is no data frame"):
+    with pytest.raises(TypeError, match="is not a data frame"):
         influxdb.write_dataframe(wrong, "m", database="db")
 
 

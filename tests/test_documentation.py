@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from documents import DOCS, PAGES, ROOT, Block, blocks
+from documents import DOCS, PAGES, ROOT, Block, blocks, links
 from sprockets_influxdb import testing
 
 if TYPE_CHECKING:
@@ -87,6 +87,9 @@ DRIVERS = {
         asyncio.run(main())
         """,
 }
+
+#: The project's README with absolute links.
+PACKAGE_README = ROOT / "crates/sprockets-influxdb/README.md"
 
 #: Languages of blocks that no test looks into: output, and Sphinx's directives.
 UNCHECKED = {"text", "{toctree}", "{eval-rst}"}
@@ -202,9 +205,27 @@ def test_the_demo_names_what_is_there() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_the_command_reference_is_generated() -> None:
-    code = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import command_reference as c"
-    code += "; sys.stdout.write(c.page())"
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [
+        ("command_reference", DOCS / "command-reference.md"),
+        ("package_readme", PACKAGE_README),
+    ],
+)
+def test_a_page_is_generated(script: str, page: pathlib.Path) -> None:
+    code = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import {script}"
+    code += f"; sys.stdout.write({script}.page())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    page = (DOCS / "command-reference.md").read_text(encoding="utf-8")
-    assert page == done.stdout, "run `make generated`"
+    assert page.read_text(encoding="utf-8") == done.stdout, "run `make generated`"
+
+
+def test_links_of_packages_are_absolute() -> None:
+    packages = sorted(ROOT.glob("crates/*/README.md"))
+    assert PACKAGE_README in packages
+    relative = [
+        f"{page.parent.name}: {link}"
+        for page in packages
+        for link in links(page)
+        if not link.startswith("https://")
+    ]
+    assert relative == []

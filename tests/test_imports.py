@@ -66,3 +66,27 @@ assert "{NAME}" not in logging.__file__
 assert {NAME}.logging.logging is logging
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_nothing_starts_before_the_first_measurement(tmp_path: pathlib.Path) -> None:
+    """Neither the import nor ``install()`` starts a thread, opens a file or makes one."""
+    program = f"""
+import os, sys
+
+def files():
+    links = (f"/proc/self/fd/{{number}}" for number in os.listdir("/proc/self/fd"))
+    return sorted(os.readlink(link) for link in links if os.path.lexists(link))
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+before = files()
+import {NAME} as influxdb
+assert (files(), threads()) == (before, 1), (before, files(), threads())
+influxdb.install("http://127.0.0.1:1", spool=sys.argv[1], shutdown_timeout=0)
+assert (files(), threads()) == (before, 1), (before, files(), threads())
+assert not os.path.exists(sys.argv[1])
+influxdb.record("db", "first", {{}}, {{"n": 1}})
+assert files() != before and threads() > 1 and os.path.exists(sys.argv[1])
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "spool")], check=True)

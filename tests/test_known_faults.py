@@ -11,6 +11,7 @@ import numpy
 import pytest
 
 import sprockets_influxdb as influxdb
+from programs import wait_until
 from sprockets_influxdb import (
     Measurement,
     add_measurement,
@@ -213,8 +214,7 @@ class TestReplies:
     def test_a_batch_is_kept(self, client: testing.Server, status: int) -> None:
         client.inject(Fault.error(status, "not now"))
         add(10)
-        while flush_sync(0.1)["pending"]:
-            pass
+        wait_until(lambda: flush_sync(0.1)["pending"] == 0)
         assert (stats()["delivered"], stats()["retries"], len(client.points())) == (10, 1, 10)
 
     def test_a_batch_that_is_too_large_is_halved(self, client: testing.Server) -> None:
@@ -229,16 +229,14 @@ class TestReplies:
         client.inject_always(Fault.reject_lines("n=7i"))
         client.inject(Fault.reset())
         add(20)
-        while flush_sync(0.1)["pending"]:
-            pass
+        wait_until(lambda: flush_sync(0.1)["pending"] == 0)
         assert (stats()["delivered"], stats()["rejected"]) == (19, 1)
         assert len(client.points()) == 19
 
     def test_a_lost_reply_makes_no_second_point(self, client: testing.Server) -> None:
         client.inject(Fault.reset().and_store())
         add(20)
-        while flush_sync(0.1)["pending"]:
-            pass
+        wait_until(lambda: flush_sync(0.1)["pending"] == 0)
         assert (stats()["delivered"], len(client.points())) == (20, 20)
 
     def test_a_flush_ends_while_the_server_is_down(self) -> None:

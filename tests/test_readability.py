@@ -1,5 +1,6 @@
 """The README and the pages are plain English: short sentences, and no private words."""
 
+import ast
 import pathlib
 import re
 import statistics
@@ -54,6 +55,17 @@ def test_lines_are_short(page: pathlib.Path) -> None:
     text = without_code(page.read_text(encoding="utf-8"))
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("|")]
     assert [line for line in lines if len(line) > 100] == []
+
+
+def test_no_docstring_has_a_private_word() -> None:
+    found = []
+    for file in (ROOT / "python/sprockets_influxdb").glob("*.py*"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                word = PRIVATE.search(ast.get_docstring(node) or "")
+                if word:
+                    found.append(f"{file.name}:{node.body[0].lineno}: {word[0]}")
+    assert found == []
 
 
 def test_the_readme_is_short() -> None:

@@ -68,7 +68,7 @@ class TestNothingIsRecorded:
         is_installed: bool,
     ) -> None:
         if request_of is tornado and (len(options) > 1 or "INFLUXDB_TAG_REMOTE_IP" in variables):
-            pytest.skip("the mixin has no options, and uses the default of such a variable")
+            pytest.skip("not applicable: the mixin has no options, and ignores such a variable")
         if "INFLUXDB_PORT" not in variables:
             # A URL overrides the port.
             monkeypatch.setenv("INFLUXDB_URL", server.url)
@@ -227,7 +227,7 @@ def test_a_request_without_a_body_has_the_length_0(
     recording: Recording, request_of: Request
 ) -> None:
     if request_of is tornado:
-        pytest.skip("the mixin does not record the length of requests")
+        pytest.skip("not applicable: the mixin does not record the length of requests")
     assert request_of(lambda _: None, {"database": "db"}) == 200
     assert recording.point().fields["request_length"] == 0
 
@@ -312,7 +312,7 @@ def test_a_misspelt_option_fails_when_the_application_is_built(
     recording: Recording, request_of: Request
 ) -> None:
     if request_of is tornado:
-        pytest.skip("the mixin has no options")
+        pytest.skip("not applicable: the mixin has no options")
     errors: list[type[Exception]] = [TypeError]
     if request_of in (django_asgi, django_wsgi):
         from django.core.exceptions import ImproperlyConfigured

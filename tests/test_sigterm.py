@@ -147,7 +147,7 @@ class TestSigterm:
     ) -> None:
         unshare = ["unshare", "--pid", "--fork", "--kill-child"]
         if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode != 0:
-            pytest.skip("there are no namespaces of processes here")
+            pytest.skip("not applicable: no namespaces of processes here")
         program = """
 import sys, sprockets_influxdb as influxdb
 for number in range(2):

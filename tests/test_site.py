@@ -12,10 +12,9 @@ import pytest
 
 import browser
 import sprockets_influxdb
+from devtools import NEEDS_CHROMIUM
 from documents import DOCS, PAGES, ROOT, anchors, links
 from sprockets_influxdb import testing
-
-pytest.importorskip("furo")
 
 QUESTIONS = ROOT / "tests/docs/questions.md"
 
@@ -39,6 +38,7 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    pytest.importorskip("furo")
     target = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(DOCS), str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -93,6 +93,7 @@ def test_every_public_name_is_in_the_reference(site: pathlib.Path) -> None:
 def test_the_reference_has_the_types_of_the_native_module(site: pathlib.Path) -> None:
     page = (site / "reference.html").read_text(encoding="utf-8")
     text = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "Measurement(database: str, name: str | None)" in text
     assert "set_tag(name: str, value: object) → None" in text
     assert "set_field(name: str, value: bool | int | float | str | decimal.Decimal | " in text
     assert text.count("flush_sync(timeout: float | None = None) → dict[str, int]") == 2
@@ -113,18 +114,16 @@ def test_twenty_questions_are_answered() -> None:
         assert "](../../docs/" in question or "](../../README.md" in question, question
 
 
+@NEEDS_CHROMIUM
 @pytest.mark.parametrize("width", [*browser.WIDTHS, 1020, 768])
 def test_no_page_is_wider_than_the_screen(site: pathlib.Path, width: int) -> None:
-    if browser.chromium() is None:
-        pytest.skip("there is no Chromium here")
     pages = sorted(page.stem for page in DOCS.glob("*.md"))
     with browser.browse(site) as chromium:
         assert chromium.overflows(pages, width) == {}
 
 
+@NEEDS_CHROMIUM
 def test_the_browser_finds_what_is_too_wide(tmp_path: pathlib.Path) -> None:
-    if browser.chromium() is None:
-        pytest.skip("there is no Chromium here")
     for name, width in [("narrow", 300), ("wide", 500)]:
         text = f'<!doctype html><div style="width: {width}px">text</div>'
         (tmp_path / f"{name}.html").write_text(text)

@@ -19,6 +19,23 @@ def wait_for(delivered):
         influxdb.flush_sync(0.1)
 """
 
+    def test_a_relative_spool_stays_where_it_was(
+        self, launch: Launch, tmp_path: pathlib.Path
+    ) -> None:
+        (tmp_path / "other").mkdir()
+        process = launch(
+            f"""
+            os.chdir({str(tmp_path)!r})
+            with influxdb.Client("http://127.0.0.1:1", spool="spool", shutdown_timeout=1) as client:
+                os.chdir("other")
+                for number in range(2_000):
+                    client.record("db", "m", {{}}, {{"number": number, "text": "x" * 500}})
+        """,
+        )
+        process.end()
+        assert (tmp_path / "spool").exists()
+        assert not (tmp_path / "other" / "spool").exists()
+
     def test_what_a_killed_process_added_the_next_one_delivers(
         self, receiver: Receiver, launch: Launch, tmp_path: pathlib.Path
     ) -> None:

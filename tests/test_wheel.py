@@ -1,15 +1,19 @@
 """What the wheel contains. Without ``WHEEL``, its path, the tests are skipped."""
 
 import email
+import json
 import os
 import pathlib
+import re
+import subprocess
+import sys
 import zipfile
 
 import pytest
 
 from documents import ROOT
 
-#: The size of a release wheel, at most. It has about 3 MiB.
+#: The size of a release wheel, at most.
 MAX_SIZE = 4 << 20
 
 
@@ -38,7 +42,30 @@ def test_it_has_the_package_and_nothing_else(wheel: pathlib.Path) -> None:
     assert names == expected | {"sprockets_influxdb/_native.abi3.so"}
     links = dict(link.split(", ") for link in about.get_all("Project-URL", []))
     assert {"Documentation", "Repository", "Issues", "Changelog"} <= set(links)
-    assert "## Install" in str(about.get_payload())
+    readme = str(about.get_payload())
+    assert "## Install" in readme
+    # On PyPI a relative link leads nowhere.
+    assert [link for link in re.findall(r"\]\((.*?)\)", readme) if "://" not in link] == []
+
+
+def test_it_runs_on_the_systems_that_its_name_promises(wheel: pathlib.Path) -> None:
+    if "manylinux" not in wheel.name:
+        pytest.skip("not applicable: auditwheel looks for libraries of glibc here")
+    pytest.importorskip("auditwheel")
+    command = [sys.executable, "-m", "auditwheel", "show", "--json", str(wheel)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    audit = json.loads(done.stdout)
+    assert audit["external_libs"] == {}
+    (needs, oldest), (promises, version) = version_of(audit["overall_tag"]), version_of(wheel.name)
+    assert needs == promises
+    assert oldest <= version
+
+
+def version_of(tag: str) -> tuple[str, tuple[int, int]]:
+    """Return the kind and the oldest version of the C library that a tag stands for."""
+    found = re.search(r"(manylinux|musllinux)_(\d+)_(\d+)", tag)
+    assert found, tag
+    return found[1], (int(found[2]), int(found[3]))
 
 
 def test_it_has_no_paths_of_the_machine_that_built_it(wheel: pathlib.Path) -> None:

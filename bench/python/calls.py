@@ -8,7 +8,7 @@ import time
 import timeit
 
 NOWHERE = "http://127.0.0.1:1"
-NUMBER, REPEAT = 20_000, 5
+NUMBER, REPEAT = 10_000, 5
 
 HANDLERS = [f"app.handlers.Handler{n}" for n in range(20)]
 ENDPOINTS = [f"/api/v1/things{n}/{{id}}" for n in range(50)]

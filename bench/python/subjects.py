@@ -5,7 +5,6 @@ import gc
 import http.client
 import json
 import logging
-import resource
 import statistics
 import sys
 import time
@@ -13,6 +12,7 @@ import timeit
 import urllib.parse
 import urllib.request
 
+import sink
 from calls import ours_calls, questdb_calls, seed_calls  # noqa: F401
 from frames import influxdb_client_frames, ours_frames, questdb_frames  # noqa: F401
 
@@ -447,18 +447,33 @@ def ours_memory():
             influxdb.record("bench", "request", {"endpoint": "/api/v1/users/{id}", **TAGS}, FIELDS)
 
     record(1_000)
-    before = resident()
+    before = private()
     record(count)
-    used = resident() - before
+    used = private() - before
     measurement = influxdb.Measurement("bench", "request")
     measurement.set_tags({"endpoint": "/api/v1/users/{id}", **TAGS})
     measurement.fields = FIELDS
     return {"bytes": used / count, "line": len(measurement.marshall()) + 1}
 
 
-def resident():
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize()
+def ours_first_lines():
+    """What a process takes that records now and then: ten lines, one after the other."""
+    import sprockets_influxdb as influxdb
+
+    with sink.running() as url:
+        before = private()
+        influxdb.install(url)
+        for n in range(10):
+            influxdb.record("bench", "request", TAGS, {"n": n})
+            assert influxdb.flush_sync(30)["pending"] == 0
+        return {"kib": private() / 1024 - before / 1024}
+
+
+def private():
+    """The memory of this process, without the pages of files, which processes share."""
+    with open("/proc/self/status") as status:
+        line = next(line for line in status if line.startswith("RssAnon:"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

@@ -6,16 +6,19 @@
 mod adding;
 mod delivering;
 mod encoding;
+mod environment;
 mod memory;
 mod nats;
 mod requests;
 mod rounds;
-mod sample;
+mod serving;
 mod sink;
 mod spool;
 mod table;
 
 use std::process::{Command, ExitCode};
+
+use instruction_counts as sample;
 
 /// A section's name, and the function that measures and prints it.
 type Section = (&'static str, fn());
@@ -33,6 +36,9 @@ const SECTIONS: [Section; 10] = [
     ("actix", requests::run_actix),
 ];
 
+/// The first argument of a process that runs one section.
+const ONE: &str = "one";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
@@ -44,11 +50,15 @@ fn main() -> ExitCode {
             let arguments = [child].into_iter().chain(arguments).map(Into::into);
             ExitCode::from(sprockets_influxdb_cli::run(arguments))
         }
+        [child, arguments @ ..] if child == serving::CHILD => {
+            serving::run_child(arguments);
+            ExitCode::SUCCESS
+        }
         [child, arguments @ ..] if child == spool::CHILD => {
             spool::run_child(arguments);
             ExitCode::SUCCESS
         }
-        [section] => run(section),
+        [flag, section] if flag == ONE => run(section),
         [] => run_each(SECTIONS.iter().map(|(name, _)| *name)),
         sections => run_each(sections.iter().map(String::as_str)),
     }
@@ -69,9 +79,11 @@ fn run(section: &str) -> ExitCode {
 }
 
 fn run_each<'a>(sections: impl Iterator<Item = &'a str>) -> ExitCode {
+    environment::print();
     let program = std::env::current_exe().expect("this program's path");
     for section in sections {
-        let ended = Command::new(&program).arg(section).status().expect("a process of its own");
+        let ended =
+            Command::new(&program).args([ONE, section]).status().expect("a process of its own");
         if !ended.success() {
             return ExitCode::FAILURE;
         }

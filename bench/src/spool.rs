@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use sprockets_influxdb::{Client, Config, Measurement, Overflow, SpoolSync};
 use test_support::influxd::Influxd;
 
+use crate::delivering::thread_seconds;
 use crate::memory::peak_bytes;
 use crate::rounds::compare;
 use crate::sample::{self, DATABASE, NAME};
 use crate::sink;
-use crate::table::{Goal, figure, nanoseconds, ratio, section};
+use crate::table::{Goal, figure, nanoseconds, ratio, section, share};
 
 const NOWHERE: &str = "http://127.0.0.1:1";
 /// The first argument of a process that recovers the lines of another.
@@ -83,10 +84,14 @@ fn adding(directory: &Path) {
     );
     nanoseconds("add_measurement, in memory", memory);
     nanoseconds("add_measurement, with a spool", spool);
-    ratio("with a spool / in memory", spool / memory, Goal::AtMost(1.25));
+    ratio("add_measurement, with a spool / in memory", spool / memory, Goal::AtMost(1.25));
     nanoseconds("from strings and added, in memory", memory_all);
     nanoseconds("from strings and added, with a spool", spool_all);
-    ratio("with a spool / in memory", spool_all / memory_all, Goal::AtMost(1.25));
+    ratio(
+        "from strings and added, with a spool / in memory",
+        spool_all / memory_all,
+        Goal::AtMost(1.25),
+    );
 }
 
 /// Measures adding and flushing with each level of durability. With `always` a flush waits for the
@@ -111,7 +116,7 @@ fn levels(directory: &Path) {
     section("The levels of durability: add_measurement, and a flush of 1,000 that goes no further");
     for (level, nanoseconds) in LEVELS.iter().zip(&taken[1..]) {
         let what = format!("add_measurement with {level} / in memory");
-        ratio(&what, nanoseconds / taken[0], Goal::None);
+        ratio(&what, nanoseconds / taken[0], Goal::Lower);
     }
     for (level, client) in LEVELS.iter().zip([&process, &interval, &always]) {
         waits(&format!("flush with {level}"), || {
@@ -174,6 +179,13 @@ fn deliver(influxd: &Influxd, spool: Option<&Path>) -> f64 {
         client.add_measurement(&measurement).expect("added");
     }
     influxd.create(DATABASE);
+    // The spool's thread moves what was recorded to files first.
+    let busy = || thread_seconds("influxdb-spool");
+    let mut before = f64::MIN;
+    while busy() - before > 0.01 {
+        before = busy();
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let start = Instant::now();
     client.reconfigure(|config| config.url(&influxd.url())).expect("a URL");
     let report = client.flush(Duration::from_secs(600));
@@ -215,7 +227,7 @@ fn recovering(directory: &Path) {
     figure("lines delivered to a server that keeps none", &format!("{delivered:.0}"));
     figure("all of them", &format!("{all:.1} s"));
     figure("the first request", &format!("{:.0} ms", first * 1e3));
-    ratio("the first request / 200 ms", first / 0.2, Goal::AtMost(1.0));
+    share("the first request / 200 ms", first / 0.2, Goal::AtMost(1.0));
     figure("peak memory of the process", &format!("{:.0} MiB", peak / f64::from(1 << 20)));
     ratio("peak memory / 64 MiB", peak / f64::from(64 << 20), Goal::AtMost(1.0));
 }

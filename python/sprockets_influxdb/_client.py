@@ -112,7 +112,10 @@ def install(
     if installed is False:
         LOGGER.warning("a client is installed already: this call of install() changes nothing")
     elif installed is None:
-        LOGGER.warning("the client is not enabled: measurements are dropped, and counted")
+        LOGGER.warning(
+            "the client is not enabled: measurements are dropped, and counted; "
+            "to record, set INFLUXDB_ENABLED=true"
+        )
     return installed
 
 
@@ -136,9 +139,9 @@ def installed() -> Client | None:
 def flush(*_ignored: object) -> "asyncio.Future[bool]":
     """Sends what is buffered.
 
-    :returns: a future of the running (or current) event loop: ``True`` when everything that was
-        added before the call is decided (delivered, rejected or dropped), ``False`` when the
-        shutdown timeout comes first, or when something was added after the shutdown, and so dropped
+    :returns: a future of the running (or current) event loop. It is ``True`` when everything that
+        was added before the call is delivered, rejected or dropped. It is ``False`` if the shutdown
+        timeout comes first, or if something was added after the shutdown and so dropped.
     """
     client = installed()
     return _nothing_to_do() if client is None else client.flush()

@@ -68,7 +68,7 @@ def write_dataframe(
     :param timeout: seconds to wait for each row that finds the buffer full, and once for the
         delivery at the end; default: 60
     :param progress: called with the number of rows written so far, from time to time
-    :raises TypeError: for what is no data frame, and for column names that are one text
+    :raises TypeError: for an object that is not a data frame, and for column names that are one str
     :raises ValueError: for a column that is not there or cannot be stored, for a row that cannot be
         stored, and for a frame other than one of pandas without ``timestamp_column``. Rows before
         it are written
@@ -115,8 +115,8 @@ def write(
         writer = _native.ArrowFrame(client, stream, place, timestamp_column, tags, fields, timeout)
     else:
         raise TypeError(
-            f"a {type(frame).__qualname__} is no data frame: expected one of pandas, or an object "
-            "with __arrow_c_stream__, such as those of polars and pyarrow"
+            f"a {type(frame).__qualname__} is not a data frame: expected one of pandas, or an "
+            "object with __arrow_c_stream__, such as those of polars and pyarrow"
         )
     stats, flush = (_native.stats, _native.flush_sync)
     if client is not None:
@@ -161,7 +161,9 @@ class _PandasFrame:
         timeout: float,
     ) -> None:
         if not hasattr(frame, "columns"):
-            raise TypeError(f"a {type(frame).__qualname__} is no data frame: call its to_frame()")
+            raise TypeError(
+                f"a {type(frame).__qualname__} is not a data frame: call its to_frame()"
+            )
         names = list(frame.columns)
         for name in [*tags, *(fields or ()), *(() if time is None else (time,))]:
             if name not in names:
@@ -184,7 +186,7 @@ class _PandasFrame:
         self._time_name = "the index" if time is None else f"column {time!r}"
         if self._times.dtype.kind in "biufc":
             raise ValueError(
-                f"{self._time_name} has numbers, which are no times: use pandas.to_datetime() with "
+                f"{self._time_name} has numbers, not times: use pandas.to_datetime() with "
                 "its unit, or name another column by timestamp_column="
             )
 

@@ -112,12 +112,21 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+def _warn_of_end(module: types.ModuleType, error: Exception) -> None:
+    LOGGER.warning(
+        "cannot hook into %s: %r: measurements may be lost when its processes end: "
+        "call sprockets_influxdb.shutdown_sync() there",
+        module.__name__,
+        error,
+    )
+
+
 def _install(hook: Callable[[Any], None], module: types.ModuleType) -> None:
     try:
         hook(module)
     except Exception as error:
-        # Another release of the library. Measurements may be lost when the process ends.
-        LOGGER.warning("cannot hook into %s: %r", module.__name__, error)
+        # Another release of the library.
+        _warn_of_end(module, error)
 
 
 def _hook_into_uvicorn(module: Any) -> None:
@@ -209,7 +218,7 @@ def end_with_billiard(end: Callable[[], None], priority: int) -> None:
     try:
         _end_with_workers(pool.Worker, end)
     except AttributeError as error:
-        LOGGER.warning("cannot hook into %s: %r", pool.__name__, error)
+        _warn_of_end(pool, error)
     else:
         _ends_with_billiard = True
 

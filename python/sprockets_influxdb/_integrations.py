@@ -23,7 +23,7 @@ class Recorder:
     :param tags: the names of the tags; other names are fields
     :param database: the database; default: that of the client
     :param client: the client; default: the one that is installed when a measurement is recorded
-    :raises TypeError: for a database that is not a string, and for what is no client
+    :raises TypeError: for a database that is not a string, and for an object that is not a client
     """
 
     def __init__(

@@ -11,8 +11,8 @@ from sprockets_influxdb import _native, testing
 
 
 def pytest_configure() -> None:
-    """By default a client writes to localhost. In tests it must be told where to write: otherwise
-    it is disabled. So tests reach no server by accident, and do not wait for one at the end.
+    """Disable clients that no test configured. They would write to localhost: tests would reach a
+    server by accident, or wait for one at the end.
     """
     _native.need_server(True)
 

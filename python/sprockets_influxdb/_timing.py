@@ -31,7 +31,7 @@ class Timed:
                 'timed("job")'
             )
         if outcome and tags is not None and "outcome" in tags:
-            raise ValueError("the tag outcome is given and asked for: rename it")
+            raise ValueError('tags has "outcome", which outcome=True records: rename the tag')
         texts = {name: base_tag_text(name, value) for name, value in (tags or {}).items()}
         self._arguments = (place, field, tags, outcome, add)
         self._tags = {name: text for name, text in texts.items() if text is not None}
@@ -98,8 +98,8 @@ def timed(
     :param field: the field for the duration
     :param tags: tags beside the base tags
     :param outcome: add a tag ``outcome``, which is ``error`` if an exception is raised, else ``ok``
-    :raises TypeError: as a decorator, for what is no function, and for generator functions: time
-        the block that iterates
+    :raises TypeError: as a decorator, for an object that is not a function, and for generator
+        functions: time the block that iterates
     """
     return Timed(place, field, tags, outcome, add_measurement)
 
@@ -117,7 +117,7 @@ def decorated(
         kind = type(function).__name__
         raise TypeError(f"{_name(function)} is a {kind}: put @{kind} above this decorator")
     if isinstance(function, type) or not callable(function):
-        raise TypeError(f"{function!r} is no function: only functions can be timed")
+        raise TypeError(f"{function!r} is not a function: only functions can be timed")
     is_coroutine = inspect.iscoroutinefunction
     if is_coroutine(function) or is_coroutine(getattr(function, "__call__", None)):  # noqa: B004
 

@@ -63,7 +63,7 @@ class _Stream(Protocol):
 
 
 class _Pandas(Protocol):
-    """A data frame of pandas, as far as it is used."""
+    """The part of a data frame of pandas that is used."""
 
     @property
     def iloc(self) -> Any: ...

@@ -9,6 +9,7 @@ Only this module needs Celery. It is in the extra ``sprockets-influxdb[celery]``
 """
 
 import datetime
+import itertools
 import time
 import weakref
 from typing import Any
@@ -40,6 +41,7 @@ _WAIT = "sprockets_influxdb_wait"
 #: What ends a worker process before its task does. The main process reports these tasks.
 _LOST = (TimeLimitExceeded, WorkerLostError)
 
+_numbers = itertools.count()
 _tasks: "weakref.WeakKeyDictionary[Any, _Tasks]" = weakref.WeakKeyDictionary()
 
 
@@ -51,17 +53,19 @@ def instrument(app: Any, *, database: str | None = None, client: Client | None =
 
     - Tags: ``task`` (the name), ``queue`` (the name), ``state`` (``SUCCESS``, ``FAILURE``,
       ``RETRY``, ``REVOKED``, ``IGNORED`` or ``REJECTED``).
-    - Fields: ``duration`` (seconds that the task ran; absent if its process was lost or the task
-      was revoked), ``wait`` (seconds from when it was sent, or from its ``eta``, until it began, by
-      the clocks of both hosts; absent if the sender does not run :func:`instrument`), ``retries``
-      (number of retries before this one), ``task_id``, ``exception`` (the class, if there is one).
+    - Field ``duration``: seconds that the task ran. Absent if its process was lost or the task was
+      revoked.
+    - Field ``wait``: seconds from when it was sent, or from its ``eta``, until it began, by the
+      clocks of both hosts. Absent if the sender does not run :func:`instrument`.
+    - Fields ``retries`` (number of retries before this one), ``task_id``, ``exception`` (the class,
+      if there is one).
 
     A task that cannot be recorded is a warning in the log, at most one a minute.
 
     :param app: the Celery application
     :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
-    :raises TypeError: for a database that is not a string, and for what is no client
+    :raises TypeError: for a database that is not a string, and for an object that is not a client
     """
     recorder = Recorder("task", ("task", "queue", "state"), database=database, client=client)
     # `current_app` is a proxy.
@@ -84,12 +88,14 @@ class _Tasks:
 
     def connect(self) -> None:
         # The application keeps this object, and Celery the methods only as long as that lives.
-        signals.before_task_publish.connect(self.before_publish)
-        signals.task_received.connect(self.received)
-        signals.task_prerun.connect(self.begin)
-        signals.task_postrun.connect(self.end)
-        signals.task_failure.connect(self.lost)
-        signals.task_revoked.connect(self.revoked)
+        # By default it knows them by their address, which an object that is gone may have had.
+        uid = f"{__name__}.{next(_numbers)}"
+        signals.before_task_publish.connect(self.before_publish, dispatch_uid=uid)
+        signals.task_received.connect(self.received, dispatch_uid=uid)
+        signals.task_prerun.connect(self.begin, dispatch_uid=uid)
+        signals.task_postrun.connect(self.end, dispatch_uid=uid)
+        signals.task_failure.connect(self.lost, dispatch_uid=uid)
+        signals.task_revoked.connect(self.revoked, dispatch_uid=uid)
         signals.worker_process_shutdown.connect(_end_worker_process, dispatch_uid=__name__)
 
     def before_publish(self, headers: Any = None, **_: Any) -> None:
@@ -176,8 +182,8 @@ def _wait(request: Any) -> float | None:
 
 
 def _queue(app: Any, delivery: Any) -> str | None:
-    """Return the queue that a message came from, as far as its routing says so. ``None`` if it was
-    not sent.
+    """Return the queue that a message came from, if its routing names one. ``None`` if it was not
+    sent.
     """
     exchange, key = delivery.get("exchange"), delivery.get("routing_key")
     if key is None:

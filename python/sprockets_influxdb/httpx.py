@@ -44,7 +44,7 @@ def instrument(
         there is no such tag, as paths have no bound
     :param database: the database (bucket); default: that of the client
     :param client: the client of InfluxDB; default: the installed one
-    :raises TypeError: for a database that is not a string, and for what is no client
+    :raises TypeError: for a database that is not a string, and for an object that is not a client
     """
     requests = Requests(measurement, endpoint, database, client)
     observe(http_client, "send", requests.recorder, requests.describe)

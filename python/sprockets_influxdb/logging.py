@@ -61,7 +61,7 @@ class InfluxDBHandler(logging.Handler):
     :param fields: names of attributes that are fields
     :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
-    :raises TypeError: for a database that is not a string, for what is no client, and for one
+    :raises TypeError: for a database that is not a string, an object that is not a client, and one
         string of names
     :raises ValueError: for a name that is used twice or reserved
     """
@@ -78,7 +78,9 @@ class InfluxDBHandler(logging.Handler):
     ) -> None:
         super().__init__(level)
         if isinstance(tags, str) or isinstance(fields, str):
-            raise TypeError("tags and fields are several names, as in fields=('order',)")
+            raise TypeError(
+                "tags or fields is a str: expected several names, as in fields=('order',)"
+            )
         self._fields = tuple(fields)
         self._tags = {name: Bounded(_LIMIT) for name in tags}
         names = [*_NAMES, *self._tags, *self._fields]

@@ -66,7 +66,7 @@ def watch(
     :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
     :raises ValueError: for an interval that is not positive
-    :raises TypeError: for a database that is not a string, and for what is no client
+    :raises TypeError: for a database that is not a string, and for an object that is not a client
     """
     global _current
     if not (interval > 0 and math.isfinite(interval)):

@@ -45,7 +45,7 @@ def instrument(
     :param measurement: the name of the measurements
     :param database: the database (bucket) of InfluxDB; default: that of the client
     :param client: the client of InfluxDB; default: the installed one
-    :raises TypeError: for a database that is not a string, and for what is no client
+    :raises TypeError: for a database that is not a string, and for an object that is not a client
     """
     recorder = Recorder(
         measurement, ("command", "host", "outcome"), database=database, client=client

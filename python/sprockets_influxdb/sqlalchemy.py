@@ -56,7 +56,7 @@ def instrument(
     :param measurement: the name of the measurements
     :param database: the database (bucket); default: that of the client
     :param client: the client; default: the installed one
-    :raises TypeError: for a database that is not a string, and for what is no client
+    :raises TypeError: for a database that is not a string, and for an object that is not a client
     """
     tags = ("operation", "table", "outcome", "name")
     recorder = Recorder(measurement, tags, database=database, client=client)

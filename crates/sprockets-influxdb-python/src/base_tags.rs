@@ -36,6 +36,17 @@ pub(crate) fn base_tags(py: Python<'_>) -> Option<Py<PyDict>> {
     cached.ok().flatten().unwrap_or_else(|| load(py))
 }
 
+/// Whether these are the base tags. `false` if that is not certain.
+#[inline]
+pub(crate) fn are(tags: &Py<PyDict>) -> bool {
+    let generation = GENERATION.load(Ordering::Acquire);
+    let are = CACHED.try_with(|cached| {
+        let cached = cached.try_borrow().ok()?;
+        Some(cached.0 == generation && cached.1.as_ref()?.is(tags))
+    });
+    are.ok().flatten().unwrap_or_default()
+}
+
 #[cold]
 fn load(py: Python<'_>) -> Option<Py<PyDict>> {
     installed().as_ref().and_then(|client| client.base_tags(py))

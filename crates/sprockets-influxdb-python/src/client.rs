@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use sprockets_influxdb::internal;
 
+use crate::capi::series::Series;
 use crate::conversion;
 use crate::flush::{self, Flush};
 use crate::handle::{Handle, INSTALLED, installed};
@@ -14,7 +15,6 @@ use crate::installed::{Options, Provided, Tags, open};
 use crate::line::{self, Head};
 use crate::measurement::Measurement;
 use crate::place::{Argument, Place, Recorded};
-use crate::series::Series;
 use crate::target::Target;
 use crate::{stats, timestamp};
 
@@ -111,7 +111,7 @@ impl BaseClient {
         database: Argument<'_, 'py>,
         name: Argument<'_, 'py>,
         tags: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Series> {
+    ) -> PyResult<Bound<'py, Series>> {
         Series::new(target_of(this)?, &Place::new(this.py(), database, name)?, tags)
     }
 
@@ -154,6 +154,12 @@ impl BaseClient {
         self.0.get().ok_or_else(|| {
             PyRuntimeError::new_err("this client is not open: call Client.__init__() first")
         })
+    }
+
+    /// The client as a target. `None` before it is open.
+    #[inline]
+    pub(crate) fn if_open(&self) -> Option<&Target> {
+        self.0.get()
     }
 
     fn handle(&self) -> PyResult<&Arc<Handle>> {

@@ -8,11 +8,16 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwapOption, Guard};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use sprockets_influxdb::internal::generation;
+use sprockets_influxdb::internal::{self, InForce, generation};
 use sprockets_influxdb::{self as core, Client, Overflow, SettingValue};
+
+use crate::capi::cell::GilCell;
 
 /// The installed client, or the one that the first measurement made.
 pub(crate) static INSTALLED: ArcSwapOption<Handle> = ArcSwapOption::const_empty();
+
+/// The same, for those who have the interpreter's lock: found without atomic operations.
+static LENT: GilCell<Option<Arc<Handle>>> = GilCell::new(None);
 
 /// All clients that may have something to deliver. Read without the interpreter's lock, also before
 /// a signal ends the process.
@@ -20,6 +25,8 @@ static ALL: ArcSwapOption<Vec<Arc<Handle>>> = ArcSwapOption::const_empty();
 
 pub(crate) struct Handle {
     core: Client,
+    /// The configuration, for adds that have the interpreter's lock.
+    in_force: GilCell<InForce>,
     /// Whether adding may wait for room. The wait happens without the interpreter's lock.
     may_block: AtomicBool,
     defaults: ArcSwapOption<Defaults>,
@@ -37,6 +44,24 @@ struct Defaults {
 /// The installed client, if there is one.
 pub(crate) fn installed() -> Guard<Option<Arc<Handle>>> {
     INSTALLED.load()
+}
+
+/// Changes the installed client. Returns the one before.
+pub(crate) fn set_installed(py: Python<'_>, client: Option<Arc<Handle>>) -> Option<Arc<Handle>> {
+    // It is lent only while no other code runs.
+    if let Ok(mut lent) = LENT.borrow_mut(py) {
+        lent.clone_from(&client);
+    }
+    INSTALLED.swap(client)
+}
+
+/// Calls `use_it` with the installed client. It must run no Python code.
+#[inline]
+pub(crate) fn with_installed<T>(
+    py: Python<'_>,
+    use_it: impl FnOnce(&Handle) -> Option<T>,
+) -> Option<T> {
+    LENT.borrow(py).ok()?.as_deref().and_then(use_it)
 }
 
 /// All clients of the process, those too that the program has dropped before they had delivered.
@@ -67,6 +92,7 @@ pub(crate) fn forget(handle: &Arc<Handle>) {
 impl Handle {
     pub(crate) fn new(core: Client) -> Arc<Self> {
         let handle = Arc::new(Self {
+            in_force: GilCell::new(internal::in_force(&core)),
             core,
             may_block: AtomicBool::new(false),
             defaults: ArcSwapOption::empty(),
@@ -92,7 +118,22 @@ impl Handle {
     ) -> core::Result<()> {
         self.core.reconfigure(change)?;
         self.read_overflow();
+        Python::attach(|py| {
+            // It is borrowed only while no other code runs.
+            if let Ok(mut in_force) = self.in_force.borrow_mut(py) {
+                *in_force = internal::in_force(&self.core);
+            }
+        });
         Ok(())
+    }
+
+    /// Adds a measurement, without a wait.
+    #[inline]
+    pub(crate) fn add(&self, py: Python<'_>, line: &core::Measurement) -> core::Result<()> {
+        match self.in_force.borrow(py) {
+            Ok(in_force) => internal::add_as(&self.core, &in_force, line),
+            Err(_) => self.core.add_measurement(line),
+        }
     }
 
     fn read_overflow(&self) {
@@ -121,6 +162,11 @@ impl Handle {
     /// The base tags, not to be changed.
     pub(crate) fn base_tags(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         self.defaults.load().as_ref().map(|defaults| defaults.base_tags.clone_ref(py))
+    }
+
+    /// Whether these are the base tags.
+    pub(crate) fn has_base_tags(&self, tags: &Py<PyDict>) -> bool {
+        self.defaults.load().as_ref().is_some_and(|defaults| defaults.base_tags.is(tags))
     }
 
     /// The database of measurements that name none.

@@ -108,7 +108,7 @@ impl Changes {
             }
             None => {
                 let client = start(self.configure(provided))?;
-                INSTALLED.store(Some(client.clone()));
+                Python::attach(|py| handle::set_installed(py, Some(client.clone())));
                 Ok(client)
             }
         }
@@ -209,7 +209,7 @@ pub(crate) fn install(
 
 fn uninstall() -> Option<Arc<Handle>> {
     changes().is_installed = false;
-    INSTALLED.swap(None)
+    Python::attach(|py| handle::set_installed(py, None))
 }
 
 /// Changes settings of the installed client, effective at once.

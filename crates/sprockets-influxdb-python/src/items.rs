@@ -1,33 +1,28 @@
 //! Tags or fields of a measurement: a list of the items set, until Python asks for the dict.
 
-use std::cell::RefCell;
-
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::base_tags::base_tags;
+use crate::capi::cell::Owned;
 use crate::value::Plain;
 
 /// Maximum length of a list. A program may set the tags of one measurement for as long as it runs.
 const MAX_LIST: usize = 32;
 
-/// Maximum number of vectors that a thread keeps for the next lists.
-const MAX_SPARE: usize = 16;
-
-thread_local! {
-    /// Vectors of lists that ended. Using one again is faster than to allocate one.
-    static SPARE: RefCell<Vec<Vec<Item>>> = const { RefCell::new(Vec::new()) };
-}
-
 /// Name and value.
-type Item = (Py<PyAny>, Py<PyAny>);
+pub(crate) type Item = (Owned, Owned);
 
 /// Names and values. Most measurements are only set and added. For them a list is faster than a
 /// dict.
-pub(crate) enum Items {
-    List(List),
-    Dict(Dict),
+pub(crate) struct Items {
+    /// What was set, in that order. A name may occur several times: the last one counts. All names
+    /// and values are plain, so that reading them runs no Python code. Empty if there is a dict.
+    list: Vec<Item>,
+    /// Whether the client adds its base tags to those of the list.
+    has_base: bool,
+    dict: Option<Dict>,
 }
 
 /// Items that Python may have changed.
@@ -38,78 +33,14 @@ pub(crate) struct Dict {
     pub(crate) base: Option<Py<PyDict>>,
 }
 
-/// What was set, in that order. All names and values are plain, so that reading them runs no Python
-/// code.
-pub(crate) struct List {
-    /// Whether the client adds its base tags.
-    pub(crate) has_base: bool,
-    /// A name may occur several times: the last one counts.
-    pub(crate) items: Vec<Item>,
-}
-
-impl List {
-    fn new(has_base: bool) -> Self {
-        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop());
-        let items = spare.ok().flatten().unwrap_or_else(|| Vec::with_capacity(8));
-        Self { has_base, items }
-    }
-
-    fn set(&mut self, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> bool {
-        let fits =
-            self.items.len() < MAX_LIST && Plain::of(name).is_some() && Plain::of(value).is_some();
-        if fits {
-            self.items.push((name.clone().unbind(), value.clone().unbind()));
-        }
-        fits
-    }
-
-    /// Sets all items of a dict, or none of them.
-    fn extend(&mut self, dict: &Bound<'_, PyDict>) -> bool {
-        let before = self.items.len();
-        let fits = before + dict.len() <= MAX_LIST
-            && dict.iter().all(|(name, value)| self.set(&name, &value));
-        if !fits {
-            self.items.truncate(before);
-        }
-        fits
-    }
-
-    /// The items after the base tags of the installed client.
-    fn to_dict(&self, py: Python<'_>) -> PyResult<Dict> {
-        let base = if self.has_base { base_tags(py) } else { None };
-        let items = match &base {
-            Some(base) => base.bind(py).copy()?,
-            None => PyDict::new(py),
-        };
-        for (name, value) in &self.items {
-            items.set_item(name, value)?;
-        }
-        let base = base.or_else(|| self.has_base.then(|| PyDict::new(py).unbind()));
-        Ok(Dict { items: items.unbind(), base })
-    }
-}
-
-impl Drop for List {
-    fn drop(&mut self) {
-        let mut items = std::mem::take(&mut self.items);
-        items.clear();
-        // There is no place for it when the thread ends. Then the vector is dropped.
-        let _ = SPARE.try_with(|spare| {
-            if let Some(mut spare) = spare.try_borrow_mut().ok().filter(|s| s.len() < MAX_SPARE) {
-                spare.push(items);
-            }
-        });
-    }
-}
-
 impl Items {
     pub(crate) fn none() -> Self {
-        Self::List(List::new(false))
+        Self { list: Vec::with_capacity(8), has_base: false, dict: None }
     }
 
     /// Only the base tags, which the client adds.
     pub(crate) fn of_base_tags() -> Self {
-        Self::List(List::new(true))
+        Self { has_base: true, ..Self::none() }
     }
 
     /// A copy of these base tags, of those for whose names `is_wanted` returns true.
@@ -118,24 +49,23 @@ impl Items {
         base: Option<&Py<PyDict>>,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut list = List::new(false);
+        let mut items = Self::none();
         for (name, value) in base.iter().flat_map(|tags| tags.bind(py)) {
             if name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(&is_wanted)) {
-                list.items.push((name.unbind(), value.unbind()));
+                items.list.push((Owned::new(&name), Owned::new(&value)));
             }
         }
-        Self::List(list)
-    }
-
-    /// Whether nothing was set, and nobody has the dict.
-    pub(crate) fn are_unset(&self) -> bool {
-        matches!(self, Self::List(list) if list.items.is_empty())
+        items
     }
 
     /// The items assigned to an attribute: a dict is kept, any other mapping is copied.
     pub(crate) fn assigned(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
         let items = dict_of(attribute, value)?.unbind();
-        Ok(Self::Dict(Dict { items, base: None }))
+        Ok(Self::of_dict(Dict { items, base: None }))
+    }
+
+    pub(crate) fn of_dict(dict: Dict) -> Self {
+        Self { list: Vec::new(), has_base: false, dict: Some(dict) }
     }
 
     pub(crate) fn set(
@@ -143,32 +73,75 @@ impl Items {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        if let Self::List(list) = self {
-            if list.set(name, value) {
+        if Plain::of(name).is_some() && Plain::of(value).is_some() {
+            if let Some(list) = self.list_with_room() {
+                list.push((Owned::new(name), Owned::new(value)));
                 return Ok(());
             }
         }
         self.dict(name.py())?.set_item(name, value)
     }
 
-    /// Sets the items of a dict, if they fit into the list. Runs no Python code. Returns whether it
-    /// did.
-    pub(crate) fn extend(&mut self, items: &Bound<'_, PyAny>) -> bool {
-        match (self, items.cast_exact::<PyDict>()) {
-            (Self::List(list), Ok(dict)) => list.extend(dict),
-            _ => false,
-        }
+    /// The list, if there is no dict.
+    #[inline]
+    pub(crate) fn as_list(&self) -> Option<&[Item]> {
+        self.dict.is_none().then_some(&self.list)
+    }
+
+    /// The list, if there is no dict and another plain item fits.
+    #[inline]
+    pub(crate) fn list_with_room(&mut self) -> Option<&mut Vec<Item>> {
+        (self.dict.is_none() && self.list.len() < MAX_LIST).then_some(&mut self.list)
+    }
+
+    /// Removes all items of the list but the first ones.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
+    }
+
+    /// Whether the client adds its base tags to those of the list.
+    #[inline]
+    pub(crate) fn has_base(&self) -> bool {
+        self.has_base
+    }
+
+    #[inline]
+    pub(crate) fn as_dict(&self) -> Option<&Dict> {
+        self.dict.as_ref()
     }
 
     /// The items as a dict, which holds them from now on.
     pub(crate) fn dict<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = match self {
-            Self::Dict(dict) => return Ok(dict.items.bind(py).clone()),
-            Self::List(list) => list.to_dict(py)?,
+        if let Some(dict) = &self.dict {
+            return Ok(dict.items.bind(py).clone());
+        }
+        let base = if self.has_base { base_tags(py) } else { None };
+        let items = match &base {
+            Some(base) => base.bind(py).copy()?,
+            None => PyDict::new(py),
         };
-        let items = dict.items.bind(py).clone();
-        *self = Self::Dict(dict);
+        for (name, value) in &self.list {
+            items.set_item(name.bind(py), value.bind(py))?;
+        }
+        let base = base.or_else(|| self.has_base.then(|| PyDict::new(py).unbind()));
+        self.dict = Some(Dict { items: items.clone().unbind(), base });
+        self.list.clear();
         Ok(items)
+    }
+
+    /// Removes everything, and keeps the memory. `has_base` as in [`of_base_tags`].
+    ///
+    /// [`of_base_tags`]: Self::of_base_tags
+    #[inline]
+    pub(crate) fn clear(&mut self, py: Python<'_>, has_base: bool) {
+        self.list.clear();
+        self.has_base = has_base;
+        if let Some(Dict { items, base }) = self.dict.take() {
+            items.drop_ref(py);
+            if let Some(base) = base {
+                base.drop_ref(py);
+            }
+        }
     }
 }
 
@@ -190,7 +163,6 @@ impl Dict {
         Ok(Some(removed))
     }
 }
-
 /// A dict as it is, any other mapping as a copy. `attribute` is for the error if it is neither.
 pub(crate) fn dict_of<'py>(
     attribute: &str,

@@ -2,6 +2,7 @@
 //! own.
 
 mod base_tags;
+mod capi;
 mod client;
 mod command;
 mod conversion;
@@ -17,10 +18,12 @@ mod log;
 mod measurement;
 mod place;
 mod prepared_keys;
+mod prepared_tags;
 mod process;
 mod rejected;
 mod request;
 mod series;
+mod state;
 mod stats;
 mod status;
 mod target;
@@ -34,6 +37,8 @@ use pyo3::prelude::*;
 /// What `sprockets_influxdb` is made of. Not for direct use. Some of it relies on the GIL.
 #[pymodule(gil_used = true)]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::client::{BaseClient, add_measurement, base_tag_text, record};
     #[pymodule_export]
@@ -50,7 +55,7 @@ mod _native {
         take_rejected,
     };
     #[pymodule_export]
-    use crate::measurement::{Duration, Measurement};
+    use crate::measurement::Duration;
     #[pymodule_export]
     use crate::rejected::Rejected;
     #[pymodule_export]
@@ -59,7 +64,7 @@ mod _native {
         WsgiRequest, check_request_variables, finish_request, measurement_in,
     };
     #[pymodule_export]
-    use crate::series::{Series, series};
+    use crate::series::series;
     #[pymodule_export]
     use crate::stats::{settings, stats};
     #[pymodule_export]
@@ -67,6 +72,12 @@ mod _native {
 
     #[pymodule_export]
     use crate::status::{status_policy, summarize_spool};
+
+    /// Adds what is made by the C API itself.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::capi::add_to(module)
+    }
 
     #[pymodule_export]
     const STATUS_PAGE: &str = sprockets_influxdb::internal::STATUS_PAGE;

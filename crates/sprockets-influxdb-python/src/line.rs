@@ -5,12 +5,15 @@ use std::cell::Cell;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::{PreparedKey, set_prepared_field, set_prepared_tag};
+use sprockets_influxdb::internal::{
+    PreparedKey, may_repeat_a_name, set_prepared_field, set_prepared_tag,
+};
 
 use crate::base_tags::base_tags;
 use crate::conversion::{with_field, with_tag};
-use crate::items::{Dict, List, each_of};
+use crate::items::{Dict, Items, each_of};
 use crate::prepared_keys::PreparedKeys;
+use crate::prepared_tags::PreparedTags;
 use crate::target::Target;
 use crate::value::with_text;
 use crate::warning::ValueErrors;
@@ -24,6 +27,7 @@ pub(crate) struct Line {
     /// What becomes of a value that cannot be stored.
     pub(crate) errors: ValueErrors,
     tag_keys: PreparedKeys,
+    known_tags: PreparedTags,
     field_keys: PreparedKeys,
 }
 
@@ -61,6 +65,7 @@ impl Line {
             core: core::Measurement::new("", ""),
             errors: ValueErrors::default(),
             tag_keys: PreparedKeys::new(PreparedKey::of_tag),
+            known_tags: PreparedTags::new(),
             field_keys: PreparedKeys::new(PreparedKey::of_field),
         }
     }
@@ -82,6 +87,26 @@ impl Line {
         result
     }
 
+    /// The line, the names of tags, and whole tags.
+    #[inline]
+    pub(crate) fn tags(
+        &mut self,
+    ) -> (&mut core::Measurement, &mut PreparedKeys, &mut PreparedTags) {
+        (&mut self.core, &mut self.tag_keys, &mut self.known_tags)
+    }
+
+    /// The line, and the names of fields.
+    #[inline]
+    pub(crate) fn fields(&mut self) -> (&mut core::Measurement, &mut PreparedKeys) {
+        (&mut self.core, &mut self.field_keys)
+    }
+
+    /// Whether a name may be a tag and a field. `false` is certain.
+    #[inline]
+    pub(crate) fn may_repeat_a_name(&self) -> bool {
+        may_repeat_a_name(&self.core)
+    }
+
     /// Makes this an empty line.
     pub(crate) fn restart(&mut self, head: &Head<'_, '_>) -> PyResult<()> {
         if head.database.is_none() {
@@ -98,20 +123,20 @@ impl Line {
     pub(crate) fn list_of_tags(
         &mut self,
         head: &Head<'_, '_>,
-        tags: &List,
+        tags: &Items,
         base: BaseTags<'_>,
     ) -> PyResult<()> {
         let py = head.name.py();
         let write = |line: &mut Self| {
             let mut removes = false;
-            for (name, value) in &tags.items {
+            for (name, value) in tags.as_list().into_iter().flatten() {
                 removes |= line.tag(name.bind(py), value.bind(py))?;
             }
             Ok(removes)
         };
         match base {
-            BaseTags::Of(target) if tags.has_base => self.beside_base_tags(head, target, write),
-            BaseTags::Shown if tags.has_base => {
+            BaseTags::Of(target) if tags.has_base() => self.beside_base_tags(head, target, write),
+            BaseTags::Shown if tags.has_base() => {
                 self.base_tags(base_tags(py).as_ref().map(|tags| tags.bind(py)))?;
                 write(self).map(drop)
             }

@@ -1,18 +1,22 @@
 //! `Measurement`: it becomes line protocol when it is added.
 
+use std::mem::replace;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::{may_repeat_a_name, remove_tags_of_fields};
+use sprockets_influxdb::internal::remove_tags_of_fields;
 
 use crate::base_tags::base_tags;
+use crate::capi::cell::{GilCell, Owned};
+use crate::capi::class::{Native, native};
 use crate::conversion::{check_tag, with_field};
 use crate::done::Done;
 use crate::items::{Dict, Items};
 use crate::line::{BaseTags, Head, Line};
 use crate::place::{Argument, Place};
+use crate::state::{Kind, State};
 use crate::target::Target;
 use crate::timestamp::{self, Stamp};
 use crate::value::Plain;
@@ -30,70 +34,62 @@ use crate::warning::{ValueErrors, warn_of_kind};
 /// A client adds its base tags when the measurement is added. What you set takes precedence. Once a
 /// client is installed, ``tags`` shows its base tags, and those that you delete there are left out.
 /// A dict that you assign to ``tags`` replaces all tags, the base tags too.
-#[pyclass(module = "sprockets_influxdb", subclass, dict, weakref)]
-pub(crate) struct Measurement {
-    /// The database (bucket) to write to. ``None`` is the default one.
-    #[pyo3(get, set)]
-    database: Py<PyAny>,
-    /// The measurement's name.
-    #[pyo3(get, set)]
-    name: Py<PyAny>,
-    tags: Items,
-    fields: Items,
-    stamp: Stamp,
-    kind: Kind,
-}
+#[pyclass(module = "sprockets_influxdb", subclass, frozen)]
+pub(crate) struct Measurement(());
 
-/// Who adds a measurement.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// The program. A value that cannot be stored is an error.
-    Own,
-    /// A middleware, at the end of a request. A value that cannot be stored is a warning.
-    OfRequest,
-    /// Nobody: the request is not recorded, or was recorded. Any value can be set.
-    Inert,
+impl Native for Measurement {
+    type State = GilCell<State>;
 }
 
 #[pymethods]
 impl Measurement {
-    // A subclass may have an `__init__` with other arguments.
-    #[new]
-    #[pyo3(
-        signature = (*_args, **_kwargs),
-        text_signature = "(database=..., name=...)"
-    )]
-    fn new(
-        py: Python<'_>,
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> Self {
-        Self {
-            database: py.None(),
-            name: py.None(),
-            tags: Items::of_base_tags(),
-            fields: Items::none(),
-            stamp: Stamp::now(),
-            kind: Kind::Own,
-        }
-    }
-
     #[pyo3(signature = (database=Argument::Omitted, name=Argument::Omitted))]
     fn __init__<'py>(
-        &mut self,
-        py: Python<'py>,
+        this: &Bound<'py, Self>,
         database: Argument<'_, 'py>,
         name: Argument<'_, 'py>,
     ) -> PyResult<()> {
-        let Place { database, name } = Place::new(py, database, name)?;
-        (self.database, self.name) = (database.unbind(), name.unbind());
+        let Place { database, name } = Place::new(this.py(), database, name)?;
+        Self::assign_database(this, &database)?;
+        Self::assign_name(this, &name)
+    }
+
+    /// The database (bucket) to write to. ``None`` is the default one.
+    #[getter]
+    fn database<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        Ok(State::object(py, &native(this).borrow(py)?.database))
+    }
+
+    #[setter(database)]
+    fn assign_database(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut own = native(this).borrow_mut(this.py())?;
+        let before = own.database.replace(Owned::new(value));
+        drop(own);
+        drop(before);
+        Ok(())
+    }
+
+    /// The measurement's name.
+    #[getter]
+    fn name<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        Ok(State::object(py, &native(this).borrow(py)?.name))
+    }
+
+    #[setter(name)]
+    fn assign_name(this: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut own = native(this).borrow_mut(this.py())?;
+        let before = own.name.replace(Owned::new(value));
+        drop(own);
+        drop(before);
         Ok(())
     }
 
     /// Tags by name. Values are those of :meth:`set_tag`.
     #[getter]
-    fn tags<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.tags.dict(py)
+    fn tags<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        native(this).borrow_mut(this.py())?.tags.dict(this.py())
     }
 
     #[setter(tags)]
@@ -104,8 +100,8 @@ impl Measurement {
 
     /// Fields by name. Values are those of :meth:`set_field`.
     #[getter]
-    fn fields<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.fields.dict(py)
+    fn fields<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        native(this).borrow_mut(this.py())?.fields.dict(this.py())
     }
 
     #[setter(fields)]
@@ -117,8 +113,8 @@ impl Measurement {
     /// The time of the measurement, in seconds since the epoch. It takes what
     /// :meth:`set_timestamp` takes.
     #[getter]
-    fn timestamp(&self) -> f64 {
-        timestamp::seconds(self.stamp.nanoseconds)
+    fn timestamp(this: &Bound<'_, Self>) -> PyResult<f64> {
+        Self::timestamp_ns(this).map(timestamp::seconds)
     }
 
     #[setter(timestamp)]
@@ -128,8 +124,8 @@ impl Measurement {
 
     /// The time of the measurement, in nanoseconds since the epoch.
     #[getter]
-    fn timestamp_ns(&self) -> i64 {
-        self.stamp.nanoseconds
+    fn timestamp_ns(this: &Bound<'_, Self>) -> PyResult<i64> {
+        Ok(native(this).borrow(this.py())?.stamp.nanoseconds)
     }
 
     #[setter(timestamp_ns)]
@@ -140,10 +136,16 @@ impl Measurement {
     /// Whether what is set here is recorded. False for the measurement of a request that is not
     /// recorded, or was recorded already. Such a measurement takes any value and is dropped.
     #[getter]
-    pub(crate) fn is_recording(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.kind {
+    pub(crate) fn is_recording(this: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = this.py();
+        let own = native(this).borrow(py)?;
+        match own.kind {
             Kind::Own => Ok(true),
-            Kind::OfRequest => self.database.bind(py).is_truthy(),
+            Kind::OfRequest => {
+                let database = State::object(py, &own.database);
+                drop(own);
+                database.is_truthy()
+            }
             Kind::Inert => Ok(false),
         }
     }
@@ -185,13 +187,7 @@ impl Measurement {
 
     /// Sets several tags from a dict, as :meth:`set_tag` does.
     fn set_tags(this: &Bound<'_, Self>, tags: &Bound<'_, PyAny>) -> PyResult<()> {
-        let own = {
-            let mut own = this.try_borrow_mut()?;
-            if own.tags.extend(tags) {
-                return Ok(());
-            }
-            own.tags.dict(this.py())?
-        };
+        let own = native(this).borrow_mut(this.py())?.tags.dict(this.py())?;
         let updated = own.call_method1("update", (tags,)).map(drop);
         Self::set(this, |_| updated)
     }
@@ -207,7 +203,7 @@ impl Measurement {
         name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let is_checked = this.try_borrow()?.kind != Kind::Inert;
+        let is_checked = native(this).borrow(this.py())?.kind != Kind::Inert;
         let checked = if is_checked { with_field(name, value, |_| ()) } else { Ok(None) };
         Self::set(this, |own| {
             checked?;
@@ -236,7 +232,7 @@ impl Measurement {
     /// :raises ValueError: for a field that cannot be stored
     fn marshall(this: &Bound<'_, Self>) -> PyResult<String> {
         Line::with(|line| {
-            line.errors = ValueErrors::new(this.try_borrow()?.kind != Kind::Own);
+            line.errors = ValueErrors::new(native(this).borrow(this.py())?.kind != Kind::Own);
             Self::write(this, |stamp| stamp.nanoseconds, line, BaseTags::Shown)?;
             Ok(line.core.marshall())
         })
@@ -255,11 +251,12 @@ impl Measurement {
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
         let Parts { database, name, tags, fields } = Parts::of(this)?;
-        let removed = match &this.borrow().tags {
-            Items::Dict(tags) => tags.removed(py)?,
-            Items::List(_) => None,
+        let (tags_of, stamp) = {
+            let own = native(this).borrow(py)?;
+            (own.tags.as_dict().map(|tags| tags.clone_ref(py)), own.stamp)
         };
-        let Stamp { nanoseconds, is_ours, .. } = this.borrow().stamp;
+        let removed = tags_of.map_or(Ok(None), |tags| tags.removed(py))?;
+        let Stamp { nanoseconds, is_ours, .. } = stamp;
         let attributes = this.getattr("__dict__")?;
         let state = (database, name, tags, removed, fields, nanoseconds, is_ours, attributes);
         // pickle and copy call `__new__` of the class by this function.
@@ -268,23 +265,25 @@ impl Measurement {
         Ok(reduced.into_pyobject(py)?.into_any())
     }
 
-    fn __setstate__(this: &Bound<'_, Self>, state: State<'_>) -> PyResult<()> {
+    fn __setstate__(this: &Bound<'_, Self>, state: Pickled<'_>) -> PyResult<()> {
         let (database, name, tags, removed, fields, nanoseconds, is_ours, attributes) = state;
-        {
-            let mut this = this.borrow_mut();
-            (this.database, this.name) = (database, name);
-            this.tags = Items::Dict(Dict { items: tags, base: removed });
-            this.fields = Items::Dict(Dict { items: fields, base: None });
-            this.stamp = Stamp::of_copy(nanoseconds, is_ours);
-        }
+        Self::assign_database(this, &database)?;
+        Self::assign_name(this, &name)?;
+        let tags = Items::of_dict(Dict { items: tags, base: removed });
+        let fields = Items::of_dict(Dict { items: fields, base: None });
+        let mut own = native(this).borrow_mut(this.py())?;
+        let before = (replace(&mut own.tags, tags), replace(&mut own.fields, fields));
+        own.stamp = Stamp::of_copy(nanoseconds, is_ours);
+        drop(own);
+        drop(before);
         this.getattr("__dict__")?.cast::<PyDict>()?.update(attributes.as_mapping())
     }
 }
 
 /// The state of a pickle or a copy.
-type State<'py> = (
-    Py<PyAny>,
-    Py<PyAny>,
+type Pickled<'py> = (
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
     Py<PyDict>,
     Option<Py<PyDict>>,
     Py<PyDict>,
@@ -303,12 +302,12 @@ struct Parts<'py> {
 impl<'py> Parts<'py> {
     fn of(measurement: &Bound<'py, Measurement>) -> PyResult<Self> {
         let py = measurement.py();
-        let mut this = measurement.borrow_mut();
+        let mut own = native(measurement).borrow_mut(py)?;
         Ok(Self {
-            database: this.database.bind(py).clone(),
-            name: this.name.bind(py).clone(),
-            tags: this.tags.dict(py)?,
-            fields: this.fields.dict(py)?,
+            database: State::object(py, &own.database),
+            name: State::object(py, &own.name),
+            tags: own.tags.dict(py)?,
+            fields: own.fields.dict(py)?,
         })
     }
 }
@@ -316,44 +315,61 @@ impl<'py> Parts<'py> {
 impl Measurement {
     /// The measurement of a request, with these tags.
     pub(crate) fn of_request(
+        py: Python<'_>,
         database: Py<PyAny>,
         name: Py<PyAny>,
         stamp: Stamp,
         tags: Items,
-    ) -> Self {
+    ) -> State {
         let (fields, kind) = (Items::none(), Kind::OfRequest);
-        Self { database, name, tags, fields, stamp, kind }
+        let [database, name] = [database, name].map(|object| Some(Owned::new(object.bind(py))));
+        State { database, name, tags, fields, stamp, kind }
     }
 
     /// The measurement of a request that is not recorded.
-    pub(crate) fn inert(py: Python<'_>) -> Self {
+    pub(crate) fn inert(py: Python<'_>) -> State {
         let tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
-        let measurement = Self::of_request(py.None(), py.None(), Stamp::now(), tags);
-        Self { kind: Kind::Inert, ..measurement }
+        State { tags, kind: Kind::Inert, ..State::new() }
+    }
+
+    /// Whether it is of a request, or of the program, and was not recorded.
+    pub(crate) fn is_open(this: &Bound<'_, Self>) -> bool {
+        native(this).borrow(this.py()).is_ok_and(|own| own.kind != Kind::Inert)
     }
 
     /// The time of a request's measurement, if its handler has set nothing and changed nothing.
-    pub(crate) fn untouched(&self, database: &Py<PyString>, name: &Py<PyString>) -> Option<i64> {
-        let is_untouched = self.kind == Kind::OfRequest
-            && self.tags.are_unset()
-            && self.fields.are_unset()
-            && self.stamp.is_unused()
-            && self.database.is(database)
-            && self.name.is(name);
-        is_untouched.then_some(self.stamp.nanoseconds)
+    pub(crate) fn untouched(
+        this: &Bound<'_, Self>,
+        database: &Py<PyString>,
+        name: &Py<PyString>,
+    ) -> Option<i64> {
+        let own = native(this).borrow(this.py()).ok()?;
+        let is = |object: &Option<Owned>, text: &Py<PyString>| {
+            object.as_ref().is_some_and(|object| object.bind(this.py()).is(text))
+        };
+        let is_unset = |items: &Items| items.as_list().is_some_and(|list| list.is_empty());
+        let is_untouched = own.kind == Kind::OfRequest
+            && is_unset(&own.tags)
+            && is_unset(&own.fields)
+            && own.stamp.is_unused()
+            && is(&own.database, database)
+            && is(&own.name, name);
+        is_untouched.then_some(own.stamp.nanoseconds)
     }
 
     /// The request is recorded. Afterwards nothing that is set is recorded.
-    pub(crate) fn end(&mut self) {
-        if self.kind == Kind::OfRequest {
-            self.kind = Kind::Inert;
+    pub(crate) fn end(this: &Bound<'_, Self>) -> PyResult<()> {
+        let mut own = native(this).borrow_mut(this.py())?;
+        if own.kind == Kind::OfRequest {
+            own.kind = Kind::Inert;
         }
+        Ok(())
     }
 
     /// Sets something. Returns the error of a value, or warns of it.
     #[inline]
-    fn set(this: &Bound<'_, Self>, set: impl FnOnce(&mut Self) -> PyResult<()>) -> PyResult<()> {
-        let mut own = this.try_borrow_mut()?;
+    fn set(this: &Bound<'_, Self>, set: impl FnOnce(&mut State) -> PyResult<()>) -> PyResult<()> {
+        let mut own = native(this).borrow_mut(this.py())?;
         let (result, kind) = (set(&mut own), own.kind);
         drop(own);
         if kind == Kind::Own || result.is_ok() {
@@ -367,18 +383,9 @@ impl Measurement {
         Ok(())
     }
 
-    /// Sets a tag, as Python does.
-    pub(crate) fn set_own_tag(
-        &mut self,
-        name: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        self.tags.set(name, value)
-    }
-
     /// Adds the measurement to a client, if it is recording.
     pub(crate) fn add(this: &Bound<'_, Self>, target: &Target) -> PyResult<()> {
-        if !this.try_borrow()?.is_recording(this.py())? {
+        if !Self::is_recording(this)? {
             return Ok(());
         }
         Line::with(|line| {
@@ -399,15 +406,16 @@ impl Measurement {
         Line::with(|line| {
             line.errors = ValueErrors::new(true);
             // Base tags become a part of the line, to find a field that has the name of one.
-            let is_list = matches!(this.try_borrow()?.tags, Items::List(_));
-            let base = match this.try_borrow()?.kind {
-                Kind::OfRequest if is_list => BaseTags::Shown,
+            let base = match &*native(this).borrow(py)? {
+                own if own.kind == Kind::OfRequest && own.tags.as_list().is_some() => {
+                    BaseTags::Shown
+                }
                 _ => BaseTags::Of(target),
             };
             Self::write(this, Stamp::take, line, base)?;
             let clash = remove_tags_of_fields(&mut line.core);
             let changed = complete(&mut line.core)?;
-            this.try_borrow_mut()?.end();
+            Self::end(this)?;
             std::mem::take(&mut line.errors).warn(py);
             if let Some(name) = clash.as_deref().or(changed) {
                 warn_of_kind(py, name);
@@ -425,29 +433,26 @@ impl Measurement {
         base: BaseTags<'_>,
     ) -> PyResult<()> {
         let py = this.py();
-        let mut own = this.borrow_mut();
+        let mut own = native(this).borrow_mut(py)?;
         let nanoseconds = stamp(&mut own.stamp);
-        let (database, name) = (own.database.bind(py).clone(), own.name.bind(py).clone());
+        let (database, name) = (State::object(py, &own.database), State::object(py, &own.name));
         let head = Head { database: &database, name: &name, nanoseconds };
         if Plain::of(&database).is_none() || Plain::of(&name).is_none() {
             drop(own);
             line.restart(&head)?;
-            own = this.borrow_mut();
+            own = native(this).borrow_mut(py)?;
         } else {
             line.restart(&head)?;
         }
-        let tags = match &own.tags {
-            Items::List(tags) => {
-                line.list_of_tags(&head, tags, base)?;
-                None
-            }
-            Items::Dict(tags) => Some(tags.clone_ref(py)),
+        let Some(tags) = own.tags.as_dict().map(|tags| tags.clone_ref(py)) else {
+            line.list_of_tags(&head, &own.tags, base)?;
+            drop(own);
+            return Self::write_fields(this, line);
         };
         drop(own);
-        let Some(tags) = tags else { return Self::write_fields(this, line) };
         line.dict_of_tags(py, &tags, base)?;
         Self::write_fields(this, line)?;
-        if matches!(base, BaseTags::Of(_)) && may_repeat_a_name(&line.core) {
+        if matches!(base, BaseTags::Of(_)) && line.may_repeat_a_name() {
             line.restart(&head)?;
             line.own_tags(py, &tags, base)?;
             Self::write_fields(this, line)?;
@@ -457,20 +462,16 @@ impl Measurement {
 
     fn write_fields(this: &Bound<'_, Self>, line: &mut Line) -> PyResult<()> {
         let py = this.py();
-        let own = this.borrow();
-        match &own.fields {
-            Items::List(fields) => {
-                for (name, value) in &fields.items {
-                    line.field(name.bind(py), value.bind(py))?;
-                }
-                Ok(())
-            }
-            Items::Dict(fields) => {
-                let fields = fields.items.bind(py).clone();
-                drop(own);
-                line.dict_of_fields(&fields)
-            }
+        let own = native(this).borrow(py)?;
+        if let Some(fields) = own.fields.as_dict() {
+            let fields = fields.items.bind(py).clone();
+            drop(own);
+            return line.dict_of_fields(&fields);
         }
+        for (name, value) in own.fields.as_list().into_iter().flatten() {
+            line.field(name.bind(py), value.bind(py))?;
+        }
+        Ok(())
     }
 }
 
@@ -492,7 +493,8 @@ impl Duration {
     fn __exit__(&mut self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
         let Some(started) = self.started.take() else { return Ok(()) };
         let seconds = started.elapsed().as_secs_f64().into_pyobject(py)?;
-        self.measurement.borrow_mut(py).fields.set(self.name.bind(py), &seconds)
+        let measurement = self.measurement.bind(py);
+        native(measurement).borrow_mut(py)?.fields.set(self.name.bind(py), &seconds)
     }
 
     fn __aenter__(&mut self) -> Done {

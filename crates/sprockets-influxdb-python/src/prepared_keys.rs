@@ -48,7 +48,10 @@ impl PreparedKeys {
         if text.len() > MAX_LENGTH {
             return Ok(false);
         }
-        self.slots[slot] = Some((name.clone().unbind(), (self.prepare)(&text)));
+        let new = (name.clone().unbind(), (self.prepare)(&text));
+        if let Some((old, _)) = self.slots[slot].replace(new) {
+            old.drop_ref(name.py());
+        }
         Ok(true)
     }
 }

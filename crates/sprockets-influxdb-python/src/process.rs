@@ -25,9 +25,14 @@ static RETRY_AT: ArcSwapOption<(u64, Instant)> = ArcSwapOption::const_empty();
 /// Starts what this process needs beside the client, once.
 #[inline]
 pub(crate) fn ensure_started(py: Python<'_>) {
-    if STARTED.load(Ordering::Relaxed) != generation() {
+    if !is_started() {
         start(py);
     }
+}
+
+#[inline]
+pub(crate) fn is_started() -> bool {
+    STARTED.load(Ordering::Relaxed) == generation()
 }
 
 #[cold]

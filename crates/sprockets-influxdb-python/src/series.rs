@@ -5,6 +5,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::capi::cell::GilCell;
+use crate::capi::class::native;
+use crate::capi::series::{Calls, Series, State, TIMESTAMP, create};
 use crate::conversion::tag_text;
 use crate::items::each_of;
 use crate::line::{Head, Line};
@@ -12,21 +15,6 @@ use crate::place::{Argument, Place};
 use crate::target::Target;
 use crate::timestamp;
 use crate::value::repr;
-
-/// A name that is neither a tag nor a field.
-const TIMESTAMP: &str = "timestamp_ns";
-
-/// Records measurements of one name, by keywords. Made by :func:`series`.
-#[pyclass(frozen, module = "sprockets_influxdb")]
-pub(crate) struct Series {
-    target: Target,
-    database: Py<PyAny>,
-    name: Py<PyAny>,
-    /// The names of the tags. The values are not used.
-    tags: Py<PyDict>,
-    /// Tags by name that every measurement has.
-    bound: Vec<(Py<PyAny>, Py<PyAny>)>,
-}
 
 #[pymethods]
 impl Series {
@@ -36,9 +24,9 @@ impl Series {
     /// :param timestamp_ns: an ``int`` of nanoseconds since the epoch; default: now
     /// :raises ValueError: as :func:`add_measurement` does
     #[pyo3(signature = (**items))]
-    fn __call__(&self, py: Python<'_>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let (database, name, tags) =
-            (self.database.bind(py), self.name.bind(py), self.tags.bind(py));
+    fn __call__(this: &Bound<'_, Self>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let (py, own) = (this.py(), native(this));
+        let (database, name, tags) = (own.database.bind(py), own.name.bind(py), own.tags.bind(py));
         let timestamp = match items {
             Some(items) => items.get_item(intern!(py, TIMESTAMP))?,
             None => None,
@@ -49,9 +37,9 @@ impl Series {
         let head = Head { database, name, nanoseconds };
         Line::with(|line| {
             line.restart(&head)?;
-            line.beside_base_tags(&head, &self.target, |line| {
+            line.beside_base_tags(&head, &own.target, |line| {
                 let mut removes = false;
-                for (name, value) in &self.bound {
+                for (name, value) in &own.bound {
                     removes |= line.tag(name.bind(py), value.bind(py))?;
                 }
                 let Some(items) = items else { return Ok(removes) };
@@ -65,7 +53,7 @@ impl Series {
                 })?;
                 Ok(removes)
             })?;
-            self.target.add(py, &line.core)
+            own.target.add(py, &line.core)
         })
     }
 
@@ -73,14 +61,18 @@ impl Series {
     ///
     /// :raises ValueError: for a name that is no tag of the series
     #[pyo3(signature = (**tags))]
-    fn bind(&self, py: Python<'_>, tags: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let mut bound: Vec<_> = self
+    fn bind<'py>(
+        this: &Bound<'py, Self>,
+        tags: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let (py, own) = (this.py(), native(this));
+        let mut bound: Vec<_> = own
             .bound
             .iter()
             .map(|(name, value)| (name.clone_ref(py), value.clone_ref(py)))
             .collect();
         for (name, value) in tags.into_iter().flatten() {
-            if !self.tags.bind(py).contains(&name)? {
+            if !own.tags.bind(py).contains(&name)? {
                 return Err(PyValueError::new_err(format!(
                     "{} is no tag of the series: name it in tags=",
                     repr(&name)
@@ -92,23 +84,24 @@ impl Series {
                 bound.push((name.unbind(), PyString::new(py, &text).into_any().unbind()));
             }
         }
-        let (database, name) = (self.database.clone_ref(py), self.name.clone_ref(py));
-        let (target, tags) = (self.target.clone_ref(py), self.tags.clone_ref(py));
-        Ok(Self { target, database, name, tags, bound })
+        let (database, name) = (own.database.clone_ref(py), own.name.clone_ref(py));
+        let (target, tags) = (own.target.clone_ref(py), own.tags.clone_ref(py));
+        create(py, State { target, database, name, tags, bound, calls: Self::no_calls() })
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let [database, name] = [&self.database, &self.name].map(|text| repr(text.bind(py)));
-        format!("<Series {database} {name} tags={}>", repr(self.tags.bind(py).keys().as_any()))
+    fn __repr__(this: &Bound<'_, Self>) -> String {
+        let (py, own) = (this.py(), native(this));
+        let [database, name] = [&own.database, &own.name].map(|text| repr(text.bind(py)));
+        format!("<Series {database} {name} tags={}>", repr(own.tags.bind(py).keys().as_any()))
     }
 }
 
 impl Series {
-    pub(crate) fn new(
+    pub(crate) fn new<'py>(
         target: Target,
-        place: &Place<'_>,
+        place: &Place<'py>,
         tags: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<Bound<'py, Self>> {
         let py = place.name.py();
         let names = PyDict::new(py);
         if let Some(tags) = tags {
@@ -133,7 +126,12 @@ impl Series {
         };
         let name = place.name.str()?.into_any();
         let (database, name, tags) = (database.unbind(), name.unbind(), names.unbind());
-        Ok(Self { target, database, name, tags, bound: Vec::new() })
+        let (bound, calls) = (Vec::new(), Self::no_calls());
+        create(py, State { target, database, name, tags, bound, calls })
+    }
+
+    fn no_calls() -> GilCell<Calls> {
+        GilCell::new(Calls::default())
     }
 }
 
@@ -157,6 +155,6 @@ pub(crate) fn series<'py>(
     database: Argument<'_, 'py>,
     name: Argument<'_, 'py>,
     tags: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Series> {
+) -> PyResult<Bound<'py, Series>> {
     Series::new(Target::Installed, &Place::new(py, database, name)?, tags)
 }

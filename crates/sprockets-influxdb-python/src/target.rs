@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyString};
 use sprockets_influxdb as core;
 
 use crate::base_tags;
-use crate::handle::Handle;
+use crate::handle::{Handle, with_installed};
 use crate::installed::current;
 use crate::process;
 use crate::value::value_error;
@@ -28,6 +28,33 @@ impl Target {
                 None => Ok(()),
             },
             Self::Own(client, _) => add(py, client, line),
+        }
+    }
+
+    /// Calls `use_it` with the client. `None` if adding a measurement might run Python code or
+    /// wait, or if there is no client yet.
+    #[inline]
+    pub(crate) fn if_ready<T>(
+        &self,
+        py: Python<'_>,
+        use_it: impl FnOnce(&Handle) -> Option<T>,
+    ) -> Option<T> {
+        let if_ready = |client: &Handle| {
+            let is_ready = process::is_started() && !client.may_block();
+            is_ready.then(|| use_it(client)).flatten()
+        };
+        match self {
+            Self::Installed => with_installed(py, if_ready),
+            Self::Own(client, _) => if_ready(client),
+        }
+    }
+
+    /// Whether these are the base tags. `false` if that is not certain.
+    #[inline]
+    pub(crate) fn has_base_tags(&self, tags: &Py<PyDict>) -> bool {
+        match self {
+            Self::Installed => base_tags::are(tags),
+            Self::Own(client, _) => client.has_base_tags(tags),
         }
     }
 
@@ -104,5 +131,5 @@ fn add(py: Python<'_>, client: &Handle, line: &core::Measurement) -> PyResult<()
         let added = process::interruptible(py, || client.core().add_measurement(line))?;
         return added.map_err(value_error);
     }
-    client.core().add_measurement(line).map_err(value_error)
+    client.add(py, line).map_err(value_error)
 }

@@ -17,9 +17,10 @@ use crate::measurement::{FieldValue, Measurement};
 use crate::spool::Spool;
 use crate::stats::Report;
 
+pub use crate::client::InForce;
 pub use crate::clock::unique_stamp_before;
 pub use crate::interruption::interrupt_blocked_adds_if;
-pub use crate::measurement::PreparedKey;
+pub use crate::measurement::{PreparedKey, PreparedTag};
 pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
@@ -87,6 +88,21 @@ pub fn shutdown_unless(
     client.shutdown_unless(timeout, is_interrupted)
 }
 
+/// The configuration of a client, for a caller who knows when it changes.
+pub fn in_force(client: &Client) -> InForce {
+    client.in_force()
+}
+
+/// [`Client::add_measurement`] by this configuration, which need not be looked up.
+///
+/// # Errors
+///
+/// Those of [`Client::add_measurement`].
+#[inline]
+pub fn add_as(client: &Client, in_force: &InForce, measurement: &Measurement) -> Result<()> {
+    client.add_as(in_force, measurement)
+}
+
 /// [`Client::add_measurement`] that waits for room in a full buffer, whatever the overflow setting,
 /// at most for `timeout`. Returns false if there was no room in time: the measurement is dropped.
 ///
@@ -137,6 +153,13 @@ pub fn set_prepared_tag(measurement: &mut Measurement, name: &PreparedKey, value
     measurement.set_prepared_tag(name, value);
 }
 
+/// Appends a tag that was escaped before, unless there may be one of that name. Returns whether it
+/// did.
+#[inline]
+pub fn push_prepared_tag(measurement: &mut Measurement, tag: &PreparedTag) -> bool {
+    measurement.push_prepared_tag(tag)
+}
+
 /// [`Measurement::set_field`] with a name that was escaped before.
 #[inline]
 pub fn set_prepared_field(
@@ -145,6 +168,13 @@ pub fn set_prepared_field(
     value: &FieldValue<'_>,
 ) {
     measurement.set_prepared_field(name, value);
+}
+
+/// Makes this a new measurement with the database, name and tags of another one, at a time in
+/// nanoseconds since the epoch. Keeps its memory.
+#[inline]
+pub fn restart_as(measurement: &mut Measurement, other: &Measurement, timestamp: i64) {
+    measurement.restart_as_at(other, timestamp);
 }
 
 /// Whether a name may be a tag and a field. `false` is certain.

@@ -112,8 +112,21 @@ impl Record {
         }
     }
 
+    /// In units of the precision.
+    pub(crate) fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+
     /// Appends the line with a line feed.
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
+        self.write_values(out);
+        out.push(b' ');
+        out.extend_from_slice(itoa::Buffer::new().format(self.timestamp).as_bytes());
+        out.push(b'\n');
+    }
+
+    /// Appends the line without its timestamp.
+    pub(crate) fn write_values(&self, out: &mut Vec<u8>) {
         let RecordHead { start, names, .. } = &*self.head;
         out.extend_from_slice(start);
         let [first, end] = self.text_ends.map(usize::from);
@@ -150,9 +163,6 @@ impl Record {
                 out.push(b'"');
             }
         }
-        out.push(b' ');
-        out.extend_from_slice(itoa::Buffer::new().format(self.timestamp).as_bytes());
-        out.push(b'\n');
     }
 }
 

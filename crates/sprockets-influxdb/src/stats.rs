@@ -69,12 +69,12 @@ impl Stats {
 
     /// Whether the counters balance. They do, unless this crate has a bug.
     pub fn is_balanced(&self) -> bool {
-        self.added
-            == self.delivered
-                + self.rejected
-                + self.sampled_out
-                + self.dropped.total()
-                + self.pending
+        self.added == self.decided() + self.pending
+    }
+
+    /// Measurements that wait no more.
+    pub(crate) fn decided(&self) -> u64 {
+        self.delivered + self.rejected + self.sampled_out + self.dropped.total()
     }
 }
 

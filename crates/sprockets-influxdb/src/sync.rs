@@ -2,12 +2,27 @@
 //! which tries all interleavings. Poisoning is ignored: no code panics under a lock.
 
 use std::sync::PoisonError;
+#[cfg(not(all(loom, test)))]
+use std::sync::TryLockError;
 use std::time::Duration;
 
 pub(crate) use primitives::*;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks unless the lock is held. In a model it waits: what happens meanwhile is the same.
+#[inline]
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    #[cfg(all(loom, test))]
+    return Some(lock(mutex));
+    #[cfg(not(all(loom, test)))]
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 /// Waits for a signal, at most for `timeout` if there is one. In a model no timeout ends a wait: a

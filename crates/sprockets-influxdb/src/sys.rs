@@ -13,12 +13,14 @@ pub(crate) mod at;
 #[cfg(unix)]
 mod errno;
 mod mapping;
+mod memory;
 mod probe;
 #[cfg(unix)]
 mod termination;
 mod thread;
 
 pub(crate) use mapping::{Loss, Mapping, SharedCounters, unblock as unblock_sigbus};
+pub(crate) use memory::has_memory;
 pub(crate) use probe::Probe;
 #[cfg(unix)]
 pub use termination::{await_sigterm, before_sigterm};

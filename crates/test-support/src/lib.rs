@@ -16,6 +16,8 @@ pub mod influxd;
 pub mod isolation;
 pub mod log;
 pub mod nats;
+#[cfg(feature = "access")]
+pub mod nats_access;
 pub mod process;
 pub mod sample;
 pub mod tcp;

@@ -5,7 +5,7 @@ use std::io;
 use std::process::{Child, Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
-use crate::LONG;
+use crate::{LONG, wait_until};
 
 /// A child process. Dropping it kills it.
 pub struct Process {
@@ -29,10 +29,22 @@ impl Process {
         self.child.as_ref().expect("it is taken only with its output").id()
     }
 
-    /// Sends it a signal, by its name without the `SIG`.
+    /// Sends it a signal, by its name without the `SIG`. After `STOP` none of its threads runs.
     #[track_caller]
     pub fn signal(&self, name: &str) {
         signal(&self.id().to_string(), name);
+        if name == "STOP" && cfg!(target_os = "linux") {
+            wait_until(|| self.is_stopped());
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("threads");
+        threads.flatten().all(|thread| {
+            // A thread may end meanwhile.
+            let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            status.is_empty() || status.contains("State:\tT")
+        })
     }
 
     /// Sends SIGKILL and reaps it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::nats::{ApiError, Cluster, code};
+use sprockets_influxdb::internal::nats::{ApiError, code};
 
 use super::jetstream::{JetStream, text};
 use crate::exit::Problem;
@@ -15,15 +15,19 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 /// Messages that forwarders have taken and not acknowledged, at most.
 const MAX_ACK_PENDING: u64 = 5_000;
 
+/// Sizes of a stream in GiB, if none is given: the first that there is room for.
+const DEFAULT_GIB: [u64; 2] = [10, 1];
+
 /// Limits of a new stream.
 #[derive(Args, Debug)]
 pub(super) struct Limits {
     /// With --create: servers that store each message [default: 3 in a cluster, else 1]
     #[arg(long, value_name = "NUMBER", requires = "create")]
     replicas: Option<u64>,
-    /// With --create: GiB of messages at most; publishers wait when the stream is full
-    #[arg(long, value_name = "GIB", default_value = "10", requires = "create")]
-    max_gib: u64,
+    /// With --create: GiB of messages at most; publishers wait when the stream is full [default:
+    /// 10, or 1 if the servers have less room]
+    #[arg(long, value_name = "GIB", requires = "create")]
+    max_gib: Option<u64>,
     /// With --create: days after which a message is dropped, forwarded or not
     #[arg(long, value_name = "DAYS", default_value = "7", requires = "create")]
     max_days: u64,
@@ -48,21 +52,13 @@ enum Retention {
 }
 
 /// Returns what was made, for a person.
-pub(super) async fn run(
-    jetstream: &JetStream,
-    cluster: &Cluster,
-    limits: &Limits,
-) -> Result<Vec<String>, Problem> {
-    let stream = create_stream(jetstream, cluster, limits).await?;
-    let consumer = create_consumer(jetstream, cluster, limits).await?;
+pub(super) async fn run(jetstream: &JetStream, limits: &Limits) -> Result<Vec<String>, Problem> {
+    let stream = create_stream(jetstream, limits).await?;
+    let consumer = create_consumer(jetstream, limits).await?;
     Ok(vec![stream, consumer])
 }
 
-async fn create_stream(
-    jetstream: &JetStream,
-    cluster: &Cluster,
-    limits: &Limits,
-) -> Result<String, Problem> {
+async fn create_stream(jetstream: &JetStream, limits: &Limits) -> Result<String, Problem> {
     let name = &jetstream.stream;
     if let Some(info) = when_ready(|| jetstream.stream_info()).await.map_err(text)? {
         return Ok(format!("stream {name} exists: {}", described(&info["config"])));
@@ -73,32 +69,36 @@ async fn create_stream(
         Retention::Workqueue => "workqueue",
         Retention::Limits => "limits",
     };
-    let config = json!({
+    let mut config = json!({
         "name": name,
-        "subjects": [cluster.subjects()],
+        "subjects": [jetstream.cluster.subjects()],
         "storage": "file",
         "retention": retention,
         "discard": "new",
         "num_replicas": replicas,
-        "max_bytes": limits.max_gib.saturating_mul(1 << 30),
         "max_age": nanoseconds(Duration::from_secs(limits.max_days.saturating_mul(24 * 3600))),
         "duplicate_window": nanoseconds(DUPLICATE_WINDOW),
     });
     let verb = format!("STREAM.CREATE.{name}");
-    let info = when_ready(|| jetstream.request(&verb, &config)).await.map_err(|error| {
-        let needs_room = matches!(&error, ApiError::Refused(code, _)
-            if *code == code::NO_SUITABLE_SERVER || code::NO_ROOM.contains(code));
-        let advice = ": lower --max-gib or --replicas, or give JetStream more room";
-        format!("{error}{}", if needs_room { advice } else { "" })
-    })?;
+    let sizes = limits.max_gib.map_or(DEFAULT_GIB.to_vec(), |gib| vec![gib]);
+    let mut sizes = sizes.into_iter().peekable();
+    let info = loop {
+        let Some(gib) = sizes.next() else { return Err("no size of the stream".into()) };
+        config["max_bytes"] = json!(gib.saturating_mul(1 << 30));
+        match when_ready(|| jetstream.request(&verb, &config)).await {
+            Ok(info) => break info,
+            Err(error) if !needs_room(&error) => return Err(text(error)),
+            Err(_) if sizes.peek().is_some() => {}
+            Err(error) => {
+                let advice = "lower --max-gib or --replicas, or give JetStream more room";
+                return Err(format!("{error}: {advice}").into());
+            }
+        }
+    };
     Ok(format!("stream {name} created: {}", described(&info["config"])))
 }
 
-async fn create_consumer(
-    jetstream: &JetStream,
-    cluster: &Cluster,
-    limits: &Limits,
-) -> Result<String, Problem> {
+async fn create_consumer(jetstream: &JetStream, limits: &Limits) -> Result<String, Problem> {
     let JetStream { stream, durable, .. } = jetstream;
     if when_ready(|| jetstream.consumer_info()).await.map_err(text)?.is_some() {
         return Ok(format!("consumer {durable} exists"));
@@ -112,7 +112,7 @@ async fn create_consumer(
         "max_ack_pending": MAX_ACK_PENDING,
     });
     if let Some(database) = &limits.only {
-        config["filter_subject"] = json!(cluster.subject(database));
+        config["filter_subject"] = json!(jetstream.cluster.subject(database));
     }
     let verb = format!("CONSUMER.DURABLE.CREATE.{stream}.{durable}");
     let body = json!({ "stream_name": stream, "config": config });
@@ -123,6 +123,11 @@ async fn create_consumer(
                 most {MAX_ACK_PENDING} at a time",
         limits.ack_wait
     ))
+}
+
+fn needs_room(error: &ApiError) -> bool {
+    matches!(error, ApiError::Refused(code, _)
+        if *code == code::NO_SUITABLE_SERVER || code::NO_ROOM.contains(code))
 }
 
 /// Makes a request, and again while the cluster elects a leader.

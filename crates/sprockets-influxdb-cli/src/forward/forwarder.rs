@@ -131,6 +131,10 @@ impl Forwarder {
                 }
                 Some(decided) = decisions.recv() => self.acknowledge(&decided).await,
                 _ = tick.tick() => {
+                    // Neither messages nor acknowledgements get through, and nothing says so later.
+                    if let Some(refusal) = self.jetstream.cluster.refusal() {
+                        return Err(refusal);
+                    }
                     if renewed.elapsed() >= self.renewal {
                         renewed = Instant::now();
                         self.renew().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use serde_json::{Value, json};
-use sprockets_influxdb::internal::nats::{ApiError, code, request};
+use sprockets_influxdb::internal::nats::{ApiError, Cluster, code, request};
 
 use crate::exit::Problem;
 
@@ -12,18 +12,23 @@ use crate::exit::Problem;
 const API_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct JetStream {
+    pub(super) cluster: Cluster,
     pub(super) client: Client,
     pub(super) stream: String,
     pub(super) durable: String,
 }
 
 impl JetStream {
-    pub(super) fn new(client: Client, stream: String, durable: String) -> Self {
-        Self { client, stream, durable }
+    pub(super) fn new(cluster: Cluster, client: Client, stream: String, durable: String) -> Self {
+        Self { cluster, client, stream, durable }
     }
 
     pub(super) async fn request(&self, verb: &str, body: &Value) -> Result<Value, ApiError> {
-        request(&self.client, verb, body, API_TIMEOUT).await
+        let reply = request(&self.client, verb, body, API_TIMEOUT).await;
+        match (reply, self.cluster.refusal()) {
+            (Err(ApiError::TimedOut), Some(refusal)) => Err(ApiError::Other(refusal)),
+            (reply, _) => reply,
+        }
     }
 
     /// `None` if there is no such stream.

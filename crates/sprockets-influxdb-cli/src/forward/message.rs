@@ -67,24 +67,29 @@ pub(super) fn read(message: &Message) -> Result<Lines, String> {
     };
     let bytes = match header(ENCODING_HEADER) {
         None | Some("" | "identity") => message.payload.to_vec(),
-        Some("gzip") => decompress(&message.payload)?,
+        Some("gzip") => decompress(&message.payload, MAX_BYTES)?,
         Some(other) => return Err(format!("{ENCODING_HEADER} is {other:?}: expected gzip")),
     };
     Ok(Lines { database, precision, bytes })
 }
 
-fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
+fn decompress(payload: &[u8], limit: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut reader = MultiGzDecoder::new(payload).take(MAX_BYTES + 1);
+    let mut reader = MultiGzDecoder::new(payload).take(limit + 1);
     reader.read_to_end(&mut bytes).map_err(|error| format!("it is not gzip: {error}"))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("it has more than {MAX_BYTES} bytes of lines"));
+    if bytes.len() as u64 > limit {
+        return Err(format!("it has more than {limit} bytes of lines"));
     }
     Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
 
     fn message(reply: &str, headers: &[(&str, &str)], payload: &[u8]) -> Message {
@@ -125,6 +130,21 @@ mod tests {
         let headers = [(DATABASE_HEADER, "my%20db"), (PRECISION_HEADER, "ms")];
         let lines = read(&message("r", &headers, b"m v=1 1")).unwrap();
         assert_eq!((lines.database.as_str(), lines.precision), ("my db", Precision::Milliseconds));
+    }
+
+    #[test]
+    fn lines_are_decompressed_up_to_a_limit() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&[b' '; 1_000]).unwrap();
+        let payload = encoder.finish().unwrap();
+        assert!(payload.len() < 100);
+        assert_eq!(decompress(&payload, 1_000).unwrap().len(), 1_000);
+        // Several members, as cat makes them.
+        assert_eq!(decompress(&payload.repeat(2), 2_000).unwrap().len(), 2_000);
+        for payload in [payload.clone(), payload.repeat(9)] {
+            let reason = decompress(&payload, 999).unwrap_err();
+            assert!(reason.contains("more than 999 bytes"), "{reason}");
+        }
     }
 
     #[test]

@@ -161,7 +161,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let runtime = runtime()?;
     let progress = Progress::new(options.quiet, Size::Unknown);
     let client = runtime.block_on(cluster.connect("sprockets-influxdb forward"))?;
-    let jetstream = JetStream::new(client, stream, durable);
+    let jetstream = JetStream::new(cluster, client, stream, durable);
     if options.status {
         return status::run(&runtime, &jetstream, &options.output);
     }
@@ -179,7 +179,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
         );
     }
     if options.create {
-        let made = runtime.block_on(create::run(&jetstream, &cluster, &options.limits))?;
+        let made = runtime.block_on(create::run(&jetstream, &options.limits))?;
         made.iter().for_each(|text| progress.message(text));
     }
     let ack_wait = runtime.block_on(jetstream.require())?;

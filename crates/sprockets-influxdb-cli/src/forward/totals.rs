@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use indicatif::HumanCount;
 use serde_json::json;
 use sprockets_influxdb::Stats;
 
@@ -51,8 +50,8 @@ impl Totals {
     pub(super) fn report(self) -> Report {
         let (messages, seconds) = (counted(self.messages, "message"), self.elapsed.as_secs_f64());
         let notes = [
-            (self.redelivered, "messages had been delivered to a forwarder before"),
-            (self.returned, "messages were not decided: another forwarder gets them"),
+            (self.redelivered, "delivered to a forwarder before"),
+            (self.returned, "not decided, for another forwarder"),
         ];
         let notes = notes.into_iter().filter(|(count, _)| *count > 0);
         Report {
@@ -70,7 +69,9 @@ impl Totals {
             failures: Vec::new(),
             last_error: self.stats.last_error,
             ended_early: self.problem,
-            notes: notes.map(|(count, what)| format!("{} {what}", HumanCount(count))).collect(),
+            notes: notes
+                .map(|(count, what)| format!("{} {what}", counted(count, "message")))
+                .collect(),
             json: json!({
                 "messages": self.messages,
                 "redelivered": self.redelivered,

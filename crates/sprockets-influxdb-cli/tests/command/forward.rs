@@ -100,6 +100,24 @@ fn created_again_a_stream_is_left_as_it_is() {
 }
 
 #[test]
+fn a_stream_is_smaller_where_there_is_less_room() {
+    let account =
+        "accounts { a { jetstream: { max_file: 2G }, users: [{ user: a, password: p }] } }";
+    let Some(servers) = NatsServers::start_with(1, account) else { return };
+    let url = servers.url_with("a:p@");
+    let create = |arguments: &[&str]| {
+        let all = [&["forward", "--create", "--until-empty"], &STREAM[..], arguments].concat();
+        run(&all, &[("INFLUXDB_URL", NO_SERVER), ("INFLUXDB_NATS_URL", &url)])
+    };
+    let refused = create(&["--max-gib", "5"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.errors.contains("lower --max-gib"), "{refused:?}");
+    let made = create(&[]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.errors.contains("at most 1024 MiB"), "{made:?}");
+}
+
+#[test]
 fn rejected_lines_are_quarantined_and_their_message_is_acknowledged() {
     let Some(servers) = NatsServers::start(1) else { return };
     let Some(influxd) = Influxd::start() else { return };

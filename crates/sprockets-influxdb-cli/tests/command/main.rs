@@ -5,6 +5,8 @@ mod control;
 mod exports;
 #[cfg(feature = "nats")]
 mod forward;
+#[cfg(feature = "nats")]
+mod forward_access;
 mod generated;
 mod hostile;
 mod quarantine;

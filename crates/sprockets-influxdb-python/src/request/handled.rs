@@ -153,8 +153,8 @@ impl Handled {
             None => target.database(py).ok()?,
         };
         let database = database.as_ref().or(default.as_ref())?;
-        let mut own = self.measurement.bind(py).try_borrow_mut().ok()?;
-        let nanoseconds = own.untouched(database, measurement)?;
+        let own = self.measurement.bind(py);
+        let nanoseconds = Measurement::untouched(own, database, measurement)?;
         let (endpoint, handler) = match &self.head.route {
             Some((endpoint, handler)) => (Some(endpoint), handler.as_ref()),
             None => (None, None),
@@ -173,7 +173,7 @@ impl Handled {
             record_plain(client, attributes, &request, &self.outcome, self.elapsed())
         })?;
         if is_recorded {
-            own.end();
+            Measurement::end(own).ok()?;
         }
         Some(is_recorded)
     }

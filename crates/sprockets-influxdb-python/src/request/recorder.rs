@@ -15,6 +15,7 @@ use super::handled::Handled;
 use super::headers::{find, number};
 use super::options::{MEASUREMENT, Options};
 use super::wsgi::WsgiRequest;
+use crate::capi::measurement::create;
 use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::target::Target;
@@ -220,9 +221,10 @@ fn measurement(options: &Options, place: &Bound<'_, PyDict>) -> PyResult<Option<
             Items::of_base_tags_where(py, base.as_ref(), is_free)
         }
     };
-    let measurement = Py::new(py, Measurement::of_request(database, name, Stamp::now(), tags))?;
+    let measurement = Measurement::of_request(py, database, name, Stamp::now(), tags);
+    let measurement = create(py, measurement)?;
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
-    Ok(Some(measurement))
+    Ok(Some(measurement.unbind()))
 }
 
 fn no_database() -> PyErr {
@@ -232,9 +234,7 @@ fn no_database() -> PyErr {
 }
 
 fn is_recorded(measurement: &Bound<'_, PyAny>) -> bool {
-    let measurement = measurement.cast::<Measurement>().ok();
-    let own = measurement.and_then(|measurement| measurement.try_borrow().ok());
-    own.is_some_and(|own| own.is_recording(own.py()).unwrap_or_default())
+    measurement.cast::<Measurement>().is_ok_and(Measurement::is_open)
 }
 
 /// Returns the measurement in an ASGI scope or a WSGI environment. If there is none, puts one there
@@ -245,7 +245,7 @@ pub(crate) fn measurement_in<'py>(place: &Bound<'py, PyAny>) -> PyResult<Bound<'
     if place.contains(intern!(py, MEASUREMENT))? {
         return place.get_item(intern!(py, MEASUREMENT));
     }
-    let measurement = Bound::new(py, Measurement::inert(py))?.into_any();
+    let measurement = create(py, Measurement::inert(py))?.into_any();
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
     Ok(measurement)
 }

@@ -13,6 +13,7 @@ use sprockets_influxdb::internal::{
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
 use super::options::{lock, read_target};
+use crate::capi::measurement::create;
 use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::target::Target;
@@ -103,22 +104,22 @@ impl TornadoRecorder {
 
     /// The measurement for the handler of a request that began that many seconds ago. If the client
     /// is disabled, it is not recorded.
-    fn measurement(
+    fn measurement<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         seconds: f64,
         place: Place<'_>,
         route: Route<'_>,
-    ) -> PyResult<Measurement> {
+    ) -> PyResult<Bound<'py, Measurement>> {
         if !self.target.is_enabled(py)? {
-            return Ok(Measurement::inert(py));
+            return create(py, Measurement::inert(py));
         }
         let (database, name) = (place.0.unbind(), place.1.unbind());
         let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
         let stamp = Stamp::at(unique_stamp_before(duration(seconds)));
         let tags = Items::of_base_tags_where(py, self.target.base_tags(py)?.as_ref(), is_free);
-        let mut measurement = Measurement::of_request(database, name, stamp, tags);
+        let mut measurement = Measurement::of_request(py, database, name, stamp, tags);
         let unknown = || PyString::intern(py, self.attributes.unknown_method());
         for (attribute, value) in [
             (Attribute::Handler, handler),
@@ -126,10 +127,10 @@ impl TornadoRecorder {
             (Attribute::Method, method.unwrap_or_else(unknown)),
         ] {
             if let Some(name) = self.attributes.name(attribute) {
-                measurement.set_own_tag(PyString::intern(py, name).as_any(), value.as_any())?;
+                measurement.set_tag(PyString::intern(py, name).as_any(), value.as_any())?;
             }
         }
-        Ok(measurement)
+        create(py, measurement)
     }
 
     /// Records a request with its measurement.

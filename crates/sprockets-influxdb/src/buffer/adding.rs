@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use super::Buffer;
 use super::queue::Queue;
-use super::shard::{self, FULL_CHUNK_DATABASES, Shard};
+use super::shard::{FULL_CHUNK_DATABASES, Open};
 use super::types::{Entry, EntryFlags, Intake, PushOutcome};
 use crate::config::Overflow;
 use crate::interruption;
 use crate::record::{Record, RecordHead};
 use crate::stats::DropReason;
 use crate::sync::atomic::Ordering;
-use crate::sync::{lock, wait};
+use crate::sync::{MutexGuard, lock, wait};
 
 /// The memory for a line cannot be had.
 struct OutOfMemory;
 
 impl Buffer {
-    /// Adds a line, or counts why it was dropped. With a timeout it waits that long for room in a
+    /// Adds a line, or counts why it was dropped. If it is [`PushOutcome::Blocked`], the caller has
+    /// to start a sender and to call again. With a timeout it waits that long for room in a
     /// full buffer, whatever the configuration says.
     #[inline]
     pub(crate) fn push(
@@ -26,8 +27,7 @@ impl Buffer {
         flags: EntryFlags,
         timeout: Option<Duration>,
     ) -> PushOutcome {
-        let shard = self.shard();
-        let mut open = lock(&shard.0);
+        let mut open = self.lock_own_shard();
         open.counters.flag(flags);
         if open.push(&line) {
             return PushOutcome::Accepted;
@@ -39,7 +39,7 @@ impl Buffer {
         }
         drop(open);
         self.check_disk();
-        self.push_slowly(shard, &line, timeout)
+        self.push_slowly(&line, timeout)
     }
 
     /// Adds a line of at most this length that may be encoded later. Returns false if it has to be
@@ -51,13 +51,13 @@ impl Buffer {
         max_len: usize,
         make: impl FnOnce() -> Record,
     ) -> bool {
-        lock(&self.shard().0).push_record(head, max_len, make)
+        self.lock_own_shard().push_record(head, max_len, make)
     }
 
     /// Counts a measurement that was dropped before it became a line.
     #[cold]
     pub(crate) fn drop_added(&self, reason: DropReason, flags: EntryFlags) -> PushOutcome {
-        let mut open = lock(&self.shard().0);
+        let mut open = self.lock_own_shard();
         open.counters.drop_added(reason);
         open.counters.flag(EntryFlags { repaired: false, ..flags });
         drop(open);
@@ -75,16 +75,10 @@ impl Buffer {
         PushOutcome::FirstDrop
     }
 
-    #[inline]
-    fn shard(&self) -> &Shard {
-        &self.shards[shard::index_for_this_thread(self.shards.len())]
-    }
-
     /// Adds a line that needs a grant or a chunk, makes room for it, or drops it.
     #[cold]
     fn push_slowly(
         &self,
-        shard: &Shard,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
         timeout: Option<Duration>,
     ) -> PushOutcome {
@@ -96,11 +90,15 @@ impl Buffer {
                 Intake::Disabled => break DropReason::Disabled,
                 Intake::Closed => break DropReason::Closed,
             }
+            // The thread that reached the trigger may not have come to it.
+            self.submit_if_triggered(&mut queue);
             let is_first = queue.open.is_empty();
-            match self.push_granted(&mut queue, shard, line) {
-                Ok(true) if is_first => return PushOutcome::FirstOpen,
-                Ok(true) => return PushOutcome::Accepted,
-                Ok(false) => {}
+            match self.grant(&mut queue, line) {
+                Ok(Some(open)) => {
+                    self.push_granted(queue, open, line);
+                    return if is_first { PushOutcome::FirstOpen } else { PushOutcome::Accepted };
+                }
+                Ok(None) => {}
                 Err(OutOfMemory) => break DropReason::Newest,
             }
             self.ask_for_room(&mut queue);
@@ -111,6 +109,7 @@ impl Buffer {
                         break DropReason::Newest;
                     }
                 }
+                Overflow::Block if queue.announces_block() => return PushOutcome::Blocked,
                 Overflow::Block => {
                     let now = self.clock.now();
                     let timeout = timeout.unwrap_or(queue.limits.block_timeout);
@@ -141,27 +140,54 @@ impl Buffer {
                 }
             }
         };
-        lock(&shard.0).counters.drop_added(reason);
+        self.lock_own_shard().counters.drop_added(reason);
         drop(queue);
         self.announce_drop()
     }
 
-    /// Gets a grant and a chunk for a shard, and pushes the line. Returns false if it does not fit.
+    /// Pushes a line for which a shard has a grant and a chunk. Does not hold the lock of the queue
+    /// meanwhile: the disk may hang.
     fn push_granted(
         &self,
-        queue: &mut Queue,
-        shard: &Shard,
+        queue: MutexGuard<'_, Queue>,
+        mut open: MutexGuard<'_, Open>,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
-    ) -> Result<bool, OutOfMemory> {
+    ) {
+        let is_triggered = queue.is_triggered();
+        drop(queue);
+        open.push(line);
+        drop(open);
+        if is_triggered {
+            self.submit_if_triggered(&mut lock(&self.queue));
+        }
+    }
+
+    /// Submits the open lines if there are enough, without what was granted and is not used.
+    pub(super) fn submit_if_triggered(&self, queue: &mut Queue) {
+        if queue.is_triggered() {
+            self.reclaim(queue);
+            if queue.is_triggered() {
+                self.submit(queue);
+            }
+        }
+    }
+
+    /// Gets a grant and a chunk for this thread's shard. Returns the shard, or `None` if the line
+    /// does not fit.
+    fn grant<'a>(
+        &'a self,
+        queue: &mut Queue,
+        line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
+    ) -> Result<Option<MutexGuard<'a, Open>>, OutOfMemory> {
         let needed = line.size();
-        let mut open = lock(&shard.0);
+        let mut open = self.lock_own_shard();
         if !open.grant.covers(needed) && queue.grant(needed).is_none() {
             drop(open);
             self.reclaim(queue);
-            open = lock(&shard.0);
+            open = self.lock_own_shard();
         }
         if !open.grant.covers(needed) {
-            let Some(grant) = queue.grant(needed) else { return Ok(false) };
+            let Some(grant) = queue.grant(needed) else { return Ok(None) };
             queue.open.granted += grant;
             open.grant += grant;
         }
@@ -175,9 +201,11 @@ impl Buffer {
             }
         }
         if !open.has_chunk(line) {
+            // All threads wait while this one writes to a file, so not to one that is frozen.
+            let _ = self.spool.as_ref().map(|spool| spool.check_frozen());
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {
-                return Ok(false);
+                return Ok(None);
             }
             if !open.has_database(line) {
                 if let Some((database, precision, chunk)) = open.evict() {
@@ -204,15 +232,7 @@ impl Buffer {
             }
             self.call_spool_worker(queue);
         }
-        let is_pushed = open.push(line);
-        drop(open);
-        if queue.is_triggered() {
-            self.reclaim(queue);
-            if queue.is_triggered() {
-                self.submit(queue);
-            }
-        }
-        Ok(is_pushed)
+        Ok(open.can_push(line).then_some(open))
     }
 
     /// Has the spool worker see whether the spool is as full as its account says.
@@ -229,6 +249,7 @@ impl Buffer {
     fn make_room(&self, queue: &mut Queue, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         let mut has_room = queue.drop_oldest(line.size());
         if !has_room {
+            let _ = self.spool.as_ref().map(|spool| spool.check_frozen());
             self.close_batches(queue);
             has_room = queue.drop_oldest(line.size());
         }

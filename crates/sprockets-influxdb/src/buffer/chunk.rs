@@ -4,6 +4,7 @@
 use crate::config::Precision;
 use crate::line_protocol::split::{line_end, lines_with_ends};
 use crate::spool::Segment;
+use crate::sys;
 
 /// The usual capacity, and the one of pooled chunks. Small enough for many databases and threads,
 /// large enough that a thread rarely asks for the next one.
@@ -11,6 +12,9 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The capacity of chunks of databases that are one of many.
 pub(super) const SMALL_CHUNK_BYTES: usize = 4 * 1024;
+
+/// Memory that is left when a chunk is made.
+const HEADROOM_BYTES: usize = 4 << 20;
 
 /// Whole lines, each with its line feed. Adding a line never moves the others. Only
 /// [`append_growing`](Chunk::append_growing) exceeds the initial capacity.
@@ -24,10 +28,13 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Of capacity 0 if the memory cannot be had.
+    /// Of capacity 0 if the memory cannot be had, or if little would be left: what is smaller than
+    /// a chunk cannot be done without, and ends the process if it cannot be had.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         let mut bytes = Vec::new();
-        let _ = bytes.try_reserve_exact(capacity);
+        if bytes.try_reserve_exact(capacity).is_ok() && !sys::has_memory(HEADROOM_BYTES) {
+            bytes = Vec::new();
+        }
         Self { bytes, ..Self::default() }
     }
 

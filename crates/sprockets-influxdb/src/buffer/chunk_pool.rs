@@ -80,7 +80,7 @@ impl ChunkPool {
         let mut chunk = spare.unwrap_or_else(|| Chunk::with_capacity(capacity));
         let Some(spool) = &self.spool else { return chunk };
         self.leftovers.segments.extend(chunk.take_lost_segment());
-        if !chunk.has_segment() && needed <= MAX_LINE_BYTES {
+        if !spool.health().is_suspended() && !chunk.has_segment() && needed <= MAX_LINE_BYTES {
             if capacity == CHUNK_BYTES {
                 self.target = (2 * self.target).clamp(MIN_READY, MAX_SPARE).min(self.max_spare);
             } else if capacity == SMALL_CHUNK_BYTES {

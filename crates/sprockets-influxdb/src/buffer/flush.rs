@@ -11,13 +11,13 @@ use crate::sync::{lock, wait};
 impl Buffer {
     /// Makes everything that was added before the call due. Returns an id to wait for it.
     pub(crate) fn begin_flush(&self) -> u64 {
-        self.check_disk();
+        self.check_disk_now();
         self.close_for_flush(&mut lock(&self.queue))
     }
 
     /// Accepts no more measurements, and begins a flush.
     pub(crate) fn begin_shutdown(&self) -> u64 {
-        self.check_disk();
+        self.check_disk_now();
         let mut queue = lock(&self.queue);
         queue.intake = Intake::Closed;
         let flush = self.close_for_flush(&mut queue);
@@ -31,7 +31,7 @@ impl Buffer {
         let before = queue.counters.sampled_out;
         self.close_batches(queue);
         let sampled_out = queue.counters.sampled_out - before;
-        queue.flushes.begin(sampled_out)
+        queue.flushes.begin(sampled_out, queue.open.granted.lines)
     }
 
     /// Whether everything that a flush covers is decided.

@@ -20,6 +20,8 @@ pub(super) struct Flushes {
 struct Flush {
     id: u64,
     last: SequenceNumber,
+    /// Lines that are in no batch: a thread that waits for the disk holds them.
+    held: usize,
     report: Report,
 }
 
@@ -55,18 +57,20 @@ impl Flushes {
     }
 
     /// Registers a flush of all batches closed so far. Of what it covers, `sampled_out` lines were
-    /// just sampled out. Returns its id.
-    pub(super) fn begin(&mut self, sampled_out: u64) -> u64 {
+    /// just sampled out, and up to `held` lines could not be put into batches. Returns its id.
+    pub(super) fn begin(&mut self, sampled_out: u64, held: usize) -> u64 {
         self.begun += 1;
         let report = Report { sampled_out, ..Report::default() };
-        self.waiting.push(Flush { id: self.begun, last: self.newest, report });
+        self.waiting.push(Flush { id: self.begun, last: self.newest, held, report });
         self.begun
     }
 
     /// Whether everything that a flush covers is decided.
     pub(super) fn is_done(&self, id: u64) -> bool {
         let flush = self.waiting.iter().find(|flush| flush.id == id);
-        flush.is_none_or(|flush| self.undecided.range(..=flush.last).next().is_none())
+        let is_done =
+            |flush: &Flush| flush.held == 0 && self.undecided.range(..=flush.last).next().is_none();
+        flush.is_none_or(is_done)
     }
 
     /// Removes a flush. Returns its report.
@@ -76,7 +80,7 @@ impl Flushes {
         };
         let mut flush = self.waiting.swap_remove(index);
         let pending: usize = self.undecided.range(..=flush.last).map(|(_, lines)| lines).sum();
-        flush.report.pending = pending as u64;
+        flush.report.pending = (pending + flush.held) as u64;
         flush.report
     }
 

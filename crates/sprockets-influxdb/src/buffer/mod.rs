@@ -7,7 +7,8 @@
 //!   outcome. `queue` is what they share.
 //! - Adding takes the lock of the thread's shard only, while its grant and its chunk last. A few
 //!   times in a thousand lines it takes the lock of the [`Queue`] as well.
-//! - Locks are taken in this order: queue, shard.
+//! - Locks are taken in this order: queue, shard. A thread that writes a line to a disk that hangs
+//!   waits in the kernel, and holds its shard. `shard_locks` keeps the other threads going.
 //! - Files are read and written in `spool_io`, under neither lock. One exception: an adding thread
 //!   creates a segment under both if the spool worker has not prepared one in time.
 //! - A forked process gets an empty buffer of its own, and never touches this one: the parent
@@ -28,6 +29,7 @@ mod ready_queue;
 mod records;
 mod sending;
 mod shard;
+mod shard_locks;
 mod size;
 mod spool_files;
 mod spool_io;
@@ -49,7 +51,7 @@ use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use queue::Queue;
-use shard::{FULL_CHUNK_DATABASES, Shard};
+use shard::{FULL_CHUNK_DATABASES, Open, Shard};
 
 pub(crate) struct Buffer {
     shards: Box<[Shard]>,
@@ -98,8 +100,7 @@ impl Buffer {
     /// Takes back what shards were granted and have not used. After that, what is granted is what
     /// is open.
     fn reclaim(&self, queue: &mut Queue) {
-        for shard in &self.shards {
-            let mut open = lock(&shard.0);
+        for mut open in self.lock_shards() {
             queue.open.granted -= std::mem::take(&mut open.grant);
         }
     }
@@ -113,8 +114,10 @@ impl Buffer {
 
     /// Gathers the open lines of all shards, and closes their batches.
     fn close_batches(&self, queue: &mut Queue) {
-        for shard in &self.shards {
-            let mut open = lock(&shard.0);
+        let (mut unused, mut locked) = (Size::default(), 0);
+        for mut open in self.lock_shards() {
+            unused += open.grant;
+            locked += 1;
             let released = open.collect(FULL_CHUNK_DATABASES, |database, precision, chunk| {
                 let mut copied = queue.gather(database, precision, chunk)?;
                 queue.pool.renew(&mut copied, database, precision);
@@ -123,7 +126,10 @@ impl Buffer {
             drop(open);
             queue.pool.recycle(released);
         }
-        if queue.close_batches() {
+        if locked == self.shards.len() {
+            unused = queue.open.granted;
+        }
+        if queue.close_batches(unused, self.clock.now()) {
             self.notify_decided(queue);
         }
         self.call_spool_worker(queue);
@@ -159,9 +165,7 @@ impl Buffer {
         if let Some(spool) = &self.spool {
             spool.set_max_bytes(queue.limits.spool_bytes, bounds::reserve(&queue.limits));
         }
-        for shard in &self.shards {
-            lock(&shard.0).batch_limit = queue.limits.batch;
-        }
+        self.lock_shards().for_each(|mut open| open.batch_limit = queue.limits.batch);
     }
 
     /// Changes the limits, also for lines that wait. Open lines stay open unless the new limits
@@ -173,10 +177,7 @@ impl Buffer {
             queue.intake = intake;
         }
         self.set_batch_limits(&queue);
-        self.reclaim(&mut queue);
-        if queue.is_triggered() {
-            self.submit(&mut queue);
-        }
+        self.submit_if_triggered(&mut queue);
         self.is_full.store(false, Ordering::Relaxed);
         self.signal(&mut queue);
         self.decided.notify_all();
@@ -190,14 +191,15 @@ impl Buffer {
         self.signal(&mut queue);
     }
 
-    /// The counters at one moment.
+    /// The counters at one moment. While threads that wait for the disk hold shards, what these
+    /// dropped is missing, and what they were granted counts as pending.
     pub(crate) fn stats(&self) -> Stats {
         let queue = lock(&self.queue);
-        let shards: Vec<MutexGuard<'_, shard::Open>> =
-            self.shards.iter().map(|shard| lock(&shard.0)).collect();
+        let shards: Vec<MutexGuard<'_, Open>> = self.lock_shards().collect();
         let mut stats = queue.counters.to_stats();
         let mut unused = Size::default();
         let mut unspooled = queue.unspooled();
+        let is_complete = shards.len() == self.shards.len();
         for open in shards {
             open.counters.add_to(&mut stats);
             unspooled += open.unspooled();
@@ -205,6 +207,9 @@ impl Buffer {
         }
         let pending = queue.pending(unused);
         stats.pending = pending as u64;
+        if !is_complete {
+            stats.added = stats.decided() + stats.pending;
+        }
         if self.spool.is_some() {
             stats.spooled = pending.saturating_sub(unspooled) as u64;
         }

@@ -92,9 +92,11 @@ impl OpenLines {
         self.first_added.map(|first| first.saturating_add(interval))
     }
 
-    /// Notes that all of them are in closed batches, of which some may have been `kept`.
-    pub(super) fn clear(&mut self, kept: bool) {
+    /// Notes that all of them are in closed batches, of which some may have been `kept`. Only those
+    /// of `held` size are in shards that could not be locked. They wait anew.
+    pub(super) fn clear(&mut self, kept: bool, held: Size, now: Duration) {
         let phase = if kept { Phase::Usual } else { self.phase };
-        *self = Self { phase, ..Self::default() };
+        let first_added = (held.lines > 0).then_some(now);
+        *self = Self { phase, granted: held, first_added, is_submitted: false };
     }
 }

@@ -4,6 +4,7 @@
 mod seal;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::bounds::Bounds;
@@ -111,6 +112,13 @@ impl Queue {
         self.waiters.blocked > 0 || self.flushes.has_any()
     }
 
+    /// Whether an add has to wait for room, while none succeeded yet, so that no sender runs: files
+    /// of other processes fill the spool. True once.
+    pub(super) fn announces_block(&mut self) -> bool {
+        let is_first = self.spool.is_some() && !self.open.has_begun();
+        is_first && !std::mem::replace(&mut self.waiters.has_announced_block, true)
+    }
+
     /// A new chunk for a line, and the shared name of its database.
     pub(super) fn chunk_for(
         &mut self,
@@ -152,15 +160,17 @@ impl Queue {
         copied
     }
 
-    /// Closes all open batches: they are due, or sampled out. Returns whether some were sampled
-    /// out, which makes room.
-    pub(super) fn close_batches(&mut self) -> bool {
+    /// Closes all open batches: they are due, or sampled out. `unused` was granted to the shards
+    /// that were locked. Returns whether some were sampled out, which makes room.
+    pub(super) fn close_batches(&mut self, unused: Size, now: Duration) -> bool {
+        let mut held = self.open.granted - unused;
         let sampled_out = self.counters.sampled_out;
         let batches = self.open_batches.take_all();
         let mut mergeable = self.ready.mergeable(&batches, self.flushes.newest_awaited());
         let mut kept = false;
         for mut batch in batches {
             let lines = batch.lines();
+            held -= batch.size();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sampled_out += lines as u64;
                 self.pool.recycle_batch(batch);
@@ -178,7 +188,7 @@ impl Queue {
                 self.ready.push(batch, &mut mergeable);
             }
         }
-        self.open.clear(kept);
+        self.open.clear(kept, held, now);
         self.counters.sampled_out > sampled_out
     }
 

@@ -18,7 +18,7 @@ impl Buffer {
         if self.due_at().is_none_or(|due| due > now) {
             return;
         }
-        self.check_disk();
+        self.check_disk_now();
         let mut queue = lock(&self.queue);
         if queue.open.due_at(&queue.limits).is_some_and(|due| due <= now) {
             self.close_batches(&mut queue);
@@ -45,7 +45,7 @@ impl Buffer {
     /// Counts what became of a batch, or of a part of one: each line is delivered or rejected.
     pub(crate) fn settle(&self, batch: Batch, outcome: Outcome) {
         debug_assert_eq!(outcome.delivered + outcome.rejected, batch.lines());
-        self.check_disk();
+        self.check_disk_now();
         let mut queue = lock(&self.queue);
         queue.settle(batch, outcome);
         self.call_spool_worker(&mut queue);

@@ -101,6 +101,11 @@ impl Open {
         }
     }
 
+    /// Whether [`push`](Self::push) writes this line.
+    pub(super) fn can_push(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
+        self.grant.covers(line.size()) && self.has_chunk(line)
+    }
+
     /// Whether a chunk has room for a line.
     pub(super) fn has_chunk(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         self.find(line.database, line.precision).is_some_and(|index| self.fits(index, line.len))
@@ -204,13 +209,20 @@ impl Open {
     }
 }
 
-/// The number of shards: a power of two. Few in a model, so that threads share them.
+/// The number of shards: a power of two, and a spare one. Few in a model, so that threads share
+/// them.
 pub(super) fn count() -> usize {
     if cfg!(all(loom, test)) {
         return 2;
     }
     let cores = thread::available_parallelism().map_or(4, usize::from);
-    (4 * cores).next_power_of_two().clamp(4, 64)
+    (4 * cores).next_power_of_two().clamp(4, 64) + 1
+}
+
+/// How many of them threads use while the disk answers. In a model the spare one too.
+#[inline]
+pub(super) fn usual(count: usize) -> usize {
+    if cfg!(all(loom, test)) { count } else { count - 1 }
 }
 
 /// The index of this thread's shard. `count` is a power of two.

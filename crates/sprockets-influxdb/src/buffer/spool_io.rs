@@ -42,6 +42,17 @@ impl Buffer {
         }
     }
 
+    /// The same before lines are moved under the lock of the queue. Always looks whether the disk
+    /// is frozen: a thread that waits for it with that lock holds up all others.
+    pub(super) fn check_disk_now(&self) {
+        let Some(spool) = &self.spool else { return };
+        self.check_disk();
+        let was_suspended = spool.health().is_suspended();
+        if spool.check_frozen() && !was_suspended {
+            self.wake_spool_worker();
+        }
+    }
+
     /// Requires a check of the disk before it is used again. Without grants, each add is seen.
     pub(super) fn expire_check(&self, spool: &Spool) {
         spool.health().set_unchecked(true);
@@ -100,9 +111,8 @@ impl Buffer {
         }
         {
             let mut queue = lock(&self.queue);
-            for shard in &self.shards {
-                let segments = lock(&shard.0).take_segments();
-                queue.pool.give_up(segments);
+            for mut open in self.lock_shards() {
+                queue.pool.give_up(open.take_segments());
             }
             queue.pool.close();
         }
@@ -148,7 +158,7 @@ impl Buffer {
         let losses = spool.segments.find_losses();
         if was_suspended || losses != Losses::default() {
             let mut queue = lock(&self.queue);
-            self.shards.iter().for_each(|shard| lock(&shard.0).end_lost_chunks());
+            self.lock_shards().for_each(|mut open| open.end_lost_chunks());
             queue.pool.give_up_lost();
         }
         let sealed = lock(&self.queue).sealed_paths();

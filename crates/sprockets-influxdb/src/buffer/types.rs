@@ -72,13 +72,15 @@ pub(crate) enum PushOutcome {
     Dropped,
     /// Dropped, the first since a sender looked. A sender has to log it.
     FirstDrop,
+    /// Not added yet: it has to wait for room, and nothing that makes room runs yet.
+    Blocked,
 }
 
 impl PushOutcome {
     /// Whether the caller has to see to it that a sender waits for the buffer.
     #[inline]
     pub(crate) fn needs_sender(self) -> bool {
-        matches!(self, Self::FirstOpen | Self::FirstDrop)
+        matches!(self, Self::FirstOpen | Self::FirstDrop | Self::Blocked)
     }
 
     pub(crate) fn is_dropped(self) -> bool {

@@ -12,6 +12,8 @@ pub(super) struct Waiters {
     sender_wakes_at: Duration,
     /// Adding threads that wait for room.
     pub(super) blocked: usize,
+    /// Whether a caller was told that it has to wait for room.
+    pub(super) has_announced_block: bool,
     /// Whether the spool worker was called, and has not noticed it yet.
     pub(super) is_worker_called: bool,
     /// Whether a line did not fit since the spool worker looked.
@@ -25,6 +27,7 @@ impl Waiters {
             senders: 0,
             sender_wakes_at: Duration::MAX,
             blocked: 0,
+            has_announced_block: false,
             is_worker_called: false,
             lacks_room: false,
         }

@@ -90,7 +90,17 @@ impl Core {
         measurement: &Measurement,
         timeout: Option<Duration>,
     ) -> Result<PushOutcome> {
-        let snapshot = self.snapshot.load();
+        self.add_as(&self.snapshot.load(), measurement, timeout)
+    }
+
+    /// As [`add_within`](Self::add_within), by this configuration.
+    #[inline(always)]
+    pub(super) fn add_as(
+        &self,
+        snapshot: &Snapshot,
+        measurement: &Measurement,
+        timeout: Option<Duration>,
+    ) -> Result<PushOutcome> {
         if !snapshot.is_enabled {
             self.drop_added(DropReason::Disabled, EntryFlags::default());
             return Ok(PushOutcome::Accepted);
@@ -109,7 +119,7 @@ impl Core {
             return Ok(PushOutcome::Accepted);
         }
         let line = measurement.line(&snapshot.base_tags, snapshot.divisor);
-        Ok(self.push(&snapshot, database, &line, flags, timeout))
+        Ok(self.push(snapshot, database, &line, flags, timeout))
     }
 
     pub(super) fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
@@ -134,7 +144,7 @@ impl Core {
     }
 
     #[inline]
-    fn push(
+    pub(super) fn push(
         &self,
         snapshot: &Snapshot,
         database: &[u8],
@@ -148,19 +158,12 @@ impl Core {
             len: line.len(),
             write: |bytes: &mut Vec<u8>| line.write_to(bytes),
         };
-        self.push_entry(entry, flags, timeout)
-    }
-
-    #[inline]
-    pub(super) fn push_entry(
-        &self,
-        entry: Entry<'_, impl Fn(&mut Vec<u8>)>,
-        flags: EntryFlags,
-        timeout: Option<Duration>,
-    ) -> PushOutcome {
         let outcome = self.buffer.push(entry, flags, timeout);
         if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
+            if outcome == PushOutcome::Blocked {
+                return self.push(snapshot, database, line, EntryFlags::default(), timeout);
+            }
         }
         outcome
     }

@@ -43,6 +43,15 @@ pub struct Client {
     process: Arc<Process>,
 }
 
+/// The configuration of a client that was in force when this was made.
+pub struct InForce(Arc<Snapshot>);
+
+impl fmt::Debug for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InForce").finish_non_exhaustive()
+    }
+}
+
 impl Client {
     /// Makes a client. Its workers start with the first measurement, so that the process can still
     /// fork while it has a single thread. It connects when there is something to send.
@@ -80,6 +89,16 @@ impl Client {
 
     pub(crate) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
         self.core().add_or_wait(measurement, timeout)
+    }
+
+    pub(crate) fn in_force(&self) -> InForce {
+        InForce(self.core().snapshot.load_full())
+    }
+
+    /// As [`add_measurement`](Self::add_measurement), by this configuration.
+    #[inline]
+    pub(crate) fn add_as(&self, in_force: &InForce, measurement: &Measurement) -> Result<()> {
+        self.core().add_as(&in_force.0, measurement, None).map(drop)
     }
 
     pub(crate) fn is_sending(&self) -> bool {

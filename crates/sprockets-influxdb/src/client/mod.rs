@@ -13,7 +13,7 @@ mod snapshot;
 
 pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
-pub use handle::Client;
+pub use handle::{Client, InForce};
 pub(crate) use record::{AddedRecord, PreparedRecord};
 pub use series::Series;
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use super::core::Core;
 use super::handle::Client;
 use super::snapshot::Snapshot;
-use crate::buffer::{Entry, EntryFlags};
-use crate::measurement::Measurement;
+use crate::buffer::EntryFlags;
+use crate::measurement::{Line, Measurement};
 use crate::record::{Record, RecordHead, RecordNames, RecordValues};
 
 /// What many records share, under one configuration.
@@ -77,7 +77,8 @@ impl Core {
         nanoseconds: i64,
         values: &RecordValues<'_>,
     ) -> AddedRecord {
-        if prepared.snapshot.as_ptr() != Arc::as_ptr(&self.snapshot.load()) {
+        let snapshot = self.snapshot.load();
+        if prepared.snapshot.as_ptr() != Arc::as_ptr(&snapshot) {
             return AddedRecord::Outdated;
         }
         let Some(head) = prepared.head.as_ref().filter(|_| values.fit()) else {
@@ -85,7 +86,7 @@ impl Core {
         };
         let record = || Record::new(head, nanoseconds, values);
         if !self.buffer.push_record(head, values.max_len(head), record) {
-            self.add_encoded(head, &record());
+            self.add_encoded(&snapshot, head, &record());
         } else if self.workers.is_retry_due() {
             self.workers.ensure_leader();
         }
@@ -94,21 +95,17 @@ impl Core {
 
     /// Adds a record that the buffer does not take as such.
     #[cold]
-    fn add_encoded(&self, head: &RecordHead, record: &Record) {
+    fn add_encoded(&self, snapshot: &Snapshot, head: &RecordHead, record: &Record) {
         thread_local! {
             static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
         }
         // There is no spare one when the thread ends.
         let mut line = SPARE.try_with(Cell::take).unwrap_or_default();
         line.clear();
-        record.write_to(&mut line);
-        let entry = Entry {
-            database: head.database.as_bytes(),
-            precision: head.precision,
-            len: line.len(),
-            write: |bytes: &mut Vec<u8>| bytes.extend_from_slice(&line),
-        };
-        self.push_entry(entry, EntryFlags::default(), None);
+        record.write_values(&mut line);
+        let text = Line::of_text(&line, record.timestamp());
+        let database = head.database.as_bytes();
+        self.push(snapshot, database, &text, EntryFlags::default(), None);
         let _ = SPARE.try_with(|spare| spare.set(line));
     }
 }

@@ -61,6 +61,16 @@ impl Keys {
         Inserted::New
     }
 
+    /// Inserts a key, unless it may be there. Returns whether it did.
+    #[inline]
+    pub(super) fn insert_new(&mut self, fingerprint: u64) -> bool {
+        let is_new = !self.filter_may_contain(fingerprint);
+        if is_new {
+            self.push(fingerprint);
+        }
+        is_new
+    }
+
     #[cold]
     fn insert_slowly(&mut self, text: &TextBuf, start: usize, key: &Key) -> Inserted {
         let older = &text.as_bytes()[start..key.start];
@@ -173,7 +183,31 @@ pub(super) struct Entry {
 
 /// The entry of that key, with the separator before it.
 pub(super) fn find(text: &[u8], key: &[u8]) -> Option<Range<usize>> {
+    if text.first() == Some(&b',') {
+        return find_tag(text, key);
+    }
     entries(text).find(|entry| text[entry.key.clone()] == *key).map(|entry| entry.whole)
+}
+
+/// The same in tags: they have no strings, so only their commas are looked at.
+fn find_tag(tags: &[u8], key: &[u8]) -> Option<Range<usize>> {
+    let mut start = 0;
+    loop {
+        let entry = &tags[start + 1..];
+        let is_it = entry.starts_with(key) && entry.get(key.len()) == Some(&b'=');
+        let end = next_tag(tags, start + 1);
+        if is_it {
+            return Some(start..end.unwrap_or(tags.len()));
+        }
+        start = end?;
+    }
+}
+
+/// Where the next tag begins. A backslash before a comma escapes it: no name or value ends with a
+/// backslash, and none has a backslash before another.
+fn next_tag(tags: &[u8], from: usize) -> Option<usize> {
+    let commas = memchr::memchr_iter(b',', &tags[from..]).map(|comma| comma + from);
+    commas.into_iter().find(|&comma| tags[comma - 1] != b'\\')
 }
 
 /// The entries of a text. Each begins with a separator; keys and tag values are escaped, strings

@@ -61,12 +61,23 @@ impl BaseTags {
 pub(crate) struct Line<'a> {
     name: &'a [u8],
     base_tags: &'a [u8],
-    /// The base tags and the keys of tags and fields, if the measurement may have a tag or a field
-    /// of a base tag's name. Then the base tags are written one by one.
-    overrides: Option<(&'a [BaseEntry], [&'a Keys; 2])>,
+    /// Set if the measurement has a tag or a field of a base tag's name. Then the base tags are
+    /// written one by one.
+    overrides: Option<Overrides<'a>>,
     tags: &'a [u8],
     fields: &'a [u8],
     timestamp: i64,
+}
+
+/// Which base tags a measurement overrides.
+#[derive(Clone, Copy)]
+struct Overrides<'a> {
+    base_tags: &'a [BaseEntry],
+    /// The keys of the measurement's tags and of its fields.
+    keys: [&'a Keys; 2],
+    /// A bit for each of the first 64 base tags that is overridden. The others are looked up each
+    /// time.
+    first: u64,
 }
 
 impl<'a> Line<'a> {
@@ -87,7 +98,7 @@ impl<'a> Line<'a> {
         let may_override =
             |entry: &BaseEntry| keys.iter().any(|keys| keys.may_contain(entry.fingerprint));
         if base_tags.entries.iter().any(may_override) {
-            self.overrides = Some((&base_tags.entries, keys));
+            self.overrides = self.overrides(&base_tags.entries, keys);
         }
         self
     }
@@ -96,7 +107,7 @@ impl<'a> Line<'a> {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         let base_tags = match self.overrides {
-            Some((base_tags, keys)) => self.base_tags_len(base_tags, keys),
+            Some(overrides) => self.base_tags_len(&overrides),
             None => self.base_tags.len(),
         };
         self.name.len()
@@ -122,8 +133,8 @@ impl<'a> Line<'a> {
     #[inline]
     pub(crate) fn write_start(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.name);
-        if let Some((base_tags, keys)) = self.overrides {
-            self.write_base_tags(base_tags, keys, out);
+        if let Some(overrides) = &self.overrides {
+            self.write_base_tags(overrides, out);
         } else if !self.base_tags.is_empty() {
             out.extend_from_slice(self.base_tags);
         }
@@ -133,29 +144,41 @@ impl<'a> Line<'a> {
     }
 
     #[cold]
-    fn base_tags_len(&self, base_tags: &[BaseEntry], keys: [&Keys; 2]) -> usize {
-        self.written(base_tags, keys).map(|entry| entry.whole.len()).sum()
+    fn overrides(&self, base_tags: &'a [BaseEntry], keys: [&'a Keys; 2]) -> Option<Overrides<'a>> {
+        let mut overrides = Overrides { base_tags, keys, first: 0 };
+        for (index, entry) in base_tags.iter().take(64).enumerate() {
+            overrides.first |= u64::from(self.has_key_of(entry, keys)) << index;
+        }
+        (overrides.first != 0 || base_tags.len() > 64).then_some(overrides)
+    }
+
+    /// Whether the measurement has a tag or a field of a base tag's name.
+    fn has_key_of(&self, entry: &BaseEntry, keys: [&Keys; 2]) -> bool {
+        let key = &self.base_tags[entry.place.key.clone()];
+        let [tags, fields] = keys.map(|keys| keys.may_contain(entry.fingerprint));
+        tags && find(self.tags, key).is_some() || fields && find(self.fields, key).is_some()
     }
 
     #[cold]
-    fn write_base_tags(&self, base_tags: &[BaseEntry], keys: [&Keys; 2], out: &mut Vec<u8>) {
-        for entry in self.written(base_tags, keys) {
+    fn base_tags_len(&self, overrides: &Overrides<'_>) -> usize {
+        self.written(overrides).map(|entry| entry.whole.len()).sum()
+    }
+
+    #[cold]
+    fn write_base_tags(&self, overrides: &Overrides<'_>, out: &mut Vec<u8>) {
+        for entry in self.written(overrides) {
             out.extend_from_slice(&self.base_tags[entry.whole.clone()]);
         }
     }
 
     /// The base tags that the measurement does not override.
-    fn written<'b>(
-        &'b self,
-        base_tags: &'b [BaseEntry],
-        keys: [&'b Keys; 2],
-    ) -> impl Iterator<Item = &'b Entry> {
-        let is_written = move |entry: &&BaseEntry| {
-            let key = &self.base_tags[entry.place.key.clone()];
-            let [tags, fields] = keys.map(|keys| keys.may_contain(entry.fingerprint));
-            !(tags && find(self.tags, key).is_some() || fields && find(self.fields, key).is_some())
+    fn written<'b>(&'b self, overrides: &'b Overrides<'_>) -> impl Iterator<Item = &'b Entry> {
+        let Overrides { base_tags, keys, first } = *overrides;
+        let is_written = move |(index, entry): &(usize, &BaseEntry)| match index {
+            0..64 => first >> index & 1 == 0,
+            _ => !self.has_key_of(entry, keys),
         };
-        base_tags.iter().filter(is_written).map(|entry| &entry.place)
+        base_tags.iter().enumerate().filter(is_written).map(|(_, entry)| &entry.place)
     }
 }
 

@@ -16,7 +16,7 @@ mod timestamp;
 mod value;
 
 pub(crate) use line::{BaseTags, Line};
-pub use prepared_key::PreparedKey;
+pub use prepared_key::{PreparedKey, PreparedTag};
 pub use timestamp::Timestamp;
 pub use value::FieldValue;
 
@@ -130,12 +130,18 @@ impl Measurement {
     /// fields, at the current time. Keeps its memory.
     #[inline]
     pub(crate) fn restart_as(&mut self, other: &Self) {
+        self.restart_as_at(other, Timestamp::now());
+        self.has_own_timestamp = true;
+    }
+
+    /// As [`restart_as`](Self::restart_as), with this timestamp.
+    #[inline]
+    pub(crate) fn restart_as_at(&mut self, other: &Self, timestamp: impl Into<Timestamp>) {
         self.series.copy_from(&other.series);
         self.fields.clear();
         self.omits_base_tags = other.omits_base_tags;
         *self.was_added.get_mut() = false;
-        self.set_timestamp(Timestamp::now());
-        self.has_own_timestamp = true;
+        self.set_timestamp(timestamp);
     }
 
     /// [`set_tag`](Self::set_tag), for chaining.
@@ -196,6 +202,13 @@ impl Measurement {
     #[inline]
     pub(crate) fn set_prepared_tag(&mut self, name: &PreparedKey, value: &str) {
         self.series.set_prepared_tag(name, value);
+    }
+
+    /// Appends a tag that was escaped before, unless there may be one of that name. Returns whether
+    /// it did.
+    #[inline]
+    pub(crate) fn push_prepared_tag(&mut self, tag: &PreparedTag) -> bool {
+        self.series.push_prepared_tag(tag)
     }
 
     /// As [`set_field`](Self::set_field), with a name that was escaped before.

@@ -41,6 +41,26 @@ impl PreparedKey {
     }
 }
 
+/// A tag as it stands in a line, for callers who set the same ones again and again.
+#[derive(Clone, Debug)]
+pub struct PreparedTag {
+    /// A comma, the escaped name, an equals sign, and the escaped value.
+    pub(super) text: Box<[u8]>,
+    pub(super) fingerprint: u64,
+    pub(super) is_repaired: bool,
+}
+
+impl PreparedTag {
+    /// A tag of that name. `None` for an empty value, which is left out of a line.
+    pub fn new(name: &str, value: &str) -> Option<Self> {
+        let mut text = TextBuf::default();
+        let fingerprint = text.push_key(b',', name, Position::TagKey).fingerprint;
+        text.push_escaped(value, Position::TagValue);
+        let is_repaired = text.is_repaired();
+        (!value.is_empty()).then(|| Self { text: text.as_bytes().into(), fingerprint, is_repaired })
+    }
+}
+
 impl TextBuf {
     /// Appends a key with a comma before it and an equals sign after it.
     #[inline]
@@ -79,6 +99,21 @@ mod tests {
                 assert_eq!(prepared.non_finite(), plain.non_finite());
             }
         }
+    }
+
+    #[test]
+    fn a_prepared_tag_writes_what_its_name_and_value_do() {
+        let (mut plain, mut prepared) =
+            (Measurement::new("db", "m").timestamp(7), Measurement::new("db", "m").timestamp(7));
+        for (name, value) in [("a", "1"), ("time", "x y"), ("b c", "a\\"), ("", "=")] {
+            plain.set_tag(name, value);
+            assert!(prepared.push_prepared_tag(&PreparedTag::new(name, value).expect("a value")));
+            assert_eq!(prepared.marshall(), plain.marshall());
+            assert_eq!(prepared.is_repaired(), plain.is_repaired());
+        }
+        assert!(!prepared.push_prepared_tag(&PreparedTag::new("a", "2").expect("a value")));
+        assert_eq!(prepared.marshall(), plain.marshall());
+        assert!(PreparedTag::new("a", "").is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::escape::{Key, Position};
 use super::keys::{Entry, Inserted, Keys, find};
-use super::prepared_key::PreparedKey;
+use super::prepared_key::{PreparedKey, PreparedTag};
 use super::text_buf::TextBuf;
 
 /// Database, name and tags, ready to be written.
@@ -54,6 +54,19 @@ impl SeriesKey {
     pub(super) fn set_prepared_tag(&mut self, key: &PreparedKey, value: &str) {
         let key = self.text.push_prepared_key(key);
         self.set_value(&key, value);
+    }
+
+    /// Appends a tag, unless there may be one of that name. Returns whether it did.
+    #[inline]
+    pub(super) fn push_prepared_tag(&mut self, tag: &PreparedTag) -> bool {
+        let is_new = self.tag_keys.insert_new(tag.fingerprint);
+        if is_new {
+            self.text.push_raw(&tag.text);
+            if tag.is_repaired {
+                self.text.mark_repaired();
+            }
+        }
+        is_new
     }
 
     /// Sets the tag whose key was just appended.

@@ -33,6 +33,7 @@ pub(super) struct SpoolDir {
     pub(super) health: Health,
     pub(super) account: Arc<Account>,
     probe: Probe,
+    freeze_probe: Probe,
     /// Held during a check of the disk.
     checking: Mutex<()>,
 }
@@ -41,9 +42,10 @@ impl SpoolDir {
     pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, sync: SpoolSync) -> Self {
         let health = Health::default();
         health.set_unchecked(true);
-        let (slot, checking, probe) = (Mutex::default(), Mutex::default(), Probe::default());
+        let (slot, checking) = (Mutex::default(), Mutex::default());
+        let (probe, freeze_probe) = (Probe::of_changes(), Probe::of_freezes());
         let account = Arc::new(Account::new(disk.clone(), root.join(ACCOUNT)));
-        Self { disk, root, sync, slot, health, account, probe, checking }
+        Self { disk, root, sync, slot, health, account, probe, freeze_probe, checking }
     }
 
     /// The path of a subdirectory.
@@ -80,15 +82,28 @@ impl SpoolDir {
         if !self.health.is_unchecked() {
             return !self.health.is_suspended();
         }
-        let path = self.probed();
-        let answers = self.disk.answers(&self.probe, &path, ANSWER_TIMEOUT);
+        let answers = self.answers(&self.probe);
         self.health.set_suspended(!answers);
+        self.health.set_unchecked(false);
+        answers
+    }
+
+    /// Suspends the disk if its file system is frozen. Does not wait for one that is slow. Returns
+    /// whether the disk is suspended.
+    pub(super) fn check_frozen(&self) -> bool {
+        if !self.health.is_suspended() && !self.answers(&self.freeze_probe) {
+            self.health.set_suspended(true);
+        }
+        self.health.is_suspended()
+    }
+
+    fn answers(&self, probe: &Probe) -> bool {
+        let answers = self.disk.answers(probe, &self.probed(), ANSWER_TIMEOUT);
         if !answers {
             self.health.set_unreadable();
             let error = io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
             self.fail("be written to", &error);
         }
-        self.health.set_unchecked(false);
         answers
     }
 

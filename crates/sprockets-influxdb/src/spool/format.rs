@@ -60,14 +60,12 @@ impl Salt {
     /// [`MAX_LINE_BYTES`] long.
     #[inline]
     pub(crate) fn mark(self, line: &[u8]) -> [u8; MARK] {
-        let mut mark = [b'#'; MARK];
-        // The first two digits of the length are 0: they make room for the number sign.
-        mark[..8].copy_from_slice(&digits(line.len() as u32));
-        mark.copy_within(2..8, 1);
-        mark[0] = b'#';
-        mark[7..15].copy_from_slice(&digits(checksum(line) ^ self.0));
-        mark[15] = b'\n';
-        mark
+        // In one register: to read what was just written in pieces would stall the processor. The
+        // first two digits of the length are 0, and left out.
+        let len = u128::from(u64::from_le_bytes(digits(line.len() as u32)) >> 16);
+        let sum = u128::from(u64::from_le_bytes(digits(checksum(line) ^ self.0)));
+        let mark = u128::from(b'#') | len << 8 | sum << 56 | u128::from(b'\n') << 120;
+        mark.to_le_bytes()
     }
 
     /// The length of the line after this comment, if the line has the length and checksum that

@@ -75,8 +75,10 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    /// A relative path is that of now, also after the process changes its directory.
     pub(crate) fn new(root: &Path, sync: SpoolSync) -> Self {
-        Self::on(Arc::new(Files::own(root)), root, sync)
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        Self::on(Arc::new(Files::own(&root)), &root, sync)
     }
 
     pub(crate) fn on(disk: Arc<dyn Disk>, root: &Path, sync: SpoolSync) -> Self {
@@ -106,6 +108,11 @@ impl Spool {
     /// Checks whether the disk answers, if a check is required. Returns whether it does.
     pub(crate) fn check(&self) -> bool {
         self.dir.check()
+    }
+
+    /// Suspends the disk if its file system is frozen. Returns whether the disk is suspended.
+    pub(crate) fn check_frozen(&self) -> bool {
+        self.dir.check_frozen()
     }
 
     /// Prepares a thread that writes to segments: a file that cannot be written to must not end the

@@ -203,10 +203,13 @@ impl SealedFiles {
             *lock(&sealed.damage) =
                 Some(format!("{damage}; {lost} of {} lines are lost", sealed.lines));
         }
-        let mut bytes = Vec::with_capacity(lines.iter().map(ExactSizeIterator::len).sum());
+        // In place: fresh memory of this size has to be cleared by the kernel first.
+        let (mut bytes, mut end) = (file, 0);
         for line in &lines {
-            bytes.extend_from_slice(&file[line.clone()]);
+            bytes.copy_within(line.clone(), end);
+            end += line.len();
         }
+        bytes.truncate(end);
         Some(Loaded { bytes, lines: lines.len() })
     }
 

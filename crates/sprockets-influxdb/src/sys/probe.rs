@@ -6,28 +6,65 @@
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long an answer holds: probes may come one after the other.
+const MAX_AGE: Duration = Duration::from_millis(5);
 
 /// Probes one disk. At most one helper runs.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    kind: Kind,
+    state: Mutex<State>,
+}
+
+/// What a helper does to the file that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Sets the time of the last access. Waits for a disk of any kind that hangs, and for one whose
+    /// journal is slow.
+    Touch,
+    /// Writes no bytes. Waits for a file system that is frozen, and for nothing else.
+    Write,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Probe(Mutex<Option<helper::Helper>>);
+struct State {
+    running: Option<helper::Helper>,
+    answered: Option<Instant>,
+}
 
 impl Probe {
-    /// Whether the disk changes a file or directory within a time: it sets the time of the last
-    /// access. Returns true if that cannot be found out.
+    /// Finds out whether the disk changes files and directories.
+    pub(crate) fn of_changes() -> Self {
+        Self { kind: Kind::Touch, state: Mutex::default() }
+    }
+
+    /// Finds out whether the file system is frozen. Never waits for a slow disk.
+    pub(crate) fn of_freezes() -> Self {
+        Self { kind: Kind::Write, state: Mutex::default() }
+    }
+
+    /// Whether the disk answers within a time. Returns true if that cannot be found out.
     pub(crate) fn answers(&self, path: &Path, timeout: Duration) -> bool {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.answered.is_some_and(|answered| answered.elapsed() < MAX_AGE) {
+            return true;
+        }
         // One that runs has had its time before.
-        let (helper, timeout) = match running.take() {
+        let (helper, timeout) = match state.running.take() {
             Some(helper) => (helper, Duration::ZERO),
-            None => match helper::Helper::start(path) {
+            None => match helper::Helper::start(path, self.kind) {
                 Some(helper) => (helper, timeout),
                 None => return true,
             },
         };
+        let started = Instant::now();
         let has_ended = helper.ends_within(timeout);
-        if !has_ended {
-            *running = Some(helper);
+        if has_ended {
+            state.answered = Some(started);
+        } else {
+            state.running = Some(helper);
         }
         has_ended
     }
@@ -43,6 +80,8 @@ mod helper {
     use std::path::Path;
     use std::ptr;
     use std::time::{Duration, Instant};
+
+    use crate::sys::probe::Kind;
 
     const STACK_BYTES: usize = 32 * 1024;
     /// How much longer a helper may take that has not come to run.
@@ -62,15 +101,16 @@ mod helper {
     struct Memory {
         stack: [u8; STACK_BYTES],
         path: CString,
+        kind: Kind,
         times: [(i64, i64); 2],
     }
 
     impl Helper {
         /// `None` if no helper can be started.
-        pub(super) fn start(path: &Path) -> Option<Self> {
+        pub(super) fn start(path: &Path, kind: Kind) -> Option<Self> {
             let path = CString::new(path.as_os_str().as_bytes()).ok()?;
             let times = [(0, libc::UTIME_NOW), (0, libc::UTIME_OMIT)];
-            let memory = Box::new(Memory { stack: [0; STACK_BYTES], path, times });
+            let memory = Box::new(Memory { stack: [0; STACK_BYTES], path, kind, times });
             let mut memory = mem::ManuallyDrop::new(memory);
             let flags = libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_FS | libc::CLONE_PIDFD;
             let mut descriptor: libc::c_int = -1;
@@ -158,8 +198,15 @@ mod helper {
             let last = u32::MAX as usize;
             system_call(libc::SYS_close_range as usize, [0, last, CLOSE_RANGE_UNSHARE, 0]);
             let path = memory.path.as_ptr().addr();
-            let times = memory.times.as_ptr().addr();
             let here = libc::AT_FDCWD as usize;
+            if memory.kind == Kind::Write {
+                let flags = (libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK) as usize;
+                let file = system_call(libc::SYS_openat as usize, [here, path, flags, 0]);
+                // Of an error it makes another.
+                system_call(libc::SYS_write as usize, [file, path, 0, 0]);
+                return 0;
+            }
+            let times = memory.times.as_ptr().addr();
             let flags = libc::AT_SYMLINK_NOFOLLOW as usize;
             system_call(libc::SYS_utimensat as usize, [here, path, times, flags]);
         }
@@ -167,31 +214,35 @@ mod helper {
     }
 
     #[cfg(target_arch = "x86_64")]
-    unsafe fn system_call(number: usize, [a, b, c, d]: [usize; 4]) {
+    unsafe fn system_call(number: usize, [a, b, c, d]: [usize; 4]) -> usize {
+        let result;
         // SAFETY: the caller's. The call changes these registers only.
         unsafe {
             std::arch::asm!(
                 "syscall",
-                inlateout("rax") number => _,
+                inlateout("rax") number => result,
                 in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
                 lateout("rcx") _, lateout("r11") _,
                 options(nostack),
             );
         }
+        result
     }
 
     #[cfg(target_arch = "aarch64")]
-    unsafe fn system_call(number: usize, [a, b, c, d]: [usize; 4]) {
+    unsafe fn system_call(number: usize, [a, b, c, d]: [usize; 4]) -> usize {
+        let result;
         // SAFETY: the caller's. The call changes these registers only.
         unsafe {
             std::arch::asm!(
                 "svc 0",
                 in("x8") number,
-                inlateout("x0") a => _,
+                inlateout("x0") a => result,
                 in("x1") b, in("x2") c, in("x3") d,
                 options(nostack),
             );
         }
+        result
     }
 }
 
@@ -201,11 +252,13 @@ mod helper {
     use std::path::Path;
     use std::time::Duration;
 
+    use crate::sys::probe::Kind;
+
     #[derive(Debug)]
     pub(super) enum Helper {}
 
     impl Helper {
-        pub(super) fn start(_path: &Path) -> Option<Self> {
+        pub(super) fn start(_path: &Path, _kind: Kind) -> Option<Self> {
             None
         }
 
@@ -222,10 +275,13 @@ mod tests {
     #[test]
     fn a_disk_that_works_answers() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let probe = Probe::default();
-        for _ in 0..100 {
-            assert!(probe.answers(file.path(), Duration::from_secs(10)));
+        for probe in [Probe::of_changes(), Probe::of_freezes()] {
+            for path in [file.path(), Path::new("/does/not/exist"), Path::new("/")] {
+                for _ in 0..50 {
+                    probe.state.lock().unwrap().answered = None;
+                    assert!(probe.answers(path, Duration::from_secs(10)));
+                }
+            }
         }
-        assert!(probe.answers(Path::new("/does/not/exist"), Duration::from_secs(10)));
     }
 }

@@ -2,48 +2,18 @@
 
 use std::fs;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use sprockets_influxdb::Client;
+use serde_json::json;
+use sprockets_influxdb::{Client, Stats};
 use test_support::flush_until;
 use test_support::nats::NatsServers;
+use test_support::nats_access::{Operator, tls_server};
 
 use super::stream::Stream;
 use super::{client, config, measurement};
 
-/// A server that speaks TLS, and the files of its authority and of a client.
-fn tls_server() -> Option<(NatsServers, tempfile::TempDir)> {
-    tls_server_with("")
-}
-
-/// The same with more properties of TLS.
-fn tls_server_with(properties: &str) -> Option<(NatsServers, tempfile::TempDir)> {
-    let directory = tempfile::tempdir().unwrap();
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    let file = |name: &str, text: String| {
-        let path = directory.path().join(name);
-        fs::write(&path, text).unwrap();
-        path
-    };
-    let client_key = KeyPair::generate().unwrap();
-    let client = CertificateParams::new(vec!["client".to_owned()]).unwrap();
-    file("client.pem", client.signed_by(&client_key, &issuer).unwrap().pem());
-    file("client.key", client_key.serialize_pem());
-    let authority = file("ca.pem", issuer.pem());
-    let certificate = file("server.pem", certificate.pem());
-    let key = file("server.key", key.serialize_pem());
-    let files = format!("cert_file: {certificate:?}, key_file: {key:?}, ca_file: {authority:?}");
-    let tls = format!("tls {{ {files}{properties} }}");
-    Some((NatsServers::start_with(1, &tls)?, directory))
-}
-
 #[test]
 fn a_server_with_a_certificate_of_the_ca_file_is_trusted() {
-    let Some((servers, directory)) = tls_server() else { return };
+    let Some((servers, directory)) = tls_server("") else { return };
     let authority = directory.path().join("ca.pem");
     let url = servers.url().replace("nats://", "tls://");
     let settings = config(&url).ca_file(&authority);
@@ -59,7 +29,7 @@ fn a_server_with_a_certificate_of_the_ca_file_is_trusted() {
 
 #[test]
 fn a_certificate_that_nobody_knows_is_refused() {
-    let Some((servers, _directory)) = tls_server() else { return };
+    let Some((servers, _directory)) = tls_server("") else { return };
     let client = client(&servers.url().replace("nats://", "tls://"));
     client.add_measurement(&measurement("example", 1)).unwrap();
     let stats = flush_until(&client, |stats| stats.last_error.is_some());
@@ -69,7 +39,7 @@ fn a_certificate_that_nobody_knows_is_refused() {
 
 #[test]
 fn a_server_that_demands_a_certificate_gets_the_clients() {
-    let Some((servers, directory)) = tls_server_with(", verify: true") else { return };
+    let Some((servers, directory)) = tls_server(", verify: true") else { return };
     let file = |name: &str| directory.path().join(name);
     let settings = config(&servers.url()).ca_file(file("ca.pem"));
     let without = Client::new(settings.clone()).unwrap();
@@ -85,7 +55,7 @@ fn a_server_that_demands_a_certificate_gets_the_clients() {
 
 #[test]
 fn an_unknown_certificate_is_taken_if_it_is_not_verified() {
-    let Some((servers, _directory)) = tls_server() else { return };
+    let Some((servers, _directory)) = tls_server("") else { return };
     let settings = config(&servers.url()).tls_verify(false);
     let _stream = Stream::create_by(&settings, "INFLUXDB");
     let client = Client::new(settings).unwrap();
@@ -135,4 +105,67 @@ fn a_client_that_is_dropped_closes_its_connection() {
     assert_eq!(servers.connections(0), 2);
     drop(client);
     test_support::wait_until(|| servers.connections(0) == 1);
+}
+
+#[test]
+fn a_token_is_enough_where_the_server_asks_for_one() {
+    let token = "authorization { token: right }";
+    let Some(servers) = NatsServers::start_with(1, token) else { return };
+    let stream = Stream::create_by(&config(&servers.url()).token("right"), "INFLUXDB");
+    for (settings, delivered) in [
+        (config(&servers.url()), 0),
+        (config(&servers.url()).token("hunter2"), 0),
+        (config(&servers.url()).token("right"), 1),
+    ] {
+        let client = Client::new(settings).unwrap();
+        client.add_measurement(&measurement("example", 1)).unwrap();
+        let is_decided = |stats: &Stats| stats.last_error.is_some() || stats.delivered == 1;
+        let stats = flush_until(&client, is_decided);
+        assert_eq!(stats.delivered, delivered, "{stats:?}");
+        let reason = stats.last_error.unwrap_or_default();
+        assert!(delivered == 1 || reason.contains("refused the credentials"), "{reason}");
+        assert!(!reason.contains("hunter2"), "{reason}");
+    }
+    assert_eq!(stream.len(), 1);
+}
+
+#[test]
+fn a_user_of_an_account_publishes_with_a_credentials_file() {
+    let operator = Operator::new();
+    let Some(servers) = NatsServers::start_with(1, operator.configuration()) else { return };
+    let administrator = operator.user(&json!({}), None);
+    let by = |creds: &std::path::Path| config(&servers.url()).nats_creds(creds);
+    let stream = Stream::create_by(&by(&administrator), "INFLUXDB");
+    let permissions = json!({
+        "pub": { "allow": ["influxdb.example"] },
+        "sub": { "allow": ["_INBOX.>"] },
+    });
+    let service = operator.user(&permissions, None);
+    let client = Client::new(by(&service)).unwrap();
+    client.add_measurement(&measurement("example", 1)).unwrap();
+    flush_until(&client, |stats| stats.delivered == 1);
+    assert_eq!(stream.len(), 1);
+    // The user may not publish to another subject. The other database goes on.
+    client.add_measurement(&measurement("other", 2)).unwrap();
+    let stats = flush_until(&client, |stats| stats.last_error.is_some());
+    let reason = stats.last_error.unwrap_or_default();
+    assert!(reason.contains("allow the user to publish to influxdb.other"), "{reason}");
+    assert_eq!((stats.pending, stream.len()), (1, 1));
+}
+
+#[test]
+fn credentials_that_the_server_refuses_name_their_file() {
+    let operator = Operator::new();
+    let Some(servers) = NatsServers::start_with(1, operator.configuration()) else { return };
+    let expired = operator.user(&json!({}), Some(1_700_000_001));
+    let foreign = Operator::new().user(&json!({}), None);
+    for creds in [&expired, &foreign] {
+        let client = Client::new(config(&servers.url()).nats_creds(creds)).unwrap();
+        client.add_measurement(&measurement("example", 1)).unwrap();
+        let stats = flush_until(&client, |stats| stats.last_error.is_some());
+        let reason = stats.last_error.unwrap_or_default();
+        assert!(reason.contains("refused the credentials: check INFLUXDB_NATS_CREDS"), "{reason}");
+        let text = fs::read_to_string(creds).unwrap();
+        assert!(text.lines().all(|line| line.len() < 20 || !reason.contains(line)), "{reason}");
+    }
 }

@@ -1,5 +1,6 @@
 //! What goes wrong with servers and streams: what the client says, and that nothing is lost.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -114,6 +115,61 @@ fn a_line_that_no_message_can_hold_is_rejected() {
 }
 
 #[test]
+fn a_stream_with_small_messages_gets_small_batches() {
+    let Some(servers) = NatsServers::start(1) else { return };
+    let limits = json!({ "max_msg_size": 8_192 });
+    let stream = Stream::create_with(&servers.url(), "INFLUXDB", limits);
+    let client = client(&servers.url());
+    for number in 0..1_000 {
+        client.add_measurement(&measurement("example", number)).unwrap();
+    }
+    let long = measurement("example", 0).field("text", "x".repeat(20_000));
+    client.add_measurement(&long).unwrap();
+    let stats = flush_until(&client, |stats| stats.pending == 0);
+    assert_eq!((stats.delivered, stats.rejected), (1_000, 1), "{stats:?}");
+    let reason = stats.last_error.unwrap_or_default();
+    assert!(reason.contains("raise its max_msg_size"), "{reason}");
+    // Another line may be sent again, to find out that the stream takes any.
+    let messages = stream.messages();
+    let lines: HashSet<_> = messages.iter().flat_map(|stored| stored.lines()).collect();
+    assert_eq!(lines.len(), 1_000);
+}
+
+#[test]
+fn an_account_without_jetstream_or_without_room_says_so() {
+    let accounts = r#"accounts {
+        none { users = [{ user: none, password: p }] }
+        small { jetstream: { max_file: 16K }, users = [{ user: small, password: p }] }
+    }"#;
+    let Some(servers) = NatsServers::start_with(1, accounts) else { return };
+    let none = reason(&client(&servers.url_with("none:p@")));
+    assert!(none.contains("enable JetStream for this account"), "{none}");
+    let url = servers.url_with("small:p@");
+    let stream = Stream::create(&url, "INFLUXDB", 1);
+    let client = client(&url);
+    let long = measurement("example", 0).field("text", "x".repeat(10_000));
+    client.add_measurement(&long).unwrap();
+    delivered(&client, 1);
+    client.add_measurement(&long).unwrap();
+    let stats = flush_until(&client, |stats| stats.last_error.is_some());
+    let reason = stats.last_error.unwrap_or_default();
+    assert!(reason.contains("raise the limits of its account or its server"), "{reason}");
+    stream.api("STREAM.PURGE.INFLUXDB", &Value::Null);
+    delivered(&client, 2);
+}
+
+#[test]
+fn a_sealed_stream_keeps_everything_waiting() {
+    let Some(servers) = NatsServers::start(1) else { return };
+    let stream = Stream::create(&servers.url(), "INFLUXDB", 1);
+    let mut config = stream.info()["config"].clone();
+    config["sealed"] = json!(true);
+    stream.api("STREAM.UPDATE.INFLUXDB", &config);
+    let reason = reason(&client(&servers.url()));
+    assert!(reason.contains("correct the stream"), "{reason}");
+}
+
+#[test]
 fn wrong_credentials_and_permissions_are_named() {
     let users = r#"authorization { users = [
         { user: all, password: right },
@@ -207,6 +263,9 @@ fn two_of_three_servers_down_keep_everything_waiting() {
     client.flush(Duration::from_secs(3));
     let stats = balanced(&client);
     assert_eq!((stats.pending, stats.delivered), (1, 1), "{stats:?}");
+    let reason = stats.last_error.unwrap_or_default();
+    let expected = ["too few of", "no leader", "quorum", "was lost"];
+    assert!(expected.iter().any(|text| reason.contains(text)), "{reason}");
     servers.restart(0);
     servers.restart(1);
     delivered(&client, 2);

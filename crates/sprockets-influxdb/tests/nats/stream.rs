@@ -1,5 +1,6 @@
 //! A stream of JetStream, as tests look at it.
 
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, HeaderMap};
@@ -20,6 +21,8 @@ pub(crate) struct Stream {
 pub(crate) struct Stored {
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
+    /// Bytes of the headers.
+    pub(crate) head: usize,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -115,6 +118,27 @@ impl Stream {
         });
     }
 
+    /// The payloads of what comes to a subject, in a queue group unless that is empty.
+    pub(crate) fn subscribe(&self, subject: &str, group: &str) -> Receiver<Vec<u8>> {
+        let (subject, group) = (subject.to_owned(), group.to_owned());
+        let mut messages = self.runtime.block_on(async {
+            let subscribed = match group.as_str() {
+                "" => self.client.subscribe(subject).await,
+                _ => self.client.queue_subscribe(subject, group).await,
+            };
+            self.client.flush().await.expect("a connection");
+            subscribed.expect("a subscription")
+        });
+        let (sender, payloads) = channel();
+        self.runtime.spawn(async move {
+            while let Some(message) = messages.next().await {
+                // The receiver is gone at the end of a test.
+                let _ = sender.send(message.payload.to_vec());
+            }
+        });
+        payloads
+    }
+
     /// The messages, in order.
     pub(crate) fn messages(&self) -> Vec<Stored> {
         use base64::Engine;
@@ -127,11 +151,12 @@ impl Stream {
             let message = &self.api(&verb, &json!({ "seq": sequence }))["message"];
             let mut headers = HeaderMap::new();
             let text = String::from_utf8(decode(&message["hdrs"])).expect("text");
+            let head = text.len();
             for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
                 headers.insert(name, value);
             }
             let subject = message["subject"].as_str().expect("a subject").to_owned();
-            Stored { subject, headers, payload: decode(&message["data"]) }
+            Stored { subject, headers, head, payload: decode(&message["data"]) }
         };
         (1..=self.len()).map(message).collect()
     }

@@ -97,3 +97,54 @@ fn a_client_that_has_delivered_everything_leaves_no_files() {
         assert!(left.is_empty(), "{number}: {left:?}");
     }
 }
+
+/// Copies of the slot of one process, as if so many had been killed.
+fn copy_slot(spool: &std::path::Path, copies: usize) {
+    let slot = &Directory::new(spool).slots().unwrap()[0].name;
+    let read = |file: DirEntry| (file.file_name(), std::fs::read(file.path()).unwrap());
+    let files: Vec<_> = std::fs::read_dir(spool.join("slots").join(slot))
+        .unwrap()
+        .map(|file| read(file.unwrap()))
+        .collect();
+    for number in 0..copies {
+        let directory = spool.join("slots").join(format!("1-{number:08x}"));
+        std::fs::create_dir(&directory).unwrap();
+        for (name, bytes) in &files {
+            std::fs::write(directory.join(name), bytes).unwrap();
+        }
+    }
+}
+
+fn deliver_slots(copies: usize) -> (Duration, usize) {
+    let spool = tempfile::tempdir().unwrap();
+    let client = Client::new(config(NO_SERVER, spool.path())).unwrap();
+    add(&client, 0..5);
+    copy_slot(spool.path(), copies);
+    client.shutdown(Duration::ZERO);
+    drop(client);
+    wait_until_released(spool.path());
+    let server = Server::start();
+    let start = std::time::Instant::now();
+    let client = Client::new(config(&server.url(), spool.path())).unwrap();
+    assert!(client.recover(LONG));
+    client.flush(LONG);
+    wait_until(|| client.stats().pending == 0);
+    let (duration, stats) = (start.elapsed(), client.stats());
+    assert_eq!((stats.recovered, stats.delivered), (5 * (copies as u64 + 1), stats.recovered));
+    (duration, server.requests().len())
+}
+
+#[test]
+fn lines_of_many_dead_processes_become_full_batches() {
+    let (_, requests) = deliver_slots(2_500);
+    assert!(requests <= 3, "{requests}");
+}
+
+#[test]
+#[ignore = "a measurement"]
+#[allow(clippy::print_stdout)]
+fn ten_thousand_dead_processes() {
+    let (duration, requests) = deliver_slots(10_000);
+    println!("10,000 slots of 5 lines: {duration:.1?}, {requests} requests");
+    assert!(requests <= 8, "{requests}");
+}

@@ -282,3 +282,20 @@ fn blocks_in(directory: &Path) -> u64 {
     };
     entries.map(bytes).sum()
 }
+
+#[test]
+fn the_first_add_waits_for_room_that_dead_processes_take() {
+    let spool = tempfile::tempdir().unwrap();
+    let full = Client::new(bounded(spool.path(), SMALL, Overflow::Newest)).unwrap();
+    overfill(&full, SMALL);
+    full.shutdown(Duration::ZERO);
+    drop(full);
+    let server = Server::start();
+    let config = config(&server.url(), spool.path()).spool_max_bytes(SMALL);
+    let config = config.overflow(Overflow::Block).block_timeout(LONG);
+    let client = Client::new(config).unwrap();
+    add(&client, 0..1);
+    client.shutdown(LONG);
+    let stats = balanced(&client);
+    assert_eq!((stats.added, stats.dropped.total()), (stats.recovered + 1, 0), "{stats:?}");
+}

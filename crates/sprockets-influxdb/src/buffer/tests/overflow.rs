@@ -49,6 +49,21 @@ fn the_limits_hold_when_threads_add_concurrently() {
 }
 
 #[test]
+fn nothing_is_dropped_below_the_limit_when_threads_reach_the_trigger() {
+    let most = Size { lines: 1 << 20, bytes: 1 << 30 };
+    let buffer = buffer(Limits { buffer: most, trigger_size: 7, ..limits() });
+    thread::scope(|scope| {
+        let adding: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| add_numbers(&buffer, "db", 0..20_000))).collect();
+        while !adding.iter().all(thread::ScopedJoinHandle::is_finished) {
+            buffer.close_due();
+            deliver(&buffer, take_all(&buffer));
+        }
+    });
+    assert_eq!(buffer.stats().dropped.total(), 0);
+}
+
+#[test]
 fn the_oldest_lines_are_dropped_with_overflow_oldest() {
     let buffer = buffer(Limits {
         buffer: Size { lines: 1_000, bytes: 1 << 20 },

@@ -6,6 +6,7 @@ use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
+use super::coarse_timeouts::CoarseTimeouts;
 use super::dns_cache::{Caching, NoResolve};
 use super::early_reply::EarlyReplies;
 use super::endpoint::{CONNECT_TIMEOUT, Endpoint};
@@ -56,7 +57,7 @@ pub(super) fn new(endpoint: &Endpoint) -> Result<Agent, String> {
     if endpoint.uses_tls() {
         config = config.tls_config(tls_config(&endpoint.server)?);
     }
-    let connector = DefaultConnector::default().chain(EarlyReplies);
+    let connector = DefaultConnector::default().chain(CoarseTimeouts).chain(EarlyReplies);
     Ok(Agent::with_parts(config.build(), connector, <Caching>::default()))
 }
 

@@ -5,6 +5,7 @@
 
 mod agent;
 mod body;
+mod coarse_timeouts;
 mod dns_cache;
 mod early_reply;
 mod endpoint;

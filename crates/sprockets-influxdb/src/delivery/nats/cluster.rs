@@ -14,6 +14,7 @@ use crate::error::Result;
 #[derive(Debug)]
 pub struct Cluster {
     settings: Settings,
+    events: Arc<Events>,
 }
 
 impl Cluster {
@@ -21,7 +22,8 @@ impl Cluster {
     ///
     /// A setting that cannot be used, or a URL that is none of NATS.
     pub fn new(config: &Config) -> Result<Self> {
-        Settings::new(&config.resolve()?.server).map(|settings| Self { settings })
+        let settings = Settings::new(&config.resolve()?.server)?;
+        Ok(Self { settings, events: Arc::default() })
     }
 
     /// Connects to one of the servers. The client reconnects by itself.
@@ -30,10 +32,16 @@ impl Cluster {
     ///
     /// The reason, for a person.
     pub async fn connect(&self, name: &str) -> Result<Client, String> {
-        let events = Arc::new(Events::default());
         let tls = options::tls_config(&self.settings).map_err(|failure| failure.reason)?;
-        let connected = connection::connect(&self.settings, &tls, name, &events).await;
+        let connected = connection::connect(&self.settings, &tls, name, &self.events).await;
         connected.map_err(|error| error.failure().reason)
+    }
+
+    /// Why the server last refused a subject to the user, for a person. `None` if it never did. A
+    /// request to such a subject gets no reply.
+    pub fn refusal(&self) -> Option<String> {
+        let text = self.events.last_refusal()?;
+        Some(self.settings.shown(&format!("NATS refuses: {text}; correct the user's permissions")))
     }
 
     /// The URL of the servers, without credentials.

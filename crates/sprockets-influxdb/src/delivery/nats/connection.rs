@@ -54,6 +54,7 @@ pub(super) struct Link {
 }
 
 /// What the server said beside replies.
+#[derive(Debug)]
 pub(super) struct Events {
     /// The number of disconnections.
     disconnected: watch::Sender<u64>,
@@ -66,7 +67,7 @@ pub(super) struct Events {
 }
 
 /// The last error of the connection.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 enum Problem {
     #[default]
     None,
@@ -233,6 +234,12 @@ impl Default for Events {
 }
 
 impl Events {
+    /// The server's text about the last subject that it refused.
+    pub(super) fn last_refusal(&self) -> Option<String> {
+        let refused = self.forbidden.borrow();
+        (refused.0 > 0).then(|| refused.1.clone())
+    }
+
     fn record(&self, event: &Event) {
         match event {
             Event::Connected => {

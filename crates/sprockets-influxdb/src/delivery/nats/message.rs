@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use async_nats::HeaderMap;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use ring::digest::{Context, SHA256};
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::settings::Settings;
 use crate::buffer::Batch;
@@ -30,8 +30,9 @@ pub const ENCODING_HEADER: &str = "Content-Encoding";
 /// What a token of a subject, and a header, cannot hold as it is, or may mean something else.
 const TOKEN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
-/// Bytes of the hash that are in the id.
-const ID_BYTES: usize = 24;
+/// Of the two halves of an id.
+const SECRETS: [RapidSecrets; 2] =
+    [RapidSecrets::seed(0x7f4a_7c15_9e37_79b9), RapidSecrets::seed(0x1ce4_e5b9_bf58_476d)];
 
 pub(super) struct Message {
     pub(super) subject: String,
@@ -41,9 +42,11 @@ pub(super) struct Message {
 
 impl Message {
     pub(super) fn of(batch: &Batch, settings: &Settings) -> Self {
+        let mut lines = Vec::with_capacity(batch.len());
+        batch.chunks().for_each(|chunk| lines.extend_from_slice(chunk));
         let database = encoded(batch.database());
         let mut headers = HeaderMap::new();
-        headers.insert(MESSAGE_ID, id(batch));
+        headers.insert(MESSAGE_ID, id(batch, &lines));
         headers.insert(DATABASE_HEADER, database);
         headers.insert(PRECISION_HEADER, batch.precision().to_string());
         headers.insert(LINES_HEADER, batch.lines().to_string());
@@ -55,8 +58,7 @@ impl Message {
         if compressed.is_some() {
             headers.insert(ENCODING_HEADER, "gzip");
         }
-        let payload = compressed.unwrap_or_else(|| batch.chunks().collect::<Vec<_>>().concat());
-        let payload = payload.into();
+        let payload = compressed.unwrap_or(lines).into();
         Self { subject: subject(&settings.nats.subject, batch.database()), headers, payload }
     }
 
@@ -92,16 +94,17 @@ pub fn decoded(token: &str) -> Option<String> {
 }
 
 /// Follows from what is in the batch: the same when it is sent again, by this process or, from its
-/// spool, by another.
-fn id(batch: &Batch) -> String {
-    let mut hash = Context::new(&SHA256);
-    // Neither has a zero byte.
-    for part in [batch.database(), &batch.precision().to_string()] {
-        hash.update(part.as_bytes());
-        hash.update(&[0]);
-    }
-    batch.chunks().for_each(|chunk| hash.update(chunk));
-    BASE64_URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..ID_BYTES])
+/// spool, by another. 128 bits, so that no two batches share it by chance.
+fn id(batch: &Batch, lines: &[u8]) -> String {
+    // The zero byte is in neither.
+    let mut rest = format!("{}\0{}\0", batch.database(), batch.precision()).into_bytes();
+    let place = rest.len();
+    let halves = SECRETS.map(|secrets| {
+        rest.truncate(place);
+        rest.extend_from_slice(&rapidhash_v3_seeded(lines, &secrets).to_le_bytes());
+        rapidhash_v3_seeded(&rest, &secrets).to_le_bytes()
+    });
+    BASE64_URL_SAFE_NO_PAD.encode(halves.concat())
 }
 
 /// The host and the process.
@@ -132,11 +135,12 @@ mod tests {
     fn the_id_follows_from_database_precision_and_lines() {
         let id = |database: &str, line: &str| {
             let batch = Batch::of(database, &[line]);
-            super::id(&batch)
+            let lines: Vec<u8> = batch.chunks().flatten().copied().collect();
+            super::id(&batch, &lines)
         };
         assert_eq!(id("a", "m v=1 1"), id("a", "m v=1 1"));
         assert_ne!(id("a", "m v=1 1"), id("b", "m v=1 1"));
         assert_ne!(id("a", "m v=1 1"), id("a", "m v=1 2"));
-        assert_eq!(id("a", "m v=1 1").len(), 32);
+        assert_eq!(id("a", "m v=1 1").len(), 22);
     }
 }

@@ -13,6 +13,8 @@ pub(crate) mod message;
 mod options;
 mod reply;
 mod settings;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod unverified;
 
 use std::sync::Arc;
@@ -58,47 +60,64 @@ impl NatsTransport {
     }
 
     fn publish(&self, link: &Link, batch: &Batch, timeout: Duration) -> Attempt {
-        let message = Message::of(batch, &self.settings);
-        let (length, limit) = (message.len(), link.max_payload());
-        if length > limit {
-            return Attempt::unsent(self.too_large(batch, length, limit));
-        }
-        let subject = message.subject.clone();
-        let request = Request::new().payload(message.payload).headers(message.headers);
-        let request = request.timeout(Some(timeout));
-        let reply = link.run(&subject, |client| {
-            let subject = subject.clone();
-            async move { client.send_request(subject, request).await }
-        });
-        let publication = Publication { settings: &self.settings, subject: &subject };
-        let disposition = match reply {
-            Ok(Ok(reply)) => publication.acknowledged(&reply.payload),
-            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-                publication.without_responders(link, timeout)
-            }
-            Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => {
-                match link.inbox_problem() {
-                    Some(text) => publication.forbidden(&text),
-                    None => publication.unacknowledged(timeout),
+        publish(&self.settings, link.max_payload(), batch, |publication, message| {
+            let request = Request::new().payload(message.payload).headers(message.headers);
+            let request = request.timeout(Some(timeout));
+            let subject = message.subject;
+            let reply = link.run(publication.subject, |client| async move {
+                client.send_request(subject, request).await
+            });
+            match reply {
+                Ok(Ok(reply)) => publication.acknowledged(&reply.payload),
+                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                    publication.without_responders(link, timeout)
                 }
+                Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => {
+                    match link.inbox_problem() {
+                        Some(text) => publication.forbidden(&text),
+                        None => publication.unacknowledged(timeout),
+                    }
+                }
+                Ok(Err(error)) => publication.failed(&error.to_string()),
+                Err(Broken::Disconnected) => publication.disconnected(),
+                Err(Broken::Forbidden(text)) => publication.forbidden(&text),
             }
-            Ok(Err(error)) => publication.failed(&error.to_string()),
-            Err(Broken::Disconnected) => publication.disconnected(),
-            Err(Broken::Forbidden(text)) => publication.forbidden(&text),
-        };
-        Attempt { disposition, bytes_sent: length as u64 }
+        })
     }
+}
 
-    fn too_large(&self, batch: &Batch, length: usize, limit: usize) -> Disposition {
-        let reason = format!(
-            "the message has {length} bytes, and the server takes {limit}: \
-             raise max_payload in its configuration"
-        );
-        if batch.lines() > 1 {
-            return Disposition::TooLarge { is_from_server: true, reason };
-        }
-        Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
+/// Bytes of lines that fit into a message of so many bytes.
+fn max_lines(limit: usize) -> usize {
+    limit.saturating_sub(HEADER_BYTES).max(1)
+}
+
+/// Makes the message of a batch and sends it by `exchange`, which returns what the reply means.
+/// `limit`: bytes of a message that the server takes.
+fn publish(
+    settings: &Settings,
+    limit: usize,
+    batch: &Batch,
+    exchange: impl FnOnce(&Publication<'_>, Message) -> Disposition,
+) -> Attempt {
+    let message = Message::of(batch, settings);
+    let length = message.len();
+    if length > limit {
+        return Attempt::unsent(too_large(batch, length, limit));
     }
+    let subject = message.subject.clone();
+    let disposition = exchange(&Publication { settings, subject: &subject }, message);
+    Attempt { disposition, bytes_sent: length as u64 }
+}
+
+fn too_large(batch: &Batch, length: usize, limit: usize) -> Disposition {
+    let reason = format!(
+        "the message has {length} bytes, and the server takes {limit}: \
+         raise max_payload in its configuration"
+    );
+    if batch.lines() > 1 {
+        return Disposition::TooLarge { is_from_server: true, reason };
+    }
+    Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
 }
 
 impl Transport for NatsTransport {
@@ -123,8 +142,7 @@ impl Transport for NatsTransport {
 
     fn max_bytes(&self) -> usize {
         let limit = self.connection.as_ref().and_then(Connection::max_payload);
-        let limit = limit.unwrap_or(DEFAULT_PAYLOAD);
-        limit.saturating_sub(HEADER_BYTES).max(1)
+        max_lines(limit.unwrap_or(DEFAULT_PAYLOAD))
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {

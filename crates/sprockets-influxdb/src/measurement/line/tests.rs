@@ -49,3 +49,31 @@ fn a_measurement_with_many_tags_still_overrides() {
     assert!(line.starts_with("m,other=base,t0=own"), "{line}");
     assert_eq!(line.matches(",t3=").count(), 1);
 }
+
+#[test]
+fn tags_are_found_among_escaped_commas_and_longer_keys() {
+    let keys = ["a", "a,b", "b", "a=b", "ab", r"c\d", "é"];
+    let measurement = Measurement::new("db", "m").field("f", 1).timestamp(7);
+    for own in keys {
+        let mut measurement = measurement.clone();
+        measurement.set_timestamp(7).set_tag("x", "1,b=2,a=3").set_tag(own, "own");
+        measurement.set_tag("y", r"\,a\");
+        for base in keys {
+            let line = line(&measurement, &BaseTags::new([(base, "base")]));
+            assert_eq!(line.contains("=base"), own != base, "{base:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn of_more_than_64_base_tags_each_may_be_overridden() {
+    let names: Vec<String> = (0..130).map(|tag| format!("t{tag}")).collect();
+    let base_tags = BaseTags::new(names.iter().map(|name| (name.as_str(), "base")));
+    for own in [0, 63, 64, 129] {
+        let mut measurement = Measurement::new("db", "m").field("f", 1).timestamp(7);
+        measurement.set_tag(&names[own], "own");
+        let line = line(&measurement, &base_tags);
+        assert_eq!(line.matches("=base").count(), 129);
+        assert!(!line.contains(&format!(",t{own}=base")), "{line}");
+    }
+}

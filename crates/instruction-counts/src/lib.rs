@@ -1,9 +1,13 @@
-//! The measurement that all benchmarks use: 7 tags, 2 fields, 240 bytes of line protocol.
+//! The measurement of `make bench` and `make instructions`: 7 tags, 2 fields, 240 bytes of line
+//! protocol.
 
 use sprockets_influxdb::Measurement;
 
+/// Its database.
 pub const DATABASE: &str = "bench";
+/// Its name.
 pub const NAME: &str = "request";
+/// Its tags.
 pub const TAGS: [(&str, &str); 7] = [
     ("handler", "app.handlers.RequestHandler"),
     ("endpoint", "/api/v1/users/{id}/orders"),
@@ -13,7 +17,9 @@ pub const TAGS: [(&str, &str); 7] = [
     ("environment", "production"),
     ("correlation", "a1b2c3d4e5f6"),
 ];
+/// Its field of an integer.
 pub const BYTES: (&str, i64) = ("content_length", 51_234);
+/// Its field of a float.
 pub const SECONDS: (&str, f64) = ("duration", 0.023_456_789);
 
 /// Sets the tags and fields.
@@ -26,6 +32,7 @@ pub fn fill(measurement: &mut Measurement) {
     measurement.set_field(SECONDS.0, SECONDS.1);
 }
 
+/// The measurement.
 pub fn measurement() -> Measurement {
     let mut measurement = Measurement::new(DATABASE, NAME);
     fill(&mut measurement);

@@ -1,0 +1,67 @@
+//! What only code with the interpreter's lock uses.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::mem::ManuallyDrop;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// A value that is borrowed with the interpreter's lock, without atomic operations.
+pub(crate) struct GilCell<T>(RefCell<T>);
+
+// SAFETY: a borrow needs a `Python`, and so the interpreter's lock: one thread uses the cell at a
+// time. The module declares that it needs the lock, so a free-threaded interpreter enables it. A
+// borrow that lasts while the lock is released makes the next one fail.
+unsafe impl<T> Sync for GilCell<T> {}
+
+impl<T> GilCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(RefCell::new(value))
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+
+    #[inline]
+    pub(crate) fn borrow<'a>(&'a self, _py: Python<'_>) -> PyResult<Ref<'a, T>> {
+        self.0.try_borrow().map_err(|_| PyRuntimeError::new_err("Already mutably borrowed"))
+    }
+
+    #[inline]
+    pub(crate) fn borrow_mut<'a>(&'a self, _py: Python<'_>) -> PyResult<RefMut<'a, T>> {
+        self.0.try_borrow_mut().map_err(|_| PyRuntimeError::new_err("Already borrowed"))
+    }
+
+    /// As [`borrow_mut`](Self::borrow_mut), without an error to be made.
+    #[inline]
+    pub(super) fn if_free<'a>(&'a self, _py: Python<'_>) -> Option<RefMut<'a, T>> {
+        self.0.try_borrow_mut().ok()
+    }
+}
+
+/// A reference that a Python object holds. To be dropped only with the interpreter's lock, so not
+/// for thread locals and statics.
+pub(crate) struct Owned(ManuallyDrop<Py<PyAny>>);
+
+impl Owned {
+    #[inline]
+    pub(crate) fn new(object: &Bound<'_, PyAny>) -> Self {
+        Self(ManuallyDrop::new(object.clone().unbind()))
+    }
+
+    #[inline]
+    pub(crate) fn bind<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.0.bind(py)
+    }
+}
+
+impl Drop for Owned {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this reference is owned, and not used again. The thread has the lock.
+        unsafe { ffi::Py_DECREF(self.0.as_ptr()) }
+    }
+}

@@ -1,0 +1,28 @@
+//! Python's C API itself, for what runs for each measurement: PyO3's part of a call takes longer
+//! than the rest of it. The only unsafe code of the bindings beside `frame/ffi.rs`.
+//!
+//! - Each function here handles the usual call: arguments by position, of exactly Python's own
+//!   types. It hands any other call to the function of PyO3 that it replaces, before it changes
+//!   anything. So behaviour and messages are defined in one place, and all else stays in PyO3.
+//! - It only uses functions of the limited API of Python 3.10.
+//! - PyO3 does not know that the thread has the interpreter's lock while these functions run. A
+//!   [`Py`](pyo3::Py) that is dropped meanwhile is released later, at the next call of PyO3. What
+//!   runs here drops [`Bound`](pyo3::Bound) and [`Owned`] instead.
+#![allow(unsafe_code)]
+
+mod adding;
+mod call;
+pub(crate) mod cell;
+pub(crate) mod class;
+pub(crate) mod measurement;
+pub(crate) mod series;
+mod value;
+
+use pyo3::prelude::*;
+
+/// Adds the classes of this module, and puts its functions in the place of those of PyO3.
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    measurement::add_to(module)?;
+    adding::add_to(module)?;
+    series::add_to(module)
+}

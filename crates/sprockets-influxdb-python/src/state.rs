@@ -1,0 +1,84 @@
+//! What a measurement consists of.
+
+use pyo3::prelude::*;
+
+use crate::capi::cell::Owned;
+use crate::items::Items;
+use crate::timestamp::Stamp;
+
+/// What a measurement consists of.
+pub(crate) struct State {
+    /// `None` is Python's.
+    pub(crate) database: Option<Owned>,
+    pub(crate) name: Option<Owned>,
+    pub(crate) tags: Items,
+    pub(crate) fields: Items,
+    pub(crate) stamp: Stamp,
+    pub(crate) kind: Kind,
+}
+
+/// Who adds a measurement.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// The program. A value that cannot be stored is an error.
+    Own,
+    /// A middleware, at the end of a request. A value that cannot be stored is a warning.
+    OfRequest,
+    /// Nobody: the request is not recorded, or was recorded. Any value can be set.
+    Inert,
+}
+
+impl State {
+    /// A new measurement of the program's.
+    pub(crate) fn new() -> Self {
+        Self {
+            database: None,
+            name: None,
+            tags: Items::of_base_tags(),
+            fields: Items::none(),
+            stamp: Stamp::now(),
+            kind: Kind::Own,
+        }
+    }
+
+    /// Sets database and name. Returns those before, to be dropped without a borrow.
+    #[inline]
+    pub(crate) fn set_place(
+        &mut self,
+        (database, name): (Owned, Owned),
+    ) -> (Option<Owned>, Option<Owned>) {
+        (self.database.replace(database), self.name.replace(name))
+    }
+
+    /// Makes this what [`new`](Self::new) returns, but for the time. Keeps the memory.
+    #[inline]
+    pub(crate) fn clear(&mut self, py: Python<'_>) {
+        (self.database, self.name) = (None, None);
+        self.tags.clear(py, true);
+        self.fields.clear(py, false);
+        self.kind = Kind::Own;
+    }
+
+    /// Whether the program adds it.
+    #[inline]
+    pub(crate) fn is_of_program(&self) -> bool {
+        self.kind == Kind::Own
+    }
+
+    /// An object that may be left out. Then it is Python's `None`.
+    pub(crate) fn object<'py>(py: Python<'py>, object: &Option<Owned>) -> Bound<'py, PyAny> {
+        match object {
+            Some(object) => object.bind(py).clone(),
+            None => py.None().into_bound(py),
+        }
+    }
+
+    /// Sets a tag, as Python does.
+    pub(crate) fn set_tag(
+        &mut self,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.tags.set(name, value)
+    }
+}
