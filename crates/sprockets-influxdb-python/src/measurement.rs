@@ -343,18 +343,7 @@ impl Measurement {
         database: &Py<PyString>,
         name: &Py<PyString>,
     ) -> Option<i64> {
-        let own = native(this).borrow(this.py()).ok()?;
-        let is = |object: &Option<Owned>, text: &Py<PyString>| {
-            object.as_ref().is_some_and(|object| object.bind(this.py()).is(text))
-        };
-        let is_unset = |items: &Items| items.as_list().is_some_and(|list| list.is_empty());
-        let is_untouched = own.kind == Kind::OfRequest
-            && is_unset(&own.tags)
-            && is_unset(&own.fields)
-            && own.stamp.is_unused()
-            && is(&own.database, database)
-            && is(&own.name, name);
-        is_untouched.then_some(own.stamp.nanoseconds)
+        native(this).borrow(this.py()).ok()?.untouched(this.py(), database, name)
     }
 
     /// The request is recorded. Afterwards nothing that is set is recorded.
@@ -406,11 +395,9 @@ impl Measurement {
         Line::with(|line| {
             line.errors = ValueErrors::new(true);
             // Base tags become a part of the line, to find a field that has the name of one.
-            let base = match &*native(this).borrow(py)? {
-                own if own.kind == Kind::OfRequest && own.tags.as_list().is_some() => {
-                    BaseTags::Shown
-                }
-                _ => BaseTags::Of(target),
+            let base = match native(this).borrow(py)?.is_list_of_request() {
+                true => BaseTags::Shown,
+                false => BaseTags::Of(target),
             };
             Self::write(this, Stamp::take, line, base)?;
             let clash = remove_tags_of_fields(&mut line.core);

@@ -1,6 +1,7 @@
 //! What a measurement consists of.
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::capi::cell::Owned;
 use crate::items::Items;
@@ -29,6 +30,31 @@ pub(crate) enum Kind {
 }
 
 impl State {
+    /// The time, if it is of a request whose handler has set nothing and changed nothing.
+    pub(crate) fn untouched(
+        &self,
+        py: Python<'_>,
+        database: &Py<PyString>,
+        name: &Py<PyString>,
+    ) -> Option<i64> {
+        let is = |object: &Option<Owned>, text: &Py<PyString>| {
+            object.as_ref().is_some_and(|object| object.bind(py).is(text))
+        };
+        let is_unset = |items: &Items| items.as_list().is_some_and(|list| list.is_empty());
+        let is_untouched = self.kind == Kind::OfRequest
+            && is_unset(&self.tags)
+            && is_unset(&self.fields)
+            && self.stamp.is_unused()
+            && is(&self.database, database)
+            && is(&self.name, name);
+        is_untouched.then_some(self.stamp.nanoseconds)
+    }
+
+    /// Whether it is of a request, and nobody has the dict of its tags.
+    pub(crate) fn is_list_of_request(&self) -> bool {
+        self.kind == Kind::OfRequest && self.tags.as_list().is_some()
+    }
+
     /// A new measurement of the program's.
     pub(crate) fn new() -> Self {
         Self {
