@@ -43,6 +43,7 @@ struct Open {
 
 /// How far the measurement of a request is.
 #[derive(Default)]
+#[expect(clippy::large_enum_variant, reason = "a box would be one more allocation")]
 enum State {
     /// The handler has set nothing.
     #[default]

@@ -133,14 +133,14 @@ impl Prepared {
     #[inline]
     fn is_of(&self, attributes: &Attributes, request: &PlainRequest<'_>, status_code: u16) -> bool {
         let mut start = 0;
-        let mut has = |(end, tag): (usize, &str)| {
+        let has = |(end, tag): (usize, &str)| {
             let known = &self.text.as_bytes()[start..end];
             start = end;
             known == tag.as_bytes()
         };
         self.status_code == status_code
             && self.attributes == attributes.id()
-            && self.ends.into_iter().zip(request.tags()).all(|tag| has(tag))
+            && self.ends.into_iter().zip(request.tags()).all(has)
     }
 }
 
