@@ -1,5 +1,6 @@
 """Environment variables that configure the client."""
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -73,13 +74,35 @@ class TestEnvironment:
             ("INFLUXDB_TAG_HOSTNAME", "2"),
         ],
     )
-    @pytest.mark.parametrize("use", [install, add, influxdb.settings])
+    @pytest.mark.parametrize("use", [install, influxdb.Client, influxdb.settings])
     def test_an_unreadable_variable_is_named(
         self, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, use: Callable[[], object]
     ) -> None:
         monkeypatch.setenv(variable, value)
         with pytest.raises(ValueError, match=f"{variable}: .*{value}.*expected"):
             use()
+
+    def test_recording_does_not_fail_for_an_unreadable_variable(
+        self,
+        server: testing.Server,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setenv("INFLUXDB_URL", server.url)
+        monkeypatch.setenv("INFLUXDB_INTERVAL", "10s")
+        add()
+        influxdb.record("db", "m", {}, {"n": 1})
+        influxdb.series("db", "m")(n=1)
+        assert influxdb.stats()["dropped"]["disabled"] == 3
+        with pytest.raises(ValueError, match=r"INFLUXDB_INTERVAL: .*10s"):
+            install()
+        monkeypatch.setenv("INFLUXDB_INTERVAL", "10")
+        assert install() is True
+        add()
+        assert flush_sync()["delivered"] == 1
+        testing.reset()
+        [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert error.getMessage().startswith("nothing is recorded: INFLUXDB_INTERVAL: ")
 
     def test_the_environment_is_that_of_the_installation(
         self, server: testing.Server, monkeypatch: pytest.MonkeyPatch

@@ -43,6 +43,26 @@ class TestEnd:
         _, stderr = launch("import atexit; atexit.register(add, 'm')").end()
         assert (receiver.arrived(), stderr) == ({"m": 1}, "")
 
+    @pytest.mark.parametrize(
+        "made",
+        [
+            "influxdb.series('m', tags=('t',))",
+            "influxdb.Measurement('db', 'm')",
+            "influxdb.Client().series('m')",
+            "influxdb.timed('db', 'm')",
+        ],
+    )
+    def test_objects_in_a_cycle_are_released_after_the_interpreter(
+        self, receiver: Receiver, launch: Launch, made: str
+    ) -> None:
+        _, stderr = launch(f"""
+            class Holder: pass
+            holder = Holder()
+            holder.own, holder.made = holder, {made}
+            add("m", 2)
+        """).end()
+        assert (receiver.arrived(), stderr) == ({"m": 2}, "")
+
     def test_threads_that_outlive_the_program_are_waited_for(
         self, receiver: Receiver, launch: Launch
     ) -> None:

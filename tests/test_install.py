@@ -71,6 +71,7 @@ class TestInstall:
         assert install(server.url) is True
         assert install("http://other:1") is False
         assert "installed already" in caplog.text
+        assert "call shutdown_sync() first" in caplog.text
         assert influxdb.settings()["url"] == f"{server.url}/write"
 
     @pytest.mark.parametrize("value", ["false", "False", "0", "no", "OFF"])

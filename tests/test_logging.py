@@ -42,7 +42,7 @@ class Handler(logging.Handler):
             assert started.getMessage().startswith("recording to http://127.0.0.1:"), started
             assert failed.levelno == logging.WARNING, failed
             assert "cannot write to database" in failed.getMessage(), failed
-            assert recovered.levelno == logging.INFO, recovered
+            assert recovered.levelno == logging.WARNING, recovered
             assert "takes measurements again" in recovered.getMessage(), recovered
             assert failed.threadName == recovered.threadName == "influxdb-log"
             """,

@@ -4,12 +4,13 @@
 """
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
 
 import sprockets_influxdb as influxdb
-from sprockets_influxdb import Client, testing
+from sprockets_influxdb import Client, _options, testing
 from sprockets_influxdb.asgi import InfluxDBMiddleware as AsgiMiddleware
 from sprockets_influxdb.wsgi import InfluxDBMiddleware as WsgiMiddleware
 
@@ -33,6 +34,33 @@ def test_install() -> None:
         influxdb.install(timeout="soon")  # type: ignore[arg-type]
     assert influxdb.installed() is None
     assert influxdb.install(database="db", timeout=500, overflow="block", spool=None) is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("triger_size", "trigger_size"),
+        ("max_bufer_size", "max_buffer_size"),
+        ("interval", "submission_interval"),
+        ("user", "auth_username"),
+        ("username", "auth_username"),
+        ("password", "auth_password"),
+        ("tags", "base_tags"),
+        ("base_tag", "base_tags"),
+        ("bucket", "database"),
+        ("on_reject", "on_rejected"),
+    ],
+)
+@pytest.mark.parametrize("make", [influxdb.install, Client])
+def test_the_nearest_argument_is_named(make: Any, wrong: str, right: str) -> None:
+    with pytest.raises(TypeError, match=f"no option '{wrong}': did you mean '{right}'"):
+        make(**{wrong: 1})
+
+
+@pytest.mark.parametrize("function", [influxdb.install, Client.__init__])
+def test_every_argument_can_be_suggested(function: Any) -> None:
+    parameters = set(inspect.signature(function).parameters)
+    assert parameters - {"self", "io_loop", "options"} == set(_options._NAMED)
 
 
 def test_client(server: testing.Server) -> None:

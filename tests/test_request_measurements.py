@@ -4,6 +4,7 @@ import datetime
 import decimal
 import enum
 import logging
+import re
 from typing import Any
 
 import numpy
@@ -140,6 +141,33 @@ class TestValuesThatCannotBeStored:
         [warning] = warnings
         assert "field 'bad' is " in warning.getMessage()
         assert all("bad" not in point.fields for point in points)
+
+    def test_each_of_several_mistakes_is_a_warning_that_says_where(
+        self, recording: Recording, caplog: pytest.LogCaptureFixture, request_of: Request
+    ) -> None:
+        def use(measurement: influxdb.Measurement) -> None:
+            untyped: Any = measurement
+            untyped.set_field("bad", [1])
+            untyped.fields["worse"] = [2]
+            measurement.set_field("status_code", 1)
+            measurement.set_timestamp(datetime.datetime.now())
+
+        for _ in range(2):
+            assert request_of(use, {"database": "db"}) == 200
+        endpoint = recording.points()[0].tags["endpoint"]
+        messages = sorted(record.getMessage() for record in caplog.records)
+        of = "" if endpoint == "(unmatched)" else f" of {endpoint}"
+        beginning = f"a request{of} is not recorded as it should be: ValueError: "
+        place = r"a value is not recorded \(test_request_measurements.py:\d+, in use\): "
+        expected = [
+            rf"{re.escape(beginning)}field 'worse' is \[2\]",
+            rf"{re.escape(beginning)}\"status_code\" is a field of this request",
+            rf"{place}ValueError: .* time zone",
+            rf"{place}ValueError: field 'bad' is \[1\]",
+        ]
+        assert len(messages) == len(expected), messages
+        for pattern in expected:
+            assert any(re.match(pattern, message) for message in messages), (pattern, messages)
 
     @pytest.mark.parametrize("in_dict", [False, True])
     def test_bytes_in_a_tag(

@@ -391,3 +391,71 @@ def test_a_test_that_configures_no_server_writes_nowhere(pytester: pytest.Pytest
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=5)
+
+
+def test_the_fixture_takes_what_clients_record_that_are_made_at_import(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is that of this test, which the tests below are not in.
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    pytester.makepyfile(
+        application="""
+        import sprockets_influxdb
+        from sprockets_influxdb import Client
+
+        sprockets_influxdb.install(database="example", base_tags={"service": "hello"})
+        client = Client(database="own")
+        users = client.series("users", tags=("role",))
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+        import sprockets_influxdb
+        from application import client, users
+
+        @pytest.mark.parametrize("n", [1, 2])
+        def test_they_write_to_the_server_of_each_test(influxdb, n):
+            client.record("job", {"queue": "mail"}, {"n": n})
+            users(role="admin", n=n)
+            sprockets_influxdb.record("jobs", {}, {"n": n})
+            points = influxdb.wait_for_points(3)
+            assert [point.fields["n"] for point in points] == [n] * 3
+            assert influxdb.databases() == ["example", "own"]
+            [point] = influxdb.points("example")
+            assert point.tags["service"] == "hello"
+
+        def test_install_has_precedence(influxdb):
+            assert sprockets_influxdb.install(database="other") is True
+            sprockets_influxdb.record("jobs", {}, {"n": 1})
+            influxdb.wait_for_points(1, database="other")
+
+        def test_what_a_test_leaves(influxdb):
+            influxdb.stop()
+            client.record("left", {}, {"n": 1})
+
+        def test_is_not_in_the_next(influxdb):
+            client.record("job", {}, {"n": 1})
+            assert client.flush_sync()["pending"] == 0
+            assert [point.measurement for point in influxdb.points()] == ["job"]
+
+        def test_afterwards_they_are_disabled_again():
+            assert repr(client).endswith(": disabled>")
+            client.record("job", {}, {"n": 1})
+            sprockets_influxdb.record("jobs", {}, {"n": 1})
+            assert sprockets_influxdb.stats()["dropped"]["disabled"] == 1
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=6)
+
+
+def test_a_wait_in_vain_names_a_client_that_writes_elsewhere(server: testing.Server) -> None:
+    elsewhere = rf"a client writes to http://127.0.0.1:1/write: give it {server.url}"
+    with (
+        sprockets_influxdb.Client("http://127.0.0.1:1"),
+        pytest.raises(TimeoutError, match=elsewhere),
+    ):
+        server.wait_for_points(1, timeout=0)
+    disabled = r'a client is disabled: make it with url="http'
+    with sprockets_influxdb.Client(enabled=False), pytest.raises(TimeoutError, match=disabled):
+        server.wait_for_points(1, timeout=0)

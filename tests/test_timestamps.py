@@ -195,7 +195,6 @@ class Broken(datetime.tzinfo):
         None,
         pandas.NA,
         pandas.NaT,
-        numpy.datetime64("NaT"),
         numpy.datetime64("NaT", "ns"),
         numpy.datetime64("3000", "s"),
         numpy.datetime64(2**62, "s"),

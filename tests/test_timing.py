@@ -212,6 +212,10 @@ class TestTimed:
         def fill() -> int:
             with influxdb.timed("db", "job") as measurement:
                 measurement.fields["bad"] = object()
+                untyped: Any = measurement
+                untyped.set_field("n", [1])
+                untyped.set_timestamp("never")
+                measurement.set_tag("queue", "mail")
                 return 2
 
         assert (work(), fill()) == (1, 2)
@@ -219,6 +223,10 @@ class TestTimed:
             raise KeyError
         expected = "a duration is not recorded: ValueError: "
         assert [expected in message for message in caplog.messages].count(True) == 1
+        assert [message for message in caplog.messages if "field 'n' is [1]" in message]
+        assert [message for message in caplog.messages if "field 'bad' is " in message]
+        [point] = points(client)
+        assert (point.tags, list(point.fields)) == ({"queue": "mail"}, ["duration"])
 
     def test_nothing_is_recorded_while_the_client_is_disabled(
         self, server: testing.Server, monkeypatch: pytest.MonkeyPatch

@@ -59,8 +59,8 @@ FIELDS = [
     (None, None),
     (pandas.NA, None),
     (pandas.NaT, None),
-    (numpy.datetime64("NaT"), None),
-    (numpy.timedelta64("NaT"), None),
+    (numpy.datetime64("NaT", "ns"), None),
+    (numpy.timedelta64("NaT", "ns"), None),
 ]
 
 TAGS = [
@@ -80,7 +80,7 @@ TAGS = [
     (None, None),
     (pandas.NA, None),
     (pandas.NaT, None),
-    (numpy.datetime64("NaT"), None),
+    (numpy.datetime64("NaT", "ns"), None),
 ]
 
 REFUSED_FIELDS = [

@@ -26,6 +26,13 @@ def test_a_warning_counts_those_that_were_not_logged(
     ]
 
 
+def test_each_text_is_logged_up_to_a_number_of_them(caplog: pytest.LogCaptureFixture) -> None:
+    for letter in map(chr, range(0x4E00, 0x4E00 + 2 * _warnings._MAX_TEXTS)):
+        _warnings.warn(ValueError(letter))
+        _warnings.warn(ValueError(letter))
+    assert len(caplog.records) == _warnings._MAX_TEXTS + 1
+
+
 def test_a_filter_that_raises_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

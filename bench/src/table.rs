@@ -49,7 +49,7 @@ pub fn share(what: &str, ratio: f64, goal: Goal) {
 fn record(what: &str, ratio: f64, goal: Goal) {
     let Some(path) = env::var_os(RECORD) else { return };
     // Each section runs in a process of its own, with its name as the last argument.
-    let section = env::args().last().unwrap_or_default();
+    let section = env::args().next_back().unwrap_or_default();
     let better = match goal {
         Goal::AtMost(_) | Goal::Lower => "lower",
         Goal::AtLeast(_) | Goal::Higher => "higher",

@@ -110,7 +110,10 @@ def install(
             on_rejected,
         )
     if installed is False:
-        LOGGER.warning("a client is installed already: this call of install() changes nothing")
+        LOGGER.warning(
+            "a client is installed already: this call of install() changes nothing; to install "
+            "another one, call shutdown_sync() first"
+        )
     elif installed is None:
         LOGGER.warning(
             "the client is not enabled: measurements are dropped, and counted; "

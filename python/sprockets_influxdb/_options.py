@@ -49,11 +49,43 @@ class Options(TypedDict, total=False):
     token: str | None
 
 
+#: The arguments of :func:`install` and :class:`Client` that their signatures name.
+_NAMED = (
+    "auth_password",
+    "auth_username",
+    "base_tags",
+    "max_batch_size",
+    "max_buffer_size",
+    "max_clients",
+    "on_rejected",
+    "sample_probability",
+    "submission_interval",
+    "trigger_size",
+    "url",
+)
+
+#: What other libraries, and our variables, call an argument.
+_OTHER_NAMES = {
+    "address": "url",
+    "bucket": "database",
+    "db": "database",
+    "default_tags": "base_tags",
+    "flush_interval": "submission_interval",
+    "interval": "submission_interval",
+    "password": "auth_password",
+    "tags": "base_tags",
+    "user": "auth_username",
+    "username": "auth_username",
+}
+
+
 def check(options: Iterable[str]) -> None:
     """Raise ``TypeError`` if there is no such option."""
     for option in options:
         if option not in Options.__annotations__:
-            similar = difflib.get_close_matches(option, Options.__annotations__, 1)
+            similar = [_OTHER_NAMES[option]] if option in _OTHER_NAMES else []
+            names = (*_NAMED, *Options.__annotations__)
+            similar += difflib.get_close_matches(option, names, 1)
             hint = f": did you mean {similar[0]!r}?" if similar else ""
             raise TypeError(f"there is no option {option!r}{hint}")
 

@@ -26,7 +26,9 @@ def influxdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[testing.Server]:
     """A scripted InfluxDB that receives everything that the test records, without delay.
 
     The environment points to the server, so the code under test need not install the client. If it
-    passes a URL to ``install()``, that must be the server's ``url``. There is no client before and
+    passes a URL to ``install()``, that must be the server's ``url``. Clients that were made before
+    the test, without a server, write to this one during the test. What ``install()`` was called
+    with then, such as a default database, applies too. Otherwise there is no client before and
     after the test.
     """
     testing.reset()
@@ -36,5 +38,8 @@ def influxdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[testing.Server]:
         monkeypatch.setenv("INFLUXDB_URL", server.url)
         monkeypatch.setenv("INFLUXDB_TRIGGER_SIZE", "1")
         monkeypatch.setenv("INFLUXDB_INTERVAL", "1")
+        _native.direct_clients()
         yield server
+        server.stop()
         testing.reset()
+        _native.undirect_clients()

@@ -31,6 +31,20 @@ impl BaseClient {
         Self(OnceLock::new())
     }
 
+    fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
+        let class = this.get_type().name()?;
+        let Some(Target::Own(client, _)) = this.get().0.get() else {
+            return Ok(format!("<{class}: not open>"));
+        };
+        let address = internal::address(client.core());
+        let state = match client.is_shut_down() {
+            true => ": shut down",
+            false if client.core().is_enabled() => "",
+            false => ": disabled",
+        };
+        Ok(format!("<{class} {address}{state}>"))
+    }
+
     /// Makes the client, of the environment and these options.
     #[pyo3(signature = (options, base_tags, on_rejected))]
     fn _open(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwapOption, Guard};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use sprockets_influxdb::internal::{self, InForce, generation};
+use sprockets_influxdb::internal::{self, InForce, generation, is_sending};
 use sprockets_influxdb::{self as core, Client, Overflow, SettingValue};
 
 use crate::capi::cell::GilCell;
@@ -86,6 +86,18 @@ pub(crate) fn forget(handle: &Arc<Handle>) {
     ALL.rcu(|all| {
         let others = all.iter().flat_map(|all| all.iter().cloned());
         Some(Arc::new(others.filter(|other| !Arc::ptr_eq(other, handle)).collect::<Vec<_>>()))
+    });
+}
+
+/// Waits until all clients have counted the outcome of the requests that are under way: they do so
+/// after the server has responded. Another request may hang, so this waits for a second at most.
+pub(crate) fn await_requests(py: Python<'_>) {
+    let until = Instant::now() + Duration::from_secs(1);
+    let is_any_sending = || all().iter().any(|client| is_sending(client.core()));
+    py.detach(|| {
+        while is_any_sending() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     });
 }
 

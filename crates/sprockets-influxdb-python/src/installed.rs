@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::Guard;
@@ -16,8 +16,12 @@ use crate::{base_tags, log};
 
 /// Locked only with the interpreter's lock and while no Python code runs. So no thread ever waits
 /// for it, and no thread holds it when the process forks.
-static CHANGES: Mutex<Changes> =
-    Mutex::new(Changes { is_installed: false, options: Vec::new(), password: None });
+static CHANGES: Mutex<Changes> = Mutex::new(Changes {
+    is_installed: false,
+    before: Provided::EMPTY,
+    password: None,
+    without_server: WithoutServer { installed: Provided::EMPTY, clients: Vec::new() },
+});
 
 /// See [`need_server`].
 static NEEDS_SERVER: AtomicBool = AtomicBool::new(false);
@@ -26,9 +30,25 @@ static NEEDS_SERVER: AtomicBool = AtomicBool::new(false);
 struct Changes {
     is_installed: bool,
     /// What was set before `install()`, which reads the environment again.
-    options: Options,
+    before: Provided,
     /// The password of the environment, before it was masked there.
     password: Option<OsString>,
+    without_server: WithoutServer,
+}
+
+/// What was made while a server was needed and none was configured: see [`need_server`].
+struct WithoutServer {
+    /// What `install()` was called with.
+    installed: Provided,
+    clients: Vec<Undirected>,
+}
+
+/// A client that is disabled because no server is configured.
+struct Undirected {
+    client: Weak<Handle>,
+    provided: Provided,
+    /// Its configuration, while another one directs it to a server.
+    kept: Option<Config>,
 }
 
 /// Names of settings with their values, as text.
@@ -36,7 +56,7 @@ pub(crate) type Options = Vec<(String, String)>;
 pub(crate) type Tags = Vec<(String, String)>;
 
 /// What the program passes to `install()` or to a client.
-#[derive(Default)]
+#[derive(Clone)]
 pub(crate) struct Provided {
     options: Options,
     base_tags: Tags,
@@ -44,6 +64,8 @@ pub(crate) struct Provided {
 }
 
 impl Provided {
+    const EMPTY: Self = Self { options: Vec::new(), base_tags: Vec::new(), on_rejected: None };
+
     pub(crate) fn new(
         options: Options,
         base_tags: Option<Tags>,
@@ -54,7 +76,9 @@ impl Provided {
     }
 
     fn apply(&self, config: Config) -> Config {
-        let config = with_options(config, &self.options).base_tags(self.base_tags.clone());
+        let config =
+            self.options.iter().fold(config, |config, (name, value)| config.set(name, value));
+        let config = config.base_tags(self.base_tags.clone());
         match self.on_rejected.clone() {
             Some(callback) => {
                 config.on_rejected(move |rejected| log::keep_rejected(&callback, rejected))
@@ -62,10 +86,6 @@ impl Provided {
             None => config,
         }
     }
-}
-
-fn with_options(config: Config, options: &Options) -> Config {
-    options.iter().fold(config, |config, (name, value)| config.set(name, value))
 }
 
 impl Changes {
@@ -76,7 +96,7 @@ impl Changes {
         if let Some(password) = std::env::var_os(PASSWORD).filter(|value| !is_mask(value)) {
             self.password = Some(password);
         }
-        let lacks_server = lacks_server([&self.options, options]);
+        let lacks_server = lacks_server([&self.before.options, options]);
         internal::with_environment(Config::new(), |variable| {
             let value = std::env::var_os(variable);
             if value.is_none() && variable == "INFLUXDB_ENABLED" && lacks_server {
@@ -91,7 +111,7 @@ impl Changes {
     /// The configuration of the environment, of the options set before, and of these.
     fn configure(&mut self, provided: &Provided) -> Config {
         let environment = self.environment(&provided.options);
-        provided.apply(with_options(environment, &self.options))
+        provided.apply(self.before.apply(environment))
     }
 
     /// Changes the client, or makes one that the environment and these options configure.
@@ -159,10 +179,34 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
     first_use(py)
 }
 
+/// A configuration that cannot be used must not fail the code that records: it is logged, and the
+/// client is disabled until `install()` succeeds.
 #[cold]
 fn first_use(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
-    let made = changes().change(&Provided::default()).map_err(value_error)?;
+    let made = changes().change(&Provided::EMPTY);
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            let disabled = start(Config::new().set("enabled", "false")).map_err(value_error)?;
+            handle::set_installed(py, Some(disabled.clone()));
+            log::keep_error(format!(
+                "nothing is recorded: {error}. Call install() when the program starts, so that it \
+                 fails there"
+            ));
+            disabled
+        }
+    };
     announce(py, &made)?;
+    Ok(INSTALLED.load())
+}
+
+/// As [`current`], but fails for a configuration that cannot be used: for calls whose caller can
+/// deal with that.
+pub(crate) fn configured(py: Python<'_>) -> PyResult<Guard<Option<Arc<Handle>>>> {
+    if INSTALLED.load().is_none() {
+        let made = changes().change(&Provided::EMPTY).map_err(value_error)?;
+        announce(py, &made)?;
+    }
     Ok(INSTALLED.load())
 }
 
@@ -171,6 +215,13 @@ pub(crate) fn open(py: Python<'_>, provided: &Provided) -> PyResult<Arc<Handle>>
     py.detach(handle::forget_unused);
     let config = provided.apply(changes().environment(&provided.options));
     let client = start(config).map_err(value_error)?;
+    if lacks_server([&provided.options, &provided.options]) && !client.core().is_enabled() {
+        let undirected =
+            Undirected { client: Arc::downgrade(&client), provided: provided.clone(), kept: None };
+        let clients = &mut changes().without_server.clients;
+        clients.retain(|other| other.client.strong_count() > 0);
+        clients.push(undirected);
+    }
     announce(py, &client)?;
     Ok(client)
 }
@@ -201,6 +252,10 @@ pub(crate) fn install(
         }
         let client = changes.change(&provided).map_err(value_error)?;
         changes.is_installed = client.core().is_enabled();
+        let lacks_server = lacks_server([&changes.before.options, &provided.options]);
+        if lacks_server && !changes.is_installed && !is_in_test() {
+            changes.without_server.installed = provided;
+        }
         (client, changes.is_installed)
     };
     announce(py, &client)?;
@@ -221,8 +276,9 @@ pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
         let client = changes.change(&provided).map_err(value_error)?;
         if !changes.is_installed {
             let new = provided.options;
-            changes.options.retain(|(kept, _)| new.iter().all(|(name, _)| kept != name));
-            changes.options.extend(new);
+            let options = &mut changes.before.options;
+            options.retain(|(kept, _)| new.iter().all(|(name, _)| kept != name));
+            options.extend(new);
         }
         client
     };
@@ -232,7 +288,7 @@ pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
 /// Ends the installed client without a wait. Afterwards everything is as before there was one.
 #[pyfunction]
 pub(crate) fn reset(py: Python<'_>) {
-    changes().options.clear();
+    changes().before = Provided::EMPTY;
     let client = uninstall();
     base_tags::changed();
     if let Some(client) = client {
@@ -243,4 +299,59 @@ pub(crate) fn reset(py: Python<'_>) {
         });
     }
     py.detach(handle::forget_unused);
+}
+
+/// Directs what was made without a server to the one that the environment names: the clients, and
+/// the arguments of `install()`, which apply to the next installed client.
+#[pyfunction]
+pub(crate) fn direct_clients(py: Python<'_>) -> PyResult<()> {
+    let mut directed = Vec::new();
+    let outcome = {
+        let mut changes = changes();
+        changes.before = changes.without_server.installed.clone();
+        let mut clients = std::mem::take(&mut changes.without_server.clients);
+        let outcome = clients.iter_mut().try_for_each(|undirected| {
+            let Some(client) = undirected.client.upgrade() else { return Ok(()) };
+            let environment = changes.environment(&undirected.provided.options);
+            let config = undirected.provided.apply(environment);
+            let kept = &mut undirected.kept;
+            client.reconfigure(|before| {
+                kept.get_or_insert(before);
+                config
+            })?;
+            directed.push(client);
+            Ok(())
+        });
+        changes.without_server.clients = clients;
+        outcome
+    };
+    directed.iter().try_for_each(|client| announce(py, client))?;
+    outcome.map_err(value_error)
+}
+
+/// Undoes [`direct_clients`]. What the clients have not delivered is dropped.
+#[pyfunction]
+pub(crate) fn undirect_clients(py: Python<'_>) -> PyResult<()> {
+    let mut directed = Vec::new();
+    handle::await_requests(py);
+    let outcome = {
+        let mut changes = changes();
+        changes.before = changes.without_server.installed.clone();
+        changes.without_server.clients.iter_mut().try_for_each(|undirected| {
+            let Some(kept) = undirected.kept.take() else { return Ok(()) };
+            let Some(client) = undirected.client.upgrade() else { return Ok(()) };
+            internal::drop_pending(client.core());
+            client.reconfigure(|_| kept)?;
+            directed.push(client);
+            Ok(())
+        })
+    };
+    directed.iter().try_for_each(|client| announce(py, client))?;
+    outcome.map_err(value_error)
+}
+
+/// Whether a test is running, and not its module being imported or its fixtures being made.
+fn is_in_test() -> bool {
+    let test = std::env::var("PYTEST_CURRENT_TEST");
+    test.is_ok_and(|test| test.ends_with("(call)"))
 }

@@ -48,7 +48,9 @@ mod _native {
     #[pymodule_export]
     use crate::frame::{ArrowFrame, ObjectFrame};
     #[pymodule_export]
-    use crate::installed::{configure, install, need_server, reset};
+    use crate::installed::{
+        configure, direct_clients, install, need_server, reset, undirect_clients,
+    };
     #[pymodule_export]
     use crate::log::{
         close_log, log_end, log_is_written, open_log, take_dropped_rejections, take_logs,

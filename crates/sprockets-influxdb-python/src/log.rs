@@ -214,6 +214,11 @@ pub(crate) fn finish(deadline: Instant) {
     }
 }
 
+/// Logs an error of the package's own.
+pub(crate) fn keep_error(message: String) {
+    keep(Level::ERROR, message);
+}
+
 /// Keeps a record, and wakes the thread that writes the log.
 fn keep(level: Level, message: String) {
     // Python's levels.

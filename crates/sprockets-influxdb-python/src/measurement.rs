@@ -140,7 +140,7 @@ impl Measurement {
         let py = this.py();
         let own = native(this).borrow(py)?;
         match own.kind {
-            Kind::Own => Ok(true),
+            Kind::Own | Kind::OfBlock => Ok(true),
             Kind::OfRequest => {
                 let database = State::object(py, &own.database);
                 drop(own);
@@ -213,6 +213,12 @@ impl Measurement {
             }
             own.fields.set(name, value)
         })
+    }
+
+    /// A value that cannot be stored is a warning from now on.
+    fn _forgive(this: &Bound<'_, Self>) -> PyResult<()> {
+        native(this).borrow_mut(this.py())?.kind = Kind::OfBlock;
+        Ok(())
     }
 
     /// Records a duration in a field, in seconds, also when an exception is raised: that of a block
@@ -366,8 +372,8 @@ impl Measurement {
         }
         let mut errors = ValueErrors::new(true);
         errors.check(this.py(), result)?;
-        if kind == Kind::OfRequest {
-            errors.warn(this.py());
+        if kind != Kind::Inert {
+            errors.warn(this.py(), || None);
         }
         Ok(())
     }
@@ -377,8 +383,13 @@ impl Measurement {
         if !Self::is_recording(this)? {
             return Ok(());
         }
+        let is_of_block = native(this).borrow(this.py())?.kind == Kind::OfBlock;
         Line::with(|line| {
+            line.errors = ValueErrors::new(is_of_block);
             Self::write(this, Stamp::take, line, BaseTags::Of(target))?;
+            if is_of_block {
+                std::mem::take(&mut line.errors).warn(this.py(), || None);
+            }
             target.add(this.py(), &line.core)
         })
     }
@@ -386,9 +397,10 @@ impl Measurement {
     /// Adds the measurement at the end of a request, as [`add`](Self::add) does. A value that
     /// cannot be stored is a warning. `complete` adds the attributes, and returns the name of one
     /// that changed its kind. Afterwards nothing that is set is recorded.
-    pub(crate) fn finish(
-        this: &Bound<'_, Self>,
+    pub(crate) fn finish<'py>(
+        this: &Bound<'py, Self>,
         target: &Target,
+        endpoint: impl Fn() -> Bound<'py, PyAny>,
         complete: impl FnOnce(&mut core::Measurement) -> PyResult<Option<&'static str>>,
     ) -> PyResult<()> {
         let py = this.py();
@@ -403,9 +415,9 @@ impl Measurement {
             let clash = remove_tags_of_fields(&mut line.core);
             let changed = complete(&mut line.core)?;
             Self::end(this)?;
-            std::mem::take(&mut line.errors).warn(py);
+            std::mem::take(&mut line.errors).warn(py, || Some(endpoint()));
             if let Some(name) = clash.as_deref().or(changed) {
-                warn_of_kind(py, name);
+                warn_of_kind(py, name, &endpoint());
             }
             target.add(py, &line.core)
         })

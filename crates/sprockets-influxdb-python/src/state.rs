@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Own,
     /// A middleware, at the end of a request. A value that cannot be stored is a warning.
     OfRequest,
+    /// `timed()`, at the end of a block. A value that cannot be stored is a warning.
+    OfBlock,
     /// Nobody: the request is not recorded, or was recorded. Any value can be set.
     Inert,
 }

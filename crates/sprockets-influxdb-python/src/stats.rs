@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 use sprockets_influxdb::{Setting, SettingValue, Stats};
 
 use crate::handle::installed;
-use crate::installed::current;
+use crate::installed::configured;
 
 /// The counters, taken at one moment. ``added`` is always the sum of ``delivered``, ``rejected``,
 /// ``sampled_out``, all of ``dropped``, and ``pending``. ``dropped`` is a dict of counts by reason.
@@ -49,7 +49,7 @@ pub(crate) fn counters<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'p
 /// The value in force of each setting, by name. Secrets are masked, durations are in milliseconds.
 #[pyfunction]
 pub(crate) fn settings(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let settings = current(py)?.as_ref().map(|client| client.core().settings());
+    let settings = configured(py)?.as_ref().map(|client| client.core().settings());
     values(py, &settings.unwrap_or_default())
 }
 

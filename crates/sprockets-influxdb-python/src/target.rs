@@ -8,7 +8,7 @@ use sprockets_influxdb as core;
 
 use crate::base_tags;
 use crate::handle::{Handle, with_installed};
-use crate::installed::current;
+use crate::installed::{configured, current};
 use crate::process;
 use crate::value::value_error;
 
@@ -58,10 +58,11 @@ impl Target {
         }
     }
 
-    /// The client. `None` if there is none, which happens only while one is replaced.
+    /// The client. `None` if there is none, which happens only while one is replaced. Fails for a
+    /// configuration that cannot be used.
     pub(crate) fn client(&self, py: Python<'_>) -> PyResult<Option<Arc<Handle>>> {
         match self {
-            Self::Installed => Ok(current(py)?.clone()),
+            Self::Installed => Ok(configured(py)?.clone()),
             Self::Own(client, _) => Ok(Some(client.clone())),
         }
     }

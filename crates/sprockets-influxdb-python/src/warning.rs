@@ -3,11 +3,15 @@
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
-/// Logs a warning, at most once a minute for each class of exception.
+/// Logs a warning, at most once a minute for each text. `endpoint` is that of the request. Without
+/// one, the warning names the line of Python code that runs.
 #[cold]
-pub(crate) fn warn(py: Python<'_>, error: &PyErr) {
+pub(crate) fn warn(py: Python<'_>, error: &PyErr, endpoint: Option<&Bound<'_, PyAny>>) {
     let module = py.import("sprockets_influxdb._warnings");
-    let warned = module.and_then(|module| module.call_method1("warn", (error.value(py),)));
+    let warned = module.and_then(|module| match endpoint {
+        Some(endpoint) => module.call_method1("warn_of_request", (error.value(py), endpoint)),
+        None => module.call_method1("warn_of_value", (error.value(py),)),
+    });
     if let Err(error) = warned {
         error.write_unraisable(py, None);
     }
@@ -15,12 +19,12 @@ pub(crate) fn warn(py: Python<'_>, error: &PyErr) {
 
 /// Warns that a name is a tag in this request and a field in others, or the other way round.
 #[cold]
-pub(crate) fn warn_of_kind(py: Python<'_>, name: &str) {
+pub(crate) fn warn_of_kind(py: Python<'_>, name: &str, endpoint: &Bound<'_, PyAny>) {
     let error = PyValueError::new_err(format!(
         "{name:?} is a field of this request and a tag of others, or the other way round: \
          InfluxDB 3 rejects this; rename what the handler sets"
     ));
-    warn(py, &error);
+    warn(py, &error, Some(endpoint));
 }
 
 /// Errors of single values. By default the caller sees them.
@@ -50,9 +54,13 @@ impl ValueErrors {
 
     /// Warns of the first error that was ignored. This may run any Python code.
     #[inline]
-    pub(crate) fn warn(self, py: Python<'_>) {
+    pub(crate) fn warn<'py>(
+        self,
+        py: Python<'py>,
+        endpoint: impl FnOnce() -> Option<Bound<'py, PyAny>>,
+    ) {
         if let Some(error) = self.first {
-            warn(py, &error);
+            warn(py, &error, endpoint().as_ref());
         }
     }
 }

@@ -118,6 +118,19 @@ pub fn is_sending(client: &Client) -> bool {
     client.is_sending()
 }
 
+/// Where the client writes to: a URL, without credentials.
+pub fn address(client: &Client) -> String {
+    client.address()
+}
+
+/// Drops everything that is pending, and counts it as [`DropReason::Disabled`]. A request that is
+/// under way goes on.
+///
+/// [`DropReason::Disabled`]: crate::DropReason::Disabled
+pub fn drop_pending(client: &Client) {
+    client.drop_pending();
+}
+
 /// Logs, at the end of a process, what is in the spool and what its clients lost since their start,
 /// as one sum.
 pub fn log_end<'a>(clients: impl IntoIterator<Item = &'a Client>) {

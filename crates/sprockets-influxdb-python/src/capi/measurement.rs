@@ -12,6 +12,7 @@ use super::call::{Call, attached, class_documentation, none};
 use super::cell::{GilCell, Owned};
 use super::class::{Definition, Special, allocate, clear_special, free, revive, slot, state_of};
 use super::value::{Object, each_item, is_dict, is_plain, is_plain_field, is_text, lend};
+use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::state::State;
 use crate::timestamp::Stamp;
@@ -163,6 +164,32 @@ unsafe fn two(
     (count == 2 && keywords.is_null()).then(|| unsafe { (*arguments, *arguments.add(1)) })
 }
 
+/// Sets a tag or a field, if its value is plain.
+///
+/// # Safety
+///
+/// The object is an instance of the class, and the arguments are those of the call.
+#[inline(always)]
+unsafe fn set_item(
+    (this, arguments, count, keywords): (Object, *const Object, Py_ssize_t, Object),
+    is_plain: impl Fn(Object) -> bool,
+    items: impl Fn(&mut State) -> &mut Items,
+) -> Option<Object> {
+    // SAFETY: as above.
+    unsafe {
+        attached(|py| {
+            let (name, value) = two(arguments, count, keywords)?;
+            if !is_text(name) || !is_plain(value) {
+                return None;
+            }
+            let mut own = (*state_of::<Measurement>(this)).if_free(py)?;
+            let list = items(&mut own).list_with_room()?;
+            list.push((Owned::new(&lend(py, name)), Owned::new(&lend(py, value))));
+            Some(none(py))
+        })
+    }
+}
+
 unsafe extern "C" fn set_tag(
     this: Object,
     arguments: *const Object,
@@ -171,17 +198,9 @@ unsafe extern "C" fn set_tag(
 ) -> Object {
     // SAFETY: CPython calls this with the lock, an instance of the class, and these arguments.
     unsafe {
-        let done = attached(|py| {
-            let (name, value) = two(arguments, count, keywords)?;
-            if !is_text(name) || !is_plain(value) {
-                return None;
-            }
-            let mut own = (*state_of::<Measurement>(this)).if_free(py)?;
-            let list = own.tags.list_with_room()?;
-            list.push((Owned::new(&lend(py, name)), Owned::new(&lend(py, value))));
-            Some(none(py))
-        });
-        done.unwrap_or_else(|| SET_TAG.replaced(this, arguments, count, keywords))
+        let call = (this, arguments, count, keywords);
+        set_item(call, |value| is_plain(value), |own| &mut own.tags)
+            .unwrap_or_else(|| SET_TAG.replaced(this, arguments, count, keywords))
     }
 }
 
@@ -193,17 +212,9 @@ unsafe extern "C" fn set_field(
 ) -> Object {
     // SAFETY: as for `set_tag`.
     unsafe {
-        let done = attached(|py| {
-            let (name, value) = two(arguments, count, keywords)?;
-            if !is_text(name) || !is_plain_field(value) {
-                return None;
-            }
-            let mut own = (*state_of::<Measurement>(this)).if_free(py)?;
-            let list = own.fields.list_with_room()?;
-            list.push((Owned::new(&lend(py, name)), Owned::new(&lend(py, value))));
-            Some(none(py))
-        });
-        done.unwrap_or_else(|| SET_FIELD.replaced(this, arguments, count, keywords))
+        let call = (this, arguments, count, keywords);
+        set_item(call, |value| is_plain_field(value), |own| &mut own.fields)
+            .unwrap_or_else(|| SET_FIELD.replaced(this, arguments, count, keywords))
     }
 }
 

@@ -112,8 +112,11 @@ unsafe extern "C" fn dealloc(object: Object) {
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let class = ffi::Py_TYPE(object);
-        // The state has references that PyO3 releases.
-        Python::attach(|_| free::<<Series as Native>::State>(object));
+        // The state has references, which PyO3 releases at once only if it is attached. While the
+        // interpreter ends it cannot be: then they stay.
+        if Python::try_attach(|_| free::<<Series as Native>::State>(object)).is_none() {
+            free::<<Series as Native>::State>(object);
+        }
         ffi::Py_DECREF(class.cast());
     }
 }

@@ -140,8 +140,13 @@ impl Handled {
             Ok(sink.changed_kind())
         };
         let measurement = self.measurement.bind(py);
-        if let Err(error) = Measurement::finish(measurement, &self.options.target, complete) {
-            warn(py, &error);
+        let endpoint = || match &self.head.route {
+            Some((endpoint, _)) => endpoint.bind(py).clone().into_any(),
+            None => py.None().into_bound(py),
+        };
+        let target = &self.options.target;
+        if let Err(error) = Measurement::finish(measurement, target, endpoint, complete) {
+            warn(py, &error, Some(&endpoint()));
         }
     }
 

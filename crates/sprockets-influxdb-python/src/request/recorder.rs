@@ -193,7 +193,7 @@ fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> bool {
     let Some(skip) = &options.skip else { return false };
     let skipped = skip.bind(subject.py()).call1((subject,)).and_then(|skipped| skipped.is_truthy());
     skipped.unwrap_or_else(|error| {
-        warn(subject.py(), &error);
+        warn(subject.py(), &error, Some(&subject.py().None().into_bound(subject.py())));
         false
     })
 }

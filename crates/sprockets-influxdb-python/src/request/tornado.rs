@@ -140,7 +140,13 @@ impl TornadoRecorder {
             write_end(&mut sink, end)?;
             Ok(sink.changed_kind())
         };
-        Measurement::finish(measurement, &self.target, complete)
+        let endpoint = || {
+            let name = self.attributes.name(Attribute::Endpoint);
+            let tags = measurement.getattr("tags").ok();
+            let endpoint = tags.zip(name).and_then(|(tags, name)| tags.get_item(name).ok());
+            endpoint.unwrap_or_else(|| measurement.py().None().into_bound(measurement.py()))
+        };
+        Measurement::finish(measurement, &self.target, endpoint, complete)
     }
 }
 
@@ -274,7 +280,7 @@ fn write_end(sink: &mut AttributeSink<'_>, end: End<'_>) -> PyResult<()> {
     {
         if !value.is_none() {
             if let Err(error) = with_text(&value, |text| sink.text(attribute, text)) {
-                warn(value.py(), &error);
+                warn(value.py(), &error, None);
             }
         }
     }

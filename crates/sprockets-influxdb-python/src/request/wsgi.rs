@@ -211,7 +211,7 @@ impl WsgiRequest {
                 }
             }
             Ok(None) => {}
-            Err(error) => warn(py, &error),
+            Err(error) => warn(py, &error, Some(&py.None().into_bound(py))),
         }
     }
 

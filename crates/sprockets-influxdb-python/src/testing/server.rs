@@ -1,11 +1,12 @@
 //! The scripted server.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use sprockets_influxdb::internal::is_sending;
+use sprockets_influxdb::internal::address;
 use sprockets_influxdb::testing;
 
 use super::fault::{Fault, duration, named};
@@ -194,7 +195,7 @@ impl Server {
         };
         let wait_for = |time| self.0.wait_until(time, |server| arrived(server) >= count);
         if wait(py, timeout, wait_for)? {
-            settle(py);
+            handle::await_requests(py);
             return self.points(py, database);
         }
         let points = arrived(&self.0);
@@ -262,9 +263,24 @@ impl Server {
             true => "there was no request".to_owned(),
             false => format!("the newest requests are {}", newest.join(", ")),
         };
-        PyTimeoutError::new_err(match last_error() {
-            Some(error) => format!("{what}; {requests}; the client says: {error}"),
-            None => format!("{what}; {requests}"),
+        let error = last_error().map(|error| format!("the client says: {error}"));
+        let parts = [Some(what), Some(requests), error, self.elsewhere()];
+        PyTimeoutError::new_err(parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
+    }
+
+    /// The newest client of the program that does not write to this server.
+    fn elsewhere(&self) -> Option<String> {
+        let url = self.url();
+        let clients = handle::all();
+        // The list of all clients has one reference, and this copy of it the other.
+        let used = clients.iter().rev().filter(|client| Arc::strong_count(client) > 2);
+        let prefix = format!("{url}/");
+        let mut cores = used.map(|client| client.core());
+        let core = cores.find(|core| !address(core).starts_with(&prefix))?;
+        let other = address(core);
+        Some(match core.is_enabled() {
+            true => format!("a client writes to {other}: give it {url}"),
+            false => format!("a client is disabled: make it with url={url:?}"),
         })
     }
 }
@@ -291,18 +307,6 @@ fn wait(py: Python<'_>, timeout: f64, is_done: impl Fn(Duration) -> bool + Sync)
             return Ok(false);
         }
     }
-}
-
-/// Waits until all clients have counted the outcome of the requests that are under way: they do so
-/// after the server has responded. Another request may hang, so this waits for a second at most.
-fn settle(py: Python<'_>) {
-    let until = Instant::now() + Duration::from_secs(1);
-    let is_sending = || handle::all().iter().any(|client| is_sending(client.core()));
-    py.detach(|| {
-        while is_sending() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    });
 }
 
 /// The names of the products that a server can play.

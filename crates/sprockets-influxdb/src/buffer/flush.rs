@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Buffer;
 use super::queue::Queue;
 use super::types::Intake;
-use crate::stats::Report;
+use crate::stats::{DropReason, Report};
 use crate::sync::{lock, wait};
 
 impl Buffer {
@@ -25,6 +25,14 @@ impl Buffer {
         // buffer is closed.
         self.notify_decided(&queue);
         flush
+    }
+
+    /// Drops everything that no sender has taken.
+    pub(crate) fn drop_pending(&self) {
+        let mut queue = lock(&self.queue);
+        self.close_batches(&mut queue);
+        queue.drop_all(DropReason::Disabled);
+        self.notify_decided(&queue);
     }
 
     fn close_for_flush(&self, queue: &mut Queue) -> u64 {

@@ -309,6 +309,18 @@ impl Queue {
         true
     }
 
+    /// Drops all batches that wait.
+    pub(super) fn drop_all(&mut self, reason: DropReason) {
+        while let Some(batch) =
+            self.ready.take_oldest_on_disk().or_else(|| self.ready.take_oldest())
+        {
+            let (sequence, size) = (batch.sequence, batch.size());
+            self.pool.recycle_batch(batch);
+            self.batched -= size;
+            self.count_dropped(sequence, reason, size.lines);
+        }
+    }
+
     fn count_dropped(&mut self, sequence: SequenceNumber, reason: DropReason, lines: usize) {
         self.counters.dropped.add(reason, lines as u64);
         self.flushes.decide(sequence, lines, |report| report.dropped += lines as u64);

@@ -95,6 +95,12 @@ impl Open {
         true
     }
 
+    /// Takes what was granted and is not used. Records then use what their lines do.
+    pub(super) fn take_grant(&mut self) -> Size {
+        self.encode_records();
+        std::mem::take(&mut self.grant)
+    }
+
     fn encode_records(&mut self) {
         if let Some(index) = self.records.chunk() {
             self.grant.bytes += self.records.write_to(&mut self.chunks[index].chunk);
@@ -204,7 +210,6 @@ impl Open {
                 open.chunk = gather(&open.database, open.precision, chunk).unwrap_or_default();
             }
         }
-        self.grant = Size::default();
         self.chunks.drain(kept.min(self.chunks.len())..).map(|open| open.chunk).collect()
     }
 }

@@ -18,6 +18,7 @@ mod memory;
 mod models;
 mod overflow;
 mod process;
+mod records;
 mod recovery;
 mod windows;
 

@@ -152,20 +152,35 @@ impl Core {
         flags: EntryFlags,
         timeout: Option<Duration>,
     ) -> PushOutcome {
-        let entry = Entry {
-            database,
-            precision: snapshot.precision,
-            len: line.len(),
-            write: |bytes: &mut Vec<u8>| line.write_to(bytes),
-        };
-        let outcome = self.buffer.push(entry, flags, timeout);
+        let outcome = self.buffer.push(entry(snapshot, database, line), flags, timeout);
         if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
             if outcome == PushOutcome::Blocked {
-                return self.push(snapshot, database, line, EntryFlags::default(), timeout);
+                return self.push_again(snapshot, database, line, timeout);
             }
         }
         outcome
+    }
+
+    /// Pushes a line that waits for room, which a sender makes.
+    #[cold]
+    fn push_again(
+        &self,
+        snapshot: &Snapshot,
+        database: &[u8],
+        line: &Line<'_>,
+        timeout: Option<Duration>,
+    ) -> PushOutcome {
+        loop {
+            let entry = entry(snapshot, database, line);
+            let outcome = self.buffer.push(entry, EntryFlags::default(), timeout);
+            if outcome.needs_sender() {
+                self.workers.ensure_leader();
+            }
+            if outcome != PushOutcome::Blocked {
+                return outcome;
+            }
+        }
     }
 
     #[cold]
@@ -283,5 +298,19 @@ impl Core {
     pub(super) fn persist_pending(&self, until: Duration) {
         let until = until.max(self.clock.now().saturating_add(PERSIST_TIMEOUT));
         disk_work::run(&self.buffer, &self.clock, until, Buffer::persist_pending);
+    }
+}
+
+#[inline]
+fn entry<'a>(
+    snapshot: &Snapshot,
+    database: &'a [u8],
+    line: &'a Line<'_>,
+) -> Entry<'a, impl Fn(&mut Vec<u8>)> {
+    Entry {
+        database,
+        precision: snapshot.precision,
+        len: line.len(),
+        write: |bytes: &mut Vec<u8>| line.write_to(bytes),
     }
 }

@@ -105,6 +105,14 @@ impl Client {
         self.core().is_sending()
     }
 
+    pub(crate) fn address(&self) -> String {
+        self.core().snapshot.load().settings.server.url.clone()
+    }
+
+    pub(crate) fn drop_pending(&self) {
+        self.core().buffer.drop_pending();
+    }
+
     /// Adds an existing line of line protocol, such as one of a file, for a database. An empty name
     /// is that of the [default database](Config::database). The line is stored
     /// as it is, without the base tags. A line without a timestamp gets the present time, so that
@@ -274,7 +282,7 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("url", &self.core().snapshot.load().settings.server.url)
+            .field("url", &self.address())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

@@ -15,6 +15,7 @@ pub(super) fn log<'a>(cores: impl IntoIterator<Item = &'a Core>) {
         let snapshot = core.snapshot.load_full();
         if loser.is_none() && lost(&stats, &snapshot.settings.values).is_some() {
             loser = Some(snapshot);
+            sum.last_error = stats.last_error;
         }
         sum.pending += stats.pending;
         sum.spooled += stats.spooled;
@@ -77,15 +78,22 @@ fn advice(stats: &Stats, pending: u64, values: &Values) -> Vec<String> {
         advice.push(format!("Against a full buffer, {block} to wait for room, or {spool}"));
     }
     if count(DropReason::BlockTimeout) > 0 {
-        let timeout = values.name("block_timeout");
-        advice.push(format!("Against the timeout, raise {timeout}, or {spool}"));
+        let raise = match stats.last_error {
+            // A longer wait does not help against a server that fails.
+            Some(_) => String::new(),
+            None => format!("raise {}, or ", values.name("block_timeout")),
+        };
+        advice.push(format!("Against the timeout, {raise}{spool}"));
     }
     if count(DropReason::Closed) > 0 {
         advice.push("Add no measurement after the shutdown".to_owned());
     }
     if pending > 0 && !has_spool {
         let timeout = values.name("shutdown_timeout");
-        advice.push(format!("Against losses at the end, {spool}, or raise {timeout}"));
+        advice.push(match &stats.last_error {
+            Some(error) => format!("Against losses at the end, {spool}. The last error: {error}"),
+            None => format!("Against losses at the end, {spool}, or raise {timeout}"),
+        });
     }
     advice
 }
@@ -110,6 +118,14 @@ mod tests {
             lost(config(), |stats| stats.pending = 1),
             "1 measurement is lost: not delivered when the client ended. Against losses at the \
              end, set INFLUXDB_SPOOL to keep them on disk, or raise INFLUXDB_SHUTDOWN_TIMEOUT"
+        );
+        assert_eq!(
+            lost(config(), |stats| {
+                stats.pending = 1;
+                stats.last_error = Some("404: no such database".to_owned());
+            }),
+            "1 measurement is lost: not delivered when the client ended. Against losses at the \
+             end, set INFLUXDB_SPOOL to keep them on disk. The last error: 404: no such database"
         );
         assert_eq!(lost(config(), |stats| (stats.pending, stats.spooled) = (2, 2)), "");
         assert_eq!(

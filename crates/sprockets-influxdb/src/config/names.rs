@@ -3,6 +3,7 @@
 use super::enums::Api;
 use super::schema::Values;
 use super::setting_name::{SettingName, list};
+use super::types::Source;
 
 /// Each setting of the server by the variable or the argument that is in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub(crate) struct Names {
     has_identity: bool,
     /// Which credentials are sent.
     credentials: Credentials,
+    /// Whether the API is v3 because only a token is set.
+    is_v3_by_token: bool,
 }
 
 const LOGIN: [SettingName; 2] = [SettingName::argument("user"), SettingName::argument("password")];
@@ -53,7 +56,22 @@ impl Names {
             identity: ["client_cert", "client_key"].map(|part| values.name(part)),
             has_identity: values.client_cert.value.is_some(),
             credentials,
+            is_v3_by_token: values.api.source == Source::DEFAULT
+                && values.api.value == Some(Api::V3),
         }
+    }
+
+    /// What to check about a server that does not have the API.
+    pub(crate) fn no_such_api(&self) -> String {
+        let (api, address) = (self.api, self.address());
+        if self.is_v3_by_token {
+            let (v1, org) = (api.set_to("v1"), self.org);
+            return format!(
+                "the server does not have the v3 API, which is used because only a token is set: \
+                 for InfluxDB 2, set {org}; for InfluxDB 1, {v1}; else check {address}"
+            );
+        }
+        format!("the server does not have this API: check {api} and {address}")
     }
 
     pub(crate) fn host(&self) -> String {
@@ -151,6 +169,21 @@ mod tests {
         let argument = names(&Config::new().url("https://db"));
         assert_eq!(argument.host(), "the argument url");
         assert_eq!(argument.use_scheme("http"), "write http:// in the argument url");
+    }
+
+    #[test]
+    fn an_api_that_follows_from_a_lone_token_is_explained() {
+        let advice =
+            |variables: &[(&str, &str)]| names(&environment(variables).unwrap()).no_such_api();
+        let token = ("INFLUXDB_TOKEN", "t");
+        assert_eq!(
+            advice(&[token]),
+            "the server does not have the v3 API, which is used because only a token is set: for \
+             InfluxDB 2, set INFLUXDB_ORG; for InfluxDB 1, set INFLUXDB_API=v1; else check \
+             INFLUXDB_SCHEME, INFLUXDB_HOST and INFLUXDB_PORT"
+        );
+        let chosen = [token, ("INFLUXDB_API", "v3")];
+        assert!(advice(&chosen).starts_with("the server does not have this API: check"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::enums::{Api, SpoolSync};
 use super::mask::Secret;
@@ -36,6 +37,9 @@ pub(crate) struct SpoolSettings {
     pub(crate) sync: SpoolSync,
 }
 
+/// A shorter timeout of a request is probably meant in seconds.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(100);
+
 impl Settings {
     /// `service_link` is a value of `INFLUXDB_PORT` that was not taken.
     pub(super) fn resolve(
@@ -61,6 +65,14 @@ impl Settings {
             let problem =
                 format!("{spool_bytes} is too small: expected at least {MIN_SPOOL_BYTES}");
             return Err(values.spool_max_bytes.source.error(problem));
+        }
+        let timeout = values.timeout.value;
+        if timeout < SHORT_TIMEOUT {
+            let (name, milliseconds) = (values.name("timeout"), timeout.as_millis());
+            warnings.push(format!(
+                "{name} is {milliseconds} ms, which few requests are done in: its unit is the \
+                 millisecond"
+            ));
         }
         let capacity = values.max_buffer_size.value;
         let trigger_size = &mut values.trigger_size.value;

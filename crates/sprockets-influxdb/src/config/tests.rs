@@ -176,7 +176,7 @@ fn the_server_has_what_the_setters_say() {
         .api(Api::V1)
         .retention_policy("year")
         .gzip(false)
-        .timeout(Duration::from_millis(8));
+        .timeout(Duration::from_millis(800));
     let settings = config.resolve().unwrap();
     assert_eq!(
         settings.server,
@@ -189,7 +189,7 @@ fn the_server_has_what_the_setters_say() {
             org: None,
             retention_policy: Some("year".into()),
             gzip: false,
-            timeout: Duration::from_millis(8),
+            timeout: Duration::from_millis(800),
             authorities: Authorities::default(),
             nats: None,
             identity: None,
@@ -197,6 +197,19 @@ fn the_server_has_what_the_setters_say() {
         }
     );
     assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn a_timeout_that_is_probably_meant_in_seconds_is_a_warning() {
+    let warnings = |milliseconds| {
+        let config = environment(&[("INFLUXDB_TIMEOUT", milliseconds)]).unwrap();
+        config.resolve().unwrap().warnings
+    };
+    assert_eq!(warnings("100"), [""; 0]);
+    assert_eq!(
+        warnings("10"),
+        ["INFLUXDB_TIMEOUT is 10 ms, which few requests are done in: its unit is the millisecond"]
+    );
 }
 
 #[test]

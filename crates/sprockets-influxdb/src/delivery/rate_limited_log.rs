@@ -18,7 +18,7 @@ pub(super) struct RateLimitedLog {
 
 #[derive(Default)]
 struct State {
-    rejected: Limit,
+    rejected: Rejections,
     failing: Limit,
     quarantine: Limit,
     own_counters: Limit,
@@ -27,6 +27,43 @@ struct State {
     dropped: Dropped,
     /// The reason that was logged last. A new one is logged at once.
     failure: String,
+}
+
+/// Maximum number of kinds of rejections that have a limit of their own. The others share one.
+const MAX_KINDS: usize = 16;
+
+/// Rejections by database and kind of reason, so that a new one is logged at once.
+#[derive(Default)]
+struct Rejections {
+    kinds: Vec<(String, Limit)>,
+    others: Limit,
+}
+
+impl Rejections {
+    /// The counts to log, and whether they are those of this kind only.
+    fn admit(
+        &mut self,
+        lines: u64,
+        database: &str,
+        reason: &str,
+        now: Duration,
+    ) -> Option<(Counted, bool)> {
+        // What is quoted, and numbers, are of the lines.
+        let head = reason.split(['"', '\'']).next().unwrap_or_default();
+        let head = head.chars().filter(|character| !character.is_ascii_digit());
+        let kind: String = database.chars().chain(['\n']).chain(head).collect();
+        let known = self.kinds.iter_mut().find(|(known, _)| *known == kind);
+        if let Some((_, limit)) = known {
+            return limit.admit(lines, now).map(|counted| (counted, true));
+        }
+        if self.kinds.len() >= MAX_KINDS {
+            return self.others.admit(lines, now).map(|counted| (counted, false));
+        }
+        let mut limit = Limit::default();
+        let counted = limit.admit(lines, now);
+        self.kinds.push((kind, limit));
+        counted.map(|counted| (counted, true))
+    }
 }
 
 /// Admits one message a minute, and counts what it holds back.
@@ -101,7 +138,8 @@ impl RateLimitedLog {
         state.failing = Limit { next: self.clock.now(), ..Limit::default() };
         state.failure.clear();
         let seconds = after.as_secs_f64();
-        tracing::info!("{address} takes measurements again, after {seconds:.1} s");
+        // A warning, as the failure was: what shows that shows its end.
+        tracing::warn!("{address} takes measurements again, after {seconds:.1} s");
     }
 
     /// A body was too large, and later ones are smaller.
@@ -114,18 +152,17 @@ impl RateLimitedLog {
 
     /// The server rejected lines.
     pub(super) fn rejected(&self, lines: u64, database: &str, reason: &str) {
-        let Some(counted) = lock(&self.state).rejected.admit(lines, self.clock.now()) else {
-            return;
-        };
-        if counted.new == lines {
-            let were = if lines == 1 { "was" } else { "were" };
-            let lines = plural(lines, "measurement", "measurements");
-            let in_all = counted.in_all();
+        let now = self.clock.now();
+        let admitted = lock(&self.state).rejected.admit(lines, database, reason, now);
+        let Some((counted, is_one_kind)) = admitted else { return };
+        let in_all = counted.in_all();
+        if is_one_kind || counted.new == lines {
+            let were = if counted.new == 1 { "was" } else { "were" };
+            let lines = plural(counted.new, "measurement", "measurements");
             tracing::error!("{lines} for database {database:?} {were} rejected{in_all}: {reason}");
         } else {
             // They may be of several databases, and rejected for several reasons.
             let were = plural(counted.new, "measurement was", "measurements were");
-            let in_all = counted.in_all();
             tracing::error!(
                 "{were} rejected{in_all}. The last for database {database:?}: {reason}"
             );

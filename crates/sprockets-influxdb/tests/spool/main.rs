@@ -98,31 +98,30 @@ fn a_client_that_has_delivered_everything_leaves_no_files() {
     }
 }
 
-/// Copies of the slot of one process, as if so many had been killed.
-fn copy_slot(spool: &std::path::Path, copies: usize) {
+/// The names and contents of the files of the only slot.
+fn files_of_slot(spool: &std::path::Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     let slot = &Directory::new(spool).slots().unwrap()[0].name;
     let read = |file: DirEntry| (file.file_name(), std::fs::read(file.path()).unwrap());
-    let files: Vec<_> = std::fs::read_dir(spool.join("slots").join(slot))
-        .unwrap()
-        .map(|file| read(file.unwrap()))
-        .collect();
-    for number in 0..copies {
-        let directory = spool.join("slots").join(format!("1-{number:08x}"));
-        std::fs::create_dir(&directory).unwrap();
-        for (name, bytes) in &files {
-            std::fs::write(directory.join(name), bytes).unwrap();
-        }
-    }
+    let files = std::fs::read_dir(spool.join("slots").join(slot)).unwrap();
+    files.map(|file| read(file.unwrap())).collect()
 }
 
 fn deliver_slots(copies: usize) -> (Duration, usize) {
     let spool = tempfile::tempdir().unwrap();
     let client = Client::new(config(NO_SERVER, spool.path())).unwrap();
     add(&client, 0..5);
-    copy_slot(spool.path(), copies);
+    let files = files_of_slot(spool.path());
     client.shutdown(Duration::ZERO);
     drop(client);
     wait_until_released(spool.path());
+    // As if so many processes had been killed. A living one would take files that are being made.
+    for number in 0..copies {
+        let directory = spool.path().join("slots").join(format!("1-{number:08x}"));
+        std::fs::create_dir(&directory).unwrap();
+        for (name, bytes) in &files {
+            std::fs::write(directory.join(name), bytes).unwrap();
+        }
+    }
     let server = Server::start();
     let start = std::time::Instant::now();
     let client = Client::new(config(&server.url(), spool.path())).unwrap();

@@ -50,12 +50,25 @@ fn a_later_line_about_drops_counts_what_is_new_and_what_was_dropped_since_the_st
 }
 
 #[test]
-fn a_later_line_about_rejections_counts_those_of_all_databases() {
-    let simulation = Simulation::new(|_, _| reject(RejectedLines::Unnamed { count: None }, false));
+fn each_new_reason_of_a_rejection_is_logged_at_once_and_others_once_a_minute() {
+    let simulation = Simulation::new(|batch, _| {
+        let line = String::from_utf8_lossy(batch.iter_lines().next().unwrap()).into_owned();
+        let reason = match line.starts_with("old") {
+            true => "too old dropped=1".to_owned(),
+            false => format!("conflict: {line:?}"),
+        };
+        Disposition::Rejected(Rejection { lines: RejectedLines::All, rest_stored: false, reason })
+    });
     let messages = logged(|| {
-        for (second, database) in [(1, "a"), (2, "b"), (62, "c")] {
+        for (second, database, line) in [
+            (1, "a", "old n=1i"),
+            (2, "a", "conflict n=1i"),
+            (3, "b", "old n=1i"),
+            (4, "a", "conflict n=2i"),
+            (62, "a", "conflict n=3i"),
+        ] {
             simulation.run_until(second);
-            simulation.add(database, &format!("bad n={second}i"));
+            simulation.add(database, line);
             simulation.submit();
             simulation.run_until(second);
         }
@@ -64,9 +77,11 @@ fn a_later_line_about_rejections_counts_those_of_all_databases() {
         messages,
         [
             "recording to http://simulated",
-            "1 measurement for database \"a\" was rejected: bad line",
-            "2 measurements were rejected, 3 since the start. \
-             The last for database \"c\": bad line",
+            "1 measurement for database \"a\" was rejected: too old dropped=1",
+            "1 measurement for database \"a\" was rejected: conflict: \"conflict n=1i\"",
+            "1 measurement for database \"b\" was rejected: too old dropped=1",
+            "2 measurements for database \"a\" were rejected, 3 since the start: \
+             conflict: \"conflict n=3i\"",
         ]
     );
 }

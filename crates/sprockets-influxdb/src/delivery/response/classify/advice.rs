@@ -17,11 +17,7 @@ const MAX_SOFTWARE: usize = 100;
 
 impl Classifier<'_> {
     pub(super) fn no_such_api(&self) -> String {
-        format!(
-            "the server does not have this API: check {} and {}",
-            self.reply.names.api,
-            self.reply.names.address()
-        )
+        self.reply.names.no_such_api()
     }
 
     pub(super) fn rejected_credentials(&self) -> String {
