@@ -1,7 +1,8 @@
 //! The records of a shard: accepted and counted like lines, but encoded later, many at once.
 //!
 //! Each one holds a place for its line in the chunk that it is for, at its maximum length. So
-//! nothing about it is left to decide.
+//! nothing about it is left to decide. Lines that are added meanwhile are written before it: the
+//! order of lines says nothing, as each request has a timestamp of its own.
 
 use super::chunk::Chunk;
 use crate::record::Record;
