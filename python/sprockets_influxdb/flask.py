@@ -94,8 +94,10 @@ class _Middleware(InfluxDBMiddleware):
         self._flask = app
         #: By the rule's ``id()``: the rule, its view, and the route.
         self._routes: dict[int, tuple[Any, Any, tuple[str, str]]] = {}
+        # One bound method for all requests.
+        self._find_route = self._route_of
 
-    def _find_route(self, environ: dict[str, Any]) -> tuple[str, str] | None:
+    def _route_of(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         request = environ.get("werkzeug.request")
         if request is None:
             return None

@@ -8,7 +8,6 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::remove_tags_of_fields;
 
-use crate::base_tags::base_tags;
 use crate::capi::cell::{GilCell, Owned};
 use crate::capi::class::{Native, native};
 use crate::conversion::{check_tag, with_field};
@@ -319,25 +318,6 @@ impl<'py> Parts<'py> {
 }
 
 impl Measurement {
-    /// The measurement of a request, with these tags.
-    pub(crate) fn of_request(
-        py: Python<'_>,
-        database: Py<PyAny>,
-        name: Py<PyAny>,
-        stamp: Stamp,
-        tags: Items,
-    ) -> State {
-        let (fields, kind) = (Items::none(), Kind::OfRequest);
-        let [database, name] = [database, name].map(|object| Some(Owned::new(object.bind(py))));
-        State { database, name, tags, fields, stamp, kind }
-    }
-
-    /// The measurement of a request that is not recorded.
-    pub(crate) fn inert(py: Python<'_>) -> State {
-        let tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
-        State { tags, kind: Kind::Inert, ..State::new() }
-    }
-
     /// Whether it is of a request, or of the program, and was not recorded.
     pub(crate) fn is_open(this: &Bound<'_, Self>) -> bool {
         native(this).borrow(this.py()).is_ok_and(|own| own.kind != Kind::Inert)

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::base_tags::base_tags;
 use crate::capi::cell::Owned;
 use crate::items::Items;
 use crate::timestamp::Stamp;
@@ -57,16 +58,28 @@ impl State {
         self.kind == Kind::OfRequest && self.tags.as_list().is_some()
     }
 
-    /// A new measurement of the program's.
-    pub(crate) fn new() -> Self {
+    /// A measurement of the program's, without a time.
+    pub(crate) fn empty() -> Self {
         Self {
             database: None,
             name: None,
             tags: Items::of_base_tags(),
             fields: Items::none(),
-            stamp: Stamp::now(),
+            stamp: Stamp::at(0),
             kind: Kind::Own,
         }
+    }
+
+    /// Makes this the measurement of a request.
+    pub(crate) fn begin_request(&mut self, database: Owned, name: Owned, stamp: Stamp) {
+        (self.database, self.name) = (Some(database), Some(name));
+        (self.stamp, self.kind) = (stamp, Kind::OfRequest);
+    }
+
+    /// Makes this the measurement of a request that is not recorded.
+    pub(crate) fn begin_unrecorded(&mut self, py: Python<'_>) {
+        self.tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
+        (self.stamp, self.kind) = (Stamp::now(), Kind::Inert);
     }
 
     /// Sets database and name. Returns those before, to be dropped without a borrow.
@@ -78,7 +91,7 @@ impl State {
         (self.database.replace(database), self.name.replace(name))
     }
 
-    /// Makes this what [`new`](Self::new) returns, but for the time. Keeps the memory.
+    /// Makes this what [`empty`](Self::empty) returns, but for the time. Keeps the memory.
     #[inline]
     pub(crate) fn clear(&mut self, py: Python<'_>) {
         (self.database, self.name) = (None, None);

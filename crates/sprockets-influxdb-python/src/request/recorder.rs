@@ -15,6 +15,7 @@ use super::handled::Handled;
 use super::headers::{find, number};
 use super::options::{MEASUREMENT, Options};
 use super::wsgi::WsgiRequest;
+use crate::capi::cell::Owned;
 use crate::capi::measurement::create;
 use crate::items::Items;
 use crate::measurement::Measurement;
@@ -211,18 +212,22 @@ fn measurement(options: &Options, place: &Bound<'_, PyDict>) -> PyResult<Option<
         Some(database) => database.clone_ref(py),
         None => target.database(py)?.ok_or_else(no_database)?,
     };
-    let (database, name) = (database.into_any(), measurement.clone_ref(py).into_any());
     let base = target.base_tags(py)?;
     let has_name = base.as_ref().is_some_and(|base| options.has_name_of(base.bind(py)));
     let tags = match target {
-        Target::Installed if !has_name => Items::of_base_tags(),
+        Target::Installed if !has_name => None,
         _ => {
             let is_free = |name: &str| !attributes.has_name(name);
-            Items::of_base_tags_where(py, base.as_ref(), is_free)
+            Some(Items::of_base_tags_where(py, base.as_ref(), is_free))
         }
     };
-    let measurement = Measurement::of_request(py, database, name, Stamp::now(), tags);
-    let measurement = create(py, measurement)?;
+    let (database, name) = (database.bind(py).as_any(), measurement.bind(py).as_any());
+    let measurement = create(py, |own| {
+        own.begin_request(Owned::new(database), Owned::new(name), Stamp::now());
+        if let Some(tags) = tags {
+            own.tags = tags;
+        }
+    })?;
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
     Ok(Some(measurement.unbind()))
 }
@@ -245,7 +250,7 @@ pub(crate) fn measurement_in<'py>(place: &Bound<'py, PyAny>) -> PyResult<Bound<'
     if place.contains(intern!(py, MEASUREMENT))? {
         return place.get_item(intern!(py, MEASUREMENT));
     }
-    let measurement = create(py, Measurement::inert(py))?.into_any();
+    let measurement = create(py, |own| own.begin_unrecorded(py))?.into_any();
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
     Ok(measurement)
 }

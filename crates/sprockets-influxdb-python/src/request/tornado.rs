@@ -13,6 +13,8 @@ use sprockets_influxdb::internal::{
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
 use super::options::{lock, read_target};
+use crate::capi::cell::Owned;
+use crate::capi::class::native;
 use crate::capi::measurement::create;
 use crate::items::Items;
 use crate::measurement::Measurement;
@@ -112,14 +114,17 @@ impl TornadoRecorder {
         route: Route<'_>,
     ) -> PyResult<Bound<'py, Measurement>> {
         if !self.target.is_enabled(py)? {
-            return create(py, Measurement::inert(py));
+            return create(py, |own| own.begin_unrecorded(py));
         }
-        let (database, name) = (place.0.unbind(), place.1.unbind());
+        let (database, name) = place;
         let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
         let stamp = Stamp::at(unique_stamp_before(duration(seconds)));
         let tags = Items::of_base_tags_where(py, self.target.base_tags(py)?.as_ref(), is_free);
-        let mut measurement = Measurement::of_request(py, database, name, stamp, tags);
+        let measurement = create(py, |own| {
+            own.begin_request(Owned::new(&database), Owned::new(&name), stamp);
+            own.tags = tags;
+        })?;
         let unknown = || PyString::intern(py, self.attributes.unknown_method());
         for (attribute, value) in [
             (Attribute::Handler, handler),
@@ -127,10 +132,11 @@ impl TornadoRecorder {
             (Attribute::Method, method.unwrap_or_else(unknown)),
         ] {
             if let Some(name) = self.attributes.name(attribute) {
-                measurement.set_tag(PyString::intern(py, name).as_any(), value.as_any())?;
+                let name = PyString::intern(py, name);
+                native(&measurement).borrow_mut(py)?.set_tag(name.as_any(), value.as_any())?;
             }
         }
-        create(py, measurement)
+        Ok(measurement)
     }
 
     /// Records a request with its measurement.
