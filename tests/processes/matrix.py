@@ -1,6 +1,8 @@
 """What the programs that the fixture ``launch`` starts share. ``DATABASE`` is the test's own."""
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import sprockets_influxdb as influxdb
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
@@ -21,7 +23,7 @@ def add(name: str, count: int = 1) -> None:
 def serve(name: str, count: int = 1) -> None:
     """Handles so many requests, which set nothing of their own."""
 
-    def respond(environ, start_response):
+    def respond(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         start_response("200 OK", [("Content-Length", "5")])
         return [b"hello"]
 
