@@ -3,19 +3,20 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV ?= target/venv
 
+# With -j, cargo would ask for the slots of this make.
+unexport MAKEFLAGS
+
 .PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte \
   instructions kill-harness lint matrix matrix-pythons matrix-servers miri models poison-load \
   policy python python-lint python-test rust-test sanitize screenshots site soak \
   status-screenshot test timestamps wheels
 
 ## Lints, documentation, and all tests. CI runs this and `policy`.
-test: lint docs rust-test models python instructions
+test: lint python docs rust-test models instructions
 
 ## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
-	@scripts/ensure-influxd
-	@scripts/ensure-nats
-	@scripts/ensure-proxies
+	@scripts/ensure influxd nats-server nginx haproxy
 	CARGO="$(CARGO)" scripts/test-rust
 
 ## Loom runs the buffer in every order of its threads' steps.
@@ -47,16 +48,13 @@ python-lint: $(VENV)/built
 	  --allowlist tests/stubtest-allowlist sprockets_influxdb
 
 python-test: $(VENV)/built
-	@scripts/ensure-influxd
-	@scripts/ensure-redis
-	@scripts/ensure-nats
-	@scripts/ensure-chromium || true
+	@scripts/ensure influxd nats-server redis-server chromium
 	WHEEL=$$(echo target/dist/*.whl) $(VENV)/bin/python -m pytest
 
 ## Counts the instructions of the hot paths, and compares them with bench/instructions.json.
 ## UPDATE=1 publishes the counts. With the flags of the wheel, so that its dependencies are built.
 instructions: $(VENV)/built
-	@scripts/ensure-valgrind
+	@scripts/ensure valgrind
 	RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
 	  $(CARGO) build --quiet --release --package instruction-counts
 	$(VENV)/bin/python bench/python/count.py target/release/instruction-counts
@@ -67,7 +65,7 @@ site: $(VENV)/built
 
 ## Five pages at two widths, light and dark: target/screenshots.
 screenshots: site
-	@scripts/ensure-chromium
+	@scripts/ensure --required chromium
 	$(VENV)/bin/python tests/browser.py docs/_build target/screenshots
 
 ## What is generated: the tables of settings, the command's reference, the dashboards, and the
@@ -109,12 +107,12 @@ wheels: $(VENV)/tools
 ## An instrumented service, five seconds of requests, and what InfluxDB has of them.
 demo:
 	@[ -n "$$INFLUXDB_URL$$INFLUXDB_SCHEME$$INFLUXDB_HOST$$INFLUXDB_PORT" ] || \
-	  scripts/ensure-influxd
+	  scripts/ensure influxd
 	$(CARGO) run --package sprockets-influxdb --features axum --example demo
 
 ## The status page under load, in Chromium: target/status.png.
 status-screenshot: $(VENV)/built
-	@scripts/ensure-chromium
+	@scripts/ensure --required chromium
 	$(VENV)/bin/python tests/screenshot.py target/status.png
 
 ## The Python tests on each installed CPython, and every way to stop each server.
@@ -122,7 +120,7 @@ matrix: matrix-pythons matrix-servers
 
 ## The Python tests on each installed CPython with the oldest and the newest Tornado 6.
 matrix-pythons: $(VENV)/built
-	@scripts/ensure-influxd
+	@scripts/ensure influxd
 	scripts/test-matrix
 
 ## Stops servers and writes what arrives into the table of docs/process-ends.md.
@@ -135,13 +133,18 @@ matrix-servers: $(VENV)/built
 fuzz:
 	@scripts/fuzz
 
-## Licences and sources of dependencies, each feature alone, and the oldest supported Rust.
-policy: $(VENV)/built
-	@scripts/policy
+## Dependencies, each feature alone, packages, the oldest versions of Rust and of frameworks.
+POLICIES := dependencies features packages minimal-versions public-types fuzz bench oldest-rust
+policy: $(POLICIES:%=policy-%) policy-oldest-frameworks
+.PHONY: $(POLICIES:%=policy-%) policy-oldest-frameworks
+$(POLICIES:%=policy-%): policy-%:
+	@scripts/policy $*
+policy-oldest-frameworks: $(VENV)/built
+	@scripts/policy oldest-frameworks
 
 ## Attacks by other users, servers, networks, disks and crash loops. A release must pass them.
 attack: $(VENV)/built
-	@scripts/ensure-influxd
+	@scripts/ensure influxd
 	@scripts/attack
 
 ## Unit tests without system calls, in Miri.
@@ -160,15 +163,14 @@ bench: bench-rust bench-python
 BENCH_RATIOS := $(CURDIR)/target/bench-ratios
 CHECK_RATIOS := $(PYTHON) bench/python/check.py
 bench-rust:
-	@scripts/ensure-influxd
-	@scripts/ensure-nats
+	@scripts/ensure influxd nats-server
 	@mkdir -p target && rm -f $(BENCH_RATIOS)-rust
 	BENCH_RATIOS=$(BENCH_RATIOS)-rust \
 	  $(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
 	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-rust
 
 bench-python: $(VENV)/built
-	@scripts/ensure-influxd
+	@scripts/ensure influxd
 	$(VENV)/bin/pip install --quiet --group bench
 	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 \
 	  sprockets-influxdb==2.2.1
@@ -179,14 +181,14 @@ bench-python: $(VENV)/built
 
 ## Kills KILLS (1000) processes, and checks what InfluxDB has of theirs. SEED repeats a run.
 kill-harness:
-	@scripts/ensure-influxd
+	@scripts/ensure influxd
 	KILLS=$${KILLS:-1000} REQUIRE_INFLUXD=1 $(CARGO) test --release \
 	  --package sprockets-influxdb --test killed_processes -- \
 	  --nocapture accepted_measurements
 
 ## The same for SOAK_MINUTES (20), with faults of servers, networks and disks as well.
 soak:
-	@scripts/ensure-influxd
+	@scripts/ensure influxd
 	REQUIRE_INFLUXD=1 $(CARGO) test --release \
 	  --package sprockets-influxdb --test killed_processes -- \
 	  --nocapture --ignored --exact soak
@@ -195,8 +197,7 @@ soak:
 ## 3 forwarders into influxd, while all of them are killed. FLEET_SEED repeats a run. Then, in
 ## simulation, a database that is away from 10,000 processes for a day, and its backlog.
 fleet:
-	@scripts/ensure-influxd
-	@scripts/ensure-nats
+	@scripts/ensure influxd nats-server
 	REQUIRE_INFLUXD=1 REQUIRE_NATS=1 $(CARGO) test --release --package sprockets-influxdb-cli \
 	  --test fleet -- --nocapture --ignored --test-threads 1 a_large_fleet ten_thousand
 	$(CARGO) test --release --package sprockets-influxdb --all-features --lib -- --nocapture \
@@ -204,7 +205,7 @@ fleet:
 
 ## The command writes a gibibyte of lines to an influxd.
 gibibyte:
-	@scripts/ensure-influxd
+	@scripts/ensure influxd
 	REQUIRE_INFLUXD=1 $(CARGO) test --release --package sprockets-influxdb-cli --test command -- \
 	  --nocapture --ignored gibibyte
 

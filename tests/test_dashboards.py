@@ -17,8 +17,9 @@ DASHBOARDS = ROOT / "dashboards"
 LANGUAGES = tuple(sorted(path.name for path in DASHBOARDS.glob("*.json")))
 
 
-@pytest.fixture(scope="module")
-def build() -> ModuleType:
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(DASHBOARDS))
     spec = importlib.util.spec_from_file_location("build", DASHBOARDS / "build.py")
     assert spec is not None
     assert spec.loader is not None

@@ -241,7 +241,7 @@ class TestStarts:
 
     @pytest.mark.parametrize("mebibytes", [0, 6, 12, 20])
     def test_address_space(self, server: testing.Server, start: Start, mebibytes: int) -> None:
-        server.inject(testing.Fault.error(503, "overloaded"))
+        server.inject_always(testing.Fault.error(503, "overloaded"))
         process = start(
             textwrap.dedent(self.PROGRAM)
             + textwrap.dedent(f"""
@@ -255,7 +255,8 @@ class TestStarts:
                 influxdb.record("db", "m", {{}}, {{"text": text, "number": number}})
             stats = influxdb.stats()
             assert stats["dropped"]["newest"] > 0
-            """)
+            """),
+            INFLUXDB_SHUTDOWN_TIMEOUT="100",
         )
         end(process)
 

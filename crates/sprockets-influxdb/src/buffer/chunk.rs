@@ -13,9 +13,6 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// The capacity of chunks of databases that are one of many.
 pub(super) const SMALL_CHUNK_BYTES: usize = 4 * 1024;
 
-/// Memory that is left when a chunk is made.
-const HEADROOM_BYTES: usize = 4 << 20;
-
 /// Whole lines, each with its line feed. Adding a line never moves the others. Only
 /// [`append_growing`](Chunk::append_growing) exceeds the initial capacity.
 #[derive(Debug, Default)]
@@ -32,8 +29,9 @@ impl Chunk {
     /// a chunk cannot be done without, and ends the process if it cannot be had.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         let mut bytes = Vec::new();
-        if bytes.try_reserve_exact(capacity).is_ok() && !sys::has_memory(HEADROOM_BYTES) {
-            bytes = Vec::new();
+        if sys::has_memory_for(capacity) {
+            // Its error leaves a capacity of 0.
+            let _ = bytes.try_reserve_exact(capacity);
         }
         Self { bytes, ..Self::default() }
     }
