@@ -62,7 +62,7 @@ def init_app(app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
 
 
 class _Attribute:
-    """The measurement of the current request, found when it is asked for."""
+    """The measurement of the current request, found on access."""
 
     def __get__(self, instance: object, owner: type) -> Any:
         if instance is None:
