@@ -87,7 +87,7 @@ impl Recorder {
         let begun = self.begin(environ, environ, Self::of_environment)?;
         let Some(handled) = begun else { return Ok(None) };
         let has_hooks = find_route.is_some();
-        let request = WsgiRequest::new(handled, environ, start_response, find_route);
+        let request = WsgiRequest::new(handled, environ, start_response, find_route)?;
         let request = Bound::new(py, request)?;
         if has_hooks {
             environ.set_item(intern!(py, REQUEST), &request)?;

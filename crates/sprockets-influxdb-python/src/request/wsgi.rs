@@ -15,7 +15,10 @@ use crate::warning::warn;
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct WsgiRequest {
     handled: Handled,
+    /// Until the route is found: the environment of an application with hooks has this request.
     environ: Option<Py<PyDict>>,
+    /// The server's class for files.
+    file_wrapper: Option<Py<PyAny>>,
     start_response: Option<Py<PyAny>>,
     /// Returns the route of an environment, or `None`. Called once.
     find_route: Option<Py<PyAny>>,
@@ -68,10 +71,8 @@ impl WsgiRequest {
             Self::end(this);
             return Ok(Some(body));
         }
-        let wrapper = match &this.try_borrow()?.environ {
-            Some(environ) => environ.bind(py).get_item(intern!(py, "wsgi.file_wrapper"))?,
-            None => None,
-        };
+        let wrapper = this.try_borrow()?.file_wrapper.as_ref().map(|wrapper| wrapper.clone_ref(py));
+        let wrapper = wrapper.map(|wrapper| wrapper.into_bound(py));
         let wrapper = wrapper.and_then(|wrapper| wrapper.cast_into::<PyType>().ok());
         if wrapper.is_some_and(|wrapper| body.is_instance(&wrapper).unwrap_or_default()) {
             return Ok(None);
@@ -185,16 +186,18 @@ impl WsgiRequest {
         environ: &Bound<'_, PyDict>,
         start_response: Bound<'_, PyAny>,
         find_route: Option<Py<PyAny>>,
-    ) -> Self {
-        Self {
+    ) -> PyResult<Self> {
+        let file_wrapper = environ.get_item(intern!(environ.py(), "wsgi.file_wrapper"))?;
+        Ok(Self {
             handled,
-            environ: Some(environ.clone().unbind()),
+            environ: find_route.is_some().then(|| environ.clone().unbind()),
+            file_wrapper: file_wrapper.map(Bound::unbind),
             start_response: Some(start_response.unbind()),
             find_route,
             body: None,
             chunks: None,
             is_complete: false,
-        }
+        })
     }
 
     /// Finds the route, while the framework knows it.
@@ -202,9 +205,9 @@ impl WsgiRequest {
         let py = this.py();
         let Ok(mut own) = this.try_borrow_mut() else { return };
         let Some(find_route) = own.find_route.take() else { return };
-        let environ = own.environ.as_ref().map(|environ| environ.bind(py).clone());
+        let environ = own.environ.take();
         drop(own);
-        match find_route.bind(py).call1((environ,)).and_then(|route| route.extract()) {
+        match find_route.bind(py).call1((environ.as_ref(),)).and_then(|route| route.extract()) {
             Ok(Some(route)) => {
                 if let Ok(mut own) = this.try_borrow_mut() {
                     own.handled.set_route(route);
