@@ -33,11 +33,14 @@ def test_each_row_is_a_measurement(client: testing.Server) -> None:
     assert report == {
         "rows": 3,
         "skipped": 0,
+        "duplicates": 0,
+        "repaired": 0,
         "delivered": 3,
         "rejected": 0,
         "sampled_out": 0,
         "dropped": 0,
         "pending": 0,
+        "error": None,
     }
     assert points(client) == [
         testing.Point("cpu", {"host": "a"}, {"load": 0.5, "jobs": 1}, NOON),
@@ -186,10 +189,94 @@ def test_no_room_in_time_is_an_error_that_names_the_row(server: testing.Server) 
     influxdb.install(server.url, max_buffer_size=10, tag_hostname=False)
     server.stop()
     frame = pandas.DataFrame({"n": range(50)}, index=index(50))
-    with pytest.raises(TimeoutError, match=r"row 10 found no room in the buffer in time"):
+    message = "row 10 found no room in the buffer in time .*refused.* before it wait there"
+    with pytest.raises(TimeoutError, match=message):
         influxdb.write_dataframe(frame, "m", database="db", timeout=0.05)
     stats = influxdb.stats()
     assert (stats["added"], stats["dropped"]["block_timeout"], stats["pending"]) == (11, 1, 10)
+
+
+@pytest.mark.parametrize("rows", [2, 0])
+def test_a_database_that_is_missing_holds_up_no_other(server: testing.Server, rows: int) -> None:
+    influxdb.install(server.url, tag_hostname=False)
+    server.only_databases(["db"])
+    report = influxdb.write_dataframe(FRAME, "m", database="missing", timeout=3600)
+    assert (report["rows"], report["delivered"], report["pending"]) == (2, 0, 2)
+    assert 'database not found: "missing"' in str(report["error"])
+    report = influxdb.write_dataframe(FRAME[:rows], "m", database="db", timeout=3600)
+    assert (report["delivered"], report["pending"], report["error"]) == (rows, 0, None)
+
+
+def test_credentials_that_are_refused_end_the_wait(server: testing.Server) -> None:
+    influxdb.install(server.url, tag_hostname=False)
+    server.require_basic("user", "password")
+    report = influxdb.write_dataframe(FRAME, "m", database="db", timeout=3600)
+    assert (report["delivered"], report["pending"]) == (0, 2)
+    assert "401" in str(report["error"])
+
+
+def test_a_database_that_is_missing_ends_the_wait_for_room(server: testing.Server) -> None:
+    influxdb.install(server.url, max_buffer_size=10, tag_hostname=False)
+    server.only_databases(["db"])
+    frame = pandas.DataFrame({"n": range(50)}, index=index(50))
+    with pytest.raises(TimeoutError, match=r"row 10 found no room .*database not found"):
+        influxdb.write_dataframe(frame, "m", database="missing", timeout=3600)
+
+
+def test_what_others_record_is_not_in_the_report(client: testing.Server) -> None:
+    influxdb.record("db", "before", {}, {"n": 1})
+    influxdb.record("other", "before", {}, {"n": 1})
+    report = influxdb.write_dataframe(FRAME, "m", database="db")
+    assert (report["delivered"], report["pending"]) == (2, 0)
+
+
+def test_rejected_rows_are_reported_with_the_reason(client: testing.Server) -> None:
+    client.inject_always(testing.Fault.reject_lines("n=1i"))
+    report = influxdb.write_dataframe(FRAME, "m", database="db")
+    assert (report["delivered"], report["rejected"]) == (1, 1)
+    assert "partial write" in str(report["error"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "options", "duplicates"),
+    [
+        ([0, 0, 0], {}, 2),
+        ([0, 1, 0], {}, 1),
+        ([1, 0, 2], {}, 0),
+        ([0, 0, 0], {"tag_columns": ["t"]}, 0),
+    ],
+)
+def test_rows_with_the_same_time_and_no_tag_are_a_warning(
+    client: testing.Server,
+    caplog: pytest.LogCaptureFixture,
+    seconds: list[int],
+    options: dict[str, Any],
+    duplicates: int,
+) -> None:
+    frame = pandas.DataFrame({"t": ["a", "b", "c"], "n": [1, 2, 3]}, index=index(3)[seconds])
+    report = influxdb.write_dataframe(frame, "m", database="db", **options)
+    assert (report["delivered"], report["duplicates"]) == (3, duplicates)
+    warning = f"{duplicates} of 3 rows of the data frame have the time of another row, and no tag"
+    assert (warning in caplog.text) == (duplicates > 0)
+
+
+def test_repaired_rows_are_counted(client: testing.Server) -> None:
+    frame = FRAME.assign(t=["C:\\data\\", "b"])
+    report = influxdb.write_dataframe(frame, "m", database="db", tag_columns=["t"])
+    assert report["repaired"] == 1
+    assert [point.tags["t"] for point in points(client)] == ["C:\\data/", "b"]
+
+
+@pytest.mark.parametrize("names", [["when"], ["host", "when"]])
+def test_an_index_can_be_named_as_the_time(client: testing.Server, names: list[str]) -> None:
+    frame = pandas.DataFrame({"host": ["a", "b"], "when": index(2), "n": [1, 2]})
+    influxdb.write_dataframe(
+        frame.set_index(names), "m", database="db", timestamp_column="when", field_columns=["n"]
+    )
+    assert [(point.fields, point.timestamp) for point in points(client)] == [
+        ({"n": 1}, NOON),
+        ({"n": 2}, NOON + SECOND),
+    ]
 
 
 def test_a_signal_ends_the_wait_for_room(server: testing.Server) -> None:
@@ -262,6 +349,28 @@ FRAME = pandas.DataFrame({"t": ["a", "b"], "n": [1, 2]}, index=index(2))
         (FRAME.assign(w=pandas.to_datetime(["2023", "NaT"])), {"timestamp_column": "w"}, "row 1"),
         (FRAME.assign(w=pandas.Timestamp("3000-01-01")), {"timestamp_column": "w"}, "3000-01-01"),
         (
+            FRAME.assign(w=[datetime.date(2023, 1, 1), "x"]),
+            {"timestamp_column": "w"},
+            "row 0: .* a date has no time of day",
+        ),
+        (
+            FRAME.assign(w=pandas.Series([pandas.Period("2023"), None], index(2), dtype=object)),
+            {"timestamp_column": "w"},
+            r"row 0: .* call its to_timestamp\(\)",
+        ),
+        (
+            FRAME.assign(w=pandas.Series([1_700_000_000_000, None], index(2), dtype=object)),
+            {"timestamp_column": "w"},
+            "row 0: .* are these milliseconds",
+        ),
+        (FRAME.tz_localize(None).to_period("s"), {}, r"the index has periods, .* to_timestamp\(\)"),
+        (FRAME.set_index("t", append=True), {}, "the index has several levels: .*reset_index"),
+        (
+            pandas.DataFrame([[1, 2]], columns=[["a", "a"], ["x", "y"]], index=index(1)),
+            {},
+            r"column \('a', 'x'\) has a name of several levels: join them",
+        ),
+        (
             FRAME.assign(w=[datetime.datetime(2023, 1, 1), "x"]),
             {"timestamp_column": "w"},
             "row 0: .* add a time zone",
@@ -278,6 +387,13 @@ def test_what_cannot_be_written_is_an_error(
 def test_names_that_are_one_text_are_an_error(client: testing.Server) -> None:
     with pytest.raises(TypeError, match="tag_columns is 't': expected several names"):
         influxdb.write_dataframe(FRAME, "m", database="db", tag_columns="t")
+
+
+def test_a_database_without_its_name_is_an_error(client: testing.Server) -> None:
+    write: Any = influxdb.write_dataframe
+    message = r"pass the database by its name, .* write_dataframe\(frame, 'm', database='db'\)"
+    with pytest.raises(TypeError, match=message):
+        write(FRAME, "db", "m")
 
 
 @pytest.mark.parametrize("wrong", [5, [1], None, FRAME["n"]], ids=str)

@@ -227,18 +227,32 @@ STRUCT = pyarrow.array([{"a": 1}] * 3)
         ({}, {"tag_columns": ["x"]}, 'no column "x"'),
         ({}, {"field_columns": ["x"]}, 'no column "x"'),
         ({}, {"timestamp_column": None}, "no index: name the time by timestamp_column="),
-        ({}, {"timestamp_column": "n"}, 'column "n" has the Arrow type "l": the time is a'),
-        ({}, {"field_columns": ["when"]}, r'column "when" has .* a field is a number'),
-        ({"s": STRUCT}, {}, r'column "s" has the Arrow type "\+s": a field is a number'),
-        ({"s": [[1]] * 3}, {}, 'column "s" has the Arrow type'),
-        ({"s": [b"x"] * 3}, {}, 'column "s" has the Arrow type "z"'),
+        (
+            {},
+            {"timestamp_column": "n"},
+            'column "n" is of type int64: the time is a .* polars.from_epoch',
+        ),
+        (
+            {},
+            {"field_columns": ["when"]},
+            r'column "when" is of type timestamp: a field is .* \.dt\.epoch',
+        ),
+        ({"s": STRUCT}, {}, 'column "s" is of type struct: a field is a number'),
+        ({"s": [[1]] * 3}, {}, 'column "s" is of type list'),
+        ({}, {"timestamp_column": "t"}, r'"t" is of type string: .* \.str\.to_datetime'),
+        (
+            {"s": [datetime.timedelta(seconds=1)] * 3},
+            {},
+            r'"s" is of type duration: .* \.dt\.total_seconds',
+        ),
+        ({"s": [b"x"] * 3}, {}, 'column "s" is of type binary'),
         ({"s": [0.5] * 3}, {"tag_columns": ["s"]}, 'column "s" .* a tag is a text'),
         ({"s": TIMES}, {"tag_columns": ["s"]}, 'column "s" .* a tag is a text'),
-        ({"when": [TIMES[0], None, None]}, {}, "row 1 has no time"),
+        ({"when": [TIMES[0], None, None]}, {}, "row 1: there is no time: leave such rows out"),
         (
             {"when": pyarrow.array([0, 2**62, 0]).cast(pyarrow.timestamp("s"))},
             {},
-            "row 1 has no time in the years 1678 to 2262",
+            "row 1: its time is not between 1677-09-21 and 2262-04-11",
         ),
         ({"u": pyarrow.array([1, 2, 2**63], pyarrow.uint64())}, {}, r"row 2: .*InfluxDB 1\.x"),
         ({}, {"tag_columns": ["t"], "field_columns": ["t"]}, "row 0: .* a tag and a field"),
@@ -264,6 +278,23 @@ def test_what_is_no_table_is_an_error(client: testing.Server) -> None:
     column = pyarrow.chunked_array([[1, 2]])
     with pytest.raises(ValueError, match="the frame has no columns: expected a table"):
         influxdb.write_dataframe(column, "m", database="db", timestamp_column="when")
+
+
+@pytest.mark.parametrize("seconds", [[0, 0, 0], [0, 1, 0]])
+def test_rows_with_the_same_time_and_no_tag_are_counted(
+    client: testing.Server, seconds: list[int]
+) -> None:
+    frame = polars.DataFrame({"when": [TIMES[second] for second in seconds], "n": [1, 2, 3]})
+    report = influxdb.write_dataframe(frame, "m", database="db", timestamp_column="when")
+    assert report["duplicates"] == 3 - len(set(seconds))
+
+
+def test_a_lazy_frame_is_to_be_collected(client: testing.Server) -> None:
+    lazy = polars.LazyFrame({"when": TIMES, "n": [1, 2, 3]})
+    if hasattr(lazy, "__arrow_c_stream__"):
+        pytest.skip("not applicable: a LazyFrame of this polars is a frame")
+    with pytest.raises(TypeError, match=r"a LazyFrame is not a data frame: call its collect\(\)"):
+        influxdb.write_dataframe(lazy, "m", database="db", timestamp_column="when")
 
 
 def test_a_stream_can_be_read_once(client: testing.Server) -> None:

@@ -182,6 +182,23 @@ def test_toml_examples_are_valid(block: Block) -> None:
     pytest.importorskip("tomllib").loads(block.text)
 
 
+@pytest.mark.parametrize("block", of_language("toml"))
+def test_the_dependencies_of_a_page_suffice_for_its_rust_programs(block: Block) -> None:
+    table = pytest.importorskip("tomllib").loads(block.text)
+    programs = [
+        other.text
+        for other in blocks(block.page)
+        if other.language.startswith("rust") and "fn main()" in other.text
+    ]
+    if "dependencies" not in table or not programs:
+        pytest.skip("not applicable: no dependencies, or no program")
+    code = "\n".join(re.sub(r"//.*", "", program) for program in programs)
+    used = set(re.findall(r"^use (\w+)", code, re.MULTILINE))
+    used |= set(re.findall(r"\b(tokio|tonic_health|tracing_subscriber)::", code))
+    declared = {name.replace("-", "_") for name in table["dependencies"]}
+    assert used - {"std"} <= declared
+
+
 @pytest.mark.parametrize("block", of_language("influxql"))
 def test_influxql_examples_are_valid(block: Block, influxd: "Influxd", database: str) -> None:
     text = block.text.replace("$timeFilter", "time > now() - 1h").replace("$__interval", "10s")

@@ -53,3 +53,28 @@ assert influxdb.stats()["pending"] > 200_000
 print((private() - before - 1024) * 1024 * 1000 // (200_000 * size))
 """
     assert 900 < kibibytes(program, "http://127.0.0.1:1") < 1_100
+
+
+def test_a_thread_keeps_no_memory_of_a_large_measurement() -> None:
+    program = """
+import threading
+influxdb.install(sys.argv[1], max_buffer_bytes=2**20, shutdown_timeout=0)
+start, done, end = threading.Barrier(5), threading.Barrier(5), threading.Event()
+
+def record():
+    start.wait()
+    influxdb.record("db", "request", {}, {"text": "x" * 2**25})
+    done.wait()
+    end.wait()
+
+threads = [threading.Thread(target=record) for _ in range(4)]
+[thread.start() for thread in threads]
+before = private()
+start.wait()
+done.wait()
+print(private() - before)
+end.set()
+assert sum(influxdb.stats()["dropped"].values()) == 4
+"""
+    # What four threads were given is more than 128 MiB.
+    assert kibibytes(program, "http://127.0.0.1:1") < 32 * 1024

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import importlib
 import inspect
 from typing import Any
 
@@ -135,3 +136,52 @@ def test_django() -> None:
                 ImproperlyConfigured, match=f"INFLUXDB_REQUESTS: there is {SAYS_SO}"
             ):
                 make()
+
+
+HINTS = [
+    ("databse", "did you mean 'database'"),
+    ("db", "did you mean 'database'"),
+    ("cleint", "did you mean 'client'"),
+    ("xyz", "it has .*database.*client"),
+]
+
+
+@pytest.mark.parametrize(("option", "hint"), HINTS)
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        ("celery", "instrument"),
+        ("httpx", "instrument"),
+        ("process", "watch"),
+        ("redis", "instrument"),
+        ("requests", "instrument"),
+        ("sqlalchemy", "instrument"),
+    ],
+)
+def test_integrations_name_the_nearest_option(
+    module: str, function: str, option: str, hint: str
+) -> None:
+    if module != "process":
+        pytest.importorskip(module)
+    call = getattr(importlib.import_module(f"sprockets_influxdb.{module}"), function)
+    with pytest.raises(TypeError, match=rf"{function}\(\) has no option '{option}': {hint}"):
+        call(object(), **{option: "db"})
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("tags", "did you mean 'tag_columns'"),
+        ("fields", "did you mean 'field_columns'"),
+        ("time", "did you mean 'timestamp_column'"),
+        ("databse", "did you mean 'database'"),
+        ("tag_colums", "did you mean 'tag_columns'"),
+        ("xyz", "it has database, tag_columns"),
+    ],
+)
+def test_data_frames_name_the_nearest_option(option: str, hint: str) -> None:
+    client = influxdb.Client("http://127.0.0.1:1", enabled=False)
+    for write in (influxdb.write_dataframe, client.write_dataframe):
+        message = rf"write_dataframe\(\) has no option '{option}': {hint}"
+        with pytest.raises(TypeError, match=message):
+            write(object(), "m", **{option: "x"})  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from tornado import web as tornado_web
 import sprockets_influxdb as influxdb
 import web
 from serving import serving
-from sprockets_influxdb import Client, testing
+from sprockets_influxdb import Client, asgi, testing, wsgi
 from sprockets_influxdb.status import StatusPage
 from sprockets_influxdb.testing import Fault
 
@@ -142,6 +142,49 @@ class TestServers:
         assert (head.status, head.body) == (200, b"")
         assert int(head.headers["Content-Length"]) > 1_000
         assert [(post.status, post.headers["Allow"]) for post in posts] == 3 * [(405, "GET, HEAD")]
+
+
+def asgi_app() -> Any:
+    app = pytest.importorskip("fastapi").FastAPI()
+    app.mount(PATH, StatusPage())
+    app.add_middleware(asgi.InfluxDBMiddleware, database="requests")
+    return app
+
+
+def wsgi_app() -> Any:
+    return wsgi.InfluxDBMiddleware(
+        lambda environ, start: (
+            StatusPage().wsgi(environ, start)
+            if environ["PATH_INFO"].startswith(PATH)
+            else (start("404 Not Found", []), [b""])[1]
+        ),
+        database="requests",
+    )
+
+
+@pytest.mark.parametrize(
+    ("serve", "make"),
+    [(web.uvicorn_serving, asgi_app), (web.wsgiref_serving, wsgi_app)],
+    ids=["asgi", "wsgi"],
+)
+def test_a_middleware_does_not_record_its_requests(
+    client: testing.Server, serve: Any, make: Callable[[], Any]
+) -> None:
+    with serve(make()) as port:
+        for method in ("GET", "HEAD"):
+            assert ask(port, f"{PATH}/?format=json", method).status == 200
+        assert ask(port, "/other").status == 404
+    influxdb.flush_sync()
+    assert [point.tags["status_code"] for point in client.points("requests")] == ["404"]
+
+
+def test_a_measurement_that_is_discarded_is_not_added(client: testing.Server) -> None:
+    measurement = influxdb.Measurement("db", "m")
+    measurement.set_field("n", 1)
+    measurement.discard()
+    assert not measurement.is_recording
+    influxdb.add_measurement(measurement)
+    assert influxdb.stats()["added"] == 0
 
 
 class TestContents:

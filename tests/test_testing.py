@@ -449,6 +449,59 @@ def test_the_fixture_takes_what_clients_record_that_are_made_at_import(
     pytester.runpytest_subprocess().assert_outcomes(passed=6)
 
 
+@pytest.mark.parametrize("place", ["test", "fixture"])
+def test_the_fixture_takes_what_is_made_by_an_import_within_a_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    pytester.makepyfile(
+        application="""
+        import sprockets_influxdb
+        from sprockets_influxdb import Client
+
+        sprockets_influxdb.install(database="example")
+        client = Client(database="own")
+
+        def run(n):
+            client.record("job", {}, {"n": n})
+            sprockets_influxdb.record("jobs", {}, {"n": n})
+        """
+    )
+    fixture = """
+        @pytest.fixture
+        def run(influxdb):
+            from application import run
+            return run
+    """
+    within = """
+        @pytest.fixture
+        def run():
+            def run(n):
+                import application
+                application.run(n)
+            return run
+    """
+    pytester.makepyfile(
+        f"""
+        import pytest
+        {fixture if place == "fixture" else within}
+        @pytest.mark.parametrize("n", [1, 2, 3])
+        def test_it_writes_to_the_server_of_each_test(influxdb, run, n):
+            run(n)
+            assert [point.fields["n"] for point in influxdb.wait_for_points(2)] == [n] * 2
+            assert influxdb.databases() == ["example", "own"]
+
+        def test_afterwards_it_is_disabled():
+            import application
+            import sprockets_influxdb
+            assert repr(application.client).endswith(": disabled>")
+            application.run(4)
+            assert sprockets_influxdb.stats()["dropped"]["disabled"] == 1
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=4)
+
+
 def test_a_wait_in_vain_names_a_client_that_writes_elsewhere(server: testing.Server) -> None:
     elsewhere = rf"a client writes to http://127.0.0.1:1/write: give it {server.url}"
     with (

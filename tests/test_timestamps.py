@@ -169,8 +169,8 @@ def test_a_datetime_without_a_time_zone_is_refused(measurement: Measurement, nai
         ("", "this is no ISO 8601 date and time"),
         ("\ud800", "this is no ISO 8601 date and time"),
         ("２０２３-11-14T22:13:20Z", "this is no ISO 8601 date and time"),  # noqa: RUF001
-        ("9999-01-01T00:00:00Z", "this is no time in the years 1678 to 2262"),
-        ("0001-01-01T00:00:00Z", "this is no time in the years 1678 to 2262"),
+        ("9999-01-01T00:00:00Z", "its time is not between 1677-09-21 and 2262-04-11"),
+        ("0001-01-01T00:00:00Z", "its time is not between 1677-09-21 and 2262-04-11"),
     ],
 )
 def test_a_wrong_text_is_an_error_with_the_reason(
@@ -178,6 +178,30 @@ def test_a_wrong_text_is_an_error_with_the_reason(
 ) -> None:
     with pytest.raises(ValueError, match=f"{EXPECTED}.*; {re.escape(reason)}"):
         measurement.set_timestamp(text)
+
+
+@pytest.mark.parametrize(
+    ("time", "reason"),
+    [
+        (1_700_000_000_000, "are these milliseconds: divide them by 1000?"),
+        (1_700_000_000_000.5, "are these milliseconds: divide them by 1000?"),
+        (1_700_000_000_000_000, "are these microseconds: divide them by 1000000?"),
+        (1_700_000_000_000_000_000, "are these nanoseconds: pass an int as timestamp_ns?"),
+        (datetime.date(2023, 11, 14), "a date has no time of day: make it a datetime"),
+        (pandas.Period("2023"), "call its to_timestamp(), and add a time zone"),
+        (None, "there is no time"),
+        (pandas.NaT, "there is no time"),
+        (pandas.NA, "there is no time"),
+        (float("nan"), "there is no time"),
+        (("a", 1), "this is no time"),
+    ],
+    ids=str,
+)
+def test_what_is_no_time_is_an_error_with_the_reason(
+    measurement: Measurement, time: Any, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{EXPECTED}.*; .*{re.escape(reason)}"):
+        measurement.set_timestamp(time)
 
 
 class Broken(datetime.tzinfo):

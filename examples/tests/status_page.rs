@@ -4,13 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use serde_json::Value;
+use sprockets_influxdb::middleware::actix::InfluxDb;
+use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement, status};
 
 const PATH: &str = "/internal/influxdb";
 
 fn axum(client: Client) -> SocketAddr {
-    let app = axum::Router::new().nest(PATH, status::router(client));
+    let layer = InfluxDbLayer::new(client.clone(), "requests", "request");
+    let app = axum::Router::new().nest(PATH, status::router(client)).layer(layer);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,7 +33,9 @@ fn actix(client: Client) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        let service = move || App::new().service(status::scope(PATH, client.clone()));
+        let requests = InfluxDb::new(client.clone(), "requests", "request");
+        let service =
+            move || App::new().wrap(requests.clone()).service(status::scope(PATH, client.clone()));
         let server = HttpServer::new(service).workers(1).disable_signals().listen(listener);
         rt::System::new().block_on(server.unwrap().run()).unwrap();
     });
@@ -79,7 +84,7 @@ fn is_served(serve: fn(Client) -> SocketAddr) {
     let client = client(&server);
     client.add_measurement(&Measurement::new("db", "m").field("n", 1)).unwrap();
     assert!(client.flush(Duration::from_secs(30)).is_complete());
-    let address = serve(client);
+    let address = serve(client.clone());
 
     let page = ask(address, "GET", PATH, "text/html,*/*");
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
@@ -99,15 +104,28 @@ fn is_served(serve: fn(Client) -> SocketAddr) {
     let html = ask(address, "GET", &format!("{PATH}?format=html"), "application/json");
     assert_eq!(html.body, page.body);
     assert_eq!(ask(address, "HEAD", PATH, "text/html").body, "");
+    // A middleware does not record the page's requests, but those that are not for it.
+    assert_eq!(ask(address, "GET", "/other", "").status, 404);
+    client.flush(Duration::from_secs(30));
+    let [point] = &server.points("requests")[..] else { panic!("one request is not the page's") };
+    assert_eq!(point.tag("status_code"), Some("404"));
     assert_eq!(ask(address, "POST", PATH, "text/html").status, 405);
+}
+
+/// The status of the page's path with a slash at its end.
+fn with_slash(serve: fn(Client) -> SocketAddr) -> u16 {
+    let server = Server::start();
+    ask(serve(client(&server)), "GET", &format!("{PATH}/"), "text/html").status
 }
 
 #[test]
 fn axum_serves_the_page_and_its_json() {
     is_served(axum);
+    assert_eq!(with_slash(axum), 404);
 }
 
 #[test]
 fn actix_web_serves_the_page_and_its_json() {
     is_served(actix);
+    assert_eq!(with_slash(actix), 200);
 }

@@ -4,13 +4,22 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sprockets_influxdb import _native
 from sprockets_influxdb._dataframe import FrameReport, write
 from sprockets_influxdb._futures import event_loop, future_of
 from sprockets_influxdb._native import Rejected
-from sprockets_influxdb._options import Options, argument_names, arguments, check, tags, texts
+from sprockets_influxdb._options import (
+    DATAFRAME_NAMES,
+    Options,
+    argument_names,
+    arguments,
+    check,
+    tags,
+    texts,
+    with_hints,
+)
 from sprockets_influxdb._rejected import check as check_function
 from sprockets_influxdb._timing import Timed
 
@@ -109,11 +118,12 @@ class Client(_native.BaseClient):
         """Records how long something takes: see :func:`timed`."""
         return Timed(place, field, tags, outcome, self.add_measurement)
 
+    @with_hints(DATAFRAME_NAMES)
     def write_dataframe(
         self,
         frame: "Dataframe",
         measurement: str,
-        *,
+        *misplaced: NoReturn,
         database: str | None = None,
         tag_columns: Iterable[str] = (),
         field_columns: Iterable[str] | None = None,
@@ -126,6 +136,7 @@ class Client(_native.BaseClient):
             self,
             frame,
             measurement,
+            *misplaced,
             database=database,
             tag_columns=tag_columns,
             field_columns=field_columns,

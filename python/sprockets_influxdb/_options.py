@@ -2,10 +2,19 @@
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, TypedDict
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from sprockets_influxdb import _native
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    _Arguments = ParamSpec("_Arguments")
+
+_Result = TypeVar("_Result")
 
 #: Arguments whose settings have other names.
 _SETTINGS = {"auth_username": "user", "auth_password": "password"}
@@ -83,11 +92,59 @@ def check(options: Iterable[str]) -> None:
     """Raise ``TypeError`` if there is no such option."""
     for option in options:
         if option not in Options.__annotations__:
-            similar = [_OTHER_NAMES[option]] if option in _OTHER_NAMES else []
-            names = (*_NAMED, *Options.__annotations__)
-            similar += difflib.get_close_matches(option, names, 1)
-            hint = f": did you mean {similar[0]!r}?" if similar else ""
+            hint = _hint(option, (*_NAMED, *Options.__annotations__), _OTHER_NAMES)
             raise TypeError(f"there is no option {option!r}{hint}")
+
+
+def with_hints(
+    other_names: Mapping[str, str],
+) -> "Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]":
+    """Make a decorator for functions whose ``TypeError`` of an unknown option names the nearest
+    one.
+
+    :param other_names: what other libraries call an option
+    """
+
+    def decorate(function: "Callable[_Arguments, _Result]") -> "Callable[_Arguments, _Result]":
+        kinds = {name: one.kind for name, one in inspect.signature(function).parameters.items()}
+        names = set(kinds)
+        options = [name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
+
+        @functools.wraps(function)
+        def call(*args: "_Arguments.args", **given: "_Arguments.kwargs") -> _Result:
+            for option in given:
+                if option not in names:
+                    hint = _hint(option, options, other_names)
+                    hint = hint or f": it has {', '.join(options)}"
+                    raise TypeError(f"{function.__name__}() has no option {option!r}{hint}")
+            return function(*args, **given)
+
+        return call
+
+    return decorate
+
+
+def _hint(option: str, names: Iterable[str], other_names: Mapping[str, str]) -> str:
+    similar = [other_names[option]] if option in other_names else []
+    similar += difflib.get_close_matches(option, list(names), 1)
+    return f": did you mean {similar[0]!r}?" if similar else ""
+
+
+#: What other libraries call the options of integrations.
+INTEGRATION_NAMES = {"bucket": "database", "db": "database", "name": "measurement"}
+
+#: What other libraries call the options of :func:`write_dataframe`.
+DATAFRAME_NAMES = {
+    "bucket": "database",
+    "data_frame_tag_columns": "tag_columns",
+    "data_frame_timestamp_column": "timestamp_column",
+    "db": "database",
+    "fields": "field_columns",
+    "tags": "tag_columns",
+    "time": "timestamp_column",
+    "time_column": "timestamp_column",
+    "timestamp": "timestamp_column",
+}
 
 
 def texts(**options: Any) -> list[tuple[str, str]]:

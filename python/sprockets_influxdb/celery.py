@@ -28,6 +28,7 @@ except ImportError as _error:
 from sprockets_influxdb import _hooks, _lifecycle
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._integrations import Recorder, error_name
+from sprockets_influxdb._options import INTEGRATION_NAMES, with_hints
 
 __all__ = ["instrument"]
 
@@ -45,6 +46,7 @@ _numbers = itertools.count()
 _tasks: "weakref.WeakKeyDictionary[Any, _Tasks]" = weakref.WeakKeyDictionary()
 
 
+@with_hints(INTEGRATION_NAMES)
 def instrument(app: Any, *, database: str | None = None, client: Client | None = None) -> None:
     """Record each task of an application, when it ends. A second call replaces the first.
 

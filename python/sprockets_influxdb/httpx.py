@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._http_client import Requests
 from sprockets_influxdb._integrations import observe
+from sprockets_influxdb._options import INTEGRATION_NAMES, with_hints
 
 if TYPE_CHECKING:
     import httpx
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["instrument"]
 
 
+@with_hints(INTEGRATION_NAMES)
 def instrument(
     http_client: "httpx.Client | httpx.AsyncClient",
     *,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._integrations import Recorder
+from sprockets_influxdb._options import INTEGRATION_NAMES, with_hints
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,6 +34,7 @@ _PROBE_INTERVAL = 1.0
 _current: "Watch | None" = None
 
 
+@with_hints(INTEGRATION_NAMES)
 def watch(
     interval: float = 10.0,
     *,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._integrations import Bounded, Recorder, observe, original_of
+from sprockets_influxdb._options import INTEGRATION_NAMES, with_hints
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -23,6 +24,7 @@ __all__ = ["instrument"]
 _LIMIT = 300
 
 
+@with_hints(INTEGRATION_NAMES)
 def instrument(
     redis_client: "Redis | AsyncRedis",
     *,

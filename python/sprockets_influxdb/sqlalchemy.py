@@ -14,6 +14,7 @@ from sqlalchemy import event
 
 from sprockets_influxdb._clients import Client
 from sprockets_influxdb._integrations import Bounded, Recorder, error_name
+from sprockets_influxdb._options import INTEGRATION_NAMES, with_hints
 from sprockets_influxdb._sql import shape
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _BEGAN = "_sprockets_influxdb_began"
 _engines: "weakref.WeakKeyDictionary[Any, _Statements]" = weakref.WeakKeyDictionary()
 
 
+@with_hints(INTEGRATION_NAMES)
 def instrument(
     engine: "Engine | AsyncEngine",
     *,

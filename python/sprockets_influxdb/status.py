@@ -48,6 +48,8 @@ class StatusPage:
     A process shows its own client only. A server with several processes answers with any of them,
     and the page offers a choice of those that it has seen.
 
+    A middleware of this package does not record the page's requests.
+
     :param client: the client. Default: the installed one, whichever that is when a request comes
     """
 
@@ -97,6 +99,7 @@ class StatusPage:
         """Respond to a request of ASGI."""
         if scope["type"] == "lifespan":
             return await _lifespan(receive, send)
+        _discard(scope)
         if scope["type"] != "http":
             return await send({"type": "websocket.close"})
         headers = scope["headers"]
@@ -110,6 +113,7 @@ class StatusPage:
 
     def wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Respond to a request of WSGI."""
+        _discard(environ)
         response = self.respond(
             environ["REQUEST_METHOD"],
             environ.get("QUERY_STRING", ""),
@@ -138,6 +142,13 @@ class StatusPage:
         methods = {method.lower(): respond for method in web.RequestHandler.SUPPORTED_METHODS}
         handler: type = type("StatusHandler", (web.RequestHandler,), methods)
         return handler
+
+
+def _discard(place: MutableMapping[str, Any]) -> None:
+    """Keep the middleware from recording the request: the page asks every two seconds."""
+    measurement = place.get(_native.MEASUREMENT)
+    if isinstance(measurement, _native.Measurement):
+        measurement.discard()
 
 
 def _wants_json(query: str, accept: str) -> bool:

@@ -46,9 +46,9 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
     let is_passed = checks.iter().all(|(_, check)| check.is_passed());
     // The exit code tells the result even if the output cannot be written.
     let _ = options.output.print(
-        || to_json(&settings, &warnings, &checks),
+        || to_json(&settings, &options.databases, &warnings, &checks),
         |out| {
-            write_settings(out, &settings, &warnings)?;
+            write_settings(out, &settings, &options.databases, &warnings)?;
             write_checks(out, &checks)
         },
     );
@@ -58,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Problem> {
 fn write_settings(
     out: &mut dyn Write,
     settings: &[Setting],
+    databases: &[String],
     warnings: &[String],
 ) -> io::Result<()> {
     let style = terminal::on_stdout();
@@ -65,6 +66,10 @@ fn write_settings(
     for setting in settings {
         let (name, value, source) = (setting.name(), setting.value(), source(setting));
         let value = if value.is_unset() { "-".to_owned() } else { value.to_string() };
+        let (value, source) = match checked(name, databases) {
+            Some(names) => (names, "argument --database".to_owned()),
+            None => (value, source),
+        };
         writeln!(out, "  {name:<20} {value:<32} {}", style.faint(&format!("({source})")))?;
     }
     let mut warn = |warning: &str| writeln!(out, "  {} {warning}", style.warning("warning:"));
@@ -73,6 +78,11 @@ fn write_settings(
         warn("enabled is false: applications record nothing")?;
     }
     warnings.iter().try_for_each(|warning| warn(warning))
+}
+
+/// The databases of the arguments, if this is the setting that they replace.
+fn checked(setting: &str, databases: &[String]) -> Option<String> {
+    (setting == "database" && !databases.is_empty()).then(|| databases.join(", "))
 }
 
 /// Where a setting's value comes from.
@@ -122,11 +132,21 @@ fn write_finding(
     }
 }
 
-fn to_json(settings: &[Setting], warnings: &[String], checks: &[(Option<&str>, Check)]) -> Value {
+fn to_json(
+    settings: &[Setting],
+    databases: &[String],
+    warnings: &[String],
+    checks: &[(Option<&str>, Check)],
+) -> Value {
     let settings = settings.iter().map(|setting| {
-        let origin = format!("{:?}", setting.origin()).to_lowercase();
-        let value = setting.value().to_string();
-        let value = json!({ "value": value, "origin": origin, "source": setting.source() });
+        let value = match checked(setting.name(), databases) {
+            Some(names) => json!({ "value": names, "origin": "argument", "source": "--database" }),
+            None => {
+                let origin = format!("{:?}", setting.origin()).to_lowercase();
+                let value = setting.value().to_string();
+                json!({ "value": value, "origin": origin, "source": setting.source() })
+            }
+        };
         (setting.name().to_owned(), value)
     });
     let checks = checks.iter().map(|(database, check)| {

@@ -25,6 +25,7 @@ mod write;
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Delivers measurements to InfluxDB: the command for operators
@@ -72,6 +73,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
         Ok(Arguments { command: Command::Man(options) }) => options.run(Arguments::command()),
         Err(error) => {
+            let error = with_tip(error);
             // If the pipe is closed, nobody reads it.
             let _ = error.print();
             return if error.use_stderr() { exit::USAGE } else { exit::OK };
@@ -81,6 +83,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         output::message(&format!("{} {problem}", terminal::on_stderr().bad("error:")));
         exit::USAGE
     })
+}
+
+/// Says how a spool is named, where its path was passed as such.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.clone(),
+        _ => return error,
+    };
+    let is_path = error.kind() == ErrorKind::UnknownArgument && !argument.starts_with('-');
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    if is_path && takes_spool(&usage) {
+        let tip = format!("name the spool by '--spool {argument}' or INFLUXDB_SPOOL");
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
+}
+
+fn takes_spool(usage: &str) -> bool {
+    ["sprockets-influxdb spool", "sprockets-influxdb quarantine"]
+        .iter()
+        .any(|command| usage.contains(command))
 }
 
 #[cfg(test)]

@@ -214,10 +214,10 @@ fn timeout_of(client: &Handle, timeout: Option<f64>) -> PyResult<Duration> {
 }
 
 /// Waits without the interpreter. An exception of a signal handler ends the wait, and is the error.
-fn interruptible(
+pub(crate) fn interruptible<T: Send>(
     py: Python<'_>,
-    wait: impl FnOnce(&mut (dyn FnMut() -> bool + Send)) -> core::Report + Send,
-) -> PyResult<core::Report> {
+    wait: impl FnOnce(&mut (dyn FnMut() -> bool + Send)) -> T + Send,
+) -> PyResult<T> {
     let mut signal = Ok(());
     let mut is_interrupted = || {
         signal = Python::attach(|py| py.check_signals());

@@ -137,11 +137,14 @@ impl Changes {
 
 /// Whether a server is needed, and neither the environment nor an option names one.
 fn lacks_server(options: [&Options; 2]) -> bool {
-    const SETTINGS: [&str; 3] = ["url", "host", "port"];
     const VARIABLES: [&str; 3] = ["INFLUXDB_URL", "INFLUXDB_HOST", "INFLUXDB_PORT"];
     NEEDS_SERVER.load(Ordering::Relaxed)
-        && !options.into_iter().flatten().any(|(name, _)| SETTINGS.contains(&&**name))
+        && !options.into_iter().any(names_server)
         && !VARIABLES.iter().any(|variable| std::env::var_os(variable).is_some())
+}
+
+fn names_server(options: &Options) -> bool {
+    options.iter().any(|(name, _)| matches!(&**name, "url" | "host" | "port"))
 }
 
 /// Whether a client is disabled unless a server is configured. By default it writes to localhost,
@@ -215,9 +218,14 @@ pub(crate) fn open(py: Python<'_>, provided: &Provided) -> PyResult<Arc<Handle>>
     py.detach(handle::forget_unused);
     let config = provided.apply(changes().environment(&provided.options));
     let client = start(config).map_err(value_error)?;
-    if lacks_server([&provided.options, &provided.options]) && !client.core().is_enabled() {
+    let is_undirected = lacks_server([&provided.options; 2]) && !client.core().is_enabled();
+    // The module is imported once, by the first test that needs it.
+    let is_imported = !is_undirected && is_made_by_import_of_test(py, &provided.options)?;
+    if is_undirected || is_imported {
+        let without = || provided.apply(Config::new().set("enabled", "false"));
+        let kept = is_imported.then(without);
         let undirected =
-            Undirected { client: Arc::downgrade(&client), provided: provided.clone(), kept: None };
+            Undirected { client: Arc::downgrade(&client), provided: provided.clone(), kept };
         let clients = &mut changes().without_server.clients;
         clients.retain(|other| other.client.strong_count() > 0);
         clients.push(undirected);
@@ -237,6 +245,7 @@ pub(crate) fn install(
     on_rejected: Option<Py<PyAny>>,
 ) -> PyResult<Option<bool>> {
     let provided = Provided::new(options, base_tags, on_rejected);
+    let is_imported = is_made_by_import_of_test(py, &provided.options)?;
     let is_over = installed().as_ref().is_some_and(|client| client.is_shut_down());
     if is_over {
         let config = changes().configure(&provided);
@@ -253,7 +262,7 @@ pub(crate) fn install(
         let client = changes.change(&provided).map_err(value_error)?;
         changes.is_installed = client.core().is_enabled();
         let lacks_server = lacks_server([&changes.before.options, &provided.options]);
-        if lacks_server && !changes.is_installed && !is_in_test() {
+        if is_imported || (lacks_server && !changes.is_installed && !is_in_test()) {
             changes.without_server.installed = provided;
         }
         (client, changes.is_installed)
@@ -350,8 +359,22 @@ pub(crate) fn undirect_clients(py: Python<'_>) -> PyResult<()> {
     outcome.map_err(value_error)
 }
 
+/// Whether a module that is imported within a test makes a client, without a server of its own. It
+/// is not imported again by the next test.
+fn is_made_by_import_of_test(py: Python<'_>, options: &Options) -> PyResult<bool> {
+    let is_test = NEEDS_SERVER.load(Ordering::Relaxed) && current_test().is_some();
+    if !is_test || names_server(options) {
+        return Ok(false);
+    }
+    py.import("sprockets_influxdb._import_path")?.call_method0("is_importing")?.extract()
+}
+
 /// Whether a test is running, and not its module being imported or its fixtures being made.
 fn is_in_test() -> bool {
-    let test = std::env::var("PYTEST_CURRENT_TEST");
-    test.is_ok_and(|test| test.ends_with("(call)"))
+    current_test().is_some_and(|test| test.ends_with("(call)"))
+}
+
+/// The test that runs, or whose fixtures are made or ended.
+fn current_test() -> Option<String> {
+    std::env::var("PYTEST_CURRENT_TEST").ok()
 }

@@ -133,7 +133,8 @@ impl Measurement {
     }
 
     /// Whether what is set here is recorded. False for the measurement of a request that is not
-    /// recorded, or was recorded already. Such a measurement takes any value and is dropped.
+    /// recorded, or was recorded already, and after ``discard()``. Such a measurement takes any
+    /// value and is dropped.
     #[getter]
     pub(crate) fn is_recording(this: &Bound<'_, Self>) -> PyResult<bool> {
         let py = this.py();
@@ -147,6 +148,13 @@ impl Measurement {
             }
             Kind::Inert => Ok(false),
         }
+    }
+
+    /// Leaves this measurement out: it is not recorded, and what is set is dropped. For the handler
+    /// of requests that nobody wants to see, such as polls.
+    fn discard(this: &Bound<'_, Self>) -> PyResult<()> {
+        native(this).borrow_mut(this.py())?.kind = Kind::Inert;
+        Ok(())
     }
 
     /// Sets the time of the measurement: seconds since the epoch as any number, a ``datetime`` with
@@ -384,6 +392,9 @@ impl Measurement {
         complete: impl FnOnce(&mut core::Measurement) -> PyResult<Option<&'static str>>,
     ) -> PyResult<()> {
         let py = this.py();
+        if !Self::is_open(this) {
+            return Ok(());
+        }
         Line::with(|line| {
             line.errors = ValueErrors::new(true);
             // Base tags become a part of the line, to find a field that has the name of one.

@@ -1,6 +1,6 @@
 //! The counters and the settings of the client, as Python values.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -22,6 +22,7 @@ use crate::installed::configured;
 /// - ``non_finite``: fields left out because they are NaN or infinite
 /// - ``repaired``: measurements with names or tags that no server stores as they were
 /// - ``last_error``: the last failure, or ``None``
+/// - ``last_error_at``: when that was, in seconds since the epoch, or ``None``
 ///
 /// All are 0 before there is a client.
 ///
@@ -43,6 +44,8 @@ pub(crate) fn counters<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'p
     }
     dict.set_item("dropped", dropped)?;
     dict.set_item("last_error", stats.last_error.as_deref())?;
+    let at = stats.last_error_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    dict.set_item("last_error_at", at.map(|at| at.as_secs_f64()))?;
     Ok(dict)
 }
 

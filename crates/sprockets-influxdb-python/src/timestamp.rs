@@ -12,6 +12,9 @@ use crate::value::{repr, text};
 
 const SECOND: i128 = 1_000_000_000;
 
+/// What is wrong with a time that nanoseconds of 64 bits cannot hold.
+pub(crate) const OUT_OF_RANGE: &str = "its time is not between 1677-09-21 and 2262-04-11";
+
 /// The current time in nanoseconds since the epoch. No two calls return the same.
 pub(crate) fn now() -> i64 {
     core::Timestamp::now().nanoseconds()
@@ -94,15 +97,46 @@ pub(crate) fn integer(nanoseconds: &Bound<'_, PyAny>) -> PyResult<i64> {
 /// Converts a time of any type that stands for one to nanoseconds since the epoch.
 pub(crate) fn nanoseconds(time: &Bound<'_, PyAny>) -> PyResult<i64> {
     let nanoseconds = if let Ok(seconds) = time.cast::<PyInt>() {
-        seconds.extract::<i64>().ok().map(|seconds| i128::from(seconds) * SECOND)
+        Some(seconds.extract::<i64>().map_or(i128::MAX, |seconds| i128::from(seconds) * SECOND))
     } else if let Ok(seconds) = time.cast::<PyFloat>() {
         decimal_nanoseconds(seconds.value())
     } else {
         other(time)?
     };
-    nanoseconds
-        .and_then(|nanoseconds| i64::try_from(nanoseconds).ok())
-        .ok_or_else(|| refused(time, "this is no time in the years 1678 to 2262"))
+    match nanoseconds.map(i64::try_from) {
+        Some(Ok(nanoseconds)) => Ok(nanoseconds),
+        Some(Err(_)) => Err(refused(time, &out_of_range(time))),
+        None => Err(refused(time, no_time(time))),
+    }
+}
+
+/// What is wrong with a time that is out of range. A number may be in another unit.
+#[cold]
+fn out_of_range(time: &Bound<'_, PyAny>) -> String {
+    // From the year 2001 to the year 2100.
+    let is_recent = |seconds: f64| (1e9..4.1e9).contains(&seconds);
+    let number = time.extract::<f64>().unwrap_or_default();
+    let unit = [
+        (1e3, "milliseconds: divide them by 1000"),
+        (1e6, "microseconds: divide them by 1000000"),
+        (1e9, "nanoseconds: pass an int as timestamp_ns"),
+    ];
+    let unit = unit.into_iter().find(|(divisor, _)| is_recent(number / divisor));
+    unit.map_or(OUT_OF_RANGE.to_owned(), |(_, unit)| format!("{OUT_OF_RANGE}; are these {unit}?"))
+}
+
+/// What is wrong with an object that is no time.
+#[cold]
+fn no_time(time: &Bound<'_, PyAny>) -> &'static str {
+    let kind = time.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+    let is_missing = time.ne(time).unwrap_or_default();
+    match kind.as_str() {
+        "date" => "a date has no time of day: make it a datetime with a time zone",
+        "Period" => "call its to_timestamp(), and add a time zone",
+        "NoneType" | "NAType" => "there is no time",
+        _ if is_missing => "there is no time",
+        _ => "this is no time",
+    }
 }
 
 /// Converts a time that is no number of seconds. `None` if it is not known.
@@ -190,7 +224,7 @@ fn of_number(time: &Bound<'_, PyAny>) -> PyResult<Option<i128>> {
     let is_rational = |of: &str, class| time.is_instance(&py.import(of)?.getattr(class)?);
     if is_rational("decimal", "Decimal")? || is_rational("numbers", "Rational")? {
         let nanoseconds = fraction.call1((time,))?.mul(1_000_000_000)?;
-        return Ok(nanoseconds.call_method0("__floor__")?.extract::<i64>().ok().map(i128::from));
+        return Ok(Some(nanoseconds.call_method0("__floor__")?.extract().unwrap_or(i128::MAX)));
     }
     Ok(decimal_nanoseconds(time.extract::<f64>()?))
 }

@@ -17,7 +17,7 @@ use crate::measurement::{FieldValue, Measurement};
 use crate::spool::Spool;
 use crate::stats::Report;
 
-pub use crate::client::InForce;
+pub use crate::client::{Added, InForce, TrackedFlush};
 pub use crate::clock::unique_stamp_before;
 pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::measurement::{PreparedKey, PreparedTag};
@@ -103,14 +103,9 @@ pub fn add_as(client: &Client, in_force: &InForce, measurement: &Measurement) ->
     client.add_as(in_force, measurement)
 }
 
-/// [`Client::add_measurement`] that waits for room in a full buffer, whatever the overflow setting,
-/// at most for `timeout`. Returns false if there was no room in time: the measurement is dropped.
-///
-/// # Errors
-///
-/// Those of [`Client::add_measurement`].
-pub fn add_or_wait(client: &Client, measurement: &Measurement, timeout: Duration) -> Result<bool> {
-    client.add_or_wait(measurement, timeout)
+/// Whether the name or a tag of the measurement was repaired.
+pub fn is_repaired(measurement: &Measurement) -> bool {
+    measurement.is_repaired()
 }
 
 /// Whether a request of the client is under way, or its outcome is not counted yet.

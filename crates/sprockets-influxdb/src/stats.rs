@@ -1,6 +1,7 @@
 //! Statistics: every measurement that was added is counted in exactly one column, at every moment.
 
 use std::fmt;
+use std::time::SystemTime;
 
 /// What became of the measurements that were added to a client so far.
 ///
@@ -44,6 +45,8 @@ pub struct Stats {
     pub repaired: u64,
     /// The message of the newest failure to deliver.
     pub last_error: Option<String>,
+    /// When that failure happened, by the clock of this host.
+    pub last_error_at: Option<SystemTime>,
 }
 
 impl Stats {

@@ -21,7 +21,7 @@ pub fn in_namespaces(options: &[&str], test: &str) {
         .into_iter()
         .find(|options| run("unshare", &[options, &["true"][..]].concat()))
     else {
-        println!("skipped: no namespace can be made here");
+        crate::skip("no namespace can be made here");
         return;
     };
     let binary = std::env::current_exe().expect("the path of this binary");

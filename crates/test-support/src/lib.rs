@@ -71,6 +71,15 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Prints that a test is skipped, and why. With `REQUIRE_ALL` in the environment, as `.ci/run` sets
+/// it, the test fails instead.
+#[allow(clippy::print_stdout)]
+#[track_caller]
+pub fn skip(reason: &str) {
+    assert!(std::env::var_os("REQUIRE_ALL").is_none(), "REQUIRE_ALL is set, and {reason}");
+    println!("skipped: {reason}");
+}
+
 /// Random numbers. Prints their seed, which `SEED` repeats.
 #[allow(clippy::print_stdout)]
 pub fn random() -> fastrand::Rng {

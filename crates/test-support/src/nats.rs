@@ -1,9 +1,12 @@
 //! Real nats-servers for one test, each in a process of its own, alone or as a cluster.
 
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
+
+use serde_json::Value;
 
 use crate::influxd::free_port;
 use crate::process::{Process, remove_settings};
@@ -144,6 +147,19 @@ impl NatsServers {
         format!("nats://{credentials}{}", places.collect::<Vec<_>>().join(","))
     }
 
+    /// Where each takes clients, running or not.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.nodes.iter().map(|node| (Ipv4Addr::LOCALHOST, node.port).into())
+    }
+
+    /// What one has of a stream. Its peers may have more, or something else. `Null` if it has none.
+    pub fn stored(&self, index: usize, stream: &str) -> Value {
+        let state = self.monitor(index, "jsz?accounts=true&streams=true");
+        let streams = state["account_details"][0]["stream_detail"].as_array();
+        let found = streams.into_iter().flatten().find(|found| found["name"] == stream);
+        found.map_or(Value::Null, |found| found["state"].clone())
+    }
+
     /// The number of servers, running or not.
     pub fn len(&self) -> usize {
         self.nodes.len()
@@ -175,10 +191,12 @@ impl NatsServers {
 
     /// The number of clients that are connected to one.
     pub fn connections(&self, index: usize) -> u64 {
-        let url = format!("http://127.0.0.1:{}/varz", self.nodes[index].monitor_port);
-        let state: serde_json::Value =
-            ureq::get(url).call().expect("a reply").body_mut().read_json().expect("JSON");
-        state["connections"].as_u64().expect("a number")
+        self.monitor(index, "varz")["connections"].as_u64().expect("a number")
+    }
+
+    fn monitor(&self, index: usize, path: &str) -> Value {
+        let url = format!("http://127.0.0.1:{}/{path}", self.nodes[index].monitor_port);
+        ureq::get(url).call().expect("a reply").body_mut().read_json().expect("JSON")
     }
 
     /// Sends a signal to one, by its name without the `SIG`.

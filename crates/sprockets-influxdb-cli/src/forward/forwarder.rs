@@ -171,7 +171,7 @@ impl Forwarder {
             Err(reason) => {
                 let (stream, sequence) = (&self.jetstream.stream, receipt.sequence);
                 let kept = self.set_aside.message(message, stream, sequence, &reason);
-                self.set_aside(&receipt, kept, &reason, false).await;
+                self.set_aside(&receipt, kept, &reason, None).await;
                 return Ok(());
             }
         };
@@ -197,17 +197,19 @@ impl Forwarder {
         let (stream, sequence) = (&self.jetstream.stream, receipt.sequence);
         let kept = self.set_aside.lines(message, stream, sequence, &added.bad);
         let reason = added.bad[0].1.clone();
-        self.set_aside(&receipt, kept, &reason, added.lines > 0).await;
+        let held_for = Some(&*lines.database).filter(|_| added.lines > 0);
+        self.set_aside(&receipt, kept, &reason, held_for).await;
         Ok(())
     }
 
-    /// A message, or a part of it, was set aside. `is_held`: its other lines are in a lane.
+    /// A message, or a part of it, was set aside. `held_for`: the database whose lane has its other
+    /// lines.
     async fn set_aside(
         &mut self,
         receipt: &Receipt,
         kept: std::io::Result<()>,
         reason: &str,
-        is_held: bool,
+        held_for: Option<&str>,
     ) {
         let sequence = receipt.sequence;
         match kept {
@@ -216,7 +218,7 @@ impl Forwarder {
                 if self.totals.set_aside <= 20 {
                     self.progress.message(&format!("message {sequence} is set aside: {reason}"));
                 }
-                if !is_held {
+                if held_for.is_none() {
                     self.totals.acknowledged += 1;
                     self.reply(receipt, ACK).await;
                 }
@@ -225,8 +227,9 @@ impl Forwarder {
                 self.progress.message(&format!(
                     "error: message {sequence} cannot be set aside, and comes again: {error}"
                 ));
-                if !is_held {
-                    self.reply(receipt, NAK_LATER).await;
+                match held_for.and_then(|database| self.lanes.get_mut(database)) {
+                    Some(lane) => lane.return_last(),
+                    None => self.reply(receipt, NAK_LATER).await,
                 }
             }
         }
@@ -243,9 +246,10 @@ impl Forwarder {
         let Some(lane) = self.lanes.get_mut(&decided.database) else { return };
         let Some(group) = lane.take(decided) else { return };
         self.held -= group.bytes;
-        self.totals.acknowledged += group.receipts.len() as u64;
         for receipt in &group.receipts {
-            self.reply(receipt, ACK).await;
+            let text = if receipt.comes_again { NAK_LATER } else { ACK };
+            self.totals.acknowledged += u64::from(!receipt.comes_again);
+            self.reply(receipt, text).await;
         }
     }
 

@@ -105,6 +105,13 @@ impl Lane {
         added
     }
 
+    /// Delivers the message that was added last again, once its lines are decided.
+    pub(super) fn return_last(&mut self) {
+        if let Some(receipt) = self.open.receipts.last_mut() {
+            receipt.comes_again = true;
+        }
+    }
+
     fn add_line(
         &self,
         lines: &Lines,

@@ -21,6 +21,8 @@ pub(super) struct Receipt {
     pub(super) deliveries: u64,
     /// When it was stored, in nanoseconds.
     pub(super) stored_at: i64,
+    /// Whether it has to be delivered again, as a part of it could not be set aside.
+    pub(super) comes_again: bool,
 }
 
 /// The lines of a message.
@@ -49,7 +51,7 @@ impl Receipt {
         }
         let (deliveries, sequence) = (number(0)?, number(1)?);
         let stored_at = tokens[start + 3].parse().ok()?;
-        Some(Self { reply, sequence, deliveries, stored_at })
+        Some(Self { reply, sequence, deliveries, stored_at, comes_again: false })
     }
 }
 

@@ -286,3 +286,20 @@ fn the_default_database_is_checked_and_written_to() {
     assert!(done.errors.contains("set INFLUXDB_DATABASE"), "{done:?}");
     assert_eq!(done.code, Some(2), "{done:?}");
 }
+
+#[test]
+fn the_databases_of_arguments_are_shown_with_their_source() {
+    let server = Server::start();
+    let variables = [("INFLUXDB_URL", &*server.url()), ("INFLUXDB_DATABASE", "usual")];
+    for (arguments, names) in [
+        (&["check", "--database", "own"][..], "own"),
+        (&["check", "--database", "a", "--database", "b"], "a, b"),
+    ] {
+        let done = run(arguments, &variables);
+        let line = done.out.lines().find(|line| line.starts_with("  database  ")).unwrap();
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words.join(" "), format!("database {names} (argument --database)"));
+        let json = run(&[arguments, &["--json"]].concat(), &variables).json();
+        assert_eq!(json["settings"]["database"]["value"], names);
+    }
+}

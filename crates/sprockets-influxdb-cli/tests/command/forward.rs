@@ -160,6 +160,27 @@ fn a_forwarder_waits_for_the_server_and_renews_what_it_holds() {
     assert_eq!((&totals["delivered"], &totals["redelivered"]), (&1_000.into(), &0.into()));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_message_whose_bad_line_cannot_be_kept_comes_again() {
+    let Some(servers) = NatsServers::start(1) else { return };
+    let server = Server::start();
+    create(&servers);
+    let raw = Raw::new(&servers);
+    raw.publish("influxdb.db", &[], b"m v=1 1\nthis is not one\n");
+    let spool = tempfile::tempdir().unwrap();
+    // A link is not followed.
+    std::os::unix::fs::symlink(spool.path(), spool.path().join("quarantine")).unwrap();
+    let place = spool.path().to_str().unwrap();
+    let mut forwarder = start_forward(&servers, &server.url(), &["--spool", place]);
+    wait_until(|| server.points("db").len() == 1);
+    forwarder.signal("TERM");
+    assert_eq!(forwarder.wait().code(), Some(0));
+    let totals = Done::from(forwarder.output()).json();
+    assert_eq!((&totals["messages"], &totals["acknowledged"]), (&1.into(), &0.into()), "{totals}");
+    assert_eq!(status(&servers)["messages"], 1);
+}
+
 #[test]
 fn what_is_not_decided_at_the_end_goes_to_another_forwarder_at_once() {
     let Some(servers) = NatsServers::start(1) else { return };

@@ -57,7 +57,6 @@ fn file_names_with_control_characters_are_printed_escaped_and_on_one_line() {
 /// Files of another user are left alone, and `--any-user` uses them. Only root can make them here.
 #[cfg(unix)]
 #[test]
-#[allow(clippy::print_stdout)]
 fn files_of_another_user_are_used_only_with_any_user() {
     const NOBODY: u32 = 65534;
     let spool = killed_writer("ns", 100);
@@ -70,7 +69,7 @@ fn files_of_another_user_are_used_only_with_any_user() {
     let files = fs::read_dir(&slot).unwrap().map(|entry| entry.unwrap().path());
     for path in files.chain([slot.clone(), quarantine, file]) {
         if let Err(error) = std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)) {
-            println!("skipped: only root can make files of another user: {error}");
+            test_support::skip(&format!("only root can make files of another user: {error}"));
             return;
         }
     }

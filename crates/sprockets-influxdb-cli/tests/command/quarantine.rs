@@ -186,3 +186,15 @@ fn files_that_cannot_be_read_or_removed_do_not_keep_the_others() {
     drop(claim);
     assert_eq!(listed(spool.path())["lines"], 2);
 }
+
+#[test]
+fn a_path_without_its_option_is_an_error_that_names_the_option() {
+    for command in [&["quarantine", "list", "/spool"], &["spool", "list", "/spool"]] {
+        let done = run(command, &[]);
+        assert_eq!(done.code, Some(2), "{done:?}");
+        let tip = "name the spool by '--spool /spool' or INFLUXDB_SPOOL";
+        assert!(done.errors.contains(tip), "{done:?}");
+    }
+    let done = run(&["check", "/spool"], &[]);
+    assert!(!done.errors.contains("--spool"), "{done:?}");
+}

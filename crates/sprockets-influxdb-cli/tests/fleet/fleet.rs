@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sprockets_influxdb::Config;
@@ -13,7 +14,9 @@ use test_support::process::{Process, remove_settings};
 use test_support::{wait_until, wait_within};
 
 use super::faults::Fault;
+use super::proxy;
 use super::publisher::{DATABASE, Plan, journals};
+use super::record::Record;
 
 const STREAM: &str = "FLEET";
 
@@ -38,6 +41,9 @@ pub(crate) struct Fleet {
     size: Size,
     directory: tempfile::TempDir,
     servers: NatsServers,
+    /// Of the proxies before the servers.
+    url: String,
+    record: Arc<Record>,
     influxd: Influxd,
     publishers: Vec<Publisher>,
     forwarders: Vec<Process>,
@@ -68,6 +74,8 @@ pub(crate) struct Figures {
     pub(crate) messages: u64,
     /// Of those, the ones that had been delivered before.
     pub(crate) redelivered: u64,
+    /// Whether messages waited for forwarders to the end.
+    pub(crate) waiting: bool,
     /// Messages that are acknowledged and still in the stream. A server that is killed may leave
     /// some.
     pub(crate) left: u64,
@@ -81,10 +89,16 @@ impl Fleet {
         influxd.create(DATABASE);
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("journals")).expect("a directory");
+        let record = Arc::new(Record::new());
+        let proxy = |server| proxy::start(server, record.clone()).to_string();
+        let url =
+            format!("nats://{}", servers.addresses().map(proxy).collect::<Vec<_>>().join(","));
         let mut fleet = Self {
             size,
             directory,
             servers,
+            url,
+            record,
             influxd,
             publishers: Vec::new(),
             forwarders: Vec::new(),
@@ -109,7 +123,7 @@ impl Fleet {
     fn publish(&mut self, adds: u32, has_spool: bool) {
         let plan = Plan {
             name: format!("p{}", self.started),
-            url: self.servers.url(),
+            url: self.url.clone(),
             directory: self.directory.path().to_owned(),
             adds,
             pause: self.size.pause,
@@ -123,7 +137,7 @@ impl Fleet {
     fn forward(&self, arguments: &[&str]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sprockets-influxdb"));
         remove_settings(&mut command)
-            .args(["forward", "--from", &self.servers.url(), "--stream", STREAM])
+            .args(["forward", "--from", &self.url, "--stream", STREAM])
             .args(arguments)
             .env("INFLUXDB_URL", self.influxd.url())
             .env("INFLUXDB_TIMEOUT", "3000")
@@ -147,6 +161,7 @@ impl Fleet {
 
     /// Makes a fault, and ends it.
     pub(crate) fn strike(&mut self, fault: Fault) {
+        self.supervise();
         match fault {
             Fault::LeaderKilled => {
                 let Some(leader) = self.leader() else { return };
@@ -207,6 +222,17 @@ impl Fleet {
         self.forward(&["--json"])
     }
 
+    /// Starts forwarders again that found no leader of the stream when they started.
+    fn supervise(&mut self) {
+        for index in 0..self.forwarders.len() {
+            let ended = self.forwarders[index].child().try_wait().expect("a child");
+            if let Some(status) = ended {
+                assert_eq!(status.code(), Some(2), "a forwarder ended");
+                self.forwarders[index] = self.forward_when_connected();
+            }
+        }
+    }
+
     /// The index of the server that leads the stream.
     fn leader(&self) -> Option<usize> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
@@ -219,26 +245,35 @@ impl Fleet {
         self.servers.index(info["cluster"]["leader"].as_str()?)
     }
 
-    /// Waits until everything is stored, ends the forwarders and compares.
-    pub(crate) fn finish(mut self) -> Figures {
+    /// Waits until everything is stored, ends the forwarders and compares. Returns also where lost
+    /// measurements were last seen, and what each server has.
+    pub(crate) fn finish(mut self) -> (Figures, String) {
         wait_within(DRAIN, "publishers end", || !self.is_publishing());
         // Killed processes left measurements in the spool.
         let drain = Plan {
             name: "drain".to_owned(),
-            url: self.servers.url(),
+            url: self.url.clone(),
             directory: self.directory.path().to_owned(),
             adds: 0,
             pause: 0,
             has_spool: true,
         };
         assert_eq!(drain.start().wait().code(), Some(0), "the spool is delivered");
-        wait_within(DRAIN, "no message waits", || self.nothing_waits());
+        let deadline = Instant::now() + DRAIN;
+        let mut status = self.status();
+        while !nothing_waits(&status) && Instant::now() < deadline {
+            std::thread::sleep(OUTAGE / 10);
+            self.supervise();
+            status = self.status();
+        }
         let mut figures = Figures {
             publishers: self.started,
             killed_forwarders: self.killed_forwarders,
-            left: self.status()["messages"].as_u64().expect("a number"),
+            waiting: !nothing_waits(&status),
+            left: status["messages"].as_u64().unwrap_or_default(),
             ..Figures::default()
         };
+        self.supervise();
         for forwarder in &mut self.forwarders {
             forwarder.signal("TERM");
         }
@@ -249,8 +284,8 @@ impl Fleet {
             figures.messages += totals["messages"].as_u64().unwrap_or_default();
             figures.redelivered += totals["redelivered"].as_u64().unwrap_or_default();
         }
-        self.compare(&mut figures);
-        figures
+        let explanation = self.compare(&mut figures);
+        (figures, format!("{explanation}{status}\n"))
     }
 
     fn status(&self) -> Value {
@@ -258,12 +293,8 @@ impl Fleet {
         serde_json::from_slice(&done.stdout).unwrap_or_default()
     }
 
-    fn nothing_waits(&self) -> bool {
-        let consumer = &self.status()["consumers"][0];
-        consumer["waiting"] == 0 && consumer["taken"] == 0
-    }
-
-    fn compare(&self, figures: &mut Figures) {
+    fn compare(&self, figures: &mut Figures) -> String {
+        let mut explanation = String::new();
         wait_until(|| self.influxd.count(DATABASE, "job", "number") > 0);
         for (process, noted) in journals(self.directory.path()) {
             let query = format!("SELECT number FROM job WHERE process = '{process}'");
@@ -277,9 +308,22 @@ impl Fleet {
             figures.stored += counts.values().sum::<u64>();
             figures.twice += counts.values().filter(|count| **count > 1).count() as u64;
             // A process may die between adding a measurement and noting it.
-            let lost = (0..noted).filter(|number| !counts.contains_key(number)).count() as u64;
+            let lost: Vec<_> = (0..noted).filter(|number| !counts.contains_key(number)).collect();
             assert!(counts.len() as u64 <= noted + 1, "{process}: stored, and never added");
-            figures.lost += lost;
+            figures.lost += lost.len() as u64;
+            if !lost.is_empty() {
+                explanation += &self.record.explain(&process, &lost);
+            }
         }
+        for index in 0..self.servers.len() {
+            let state = self.servers.stored(index, STREAM);
+            explanation += &format!("server {index}: {state}\n");
+        }
+        explanation
     }
+}
+
+fn nothing_waits(status: &Value) -> bool {
+    let consumer = &status["consumers"][0];
+    consumer["waiting"] == 0 && consumer["taken"] == 0
 }

@@ -72,6 +72,11 @@ impl<'a> ArrowColumn<'a> {
         signed(self.values, place, *width)?.checked_mul(*unit)
     }
 
+    /// Whether a row has no value.
+    pub(super) fn is_null(&self, row: usize) -> bool {
+        self.place(row).is_none()
+    }
+
     /// The place of a row, unless it is null.
     fn place(&self, row: usize) -> Option<usize> {
         let place = self.start + row;

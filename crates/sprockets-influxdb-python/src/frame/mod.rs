@@ -2,27 +2,30 @@
 //! Arrow's record batches, which needs no package that knows Arrow.
 
 mod arrow;
+mod destination;
 mod ffi;
 mod kind;
 mod objects;
 mod rows;
+mod times;
+mod type_names;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyTimeoutError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyList};
+use pyo3::types::{PyCapsule, PyDict, PyList};
 
-use crate::client::{BaseClient, target_of};
-use crate::process;
-use crate::target::Target;
+use crate::client::BaseClient;
 use crate::timestamp;
 use arrow::ArrowColumn;
+use destination::Destination;
 use ffi::{Batch, Stream};
 use kind::Kind;
 use objects::Objects;
-use rows::{Column, Plan, Rows, Stop};
+use rows::{Column, Plan, Rows};
+use type_names::{Use, type_name};
 
 /// Maximum number of rows that are written before signals are looked at.
 const BLOCK: usize = 10_000;
@@ -33,8 +36,7 @@ const NAT: i64 = i64::MIN;
 /// Writes the rows of a frame whose columns are lists.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
 pub(crate) struct ObjectFrame {
-    target: Target,
-    plan: Plan,
+    destination: Destination,
     tags: Vec<Py<PyAny>>,
     fields: Vec<Py<PyAny>>,
 }
@@ -57,12 +59,12 @@ impl ObjectFrame {
                 .collect::<PyResult<Vec<_>>>()
         };
         let (tag_names, field_names) = (texts(&tags)?, texts(&fields)?);
-        let plan = Plan::new(place.0, place.1, &tag_names, &field_names, seconds(timeout)?);
-        Ok(Self { target: target(client)?, plan, tags, fields })
+        let plan = Plan::new(place, &tag_names, &field_names, seconds(timeout)?);
+        Ok(Self { destination: Destination::new(py, client, plan)?, tags, fields })
     }
 
     /// Writes rows. `first` is the number of the first one. Times are an ``int`` of nanoseconds,
-    /// or any other object that is a time. Returns how many rows were skipped.
+    /// or any other object that is a time.
     fn write(
         &self,
         py: Python<'_>,
@@ -70,7 +72,7 @@ impl ObjectFrame {
         times: &Bound<'_, PyList>,
         tags: Vec<Bound<'_, PyList>>,
         fields: Vec<Bound<'_, PyList>>,
-    ) -> PyResult<usize> {
+    ) -> PyResult<()> {
         let mut tag_columns: Vec<Box<dyn Column>> = Vec::new();
         for (name, values) in self.tags.iter().zip(&tags) {
             tag_columns.push(Box::new(Objects::tags(name.bind(py), values)?));
@@ -81,7 +83,7 @@ impl ObjectFrame {
         }
         let times = times.iter().enumerate().map(|(row, time)| {
             let nanoseconds = match time.extract() {
-                Ok(NAT) => Err(PyValueError::new_err("there is no time")),
+                Ok(NAT) => Err(PyValueError::new_err("there is no time: leave such rows out")),
                 Ok(nanoseconds) => Ok(nanoseconds),
                 Err(_) => timestamp::nanoseconds(&time),
             };
@@ -91,15 +93,19 @@ impl ObjectFrame {
         });
         let times = times.collect::<PyResult<_>>()?;
         let rows = Rows { times, tags: tag_columns, fields: field_columns, first: 0 };
-        write(py, &self.target, &self.plan, &rows, first)
+        self.destination.write(py, &rows, first)
+    }
+
+    /// Waits for the delivery. Returns what became of the rows.
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.destination.finish(py)
     }
 }
 
 /// Writes the rows of a frame that is a stream of record batches.
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct ArrowFrame {
-    target: Target,
-    plan: Plan,
+    destination: Destination,
     kinds: Vec<Kind>,
     /// The columns of the time, of the tags, and of the fields.
     columns: (usize, Vec<usize>, Vec<usize>),
@@ -123,6 +129,7 @@ impl ArrowFrame {
         fields: Option<Vec<String>>,
         timeout: f64,
     ) -> PyResult<Self> {
+        let py = stream.py();
         let Some(mut stream) = Stream::take(stream)? else {
             return Err(PyValueError::new_err("the frame's stream was read already"));
         };
@@ -133,25 +140,24 @@ impl ArrowFrame {
         let types: Vec<_> = schema.root().children().collect();
         let kinds: Vec<_> = types.iter().map(|column| Kind::of(*column)).collect();
         let names: Vec<_> = types.iter().map(|column| column.name()).collect();
-        let find = |name: &str, is_wanted: fn(&Kind) -> bool, wanted: &str| {
+        let find = |name: &str, wanted: Use| {
             let Some(at) = names.iter().position(|other| *other == name) else {
                 return Err(PyValueError::new_err(format!(
                     "there is no column {name:?}: the columns are {}",
                     names.join(", ")
                 )));
             };
-            if !is_wanted(&kinds[at]) {
+            if !wanted.takes(&kinds[at]) {
                 return Err(PyValueError::new_err(format!(
-                    "column {name:?} has the Arrow type {:?}: {wanted}",
-                    types[at].format()
+                    "column {name:?} is of type {}: {}",
+                    type_name(types[at]),
+                    wanted.advice(types[at])
                 )));
             }
             Ok(at)
         };
-        let time = find(time, Kind::is_time, "the time is a timestamp or a date")?;
-        let wanted = "a tag is a text, an integer or a bool; cast it to a text";
-        let tags: Vec<_> =
-            tags.iter().map(|name| find(name, Kind::is_tag, wanted)).collect::<PyResult<_>>()?;
+        let time = find(time, Use::Time)?;
+        let tags: Vec<_> = tags.iter().map(|name| find(name, Use::Tag)).collect::<PyResult<_>>()?;
         if fields.is_none() {
             let mut known = HashSet::new();
             if let Some(name) = names.iter().find(|name| !known.insert(**name)) {
@@ -164,24 +170,19 @@ impl ArrowFrame {
             let is_rest = |at: &usize| *at != time && !tags.contains(at);
             (0..names.len()).filter(is_rest).map(|at| names[at].to_owned()).collect()
         });
-        let wanted = "a field is a number, a bool or a text; cast it, or leave it out of \
-                      field_columns";
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|name| find(name, Kind::is_field, wanted))
-            .collect::<PyResult<_>>()?;
+        let fields: Vec<_> =
+            fields.iter().map(|name| find(name, Use::Field)).collect::<PyResult<_>>()?;
         let texts =
             |columns: &[usize]| columns.iter().map(|at| names[*at].to_owned()).collect::<Vec<_>>();
         let (tag_names, field_names) = (texts(&tags), texts(&fields));
-        let plan = Plan::new(place.0, place.1, &tag_names, &field_names, seconds(timeout)?);
+        let plan = Plan::new(place, &tag_names, &field_names, seconds(timeout)?);
         let columns = (time, tags, fields);
-        let target = target(client)?;
-        Ok(Self { target, plan, kinds, columns, stream, batch: None, next: 0, first: 0 })
+        let destination = Destination::new(py, client, plan)?;
+        Ok(Self { destination, kinds, columns, stream, batch: None, next: 0, first: 0 })
     }
 
-    /// Writes the next rows. Returns how many there were, and how many of them were skipped. `None`
-    /// at the end.
-    fn write(&mut self, py: Python<'_>) -> PyResult<Option<(usize, usize)>> {
+    /// Writes the next rows. Returns how many there were. `None` at the end.
+    fn write(&mut self, py: Python<'_>) -> PyResult<Option<usize>> {
         py.detach(|| self.fill()).map_err(|error| failed(&error))?;
         let Some(batch) = &self.batch else { return Ok(None) };
         let (root, next) = (batch.root(), self.next);
@@ -192,19 +193,28 @@ impl ArrowFrame {
         let (time, tags, fields) = &self.columns;
         let time = column(time);
         let times = (next..next + count).map(|row| {
-            time.as_ref().and_then(|time| time.time(row)).ok_or_else(|| {
-                let row = self.first + row;
-                PyValueError::new_err(format!("row {row} has no time in the years 1678 to 2262"))
+            let time = time.as_ref();
+            time.and_then(|time| time.time(row)).ok_or_else(|| {
+                let problem = match time {
+                    Some(time) if !time.is_null(row) => timestamp::OUT_OF_RANGE,
+                    _ => "there is no time: leave such rows out",
+                };
+                PyValueError::new_err(format!("row {}: {problem}", self.first + row))
             })
         });
         let times = times.collect::<PyResult<_>>()?;
         let tags = tags.iter().filter_map(column).map(boxed).collect();
         let fields = fields.iter().filter_map(column).map(boxed).collect();
         let rows = Rows { times, tags, fields, first: next };
-        let skipped = write(py, &self.target, &self.plan, &rows, self.first + next)?;
+        self.destination.write(py, &rows, self.first + next)?;
         drop(rows);
         self.next += count;
-        Ok(Some((count, skipped)))
+        Ok(Some(count))
+    }
+
+    /// Waits for the delivery. Returns what became of the rows.
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.destination.finish(py)
     }
 }
 
@@ -229,37 +239,6 @@ impl ArrowFrame {
 
 fn boxed<'a>(column: ArrowColumn<'a>) -> Box<dyn Column + 'a> {
     Box::new(column)
-}
-
-/// The given client, else the installed one.
-fn target(client: Option<&Bound<'_, BaseClient>>) -> PyResult<Target> {
-    client.map_or(Ok(Target::Installed), target_of)
-}
-
-/// Writes rows without the interpreter. `first` is the number of the first one, for errors.
-fn write(
-    py: Python<'_>,
-    target: &Target,
-    plan: &Plan,
-    rows: &Rows<'_>,
-    first: usize,
-) -> PyResult<usize> {
-    let Some(client) = target.client(py)? else { return Ok(0) };
-    let client = client.core();
-    process::ensure_started(py);
-    match process::interruptible(py, || plan.write(client, rows))? {
-        Ok(skipped) => Ok(skipped),
-        Err(Stop::Invalid(at, error)) => {
-            Err(PyValueError::new_err(format!("row {}: {error}", first + at)))
-        }
-        Err(Stop::Full(at)) => {
-            let last = client.stats().last_error.unwrap_or_else(|| "no error so far".to_owned());
-            Err(PyTimeoutError::new_err(format!(
-                "row {} found no room in the buffer in time; rows before it are written: {last}",
-                first + at
-            )))
-        }
-    }
 }
 
 fn failed(error: &str) -> PyErr {

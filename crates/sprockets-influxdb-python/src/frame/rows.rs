@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sprockets_influxdb::internal::{
-    PreparedKey, add_or_wait, set_prepared_field, set_prepared_tag,
+    Added, PreparedKey, TrackedFlush, is_repaired, set_prepared_field, set_prepared_tag,
 };
-use sprockets_influxdb::{Client, FieldValue, Measurement};
+use sprockets_influxdb::{FieldValue, Measurement};
+
+use super::times::Times;
 
 /// The values of a column.
 pub(super) trait Column: Sync {
@@ -16,12 +18,12 @@ pub(super) trait Column: Sync {
 
 /// What all rows of a frame have.
 pub(super) struct Plan {
-    database: String,
+    pub(super) database: String,
     name: String,
     tags: Vec<PreparedKey>,
     fields: Vec<PreparedKey>,
-    /// How long to wait for room in a full buffer.
-    timeout: Duration,
+    /// How long to wait for room in a full buffer, and for the delivery.
+    pub(super) timeout: Duration,
 }
 
 /// Some rows: their times in nanoseconds since the epoch, and their columns in the plan's order.
@@ -31,6 +33,19 @@ pub(super) struct Rows<'a> {
     pub(super) fields: Vec<Box<dyn Column + 'a>>,
     /// The row of the columns that is the first one here.
     pub(super) first: usize,
+}
+
+/// What became of the rows that were written.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) rows: usize,
+    /// Rows without a field.
+    pub(super) skipped: usize,
+    /// Rows that the client did not take.
+    pub(super) dropped: usize,
+    pub(super) repaired: usize,
+    /// The times of rows without tags.
+    pub(super) times: Times,
 }
 
 /// Why the rest of the rows is not written, after so many.
@@ -43,8 +58,7 @@ pub(super) enum Stop {
 
 impl Plan {
     pub(super) fn new(
-        database: String,
-        name: String,
+        (database, name): (String, String),
         tags: &[String],
         fields: &[String],
         timeout: Duration,
@@ -54,13 +68,17 @@ impl Plan {
         Self { database, name, tags, fields, timeout }
     }
 
-    /// Adds the rows, and waits for room if the buffer is full. Returns how many were skipped, as
-    /// they have no field.
-    pub(super) fn write(&self, client: &Client, rows: &Rows<'_>) -> Result<usize, Stop> {
+    /// Adds the rows, and waits for room if the buffer is full. Without a client it counts them.
+    pub(super) fn write(
+        &self,
+        client: Option<&TrackedFlush>,
+        rows: &Rows<'_>,
+        tally: &mut Tally,
+    ) -> Result<(), Stop> {
         let mut measurement = Measurement::new("", "");
-        let mut skipped = 0;
         for (at, time) in rows.times.iter().enumerate() {
             let row = rows.first + at;
+            tally.rows += 1;
             measurement.restart_at(&self.database, &self.name, *time);
             for (key, column) in self.tags.iter().zip(&rows.tags) {
                 if let Some(value) = column.value(row) {
@@ -75,16 +93,22 @@ impl Plan {
                 }
             }
             if measurement.is_empty() {
-                skipped += 1;
+                tally.skipped += 1;
                 continue;
             }
-            match add_or_wait(client, &measurement, self.timeout) {
-                Ok(true) => {}
-                Ok(false) => return Err(Stop::Full(at)),
+            if self.tags.is_empty() {
+                tally.times.push(*time);
+            }
+            tally.repaired += usize::from(is_repaired(&measurement));
+            let added = client.map(|client| client.add(&measurement, self.timeout));
+            match added.unwrap_or(Ok(Added::Dropped)) {
+                Ok(Added::Pending) => {}
+                Ok(Added::Dropped) => tally.dropped += 1,
+                Ok(Added::Full) => return Err(Stop::Full(at)),
                 Err(error) => return Err(Stop::Invalid(at, error.to_string())),
             }
         }
-        Ok(skipped)
+        Ok(())
     }
 }
 

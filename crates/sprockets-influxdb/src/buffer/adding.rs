@@ -1,11 +1,9 @@
 //! The buffer as threads that add use it.
 
-use std::time::Duration;
-
 use super::Buffer;
 use super::queue::Queue;
 use super::shard::{FULL_CHUNK_DATABASES, Open};
-use super::types::{Entry, EntryFlags, Intake, PushOutcome};
+use super::types::{Entry, EntryFlags, Intake, PushOutcome, RoomWait};
 use crate::config::Overflow;
 use crate::interruption;
 use crate::record::{Record, RecordHead};
@@ -18,28 +16,33 @@ struct OutOfMemory;
 
 impl Buffer {
     /// Adds a line, or counts why it was dropped. If it is [`PushOutcome::Blocked`], the caller has
-    /// to start a sender and to call again. With a timeout it waits that long for room in a
-    /// full buffer, whatever the configuration says.
+    /// to start a sender and to call again. With `room` it waits for room in a full buffer,
+    /// whatever the configuration says.
     #[inline]
     pub(crate) fn push(
         &self,
         line: Entry<'_, impl Fn(&mut Vec<u8>)>,
         flags: EntryFlags,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
         let mut open = self.lock_own_shard();
         open.counters.flag(flags);
         if open.push(&line) {
             return PushOutcome::Accepted;
         }
-        if timeout.is_none() && self.is_full.load(Ordering::Relaxed) {
+        if room.is_none() && self.is_full.load(Ordering::Relaxed) {
             open.counters.drop_added(DropReason::Newest);
             drop(open);
             return self.announce_drop();
         }
+        let needs_chunk = !open.has_chunk(&line);
         drop(open);
-        self.check_disk();
-        self.push_slowly(&line, timeout)
+        if needs_chunk {
+            self.check_disk_now();
+        } else {
+            self.check_disk();
+        }
+        self.push_slowly(&line, room)
     }
 
     /// Adds a line of at most this length that may be encoded later. Returns false if it has to be
@@ -80,7 +83,7 @@ impl Buffer {
     fn push_slowly(
         &self,
         line: &Entry<'_, impl Fn(&mut Vec<u8>)>,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
         let mut blocked_until = None;
         let mut queue = lock(&self.queue);
@@ -102,7 +105,7 @@ impl Buffer {
                 Err(OutOfMemory) => break DropReason::Newest,
             }
             self.ask_for_room(&mut queue);
-            let overflow = timeout.map_or(queue.limits.overflow, |_| Overflow::Block);
+            let overflow = room.map_or(queue.limits.overflow, |_| Overflow::Block);
             match overflow {
                 Overflow::Oldest => {
                     if !self.make_room(&mut queue, line) {
@@ -112,9 +115,11 @@ impl Buffer {
                 Overflow::Block if queue.announces_block() => return PushOutcome::Blocked,
                 Overflow::Block => {
                     let now = self.clock.now();
-                    let timeout = timeout.unwrap_or(queue.limits.block_timeout);
+                    let timeout = room.map_or(queue.limits.block_timeout, |room| room.timeout);
                     let until = *blocked_until.get_or_insert(now.saturating_add(timeout));
-                    if now >= until {
+                    let flush = room.and_then(|room| room.flush);
+                    let is_refused = flush.is_some_and(|id| queue.flushes.is_refused(id));
+                    if now >= until || is_refused {
                         break DropReason::BlockTimeout;
                     }
                     self.submit(&mut queue);
@@ -201,7 +206,8 @@ impl Buffer {
             }
         }
         if !open.has_chunk(line) {
-            // All threads wait while this one writes to a file, so not to one that is frozen.
+            // All threads wait while this one writes to a file, so not to one that is frozen. The
+            // answer of just now usually holds.
             let _ = self.spool.as_ref().map(|spool| spool.check_frozen());
             // Others may have created files since the grant.
             if queue.bounds().lacks_file(needed) {

@@ -10,7 +10,7 @@ use super::spool_files::{BacklogPermit, SpoolFiles};
 use super::types::{RetryState, SequenceNumber};
 use crate::config::Precision;
 use crate::line_protocol::split::{lines, lines_with_ends};
-use crate::spool::SealedFile;
+use crate::spool::{SealedFile, Segment, Segments};
 
 /// Whole lines of one database and precision, in chunks, and the state of their delivery.
 #[derive(Debug)]
@@ -84,6 +84,10 @@ impl Batch {
         &self.database
     }
 
+    pub(super) fn shared_database(&self) -> Arc<str> {
+        self.database.clone()
+    }
+
     pub(crate) fn precision(&self) -> Precision {
         self.precision
     }
@@ -143,9 +147,37 @@ impl Batch {
     /// Whether its lines are on disk, and maybe in memory as well.
     pub(super) fn is_spooled(&self) -> bool {
         match &self.files {
-            Some(files) => !self.lacks_files && !files.is_lost(),
-            None => self.chunks.iter().all(Chunk::has_segment),
+            Some(files) if !self.lacks_files && !files.is_lost() => true,
+            Some(_) if self.chunks.is_empty() => false,
+            _ => self.chunks.iter().all(Chunk::has_segment),
         }
+    }
+
+    /// Whether each chunk fits into a segment.
+    pub(super) fn fits_segments(&self) -> bool {
+        self.chunks.iter().all(Chunk::fits_segment)
+    }
+
+    /// The most that segments may take for the chunks that have none, in bytes.
+    pub(super) fn segments_bytes(&self) -> usize {
+        let unspooled = self.chunks.iter().filter(|chunk| !chunk.has_segment());
+        let bytes = |chunk: &Chunk| Segments::file_size(chunk.segment_bytes(&self.database));
+        unspooled.map(bytes).sum()
+    }
+
+    /// Writes the chunks that have no segments to new ones, of the sizes that `create` gets. Stops
+    /// if it returns `None`. Returns segments that were lost.
+    pub(super) fn write_segments(
+        &mut self,
+        create: impl Fn(usize) -> Option<Segment>,
+    ) -> Vec<Segment> {
+        let mut lost = Vec::new();
+        for chunk in self.chunks.iter_mut().filter(|chunk| !chunk.has_segment()) {
+            let Some(segment) = create(chunk.segment_bytes(&self.database)) else { break };
+            lost.extend(chunk.take_lost_segment());
+            lost.extend(chunk.write_to(segment, &self.database, self.precision));
+        }
+        lost
     }
 
     /// The number of lines that are in memory only. A batch may have merged with one on disk.

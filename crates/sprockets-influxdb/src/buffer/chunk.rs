@@ -3,7 +3,7 @@
 
 use crate::config::Precision;
 use crate::line_protocol::split::{line_end, lines_with_ends};
-use crate::spool::Segment;
+use crate::spool::{MAX_LINE_BYTES, OVERHEAD, Segment};
 use crate::sys;
 
 /// The usual capacity, and the one of pooled chunks. Small enough for many databases and threads,
@@ -97,6 +97,34 @@ impl Chunk {
         self.segment.take()
     }
 
+    /// Whether its lines fit into a segment. A single line may be too long.
+    pub(crate) fn fits_segment(&self) -> bool {
+        self.bytes().len() <= MAX_LINE_BYTES
+    }
+
+    /// The capacity of a segment for its lines, and for those that may follow.
+    pub(crate) fn segment_bytes(&self, database: &str) -> usize {
+        // In the two headers each byte of the name may take three.
+        let needed = self.bytes().len() + self.lines * OVERHEAD + 6 * database.len();
+        self.bytes.capacity().max(needed)
+    }
+
+    /// Writes its lines to a segment, and keeps it. Returns the segment if they do not fit.
+    pub(crate) fn write_to(
+        &mut self,
+        mut segment: Segment,
+        database: &str,
+        precision: Precision,
+    ) -> Option<Segment> {
+        let is_ready = segment.begin(database, precision);
+        if !is_ready || !segment.fits(self.lines, self.bytes().len()) {
+            return Some(segment);
+        }
+        lines_with_ends(self.bytes()).for_each(|line| segment.append(line));
+        self.segment = Some(segment);
+        None
+    }
+
     /// Prepares an empty chunk for lines of this database and precision. Returns the segment if it
     /// cannot be prepared.
     pub(crate) fn begin(&mut self, database: &str, precision: Precision) -> Option<Segment> {
@@ -152,6 +180,7 @@ impl Chunk {
     /// Moves the lines to memory of their size if much of the capacity is unused. Returns the old
     /// memory as an empty chunk.
     pub(crate) fn shrink(&mut self) -> Option<Self> {
+        self.segment.iter().for_each(Segment::release_unused);
         let used = self.bytes().len();
         if self.bytes.capacity() <= used + slack(used) {
             return None;

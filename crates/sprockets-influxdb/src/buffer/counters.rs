@@ -1,6 +1,8 @@
 //! The counters of [`Stats`]. Each is changed under the lock of what it counts, so that they
 //! balance at every moment.
 
+use std::time::SystemTime;
+
 use super::types::{EntryFlags, Outcome};
 use crate::stats::{DropReason, Dropped, Stats};
 
@@ -16,7 +18,12 @@ pub(super) struct Counters {
     requests: u64,
     retries: u64,
     bytes_sent: u64,
-    pub(super) last_error: Option<String>,
+    last_error: Option<LastError>,
+}
+
+struct LastError {
+    message: String,
+    at: SystemTime,
 }
 
 impl Counters {
@@ -31,6 +38,10 @@ impl Counters {
         self.bytes_sent += bytes;
     }
 
+    pub(super) fn note_error(&mut self, message: String) {
+        self.last_error = Some(LastError { message, at: SystemTime::now() });
+    }
+
     pub(super) fn to_stats(&self) -> Stats {
         Stats {
             added: self.recovered,
@@ -42,7 +53,8 @@ impl Counters {
             batches: self.requests,
             retries: self.retries,
             bytes_sent: self.bytes_sent,
-            last_error: self.last_error.clone(),
+            last_error: self.last_error.as_ref().map(|error| error.message.clone()),
+            last_error_at: self.last_error.as_ref().map(|error| error.at),
             ..Stats::default()
         }
     }

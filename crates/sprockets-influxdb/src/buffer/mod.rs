@@ -40,7 +40,8 @@ mod waiters;
 pub(crate) use batch::Batch;
 pub(crate) use size::Size;
 pub(crate) use types::{
-    Entry, EntryFlags, FirstFailure, Hold, Intake, Limits, Outcome, PushOutcome, QueueEnd,
+    Entry, EntryFlags, FailureNote, FirstFailure, Hold, Intake, Limits, Outcome, PushOutcome,
+    QueueEnd, RoomWait,
 };
 
 use std::sync::Arc;
@@ -112,8 +113,9 @@ impl Buffer {
         }
     }
 
-    /// Gathers the open lines of all shards, and closes their batches.
-    fn close_batches(&self, queue: &mut Queue) {
+    /// Gathers the open lines of all shards, and closes their batches. Returns whether there are
+    /// more: those are due.
+    fn close_batches(&self, queue: &mut Queue) -> bool {
         let (mut unused, mut locked) = (Size::default(), 0);
         for mut open in self.lock_shards() {
             unused += open.take_grant();
@@ -126,14 +128,16 @@ impl Buffer {
             drop(open);
             queue.pool.recycle(released);
         }
-        if locked == self.shards.len() {
-            unused = queue.open.granted;
-        }
-        if queue.close_batches(unused, self.clock.now()) {
+        let unused = (locked < self.shards.len()).then_some(unused);
+        let sampled_out = queue.counters.sampled_out;
+        let has_more = queue.close_batches(unused, self.clock.now());
+        // That makes room.
+        if queue.counters.sampled_out > sampled_out {
             self.notify_decided(queue);
         }
         self.call_spool_worker(queue);
         self.signal(queue);
+        has_more
     }
 
     /// Signals senders.

@@ -62,15 +62,17 @@ impl OpenBatches {
         self.0.values().flatten().map(Batch::unspooled).sum()
     }
 
-    /// Takes all batches.
-    pub(super) fn take_all(&mut self) -> Vec<Batch> {
-        let mut taken = Vec::new();
-        for batches in self.0.values_mut() {
-            taken.append(batches);
-        }
-        if self.0.len() > MAX_DATABASES {
-            self.0.clear();
-        }
-        taken
+    /// Takes batches of databases until there are `limit`. Returns them, and the size of the rest.
+    pub(super) fn take(&mut self, limit: usize) -> (Vec<Batch>, Size) {
+        let (mut taken, mut left) = (Vec::new(), Size::default());
+        let keeps_names = self.0.len() <= MAX_DATABASES;
+        self.0.retain(|_, batches| {
+            if taken.len() < limit {
+                taken.append(batches);
+            }
+            batches.iter().for_each(|batch| left += batch.size());
+            keeps_names || !batches.is_empty()
+        });
+        (taken, left)
     }
 }

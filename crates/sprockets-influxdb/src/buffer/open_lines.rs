@@ -92,11 +92,12 @@ impl OpenLines {
         self.first_added.map(|first| first.saturating_add(interval))
     }
 
-    /// Notes that all of them are in closed batches, of which some may have been `kept`. Only those
-    /// of `held` size are in shards that could not be locked. They wait anew.
-    pub(super) fn clear(&mut self, kept: bool, held: Size, now: Duration) {
+    /// Notes that they are in closed batches, of which some may have been `kept`. Those of `held`
+    /// size are not: they are in shards that could not be locked, and wait anew, or in batches that
+    /// are to be closed next, if there are `more`.
+    pub(super) fn clear(&mut self, kept: bool, held: Size, more: bool, now: Duration) {
         let phase = if kept { Phase::Usual } else { self.phase };
         let first_added = (held.lines > 0).then_some(now);
-        *self = Self { phase, granted: held, first_added, is_submitted: false };
+        *self = Self { phase, granted: held, first_added, is_submitted: more };
     }
 }

@@ -16,11 +16,14 @@ use super::open_batches::OpenBatches;
 use super::open_lines::OpenLines;
 use super::ready_queue::{Mergeable, ReadyQueue};
 use super::size::Size;
-use super::types::{Entry, Intake, Limits, Outcome, QueueEnd, SequenceNumber};
+use super::types::{Entry, FailureNote, Intake, Limits, Outcome, QueueEnd, SequenceNumber};
 use super::waiters::Waiters;
 use crate::config::Precision;
 use crate::spool::{MAX_LINE_BYTES, Spool};
 use crate::stats::DropReason;
+
+/// Batches that are closed under one lock.
+const MAX_CLOSED: usize = 10_000;
 
 pub(super) struct Queue {
     pub(super) limits: Limits,
@@ -92,6 +95,11 @@ impl Queue {
         self.open_batches.unspooled() + self.ready.unspooled() + self.taken_unspooled
     }
 
+    /// Lines of open batches that are in memory only.
+    pub(super) fn unspooled_open(&self) -> usize {
+        self.open_batches.unspooled()
+    }
+
     /// A batch leaves the queue for a time.
     fn note_taken(&mut self, batch: &mut Batch) {
         if self.spool.is_some() && !batch.is_spooled() {
@@ -160,19 +168,21 @@ impl Queue {
         copied
     }
 
-    /// Closes all open batches: they are due, or sampled out. `unused` was granted to the shards
-    /// that were locked. Returns whether some were sampled out, which makes room.
-    pub(super) fn close_batches(&mut self, unused: Size, now: Duration) -> bool {
-        let mut held = self.open.granted - unused;
-        let sampled_out = self.counters.sampled_out;
-        let batches = self.open_batches.take_all();
+    /// Closes open batches: they are due, or sampled out. With many databases it closes a part, so
+    /// that it does not take long. If some shards could not be locked, `unused` was granted to the
+    /// others. Returns whether there are more.
+    pub(super) fn close_batches(&mut self, unused: Option<Size>, now: Duration) -> bool {
+        let (batches, left) = self.open_batches.take(MAX_CLOSED);
+        let has_more = left.lines > 0;
+        let closed = batches.iter().fold(Size::default(), |sum, batch| sum + batch.size());
+        let held = unused.map_or(left, |unused| self.open.granted - unused - closed);
         let mut mergeable = self.ready.mergeable(&batches, self.flushes.newest_awaited());
         let mut kept = false;
         for mut batch in batches {
             let lines = batch.lines();
-            held -= batch.size();
             if fastrand::f64() >= self.limits.sample_probability {
                 self.counters.sampled_out += lines as u64;
+                self.flushes.sample_out(batch.database(), lines);
                 self.pool.recycle_batch(batch);
                 continue;
             }
@@ -184,12 +194,12 @@ impl Queue {
                 self.pool.recycle_storage(list, None);
             }
             if let Some(mut batch) = self.merge(batch, &mergeable) {
-                batch.sequence = self.flushes.number(lines);
+                batch.sequence = self.flushes.number(batch.shared_database(), lines);
                 self.ready.push(batch, &mut mergeable);
             }
         }
-        self.open.clear(kept, held, now);
-        self.counters.sampled_out > sampled_out
+        self.open.clear(kept, held, has_more, now);
+        has_more
     }
 
     /// Adds the lines of a batch to one that waits, so that a few lines at a time do not become a
@@ -197,7 +207,7 @@ impl Queue {
     fn merge(&mut self, batch: Batch, mergeable: &Mergeable) -> Option<Batch> {
         let found = self.ready.find_mergeable(mergeable, &batch, self.limits.batch);
         let Some(waiting) = found else { return Some(batch) };
-        self.flushes.extend(waiting.sequence, batch.lines());
+        self.flushes.extend(waiting.sequence, waiting.shared_database(), batch.lines());
         let (mut chunks, files) = batch.into_storage();
         let mut kept = 0;
         for index in 0..chunks.len() {
@@ -319,6 +329,12 @@ impl Queue {
             self.batched -= size;
             self.count_dropped(sequence, reason, size.lines);
         }
+    }
+
+    /// Keeps a failure for the counters, and for those who wait for the lines that it is about.
+    pub(super) fn note_failure(&mut self, failure: FailureNote<'_>) {
+        self.flushes.fail(&failure);
+        self.counters.note_error(failure.reason);
     }
 
     fn count_dropped(&mut self, sequence: SequenceNumber, reason: DropReason, lines: usize) {

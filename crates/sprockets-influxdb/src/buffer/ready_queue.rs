@@ -132,6 +132,13 @@ impl ReadyQueue {
         if used > max_bytes { self.due.iter().position(is_chosen) } else { None }
     }
 
+    /// The index of the oldest batch with lines in memory only for whose files there is room.
+    pub(super) fn find_unspooled(&self, has_room: impl Fn(&Batch) -> bool) -> Option<usize> {
+        let is_chosen =
+            |batch: &Batch| !batch.is_spooled() && batch.fits_segments() && has_room(batch);
+        self.due.iter().position(is_chosen)
+    }
+
     /// Takes a batch in memory.
     pub(super) fn remove(&mut self, index: usize) -> Option<Batch> {
         self.due.remove(index)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Buffer;
 use super::batch::Batch;
-use super::types::{Outcome, QueueEnd};
+use super::types::{FailureNote, Outcome, QueueEnd};
 use crate::sync::atomic::Ordering;
 use crate::sync::{lock, wait};
 
@@ -39,6 +39,7 @@ impl Buffer {
     pub(crate) fn put_back(&self, batch: Batch, end: QueueEnd) {
         let mut queue = lock(&self.queue);
         queue.put_back(batch, end);
+        self.call_spool_worker(&mut queue);
         self.signal(&mut queue);
     }
 
@@ -57,9 +58,14 @@ impl Buffer {
         lock(&self.queue).counters.count_request(bytes, is_retry);
     }
 
-    /// Keeps the message of the newest failure, for [`Stats`](crate::Stats).
-    pub(crate) fn note_error(&self, error: String) {
-        lock(&self.queue).counters.last_error = Some(error);
+    /// Keeps the newest failure, for [`Stats`](crate::Stats), and ends the waits that it refuses.
+    pub(crate) fn note_failure(&self, failure: FailureNote<'_>) {
+        let mut queue = lock(&self.queue);
+        let is_refusal = failure.is_refusal;
+        queue.note_failure(failure);
+        if is_refusal && queue.is_awaited() {
+            self.decided.notify_all();
+        }
     }
 
     /// Whether something was dropped since [`see_drops`](Self::see_drops).

@@ -9,6 +9,7 @@
 //! One operation is elsewhere: in `ChunkPool::chunk` an adding thread creates a segment, under both
 //! locks, if the spool worker has not prepared one in time.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Buffer;
@@ -18,7 +19,7 @@ use super::types::QueueEnd;
 use crate::config::SpoolSync;
 use crate::printable::plural;
 use crate::spool::{Losses, SealOutcome, Spool};
-use crate::sync::lock;
+use crate::sync::{lock, per_thread};
 
 impl Buffer {
     pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
@@ -29,12 +30,17 @@ impl Buffer {
         self.spool.is_some()
     }
 
-    /// Prepares a thread that may write to segments. Has to be called without a lock. If the disk
-    /// was not used for a while, checks that it answers: a thread that writes to a frozen disk
-    /// waits in the kernel, with its locks, until it is thawed.
+    /// Prepares a thread that may write to segments, when it first does. Has to be called without a
+    /// lock. If the disk was not used for a while, checks that it answers: a thread that writes to
+    /// a frozen disk waits in the kernel, with its locks, until it is thawed.
     pub(super) fn check_disk(&self) {
+        per_thread! {
+            static IS_PREPARED: Cell<bool> = Cell::new(false);
+        }
         let Some(spool) = &self.spool else { return };
-        spool.prepare_thread();
+        if !IS_PREPARED.with(|is_prepared| is_prepared.replace(true)) {
+            spool.prepare_thread();
+        }
         if spool.health().is_unchecked() {
             spool.check();
             // It checks again while the disk is used.
@@ -42,10 +48,12 @@ impl Buffer {
         }
     }
 
-    /// The same before lines are moved under the lock of the queue. Always looks whether the disk
+    /// The same before files are made or lines are moved under the lock of the queue. Always
+    /// prepares the thread, which may have changed its signal mask. Always looks whether the disk
     /// is frozen: a thread that waits for it with that lock holds up all others.
     pub(super) fn check_disk_now(&self) {
         let Some(spool) = &self.spool else { return };
+        spool.prepare_thread();
         self.check_disk();
         let was_suspended = spool.health().is_suspended();
         if spool.check_frozen() && !was_suspended {
@@ -104,6 +112,9 @@ impl Buffer {
     pub(crate) fn persist_pending(&self) {
         let Some(spool) = &self.spool else { return };
         let _spool_worker_is_idle = lock(&self.disk_work);
+        // Those for which a shutdown had no time.
+        self.check_disk_now();
+        while self.close_batches(&mut lock(&self.queue)) {}
         // Each file that is removed makes room for the next one.
         lock(&self.queue).pool.close();
         while self.seal_to_disk(spool, 0) {
@@ -149,8 +160,32 @@ impl Buffer {
         }
     }
 
-    /// Finds files that another program removed or cut. Their lines in memory stay there. Lines
-    /// that were on disk only are dropped as damaged.
+    /// Writes a batch to segments that is in memory only: it was added while the disk failed, or
+    /// another program removed its files. It stays in memory as well. Returns whether there may be
+    /// more.
+    pub(super) fn write_unspooled(&self, spool: &Spool) -> bool {
+        let taken = lock(&self.queue).take_unspooled();
+        let Some(mut batch) = taken else { return false };
+        let lost = batch.write_segments(|bytes| spool.segments.create(bytes));
+        let is_written = batch.is_spooled();
+        let mut queue = lock(&self.queue);
+        queue.pool.give_up(lost);
+        queue.put_back(batch, QueueEnd::Front);
+        self.signal(&mut queue);
+        is_written
+    }
+
+    /// Closes the open batches if lines of theirs are in memory only, so that they are written.
+    pub(super) fn close_unspooled(&self) {
+        let mut queue = lock(&self.queue);
+        let in_shards: usize = self.lock_shards().map(|open| open.unspooled()).sum();
+        if in_shards + queue.unspooled_open() > 0 {
+            self.close_batches(&mut queue);
+        }
+    }
+
+    /// Finds files that another program removed or cut. Their lines in memory are to be written to
+    /// new ones. Lines that were on disk only are dropped as damaged.
     pub(super) fn look_for_losses(&self, spool: &Spool, was_suspended: bool) {
         if was_suspended {
             spool.segments.acknowledge_losses();
@@ -160,14 +195,16 @@ impl Buffer {
             let mut queue = lock(&self.queue);
             self.lock_shards().for_each(|mut open| open.end_lost_chunks());
             queue.pool.give_up_lost();
+            drop(queue);
+            self.close_unspooled();
         }
         let sealed = lock(&self.queue).sealed_paths();
         let gone = spool.sealed.find_removed(sealed);
         let lines = lock(&self.queue).drop_removed(&gone);
         if losses.removed > 0 {
             tracing::warn!(
-                "another program removed or cut {} of the spool: their measurements wait in memory \
-                 only. New measurements go to new files",
+                "another program removed or cut {} of the spool: their measurements are written to \
+                 new files",
                 plural(losses.removed as u64, "file", "files"),
             );
         }

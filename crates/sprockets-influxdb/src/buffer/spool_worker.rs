@@ -31,6 +31,8 @@ const SUSPENDED_INTERVAL: Duration = Duration::from_secs(1);
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
 /// The part of the time that such looks may take, as a divisor.
 const LOSS_SHARE: u32 = 100;
+/// Segments that are created before other work is done.
+const PREPARED_PER_STEP: usize = 64;
 /// Files of an adopted slot that are inspected before other work is done.
 const FILES_PER_STEP: usize = 16;
 
@@ -90,8 +92,10 @@ impl SpoolWorker {
         }
         if spool.health().is_failing() {
             self.retry(buffer, spool, now);
-        } else {
+        }
+        if !spool.health().is_failing() {
             prepare_chunks(buffer, spool);
+            while buffer.write_unspooled(spool) {}
             while buffer.seal_to_disk(spool, MEMORY_BYTES) {
                 buffer.remove_leftovers(spool);
                 // However much there is to seal, syncs are in time.
@@ -173,12 +177,20 @@ impl SpoolWorker {
         let has_to_seal = lock(&buffer.queue).has_to_seal();
         let works = !has_to_seal || buffer.seal_to_disk(spool, MEMORY_BYTES);
         let segments = if works { spool.segments.retry(CHUNK_BYTES, count) } else { None };
-        if let Some(segments) = segments {
-            tracing::info!("the spool works again");
+        let Some(segments) = segments else { return };
+        {
             let mut queue = lock(&buffer.queue);
             segments.into_iter().for_each(|segment| queue.pool.add_segment(segment));
             buffer.notify_decided(&queue);
             buffer.signal(&mut queue);
+        }
+        buffer.close_unspooled();
+        while buffer.write_unspooled(spool) {}
+        if spool.health().is_failing() {
+            // There was no room for all of it. The next attempt goes on, without another warning.
+            spool.health().take_failure();
+        } else {
+            tracing::info!("the spool works again");
         }
     }
 
@@ -257,13 +269,17 @@ fn recover(buffer: &Buffer, files: Vec<SealedFile>) {
     buffer.signal(&mut queue);
 }
 
-/// Creates segments, so that adding threads need not.
+/// Creates segments, so that adding threads need not. Not more than [`PREPARED_PER_STEP`]: what is
+/// to be sealed waits meanwhile.
 fn prepare_chunks(buffer: &Buffer, spool: &Spool) {
     if lock(&buffer.queue).lacks_small_chunk() {
         let Some(segment) = spool.segments.create(SMALL_CHUNK_BYTES) else { return };
         lock(&buffer.queue).pool.add_small(segment);
     }
-    while lock(&buffer.queue).lacks_chunks() {
+    for _ in 0..PREPARED_PER_STEP {
+        if !lock(&buffer.queue).lacks_chunks() {
+            return;
+        }
         let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
         lock(&buffer.queue).pool.add_segment(segment);
     }

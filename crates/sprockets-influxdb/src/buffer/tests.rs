@@ -11,6 +11,7 @@ mod backlog;
 mod batches;
 mod counters;
 mod crashes;
+mod disk_faults;
 mod due;
 mod flush;
 mod memory;

@@ -108,6 +108,24 @@ pub(crate) struct Outcome {
     pub(crate) rejected: usize,
 }
 
+/// A failure to deliver, as counters and reports show it.
+#[derive(Debug)]
+pub(crate) struct FailureNote<'a> {
+    pub(crate) reason: String,
+    /// The database that it is about. `None`: all of them.
+    pub(crate) database: Option<&'a str>,
+    /// Whether lines wait until an operator changes something.
+    pub(crate) is_refusal: bool,
+}
+
+/// How long an add waits for room, whatever the configuration says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoomWait {
+    pub(crate) timeout: Duration,
+    /// The tracked flush whose refusal ends the wait.
+    pub(crate) flush: Option<u64>,
+}
+
 /// The end of the queue at which a batch waits again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum QueueEnd {

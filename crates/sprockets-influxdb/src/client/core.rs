@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::disk_work;
 use super::snapshot::Snapshot;
-use crate::buffer::{Buffer, Entry, EntryFlags, PushOutcome};
+use crate::buffer::{Buffer, Entry, EntryFlags, PushOutcome, RoomWait};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Sender, Workers};
@@ -39,10 +39,23 @@ pub(super) struct Core {
     pub(super) clock: Clock,
 }
 
+/// What became of a measurement that waited for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It waits to be sent.
+    Pending,
+    /// The client does not record: it is disabled, or shut down.
+    Dropped,
+    /// There was no room in time. It is dropped.
+    Full,
+}
+
 /// A flush that has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
     flush: u64,
+    /// When it ends, done or not.
+    until: Duration,
     /// Whether nothing is added after it.
     is_shutdown: bool,
     /// What was added after an earlier shutdown, and so dropped.
@@ -76,21 +89,20 @@ impl Core {
         self.add_within(measurement, None).map(drop)
     }
 
-    /// Adds a measurement, and waits for room in a full buffer, at most for `timeout`. Returns
-    /// false if there was none in time.
-    pub(super) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
-        let is_dropped = self.add_within(measurement, Some(timeout))?.is_dropped();
-        Ok(!is_dropped || self.is_shut_down())
+    /// Adds a measurement, and waits for room in a full buffer.
+    pub(super) fn add_or_wait(&self, measurement: &Measurement, room: RoomWait) -> Result<Added> {
+        let is_dropped = self.add_within(measurement, Some(room))?.is_dropped();
+        Ok(match is_dropped {
+            _ if self.is_shut_down() || !self.snapshot.load().is_enabled => Added::Dropped,
+            true => Added::Full,
+            false => Added::Pending,
+        })
     }
 
-    /// With a timeout, waits for room in a full buffer.
+    /// With `room`, waits for room in a full buffer.
     #[inline(always)]
-    fn add_within(
-        &self,
-        measurement: &Measurement,
-        timeout: Option<Duration>,
-    ) -> Result<PushOutcome> {
-        self.add_as(&self.snapshot.load(), measurement, timeout)
+    fn add_within(&self, measurement: &Measurement, room: Option<RoomWait>) -> Result<PushOutcome> {
+        self.add_as(&self.snapshot.load(), measurement, room)
     }
 
     /// As [`add_within`](Self::add_within), by this configuration.
@@ -99,7 +111,7 @@ impl Core {
         &self,
         snapshot: &Snapshot,
         measurement: &Measurement,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> Result<PushOutcome> {
         if !snapshot.is_enabled {
             self.drop_added(DropReason::Disabled, EntryFlags::default());
@@ -119,7 +131,7 @@ impl Core {
             return Ok(PushOutcome::Accepted);
         }
         let line = measurement.line(&snapshot.base_tags, snapshot.divisor);
-        Ok(self.push(snapshot, database, &line, flags, timeout))
+        Ok(self.push(snapshot, database, &line, flags, room))
     }
 
     pub(super) fn add_line(&self, database: &str, line: &RawLine<'_>) -> Result<()> {
@@ -150,13 +162,13 @@ impl Core {
         database: &[u8],
         line: &Line<'_>,
         flags: EntryFlags,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
-        let outcome = self.buffer.push(entry(snapshot, database, line), flags, timeout);
+        let outcome = self.buffer.push(entry(snapshot, database, line), flags, room);
         if outcome.needs_sender() || self.workers.is_retry_due() {
             self.workers.ensure_leader();
             if outcome == PushOutcome::Blocked {
-                return self.push_again(snapshot, database, line, timeout);
+                return self.push_again(snapshot, database, line, room);
             }
         }
         outcome
@@ -169,11 +181,11 @@ impl Core {
         snapshot: &Snapshot,
         database: &[u8],
         line: &Line<'_>,
-        timeout: Option<Duration>,
+        room: Option<RoomWait>,
     ) -> PushOutcome {
         loop {
             let entry = entry(snapshot, database, line);
-            let outcome = self.buffer.push(entry, EntryFlags::default(), timeout);
+            let outcome = self.buffer.push(entry, EntryFlags::default(), room);
             if outcome.needs_sender() {
                 self.workers.ensure_leader();
             }
@@ -211,6 +223,11 @@ impl Core {
         self.sender.is_busy()
     }
 
+    /// Logs what was dropped and is not in the log yet.
+    pub(super) fn log_drops(&self) {
+        self.sender.log_drops_now();
+    }
+
     pub(super) fn shutdown_timeout(&self) -> Duration {
         self.snapshot.load().settings.values.shutdown_timeout.value
     }
@@ -222,23 +239,31 @@ impl Core {
 
 /// Flush and shutdown: they begin at once, and end after a wait.
 impl Core {
-    pub(super) fn begin_flush(&self) -> Begun {
+    pub(super) fn begin_flush(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
-        self.begun(Begun { flush: self.buffer.begin_flush(), is_shutdown: false, closed })
+        let until = self.clock.now().saturating_add(timeout);
+        let flush = self.buffer.begin_flush(until);
+        self.begun(Begun { flush, until, is_shutdown: false, closed })
     }
 
-    pub(super) fn begin_shutdown(&self) -> Begun {
+    pub(super) fn begin_shutdown(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
         self.is_shut_down.store(true, Ordering::Relaxed);
-        self.begun(Begun { flush: self.buffer.begin_shutdown(), is_shutdown: true, closed })
+        let until = self.clock.now().saturating_add(timeout);
+        let flush = self.buffer.begin_shutdown(until);
+        self.begun(Begun { flush, until, is_shutdown: true, closed })
     }
 
     fn begun(&self, begun: Begun) -> Begun {
-        if !self.buffer.is_flushed(begun.flush) {
+        self.ensure_sent(begun.flush);
+        begun
+    }
+
+    fn ensure_sent(&self, flush: u64) {
+        if !self.buffer.is_flushed(flush) {
             self.sender.retry_now();
             self.workers.ensure_leader();
         }
-        begun
     }
 
     fn closed(&self) -> u64 {
@@ -253,31 +278,30 @@ impl Core {
             && !(begun.is_shutdown && self.sender.has_end_to_report())
     }
 
-    pub(super) fn end(&self, begun: Begun, timeout: Duration) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
-        self.sync(until);
-        self.buffer.await_flush(begun.flush, until);
-        self.ended(begun, until)
+    pub(super) fn end(&self, begun: Begun) -> Report {
+        self.sync(begun.until);
+        self.buffer.await_flush(begun.flush, begun.until);
+        self.ended(begun)
     }
 
-    pub(super) fn end_unless(
-        &self,
-        begun: Begun,
-        timeout: Duration,
-        mut is_interrupted: impl FnMut() -> bool,
-    ) -> Report {
-        let until = self.clock.now().saturating_add(timeout);
+    pub(super) fn end_unless(&self, begun: Begun, is_interrupted: impl FnMut() -> bool) -> Report {
+        self.await_unless(begun.flush, begun.until, is_interrupted);
+        self.ended(begun)
+    }
+
+    fn await_unless(&self, flush: u64, until: Duration, mut is_interrupted: impl FnMut() -> bool) {
         self.sync(until);
         loop {
             let now = self.clock.now();
             let next = until.min(now + INTERRUPT_INTERVAL);
-            if self.buffer.await_flush(begun.flush, next) || now >= until || is_interrupted() {
-                return self.ended(begun, until);
+            if self.buffer.await_flush(flush, next) || now >= until || is_interrupted() {
+                return;
             }
         }
     }
 
-    fn ended(&self, begun: Begun, until: Duration) -> Report {
+    fn ended(&self, begun: Begun) -> Report {
+        let until = begun.until;
         let report = self.buffer.end_flush(begun.flush);
         if begun.is_shutdown {
             let left = until.saturating_sub(self.clock.now());
@@ -285,6 +309,28 @@ impl Core {
             self.persist_pending(until);
         }
         Report { closed: begun.closed, ..report }
+    }
+
+    pub(super) fn begin_tracked_flush(&self, database: &str) -> u64 {
+        let snapshot = self.snapshot.load();
+        let database = String::from_utf8_lossy(snapshot.database(database.as_bytes()));
+        let flush = self.buffer.begin_tracked_flush(&database);
+        // What waits for its backoff may be in the way of what is added.
+        self.sender.retry_now();
+        flush
+    }
+
+    pub(super) fn end_tracked_flush(
+        &self,
+        flush: u64,
+        timeout: Duration,
+        is_interrupted: impl FnMut() -> bool,
+    ) -> (Report, Option<String>) {
+        let until = self.clock.now().saturating_add(timeout);
+        self.buffer.end_additions(flush, until);
+        self.ensure_sent(flush);
+        self.await_unless(flush, until, is_interrupted);
+        self.buffer.end_tracked_flush(flush)
     }
 
     fn sync(&self, until: Duration) {

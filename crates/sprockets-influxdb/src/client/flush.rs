@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use super::core::Begun;
 use super::process::Process;
@@ -32,13 +31,13 @@ impl Flush {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let core = process.core();
         if core.is_over(begun) {
-            lock(&shared).report = Some(core.end(begun, Duration::ZERO));
+            lock(&shared).report = Some(core.end(begun));
             return Self { shared };
         }
         let (result, own) = (shared.clone(), process.clone());
         let spawned = sys::spawn("influxdb-flush", move || {
             let core = own.core();
-            let report = core.end(begun, core.shutdown_timeout());
+            let report = core.end(begun);
             let waker = {
                 let mut shared = lock(&result);
                 shared.report = Some(report);

@@ -87,10 +87,6 @@ impl Client {
         self.core().add_measurement(measurement)
     }
 
-    pub(crate) fn add_or_wait(&self, measurement: &Measurement, timeout: Duration) -> Result<bool> {
-        self.core().add_or_wait(measurement, timeout)
-    }
-
     pub(crate) fn in_force(&self) -> InForce {
         InForce(self.core().snapshot.load_full())
     }
@@ -154,7 +150,7 @@ impl Client {
     /// is cut short, unless the server asked for it.
     pub fn flush(&self, timeout: Duration) -> Report {
         let core = self.core();
-        core.end(core.begin_flush(), timeout)
+        core.end(core.begin_flush(timeout))
     }
 
     pub(crate) fn flush_unless(
@@ -163,13 +159,14 @@ impl Client {
         is_interrupted: impl FnMut() -> bool,
     ) -> Report {
         let core = self.core();
-        core.end_unless(core.begin_flush(), timeout, is_interrupted)
+        core.end_unless(core.begin_flush(timeout), is_interrupted)
     }
 
     /// As [`flush`](Self::flush), as a future for any executor, with the configured shutdown
     /// timeout.
     pub fn flush_async(&self) -> Flush {
-        Flush::start(&self.process, self.core().begin_flush())
+        let core = self.core();
+        Flush::start(&self.process, core.begin_flush(core.shutdown_timeout()))
     }
 
     /// Accepts no more measurements, and flushes. Later additions are counted as dropped
@@ -178,11 +175,12 @@ impl Client {
     /// Dropping the last clone after this does not wait again.
     pub fn shutdown(&self, timeout: Duration) -> Report {
         let core = self.core();
-        core.end(core.begin_shutdown(), timeout)
+        core.end(core.begin_shutdown(timeout))
     }
 
     pub(crate) fn begin_shutdown(&self) {
-        self.core().begin_shutdown();
+        let core = self.core();
+        core.begin_shutdown(core.shutdown_timeout());
     }
 
     pub(crate) fn shutdown_unless(
@@ -191,13 +189,14 @@ impl Client {
         is_interrupted: impl FnMut() -> bool,
     ) -> Report {
         let core = self.core();
-        core.end_unless(core.begin_shutdown(), timeout, is_interrupted)
+        core.end_unless(core.begin_shutdown(timeout), is_interrupted)
     }
 
     /// As [`shutdown`](Self::shutdown), as a future for any executor, with the configured shutdown
     /// timeout.
     pub fn shutdown_async(&self) -> Flush {
-        Flush::start(&self.process, self.core().begin_shutdown())
+        let core = self.core();
+        Flush::start(&self.process, core.begin_shutdown(core.shutdown_timeout()))
     }
 
     /// Takes over what dead processes left in the spool. Without this call, the first measurement

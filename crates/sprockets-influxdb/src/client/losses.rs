@@ -11,6 +11,8 @@ pub(super) fn log<'a>(cores: impl IntoIterator<Item = &'a Core>) {
     let mut sum = Stats::default();
     let mut loser = None;
     for core in cores {
+        // Before the sum of all losses, which has the reasons too.
+        core.log_drops();
         let stats = core.buffer.stats();
         let snapshot = core.snapshot.load_full();
         if loser.is_none() && lost(&stats, &snapshot.settings.values).is_some() {

@@ -10,12 +10,15 @@ mod process;
 mod record;
 mod series;
 mod snapshot;
+mod tracked_flush;
 
+pub use core::Added;
 pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
 pub use handle::{Client, InForce};
 pub(crate) use record::{AddedRecord, PreparedRecord};
 pub use series::Series;
+pub use tracked_flush::TrackedFlush;
 
 #[cfg(all(test, unix, feature = "testing"))]
 mod tests;

@@ -48,7 +48,7 @@ impl Drop for Process {
         // A caller of shutdown has already waited.
         let has_waited = self.core.is_shut_down();
         let timeout = if has_waited { Duration::ZERO } else { self.core.shutdown_timeout() };
-        self.core.end(self.core.begin_shutdown(), timeout);
+        self.core.end(self.core.begin_shutdown(timeout));
         self.core.workers.stop();
         self.core.persist_pending(Duration::ZERO);
         losses::log([&self.core]);

@@ -211,28 +211,3 @@ fn a_forked_process_has_a_first_batch_of_its_own() {
     assert!(child.passed());
     assert_eq!(stored(&server, "child"), 1);
 }
-
-#[test]
-fn add_or_wait_waits_for_room_whatever_the_overflow_setting_is() {
-    for overflow in [Overflow::Newest, Overflow::Oldest] {
-        let server = Server::start();
-        let config = Config::new().url(&server.url()).overflow(overflow).max_buffer_size(10);
-        let client = Client::new(config.tag_hostname(false)).unwrap();
-        for n in 0..1_000 {
-            let measurement = Measurement::new("db", "m").field("n", n);
-            assert!(client.add_or_wait(&measurement, LONG).unwrap());
-        }
-        assert!(client.flush(LONG).is_complete());
-        assert_eq!((stored(&server, "m"), client.stats().dropped.total()), (1_000, 0));
-
-        server.stop();
-        let measurement = Measurement::new("db", "m").field("n", 0);
-        let added = (0..20)
-            .take_while(|_| client.add_or_wait(&measurement, Duration::from_millis(1)).unwrap());
-        assert_eq!(added.count(), 10);
-        assert_eq!(client.stats().dropped.count(DropReason::BlockTimeout), 1);
-        client.shutdown(Duration::ZERO);
-        assert!(client.add_or_wait(&measurement, LONG).unwrap(), "a closed client ends no loop");
-        assert_eq!(client.stats().dropped.count(DropReason::Closed), 1);
-    }
-}

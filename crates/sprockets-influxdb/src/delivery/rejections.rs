@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::bisect::Reasons;
 use super::rate_limited_log::RateLimitedLog;
-use crate::buffer::{Batch, Buffer};
+use crate::buffer::{Batch, Buffer, FailureNote};
 use crate::config::{OnRejected, Rejected};
 
 pub(super) struct RejectionReporter {
@@ -24,7 +24,11 @@ impl RejectionReporter {
     pub(super) fn report(&self, lines: &Batch, reasons: &Reasons, hook: Option<&OnRejected>) {
         let reason = reasons.of(0);
         self.log.rejected(lines.lines() as u64, lines.database(), reason);
-        self.buffer.note_error(reason.to_owned());
+        self.buffer.note_failure(FailureNote {
+            reason: reason.to_owned(),
+            database: Some(lines.database()),
+            is_refusal: false,
+        });
         self.quarantine(lines, reasons);
         if let Some(hook) = hook {
             call_hook(hook, lines, reasons);

@@ -338,6 +338,12 @@ impl Sender {
         if !self.buffer.has_drops() {
             return None;
         }
+        self.log_drops_now()
+    }
+
+    /// Logs new drops, unless that was done a moment ago. If another thread does so now, this waits
+    /// for it.
+    pub(crate) fn log_drops_now(&self) -> Option<Duration> {
         self.log.dropped(|| {
             self.buffer.see_drops();
             self.buffer.stats()

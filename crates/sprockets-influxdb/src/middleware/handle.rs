@@ -49,6 +49,7 @@ enum State {
     #[default]
     Plain,
     Used(Measurement),
+    /// Or left out.
     Recorded,
 }
 
@@ -95,7 +96,8 @@ impl RequestMeasurement {
         }
     }
 
-    /// Whether what is set is recorded. False if the request is not recorded, and after it was.
+    /// Whether what is set is recorded. False if the request is not recorded, after it was, and
+    /// after [`discard`](Self::discard).
     pub fn is_recording(&self) -> bool {
         let is_open = |inner: &Arc<Inner>| !matches!(lock(&inner.open).state, State::Recorded);
         self.0.as_ref().is_some_and(is_open)
@@ -118,6 +120,14 @@ impl RequestMeasurement {
     /// Sets a field. Replaces a field of that name. See [`FieldValue`] for what each type becomes.
     pub fn set_field<'v>(&self, name: impl AsRef<str>, value: impl Into<FieldValue<'v>>) -> &Self {
         self.change(|measurement| _ = measurement.set_field(name, value))
+    }
+
+    /// Leaves this request out: it is not recorded, and what is set is dropped. For a handler of
+    /// requests that nobody wants to see, such as polls.
+    pub fn discard(&self) {
+        if let Some(inner) = &self.0 {
+            lock(&inner.open).state = State::Recorded;
+        }
     }
 
     /// Returns a guard. When it is dropped, also by a panic or a cancelled request, the elapsed

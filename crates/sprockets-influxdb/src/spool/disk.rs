@@ -200,6 +200,15 @@ impl Map {
         }
     }
 
+    /// Gives unused memory from this offset on back to the system.
+    pub(crate) fn release(&self, from: usize) {
+        match self {
+            Self::File(map) => map.release(from),
+            #[cfg(test)]
+            Self::Simulated(_) => {}
+        }
+    }
+
     /// Whether what is written to it no longer reaches the file.
     pub(crate) fn loss(&self) -> Loss {
         match self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::Map;
-use super::format::{MARK, MAX_LINE_BYTES, Salt, UNUSED, header};
+use super::format::{LineLength, MARK, MAX_LINE_BYTES, Salt, UNUSED, header};
 use super::slot::Slot;
 use crate::config::Precision;
 
@@ -20,6 +20,8 @@ pub(crate) struct Segment {
     _slot: Arc<Slot>,
     capacity: usize,
     salt: Salt,
+    /// The length of the last line, which most lines have.
+    length: LineLength,
     /// The offset of the next line.
     end: usize,
     /// Set while the disk does not answer.
@@ -37,8 +39,8 @@ impl Segment {
         dirty: Option<Arc<AtomicBool>>,
     ) -> Self {
         let capacity = map.bytes().len();
-        let salt = Salt::new(0);
-        Self { map, path, _slot: slot, capacity, salt, end: 0, is_suspended, dirty }
+        let (salt, length) = (Salt::new(0), LineLength::default());
+        Self { map, path, _slot: slot, capacity, salt, length, end: 0, is_suspended, dirty }
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -83,7 +85,10 @@ impl Segment {
         if self.is_suspended.load(Ordering::Relaxed) {
             return self.map.loss().set();
         }
-        let mark = self.salt.mark(line);
+        if !self.length.is_of(line) {
+            self.length = LineLength::of(line);
+        }
+        let mark = self.salt.mark_with(self.length, line);
         let start = self.end;
         let end = start + MARK + line.len();
         let Some(place) = self.map.bytes().get_mut(start..end + MARK) else { return };
@@ -107,6 +112,14 @@ impl Segment {
     /// Accepts no more lines.
     pub(crate) fn end(&mut self) {
         self.end = self.capacity;
+    }
+
+    /// Gives back the memory that its lines do not use, if that is most of it.
+    pub(crate) fn release_unused(&self) {
+        let used = self.end + MARK;
+        if used <= self.capacity / 2 {
+            self.map.release(used);
+        }
     }
 
     /// Discards its lines: they are decided, or in another file.

@@ -7,12 +7,14 @@ use super::background::Background;
 use super::page::{HEADERS, PAGE, content_security_policy, wants_json};
 use super::snapshot::snapshot;
 use crate::client::Client;
+use crate::middleware::RequestMeasurement;
 
 /// The status page of a client at this path, for actix-web's `App::service`. See
-/// [`status`](crate::status).
+/// [`status`](crate::status). A middleware does not record its requests.
 pub fn scope(path: &str, client: Client) -> Scope {
     let policy = content_security_policy();
-    let respond = move |request: HttpRequest| {
+    let respond = move |measurement: RequestMeasurement, request: HttpRequest| {
+        measurement.discard();
         let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let is_json = wants_json(request.query_string(), accept.unwrap_or_default());
         let (client, policy) = (client.clone(), policy.clone());

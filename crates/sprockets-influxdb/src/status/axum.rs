@@ -10,13 +10,16 @@ use super::background::Background;
 use super::page::{HEADERS, PAGE, content_security_policy, wants_json};
 use super::snapshot::snapshot;
 use crate::client::Client;
+use crate::middleware::RequestMeasurement;
 
-/// The status page of a client, for axum's `Router::nest`. See [`status`](crate::status).
+/// The status page of a client, for axum's `Router::nest`. See [`status`](crate::status). A
+/// middleware does not record its requests.
 pub fn router<S: Clone + Send + Sync + 'static>(client: Client) -> Router<S> {
     let policy = content_security_policy();
-    let respond = move |RawQuery(query): RawQuery, headers: HeaderMap| {
+    let respond = move |request: RequestMeasurement, query: RawQuery, headers: HeaderMap| {
+        request.discard();
         let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-        let is_json = wants_json(&query.unwrap_or_default(), accept.unwrap_or_default());
+        let is_json = wants_json(&query.0.unwrap_or_default(), accept.unwrap_or_default());
         let (client, policy) = (client.clone(), policy.clone());
         async move { if is_json { json(client).await } else { page(policy) } }
     };

@@ -41,6 +41,8 @@ fn counters(stats: &Stats) -> Value {
     let mut json: Map<_, _> = counters.collect();
     json.insert("dropped".to_owned(), Value::Object(by_reason.collect()));
     json.insert("last_error".to_owned(), json!(stats.last_error));
+    let at = stats.last_error_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    json.insert("last_error_at".to_owned(), json!(at.map(|at| at.as_secs_f64())));
     Value::Object(json)
 }
 

@@ -81,6 +81,20 @@ impl Mapping {
     pub(crate) fn loss(&self) -> Loss {
         Loss(&self.entry.is_lost)
     }
+
+    /// Gives the memory of whole pages from this offset on back to the system. The file keeps what
+    /// was written. Later uses map the pages again.
+    pub(crate) fn release(&self, from: usize) {
+        let from = from.next_multiple_of(page_size());
+        #[cfg(unix)]
+        if let Some(len) = self.map.len().checked_sub(from).filter(|len| *len > 0) {
+            // SAFETY: the pages are of a shared mapping of a file, which has their contents, or of
+            // a lost one, of which nothing is read. An error changes nothing.
+            let _ = unsafe {
+                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, len)
+            };
+        }
+    }
 }
 
 /// Two counters in a mapped file, which processes share.

@@ -73,8 +73,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "internal",
         &[
+            "client::Added",
             "client::Client",
             "client::InForce",
+            "client::TrackedFlush",
             "clock",
             "config::Config",
             "config::Precision",
@@ -126,6 +128,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "client::Client",
             "config::Setting",
             "config::SettingValue",
+            "middleware::RequestMeasurement",
             "spool::Directory",
             "stats::Stats",
             "sync",

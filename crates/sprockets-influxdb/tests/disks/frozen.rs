@@ -11,7 +11,7 @@ use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, SpoolSync};
 use test_support::isolation::{in_namespaces, is_isolated, run};
 use test_support::process::Process;
-use test_support::{LONG, NO_SERVER, balanced};
+use test_support::{LONG, NO_SERVER, balanced, skip};
 
 use super::mounted::Mounted;
 use super::{add, config};
@@ -23,11 +23,10 @@ const VARIABLE: &str = "TEST_FROZEN_SPOOL";
 struct Frozen<'a>(&'a Mounted);
 
 impl<'a> Frozen<'a> {
-    #[allow(clippy::print_stdout)]
     fn new(disk: &'a Mounted) -> Option<Self> {
         let is_frozen = run("fsfreeze", &["-f", disk.path().to_str().unwrap()]);
         if !is_frozen {
-            println!("skipped: no file system can be frozen here");
+            skip("no file system can be frozen here");
         }
         is_frozen.then(|| Self(disk))
     }

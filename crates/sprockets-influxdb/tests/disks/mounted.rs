@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use test_support::isolation::run;
+use test_support::skip;
 
 /// Sizes of the writes that fill a disk.
 const SIZES: [usize; 3] = [1 << 20, 1 << 16, 4096];
@@ -18,13 +19,12 @@ pub(crate) struct Mounted {
 
 impl Mounted {
     /// Prints that the test is skipped where it cannot be mounted.
-    #[allow(clippy::print_stdout)]
     pub(crate) fn new(kind: &'static str, megabytes: u64, options: &str) -> Option<Self> {
         let disk = Self { kind, directory: tempfile::tempdir().unwrap() };
         fs::create_dir(disk.path()).unwrap();
         let is_mounted = disk.mount(megabytes, options);
         if !is_mounted {
-            println!("skipped: {kind} cannot be made and mounted here");
+            skip(&format!("{kind} cannot be made and mounted here"));
         }
         is_mounted.then_some(disk)
     }

@@ -18,6 +18,8 @@ fn a_dropped_client_says_what_was_lost_and_what_prevents_it() {
     }
     wait_until(|| client.stats().last_error.is_some());
     drop(client);
+    let order = log.entries_with("1,2").into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    assert!(order.len() == 2 && order[0].contains("were dropped (newest)"), "{order:?}");
     let lost = "1,234 measurements are lost: 1,217 dropped (newest), 17 not delivered when the \
                 client ended. Against a full buffer, set INFLUXDB_OVERFLOW=block to wait for room, \
                 or set INFLUXDB_SPOOL to keep them on disk. Against losses at the end, set \

@@ -82,6 +82,20 @@ fn a_reply_that_is_not_an_acknowledgement_delivers_nothing() {
     }
 }
 
+/// As servers reply from 2.10.14 on, and from 2.11 on.
+#[test]
+fn a_repeat_of_a_message_that_is_not_stored_yet_waits() {
+    let Some(servers) = NatsServers::start(1) else { return };
+    let refusal =
+        r#"{"error":{"code":409,"err_code":10158,"description":"d"},"stream":"S","seq":0}"#;
+    for reply in [r#"{"stream":"S","seq":0,"duplicate": true}"#, refusal] {
+        let service = Stream::open(&servers.url(), "none");
+        service.reply_to_all("influxdb.example", reply);
+        let reason = reason(&client(&servers.url()));
+        assert!(reason.contains("JetStream has not yet stored"), "{reply}: {reason}");
+    }
+}
+
 #[test]
 fn a_message_is_smaller_than_the_server_takes() {
     let Some(servers) = NatsServers::start_with(1, "max_payload: 16384") else { return };

@@ -2,6 +2,7 @@
 
 mod connections;
 mod faults;
+mod replicas;
 mod stream;
 
 use std::time::Duration;

@@ -3,13 +3,16 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client, HeaderMap};
+use async_nats::{Client, HeaderMap, Subject};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sprockets_influxdb::Config;
 use sprockets_influxdb::internal::nats::{ApiError, Cluster, code, decoded, request};
-use test_support::LONG;
+use test_support::{LONG, wait_until};
 use tokio::runtime::Runtime;
+
+/// What a cluster that has just started refuses.
+const RETRIED: [u64; 3] = [code::NOT_READY[0], code::NOT_READY[1], code::NO_SUITABLE_SERVER];
 
 pub(crate) struct Stream {
     runtime: Runtime,
@@ -76,7 +79,7 @@ impl Stream {
                 self.runtime.block_on(request(&self.client, verb, body, Duration::from_secs(5)));
             match reply {
                 Ok(reply) => return reply,
-                Err(ApiError::Refused(error, text)) if !code::NOT_READY.contains(&error) => {
+                Err(ApiError::Refused(error, text)) if !RETRIED.contains(&error) => {
                     panic!("{verb}: {text}")
                 }
                 Err(error) => assert!(Instant::now() < deadline, "{verb}: {error}"),
@@ -137,6 +140,59 @@ impl Stream {
             }
         });
         payloads
+    }
+
+    /// Takes a message from a pull consumer. Returns where to acknowledge it, and its payload.
+    pub(crate) fn next(&self, consumer: &str) -> (Subject, String) {
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", self.name);
+        let request = json!({ "batch": 1, "expires": 1_000_000_000 }).to_string();
+        let deadline = Instant::now() + LONG;
+        self.runtime.block_on(async {
+            let inbox = self.client.new_inbox();
+            let mut messages = self.client.subscribe(inbox.clone()).await.expect("a connection");
+            loop {
+                let (subject, inbox, request) = (subject.clone(), inbox.clone(), request.clone());
+                let request = self.client.publish_with_reply(subject, inbox, request.into());
+                request.await.expect("a connection");
+                // A request that goes to a consumer without a leader has no reply.
+                let reply = tokio::time::timeout(Duration::from_secs(2), messages.next()).await;
+                let message = reply.ok().map(|message| message.expect("a subscription"));
+                if let Some((payload, Some(place))) = message.map(|m| (m.payload, m.reply)) {
+                    return (place, String::from_utf8(payload.to_vec()).expect("text"));
+                }
+                assert!(Instant::now() < deadline, "no message is delivered");
+            }
+        })
+    }
+
+    pub(crate) fn acknowledge(&self, place: Subject) {
+        self.runtime.block_on(async {
+            self.client.publish(place, "+ACK".into()).await.expect("a connection");
+            self.client.flush().await.expect("a connection");
+        });
+    }
+
+    /// Moves the leader of the stream, or of a consumer of it, to one of these servers.
+    pub(crate) fn move_leader(&self, consumer: Option<&str>, servers: &[&str]) {
+        let name = match consumer {
+            Some(consumer) => format!("{}.{consumer}", self.name),
+            None => self.name.clone(),
+        };
+        let kind = if consumer.is_some() { "CONSUMER" } else { "STREAM" };
+        // It is refused while there is no leader.
+        let api = |verb: &str| {
+            let verb = format!("{kind}.{verb}.{name}");
+            let timeout = Duration::from_secs(5);
+            self.runtime.block_on(request(&self.client, &verb, &Value::Null, timeout))
+        };
+        wait_until(|| {
+            let info = api("INFO").unwrap_or_default();
+            let leader = info["cluster"]["leader"].as_str().unwrap_or_default();
+            if !leader.is_empty() && !servers.contains(&leader) {
+                let _ = api("LEADER.STEPDOWN");
+            }
+            servers.contains(&leader)
+        });
     }
 
     /// The messages, in order.

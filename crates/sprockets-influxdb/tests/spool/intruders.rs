@@ -11,7 +11,7 @@ use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Measurement};
 use tempfile::TempDir;
 use test_support::log::Log;
-use test_support::{LONG, NO_SERVER, balanced, wait_until};
+use test_support::{LONG, NO_SERVER, balanced, skip, wait_until};
 
 use super::{add, config, wait_until_released};
 
@@ -26,10 +26,9 @@ fn shared() -> TempDir {
 
 /// Gives a file or directory, with everything in it, to another user, who lets everybody use it.
 /// Returns false where that is not permitted.
-#[allow(clippy::print_stdout)]
 fn give_to_nobody(path: &Path) -> bool {
     if let Err(error) = chown(path, Some(NOBODY), Some(NOBODY)) {
-        println!("skipped: only root can make files of another user: {error}");
+        skip(&format!("only root can make files of another user: {error}"));
         return false;
     }
     fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();

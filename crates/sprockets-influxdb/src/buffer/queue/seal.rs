@@ -1,4 +1,5 @@
-//! Batches that are moved from memory to sealed files, and what else there is for the spool worker.
+//! Batches that are moved from memory to sealed files, or that wait in memory only, and what else
+//! there is for the spool worker.
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ impl Queue {
             || self.lacks_chunks()
             || self.lacks_small_chunk()
             || self.has_to_seal()
+            || self.has_unspooled()
     }
 
     /// Whether the spool worker has to prepare a chunk, and there is room for its file.
@@ -76,6 +78,25 @@ impl Queue {
         self.note_returned(&mut batch);
         batch.is_unsealable = is_unsealable;
         self.ready.put_back(batch, QueueEnd::Front);
+    }
+
+    /// Whether the disk works, and a batch could be written to it that is in memory only.
+    fn has_unspooled(&self) -> bool {
+        let works = self.spool.as_ref().is_some_and(|spool| !spool.health().is_failing());
+        works && self.find_unspooled().is_some()
+    }
+
+    fn find_unspooled(&self) -> Option<usize> {
+        let room = self.bounds().disk_room(self.spool.as_ref()?);
+        self.ready.find_unspooled(|batch| batch.segments_bytes() <= room)
+    }
+
+    /// Takes the oldest batch that was added while the disk failed, or whose files were lost.
+    pub(crate) fn take_unspooled(&mut self) -> Option<Batch> {
+        let index = self.find_unspooled()?;
+        let mut batch = self.ready.remove(index)?;
+        self.note_taken(&mut batch);
+        Some(batch)
     }
 
     /// The paths of the files of lines that are on disk only.

@@ -8,7 +8,7 @@ fn batches_stay_within_the_limits() {
     let buffer = buffer(Limits { batch, ..limits() });
     add_numbers(&buffer, "db", 0..10_000);
     add(&buffer, "db", &format!("m s=\"{}\"", "x".repeat(100_000)));
-    let flush = buffer.begin_flush();
+    let flush = buffer.begin_flush(Duration::MAX);
     let batches = take_all(&buffer);
     assert_eq!(lines(&batches)[..10_000], numbers(0..10_000));
     for taken in &batches {
@@ -23,7 +23,7 @@ fn batches_stay_within_the_limits() {
 fn the_rest_of_a_batch_that_was_cut_stays_as_large_as_possible() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..1_000);
-    let flush = buffer.begin_flush();
+    let flush = buffer.begin_flush(Duration::MAX);
     let mut batches = vec![buffer.take(|_| 1_000, |_| true).unwrap()];
     assert!((500..=1_000).contains(&batches[0].len()), "{}", batches[0].len());
     batches.extend(take_all(&buffer));
@@ -41,7 +41,7 @@ fn databases_and_precisions_are_not_mixed_in_a_batch() {
     }
     let push = |bytes: &mut Vec<u8>| bytes.extend_from_slice(b"m s=1\n");
     add_with(&buffer, "db0", Precision::Seconds, 6, push);
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     let mut seen = HashMap::new();
     for batch in take_all(&buffer) {
         let lines = batch.iter_lines().count();
@@ -70,7 +70,7 @@ fn smaller_limits_apply_to_waiting_batches() {
     add_numbers(&buffer, "db", 0..4_000);
     let batch = Size { lines: 100, bytes: 1 << 20 };
     buffer.set_limits(Limits { batch, ..limits() }, Intake::Open);
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     let batches = take_all(&buffer);
     assert!(batches.iter().all(|batch| batch.lines() <= 100));
     assert_eq!(lines(&batches), numbers(0..4_000));
@@ -80,7 +80,7 @@ fn smaller_limits_apply_to_waiting_batches() {
 fn sampling_decides_by_batch_and_is_counted() {
     let never = buffer(Limits { sample_probability: 0.0, ..limits() });
     add_numbers(&never, "db", 0..12_345);
-    let flush = never.begin_flush();
+    let flush = never.begin_flush(Duration::MAX);
     assert!(take_all(&never).is_empty());
     let report = never.end_flush(flush);
     assert!(report.is_complete());

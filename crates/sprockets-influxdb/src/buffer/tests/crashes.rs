@@ -216,6 +216,8 @@ fn a_failing_disk_loses_nothing_of_the_living_process() {
                 assert!(!process.spool.health().is_failing(), "{what}");
                 assert_eq!(process.spool.health().take_failure(), None, "{what}");
                 let accepted = process.expected.lock().unwrap().accepted.clone();
+                let before = process.buffer.stats();
+                assert_eq!(before.spooled, before.pending, "{what}");
                 // From now on everything works as before the failure.
                 process.submit();
                 let before = process.buffer.stats();

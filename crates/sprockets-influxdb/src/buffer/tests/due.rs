@@ -92,7 +92,7 @@ fn a_shorter_interval_holds_for_the_first_lines_too() {
 fn a_flush_sends_the_first_batch() {
     let buffer = buffer(early());
     add(&buffer, "db", "m n=1i");
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     add(&buffer, "db", "m n=2i");
     assert_eq!(buffer.due_at(), Some(Duration::from_secs(60)));
 }

@@ -6,9 +6,9 @@ use super::*;
 fn a_flush_reports_only_what_was_added_before_it() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..10);
-    let first = buffer.begin_flush();
+    let first = buffer.begin_flush(Duration::MAX);
     add_numbers(&buffer, "db", 10..15);
-    let second = buffer.begin_flush();
+    let second = buffer.begin_flush(Duration::MAX);
     add_numbers(&buffer, "db", 15..16);
     let mut batches = take_all(&buffer);
     assert_eq!(batches.len(), 2);
@@ -34,7 +34,7 @@ fn lines_dropped_as_the_oldest_are_decided_for_a_flush() {
         ..limits()
     });
     add_numbers(&buffer, "db", 0..100);
-    let flush = buffer.begin_flush();
+    let flush = buffer.begin_flush(Duration::MAX);
     add_numbers(&buffer, "db", 100..200);
     let report = buffer.end_flush(flush);
     assert_eq!((report.dropped, report.pending), (100, 0));
@@ -50,7 +50,7 @@ fn a_waiting_flush_returns_when_the_oldest_are_dropped() {
     };
     let buffer = Buffer::new(limits, Intake::Open, None, Clock::monotonic());
     add_numbers(&buffer, "db", 0..100);
-    let flush = buffer.begin_flush();
+    let flush = buffer.begin_flush(Duration::MAX);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             buffer.await_flush(flush, Duration::from_secs(600));
@@ -64,10 +64,36 @@ fn a_waiting_flush_returns_when_the_oldest_are_dropped() {
 }
 
 #[test]
+fn a_flush_of_many_databases_closes_only_what_it_can_in_time() {
+    let databases = 25_000;
+    let most = Size { lines: usize::MAX, bytes: usize::MAX };
+    let buffer = buffer(Limits { buffer: most, trigger_size: usize::MAX, ..limits() });
+    for database in 0..databases {
+        add(&buffer, &format!("db{database}"), "m n=1i");
+    }
+    let flush = buffer.begin_flush(Duration::ZERO);
+    let closed = std::iter::from_fn(|| buffer.take(|_| usize::MAX, |_| true)).collect::<Vec<_>>();
+    assert!((1..databases).contains(&closed.len()), "{}", closed.len());
+    let (expected, delivered) = (databases as u64, closed.len() as u64);
+    deliver(&buffer, closed);
+    let report = buffer.end_flush(flush);
+    assert_eq!((report.delivered, report.pending), (delivered, expected - delivered));
+    // The others are due.
+    let mut left = 0;
+    while buffer.due_at() == Some(Duration::ZERO) {
+        let batches = take_all(&buffer);
+        left += batches.len() as u64;
+        deliver(&buffer, batches);
+    }
+    let stats = buffer.stats();
+    assert_eq!((left, stats.delivered, stats.pending), (expected - delivered, expected, 0));
+}
+
+#[test]
 fn a_closed_buffer_accepts_nothing_and_keeps_pending_lines() {
     let buffer = buffer(limits());
     add_numbers(&buffer, "db", 0..10);
-    buffer.begin_shutdown();
+    buffer.begin_shutdown(Duration::MAX);
     add_numbers(&buffer, "db", 0..5);
     let stats = buffer.stats();
     assert_eq!((stats.pending, stats.dropped.count(DropReason::Closed)), (10, 5));
@@ -81,7 +107,7 @@ fn a_closed_buffer_accepts_nothing_and_keeps_pending_lines() {
 fn adds_after_shutdown_are_counted_as_closed_when_the_buffer_is_full() {
     let buffer = buffer(Limits { buffer: Size { lines: 1, ..limits().buffer }, ..limits() });
     add_numbers(&buffer, "db", 0..3);
-    buffer.begin_shutdown();
+    buffer.begin_shutdown(Duration::MAX);
     add_numbers(&buffer, "db", 0..4);
     let dropped = buffer.stats().dropped;
     assert_eq!((dropped.count(DropReason::Newest), dropped.count(DropReason::Closed)), (2, 4));

@@ -20,7 +20,7 @@ fn outage(databases: usize, lines: usize, batch: usize) -> Buffer {
         add(&buffer, &format!("db{}", number % databases), &line);
         buffer.close_due();
     }
-    let flush = buffer.begin_flush();
+    let flush = buffer.begin_flush(Duration::MAX);
     buffer.end_flush(flush);
     buffer
 }
@@ -75,7 +75,7 @@ fn databases_beyond_those_with_open_chunks_lose_no_lines() {
         }
     }
     assert_eq!(buffer.stats().pending, 3_000);
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     let batches = take_all(&buffer);
     assert_eq!(batches.len(), 1_000);
     assert!(batches.iter().all(|batch| lines(std::slice::from_ref(batch)) == numbers(0..3)));
@@ -101,7 +101,7 @@ fn lines_too_long_for_a_segment_are_bounded_in_memory() {
         assert!(stats.dropped.total() >= 8, "{stats:?}");
         add_numbers(buffer, "db", 0..10);
         assert_eq!(buffer.stats().dropped, stats.dropped, "others have room on disk");
-        buffer.begin_flush();
+        buffer.begin_flush(Duration::MAX);
         let batches = take_all(buffer);
         assert!(batches.iter().map(Batch::len).sum::<usize>() <= bytes);
         assert_eq!(batches.iter().filter(|batch| batch.len() > long.len()).count(), 2);

@@ -88,7 +88,7 @@ fn dropped(buffer: &Buffer, number: usize) -> bool {
 
 /// Delivers the rest, when no thread adds any more.
 fn send_rest(buffer: &Buffer, sent: &mut Vec<String>) -> Stats {
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     let rest = take_all(buffer);
     sent.extend(lines(&rest));
     deliver(buffer, rest);
@@ -175,7 +175,7 @@ fn a_flush_waits_for_everything_added_before_it_and_no_longer() {
         add_numbers(&buffer, "db", 0..1);
         let adder = add_on_thread(&buffer, 1..2);
         let sender = send_on_thread(&buffer);
-        let flush = buffer.begin_flush();
+        let flush = buffer.begin_flush(Duration::MAX);
         assert!(buffer.await_flush(flush, Duration::MAX));
         let delivered = look(&buffer, 2).delivered;
         let report = buffer.end_flush(flush);
@@ -246,7 +246,7 @@ fn shut_down(lines: usize, overflow: Overflow) {
         let buffer = shared(lines, overflow);
         let adders = [0..1, 1..2].map(|numbers| add_on_thread(&buffer, numbers));
         let sender = send_on_thread(&buffer);
-        let shutdown = buffer.begin_shutdown();
+        let shutdown = buffer.begin_shutdown(Duration::MAX);
         add_numbers(&buffer, "db", 2..3);
         let closed = look(&buffer, lines).dropped.count(DropReason::Closed);
         assert!(closed >= 1, "{closed}");

@@ -15,7 +15,7 @@ fn the_limit_of_measurements_is_exact() {
         let stats = buffer.stats();
         assert_eq!((stats.pending, stats.dropped.total()), (most as u64, 10));
         assert_eq!(stats.dropped.count(DropReason::Newest), 10);
-        buffer.begin_flush();
+        buffer.begin_flush(Duration::MAX);
         let batches = take_all(&buffer);
         assert_eq!(lines(&batches), numbers(0..most), "the newest are dropped");
         deliver(&buffer, batches);
@@ -74,7 +74,7 @@ fn the_oldest_lines_are_dropped_with_overflow_oldest() {
     add_numbers(&buffer, "db", 0..5_000);
     let stats = buffer.stats();
     assert_eq!((stats.pending, stats.dropped.count(DropReason::Oldest)), (1_000, 4_000));
-    let flush = buffer.begin_flush();
+    let flush = buffer.begin_flush(Duration::MAX);
     let batches = take_all(&buffer);
     assert_eq!(lines(&batches), numbers(4_000..5_000));
     // Lines that are being sent cannot be dropped. The newest line is dropped instead.

@@ -80,7 +80,7 @@ impl Process {
 
     /// Makes everything that was added due.
     pub(super) fn submit(&self) {
-        let flush = self.buffer.begin_flush();
+        let flush = self.buffer.begin_flush(Duration::MAX);
         self.buffer.end_flush(flush);
     }
 
@@ -125,7 +125,7 @@ impl Process {
 
     /// Shuts down, without a server.
     pub(super) fn end(&mut self) {
-        let flush = self.buffer.begin_shutdown();
+        let flush = self.buffer.begin_shutdown(Duration::MAX);
         self.flush();
         self.buffer.end_flush(flush);
         self.buffer.persist_pending();

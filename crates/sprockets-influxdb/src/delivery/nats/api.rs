@@ -41,6 +41,8 @@ pub mod code {
     pub const NOT_ENABLED: u64 = 10_076;
     /// The stream could not store the message: the text says why.
     pub const STORE_FAILED: u64 = 10_077;
+    /// A message with the same id is not stored yet.
+    pub const REPEAT_IN_PROCESS: u64 = 10_158;
 }
 
 impl std::fmt::Display for ApiError {

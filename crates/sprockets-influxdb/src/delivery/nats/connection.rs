@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 
 use super::errors::{self, NotConnected};
+use super::limits::Limits;
 use super::options;
 use super::settings::{Settings, failure};
 use crate::delivery::disposition::{Cause, Scope};
@@ -96,7 +97,7 @@ impl Connection {
     pub(super) fn link(&self, timeout: Duration) -> Result<Arc<Link>, NotConnected> {
         let link = self.made_link(timeout)?;
         // It may be another server's than before.
-        self.max_payload.store(link.max_payload(), Ordering::Relaxed);
+        self.max_payload.store(link.limits().max_payload, Ordering::Relaxed);
         Ok(link)
     }
 
@@ -152,8 +153,8 @@ impl Runtime {
 }
 
 impl Link {
-    pub(super) fn max_payload(&self) -> usize {
-        self.client.server_info().max_payload
+    pub(super) fn limits(&self) -> Limits {
+        Limits::of(&self.client.server_info())
     }
 
     /// The server's version.

@@ -14,8 +14,10 @@ use crate::delivery::compression;
 
 /// Names the stream that has to store the message.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
-/// A stream drops a message whose id it has seen within its duplicate window.
+/// The id of the batch. A stream drops a message whose id it has seen within its duplicate window.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
+/// The same id, which streams do not look at.
+const BATCH_HEADER: &str = "Influxdb-Batch";
 /// The name of the database, percent-encoded as in the subject.
 pub const DATABASE_HEADER: &str = "Influxdb-Database";
 /// The precision of the timestamps: `ns`, `us`, `ms` or `s`.
@@ -41,12 +43,14 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn of(batch: &Batch, settings: &Settings) -> Self {
+    /// `drops_repeats`: whether the stream may drop the message if it has the batch.
+    pub(super) fn of(batch: &Batch, settings: &Settings, drops_repeats: bool) -> Self {
         let mut lines = Vec::with_capacity(batch.len());
         batch.chunks().for_each(|chunk| lines.extend_from_slice(chunk));
         let database = encoded(batch.database());
         let mut headers = HeaderMap::new();
-        headers.insert(MESSAGE_ID, id(batch, &lines));
+        let id_header = if drops_repeats { MESSAGE_ID } else { BATCH_HEADER };
+        headers.insert(id_header, id(batch, &lines));
         headers.insert(DATABASE_HEADER, database);
         headers.insert(PRECISION_HEADER, batch.precision().to_string());
         headers.insert(LINES_HEADER, batch.lines().to_string());

@@ -9,6 +9,7 @@ pub(super) mod check;
 pub(crate) mod cluster;
 mod connection;
 mod errors;
+mod limits;
 pub(crate) mod message;
 mod options;
 mod reply;
@@ -29,12 +30,10 @@ use crate::config::Server;
 use crate::error::Result;
 use crate::sys;
 use connection::{Broken, Connection, Link};
+use limits::Limits;
 use message::Message;
 use reply::Publication;
 use settings::Settings;
-
-/// What a server takes in one message, unless it says otherwise.
-const DEFAULT_PAYLOAD: usize = 1 << 20;
 
 /// Bytes of a message that are left to its headers.
 const HEADER_BYTES: usize = 4 * 1024;
@@ -60,7 +59,7 @@ impl NatsTransport {
     }
 
     fn publish(&self, link: &Link, batch: &Batch, timeout: Duration) -> Attempt {
-        publish(&self.settings, link.max_payload(), batch, |publication, message| {
+        publish(&self.settings, link.limits(), batch, |publication, message| {
             let request = Request::new().payload(message.payload).headers(message.headers);
             let request = request.timeout(Some(timeout));
             let subject = message.subject;
@@ -92,17 +91,16 @@ fn max_lines(limit: usize) -> usize {
 }
 
 /// Makes the message of a batch and sends it by `exchange`, which returns what the reply means.
-/// `limit`: bytes of a message that the server takes.
 fn publish(
     settings: &Settings,
-    limit: usize,
+    limits: Limits,
     batch: &Batch,
     exchange: impl FnOnce(&Publication<'_>, Message) -> Disposition,
 ) -> Attempt {
-    let message = Message::of(batch, settings);
+    let message = Message::of(batch, settings, limits.drops_repeats);
     let length = message.len();
-    if length > limit {
-        return Attempt::unsent(too_large(batch, length, limit));
+    if length > limits.max_payload {
+        return Attempt::unsent(too_large(batch, length, limits.max_payload));
     }
     let subject = message.subject.clone();
     let disposition = exchange(&Publication { settings, subject: &subject }, message);
@@ -142,7 +140,7 @@ impl Transport for NatsTransport {
 
     fn max_bytes(&self) -> usize {
         let limit = self.connection.as_ref().and_then(Connection::max_payload);
-        max_lines(limit.unwrap_or(DEFAULT_PAYLOAD))
+        max_lines(limit.unwrap_or(Limits::default().max_payload))
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {

@@ -28,10 +28,12 @@ impl Publication<'_> {
             return self.refused(&reply, code, &text);
         }
         let has_stream = reply["stream"].as_str().is_some_and(|stream| !stream.is_empty());
-        if has_stream && reply["seq"].as_u64().is_some_and(|sequence| sequence > 0) {
-            return Disposition::Delivered;
+        match reply["seq"].as_u64().filter(|_| has_stream) {
+            Some(1..) => Disposition::Delivered,
+            // nats-server 2.10: the first one may still be refused.
+            Some(0) if reply["duplicate"] == true => self.in_process(),
+            _ => self.not_an_acknowledgement(),
         }
-        self.not_an_acknowledgement()
     }
 
     /// JetStream did not store it.
@@ -54,6 +56,7 @@ impl Publication<'_> {
                 Scope::Server,
                 "enable JetStream for this account in the servers' configuration".to_owned(),
             ),
+            code::REPEAT_IN_PROCESS => return self.in_process(),
             code::STORE_FAILED if text.contains("maximum") => (
                 Cause::Busy,
                 Scope::Database,
@@ -170,6 +173,13 @@ impl Publication<'_> {
             self.subject
         );
         self.retry(Cause::Configuration, Scope::Server, &reason)
+    }
+
+    /// The stream has seen the message before, and does not know yet whether that one is stored.
+    fn in_process(&self) -> Disposition {
+        let reason =
+            format!("JetStream has not yet stored a message to {} that came before", self.subject);
+        self.retry(Cause::Busy, Scope::Database, &reason)
     }
 
     fn not_an_acknowledgement(&self) -> Disposition {

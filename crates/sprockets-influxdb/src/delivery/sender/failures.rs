@@ -2,7 +2,7 @@
 //! searched for lines that make the server fail.
 
 use super::{Request, Sender, suspected};
-use crate::buffer::{Batch, QueueEnd};
+use crate::buffer::{Batch, FailureNote, QueueEnd};
 use crate::delivery::bisect;
 use crate::delivery::body_limit::MIN_LIMIT;
 use crate::delivery::circuit_breaker::Transition;
@@ -90,11 +90,11 @@ impl Sender {
                 self.hold(batch, failures, failure, request);
             }
             Reaction::Search => {
-                self.record_poison(&batch, failure.reason, request);
+                self.record_poison(&batch, failure, request);
                 self.settle_all(bisect::search(batch), request.route);
             }
             Reaction::Reject => {
-                self.record_poison(&batch, failure.reason.clone(), request);
+                self.record_poison(&batch, failure.clone(), request);
                 self.reject(batch, suspected(failure.reason), request.route);
             }
         }
@@ -117,7 +117,7 @@ impl Sender {
     /// Only this batch waits.
     fn hold(&self, mut batch: Batch, failures: u32, failure: Failure, request: &Request<'_>) {
         let is_for_operator = failure.cause == Cause::Configuration;
-        self.record_poison(&batch, failure.reason, request);
+        self.record_poison(&batch, failure, request);
         {
             let (holds, now) = (&mut lock(&self.server).holds, self.clock.now());
             match is_for_operator {
@@ -149,7 +149,11 @@ impl Sender {
         if let Some(limit) = lowered {
             self.log.limited(&request.route.address, batch.len(), limit);
         }
-        self.buffer.note_error(reason);
+        self.buffer.note_failure(FailureNote {
+            reason,
+            database: Some(batch.database()),
+            is_refusal: false,
+        });
         self.settle_all(bisect::halves(batch), request.route);
     }
 
@@ -159,24 +163,29 @@ impl Sender {
         let (database, permit) = (batch.database(), request.permit);
         let transition =
             lock(&self.server).breakers.record_failure(database, permit, &failure, now);
-        self.log_failure(&transition, database, failure.reason, request);
+        self.log_failure(&transition, database, failure, request);
     }
 
     /// A batch failed, but others are answered.
-    fn record_poison(&self, batch: &Batch, reason: String, request: &Request<'_>) {
+    fn record_poison(&self, batch: &Batch, mut failure: Failure, request: &Request<'_>) {
+        failure.scope = Scope::Database;
         lock(&self.server).breakers.abandon(batch.database(), request.permit);
-        self.log_failure(&Transition::None, batch.database(), reason, request);
+        self.log_failure(&Transition::None, batch.database(), failure, request);
     }
 
     fn log_failure(
         &self,
         transition: &Transition,
         database: &str,
-        reason: String,
+        failure: Failure,
         request: &Request<'_>,
     ) {
         let pending = self.buffer.stats().pending;
-        self.log.failed(transition, &request.route.address, database, &reason, pending);
-        self.buffer.note_error(reason);
+        self.log.failed(transition, &request.route.address, database, &failure.reason, pending);
+        self.buffer.note_failure(FailureNote {
+            reason: failure.reason,
+            database: (failure.scope == Scope::Database).then_some(database),
+            is_refusal: failure.cause == Cause::Configuration,
+        });
     }
 }

@@ -16,7 +16,7 @@ fn logged(run: impl FnOnce()) -> Vec<String> {
 #[test]
 fn the_first_drop_is_logged_at_once_and_others_within_a_minute() {
     let simulation = Simulation::new(|_, _| Disposition::Delivered);
-    simulation.buffer.begin_shutdown();
+    simulation.buffer.begin_shutdown(Duration::MAX);
     let is_logged_by = |at: u64| {
         simulation.add("db", "m n=1i");
         assert!(simulation.buffer.has_drops());
@@ -32,7 +32,7 @@ fn the_first_drop_is_logged_at_once_and_others_within_a_minute() {
 #[test]
 fn a_later_line_about_drops_counts_what_is_new_and_what_was_dropped_since_the_start() {
     let simulation = Simulation::new(|_, _| Disposition::Delivered);
-    simulation.buffer.begin_shutdown();
+    simulation.buffer.begin_shutdown(Duration::MAX);
     let messages = logged(|| {
         simulation.add("db", "m n=1i");
         simulation.run_until(1);

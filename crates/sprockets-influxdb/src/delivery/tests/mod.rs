@@ -152,7 +152,7 @@ impl Simulation {
 
     /// Submits all that was added.
     fn submit(&self) {
-        let flush = self.buffer.begin_flush();
+        let flush = self.buffer.begin_flush(Duration::MAX);
         self.buffer.end_flush(flush);
     }
 

@@ -99,7 +99,7 @@ fn a_flush_retries_at_once() {
 fn a_flush_that_ends_before_delivery_reports_what_is_pending() {
     let simulation = Simulation::new(|_, _| retry(Cause::Unknown, Scope::Server, None));
     simulation.add("db", "m n=1i");
-    let flush = simulation.buffer.begin_flush();
+    let flush = simulation.buffer.begin_flush(Duration::MAX);
     let report = simulation.buffer.end_flush(flush);
     assert_eq!((report.pending, report.is_complete()), (1, false));
 }

@@ -24,6 +24,29 @@ fn a_mapping_of_a_file_that_is_cut_is_lost_and_can_be_written_to() {
     assert!(!next.loss().is_lost());
 }
 
+/// The resident memory of the mapping at an address, in KiB.
+#[cfg(target_os = "linux")]
+fn resident(mapping: &Mapping) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let start = format!("{:x}-", mapping.map.as_ptr().addr());
+    let of_it = maps.lines().skip_while(|line| !line.starts_with(&start));
+    let rss = of_it.into_iter().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    rss.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn released_pages_take_no_memory_and_keep_their_contents() {
+    let (file, mut mapping) = file(65_536);
+    mapping.bytes().fill(7);
+    assert_eq!(resident(&mapping), 64);
+    mapping.release(5_000);
+    assert_eq!(resident(&mapping), 8);
+    assert!(mapping.bytes().iter().all(|byte| *byte == 7) && !mapping.loss().is_lost());
+    mapping.release(65_536);
+    assert_eq!(std::fs::read(file.path()).unwrap(), [7; 65_536]);
+}
+
 #[test]
 fn a_thread_that_blocked_the_signal_survives_it() {
     let (cut, mut lost) = file(4096);

@@ -8,8 +8,9 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::limits::Limits as ServerLimits;
 use super::settings::Settings;
-use super::{DEFAULT_PAYLOAD, max_lines, publish};
+use super::{max_lines, publish};
 use crate::buffer::{Batch, Buffer, Entry, EntryFlags, Intake, Limits, Size};
 use crate::clock::Clock;
 use crate::config::{Config, Overflow, Precision};
@@ -63,7 +64,7 @@ struct Stored {
 
 impl Transport for Simulated {
     fn send_within(&self, timeout: Duration, batch: &Batch) -> Attempt {
-        publish(&self.settings, DEFAULT_PAYLOAD, batch, |publication, message| {
+        publish(&self.settings, ServerLimits::default(), batch, |publication, message| {
             let now = self.clock.now();
             let reply = self.stream.lock().unwrap().receive(&message, now);
             if let Some(lines) = reply.as_ref().and_then(|reply| reply.stored.as_deref()) {
@@ -87,7 +88,7 @@ impl Transport for Simulated {
     }
 
     fn max_bytes(&self) -> usize {
-        max_lines(DEFAULT_PAYLOAD)
+        max_lines(ServerLimits::default().max_payload)
     }
 
     fn after_fork(&self) -> Arc<dyn Transport> {
