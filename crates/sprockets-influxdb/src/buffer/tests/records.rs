@@ -43,7 +43,7 @@ fn records_are_counted_when_they_are_accepted_and_delivered_by_a_flush() {
         assert_eq!((stats.added, stats.pending), (number as u64 + 1, number as u64 + 1));
     }
     assert!(records > 900, "{records}");
-    let flush = buffer.begin_flush();
+    let flush = buffer.begin_flush(Duration::MAX);
     let batches = take_all(&buffer);
     assert!(numbers_of(&batches).into_iter().eq(0..1_000));
     deliver(&buffer, batches);
@@ -62,7 +62,7 @@ fn the_limit_of_measurements_is_exact_for_records() {
         }
         let stats = buffer.stats();
         assert_eq!((stats.pending, stats.dropped.count(DropReason::Newest)), (most as u64, 10));
-        buffer.begin_flush();
+        buffer.begin_flush(Duration::MAX);
         assert!(numbers_of(&take_all(&buffer)).into_iter().eq(0..most), "the newest are dropped");
     }
 }
@@ -76,7 +76,7 @@ fn the_limit_of_bytes_is_exact_for_records() {
     }
     let stats = buffer.stats();
     assert_eq!((stats.pending, stats.dropped.count(DropReason::Newest)), (1_000, 1_000));
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     deliver(&buffer, take_all(&buffer));
     // Nothing of the room is lost.
     for _ in 0..1_001 {
@@ -96,7 +96,7 @@ fn the_oldest_records_are_dropped_with_overflow_oldest() {
     }
     let stats = buffer.stats();
     assert_eq!((stats.pending, stats.dropped.count(DropReason::Oldest)), (1_000, 4_000));
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     let numbers = numbers_of(&take_all(&buffer));
     assert_eq!(numbers.len(), 1_000);
     assert!(numbers[0] >= 4_000 - 64, "{}", numbers[0]);
@@ -113,7 +113,7 @@ fn records_of_more_databases_than_have_a_chunk_all_arrive() {
             add_record(&buffer, head, 2 * number + 1);
         }
     }
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     let batches = take_all(&buffer);
     let mut arrived: HashMap<&str, Vec<usize>> = HashMap::new();
     for batch in &batches {
@@ -134,7 +134,7 @@ fn a_batch_of_records_is_within_its_limits() {
     for _ in 0..1_000 {
         add_record(&buffer, &head, 1_000);
     }
-    buffer.begin_flush();
+    buffer.begin_flush(Duration::MAX);
     let batches = take_all(&buffer);
     assert_eq!(lines(&batches).len(), 1_000);
     for batch in batches {
@@ -148,7 +148,7 @@ fn a_shutdown_delivers_the_records_before_it() {
     for number in 0..10 {
         add_record(&buffer, &head, number);
     }
-    let shutdown = buffer.begin_shutdown();
+    let shutdown = buffer.begin_shutdown(Duration::MAX);
     assert!(!add_record(&buffer, &head, 10));
     let batches = take_all(&buffer);
     assert!(numbers_of(&batches).into_iter().eq(0..10));
