@@ -1,5 +1,6 @@
 """Flask: the rule and the view of each request."""
 
+import gc
 import logging
 from typing import Any
 
@@ -179,3 +180,17 @@ def test_a_misspelt_option_fails_before_there_is_an_application() -> None:
     options: Any = {"databse": "db"}
     with pytest.raises(TypeError, match="did you mean 'database'"):
         InfluxDB(**options)
+
+
+def test_a_response_that_nobody_closes_is_recorded_when_it_is_released(
+    recording: Recording, application: Any
+) -> None:
+    # The environment refers to the request. This must be no circle, which would wait for the
+    # garbage collector, or for the end of the interpreter.
+    gc.disable()
+    try:
+        body = application(web.environ("/users/7"), lambda *_: None)
+        del body
+        assert recording.point().tags["endpoint"] == "/users/<int:user>"
+    finally:
+        gc.enable()

@@ -106,6 +106,29 @@ class TestFork:
         ).end()
         assert receiver.arrived() == {"parent": int(stdout), "child": 50 * 7}
 
+    def test_requests_that_wait_at_a_fork_arrive_once(
+        self, receiver: Receiver, launch: Launch
+    ) -> None:
+        launch(
+            """
+            influxdb.install(trigger_size=10**6)
+            serve("parent", 100)
+            child = os.fork()
+            if child == 0:
+                assert influxdb.stats()["added"] == influxdb.stats()["pending"] == 0
+                serve("child", 10)
+                assert influxdb.stats()["pending"] == 10
+            else:
+                serve("parent", 50)
+                wait_for_children(child)
+                assert influxdb.stats()["pending"] == 150
+            """,
+            "-W",
+            "ignore",
+            INFLUXDB_INTERVAL="600000",
+        ).end()
+        assert receiver.arrived() == {"parent": 150, "child": 10}
+
     def test_a_child_may_fork_on(self, receiver: Receiver, launch: Launch) -> None:
         launch(
             """

@@ -42,7 +42,8 @@ def wait_for(delivered):
         killed = launch(
             """
             add("killed", 10_000)
-            assert influxdb.stats()["spooled"] == 10_000
+            serve("requests", 100)
+            assert influxdb.stats()["spooled"] == 10_100
             os.kill(os.getpid(), 9)
         """,
             INFLUXDB_URL="http://127.0.0.1:1",
@@ -53,12 +54,13 @@ def wait_for(delivered):
             self.AWAIT
             + textwrap.dedent("""
             add("next", 1)
-            wait_for(10_001)
-            assert influxdb.stats()["recovered"] == 10_000
+            wait_for(10_101)
+            assert influxdb.stats()["recovered"] == 10_100
         """),
             INFLUXDB_SPOOL=str(tmp_path),
         ).end()
-        assert (receiver.arrived(), stderr) == ({"killed": 10_000, "next": 1}, "")
+        arrived = {"killed": 10_000, "requests": 100, "next": 1}
+        assert (receiver.arrived(), stderr) == (arrived, "")
 
     def test_a_process_that_ends_while_the_server_is_down_leaves_nothing_lost(
         self, receiver: Receiver, launch: Launch, tmp_path: pathlib.Path

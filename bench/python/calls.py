@@ -3,9 +3,14 @@ buffer that grows. Each form of the calls is a function of the module under test
 """
 
 import gc
+import importlib.util
 import logging
+import subprocess
+import sysconfig
+import tempfile
 import time
 import timeit
+from pathlib import Path
 
 NOWHERE = "http://127.0.0.1:1"
 NUMBER, REPEAT = 10_000, 5
@@ -224,3 +229,18 @@ def questdb_calls():
         )
 
     return {"row": best(call)}
+
+
+def floor_calls():
+    """The same calls of native code that does nothing."""
+    with tempfile.TemporaryDirectory() as directory:
+        library = Path(directory, "floor" + sysconfig.get_config_var("EXT_SUFFIX"))
+        include = sysconfig.get_path("include")
+        source = Path(__file__).with_name("floor.c")
+        command = ["cc", "-O2", "-shared", "-fPIC", f"-I{include}", source, "-o", library]
+        subprocess.run(command, check=True)
+        spec = importlib.util.spec_from_file_location("floor", library)
+        floor = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(floor)
+    forms = {"set_tag": set_tag, "set_tags": set_tags, "record": record, "series": series}
+    return {name: best(form(floor, floor.add_measurement)) for name, form in forms.items()}

@@ -6,6 +6,7 @@ release 2.2.1 have the same name.
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -141,6 +142,10 @@ def calls() -> None:
         figure("a prepared series", ours["series"], "ns")
         at_least("2.2.1's set_tags / series", seed["set_tags"] / ours["series"], 80)
         at_least("questdb / series", questdb["row"] / ours["series"], 6.5)
+    if shutil.which("cc"):
+        (floor,) = rounds(5, lambda: measured("floor_calls"))
+        for form, what in [("set_tags", "set_tags"), ("set_tag", "set_tag"), ("record", "record")]:
+            figure(f"the calls of {what}, by native code that does nothing", floor[form], "ns")
 
 
 def dataframe() -> None:

@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 
 import sink
-from calls import ours_calls, questdb_calls, seed_calls  # noqa: F401
+from calls import floor_calls, ours_calls, questdb_calls, seed_calls  # noqa: F401
 from frames import influxdb_client_frames, ours_frames, questdb_frames  # noqa: F401
 
 TAGS = {

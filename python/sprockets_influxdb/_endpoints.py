@@ -18,7 +18,7 @@ ANY_PATH = "(any)"
 
 
 #: Lists of rules, each with a copy from when it was indexed.
-_Snapshots = list[tuple[list[routing.Rule], list[routing.Rule]]]
+Snapshots = list[tuple[list[routing.Rule], list[routing.Rule]]]
 
 
 class _Route(NamedTuple):
@@ -32,10 +32,20 @@ class _Route(NamedTuple):
 
 
 class Endpoints:
-    """The endpoints of an application: the routes to each class of handlers, in Tornado's order."""
+    """The endpoints of an application: the routes to each class of handlers, in Tornado's order.
 
-    def __init__(self, application: web.Application) -> None:
+    :param application: the application
+    :param learn: called now, and whenever the rules have changed, with the rules that the endpoints
+        follow from, and the endpoints of the classes to which a single route leads
+    """
+
+    def __init__(
+        self,
+        application: web.Application,
+        learn: Callable[[Snapshots, dict[type, str]], None],
+    ) -> None:
         self._router = application.default_router
+        self._learn = learn
         self._index()
 
     def of(self, handler_class: type, request: httputil.HTTPServerRequest) -> str:
@@ -50,11 +60,6 @@ class Endpoints:
                 self._index()
                 break
         path = request.path
-        plain = self._plain.get(handler_class)
-        if plain is not None:
-            pattern, endpoint = plain
-            if pattern(path) is not None:
-                return endpoint
         # Routers of the application's own cannot be asked. They are assumed when nothing matches.
         for routes in (self._routes.get(handler_class, ()), self._opaque):
             for patterns, matchers, endpoint in routes:
@@ -65,7 +70,7 @@ class Endpoints:
         return UNMATCHED
 
     def _index(self) -> None:
-        known: _Snapshots = []
+        known: Snapshots = []
         routes: dict[type, list[_Route]] = {}
         opaque: list[_Route] = []
         for rules in _paths(self._router, (), known):
@@ -75,15 +80,17 @@ class Endpoints:
             elif not isinstance(target, web.Application):
                 # Handlers of another application use that application's endpoints.
                 opaque.append(_route(rules))
-        plain: dict[type, tuple[Callable[[str], object], str]] = {}
-        for handler_class, (first, *_) in routes.items():
-            if len(first.patterns) == 1 and not first.matchers:
-                plain[handler_class] = first.patterns[0], first.endpoint
-        self._known, self._routes, self._opaque, self._plain = known, routes, opaque, plain
+        self._known, self._routes, self._opaque = known, routes, opaque
+        single = {
+            handler_class: to_it[0].endpoint
+            for handler_class, to_it in routes.items()
+            if len(to_it) == 1 and not opaque
+        }
+        self._learn(known, single)
 
 
 def _paths(
-    router: routing.RuleRouter, outer: tuple[routing.Rule, ...], known: _Snapshots
+    router: routing.RuleRouter, outer: tuple[routing.Rule, ...], known: Snapshots
 ) -> Iterator[tuple[routing.Rule, ...]]:
     """Yield each rule whose target is not a list of rules, after the rules that lead to it."""
     known.append((router.rules, list(router.rules)))

@@ -99,6 +99,9 @@ def start_writer() -> bool:
     :returns: whether the log is written from now on
     """
     global _bell
+    if _has_ended:
+        # The interpreter may start no more threads, and not say so.
+        return False
     if _writer is not None:
         # Another thread starts it.
         return True

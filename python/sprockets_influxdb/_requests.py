@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from sprockets_influxdb import _native
 from sprockets_influxdb._clients import Client
-from sprockets_influxdb._warnings import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -72,81 +71,23 @@ def check_names(options: Iterable[str]) -> None:
             raise TypeError(f"there is no option {option!r}{hint}")
 
 
-class Requests:
-    """Begins to record the requests of one application, by the options of its middleware.
+def recorder(place: str = "", /, **options: "Unpack[RequestOptions]") -> _native.Recorder:
+    """Return what records the requests of one application, by the options of its middleware.
 
     :param place: where the options are set, for the log
     :raises TypeError: for an unknown option
     """
+    check_names(options)
+    has_warned = False
 
-    def __init__(self, place: str = "", /, **options: "Unpack[RequestOptions]") -> None:
-        self._place = place
-        check_names(options)
-        self._recorder: _native.Recorder | None = None
-        self._has_warned = False
-        self._skip = options.pop("skip", None)
-        try:
-            if self._skip is not None and not callable(self._skip):
-                raise ValueError(f"skip is {self._skip!r}: expected a function")
-            self._recorder = _native.Recorder(options)
-        except ValueError as error:
-            self._disable(error)
+    def warn_once(error: Exception) -> None:
+        nonlocal has_warned
+        if not has_warned:
+            has_warned = True
+            where = f"{place}: " if place else ""
+            LOGGER.warning("the requests of this application are not recorded: %s%s", where, error)
 
-    @property
-    def is_recording(self) -> bool:
-        """Whether requests are recorded at all."""
-        return self._recorder is not None
-
-    def asgi(self, scope: Any) -> "_native.RequestGuard | None":
-        """Begin to record the request of an ASGI scope. ``None`` if it is not to be recorded."""
-        recorder, request = self._recorder, None
-        if recorder is not None and (self._skip is None or not self._skips(scope)):
-            try:
-                request = recorder.asgi(scope)
-            except LookupError as error:
-                self._warn_once(error)
-            except Exception as error:
-                self._disable(error)
-        if request is None:
-            _native.measurement_in(scope)
-        return request
-
-    def wsgi(self, environ: dict[str, Any], subject: Any) -> "_native.RequestGuard | None":
-        """Begin to record the request of a WSGI environment. ``None`` if it is not to be recorded.
-
-        :param environ: the environment
-        :param subject: the argument for ``skip``
-        """
-        recorder, request = self._recorder, None
-        if recorder is not None and (self._skip is None or not self._skips(subject)):
-            try:
-                request = recorder.wsgi(environ)
-            except LookupError as error:
-                self._warn_once(error)
-            except Exception as error:
-                self._disable(error)
-        if request is None:
-            _native.measurement_in(environ)
-        return request
-
-    def _skips(self, subject: Any) -> bool:
-        assert self._skip is not None
-        try:
-            return bool(self._skip(subject))
-        except Exception as error:
-            warn(error)
-            return False
-
-    def _disable(self, error: Exception) -> None:
-        # A wrong variable of the client is found when the first request comes.
-        self._recorder = None
-        self._warn_once(error)
-
-    def _warn_once(self, error: Exception) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            place = f"{self._place}: " if self._place else ""
-            LOGGER.warning("the requests of this application are not recorded: %s%s", place, error)
+    return _native.Recorder(options, warn_once)
 
 
 def handler_name(handler: object) -> str:

@@ -1,12 +1,11 @@
 """One measurement for each request of an ASGI application, for example Starlette or FastAPI."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sprockets_influxdb import _hooks
-from sprockets_influxdb._requests import RequestOptions, Requests, check_names
+from sprockets_influxdb._requests import RequestOptions, check_names, recorder
 from sprockets_influxdb._routes import Routes
 from sprockets_influxdb._warnings import warn
 
@@ -20,8 +19,6 @@ _Message: TypeAlias = MutableMapping[str, Any]
 _Receive: TypeAlias = Callable[[], Awaitable[_Message]]
 _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 _App: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
-
-_clock = time.perf_counter
 
 #: Codes of websockets that were closed normally: by intent, as the peer goes away, without a code.
 _NORMAL_CLOSURE = (1000, 1001, 1005)
@@ -60,53 +57,19 @@ class InfluxDBMiddleware:
             options = _known(options)
         self.app = app
         self._routes = Routes(app)
-        self._requests = Requests(**options)
+        self._recorder = recorder(**options)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         kind = scope["type"]
         if kind != "http" and kind != "websocket":
-            if kind == "lifespan" and self._requests.is_recording:
+            if kind == "lifespan" and self._recorder.is_recording:
                 send = _flushing(send)
             return await self.app(scope, receive, send)
-        request = self._requests.asgi(scope)
+        request = self._recorder.asgi(scope, receive, send)
         if request is None:
             return await self.app(scope, receive, send)
-        # Most responses need no more than these. Counting in Python is faster: between two requests
-        # the native module's code leaves the processor's caches, and the interpreter's does not.
-        started, status, began, ended, length, is_gone = _clock(), None, 0.0, None, 0, False
-
-        async def received() -> _Message:
-            nonlocal is_gone
-            message = await receive()
-            request.received(message)
-            is_gone = is_gone or (status is None and message["type"] == "http.disconnect")
-            return message
-
-        async def sent(message: _Message) -> None:
-            nonlocal status, began, ended, length
-            sending = message["type"]
-            if is_gone:
-                pass
-            elif sending == "http.response.body":
-                length += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    ended = _clock() - started
-            elif sending == "http.response.start":
-                status, began = message["status"], _clock() - started
-            else:
-                request.sends(message)
-            try:
-                await send(message)
-            except OSError:
-                if sending == "http.response.start":
-                    status = None
-                elif sending == "http.response.body":
-                    length -= len(message.get("body", b""))
-                request.refused(message)
-                raise
-
         try:
-            await self.app(scope, received, sent)
+            await self.app(scope, request.receive, request)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if kind == "http" or not _is_normal_closure(error):
                 request.fail(error)
@@ -121,7 +84,7 @@ class InfluxDBMiddleware:
                 route = self._routes.plain.get(id(scope.get("route"))) or self._routes.of(scope)
             except Exception as error:
                 warn(error)
-            request.end_with(status, began, ended, length, route)
+            request.end(route)
 
 
 def _known(options: RequestOptions) -> RequestOptions:

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import got_request_exception
 
 from sprockets_influxdb._native import MEASUREMENT, RequestGuard, measurement_in
-from sprockets_influxdb._requests import Requests, handler_name
+from sprockets_influxdb._requests import handler_name, recorder
 from sprockets_influxdb._warnings import warn
 
 __all__ = ["InfluxDBMiddleware"]
@@ -41,7 +41,7 @@ class InfluxDBMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         options = getattr(conf.settings, "INFLUXDB_REQUESTS", {})
         try:
-            self._requests = Requests("INFLUXDB_REQUESTS", **options)
+            self._recorder = recorder("INFLUXDB_REQUESTS", **options)
         except TypeError as error:
             reason = error if isinstance(options, dict) else f"{options!r} is no dict of options"
             raise ImproperlyConfigured(f"INFLUXDB_REQUESTS: {reason}") from None
@@ -88,7 +88,7 @@ class InfluxDBMiddleware:
             # A middleware around the application records the request.
             request.influxdb = outer
             return None
-        recorded = self._requests.wsgi(request.META, request)
+        recorded = self._recorder.guard(request.META, request)
         request.influxdb = measurement_in(request.META)
         if recorded is not None:
             setattr(request, _REQUEST, recorded)

@@ -1,14 +1,12 @@
 """One measurement for each request of a Flask application. Only this module needs Flask."""
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 
-from sprockets_influxdb._native import RequestGuard, measurement_in
+from sprockets_influxdb._native import WsgiRequest, measurement_in
 from sprockets_influxdb._requests import check_names, handler_name
-from sprockets_influxdb._warnings import warn
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
 
 if TYPE_CHECKING:
@@ -50,9 +48,11 @@ class InfluxDB:
         :raises TypeError: for an unknown option
         """
         merged: RequestOptions = {**self._options, **options}
-        app.wsgi_app = _Middleware(app.wsgi_app, **merged)  # type: ignore[method-assign]
-        # Before any hook: a hook that responds ends the request.
-        flask.request_started.connect(_started, app)
+        app.wsgi_app = _Middleware(app, **merged)  # type: ignore[method-assign]
+        globals_class = app.app_ctx_globals_class
+        if not hasattr(globals_class, "influxdb"):
+            made: Any = type("Globals", (_Globals, globals_class), {})
+            app.app_ctx_globals_class = made
         flask.got_request_exception.connect(_failed, app)
 
 
@@ -61,41 +61,69 @@ def init_app(app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
     InfluxDB(app, **options)
 
 
+class _Attribute:
+    """The measurement of the current request, found on access."""
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        if not flask.has_request_context():
+            raise AttributeError("influxdb: there is no request")
+        return measurement_in(flask.request.environ)
+
+
+class _Globals:
+    """What ``flask.g`` has beside an application's own attributes."""
+
+    influxdb = _Attribute()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name == "influxdb":
+            return getattr(self, name, default)
+        return super().get(name, default)  # type: ignore[misc]
+
+    def __contains__(self, name: str) -> bool:
+        if name == "influxdb":
+            return hasattr(self, name)
+        return super().__contains__(name)  # type: ignore[misc,no-any-return]
+
+
 class _Middleware(InfluxDBMiddleware):
-    def _record(
-        self, request: RequestGuard, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        environ[_REQUEST] = request
-        return super()._record(request, environ, start_response)
+    def __init__(self, app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
+        super().__init__(app.wsgi_app, **options)
+        self._flask = app
+        #: By the rule's ``id()``: the rule, its view, and the route.
+        self._routes: dict[int, tuple[Any, Any, tuple[str, str]]] = {}
+        # One bound method for all requests.
+        self._find_route = self._route_of
 
+    def _route_of(self, environ: dict[str, Any]) -> tuple[str, str] | None:
+        request = environ.get("werkzeug.request")
+        if request is None:
+            return None
+        rule = request.url_rule or self._rule_of_other_methods(request)
+        if rule is None:
+            return None
+        view: Any = self._flask.view_functions.get(rule.endpoint)
+        known = self._routes.get(id(rule))
+        if known is None or known[1] is not view:
+            route = rule.rule, handler_name(getattr(view, "view_class", view))
+            known = self._routes[id(rule)] = rule, view, route
+        return known[2]
 
-def _started(_app: flask.Flask, **_more: object) -> None:
-    """Called when Flask has routed the request, before all hooks and the view."""
-    try:
-        request = flask.request._get_current_object()  # type: ignore[attr-defined]
-        flask.g.influxdb = measurement_in(request.environ)
-        recorded: RequestGuard | None = request.environ.get(_REQUEST)
-        if recorded is None:
-            return
-        rule = request.url_rule or _rule_of_other_methods()
-        if rule is not None:
-            view: Any = flask.current_app.view_functions.get(rule.endpoint)
-            recorded.route(rule.rule, handler_name(getattr(view, "view_class", view)))
-    except Exception as error:
-        warn(error)
-
-
-def _rule_of_other_methods() -> Any:
-    """Return the rule that matches the path, if it matches no method of the rule."""
-    error = flask.request.routing_exception
-    adapter = flask.globals.request_ctx.url_adapter
-    if not isinstance(error, MethodNotAllowed) or not error.valid_methods or adapter is None:
-        return None
-    rule, _ = adapter.match(method=next(iter(error.valid_methods)), return_rule=True)
-    return rule
+    def _rule_of_other_methods(self, request: flask.Request) -> Any:
+        """Return the rule that matches the path, if it matches no method of the rule."""
+        error = request.routing_exception
+        if not isinstance(error, MethodNotAllowed) or not error.valid_methods:
+            return None
+        adapter = self._flask.create_url_adapter(request)
+        if adapter is None:
+            return None
+        rule, _ = adapter.match(method=next(iter(error.valid_methods)), return_rule=True)
+        return rule
 
 
 def _failed(_app: flask.Flask, exception: BaseException, **_more: object) -> None:
-    request: RequestGuard | None = flask.request.environ.get(_REQUEST)
+    request: WsgiRequest | None = flask.request.environ.get(_REQUEST)
     if request is not None:
         request.fail(exception)

@@ -7,11 +7,10 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 try:
-    from tornado import httputil, web
+    from tornado import httputil, web, websocket
 except ImportError as _error:
     raise ImportError(
         "sprockets_influxdb.InfluxDBMixin needs Tornado 6: pip install sprockets-influxdb[tornado]",
@@ -20,7 +19,7 @@ except ImportError as _error:
 
 from sprockets_influxdb import _client, _native
 from sprockets_influxdb._clients import Client
-from sprockets_influxdb._endpoints import ANY_PATH, UNMATCHED, Endpoints
+from sprockets_influxdb._endpoints import ANY_PATH, UNMATCHED, Endpoints, Snapshots
 from sprockets_influxdb._fallback import FallbackConnection
 from sprockets_influxdb._native import Measurement
 from sprockets_influxdb._requests import REQUEST_DATABASE
@@ -48,6 +47,8 @@ UNKNOWN_METHOD = "(unknown)"
 #: The tag ``status_code`` of requests whose client disconnected before the response began.
 CLIENT_CLOSED_REQUEST = _native.CLIENT_CLOSED_REQUEST
 
+_finish = _native.finish_request
+
 if TYPE_CHECKING:
     _Base = web.RequestHandler
 else:
@@ -58,11 +59,11 @@ class _Application:
     """The state of the mixin for one application."""
 
     def __init__(self, application: web.Application) -> None:
-        self.endpoints = Endpoints(application)
         self.has_warned = False
         client = application.settings.get(REQUEST_CLIENT)
-        is_usable = client is None or isinstance(client, Client)
-        if not is_usable:
+        #: Whether requests can be recorded at all.
+        self.is_usable = client is None or isinstance(client, Client)
+        if not self.is_usable:
             LOGGER.warning(
                 "the requests of this application are not recorded: "
                 "its setting %r is %r: expected a Client",
@@ -75,14 +76,25 @@ class _Application:
         except ValueError as error:
             LOGGER.warning("%s; the default, true, is used", error)
             self.recorder = _native.TornadoRecorder(False, client)
-        #: When a request begins, in nanoseconds. ``None`` if it is not to be recorded.
-        self.stamp: Callable[[], int | None] = self.recorder.stamp if is_usable else lambda: None
+        self.endpoints = Endpoints(application, self._learn)
+
+    def _learn(self, rules: Snapshots, endpoints: dict[type, str]) -> None:
+        if self.is_usable:
+            handlers = {
+                handler: (handler._influxdb_name, endpoint)
+                for handler, endpoint in endpoints.items()
+                if issubclass(handler, InfluxDBMixin)
+            }
+            self.recorder.set_routes(rules, handlers)
 
     @classmethod
     def of(cls, application: web.Application) -> "_Application":
         known: object = getattr(application, "_sprockets_influxdb", None)
         if not isinstance(known, cls):
-            known = application._sprockets_influxdb = cls(application)  # type: ignore[attr-defined]
+            holder: Any = application
+            known = holder._sprockets_influxdb = cls(application)
+            if known.is_usable:
+                holder._sprockets_influxdb_recorder = known.recorder
         return known
 
     def warn_of_database(self) -> None:
@@ -93,6 +105,22 @@ class _Application:
                 "name their database in its setting %r, or with INFLUXDB_DATABASE",
                 REQUEST_DATABASE,
             )
+
+
+class _State:
+    """What is known of a request that is not plain. A plain one is recorded without it."""
+
+    __slots__ = ("fallback", "is_recorded", "length", "measurement", "transform", "websocket")
+
+    def __init__(self) -> None:
+        self.is_recorded = False
+        #: Bytes of the body. ``None`` if the response was not written in parts.
+        self.length: int | None = None
+        self.measurement: Measurement | None = None
+        self.transform: _Length | None = None
+        self.websocket: Any = None
+        #: Of a ``FallbackHandler``.
+        self.fallback: FallbackConnection | None = None
 
 
 class InfluxDBMixin(_Base):
@@ -148,56 +176,29 @@ class InfluxDBMixin(_Base):
 
     #: The tag ``handler``.
     _influxdb_name = ""
-    #: When the handler was made, in nanoseconds. ``None`` once the request is recorded, or if it
-    #: is not to be recorded.
-    _influxdb_stamp: int | None = None
-    _influxdb_length = 0
-    _influxdb_measurement: Measurement | None = None
-    _influxdb_transform: "_Length | None" = None
-    _influxdb_websocket: Any = None
-    #: Of a ``FallbackHandler``.
-    _influxdb_fallback: FallbackConnection | None = None
+    _influxdb_state: _State | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._influxdb_name = f"{cls.__module__}.{cls.__name__}"
         _watch(cls)
-
-    def __init__(
-        self, application: web.Application, request: httputil.HTTPServerRequest, **kwargs: Any
-    ) -> None:
-        # The base class sets them too. A class before it may use the measurement.
-        self.application = application
-        self.request = request
-        try:
-            self._influxdb_stamp = _Application.of(application).stamp()
-        except Exception as error:
-            _warn(type(self), error)
-        if isinstance(self, web.FallbackHandler):
-            self._influxdb_watch_fallback()
-        try:
-            super().__init__(application, request, **kwargs)
-        except Exception as error:
-            # Tornado closes the connection, and does not call the handler again.
-            self._influxdb_record(None, error)
-            raise
+        _watch_init(cls)
 
     @property
     def influxdb(self) -> Measurement:
         """The measurement of this request. It is made on first use."""
-        measurement = self._influxdb_measurement
-        if measurement is None:
-            measurement = self._influxdb_measurement = self._influxdb_make()
-        return measurement
+        state = self._influxdb_begin()
+        if state.measurement is None:
+            state.measurement = self._influxdb_make(state)
+        return state.measurement
 
     @influxdb.setter
     def influxdb(self, measurement: Measurement) -> None:
-        self._influxdb_measurement = measurement
+        self._influxdb_begin().measurement = measurement
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":
-        if include_footers and not self._headers_written and not self._transforms:
-            # The response is written in one piece.
-            self._influxdb_length = sum(map(len, self._write_buffer))
+        if include_footers and not self._headers_written:
+            # The response is written in one piece. Its headers have the length.
             return super().flush(True)
         return self._influxdb_flush(include_footers)
 
@@ -205,15 +206,12 @@ class InfluxDBMixin(_Base):
         try:
             super().on_finish()
         finally:
-            # The handshake of a websocket finishes as well, and is only the beginning. What a
-            # FallbackHandler calls may respond later.
-            is_beginning = (
-                getattr(self, "ws_connection", None) is not None
-                if self._status_code == 101
-                else self._influxdb_fallback is not None and not self._headers_written
-            )
-            if not is_beginning:
-                self._influxdb_record(self._status_code)
+            try:
+                is_recorded = _finish(self, getattr(self, "correlation_id", None))
+            except Exception:
+                is_recorded = False
+            if not is_recorded:
+                self._influxdb_finish()
 
     def on_connection_close(self) -> None:
         try:
@@ -223,8 +221,9 @@ class InfluxDBMixin(_Base):
 
     def detach(self) -> Any:
         stream = super().detach()
-        if self._influxdb_stamp is not None:
-            self._influxdb_websocket = getattr(self, "ws_connection", None)
+        if not self._influxdb_is_recorded():
+            state = self._influxdb_begin()
+            state.websocket = getattr(self, "ws_connection", None)
             # From here on Tornado may not report the end: not without a websocket, and not if the
             # websocket's open() raises.
             try:
@@ -237,16 +236,33 @@ class InfluxDBMixin(_Base):
                 task.add_done_callback(lambda _: self._influxdb_record(self._status_code))
         return stream
 
-    def _influxdb_make(self) -> Measurement:
+    def _influxdb_begin(self) -> _State:
+        state = self._influxdb_state
+        if state is None:
+            # A plain request is recorded when it is finished.
+            is_recorded = self._influxdb_is_recorded()
+            state = self._influxdb_state = _State()
+            state.is_recorded = is_recorded
+        return state
+
+    def _influxdb_is_recorded(self) -> bool:
+        state = self._influxdb_state
+        if state is not None:
+            return state.is_recorded
+        # Tornado sets this to `None` when the request has finished; a plain one is recorded then.
+        return getattr(self, "ui", True) is None
+
+    def _influxdb_make(self, state: _State) -> Measurement:
         """Return a measurement in any case. If nothing is recorded, it is dropped."""
-        if self._influxdb_stamp is not None:
+        if not state.is_recorded:
             try:
-                settings = self.application.settings
                 known = _Application.of(self.application)
-                database = settings.get(REQUEST_DATABASE) or known.recorder.database()
-                place = (database, settings.get("service", "request"))
-                route = self._influxdb_route(known)
-                return known.recorder.measurement(self._influxdb_stamp, place, route)
+                if known.is_usable:
+                    settings = self.application.settings
+                    database = settings.get(REQUEST_DATABASE) or known.recorder.database()
+                    place = (database, settings.get("service", "request"))
+                    seconds = self.request.request_time()
+                    return known.recorder.measurement(seconds, place, self._influxdb_route(known))
             except Exception as error:
                 _warn(type(self), error)
         return _native.measurement_in({})
@@ -263,24 +279,25 @@ class InfluxDBMixin(_Base):
 
     def _influxdb_flush(self, include_footers: bool) -> "asyncio.Future[None]":
         """Write a part of the body. A transform of ours counts the output of the others."""
-        if self._influxdb_stamp is None:
+        state = self._influxdb_begin()
+        if state.is_recorded:
             return super().flush(include_footers)
-        transform = self._influxdb_transform
-        if self._transforms and transform is None:
-            transform = self._influxdb_transform = _Length()
-            self._transforms = [*self._transforms, transform]
+        if self._transforms and state.transform is None:
+            state.transform = _Length()
+            self._transforms = [*self._transforms, state.transform]
         length = sum(map(len, self._write_buffer))
         future = super().flush(include_footers)
-        if transform is not None:
-            length = transform.take()
+        if state.transform is not None:
+            length = state.transform.take()
+        state.length = state.length or 0
         # Without a connection nothing is written. A class between may return any kind of future.
         if not (isinstance(future, asyncio.Future) and future.done() and future.exception()):
-            self._influxdb_length += length
+            state.length += length
         return future
 
     def _influxdb_watch_fallback(self) -> None:
         connection = self.request.connection
-        if self._influxdb_stamp is None or connection is None:
+        if connection is None:
             return
 
         def ended() -> None:
@@ -288,15 +305,28 @@ class InfluxDBMixin(_Base):
             if not self._headers_written:
                 self._influxdb_close()
 
-        self._influxdb_fallback = FallbackConnection(connection, ended)
-        self.request.connection = self._influxdb_fallback  # type: ignore[assignment]
+        fallback = self._influxdb_begin().fallback = FallbackConnection(connection, ended)
+        self.request.connection = fallback  # type: ignore[assignment]
+
+    def _influxdb_finish(self) -> None:
+        # The handshake of a websocket finishes as well, and is only the beginning. What a
+        # FallbackHandler calls may respond later.
+        state = self._influxdb_state
+        is_beginning = (
+            getattr(self, "ws_connection", None) is not None
+            if self._status_code == 101
+            else state is not None and state.fallback is not None and not self._headers_written
+        )
+        if not is_beginning:
+            self._influxdb_record(self._status_code)
 
     def _influxdb_close(self) -> None:
+        state = self._influxdb_begin()
         if self._headers_written:
             self._influxdb_record(self._status_code)
-        elif self._influxdb_fallback is not None:
-            self._influxdb_length = self._influxdb_fallback.length
-            self._influxdb_record(self._influxdb_fallback.status_code)
+        elif state.fallback is not None:
+            state.length = state.fallback.length
+            self._influxdb_record(state.fallback.status_code)
         else:
             self._influxdb_record(None)
 
@@ -306,40 +336,35 @@ class InfluxDBMixin(_Base):
         :param status_code: of the response; ``None`` if there was none
         :param error: the reason why there was no response; ``None`` if the client is gone
         """
-        stamp = self._influxdb_stamp
-        if stamp is None:
+        state = self._influxdb_begin()
+        if state.is_recorded:
             return
-        self._influxdb_stamp = None
         try:
-            request, measurement = self.request, self._influxdb_measurement
-            known = getattr(self.application, "_sprockets_influxdb", None)
-            if type(known) is not _Application:
-                known = _Application.of(self.application)
-            length = self._influxdb_length
-            if self._influxdb_websocket is not None:
-                length += getattr(self._influxdb_websocket, "_message_bytes_out", 0)
-            end = (
-                request.method,
-                status_code,
-                error,
-                length,
-                request.request_time(),
-                request.remote_ip,
-                getattr(self, "correlation_id", None),
-            )
-            if measurement is None:
-                settings = self.application.settings
-                database = settings.get(REQUEST_DATABASE) or known.recorder.database()
-                if not database:
-                    return known.warn_of_database()
-                place = (database, settings.get("service", "request"))
-                known.recorder.record(stamp, place, self._influxdb_route(known), end)
-            elif measurement.database:
+            request, measurement = self.request, self.influxdb
+            length = state.length
+            if length is None:
+                has_body = getattr(self, "_finished", False) and status_code not in (204, 304)
+                length = int(self._headers.get("Content-Length", 0)) if has_body else 0
+            if state.websocket is not None:
+                length += getattr(state.websocket, "_message_bytes_out", 0)
+            known = _Application.of(self.application)
+            if measurement.database:
+                end = (
+                    request.method,
+                    status_code,
+                    error,
+                    length,
+                    request.request_time(),
+                    request.remote_ip,
+                    getattr(self, "correlation_id", None),
+                )
                 known.recorder.complete(measurement, end)
-            else:
+            elif known.is_usable and known.recorder.is_enabled():
                 known.warn_of_database()
         except Exception as failure:
             _warn(type(self), failure)
+        finally:
+            state.is_recorded = True
 
 
 def _watch(cls: type[InfluxDBMixin]) -> None:
@@ -366,6 +391,42 @@ def _watch(cls: type[InfluxDBMixin]) -> None:
 
 
 InfluxDBMixin.on_connection_close._influxdb_closes = True  # type: ignore[attr-defined]
+
+
+#: Methods of Tornado's classes that make a handler, and do not raise.
+_PLAIN_INITS = (web.RequestHandler.__init__, websocket.WebSocketHandler.__init__)
+
+
+def _watch_init(cls: type[InfluxDBMixin]) -> None:
+    """Record requests for which making the handler raises, and those of a ``FallbackHandler``.
+
+    Tornado then closes the connection, and does not call the handler again. Also lets a class use
+    the measurement before Tornado's ``__init__()``.
+    """
+    init: Any = cls.__init__
+    if not issubclass(cls, web.RequestHandler) or hasattr(init, "_influxdb_watches"):
+        return
+    if init in _PLAIN_INITS and cls.initialize is web.RequestHandler.initialize:
+        return
+    if "__init__" not in vars(cls):
+
+        def init(self: Any, application: Any, request: Any, **kwargs: Any) -> None:
+            super(cls, self).__init__(application, request, **kwargs)
+
+    @functools.wraps(init)
+    def __init__(self: Any, application: Any, request: Any, **kwargs: Any) -> None:
+        self.application = application
+        self.request = request
+        if issubclass(type(self), web.FallbackHandler):
+            self._influxdb_watch_fallback()
+        try:
+            init(self, application, request, **kwargs)
+        except Exception as error:
+            self._influxdb_record(None, error)
+            raise
+
+    __init__._influxdb_watches = True  # type: ignore[attr-defined]
+    cls.__init__ = __init__  # type: ignore[method-assign]
 
 
 class _Length(web.OutputTransform):

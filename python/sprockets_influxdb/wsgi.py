@@ -1,11 +1,11 @@
 """One measurement for each request of a WSGI application."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sprockets_influxdb._native import RequestGuard
-from sprockets_influxdb._requests import Requests
+from sprockets_influxdb._native import WsgiRequest
+from sprockets_influxdb._requests import recorder
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -38,98 +38,26 @@ class InfluxDBMiddleware:
 
     def __init__(self, app: _App, **options: "Unpack[RequestOptions]") -> None:
         self.app = app
-        self._requests = Requests(**options)
+        self._recorder = recorder(**options)
 
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request = self._requests.wsgi(environ, environ)
+        request = self._recorder.wsgi(environ, start_response, self._find_route)
         if request is None:
             return self.app(environ, start_response)
-        return self._record(request, environ, start_response)
-
-    def _record(
-        self, request: RequestGuard, environ: _Environ, start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        def start(
-            status: str, headers: list[tuple[str, str]], *more: Any, **named: Any
-        ) -> Callable[[bytes], Any]:
-            write = start_response(status, headers, *more, **named)
-            request.respond(status)
-
-            def counting(data: bytes) -> Any:
-                written = write(data)
-                request.sent(data)
-                return written
-
-            return counting
-
         try:
-            body = self.app(environ, start)
+            body = self.app(environ, request)
         except BaseException as error:
             request.fail(error)
             request.end()
             raise
-        wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper):
-            return _watched_file(request, body)
-        if isinstance(body, list | tuple) and not hasattr(body, "close"):
-            # The server writes the list at once, and does not report its end.
-            for data in body:
-                request.sent(data)
-            request.complete()
-            request.end()
-            return body
-        return _SizedBody(request, body) if hasattr(body, "__len__") else _Body(request, body)
+        followed = request.follow(body)
+        return _watched_file(request, body) if followed is None else followed
+
+    #: Returns the route of an environment: its template, and the name of its handler.
+    _find_route: Callable[[_Environ], tuple[str, str | None] | None] | None = None
 
 
-class _Body:
-    """Counts the body of a response. The server closes it at the end, or if the client is gone."""
-
-    def __init__(self, request: RequestGuard, body: Any) -> None:
-        self._request = request
-        self._body = body
-        self._chunks: Iterator[bytes] | None = None
-        self._is_complete = False
-
-    def __iter__(self) -> "_Body":
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            if self._chunks is None:
-                self._chunks = iter(self._body)
-            data = next(self._chunks)
-        except StopIteration:
-            self._is_complete = True
-            self._request.complete()
-            raise
-        except BaseException as error:
-            self._request.fail(error)
-            raise
-        self._request.sent(data)
-        return data
-
-    def close(self) -> None:
-        if not self._is_complete:
-            self._request.give_up()
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            self._request.fail(error)
-            raise
-        finally:
-            self._request.end()
-
-
-class _SizedBody(_Body):
-    """A body with a length: servers derive Content-Length from ``len(body)``."""
-
-    def __len__(self) -> int:
-        return len(self._body)
-
-
-def _watched_file(request: RequestGuard, body: Any) -> Iterable[bytes]:
+def _watched_file(request: WsgiRequest, body: Any) -> Iterable[bytes]:
     """Record the request when the server closes the file.
 
     The server may send the file without reading it here, so it must get the same object. The file's

@@ -1,8 +1,11 @@
 """What the programs that the fixture ``launch`` starts share. ``DATABASE`` is the test's own."""
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import sprockets_influxdb as influxdb
+from sprockets_influxdb.wsgi import InfluxDBMiddleware
 
 DATABASE = os.environ.get("MATRIX_DATABASE", "")
 
@@ -15,6 +18,18 @@ def add(name: str, count: int = 1) -> None:
         measurement.set_tag("process", os.getpid())
         measurement.set_field("number", number)
         influxdb.add_measurement(measurement)
+
+
+def serve(name: str, count: int = 1) -> None:
+    """Handles so many requests, which set nothing of their own."""
+
+    def respond(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "5")])
+        return [b"hello"]
+
+    application = InfluxDBMiddleware(respond, database=DATABASE, measurement=name)
+    for _ in range(count):
+        application({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "192.0.2.1"}, lambda *_: None)
 
 
 def wait_for_children(*children: int) -> None:

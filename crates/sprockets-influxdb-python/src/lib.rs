@@ -62,7 +62,8 @@ mod _native {
     use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
-        Recorder, RequestGuard, TornadoRecorder, check_request_variables, measurement_in,
+        AsgiRequest, Passed, Recorder, RequestGuard, SizedBody, TornadoRecorder, Write,
+        WsgiRequest, check_request_variables, finish_request, measurement_in,
     };
     #[pymodule_export]
     use crate::series::series;

@@ -314,16 +314,3 @@ pub(crate) fn record(
         target.add(head.name.py(), &line.core)
     })
 }
-
-/// Calls `use_it` with an empty line of this time. The client adds its base tags to it.
-pub(crate) fn with_new_line<T>(
-    database: &Bound<'_, PyAny>,
-    name: &Bound<'_, PyAny>,
-    nanoseconds: i64,
-    use_it: impl FnOnce(&mut core::Measurement) -> PyResult<T>,
-) -> PyResult<T> {
-    Line::with(|line| {
-        line.restart(&Head { database, name, nanoseconds })?;
-        use_it(&mut line.core)
-    })
-}

@@ -4,11 +4,10 @@ use std::mem::replace;
 use std::time::Instant;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::remove_tags_of_fields;
 
-use crate::base_tags::base_tags;
 use crate::capi::cell::{GilCell, Owned};
 use crate::capi::class::{Native, native};
 use crate::conversion::{check_tag, with_field};
@@ -327,28 +326,27 @@ impl<'py> Parts<'py> {
 }
 
 impl Measurement {
-    /// The measurement of a request, with these tags.
-    pub(crate) fn of_request(
-        py: Python<'_>,
-        database: Py<PyAny>,
-        name: Py<PyAny>,
-        stamp: Stamp,
-        tags: Items,
-    ) -> State {
-        let (fields, kind) = (Items::none(), Kind::OfRequest);
-        let [database, name] = [database, name].map(|object| Some(Owned::new(object.bind(py))));
-        State { database, name, tags, fields, stamp, kind }
-    }
-
-    /// The measurement of a request that is not recorded.
-    pub(crate) fn inert(py: Python<'_>) -> State {
-        let tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
-        State { tags, kind: Kind::Inert, ..State::new() }
-    }
-
     /// Whether it is of a request, or of the program, and was not recorded.
     pub(crate) fn is_open(this: &Bound<'_, Self>) -> bool {
         native(this).borrow(this.py()).is_ok_and(|own| own.kind != Kind::Inert)
+    }
+
+    /// The time of a request's measurement, if its handler has set nothing and changed nothing.
+    pub(crate) fn untouched(
+        this: &Bound<'_, Self>,
+        database: &Py<PyString>,
+        name: &Py<PyString>,
+    ) -> Option<i64> {
+        native(this).borrow(this.py()).ok()?.untouched(this.py(), database, name)
+    }
+
+    /// The request is recorded. Afterwards nothing that is set is recorded.
+    pub(crate) fn end(this: &Bound<'_, Self>) -> PyResult<()> {
+        let mut own = native(this).borrow_mut(this.py())?;
+        if own.kind == Kind::OfRequest {
+            own.kind = Kind::Inert;
+        }
+        Ok(())
     }
 
     /// Sets something. Returns the error of a value, or warns of it.
@@ -399,14 +397,15 @@ impl Measurement {
         }
         Line::with(|line| {
             line.errors = ValueErrors::new(true);
-            Self::write(this, Stamp::take, line, BaseTags::Of(target))?;
+            // Base tags become a part of the line, to find a field that has the name of one.
+            let base = match native(this).borrow(py)?.is_list_of_request() {
+                true => BaseTags::Shown,
+                false => BaseTags::Of(target),
+            };
+            Self::write(this, Stamp::take, line, base)?;
             let clash = remove_tags_of_fields(&mut line.core);
             let changed = complete(&mut line.core)?;
-            let mut own = native(this).borrow_mut(py)?;
-            if own.kind == Kind::OfRequest {
-                own.kind = Kind::Inert;
-            }
-            drop(own);
+            Self::end(this)?;
             std::mem::take(&mut line.errors).warn(py, || Some(endpoint()));
             if let Some(name) = clash.as_deref().or(changed) {
                 warn_of_kind(py, name, &endpoint());

@@ -1,7 +1,9 @@
 //! What a measurement consists of.
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
+use crate::base_tags::base_tags;
 use crate::capi::cell::Owned;
 use crate::items::Items;
 use crate::timestamp::Stamp;
@@ -31,16 +33,53 @@ pub(crate) enum Kind {
 }
 
 impl State {
-    /// A new measurement of the program's.
-    pub(crate) fn new() -> Self {
+    /// The time, if it is of a request whose handler has set nothing and changed nothing.
+    pub(crate) fn untouched(
+        &self,
+        py: Python<'_>,
+        database: &Py<PyString>,
+        name: &Py<PyString>,
+    ) -> Option<i64> {
+        let is = |object: &Option<Owned>, text: &Py<PyString>| {
+            object.as_ref().is_some_and(|object| object.bind(py).is(text))
+        };
+        let is_unset = |items: &Items| items.as_list().is_some_and(|list| list.is_empty());
+        let is_untouched = self.kind == Kind::OfRequest
+            && is_unset(&self.tags)
+            && is_unset(&self.fields)
+            && self.stamp.is_unused()
+            && is(&self.database, database)
+            && is(&self.name, name);
+        is_untouched.then_some(self.stamp.nanoseconds)
+    }
+
+    /// Whether it is of a request, and nobody has the dict of its tags.
+    pub(crate) fn is_list_of_request(&self) -> bool {
+        self.kind == Kind::OfRequest && self.tags.as_list().is_some()
+    }
+
+    /// A measurement of the program's, without a time.
+    pub(crate) fn empty() -> Self {
         Self {
             database: None,
             name: None,
             tags: Items::of_base_tags(),
             fields: Items::none(),
-            stamp: Stamp::now(),
+            stamp: Stamp::at(0),
             kind: Kind::Own,
         }
+    }
+
+    /// Makes this the measurement of a request.
+    pub(crate) fn begin_request(&mut self, database: Owned, name: Owned, stamp: Stamp) {
+        (self.database, self.name) = (Some(database), Some(name));
+        (self.stamp, self.kind) = (stamp, Kind::OfRequest);
+    }
+
+    /// Makes this the measurement of a request that is not recorded.
+    pub(crate) fn begin_unrecorded(&mut self, py: Python<'_>) {
+        self.tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
+        (self.stamp, self.kind) = (Stamp::now(), Kind::Inert);
     }
 
     /// Sets database and name. Returns those before, to be dropped without a borrow.
@@ -52,7 +91,7 @@ impl State {
         (self.database.replace(database), self.name.replace(name))
     }
 
-    /// Makes this what [`new`](Self::new) returns, but for the time. Keeps the memory.
+    /// Makes this what [`empty`](Self::empty) returns, but for the time. Keeps the memory.
     #[inline]
     pub(crate) fn clear(&mut self, py: Python<'_>) {
         (self.database, self.name) = (None, None);

@@ -67,6 +67,24 @@ impl Target {
         }
     }
 
+    /// Calls `use_it` with the client. `None` if adding to it may wait, or there is none.
+    pub(crate) fn with_ready_client<T>(
+        &self,
+        py: Python<'_>,
+        use_it: impl FnOnce(&core::Client) -> T,
+    ) -> Option<T> {
+        let ready = |client: &Handle| {
+            if client.core().is_enabled() {
+                process::ensure_started(py);
+            }
+            (!client.may_block()).then(|| use_it(client.core()))
+        };
+        match self {
+            Self::Installed => current(py).ok()?.as_deref().and_then(ready),
+            Self::Own(client, _) => ready(client),
+        }
+    }
+
     /// The base tags, not to be changed.
     pub(crate) fn base_tags(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
         match self {

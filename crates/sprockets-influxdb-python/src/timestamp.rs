@@ -50,6 +50,11 @@ impl Stamp {
         Self { nanoseconds, is_ours, is_used: true }
     }
 
+    /// Whether it is ours, and no measurement was added with it.
+    pub(crate) fn is_unused(self) -> bool {
+        self.is_ours && !self.is_used
+    }
+
     /// Returns the time to add the measurement with.
     pub(crate) fn take(&mut self) -> i64 {
         if self.is_ours && self.is_used {

@@ -18,11 +18,13 @@ use crate::spool::Spool;
 use crate::stats::Report;
 
 pub use crate::client::{Added, InForce, TrackedFlush};
+pub use crate::clock::unique_stamp_before;
 pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::measurement::{PreparedKey, PreparedTag};
 pub use crate::middleware::attributes::Attributes;
 pub use crate::middleware::options::{attributes, header_names, options_from_env};
 pub use crate::middleware::outcome::Outcome;
+pub use crate::middleware::plain::{PlainRequest, record_plain};
 pub use crate::middleware::sink::AttributeSink;
 pub use crate::printable::{is_printable, one_line, shown};
 pub use crate::rfc3339::parse as parse_rfc3339;

@@ -189,6 +189,7 @@ mod line_protocol;
 mod measurement;
 pub mod middleware;
 mod printable;
+mod record;
 mod rfc3339;
 mod spare;
 /// Spool directories, for operators: [`Directory`](spool::Directory).

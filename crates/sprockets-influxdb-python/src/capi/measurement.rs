@@ -10,7 +10,9 @@ use pyo3::prelude::*;
 
 use super::call::{Call, attached, class_documentation, none};
 use super::cell::{GilCell, Owned};
-use super::class::{Definition, Special, allocate, clear_special, free, revive, slot, state_of};
+use super::class::{
+    Definition, Special, allocate, clear_special, free, native, revive, slot, state_of,
+};
 use super::value::{Object, each_item, is_dict, is_plain, is_plain_field, is_text, lend};
 use crate::items::Items;
 use crate::measurement::Measurement;
@@ -67,35 +69,54 @@ pub(super) unsafe fn state_if<'a>(object: Object) -> Option<&'a GilCell<State>> 
     }
 }
 
-/// Makes a measurement with this state.
-pub(crate) fn create(py: Python<'_>, state: State) -> PyResult<Bound<'_, Measurement>> {
-    let class = CLASS.load(Ordering::Relaxed);
+/// Makes a measurement. `fill` gets its empty state.
+pub(crate) fn create<'py>(
+    py: Python<'py>,
+    fill: impl FnOnce(&mut State),
+) -> PyResult<Bound<'py, Measurement>> {
     // SAFETY: the class is that of the state, and the new reference is owned.
+    let made: Bound<'py, Measurement> = unsafe {
+        let object = instance(py, CLASS.load(Ordering::Relaxed));
+        Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked()
+    };
+    fill(&mut *native(&made).borrow_mut(py)?);
+    Ok(made)
+}
+
+/// An instance with an empty state, used again if there is a spare one. Null, and an error is
+/// raised, without memory.
+///
+/// # Safety
+///
+/// `class` is the class of measurements, or one that inherits from it.
+#[inline]
+unsafe fn instance(py: Python<'_>, class: *mut ffi::PyTypeObject) -> Object {
+    let spare = if class == CLASS.load(Ordering::Relaxed) {
+        SPARE.if_free(py).and_then(|mut spare| spare.pop())
+    } else {
+        None
+    };
+    // SAFETY: what is spare is of this class, and its state is initialised.
     unsafe {
-        let object = allocate(class, None, GilCell::new(state));
-        Ok(Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked())
+        match spare {
+            Some(object) => {
+                revive(object, class);
+                object
+            }
+            None => allocate(class, None, GilCell::new(State::empty())),
+        }
     }
 }
 
 /// `__new__`: any arguments, as a subclass may have an `__init__` with others.
 unsafe extern "C" fn new(class: *mut ffi::PyTypeObject, _: Object, _: Object) -> Object {
     // SAFETY: CPython calls this with the lock, and with this class or one that inherits from it.
-    // What is spare is of this class, and its state is initialised.
     unsafe {
-        let py = Python::assume_attached();
-        let spare = if class == CLASS.load(Ordering::Relaxed) {
-            SPARE.if_free(py).and_then(|mut spare| spare.pop())
-        } else {
-            None
-        };
-        match spare {
-            Some(object) => {
-                revive(object, class);
-                (*state_of::<Measurement>(object)).get_mut().stamp = Stamp::now();
-                object
-            }
-            None => allocate(class, None, GilCell::new(State::new())),
+        let object = instance(Python::assume_attached(), class);
+        if !object.is_null() {
+            (*state_of::<Measurement>(object)).get_mut().stamp = Stamp::now();
         }
+        object
     }
 }
 

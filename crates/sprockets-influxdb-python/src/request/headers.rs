@@ -19,35 +19,36 @@ impl Header {
     }
 }
 
-/// The headers of an ASGI scope: pairs of bytes, with names in lower case.
-pub(super) struct Headers<'a, 'py>(Option<&'a Bound<'py, PyList>>);
-
-impl<'a, 'py> Headers<'a, 'py> {
-    pub(super) fn of(headers: &'a Bound<'py, PyAny>) -> Self {
-        Self(headers.cast::<PyList>().ok())
+/// The values of these headers of an ASGI scope, and of `content-length`. A scope has pairs of
+/// bytes, with names in lower case. Of several headers of one name the first counts.
+pub(super) fn find<'py>(
+    headers: &Bound<'py, PyAny>,
+    names: [Option<&Header>; 2],
+) -> [Option<Bound<'py, PyAny>>; 3] {
+    let mut values = [const { None }; 3];
+    let wanted = names.map(|name| name.map_or(b"".as_slice(), |name| name.name.as_bytes()));
+    let wanted = [wanted[0], wanted[1], b"content-length"];
+    let Ok(headers) = headers.cast::<PyList>() else { return values };
+    for header in headers {
+        let is_pair = header.cast_exact::<PyTuple>();
+        let at = |index: usize| match is_pair {
+            Ok(pair) => pair.get_item(index).ok(),
+            Err(_) => header.get_item(index).ok(),
+        };
+        let Some(name) = at(0) else { continue };
+        let Ok(name) = name.cast::<PyBytes>() else { continue };
+        let Some(index) = wanted.iter().position(|wanted| *wanted == name.as_bytes()) else {
+            continue;
+        };
+        if values[index].is_none() {
+            values[index] = at(1);
+        }
     }
-
-    fn find(&self, wanted: &[u8]) -> Option<Bound<'py, PyAny>> {
-        self.0?.iter().find_map(|header| {
-            let (name, value) = match header.cast::<PyTuple>() {
-                Ok(pair) => (pair.get_item(0).ok()?, pair.get_item(1).ok()?),
-                Err(_) => (header.get_item(0).ok()?, header.get_item(1).ok()?),
-            };
-            (name.cast::<PyBytes>().ok()?.as_bytes() == wanted).then_some(value)
-        })
-    }
-
-    pub(super) fn value(&self, header: &Header) -> Option<Py<PyAny>> {
-        self.find(header.name.as_bytes()).map(Bound::unbind)
-    }
-
-    pub(super) fn length(&self) -> Option<u64> {
-        length(&self.find(b"content-length")?)
-    }
+    values
 }
 
 /// The number in the value of a header, if it is one.
-pub(super) fn length(value: &Bound<'_, PyAny>) -> Option<u64> {
+pub(super) fn number(value: &Bound<'_, PyAny>) -> Option<u64> {
     let parse = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.trim().parse().ok();
     with_header(value, parse).flatten()
 }

@@ -5,12 +5,17 @@
 
 mod asgi;
 mod guard;
+mod handled;
 mod headers;
+mod message;
 mod options;
 mod recorder;
 mod tornado;
+mod wsgi;
 
+pub(crate) use asgi::{AsgiRequest, Passed};
 pub(crate) use guard::RequestGuard;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};
-pub(crate) use tornado::TornadoRecorder;
+pub(crate) use tornado::{TornadoRecorder, finish_request};
+pub(crate) use wsgi::{SizedBody, Write, WsgiRequest};

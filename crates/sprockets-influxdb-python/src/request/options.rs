@@ -1,8 +1,10 @@
 //! The options of the middlewares, as Python passes them.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyType};
 use sprockets_influxdb::internal::{self, Attributes};
 use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 
@@ -23,6 +25,15 @@ pub(super) struct Options {
     pub(super) attributes: Attributes,
     pub(super) correlation_id: Header,
     pub(super) remote_ip: Option<Header>,
+    pub(super) skip: Option<Py<PyAny>>,
+    /// The class of the last body in WSGI, and whether it has a length.
+    pub(super) body_class: Mutex<Option<(Py<PyType>, bool)>>,
+    /// The last base tags, and whether one has the name of an attribute.
+    base_tags: Mutex<Option<(Py<PyDict>, bool)>>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Options {
@@ -34,7 +45,7 @@ impl Options {
         let py = options.py();
         let mut core = RequestOptions::from_env().map_err(value_error)?;
         let (mut database, mut measurement) = (None, PyString::intern(py, "request"));
-        let mut target = Target::Installed;
+        let (mut target, mut skip) = (Target::Installed, None);
         for (name, value) in options {
             let name = name.cast::<PyString>()?.to_cow()?;
             match &*name {
@@ -46,6 +57,12 @@ impl Options {
                 "leave_out" => core = core.leave_out(attributes(&name, &value)?),
                 "correlation_id_header" => {
                     core = core.correlation_id_header(&text(&name, &value)?.to_cow()?);
+                }
+                "skip" if value.is_none() => {}
+                "skip" if value.is_callable() => skip = Some(value.unbind()),
+                "skip" => {
+                    let message = format!("skip is {}: expected a function", repr(&value));
+                    return Err(PyValueError::new_err(message));
                 }
                 "remote_ip_header" if value.is_none() => {}
                 "remote_ip_header" => core = core.remote_ip_header(&text(&name, &value)?.to_cow()?),
@@ -62,7 +79,26 @@ impl Options {
             attributes: internal::attributes(&core),
             correlation_id: Header::new(py, correlation_id),
             remote_ip: remote_ip.map(|name| Header::new(py, name)),
+            skip,
+            body_class: Mutex::new(None),
+            base_tags: Mutex::new(None),
         })
+    }
+
+    /// Whether a base tag has the name of an attribute, to which it gives way.
+    pub(super) fn has_name_of(&self, base_tags: &Bound<'_, PyDict>) -> bool {
+        let mut last = lock(&self.base_tags);
+        match &*last {
+            Some((known, has_name)) if known.is(base_tags) => *has_name,
+            _ => {
+                let is_name = |name: &str| self.attributes.has_name(name);
+                let has_name = base_tags.keys().iter().any(|name| {
+                    name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(is_name))
+                });
+                *last = Some((base_tags.clone().unbind(), has_name));
+                has_name
+            }
+        }
     }
 }
 

@@ -2,67 +2,176 @@
 //! `middleware/recorder.rs` of the core.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::PyLookupError;
+use pyo3::exceptions::{PyLookupError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::asgi::AsgiRequest;
 use super::guard::RequestGuard;
-use super::headers::{Headers, length};
+use super::handled::Handled;
+use super::headers::{find, number};
 use super::options::{MEASUREMENT, Options};
+use super::wsgi::WsgiRequest;
+use crate::capi::cell::Owned;
 use crate::capi::measurement::create;
 use crate::items::Items;
 use crate::measurement::Measurement;
+use crate::target::Target;
 use crate::timestamp::Stamp;
+use crate::warning::warn;
+
+/// The key of a WSGI request in its environment, for hooks of frameworks.
+pub(crate) const REQUEST: &str = "sprockets_influxdb.request";
 
 /// Records the requests of one middleware, by options that do not change.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
-pub(crate) struct Recorder(Arc<Options>);
+pub(crate) struct Recorder {
+    /// `None` if they cannot be used.
+    options: Option<Arc<Options>>,
+    /// Called with the reason why requests are not recorded.
+    warn: Py<PyAny>,
+    /// Set when the first request finds that no request can be recorded.
+    is_disabled: AtomicBool,
+}
 
 #[pymethods]
 impl Recorder {
+    /// A value that cannot be used is passed to `warn`. Then nothing is recorded.
+    ///
+    /// :raises TypeError: for an unknown option
     #[new]
-    fn new(options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        Options::read(options).map(|options| Self(Arc::new(options)))
+    fn new(options: &Bound<'_, PyDict>, warn: Bound<'_, PyAny>) -> PyResult<Self> {
+        let options = match Options::read(options) {
+            Err(error) if error.is_instance_of::<PyValueError>(options.py()) => {
+                warn.call1((error.value(options.py()),))?;
+                None
+            }
+            options => Some(Arc::new(options?)),
+        };
+        Ok(Self { options, warn: warn.unbind(), is_disabled: AtomicBool::new(false) })
     }
 
-    /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded;
-    /// then [`measurement_in`] puts a measurement there.
+    /// Whether requests are recorded at all.
+    #[getter]
+    fn is_recording(&self) -> bool {
+        self.options.is_some() && !self.is_disabled.load(Ordering::Relaxed)
+    }
+
+    /// Begins to record a request described by an ASGI scope. The application calls the request as
+    /// `send`. `None` if it is not to be recorded.
+    fn asgi<'py>(
+        &self,
+        scope: &Bound<'py, PyAny>,
+        receive: Bound<'py, PyAny>,
+        send: Bound<'py, PyAny>,
+    ) -> PyResult<Option<AsgiRequest>> {
+        let begun = self.begin(scope, scope, Self::of_scope)?;
+        Ok(begun.map(|handled| AsgiRequest::new(handled, receive, send)))
+    }
+
+    /// Begins to record a request described by a WSGI environment. The application calls the
+    /// request as `start_response`. `None` if it is not to be recorded.
     ///
-    /// :raises LookupError: without a database
-    fn asgi(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<RequestGuard>> {
+    /// :param find_route: returns the route of an environment, when the response begins
+    #[pyo3(signature = (environ, start_response, find_route))]
+    fn wsgi<'py>(
+        &self,
+        environ: &Bound<'py, PyDict>,
+        start_response: Bound<'py, PyAny>,
+        find_route: Option<Py<PyAny>>,
+    ) -> PyResult<Option<Bound<'py, WsgiRequest>>> {
+        let py = environ.py();
+        let begun = self.begin(environ, environ, Self::of_environment)?;
+        let Some(handled) = begun else { return Ok(None) };
+        let has_hooks = find_route.is_some();
+        let request = WsgiRequest::new(handled, environ, start_response, find_route)?;
+        let request = Bound::new(py, request)?;
+        if has_hooks {
+            environ.set_item(intern!(py, REQUEST), &request)?;
+        }
+        Ok(Some(request))
+    }
+
+    /// As [`wsgi`](Self::wsgi), for a framework that reports each step of the request.
+    ///
+    /// :param subject: the argument of `skip`
+    fn guard(
+        &self,
+        environ: &Bound<'_, PyDict>,
+        subject: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<RequestGuard>> {
+        Ok(self.begin(environ, subject, Self::of_environment)?.map(RequestGuard))
+    }
+}
+
+impl Recorder {
+    /// Begins to record a request, unless it is not to be recorded. In any case the handler finds
+    /// a measurement in `place`.
+    fn begin<'py>(
+        &self,
+        place: &Bound<'py, PyAny>,
+        subject: &Bound<'py, PyAny>,
+        begin: fn(&Arc<Options>, &Bound<'py, PyDict>) -> PyResult<Option<Handled>>,
+    ) -> PyResult<Option<Handled>> {
+        let py = place.py();
+        let options = self.options.as_ref().filter(|_| !self.is_disabled.load(Ordering::Relaxed));
+        if let (Some(options), Ok(dict)) = (options, place.cast::<PyDict>()) {
+            if !skips(options, subject) {
+                match begin(options, dict) {
+                    Ok(Some(handled)) => return Ok(Some(handled)),
+                    Ok(None) => {}
+                    Err(error) => {
+                        // A wrong variable of the client is found when the first request comes.
+                        if !error.is_instance_of::<PyLookupError>(py) {
+                            self.is_disabled.store(true, Ordering::Relaxed);
+                        }
+                        self.warn.bind(py).call1((error.value(py),))?;
+                    }
+                }
+            }
+        }
+        measurement_in(place)?;
+        Ok(None)
+    }
+
+    fn of_scope(options: &Arc<Options>, scope: &Bound<'_, PyDict>) -> PyResult<Option<Handled>> {
         let py = scope.py();
-        let Some(measurement) = self.measurement(scope)? else { return Ok(None) };
+        let Some(measurement) = measurement(options, scope)? else { return Ok(None) };
         // The scope of a websocket has no method. Its handshake is a GET.
         let method = scope.get_item(intern!(py, "method"))?;
-        let mut guard = RequestGuard::new(self.0.clone(), measurement, method.as_ref());
+        let mut handled = Handled::new(options.clone(), measurement, method.as_ref());
         let (mut remote_ip, mut declared) = (None, None);
         if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
-            let headers = Headers::of(&headers);
-            guard.set_correlation_id(headers.value(&self.0.correlation_id));
-            declared = headers.length();
-            remote_ip = self.0.remote_ip.as_ref().and_then(|name| headers.value(name));
+            let names = [Some(&options.correlation_id), options.remote_ip.as_ref()];
+            let [correlation_id, addresses, length] = find(&headers, names);
+            handled.set_correlation_id(correlation_id.map(Bound::unbind));
+            declared = length.and_then(|value| number(&value));
+            remote_ip = addresses.map(Bound::unbind);
         }
         if remote_ip.is_none() {
             let client = scope.get_item(intern!(py, "client"))?;
             remote_ip = client.and_then(|client| client.get_item(0).ok()).map(Bound::unbind);
         }
-        guard.set_remote_ip(remote_ip);
-        guard.set_request_length(declared);
-        Ok(Some(guard))
+        handled.set_remote_ip(remote_ip);
+        handled.set_request_length(declared);
+        Ok(Some(handled))
     }
 
-    /// As [`asgi`](Self::asgi), for a WSGI environment.
-    fn wsgi<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<Option<RequestGuard>> {
+    fn of_environment<'py>(
+        options: &Arc<Options>,
+        environ: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<Handled>> {
         let py = environ.py();
-        let Some(measurement) = self.measurement(environ)? else { return Ok(None) };
+        let Some(measurement) = measurement(options, environ)? else { return Ok(None) };
         let get = |name: &Bound<'py, PyString>| environ.get_item(name);
         let method = get(intern!(py, "REQUEST_METHOD"))?;
-        let mut guard = RequestGuard::new(self.0.clone(), measurement, method.as_ref());
-        let correlation_id = get(self.0.correlation_id.variable.bind(py))?;
-        guard.set_correlation_id(correlation_id.map(Bound::unbind));
-        let forwarded = match &self.0.remote_ip {
+        let mut handled = Handled::new(options.clone(), measurement, method.as_ref());
+        let correlation_id = get(options.correlation_id.variable.bind(py))?;
+        handled.set_correlation_id(correlation_id.map(Bound::unbind));
+        let forwarded = match &options.remote_ip {
             Some(header) => get(header.variable.bind(py))?,
             None => None,
         };
@@ -70,40 +179,57 @@ impl Recorder {
             Some(addresses) => Some(addresses),
             None => get(intern!(py, "REMOTE_ADDR"))?,
         };
-        guard.set_remote_ip(remote_ip.map(Bound::unbind));
+        handled.set_remote_ip(remote_ip.map(Bound::unbind));
         let content_length = get(intern!(py, "CONTENT_LENGTH"))?;
-        let declared = content_length.and_then(|value| length(&value));
+        let declared = content_length.and_then(|value| number(&value));
         // A body of unknown length is read from the server, unseen.
         if declared.is_some() || get(intern!(py, "HTTP_TRANSFER_ENCODING"))?.is_none() {
-            guard.set_request_length(declared);
+            handled.set_request_length(declared);
         }
-        Ok(Some(guard))
+        Ok(Some(handled))
     }
 }
 
-impl Recorder {
-    /// Puts a measurement where the handler finds it. `None` if the request is not to be recorded:
-    /// the client is disabled, or a middleware further outside records it.
-    fn measurement(&self, place: &Bound<'_, PyDict>) -> PyResult<Option<Py<Measurement>>> {
-        let py = place.py();
-        let outer = place.get_item(intern!(py, MEASUREMENT))?;
-        if !self.0.target.is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
-            return Ok(None);
-        }
-        let Options { target, database, measurement, attributes, .. } = &*self.0;
-        let database = match database {
-            Some(database) => database.clone_ref(py),
-            None => target.database(py)?.ok_or_else(no_database)?,
-        };
-        let (database, name) = (database.into_any(), measurement.clone_ref(py).into_any());
-        // A base tag gives way to an attribute of its name.
-        let is_free = |name: &str| !attributes.has_name(name);
-        let tags = Items::of_base_tags_where(py, target.base_tags(py)?.as_ref(), is_free);
-        let measurement = Measurement::of_request(py, database, name, Stamp::now(), tags);
-        let measurement = create(py, measurement)?;
-        place.set_item(intern!(py, MEASUREMENT), &measurement)?;
-        Ok(Some(measurement.unbind()))
+fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> bool {
+    let Some(skip) = &options.skip else { return false };
+    let skipped = skip.bind(subject.py()).call1((subject,)).and_then(|skipped| skipped.is_truthy());
+    skipped.unwrap_or_else(|error| {
+        warn(subject.py(), &error, Some(&subject.py().None().into_bound(subject.py())));
+        false
+    })
+}
+
+/// Puts a measurement where the handler finds it. `None` if the request is not to be recorded: the
+/// client is disabled, or a middleware further outside records it.
+fn measurement(options: &Options, place: &Bound<'_, PyDict>) -> PyResult<Option<Py<Measurement>>> {
+    let py = place.py();
+    let outer = place.get_item(intern!(py, MEASUREMENT))?;
+    let Options { target, database, measurement, attributes, .. } = options;
+    if !target.is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
+        return Ok(None);
     }
+    let database = match database {
+        Some(database) => database.clone_ref(py),
+        None => target.database(py)?.ok_or_else(no_database)?,
+    };
+    let base = target.base_tags(py)?;
+    let has_name = base.as_ref().is_some_and(|base| options.has_name_of(base.bind(py)));
+    let tags = match target {
+        Target::Installed if !has_name => None,
+        _ => {
+            let is_free = |name: &str| !attributes.has_name(name);
+            Some(Items::of_base_tags_where(py, base.as_ref(), is_free))
+        }
+    };
+    let (database, name) = (database.bind(py).as_any(), measurement.bind(py).as_any());
+    let measurement = create(py, |own| {
+        own.begin_request(Owned::new(database), Owned::new(name), Stamp::now());
+        if let Some(tags) = tags {
+            own.tags = tags;
+        }
+    })?;
+    place.set_item(intern!(py, MEASUREMENT), &measurement)?;
+    Ok(Some(measurement.unbind()))
 }
 
 fn no_database() -> PyErr {
@@ -124,7 +250,7 @@ pub(crate) fn measurement_in<'py>(place: &Bound<'py, PyAny>) -> PyResult<Bound<'
     if place.contains(intern!(py, MEASUREMENT))? {
         return place.get_item(intern!(py, MEASUREMENT));
     }
-    let measurement = create(py, Measurement::inert(py))?.into_any();
+    let measurement = create(py, |own| own.begin_unrecorded(py))?.into_any();
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
     Ok(measurement)
 }

@@ -1,21 +1,25 @@
 //! Requests of Tornado applications: the mixin calls this once, at the end of a request.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyList, PyString, PyType};
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::{self, AttributeSink, Attributes, Outcome};
+use sprockets_influxdb::internal::{
+    self, AttributeSink, Attributes, Outcome, PlainRequest, record_plain, unique_stamp_before,
+};
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
-use super::options::read_target;
+use super::options::{lock, read_target};
+use crate::capi::cell::Owned;
+use crate::capi::class::native;
 use crate::capi::measurement::create;
-use crate::handle::{Handle, installed};
 use crate::items::Items;
-use crate::line::with_new_line;
 use crate::measurement::Measurement;
 use crate::target::Target;
-use crate::timestamp::{self, Stamp};
+use crate::timestamp::Stamp;
 use crate::value::{text, value_error, with_text};
 use crate::warning::warn;
 
@@ -27,7 +31,19 @@ pub(crate) struct TornadoRecorder {
     /// Without those that the handler's measurement has from the beginning. A handler may remove
     /// them, or replace the measurement.
     final_attributes: Attributes,
+    routes: Mutex<Arc<Routes>>,
 }
+
+/// What a request's route is found by.
+#[derive(Default)]
+struct Routes {
+    rules: Vec<(Py<PyList>, Py<PyList>)>,
+    /// Name and endpoint by class.
+    handlers: Option<Py<PyDict>>,
+}
+
+/// The setting of an application that names the database of its requests.
+const REQUEST_DATABASE: &str = "sprockets_influxdb.database";
 
 /// The database, and the measurement's name.
 type Place<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
@@ -67,17 +83,20 @@ impl TornadoRecorder {
         let attributes = internal::attributes(&options);
         let initial = [Attribute::Handler, Attribute::Endpoint, Attribute::Method];
         let final_attributes = internal::attributes(&options.leave_out(initial));
-        Ok(Self { target, attributes, final_attributes })
+        let routes = Mutex::default();
+        Ok(Self { target, attributes, final_attributes, routes })
     }
 
-    /// The time for a measurement that is made later, in nanoseconds since the epoch. `None` if the
-    /// client is disabled. Without a client, only the first measurement finds that out.
-    fn stamp(&self) -> Option<i64> {
-        let is_disabled = match &self.target {
-            Target::Installed => is_disabled(installed().as_deref()),
-            Target::Own(client, _) => is_disabled(Some(client)),
-        };
-        (!is_disabled).then(timestamp::now)
+    /// Sets the handlers to which a single route leads, by their class: name and endpoint.
+    ///
+    /// :param rules: the lists of rules that this follows from, each with a copy of it
+    fn set_routes(&self, rules: Vec<(Py<PyList>, Py<PyList>)>, handlers: Py<PyDict>) {
+        *lock(&self.routes) = Arc::new(Routes { rules, handlers: Some(handlers) });
+    }
+
+    /// Whether measurements are recorded.
+    fn is_enabled(&self, py: Python<'_>) -> PyResult<bool> {
+        self.target.is_enabled(py)
     }
 
     /// The database of measurements that name none. `None` if there is no default one.
@@ -85,24 +104,27 @@ impl TornadoRecorder {
         self.target.database(py)
     }
 
-    /// The measurement for the handler of a request that began at `stamp`. If the client is
-    /// disabled, it is not recorded.
+    /// The measurement for the handler of a request that began that many seconds ago. If the client
+    /// is disabled, it is not recorded.
     fn measurement<'py>(
         &self,
         py: Python<'py>,
-        stamp: i64,
+        seconds: f64,
         place: Place<'_>,
         route: Route<'_>,
     ) -> PyResult<Bound<'py, Measurement>> {
         if !self.target.is_enabled(py)? {
-            return create(py, Measurement::inert(py));
+            return create(py, |own| own.begin_unrecorded(py));
         }
-        let (database, name) = (place.0.unbind(), place.1.unbind());
+        let (database, name) = place;
         let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
-        let stamp = Stamp::at(stamp);
+        let stamp = Stamp::at(unique_stamp_before(duration(seconds)));
         let tags = Items::of_base_tags_where(py, self.target.base_tags(py)?.as_ref(), is_free);
-        let mut measurement = Measurement::of_request(py, database, name, stamp, tags);
+        let measurement = create(py, |own| {
+            own.begin_request(Owned::new(&database), Owned::new(&name), stamp);
+            own.tags = tags;
+        })?;
         let unknown = || PyString::intern(py, self.attributes.unknown_method());
         for (attribute, value) in [
             (Attribute::Handler, handler),
@@ -110,36 +132,14 @@ impl TornadoRecorder {
             (Attribute::Method, method.unwrap_or_else(unknown)),
         ] {
             if let Some(name) = self.attributes.name(attribute) {
-                measurement.set_tag(PyString::intern(py, name).as_any(), value.as_any())?;
+                let name = PyString::intern(py, name);
+                native(&measurement).borrow_mut(py)?.set_tag(name.as_any(), value.as_any())?;
             }
         }
-        create(py, measurement)
+        Ok(measurement)
     }
 
-    /// Records a request whose handler did not use its measurement.
-    fn record(
-        &self,
-        py: Python<'_>,
-        stamp: i64,
-        place: Place<'_>,
-        route: Route<'_>,
-        end: End<'_>,
-    ) -> PyResult<()> {
-        let (handler, endpoint, method) = route;
-        with_new_line(&place.0, &place.1, stamp, |line| {
-            let mut sink = AttributeSink::new(&self.attributes, line);
-            sink.text(Attribute::Handler, &text(&handler)?);
-            sink.text(Attribute::Endpoint, &text(&endpoint)?);
-            match method {
-                Some(method) => sink.text(Attribute::Method, &text(&method)?),
-                None => sink.text(Attribute::Method, self.attributes.unknown_method()),
-            }
-            write_end(&mut sink, end)?;
-            self.target.add(py, line)
-        })
-    }
-
-    /// Records a request with the measurement that its handler used.
+    /// Records a request with its measurement.
     fn complete(&self, measurement: &Bound<'_, Measurement>, end: End<'_>) -> PyResult<()> {
         let complete = |line: &mut core::Measurement| {
             let mut sink = AttributeSink::new(&self.final_attributes, line);
@@ -156,13 +156,123 @@ impl TornadoRecorder {
     }
 }
 
-fn is_disabled(client: Option<&Handle>) -> bool {
-    client.is_some_and(|client| !client.core().is_enabled())
+impl TornadoRecorder {
+    /// Name and endpoint of a handler's class, if a single route leads to it. `None` too if the
+    /// rules have changed.
+    fn route<'py>(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = class.py();
+        // Not under the lock: comparing may run other code.
+        let routes = lock(&self.routes).clone();
+        for (rules, known) in &routes.rules {
+            // Rules compare by identity, in nanoseconds.
+            if !rules.bind(py).eq(known)? {
+                return Ok(None);
+            }
+        }
+        routes.handlers.as_ref().map_or(Ok(None), |handlers| handlers.bind(py).get_item(class))
+    }
+
+    /// Records a finished request. Returns false if it is for the caller to record.
+    fn record_plain(
+        &self,
+        handler: &Bound<'_, PyAny>,
+        application: &Bound<'_, PyAny>,
+        correlation_id: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let py = handler.py();
+        let status_code: u16 = handler.getattr(intern!(py, "_status_code"))?.extract()?;
+        // The handshake of a websocket is only the beginning.
+        let settings = application.getattr(intern!(py, "settings"))?;
+        let settings = settings.cast::<PyDict>()?;
+        let class = handler.get_type();
+        let default_class = settings.get_item(intern!(py, "default_handler_class"))?;
+        let is_routed = status_code >= 200 && default_class.is_none_or(|it| !it.is(&class));
+        let route = if is_routed { self.route(&class)? } else { None };
+        let Some(route) = route else { return Ok(false) };
+        let (name, endpoint): (Bound<'_, PyString>, Bound<'_, PyString>) = route.extract()?;
+        let request = handler.getattr(intern!(py, "request"))?;
+        let method = request.getattr(intern!(py, "method"))?;
+        let is_supported = handler.getattr(intern!(py, "SUPPORTED_METHODS"))?.contains(&method)?;
+        let method = method.cast::<PyString>()?;
+        let remote_ip = request.getattr(intern!(py, "remote_ip"))?;
+        let started: f64 = request.getattr(intern!(py, "_start_time"))?.extract()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let elapsed = duration(now.as_secs_f64() - started);
+        let database = match settings.get_item(intern!(py, REQUEST_DATABASE))? {
+            Some(database) => Some(database.cast_into::<PyString>()?),
+            None => self.target.database(py)?.map(|database| database.into_bound(py)),
+        };
+        let service = settings.get_item(intern!(py, "service"))?;
+        let service = service.as_ref().map_or(Ok("request"), |name| text_of(name))?;
+        let Some(database) = database else { return Ok(false) };
+        let mut outcome = Outcome::new(method.to_str()?);
+        outcome.respond(status_code, elapsed);
+        if !matches!(status_code, 204 | 304) {
+            let Some(length) = content_length(handler)? else { return Ok(false) };
+            outcome.sent(length);
+        }
+        let plain = PlainRequest {
+            database: database.to_str()?,
+            name: service,
+            handler: name.to_str()?,
+            endpoint: endpoint.to_str()?,
+            method: match is_supported {
+                true => method.to_str()?,
+                false => self.attributes.unknown_method(),
+            },
+            remote_ip: text_of(&remote_ip)?,
+            correlation_id: text_of(correlation_id)?,
+            nanoseconds: unique_stamp_before(elapsed),
+        };
+        if plain.database.is_empty() {
+            return Ok(false);
+        }
+        let recorded = self.target.with_ready_client(py, |client| {
+            !client.is_enabled()
+                || record_plain(client, &self.attributes, &plain, &outcome, elapsed)
+        });
+        Ok(recorded.unwrap_or(false))
+    }
+}
+
+/// Records a request that is finished, if its handler has not used its measurement, and wrote the
+/// response in one piece. Returns false if it is for the caller to record.
+#[pyfunction]
+pub(crate) fn finish_request(
+    handler: &Bound<'_, PyAny>,
+    correlation_id: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let py = handler.py();
+    if !handler.getattr(intern!(py, "_influxdb_state"))?.is_none() {
+        return Ok(false);
+    }
+    let application = handler.getattr(intern!(py, "application"))?;
+    let recorder = application.getattr(intern!(py, "_sprockets_influxdb_recorder"))?;
+    recorder.cast::<TornadoRecorder>()?.get().record_plain(handler, &application, correlation_id)
+}
+
+/// The response's header `Content-Length`.
+fn content_length(handler: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+    let py = handler.py();
+    let headers = handler.getattr(intern!(py, "_headers"))?.getattr(intern!(py, "_as_list"))?;
+    let values = headers.cast::<PyDict>()?.get_item(intern!(py, "Content-Length"))?;
+    let Some(values) = values else { return Ok(None) };
+    let value = values.cast::<PyList>()?.get_item(0)?;
+    Ok(value.cast::<PyString>()?.to_str()?.parse().ok())
+}
+
+/// `None` has no text.
+fn text_of<'a>(text: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    if text.is_none() { Ok("") } else { text.cast::<PyString>()?.to_str() }
+}
+
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 fn write_end(sink: &mut AttributeSink<'_>, end: End<'_>) -> PyResult<()> {
     let (method, status_code, error, content_length, seconds, remote_ip, correlation_id) = end;
-    let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let duration = duration(seconds);
     let mut outcome = Outcome::new(&text(&method)?);
     match (status_code, error) {
         (Some(status_code), _) => outcome.respond(status_code, duration),

@@ -6,6 +6,7 @@ use super::shard::{FULL_CHUNK_DATABASES, Open};
 use super::types::{Entry, EntryFlags, Intake, PushOutcome, RoomWait};
 use crate::config::Overflow;
 use crate::interruption;
+use crate::record::{Record, RecordHead};
 use crate::stats::DropReason;
 use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, lock, wait};
@@ -42,6 +43,18 @@ impl Buffer {
             self.check_disk();
         }
         self.push_slowly(&line, room)
+    }
+
+    /// Adds a line of at most this length that may be encoded later. Returns false if it has to be
+    /// encoded at once.
+    #[inline]
+    pub(crate) fn push_record(
+        &self,
+        head: &RecordHead,
+        max_len: usize,
+        make: impl FnOnce() -> Record,
+    ) -> bool {
+        self.lock_own_shard().push_record(head, max_len, make)
     }
 
     /// Counts a measurement that was dropped before it became a line.

@@ -72,6 +72,11 @@ impl Chunk {
         self.segment.as_ref().is_some_and(|segment| !segment.is_lost())
     }
 
+    /// Whether a line is written to disk as it is appended.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.segment.is_some()
+    }
+
     /// Takes a segment that does not have its lines any more.
     pub(crate) fn take_lost_segment(&mut self) -> Option<Segment> {
         self.segment.take_if(|segment| segment.is_lost())

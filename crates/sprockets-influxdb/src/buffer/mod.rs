@@ -26,6 +26,7 @@ mod open_batches;
 mod open_lines;
 mod queue;
 mod ready_queue;
+mod records;
 mod sending;
 mod shard;
 mod shard_locks;
@@ -101,7 +102,7 @@ impl Buffer {
     /// is open.
     fn reclaim(&self, queue: &mut Queue) {
         for mut open in self.lock_shards() {
-            queue.open.granted -= std::mem::take(&mut open.grant);
+            queue.open.granted -= open.take_grant();
         }
     }
 
@@ -117,7 +118,7 @@ impl Buffer {
     fn close_batches(&self, queue: &mut Queue) -> bool {
         let (mut unused, mut locked) = (Size::default(), 0);
         for mut open in self.lock_shards() {
-            unused += open.grant;
+            unused += open.take_grant();
             locked += 1;
             let released = open.collect(FULL_CHUNK_DATABASES, |database, precision, chunk| {
                 let mut copied = queue.gather(database, precision, chunk)?;

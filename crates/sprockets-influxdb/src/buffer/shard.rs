@@ -7,9 +7,11 @@ use std::thread;
 
 use super::chunk::Chunk;
 use super::counters::ShardCounters;
+use super::records::Records;
 use super::size::Size;
 use super::types::Entry;
 use crate::config::Precision;
+use crate::record::{Record, RecordHead};
 use crate::spool::Segment;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, per_process, per_thread};
@@ -31,6 +33,8 @@ pub(super) struct Open {
     pub(super) batch_limit: Size,
     pub(super) counters: ShardCounters,
     chunks: Vec<OpenChunk>,
+    /// Granted and counted already. Encoded before a chunk is taken, replaced or moved.
+    records: Records,
     /// The index of the chunk that was written to last.
     last: usize,
     /// The index of the chunk that makes place for the next database.
@@ -66,6 +70,43 @@ impl Open {
         true
     }
 
+    /// Accepts a record of at most this length, if the grant covers its line and a chunk has room
+    /// for it. A chunk with a segment takes none: its lines are on disk when they are accepted.
+    #[inline]
+    pub(super) fn push_record(
+        &mut self,
+        head: &RecordHead,
+        max_len: usize,
+        make: impl FnOnce() -> Record,
+    ) -> bool {
+        let needed = Size { lines: 1, bytes: max_len };
+        let found = self.find(head.database.as_bytes(), head.precision);
+        let Some(index) = found.filter(|_| self.grant.covers(needed)) else { return false };
+        if self.records.are_due(index) {
+            self.encode_records();
+        }
+        if self.chunks[index].chunk.is_on_disk() || !self.fits(index, max_len) {
+            return false;
+        }
+        self.records.push(index, max_len, make());
+        self.last = index;
+        self.grant -= needed;
+        self.counters.add();
+        true
+    }
+
+    /// Takes what was granted and is not used. Records then use what their lines do.
+    pub(super) fn take_grant(&mut self) -> Size {
+        self.encode_records();
+        std::mem::take(&mut self.grant)
+    }
+
+    fn encode_records(&mut self) {
+        if let Some(index) = self.records.chunk() {
+            self.grant.bytes += self.records.write_to(&mut self.chunks[index].chunk);
+        }
+    }
+
     /// Whether [`push`](Self::push) writes this line.
     pub(super) fn can_push(&self, line: &Entry<'_, impl Fn(&mut Vec<u8>)>) -> bool {
         self.grant.covers(line.size()) && self.has_chunk(line)
@@ -84,8 +125,10 @@ impl Open {
     #[inline]
     fn fits(&self, index: usize, len: usize) -> bool {
         let chunk = &self.chunks[index].chunk;
-        let within_batch = chunk.lines() == 0
-            || chunk.lines() < self.batch_limit.lines
+        let (lines, bytes) = self.records.reserved(index);
+        let (lines, len) = (lines + chunk.lines(), bytes + len);
+        let within_batch = lines == 0
+            || lines < self.batch_limit.lines
                 && chunk.bytes().len() + len <= self.batch_limit.bytes;
         within_batch && chunk.fits(1, len)
     }
@@ -107,6 +150,7 @@ impl Open {
         precision: Precision,
         chunk: Chunk,
     ) -> Option<Chunk> {
+        self.encode_records();
         match self.find(database.as_bytes(), precision) {
             Some(index) => Some(std::mem::replace(&mut self.chunks[index].chunk, chunk)),
             None => {
@@ -121,6 +165,7 @@ impl Open {
         if self.chunks.len() < MAX_DATABASES {
             return None;
         }
+        self.encode_records();
         // Those with chunks of full size stay.
         let small = MAX_DATABASES - FULL_CHUNK_DATABASES;
         self.next_evicted = (self.next_evicted + 1) % small;
@@ -132,7 +177,8 @@ impl Open {
     /// Lines in memory only.
     pub(super) fn unspooled(&self) -> usize {
         let chunks = self.chunks.iter().map(|open| &open.chunk);
-        chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum()
+        let lines: usize = chunks.filter(|chunk| !chunk.has_segment()).map(Chunk::lines).sum();
+        lines + self.records.lines()
     }
 
     /// Ends chunks whose segments are lost.
@@ -157,13 +203,13 @@ impl Open {
         kept: usize,
         mut gather: impl FnMut(&Arc<str>, Precision, Chunk) -> Option<Chunk>,
     ) -> Vec<Chunk> {
+        self.encode_records();
         for open in &mut self.chunks {
             if open.chunk.lines() > 0 {
                 let chunk = std::mem::take(&mut open.chunk);
                 open.chunk = gather(&open.database, open.precision, chunk).unwrap_or_default();
             }
         }
-        self.grant = Size::default();
         self.chunks.drain(kept.min(self.chunks.len())..).map(|open| open.chunk).collect()
     }
 }

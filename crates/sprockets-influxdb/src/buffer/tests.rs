@@ -19,6 +19,7 @@ mod memory;
 mod models;
 mod overflow;
 mod process;
+mod records;
 mod recovery;
 mod windows;
 

@@ -156,7 +156,7 @@ impl Core {
     }
 
     #[inline]
-    fn push(
+    pub(super) fn push(
         &self,
         snapshot: &Snapshot,
         database: &[u8],

@@ -7,6 +7,7 @@ mod global;
 mod handle;
 mod losses;
 mod process;
+mod record;
 mod series;
 mod snapshot;
 mod tracked_flush;
@@ -15,6 +16,7 @@ pub use core::Added;
 pub use flush::Flush;
 pub use global::{add_measurement, flush, install, installed, shutdown};
 pub use handle::{Client, InForce};
+pub(crate) use record::{AddedRecord, PreparedRecord};
 pub use series::Series;
 pub use tracked_flush::TrackedFlush;
 

@@ -4,14 +4,12 @@
 mod partition;
 mod stamps;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 #[cfg(test)]
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use self::partition::Partition;
+use self::partition::{PARTITIONS, Partition};
 use self::stamps::Stamps;
 
 static STAMPS: Stamps = Stamps::new(Partition::claim);
@@ -20,6 +18,23 @@ static STAMPS: Stamps = Stamps::new(Partition::claim);
 /// even by two processes of a host.
 pub(crate) fn unique_stamp() -> i64 {
     STAMPS.now(|| unix_nanoseconds(SystemTime::now()))
+}
+
+/// The timestamp of something that began this long ago. As [`unique_stamp`], but no number is
+/// returned twice only as long as no two threads begin something in the same 256 ns and others
+/// overwrite the note of that before the second one ends.
+pub fn unique_stamp_before(elapsed: Duration) -> i64 {
+    static RECENT: [AtomicI64; 256] = [const { AtomicI64::new(i64::MIN) }; 256];
+    let elapsed = i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
+    // The remainder stays that of the process.
+    let mut stamp = unique_stamp().saturating_sub(elapsed / PARTITIONS * PARTITIONS);
+    loop {
+        let recent = &RECENT[(stamp / PARTITIONS).rem_euclid(256) as usize];
+        if recent.swap(stamp, Ordering::Relaxed) != stamp {
+            return stamp;
+        }
+        stamp = stamp.saturating_add(PARTITIONS);
+    }
 }
 
 /// Nanoseconds between the Unix epoch and `time`. Saturates at the range of `i64` (1677 to 2262).
@@ -72,6 +87,19 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_began_earlier_has_an_earlier_stamp_of_its_own() {
+        let minute = Duration::from_secs(60);
+        let now = unique_stamp();
+        let stamps: std::collections::BTreeSet<_> =
+            (0..100).map(|_| unique_stamp_before(minute)).collect();
+        assert_eq!(stamps.len(), 100);
+        for stamp in stamps {
+            assert_eq!((stamp - now) % PARTITIONS, 0);
+            assert!(stamp < now && now - stamp <= 60_000_000_000, "{stamp} {now}");
+        }
+    }
 
     #[test]
     fn times_before_the_epoch_are_negative_and_times_out_of_range_saturate() {

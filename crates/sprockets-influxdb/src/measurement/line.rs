@@ -50,6 +50,11 @@ impl BaseTags {
     pub(crate) fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
+
+    /// Whether one of them has this name, which needs no escapes.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        find(self.text.as_bytes(), name.as_bytes()).is_some()
+    }
 }
 
 /// One line of line protocol.
@@ -117,6 +122,16 @@ impl<'a> Line<'a> {
     /// [`len`](Self::len) more bytes.
     #[inline]
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
+        self.write_start(out);
+        out.extend_from_slice(self.fields);
+        out.push(b' ');
+        out.extend_from_slice(itoa::Buffer::new().format(self.timestamp).as_bytes());
+        out.push(b'\n');
+    }
+
+    /// Appends name and tags.
+    #[inline]
+    pub(crate) fn write_start(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.name);
         if let Some(overrides) = &self.overrides {
             self.write_base_tags(overrides, out);
@@ -126,10 +141,6 @@ impl<'a> Line<'a> {
         if !self.tags.is_empty() {
             out.extend_from_slice(self.tags);
         }
-        out.extend_from_slice(self.fields);
-        out.push(b' ');
-        out.extend_from_slice(itoa::Buffer::new().format(self.timestamp).as_bytes());
-        out.push(b'\n');
     }
 
     #[cold]

@@ -1,5 +1,7 @@
 //! The attributes of a request: which there are, their names, and which of them are tags.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// The value of [`Attribute::Endpoint`] for requests that no route matched.
 ///
 /// All of them share this value. If the path were recorded, each path that a scanner tries would
@@ -86,6 +88,8 @@ pub enum Names {
 /// The attributes that are recorded, with their names.
 #[derive(Clone, Debug)]
 pub struct Attributes {
+    /// Equal for clones only.
+    id: u64,
     /// By attribute; `None` for one that is not recorded.
     names: [Option<&'static str>; NAMES.len()],
     tags: [bool; NAMES.len()],
@@ -113,7 +117,15 @@ impl Attributes {
                     | Attribute::GrpcStatus
             )
         });
-        Self { names: NAMES.map(name), tags, unknown_method }
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { id, names: NAMES.map(name), tags, unknown_method }
+    }
+
+    /// A number that only clones of these attributes have.
+    #[inline]
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Stops recording an attribute.

@@ -7,7 +7,9 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::attributes::{Attribute, Attributes};
+use super::facts::{Facts, TEXTS};
 use super::outcome::{Grpc, Outcome};
+use super::plain::{PlainRequest, record_plain};
 use super::sink::AttributeSink;
 use crate::client::Client;
 use crate::measurement::Measurement;
@@ -58,11 +60,37 @@ impl Destination {
         self.client.is_enabled()
     }
 
-    /// A new measurement, without tags and fields.
-    pub(super) fn measurement(&self) -> Measurement {
+    pub(super) fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// A measurement with these attributes.
+    pub(super) fn measurement(&self, facts: &Facts) -> Measurement {
         let mut measurement = spare::take();
-        measurement.restart(&self.database, &self.name);
+        measurement.restart_at(&self.database, &self.name, facts.nanoseconds);
+        let mut sink = self.sink(&mut measurement);
+        sink.text(Attribute::Method, facts.method);
+        for attribute in TEXTS {
+            sink.text(attribute, facts.text(attribute));
+        }
         measurement
+    }
+
+    /// Records a request whose handler has set nothing.
+    pub(super) fn record_plain(&self, facts: &Facts, outcome: &Outcome, now: Duration) {
+        let request = PlainRequest {
+            database: &self.database,
+            name: &self.name,
+            handler: facts.text(Attribute::Handler),
+            endpoint: facts.text(Attribute::Endpoint),
+            method: facts.method,
+            remote_ip: facts.text(Attribute::RemoteIp),
+            correlation_id: facts.text(Attribute::CorrelationId),
+            nanoseconds: facts.nanoseconds,
+        };
+        if !record_plain(&self.client, &self.attributes, &request, outcome, now) {
+            self.record(self.measurement(facts), outcome, now);
+        }
     }
 
     pub(super) fn sink<'a>(&'a self, measurement: &'a mut Measurement) -> AttributeSink<'a> {

@@ -35,12 +35,12 @@ impl RequestGuard {
 
     /// Records the template of the route that matched.
     pub fn endpoint(&self, template: &str) {
-        self.measurement.write(|sink| sink.text(Attribute::Endpoint, template));
+        self.measurement.text(Attribute::Endpoint, template);
     }
 
     /// Records the handler's name.
     pub fn handler(&self, name: &str) {
-        self.measurement.write(|sink| sink.text(Attribute::Handler, name));
+        self.measurement.text(Attribute::Handler, name);
     }
 
     /// Records the client's address, unless the header in
@@ -52,7 +52,7 @@ impl RequestGuard {
         if write!(rest, "{address}").is_ok() {
             let length = 64 - rest.len();
             let text = std::str::from_utf8(&text[..length]).unwrap_or_default();
-            self.measurement.write(|sink| sink.text(Attribute::RemoteIp, text));
+            self.measurement.text(Attribute::RemoteIp, text);
         }
     }
 
@@ -136,5 +136,6 @@ impl RequestGuard {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.end();
+        std::mem::take(&mut self.measurement).keep();
     }
 }

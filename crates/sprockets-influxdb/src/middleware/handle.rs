@@ -1,13 +1,15 @@
 //! The measurement of a request, as the request's handler uses it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use super::attributes::Attribute;
 use super::destination::Destination;
+use super::facts::Facts;
 use super::outcome::Outcome;
-use super::sink::AttributeSink;
-use crate::measurement::{FieldValue, Measurement};
+use crate::measurement::{FieldValue, Measurement, Timestamp};
 use crate::sync::{Mutex, lock};
 
 /// The measurement of the current request, for the handler's own tags, fields and timings.
@@ -24,12 +26,38 @@ use crate::sync::{Mutex, lock};
 #[derive(Clone, Default)]
 pub struct RequestMeasurement(Option<Arc<Inner>>);
 
+#[derive(Default)]
 struct Inner {
-    destination: Arc<Destination>,
-    /// `None` once it is recorded.
-    open: Mutex<Option<Measurement>>,
+    /// `None` while it waits for the next request.
+    destination: Option<Arc<Destination>>,
+    open: Mutex<Open>,
     /// Of an upgraded connection: recorded when this is dropped.
     upgraded: Mutex<Option<Upgraded>>,
+}
+
+#[derive(Default)]
+struct Open {
+    state: State,
+    facts: Facts,
+}
+
+/// How far the measurement of a request is.
+#[derive(Default)]
+#[expect(clippy::large_enum_variant, reason = "a box would be one more allocation")]
+enum State {
+    /// The handler has set nothing.
+    #[default]
+    Plain,
+    Used(Measurement),
+    /// Or left out.
+    Recorded,
+}
+
+/// Maximum number of handles that a thread keeps for the next requests.
+const MAX_SPARE: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Arc<Inner>>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Upgraded {
@@ -38,15 +66,41 @@ struct Upgraded {
 }
 
 impl RequestMeasurement {
-    pub(super) fn new(destination: Arc<Destination>, measurement: Measurement) -> Self {
-        let (open, upgraded) = (Mutex::new(Some(measurement)), Mutex::default());
-        Self(Some(Arc::new(Inner { destination, open, upgraded })))
+    pub(super) fn new(destination: Arc<Destination>, method: &'static str) -> Self {
+        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten();
+        let mut inner = spare.unwrap_or_default();
+        if let Some(inner) = Arc::get_mut(&mut inner) {
+            inner.destination = Some(destination);
+            let open = inner.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+            open.state = State::Plain;
+            open.facts.restart(method, Timestamp::now().nanoseconds());
+        }
+        Self(Some(inner))
+    }
+
+    /// Keeps the memory of a request that is recorded, unless somebody else uses it.
+    pub(super) fn keep(self) {
+        let Some(mut inner) = self.0 else { return };
+        let unused = Arc::get_mut(&mut inner);
+        // An upgraded connection is recorded when it is dropped.
+        let is_recorded = |unused: &&mut Inner| lock(&unused.upgraded).is_none();
+        if let Some(unused) = unused.filter(is_recorded) {
+            unused.destination = None;
+            // This fails when the thread is at its end.
+            let _ = SPARE.try_with(|spare| {
+                if let Some(mut spare) = spare.try_borrow_mut().ok().filter(|s| s.len() < MAX_SPARE)
+                {
+                    spare.push(inner);
+                }
+            });
+        }
     }
 
     /// Whether what is set is recorded. False if the request is not recorded, after it was, and
     /// after [`discard`](Self::discard).
     pub fn is_recording(&self) -> bool {
-        self.0.as_ref().is_some_and(|inner| lock(&inner.open).is_some())
+        let is_open = |inner: &Arc<Inner>| !matches!(lock(&inner.open).state, State::Recorded);
+        self.0.as_ref().is_some_and(is_open)
     }
 
     /// Sets a tag. Replaces a tag of that name. An empty value removes it.
@@ -72,7 +126,7 @@ impl RequestMeasurement {
     /// requests that nobody wants to see, such as polls.
     pub fn discard(&self) {
         if let Some(inner) = &self.0 {
-            *lock(&inner.open) = None;
+            lock(&inner.open).state = State::Recorded;
         }
     }
 
@@ -83,29 +137,44 @@ impl RequestMeasurement {
         RequestDuration { measurement: self, field, start: Instant::now() }
     }
 
-    /// Writes attributes, unless the request is recorded already.
-    pub(super) fn write(&self, write: impl FnOnce(&mut AttributeSink<'_>)) {
-        let Some(inner) = &self.0 else { return };
-        if let Some(measurement) = &mut *lock(&inner.open) {
-            write(&mut inner.destination.sink(measurement));
+    /// Sets the text of an attribute, unless the request is recorded already.
+    pub(super) fn text(&self, attribute: Attribute, text: &str) {
+        let Some((inner, destination)) = self.parts() else { return };
+        let Open { state, facts } = &mut *lock(&inner.open);
+        match state {
+            State::Plain => facts.set(attribute, text),
+            State::Used(measurement) => destination.sink(measurement).text(attribute, text),
+            State::Recorded => {}
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut Measurement)) -> &Self {
-        let Some(inner) = &self.0 else { return self };
-        if let Some(measurement) = &mut *lock(&inner.open) {
+        let Some((inner, destination)) = self.parts() else { return self };
+        let Open { state, facts } = &mut *lock(&inner.open);
+        if matches!(state, State::Plain) {
+            *state = State::Used(destination.measurement(facts));
+        }
+        if let State::Used(measurement) = state {
             change(measurement);
-            inner.destination.remove_tags_of_fields(measurement);
+            destination.remove_tags_of_fields(measurement);
         }
         self
     }
 
+    fn parts(&self) -> Option<(&Inner, &Destination)> {
+        let inner = self.0.as_deref()?;
+        Some((inner, inner.destination.as_deref()?))
+    }
+
     pub(super) fn record(&self, outcome: &Outcome, started: Instant) {
-        let Some(inner) = &self.0 else { return };
-        let open = lock(&inner.open).take();
-        if let Some(measurement) = open {
-            inner.destination.record(measurement, outcome, started.elapsed());
-        }
+        let Some((inner, destination)) = self.parts() else { return };
+        let (state, facts) = {
+            let mut open = lock(&inner.open);
+            (std::mem::replace(&mut open.state, State::Recorded), std::mem::take(&mut open.facts))
+        };
+        // Not under the lock: adding may wait.
+        record(destination, state, &facts, outcome, started);
+        lock(&inner.open).facts = facts;
     }
 
     pub(super) fn record_when_dropped(&self, outcome: Outcome, started: Instant) {
@@ -115,21 +184,45 @@ impl RequestMeasurement {
     }
 }
 
+fn record(
+    destination: &Destination,
+    state: State,
+    facts: &Facts,
+    outcome: &Outcome,
+    started: Instant,
+) {
+    let now = started.elapsed();
+    match state {
+        State::Plain => destination.record_plain(facts, outcome, now),
+        State::Used(measurement) => destination.record(measurement, outcome, now),
+        State::Recorded => {}
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         let upgraded = self.upgraded.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some((upgraded, destination)) = upgraded.take().zip(self.destination.take()) else {
+            return;
+        };
         let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((Upgraded { outcome, started }, measurement)) = upgraded.take().zip(open.take())
-        {
-            self.destination.record(measurement, &outcome, started.elapsed());
-        }
+        let Open { state, facts } = std::mem::take(open);
+        record(&destination, state, &facts, &upgraded.outcome, upgraded.started);
     }
 }
 
 impl fmt::Debug for RequestMeasurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = self.0.as_ref().map(|inner| lock(&inner.open));
-        f.debug_tuple("RequestMeasurement").field(&open.as_deref().unwrap_or(&None)).finish()
+        let mut tuple = f.debug_tuple("RequestMeasurement");
+        if let Some((inner, destination)) = self.parts() {
+            let Open { state, facts } = &*lock(&inner.open);
+            match state {
+                State::Plain => tuple.field(&destination.measurement(facts)),
+                State::Used(measurement) => tuple.field(measurement),
+                State::Recorded => tuple.field(&"recorded"),
+            };
+        }
+        tuple.finish()
     }
 }
 

@@ -34,10 +34,12 @@ pub(crate) mod attributes;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod constructors;
 mod destination;
+mod facts;
 mod guard;
 mod handle;
 pub(crate) mod options;
 pub(crate) mod outcome;
+pub(crate) mod plain;
 mod recorder;
 pub(crate) mod sink;
 #[cfg(feature = "tower")]

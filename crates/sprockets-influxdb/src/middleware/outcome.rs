@@ -25,6 +25,9 @@ pub struct Outcome {
     grpc: Option<Box<Grpc>>,
 }
 
+/// Status code; lengths of response and request; seconds until the end and until the first byte.
+pub(super) type Numbers = (u16, [Option<u64>; 2], [Option<f64>; 2]);
+
 #[derive(Debug)]
 pub(super) struct Grpc {
     pub(super) path: Box<str>,
@@ -138,6 +141,29 @@ impl Outcome {
         }
     }
 
+    fn content_length(&self) -> u64 {
+        // Servers do not send the body of a response to HEAD.
+        if self.is_head { 0 } else { self.content_length }
+    }
+
+    fn request_length(&self) -> Option<u64> {
+        self.request_length.or_else(|| self.counted.as_ref().map(RequestBytes::total))
+    }
+
+    fn duration(&self, now: Duration) -> f64 {
+        self.last_byte.unwrap_or(now).as_secs_f64()
+    }
+
+    /// The status code, lengths and times, if nothing else is to be recorded of it.
+    pub(super) fn numbers(&self, now: Duration) -> Option<Numbers> {
+        if self.exception.is_some() || self.grpc.is_some() {
+            return None;
+        }
+        let lengths = [Some(self.content_length()), self.request_length()];
+        let first_byte = self.first_byte.map(|first_byte| first_byte.as_secs_f64());
+        Some((self.status_code(), lengths, [Some(self.duration(now)), first_byte]))
+    }
+
     /// Writes all attributes that are known at the end of the request, `now`.
     pub fn write(&self, now: Duration, sink: &mut AttributeSink<'_>) {
         if let Some(status) = self.grpc.as_deref().and_then(|grpc| grpc.status) {
@@ -145,14 +171,11 @@ impl Outcome {
         }
         sink.text(Attribute::Endpoint, UNMATCHED);
         sink.text(Attribute::StatusCode, itoa::Buffer::new().format(self.status_code()));
-        // Servers do not send the body of a response to HEAD.
-        let content_length = if self.is_head { 0 } else { self.content_length };
-        sink.field(Attribute::ContentLength, content_length);
-        let counted = || self.counted.as_ref().map(RequestBytes::total);
-        if let Some(request_length) = self.request_length.or_else(counted) {
+        sink.field(Attribute::ContentLength, self.content_length());
+        if let Some(request_length) = self.request_length() {
             sink.field(Attribute::RequestLength, request_length);
         }
-        sink.field(Attribute::Duration, self.last_byte.unwrap_or(now).as_secs_f64());
+        sink.field(Attribute::Duration, self.duration(now));
         if let Some(first_byte) = self.first_byte {
             sink.field(Attribute::TimeToFirstByte, first_byte.as_secs_f64());
         }

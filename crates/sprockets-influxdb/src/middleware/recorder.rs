@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::attributes::Attribute;
 use super::destination::Destination;
 use super::guard::RequestGuard;
 use super::handle::RequestMeasurement;
 use super::options::{RequestHead, RequestOptions, attributes, header_names};
+use super::sink::first_address;
 use crate::client::Client;
 
 /// Records one measurement for each request. Middleware for a framework is built on this. Clones
@@ -72,18 +74,17 @@ impl Recorder {
             return None;
         }
         let started = Instant::now();
-        let mut measurement = destination.measurement();
-        let mut sink = destination.sink(&mut measurement);
-        sink.method(request.method());
+        let method = request.method();
+        let recorded = destination.attributes().method(method);
+        let measurement = RequestMeasurement::new(destination.clone(), recorded);
         let (correlation_id, remote_ip) = header_names(options);
         if let Some(id) = request.header(correlation_id) {
-            sink.correlation_id(id);
+            measurement.text(Attribute::CorrelationId, &String::from_utf8_lossy(id));
         }
         if let Some(addresses) = remote_ip.and_then(|name| request.header(name)) {
-            sink.forwarded_for(addresses);
+            measurement.text(Attribute::RemoteIp, &first_address(addresses));
         }
-        let measurement = RequestMeasurement::new(destination.clone(), measurement);
-        let guard = RequestGuard::new(measurement, request.method(), started);
+        let guard = RequestGuard::new(measurement, method, started);
         if let Some(endpoint) = options.endpoint_of(request) {
             guard.endpoint(&endpoint);
         }

@@ -1,5 +1,7 @@
 //! Writes the attributes of a request into its measurement.
 
+use std::borrow::Cow;
+
 use super::attributes::{Attribute, Attributes, truncate};
 use crate::measurement::{FieldValue, Measurement};
 
@@ -51,11 +53,6 @@ impl<'a> AttributeSink<'a> {
         }
     }
 
-    /// Writes a method. Methods that no RFC defines share one value.
-    pub fn method(&mut self, method: &str) {
-        self.text(Attribute::Method, self.attributes.method(method));
-    }
-
     /// Writes the value of the header with the correlation id.
     pub fn correlation_id(&mut self, header: &[u8]) {
         self.text(Attribute::CorrelationId, &String::from_utf8_lossy(header));
@@ -63,7 +60,12 @@ impl<'a> AttributeSink<'a> {
 
     /// Writes the client's address from a proxy's header: the first one of a list.
     pub fn forwarded_for(&mut self, header: &[u8]) {
-        let first = header.split(|byte| *byte == b',').next().unwrap_or_default();
-        self.text(Attribute::RemoteIp, String::from_utf8_lossy(first).trim());
+        self.text(Attribute::RemoteIp, &first_address(header));
     }
+}
+
+/// The client's address in a proxy's header: the first one of a list.
+pub(super) fn first_address(header: &[u8]) -> Cow<'_, str> {
+    let first = header.split(|byte| *byte == b',').next().unwrap_or_default();
+    String::from_utf8_lossy(first.trim_ascii())
 }

@@ -134,6 +134,30 @@ fn counters_balance_when_the_oldest_are_dropped() {
 }
 
 #[test]
+fn records_are_counted_like_lines_at_every_moment() {
+    check(2, || {
+        let buffer = with_trigger(100, 3, Overflow::Newest);
+        let adders = [0..2, 2..4].map(|numbers| {
+            let buffer = buffer.clone();
+            thread::spawn(move || {
+                let head = super::records::head("db");
+                for number in numbers {
+                    super::records::add_record(&buffer, &head, number);
+                }
+            })
+        });
+        let batches = take_all(&buffer);
+        let mut sent = lines(&batches);
+        deliver(&buffer, batches);
+        look(&buffer, 3);
+        join(adders);
+        look(&buffer, 3);
+        let stats = send_rest(&buffer, &mut sent);
+        assert_eq!(stats.added, 4);
+    });
+}
+
+#[test]
 fn the_add_that_reaches_the_trigger_wakes_the_sender() {
     check(3, || {
         let buffer = shared(10, Overflow::Newest);

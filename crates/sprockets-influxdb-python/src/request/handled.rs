@@ -1,0 +1,251 @@
+//! A request that is being handled, whatever the framework.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use sprockets_influxdb as core;
+use sprockets_influxdb::internal::{AttributeSink, Outcome, PlainRequest, record_plain};
+use sprockets_influxdb::middleware::Attribute;
+
+use super::headers::with_header;
+use super::options::{Options, lock};
+use crate::measurement::Measurement;
+use crate::value::text;
+use crate::warning::warn;
+
+/// A request that is being handled. It is recorded once: by [`record`](Self::record), or else when
+/// it is dropped.
+pub(super) struct Handled {
+    options: Arc<Options>,
+    pub(super) measurement: Py<Measurement>,
+    head: Head,
+    /// Bytes of the request's body that the application received so far. `None` if they are not
+    /// seen.
+    received: Option<u64>,
+    pub(super) outcome: Outcome,
+    started: Instant,
+    is_recorded: bool,
+}
+
+/// What is known of a request beside its outcome.
+struct Head {
+    method: &'static str,
+    correlation_id: Option<Py<PyAny>>,
+    remote_ip: Option<Py<PyAny>>,
+    route: Option<Route>,
+}
+
+/// The template of a route, and the name of its handler.
+pub(super) type Route = (Py<PyString>, Option<Py<PyString>>);
+
+impl Handled {
+    pub(super) fn new(
+        options: Arc<Options>,
+        measurement: Py<Measurement>,
+        method: Option<&Bound<'_, PyAny>>,
+    ) -> Self {
+        let started = Instant::now();
+        let method = method.and_then(|method| method.cast::<PyString>().ok());
+        let method = method.map_or("GET", |method| method.to_str().unwrap_or_default());
+        let outcome = Outcome::new(method);
+        let method = options.attributes.method(method);
+        let head = Head { method, correlation_id: None, remote_ip: None, route: None };
+        Self { options, measurement, head, received: None, outcome, started, is_recorded: false }
+    }
+
+    pub(super) fn set_correlation_id(&mut self, header: Option<Py<PyAny>>) {
+        self.head.correlation_id = header;
+    }
+
+    /// Sets the client's address, or the value of the header that has it.
+    pub(super) fn set_remote_ip(&mut self, addresses: Option<Py<PyAny>>) {
+        self.head.remote_ip = addresses;
+    }
+
+    /// Sets the length of the request's body that its header has. Without one, the bytes count that
+    /// the application receives.
+    pub(super) fn set_request_length(&mut self, declared: Option<u64>) {
+        match declared {
+            Some(bytes) => self.outcome.set_request_length(bytes),
+            None => self.received = Some(0),
+        }
+    }
+
+    /// The application received a part of the request's body.
+    pub(super) fn received(&mut self, bytes: u64) {
+        *self.received.get_or_insert(0) += bytes;
+    }
+
+    /// Whether a body has a length.
+    pub(super) fn is_sized(&self, body: &Bound<'_, PyAny>) -> bool {
+        let class = body.get_type();
+        let mut last = lock(&self.options.body_class);
+        match &*last {
+            Some((known, is_sized)) if known.is(&class) => *is_sized,
+            _ => {
+                // Looking for what is not there raises an exception, which takes long.
+                let is_sized = class.hasattr(intern!(body.py(), "__len__")).unwrap_or_default();
+                *last = Some((class.unbind(), is_sized));
+                is_sized
+            }
+        }
+    }
+
+    pub(super) fn set_route(&mut self, route: Route) {
+        self.head.route = Some(route);
+    }
+
+    /// The time since the request began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The application passes this part of the response's body to the server. The server sends the
+    /// head before it.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        self.outcome.sent(bytes);
+        self.outcome.begin(|| self.started.elapsed());
+    }
+
+    /// The application has passed the whole response to the server.
+    pub(super) fn complete(&mut self) {
+        let now = self.elapsed();
+        self.outcome.begin(|| now);
+        self.outcome.end(now);
+    }
+
+    /// The handler failed. The first failure is recorded.
+    pub(super) fn fail(&mut self, error: &Bound<'_, PyAny>) {
+        self.outcome.fail(Exception(error));
+    }
+
+    /// The request has ended.
+    pub(super) fn record(&mut self, py: Python<'_>) {
+        if std::mem::replace(&mut self.is_recorded, true) {
+            return;
+        }
+        if let Some(received) = self.received.filter(|_| !self.outcome.has_request_length()) {
+            self.outcome.set_request_length(received);
+        }
+        if self.record_plain(py).unwrap_or(false) {
+            return;
+        }
+        let complete = |line: &mut core::Measurement| {
+            let mut sink = AttributeSink::new(&self.options.attributes, line);
+            self.head.write(py, &mut sink);
+            self.outcome.write(self.elapsed(), &mut sink);
+            Ok(sink.changed_kind())
+        };
+        let measurement = self.measurement.bind(py);
+        let endpoint = || match &self.head.route {
+            Some((endpoint, _)) => endpoint.bind(py).clone().into_any(),
+            None => py.None().into_bound(py),
+        };
+        let target = &self.options.target;
+        if let Err(error) = Measurement::finish(measurement, target, endpoint, complete) {
+            warn(py, &error, Some(&endpoint()));
+        }
+    }
+
+    /// Records the request, if its handler has not used the measurement. Returns whether it did.
+    fn record_plain(&self, py: Python<'_>) -> Option<bool> {
+        let Options { target, database, measurement, attributes, .. } = &*self.options;
+        let default = match database {
+            Some(_) => None,
+            None => target.database(py).ok()?,
+        };
+        let database = database.as_ref().or(default.as_ref())?;
+        let own = self.measurement.bind(py);
+        let nanoseconds = Measurement::untouched(own, database, measurement)?;
+        let (endpoint, handler) = match &self.head.route {
+            Some((endpoint, handler)) => (Some(endpoint), handler.as_ref()),
+            None => (None, None),
+        };
+        let request = PlainRequest {
+            database: text_of(py, Some(database))?,
+            name: text_of(py, Some(measurement))?,
+            handler: text_of(py, handler)?,
+            endpoint: text_of(py, endpoint)?,
+            method: self.head.method,
+            remote_ip: header_text(py, self.head.remote_ip.as_ref())?,
+            correlation_id: header_text(py, self.head.correlation_id.as_ref())?,
+            nanoseconds,
+        };
+        let is_recorded = target.with_ready_client(py, |client| {
+            record_plain(client, attributes, &request, &self.outcome, self.elapsed())
+        })?;
+        if is_recorded {
+            Measurement::end(own).ok()?;
+        }
+        Some(is_recorded)
+    }
+}
+
+/// `None` for a text that is not UTF-8.
+fn text_of<'a>(py: Python<'a>, text: Option<&'a Py<PyString>>) -> Option<&'a str> {
+    text.map_or(Some(""), |text| text.bind(py).to_str().ok())
+}
+
+/// As [`text_of`], for the value of a header: bytes in ASGI, a string in WSGI.
+fn header_text<'a>(py: Python<'a>, value: Option<&'a Py<PyAny>>) -> Option<&'a str> {
+    let Some(value) = value.map(|value| value.bind(py)) else { return Some("") };
+    match value.cast::<PyBytes>() {
+        Ok(bytes) => std::str::from_utf8(bytes.as_bytes()).ok(),
+        Err(_) => value.cast::<PyString>().ok()?.to_str().ok(),
+    }
+}
+
+impl Head {
+    fn write(&self, py: Python<'_>, sink: &mut AttributeSink<'_>) {
+        if let Some((endpoint, handler)) = &self.route {
+            let handler = (Attribute::Handler, handler.as_ref());
+            for (attribute, value) in [handler, (Attribute::Endpoint, Some(endpoint))] {
+                if let Some(value) = value.and_then(|value| text(value.bind(py)).ok()) {
+                    sink.text(attribute, &value);
+                }
+            }
+        }
+        sink.text(Attribute::Method, self.method);
+        if let Some(id) = &self.correlation_id {
+            with_header(id.bind(py), |id| sink.correlation_id(id));
+        }
+        if let Some(addresses) = &self.remote_ip {
+            with_header(addresses.bind(py), |addresses| sink.forwarded_for(addresses));
+        }
+    }
+}
+
+impl Drop for Handled {
+    fn drop(&mut self) {
+        if !self.is_recorded {
+            Python::try_attach(|py| {
+                let pending = PyErr::take(py);
+                self.outcome.client_gone();
+                self.record(py);
+                if let Some(error) = pending {
+                    error.restore(py);
+                }
+            });
+        }
+    }
+}
+
+/// Displays the class of an exception, and its message.
+struct Exception<'a, 'py>(&'a Bound<'py, PyAny>);
+
+impl std::fmt::Display for Exception<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.get_type().qualname() {
+            Ok(class) => f.write_str(&class.to_string_lossy())?,
+            Err(_) => f.write_str("an exception")?,
+        }
+        let message = self.0.str().ok();
+        match message.as_ref().and_then(|message| text(message).ok()) {
+            Some(message) if !message.is_empty() => write!(f, ": {message}"),
+            _ => Ok(()),
+        }
+    }
+}
