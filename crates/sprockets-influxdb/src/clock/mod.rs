@@ -20,7 +20,7 @@ pub(crate) fn unique_stamp() -> i64 {
     STAMPS.now(|| unix_nanoseconds(SystemTime::now()))
 }
 
-/// The timestamp of something that began this long ago. As [`unique_stamp`], but no number is
+/// The timestamp of something that began this long ago. As `unique_stamp`, but no number is
 /// returned twice only as long as no two threads begin something in the same 256 ns and others
 /// overwrite the note of that before the second one ends.
 pub fn unique_stamp_before(elapsed: Duration) -> i64 {
