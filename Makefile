@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= target/venv
 
 # With -j, cargo would ask for the slots of this make.
-unexport MAKEFLAGS
+unexport MAKEFLAGS MFLAGS
 
 .PHONY: attack bench bench-python bench-rust demo docs fleet fuzz generated gibibyte \
   instructions kill-harness lint matrix matrix-pythons matrix-servers miri models poison-load \
