@@ -1,6 +1,7 @@
 //! Flushes that wait, and how many lines of each batch are undecided.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
 use super::types::{FailureNote, SequenceNumber};
@@ -186,7 +187,7 @@ impl Flushes {
     /// Lines without a decision, for each batch that a flush covers.
     fn undecided<'a>(&'a self, flush: &'a Flush) -> impl Iterator<Item = usize> + 'a {
         let last = flush.covers.last.unwrap_or(self.newest);
-        let batches = self.undecided.range(..=last);
+        let batches = self.undecided.range((Excluded(flush.covers.after), Included(last)));
         let covered = batches.filter(|(sequence, batch)| flush.covers.has(**sequence, batch));
         covered.map(|(_, batch)| batch.lines)
     }
