@@ -387,3 +387,10 @@ class TestWrongConfiguration:
         assert web.asgi(application) == [START, END]
         assert "KeyError" in caplog.text
         recording.point()
+
+    def test_ctrl_c_in_a_skip_is_not_lost(self, recording: Recording) -> None:
+        def interrupted(_scope: object) -> bool:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            web.asgi(InfluxDBMiddleware(hello, database="db", skip=interrupted))

@@ -83,6 +83,13 @@ class TestAttributes:
             web.wsgi(application, web.environ(path))
         recording.point()
 
+    def test_ctrl_c_in_a_skip_is_not_lost(self, recording: Recording) -> None:
+        def interrupted(_environ: object) -> bool:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            web.wsgi(middleware(answering([]), skip=interrupted), web.environ())
+
     def test_a_missing_database_is_one_warning(
         self, recording: Recording, caplog: pytest.LogCaptureFixture
     ) -> None:

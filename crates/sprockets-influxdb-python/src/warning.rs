@@ -17,6 +17,12 @@ pub(crate) fn warn(py: Python<'_>, error: &PyErr, endpoint: Option<&Bound<'_, Py
     }
 }
 
+/// The error, if it is an `Exception`. Others, such as `KeyboardInterrupt`, are not about the
+/// request, and have to be passed on.
+pub(crate) fn only_exception(py: Python<'_>, error: PyErr) -> PyResult<PyErr> {
+    if error.is_instance_of::<PyException>(py) { Ok(error) } else { Err(error) }
+}
+
 /// Warns that a name is a tag in this request and a field in others, or the other way round.
 #[cold]
 pub(crate) fn warn_of_kind(py: Python<'_>, name: &str, endpoint: &Bound<'_, PyAny>) {

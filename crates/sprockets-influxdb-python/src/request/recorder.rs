@@ -21,7 +21,7 @@ use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::target::Target;
 use crate::timestamp::Stamp;
-use crate::warning::warn;
+use crate::warning::{only_exception, warn};
 
 /// The key of a WSGI request in its environment, for hooks of frameworks.
 pub(crate) const REQUEST: &str = "sprockets_influxdb.request";
@@ -119,11 +119,12 @@ impl Recorder {
         let py = place.py();
         let options = self.options.as_ref().filter(|_| !self.is_disabled.load(Ordering::Relaxed));
         if let (Some(options), Ok(dict)) = (options, place.cast::<PyDict>()) {
-            if !skips(options, subject) {
+            if !skips(options, subject)? {
                 match begin(options, dict) {
                     Ok(Some(handled)) => return Ok(Some(handled)),
                     Ok(None) => {}
                     Err(error) => {
+                        let error = only_exception(py, error)?;
                         // A wrong variable of the client is found when the first request comes.
                         if !error.is_instance_of::<PyLookupError>(py) {
                             self.is_disabled.store(true, Ordering::Relaxed);
@@ -190,12 +191,16 @@ impl Recorder {
     }
 }
 
-fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> bool {
-    let Some(skip) = &options.skip else { return false };
-    let skipped = skip.bind(subject.py()).call1((subject,)).and_then(|skipped| skipped.is_truthy());
-    skipped.unwrap_or_else(|error| {
-        warn(subject.py(), &error, Some(&subject.py().None().into_bound(subject.py())));
-        false
+/// Whether the option `skip` leaves the request out. An exception of it is a warning; what is none,
+/// such as Ctrl-C, is the caller's.
+fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let Some(skip) = &options.skip else { return Ok(false) };
+    let py = subject.py();
+    let skipped = skip.bind(py).call1((subject,)).and_then(|skipped| skipped.is_truthy());
+    skipped.or_else(|error| {
+        let error = only_exception(py, error)?;
+        warn(py, &error, Some(&py.None().into_bound(py)));
+        Ok(false)
     })
 }
 

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyString, PyTuple, PyType};
 
 use super::handled::Handled;
-use crate::warning::warn;
+use crate::warning::{only_exception, warn};
 
 /// A request that is being handled. It is recorded once: when the server closes the response, or
 /// else when this is deallocated.
@@ -50,7 +50,7 @@ impl WsgiRequest {
         if let Some(status) = status.and_then(|status| status_code(&status)) {
             this.try_borrow_mut()?.handled.outcome.set_status(status);
         }
-        Self::find_route(this);
+        Self::find_route(this)?;
         Ok(Write { request: this.clone().unbind(), write })
     }
 
@@ -150,8 +150,7 @@ impl WsgiRequest {
     /// The handler failed. The first failure is recorded.
     fn fail(this: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
         this.try_borrow_mut()?.handled.fail(error);
-        Self::find_route(this);
-        Ok(())
+        Self::find_route(this)
     }
 
     /// The request has ended. Never raises.
@@ -201,10 +200,10 @@ impl WsgiRequest {
     }
 
     /// Finds the route, while the framework knows it.
-    fn find_route(this: &Bound<'_, Self>) {
+    fn find_route(this: &Bound<'_, Self>) -> PyResult<()> {
         let py = this.py();
-        let Ok(mut own) = this.try_borrow_mut() else { return };
-        let Some(find_route) = own.find_route.take() else { return };
+        let Ok(mut own) = this.try_borrow_mut() else { return Ok(()) };
+        let Some(find_route) = own.find_route.take() else { return Ok(()) };
         let environ = own.environ.take();
         drop(own);
         match find_route.bind(py).call1((environ.as_ref(),)).and_then(|route| route.extract()) {
@@ -214,8 +213,12 @@ impl WsgiRequest {
                 }
             }
             Ok(None) => {}
-            Err(error) => warn(py, &error, Some(&py.None().into_bound(py))),
+            Err(error) => {
+                let error = only_exception(py, error)?;
+                warn(py, &error, Some(&py.None().into_bound(py)));
+            }
         }
+        Ok(())
     }
 
     /// The iterator over the application's body. `None` once the response has ended.
