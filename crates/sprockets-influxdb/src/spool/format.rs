@@ -47,27 +47,6 @@ const END_BYTES: usize = END.len() + 8 + 1 + 8 + 1;
 /// Characters of a database name that are percent-encoded in a header.
 const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// The length of a line and its digits. Kept for the next line, it need not be computed again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LineLength {
-    bytes: usize,
-    digits: u64,
-}
-
-impl LineLength {
-    #[inline]
-    pub(crate) fn of(line: &[u8]) -> Self {
-        // The first two digits are 0, and left out.
-        let digits = u64::from_le_bytes(digits(line.len() as u32)) >> 16;
-        Self { bytes: line.len(), digits }
-    }
-
-    #[inline]
-    pub(crate) fn is_of(self, line: &[u8]) -> bool {
-        self.bytes == line.len()
-    }
-}
-
 /// The salt of a file's checksums, folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Salt(u32);
@@ -81,14 +60,9 @@ impl Salt {
     /// [`MAX_LINE_BYTES`] long.
     #[inline]
     pub(crate) fn mark(self, line: &[u8]) -> [u8; MARK] {
-        self.mark_with(LineLength::of(line), line)
-    }
-
-    /// The same, for a line of this length.
-    #[inline]
-    pub(crate) fn mark_with(self, length: LineLength, line: &[u8]) -> [u8; MARK] {
-        // In one register: to read what was just written in pieces would stall the processor.
-        let len = u128::from(length.digits);
+        // In one register: to read what was just written in pieces would stall the processor. The
+        // first two digits of the length are 0, and left out.
+        let len = u128::from(u64::from_le_bytes(digits(line.len() as u32)) >> 16);
         let sum = u128::from(u64::from_le_bytes(digits(checksum(line) ^ self.0)));
         let mark = u128::from(b'#') | len << 8 | sum << 56 | u128::from(b'\n') << 120;
         mark.to_le_bytes()

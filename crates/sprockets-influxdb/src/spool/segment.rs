@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::Map;
-use super::format::{LineLength, MARK, MAX_LINE_BYTES, Salt, UNUSED, header};
+use super::format::{MARK, MAX_LINE_BYTES, Salt, UNUSED, header};
 use super::slot::Slot;
 use crate::config::Precision;
 
@@ -20,8 +20,6 @@ pub(crate) struct Segment {
     _slot: Arc<Slot>,
     capacity: usize,
     salt: Salt,
-    /// The length of the last line, which most lines have.
-    length: LineLength,
     /// The offset of the next line.
     end: usize,
     /// Set while the disk does not answer.
@@ -39,8 +37,8 @@ impl Segment {
         dirty: Option<Arc<AtomicBool>>,
     ) -> Self {
         let capacity = map.bytes().len();
-        let (salt, length) = (Salt::new(0), LineLength::default());
-        Self { map, path, _slot: slot, capacity, salt, length, end: 0, is_suspended, dirty }
+        let salt = Salt::new(0);
+        Self { map, path, _slot: slot, capacity, salt, end: 0, is_suspended, dirty }
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -85,10 +83,7 @@ impl Segment {
         if self.is_suspended.load(Ordering::Relaxed) {
             return self.map.loss().set();
         }
-        if !self.length.is_of(line) {
-            self.length = LineLength::of(line);
-        }
-        let mark = self.salt.mark_with(self.length, line);
+        let mark = self.salt.mark(line);
         let start = self.end;
         let end = start + MARK + line.len();
         let Some(place) = self.map.bytes().get_mut(start..end + MARK) else { return };
