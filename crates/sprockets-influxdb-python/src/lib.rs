@@ -62,8 +62,8 @@ mod _native {
     use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
-        AsgiRequest, Passed, Recorder, RequestGuard, SizedBody, TornadoRecorder, Write,
-        WsgiRequest, check_request_variables, finish_request, measurement_in,
+        AsgiAwaitable, AsgiRequest, Recorder, RequestGuard, TornadoRecorder, WsgiRequest,
+        WsgiSizedBody, WsgiWrite, check_request_variables, finish_request, measurement_in,
     };
     #[pymodule_export]
     use crate::series::series;

@@ -33,6 +33,9 @@ const BLOCK: usize = 10_000;
 /// NumPy's `NaT` as nanoseconds.
 const NAT: i64 = i64::MIN;
 
+/// What is wrong with a row without a time.
+const NO_TIME: &str = "there is no time: leave such rows out";
+
 /// Writes the rows of a frame whose columns are lists.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
 pub(crate) struct ObjectFrame {
@@ -83,7 +86,7 @@ impl ObjectFrame {
         }
         let times = times.iter().enumerate().map(|(row, time)| {
             let nanoseconds = match time.extract() {
-                Ok(NAT) => Err(PyValueError::new_err("there is no time: leave such rows out")),
+                Ok(NAT) => Err(PyValueError::new_err(NO_TIME)),
                 Ok(nanoseconds) => Ok(nanoseconds),
                 Err(_) => timestamp::nanoseconds(&time),
             };
@@ -197,7 +200,7 @@ impl ArrowFrame {
             time.and_then(|time| time.time(row)).ok_or_else(|| {
                 let problem = match time {
                     Some(time) if !time.is_null(row) => timestamp::OUT_OF_RANGE,
-                    _ => "there is no time: leave such rows out",
+                    _ => NO_TIME,
                 };
                 PyValueError::new_err(format!("row {}: {problem}", self.first + row))
             })

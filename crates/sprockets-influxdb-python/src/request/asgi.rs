@@ -23,20 +23,20 @@ pub(crate) struct AsgiRequest {
 #[pymethods]
 impl AsgiRequest {
     /// The `receive` of the application.
-    fn receive(this: &Bound<'_, Self>) -> PyResult<Passed> {
+    fn receive(this: &Bound<'_, Self>) -> PyResult<AsgiAwaitable> {
         let receive = this.try_borrow()?.receive.clone_ref(this.py());
-        Passed::new(this.clone(), receive.bind(this.py()).call0()?, None)
+        AsgiAwaitable::new(this.clone(), receive.bind(this.py()).call0()?, None)
     }
 
     /// `send`.
-    fn __call__(this: &Bound<'_, Self>, message: Bound<'_, PyAny>) -> PyResult<Passed> {
+    fn __call__(this: &Bound<'_, Self>, message: Bound<'_, PyAny>) -> PyResult<AsgiAwaitable> {
         let send = {
             let mut own = this.try_borrow_mut()?;
             own.sends(&message);
             own.send.clone_ref(this.py())
         };
         let awaitable = send.bind(this.py()).call1((&message,))?;
-        Passed::new(this.clone(), awaitable, Some(message))
+        AsgiAwaitable::new(this.clone(), awaitable, Some(message))
     }
 
     /// The handler failed. The first failure is recorded.
@@ -126,7 +126,7 @@ impl AsgiRequest {
 
 /// An awaitable of the server's, as a coroutine of its own. `asyncio.create_task()` takes it too.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
-pub(crate) struct Passed {
+pub(crate) struct AsgiAwaitable {
     request: Py<AsgiRequest>,
     inner: Py<PyIterator>,
     /// The message that is sent. `None` if one is received.
@@ -134,7 +134,7 @@ pub(crate) struct Passed {
 }
 
 #[pymethods]
-impl Passed {
+impl AsgiAwaitable {
     fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
         this
     }
@@ -189,7 +189,7 @@ impl Passed {
     }
 }
 
-impl Passed {
+impl AsgiAwaitable {
     fn new<'py>(
         request: Bound<'py, AsgiRequest>,
         awaitable: Bound<'py, PyAny>,

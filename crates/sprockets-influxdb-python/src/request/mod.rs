@@ -13,9 +13,9 @@ mod recorder;
 mod tornado;
 mod wsgi;
 
-pub(crate) use asgi::{AsgiRequest, Passed};
+pub(crate) use asgi::{AsgiAwaitable, AsgiRequest};
 pub(crate) use guard::RequestGuard;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};
 pub(crate) use tornado::{TornadoRecorder, finish_request};
-pub(crate) use wsgi::{SizedBody, Write, WsgiRequest};
+pub(crate) use wsgi::{WsgiRequest, WsgiSizedBody, WsgiWrite};

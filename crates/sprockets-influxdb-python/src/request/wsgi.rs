@@ -35,7 +35,7 @@ impl WsgiRequest {
         this: &Bound<'_, Self>,
         arguments: &Bound<'_, PyTuple>,
         named: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Write> {
+    ) -> PyResult<WsgiWrite> {
         let py = this.py();
         let start = this.try_borrow()?.start_response.as_ref().map(|start| start.clone_ref(py));
         let Some(start) = start else {
@@ -51,7 +51,7 @@ impl WsgiRequest {
             this.try_borrow_mut()?.handled.outcome.set_status(status);
         }
         Self::find_route(this)?;
-        Ok(Write { request: this.clone().unbind(), write })
+        Ok(WsgiWrite { request: this.clone().unbind(), write })
     }
 
     /// Returns the body for the server: this request, or what the server treats in its own way.
@@ -82,7 +82,7 @@ impl WsgiRequest {
         own.body = Some(body.unbind());
         drop(own);
         Ok(Some(match is_sized {
-            true => Bound::new(py, SizedBody(this.clone().unbind()))?.into_any(),
+            true => Bound::new(py, WsgiSizedBody(this.clone().unbind()))?.into_any(),
             false => this.clone().into_any(),
         }))
     }
@@ -166,14 +166,18 @@ impl WsgiRequest {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.handled.measurement)?;
         visit.call(&self.environ)?;
+        visit.call(&self.file_wrapper)?;
         visit.call(&self.start_response)?;
+        visit.call(&self.find_route)?;
         visit.call(&self.body)?;
         visit.call(&self.chunks)
     }
 
     fn __clear__(&mut self) {
         self.environ = None;
+        self.file_wrapper = None;
         self.start_response = None;
+        self.find_route = None;
         self.body = None;
         self.chunks = None;
     }
@@ -258,10 +262,10 @@ fn status_code(status: &Bound<'_, PyAny>) -> Option<u16> {
 
 /// A body with a length: servers derive Content-Length from `len(body)`.
 #[pyclass(module = "sprockets_influxdb._native")]
-pub(crate) struct SizedBody(Py<WsgiRequest>);
+pub(crate) struct WsgiSizedBody(Py<WsgiRequest>);
 
 #[pymethods]
-impl SizedBody {
+impl WsgiSizedBody {
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         let body = self.0.try_borrow(py)?.body.as_ref().map(|body| body.clone_ref(py));
         body.map_or(Ok(0), |body| body.bind(py).len())
@@ -282,13 +286,13 @@ impl SizedBody {
 
 /// The `write` that `start_response` returns.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
-pub(crate) struct Write {
+pub(crate) struct WsgiWrite {
     request: Py<WsgiRequest>,
     write: Py<PyAny>,
 }
 
 #[pymethods]
-impl Write {
+impl WsgiWrite {
     fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let written = self.write.call1(py, (data,))?;
         self.request.try_borrow_mut(py)?.sent(data);

@@ -73,7 +73,7 @@ impl Chunk {
     }
 
     /// Whether a line is written to disk as it is appended.
-    pub(super) fn is_on_disk(&self) -> bool {
+    pub(super) fn writes_to_segment(&self) -> bool {
         self.segment.is_some()
     }
 

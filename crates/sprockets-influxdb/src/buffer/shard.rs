@@ -85,7 +85,7 @@ impl Open {
         if self.records.are_due(index) {
             self.encode_records();
         }
-        if self.chunks[index].chunk.is_on_disk() || !self.fits(index, max_len) {
+        if self.chunks[index].chunk.writes_to_segment() || !self.fits(index, max_len) {
             return false;
         }
         self.records.push(index, max_len, make());
