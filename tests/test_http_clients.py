@@ -132,9 +132,9 @@ class TestRequests:
         self, client: testing.Server, web: str, get: Get, caplog: pytest.LogCaptureFixture
     ) -> None:
         def endpoint(request: Any) -> str | None:
-            if "404" in str(request.url):
+            if str(request.url).endswith("/404"):
                 raise LookupError("on purpose")
-            return "/{status}" if "200" in str(request.url) else None
+            return "/{status}" if str(request.url).endswith("/200") else None
 
         urls = [f"http://{web}/{status}" for status in (200, 201, 404)]
         assert get(*urls, database="db", endpoint=endpoint) == [200, 201, 404]
