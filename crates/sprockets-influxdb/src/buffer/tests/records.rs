@@ -1,8 +1,11 @@
 //! Records: lines that are encoded later. They count like lines from the moment that they are
 //! accepted.
 
+use super::process::{Process, recovered};
 use super::*;
+use crate::config::SpoolSync;
 use crate::record::{Record, RecordHead, RecordNames, RecordValues};
+use crate::spool::simulated::{Fault, Simulated};
 
 pub(super) fn head(database: &str) -> Arc<RecordHead> {
     let names =
@@ -157,4 +160,69 @@ fn a_shutdown_delivers_the_records_before_it() {
     assert_eq!((report.delivered, report.pending), (10, 0));
     let stats = buffer.stats();
     assert_eq!((stats.added, stats.dropped.count(DropReason::Closed)), (11, 1));
+}
+
+#[test]
+fn records_wait_for_room_with_overflow_block() {
+    let limits = Limits {
+        buffer: Size { lines: 1_000, bytes: 1 << 20 },
+        trigger_size: 700,
+        overflow: Overflow::Block,
+        block_timeout: Duration::from_secs(600),
+        ..limits()
+    };
+    let buffer = Buffer::new(limits.clone(), Intake::Open, None, Clock::monotonic());
+    let mut arrived = Vec::new();
+    let head = head("db");
+    let add = |number| add_record(&buffer, &head, number);
+    let records = thread::scope(|scope| {
+        let adding = scope.spawn(|| {
+            let records = (0..20_000).filter(|number| add(*number)).count();
+            buffer.begin_flush(Duration::MAX);
+            records
+        });
+        while buffer.stats().added < 20_000 || buffer.stats().pending > 0 {
+            let seen = buffer.signals();
+            let batches = take_all(&buffer);
+            if batches.is_empty() {
+                buffer.wait(seen, Some(Duration::from_secs(600)));
+            }
+            assert!(buffer.stats().pending <= 1_000);
+            arrived.extend(numbers_of(&batches));
+            deliver(&buffer, batches);
+        }
+        adding.join().unwrap()
+    });
+    assert!(records > 0);
+    arrived.sort_unstable();
+    assert!(arrived.into_iter().eq(0..20_000));
+    assert_eq!(buffer.stats().dropped.total(), 0);
+
+    buffer.set_limits(Limits { block_timeout: Duration::ZERO, ..limits }, Intake::Open);
+    for number in 0..1_010 {
+        add(number);
+    }
+    let stats = buffer.stats();
+    assert_eq!((stats.pending, stats.dropped.count(DropReason::BlockTimeout)), (1_000, 10));
+}
+
+#[test]
+fn records_added_while_the_disk_failed_are_on_disk_when_it_works_again() {
+    let disk = Simulated::default();
+    let mut process = Process::new(disk.clone(), SpoolSync::Process, limits());
+    let error = 5; // EIO
+    disk.fail(Some(Fault { operations: 0..usize::MAX, error, is_full: false }));
+    let head = head("db");
+    let records = (0..100).filter(|number| add_record(&process.buffer, &head, *number)).count();
+    assert!(records > 90, "{records}");
+    let stats = process.buffer.stats();
+    assert_eq!((stats.pending, stats.spooled), (100, 0));
+    disk.fail(None);
+    for _ in 0..6 {
+        process.step_worker();
+    }
+    let stats = process.buffer.stats();
+    assert_eq!((stats.pending, stats.spooled), (100, 100));
+    let expected = (0..100).map(|number| format!("db m n={number}i 0")).collect();
+    assert_eq!(recovered(disk.crashed().after_end_of_process(), SpoolSync::Process), expected);
 }
