@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sprockets_influxdb import _hooks, _native, _rejected, _secrets
@@ -141,9 +141,20 @@ def _start_writer(bell: int) -> bool:
     return True
 
 
+def _taken_logs() -> Iterator[tuple[int, str]]:
+    """Take the log messages of the core. When they are written, say so: a process that a signal
+    ends waits for that.
+    """
+    messages = _native.take_logs()
+    try:
+        yield from messages
+    finally:
+        _native.note_written(len(messages))
+
+
 def write_log() -> None:
     """Write the log messages of the core."""
-    for level, message in _native.take_logs():
+    for level, message in _taken_logs():
         try:
             LOGGER.log(level, "%s", message)
         except Exception:
@@ -160,7 +171,7 @@ def _write_in_background() -> None:
 
 
 def _write_log_and_go_on() -> None:
-    for level, message in _native.take_logs():
+    for level, message in _taken_logs():
         try:
             LOGGER.log(level, "%s", message)
         except BaseException:
@@ -170,7 +181,6 @@ def _write_log_and_go_on() -> None:
 def _write(bell: int) -> None:
     while os.read(bell, 4096):
         _write_in_background()
-    _native.log_is_written()
 
 
 def _is_patched(patcher: str, function: str, name: str) -> bool:

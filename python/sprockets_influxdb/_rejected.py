@@ -43,7 +43,10 @@ def pass_rejected(then: Callable[[], None], timeout: float | None = None) -> Non
         except BaseException:
             # A filter or handler of the log.
             print_error()
-        then()
+        try:
+            then()
+        finally:
+            _native.note_written(1)
     dropped = _native.take_dropped_rejections(until is not None)
     if dropped:
         lines = "1 rejected line was" if dropped == 1 else f"{dropped:,} rejected lines were"

@@ -53,7 +53,7 @@ mod _native {
     };
     #[pymodule_export]
     use crate::log::{
-        close_log, log_end, log_is_written, open_log, take_dropped_rejections, take_logs,
+        close_log, log_end, note_written, open_log, take_dropped_rejections, take_logs,
         take_rejected,
     };
     #[pymodule_export]

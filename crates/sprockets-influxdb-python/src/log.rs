@@ -6,7 +6,6 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,9 +24,6 @@ const MAX_RECORDS: usize = 1_000;
 /// Maximum memory of the rejected lines, in bytes. Later ones are dropped, and counted.
 const MAX_REJECTED_BYTES: usize = 64 * 1024 * 1024;
 
-/// The generation of the process whose thread has written the log to its end.
-static WRITTEN_BY: AtomicU64 = AtomicU64::new(u64::MAX);
-
 static LOG: ArcSwapOption<Log> = ArcSwapOption::const_empty();
 
 /// The log of one process.
@@ -42,6 +38,8 @@ struct Kept {
     records: VecDeque<(u8, String)>,
     rejections: VecDeque<Rejection>,
     rejected_bytes: usize,
+    /// Records and rejections that were taken, and are not written or passed on yet.
+    in_hand: usize,
     /// How many rejected lines were dropped since Python was told.
     dropped: u64,
     bell: Option<Bell>,
@@ -50,6 +48,11 @@ struct Kept {
 impl Kept {
     fn is_empty(&self) -> bool {
         self.records.is_empty() && self.rejections.is_empty()
+    }
+
+    /// Whether everything is written and passed on. Without a bell nobody takes what is there.
+    fn is_finished(&self) -> bool {
+        self.bell.is_none() || self.is_empty() && self.in_hand == 0
     }
 
     /// Wakes the thread that takes all this.
@@ -143,13 +146,17 @@ pub(crate) fn open_log() -> PyResult<i32> {
     Ok(returned.into_raw_fd())
 }
 
-/// Takes all records: Python's level and the message of each.
+/// Takes all records: Python's level and the message of each. Call [`note_written`] afterwards.
 #[pyfunction]
 pub(crate) fn take_logs() -> Vec<(u8, String)> {
-    Log::current().lock().records.drain(..).collect()
+    let log = Log::current();
+    let mut kept = log.lock();
+    kept.in_hand += kept.records.len();
+    kept.records.drain(..).collect()
 }
 
-/// Takes the oldest rejected line: the callback, and its argument. `None` if there is none.
+/// Takes the oldest rejected line: the callback, and its argument. `None` if there is none. Call
+/// [`note_written`] after the callback.
 #[pyfunction]
 pub(crate) fn take_rejected(py: Python<'_>) -> Option<(Py<PyAny>, Rejected)> {
     let rejection = {
@@ -157,6 +164,7 @@ pub(crate) fn take_rejected(py: Python<'_>) -> Option<(Py<PyAny>, Rejected)> {
         let mut kept = log.lock();
         let rejection = kept.rejections.pop_front()?;
         kept.rejected_bytes = kept.rejected_bytes.saturating_sub(rejection.memory());
+        kept.in_hand += 1;
         rejection
     };
     Some((rejection.callback.0.clone_ref(py), rejection.rejected))
@@ -189,10 +197,13 @@ pub(crate) fn close_log() {
     }
 }
 
-/// Called when a thread that writes the log has ended.
+/// This many taken records are written, or rejections passed on.
 #[pyfunction]
-pub(crate) fn log_is_written() {
-    WRITTEN_BY.store(generation(), Ordering::Relaxed);
+pub(crate) fn note_written(count: usize) {
+    let log = Log::current();
+    let mut kept = log.lock();
+    // A forked child may end what its parent's thread has begun.
+    kept.in_hand = kept.in_hand.saturating_sub(count);
 }
 
 /// Logs what the clients of a process that ends have lost since their start, and what they leave in
@@ -202,15 +213,10 @@ pub(crate) fn log_end() {
     internal::log_end(handle::all().iter().map(|client| client.core()));
 }
 
-/// Waits without the interpreter until the log is written to its end, at most until `deadline`.
+/// Waits without the interpreter until the log is written, at most until `deadline`.
 pub(crate) fn finish(deadline: Instant) {
-    let log = Log::current();
-    if log.lock().bell.is_none() || log.lock().is_empty() {
-        return;
-    }
-    close_log();
-    while WRITTEN_BY.load(Ordering::Relaxed) != generation() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
+    while !Log::current().lock().is_finished() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
