@@ -39,7 +39,7 @@ impl Buffer {
     /// [`end_additions`](Self::end_additions). Returns an id.
     pub(crate) fn begin_tracked_flush(&self, database: &str) -> u64 {
         let mut queue = self.close_until(lock(&self.queue), Duration::MAX);
-        queue.flushes.track(database)
+        queue.flushes.track(database, self.clock.now())
     }
 
     /// Makes everything due that a tracked flush covers. It covers nothing that is added later.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::types::{FailureNote, SequenceNumber};
 use crate::stats::Report;
@@ -34,6 +35,8 @@ struct Flush {
     failure: Option<String>,
     /// Whether that failure lasts until an operator changes something.
     is_refused: bool,
+    /// When it began. What was sent before says nothing about its lines.
+    since: Duration,
 }
 
 /// The batches that a flush covers.
@@ -107,7 +110,10 @@ impl Flushes {
         for flush in &mut self.waiting {
             if failure.database.is_none_or(|database| flush.covers.is_of(database)) {
                 flush.failure = Some(failure.reason.clone());
-                flush.is_refused = failure.is_refusal;
+                match failure.refused_at {
+                    Some(sent) => flush.is_refused |= sent >= flush.since,
+                    None => flush.is_refused = false,
+                }
             }
         }
     }
@@ -116,7 +122,7 @@ impl Flushes {
     /// just sampled out, and up to `held` lines could not be put into batches. Returns its id.
     pub(super) fn begin(&mut self, sampled_out: u64, held: usize) -> u64 {
         let (after, last) = (SequenceNumber::default(), Some(self.newest));
-        let id = self.register(Covers { after, last, database: None });
+        let id = self.register(Covers { after, last, database: None }, Duration::ZERO);
         if let Some(flush) = self.waiting.last_mut() {
             flush.report.sampled_out = sampled_out;
             flush.held = held;
@@ -126,15 +132,23 @@ impl Flushes {
 
     /// Registers a flush of what is added to a database from now on, until
     /// [`end_additions`](Self::end_additions). Returns its id.
-    pub(super) fn track(&mut self, database: &str) -> u64 {
-        self.register(Covers { after: self.newest, last: None, database: Some(database.into()) })
+    pub(super) fn track(&mut self, database: &str, now: Duration) -> u64 {
+        let database = Some(database.into());
+        self.register(Covers { after: self.newest, last: None, database }, now)
     }
 
-    fn register(&mut self, covers: Covers) -> u64 {
+    fn register(&mut self, covers: Covers, since: Duration) -> u64 {
         self.begun += 1;
-        let (report, id) = (Report::default(), self.begun);
-        self.waiting.push(Flush { id, covers, held: 0, report, failure: None, is_refused: false });
-        id
+        self.waiting.push(Flush {
+            id: self.begun,
+            covers,
+            held: 0,
+            report: Report::default(),
+            failure: None,
+            is_refused: false,
+            since,
+        });
+        self.begun
     }
 
     /// A tracked flush covers nothing that is added later. Up to `held` lines could not be put into

@@ -114,8 +114,8 @@ pub(crate) struct FailureNote<'a> {
     pub(crate) reason: String,
     /// The database that it is about. `None`: all of them.
     pub(crate) database: Option<&'a str>,
-    /// Whether lines wait until an operator changes something.
-    pub(crate) is_refusal: bool,
+    /// If lines wait until an operator changes something: when the request was sent.
+    pub(crate) refused_at: Option<Duration>,
 }
 
 /// How long an add waits for room, whatever the configuration says.

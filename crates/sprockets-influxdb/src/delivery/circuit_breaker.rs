@@ -21,6 +21,8 @@ pub(super) struct CircuitBreakers {
     databases: HashMap<String, CircuitBreaker>,
     /// Databases for which requests failed since the server's circuit opened.
     tried: HashSet<String>,
+    /// When somebody last asked for a retry.
+    asked_at: Duration,
 }
 
 /// Permission to send one batch.
@@ -125,8 +127,24 @@ impl CircuitBreakers {
         }
     }
 
-    /// A batch failed: opens the circuit that the failure is about.
+    /// A batch that was sent at a time failed: opens the circuit that the failure is about.
     pub(super) fn record_failure(
+        &mut self,
+        database: &str,
+        permit: Permit,
+        failure: &Failure,
+        sent: Duration,
+        now: Duration,
+    ) -> Transition {
+        let transition = self.open(database, permit, failure, now);
+        if sent < self.asked_at {
+            // Whoever asked wants to know how it is since then.
+            self.retry_now(now);
+        }
+        transition
+    }
+
+    fn open(
         &mut self,
         database: &str,
         permit: Permit,
@@ -170,7 +188,12 @@ impl CircuitBreakers {
     }
 
     /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows.
-    pub(super) fn retry_now(&mut self, now: Duration) {
+    pub(super) fn ask_for_retry(&mut self, now: Duration) {
+        self.asked_at = now;
+        self.retry_now(now);
+    }
+
+    fn retry_now(&mut self, now: Duration) {
         let circuits = self.databases.values_mut().chain([&mut self.server]);
         for outage in circuits.filter_map(CircuitBreaker::outage_mut) {
             outage.retry_at = outage.retry_at.min(now.max(outage.earliest));

@@ -48,6 +48,12 @@ pub(super) struct Begun {
     bytes: usize,
 }
 
+impl Begun {
+    pub(super) fn at(&self) -> Duration {
+        self.at
+    }
+}
+
 impl Default for Congestion {
     fn default() -> Self {
         Self {

@@ -121,7 +121,7 @@ impl Sender {
     pub(crate) fn retry_now(&self) {
         {
             let mut server = lock(&self.server);
-            server.breakers.retry_now(self.clock.now());
+            server.breakers.ask_for_retry(self.clock.now());
             server.holds.release();
         }
         self.buffer.wake();

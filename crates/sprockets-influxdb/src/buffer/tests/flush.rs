@@ -112,3 +112,24 @@ fn adds_after_shutdown_are_counted_as_closed_when_the_buffer_is_full() {
     let dropped = buffer.stats().dropped;
     assert_eq!((dropped.count(DropReason::Newest), dropped.count(DropReason::Closed)), (2, 4));
 }
+
+#[test]
+fn only_a_request_sent_since_a_tracked_flush_began_can_refuse_it() {
+    let clock = Clock::simulated();
+    let buffer = Buffer::new(limits(), Intake::Open, None, clock.clone());
+    let begun = Duration::from_secs(10);
+    clock.advance_to(begun);
+    let flush = buffer.begin_tracked_flush("db");
+    add(&buffer, "db", "m n=1i");
+    buffer.end_additions(flush, Duration::MAX);
+    let refuse = |database, sent| {
+        let (reason, refused_at) = ("database not found".to_owned(), Some(sent));
+        buffer.note_failure(FailureNote { reason, database: Some(database), refused_at });
+        buffer.await_flush(flush, Duration::ZERO)
+    };
+    assert!(!refuse("db", begun - Duration::from_nanos(1)));
+    assert!(!refuse("other", begun));
+    assert!(refuse("db", begun));
+    assert!(refuse("db", begun - Duration::from_nanos(1)));
+    assert_eq!(buffer.end_flush(flush).pending, 1);
+}

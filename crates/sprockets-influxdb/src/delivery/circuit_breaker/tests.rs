@@ -13,7 +13,7 @@ fn fail(
     now: Duration,
 ) -> Transition {
     let failure = failure(Cause::Unknown, Scope::Server, after);
-    breakers.record_failure("db", permit, &failure, now)
+    breakers.record_failure("db", permit, &failure, now, now)
 }
 
 #[test]
@@ -55,12 +55,29 @@ fn no_flush_retries_before_retry_after() {
     let mut breakers = CircuitBreakers::default();
     let permit = breakers.admit("db");
     fail(&mut breakers, permit, Some(SECOND * 60), SECOND);
-    breakers.retry_now(SECOND * 2);
+    breakers.ask_for_retry(SECOND * 2);
     assert_eq!(breakers.next_retry(SECOND * 2), Some(SECOND * 61));
     let permit = breakers.admit("db");
     fail(&mut breakers, permit, None, SECOND * 61);
-    breakers.retry_now(SECOND * 61);
+    breakers.ask_for_retry(SECOND * 61);
     assert!(breakers.allow_server(SECOND * 61));
+}
+
+#[test]
+fn a_flush_during_a_request_that_fails_is_followed_by_another() {
+    for scope in [Scope::Server, Scope::Database] {
+        let mut breakers = CircuitBreakers::default();
+        let missing = failure(Cause::Configuration, scope, None);
+        let fail = |breakers: &mut CircuitBreakers, sent, now| {
+            let permit = breakers.admit("db");
+            breakers.record_failure("db", permit, &missing, sent, now);
+            breakers.allow_server(now) && breakers.allow_database("db", now)
+        };
+        assert!(!fail(&mut breakers, SECOND, SECOND * 2));
+        breakers.ask_for_retry(SECOND * 3);
+        assert!(fail(&mut breakers, SECOND * 2, SECOND * 4), "sent before the flush");
+        assert!(!fail(&mut breakers, SECOND * 4, SECOND * 5));
+    }
 }
 
 #[test]
@@ -68,7 +85,8 @@ fn a_missing_database_does_not_hold_back_the_others() {
     let mut breakers = CircuitBreakers::default();
     let permit = breakers.admit("nope");
     let missing = failure(Cause::Configuration, Scope::Database, None);
-    assert_eq!(breakers.record_failure("nope", permit, &missing, SECOND), Transition::Opened);
+    let transition = breakers.record_failure("nope", permit, &missing, SECOND, SECOND);
+    assert_eq!(transition, Transition::Opened);
     assert!(breakers.allow_server(SECOND) && breakers.allow_database("db", SECOND));
     assert!(!breakers.allow_database("nope", SECOND * 30));
     assert!(breakers.allow_database("nope", SECOND * 62));
@@ -80,10 +98,11 @@ fn a_failure_of_the_server_ends_the_probe_of_a_database() {
     let mut breakers = CircuitBreakers::default();
     let permit = breakers.admit("nope");
     let missing = failure(Cause::Configuration, Scope::Database, None);
-    breakers.record_failure("nope", permit, &missing, SECOND);
+    breakers.record_failure("nope", permit, &missing, SECOND, SECOND);
     let probe = breakers.admit("nope");
     assert!(!breakers.allow_database("nope", SECOND * 100));
     let down = failure(Cause::Unknown, Scope::Server, None);
-    assert_eq!(breakers.record_failure("nope", probe, &down, SECOND * 62), Transition::Opened);
+    let now = SECOND * 62;
+    assert_eq!(breakers.record_failure("nope", probe, &down, now, now), Transition::Opened);
     assert!(breakers.allow_database("nope", SECOND * 100));
 }

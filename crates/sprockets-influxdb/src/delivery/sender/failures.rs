@@ -152,7 +152,7 @@ impl Sender {
         self.buffer.note_failure(FailureNote {
             reason,
             database: Some(batch.database()),
-            is_refusal: false,
+            refused_at: None,
         });
         self.settle_all(bisect::halves(batch), request.route);
     }
@@ -161,8 +161,10 @@ impl Sender {
     fn record_failure(&self, batch: &Batch, failure: Failure, request: &Request<'_>) {
         let now = self.clock.now();
         let (database, permit) = (batch.database(), request.permit);
-        let transition =
-            lock(&self.server).breakers.record_failure(database, permit, &failure, now);
+        let transition = {
+            let breakers = &mut lock(&self.server).breakers;
+            breakers.record_failure(database, permit, &failure, request.begun.at(), now)
+        };
         self.log_failure(&transition, database, failure, request);
     }
 
@@ -185,7 +187,7 @@ impl Sender {
         self.buffer.note_failure(FailureNote {
             reason: failure.reason,
             database: (failure.scope == Scope::Database).then_some(database),
-            is_refusal: failure.cause == Cause::Configuration,
+            refused_at: (failure.cause == Cause::Configuration).then(|| request.begun.at()),
         });
     }
 }
