@@ -241,27 +241,27 @@ impl Core {
 impl Core {
     pub(super) fn begin_flush(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
-        let until = self.clock.now().saturating_add(timeout);
+        let now = self.clock.now();
+        let until = now.saturating_add(timeout);
         let flush = self.buffer.begin_flush(until);
-        self.begun(Begun { flush, until, is_shutdown: false, closed })
+        self.ensure_sent(flush, now);
+        Begun { flush, until, is_shutdown: false, closed }
     }
 
     pub(super) fn begin_shutdown(&self, timeout: Duration) -> Begun {
         let closed = self.closed();
         self.is_shut_down.store(true, Ordering::Relaxed);
-        let until = self.clock.now().saturating_add(timeout);
+        let now = self.clock.now();
+        let until = now.saturating_add(timeout);
         let flush = self.buffer.begin_shutdown(until);
-        self.begun(Begun { flush, until, is_shutdown: true, closed })
+        self.ensure_sent(flush, now);
+        Begun { flush, until, is_shutdown: true, closed }
     }
 
-    fn begun(&self, begun: Begun) -> Begun {
-        self.ensure_sent(begun.flush);
-        begun
-    }
-
-    fn ensure_sent(&self, flush: u64) {
+    /// Has a flush sent that began at a time.
+    fn ensure_sent(&self, flush: u64, begun: Duration) {
         if !self.buffer.is_flushed(flush) {
-            self.sender.retry_now();
+            self.sender.retry_now(begun);
             self.workers.ensure_leader();
         }
     }
@@ -314,9 +314,10 @@ impl Core {
     pub(super) fn begin_tracked_flush(&self, database: &str) -> u64 {
         let snapshot = self.snapshot.load();
         let database = String::from_utf8_lossy(snapshot.database(database.as_bytes()));
+        let begun = self.clock.now();
         let flush = self.buffer.begin_tracked_flush(&database);
         // What waits for its backoff may be in the way of what is added.
-        self.sender.retry_now();
+        self.sender.retry_now(begun);
         flush
     }
 
@@ -326,9 +327,10 @@ impl Core {
         timeout: Duration,
         is_interrupted: impl FnMut() -> bool,
     ) -> (Report, Option<String>) {
-        let until = self.clock.now().saturating_add(timeout);
+        let now = self.clock.now();
+        let until = now.saturating_add(timeout);
         self.buffer.end_additions(flush, until);
-        self.ensure_sent(flush);
+        self.ensure_sent(flush, now);
         self.await_unless(flush, until, is_interrupted);
         self.buffer.end_tracked_flush(flush)
     }

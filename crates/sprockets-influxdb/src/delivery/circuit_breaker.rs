@@ -21,8 +21,8 @@ pub(super) struct CircuitBreakers {
     databases: HashMap<String, CircuitBreaker>,
     /// Databases for which requests failed since the server's circuit opened.
     tried: HashSet<String>,
-    /// When somebody last asked for a retry.
-    asked_at: Duration,
+    /// Since when the last one who asked for a retry waits.
+    asked_since: Duration,
 }
 
 /// Permission to send one batch.
@@ -137,8 +137,8 @@ impl CircuitBreakers {
         now: Duration,
     ) -> Transition {
         let transition = self.open(database, permit, failure, now);
-        if sent < self.asked_at {
-            // Whoever asked wants to know how it is since then.
+        if sent < self.asked_since {
+            // Who asked wants to know how it is since then.
             self.retry_now(now);
         }
         transition
@@ -187,9 +187,10 @@ impl CircuitBreakers {
         }
     }
 
-    /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows.
-    pub(super) fn ask_for_retry(&mut self, now: Duration) {
-        self.asked_at = now;
+    /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows. The same
+    /// when a request fails that was sent before `since`.
+    pub(super) fn ask_for_retry(&mut self, since: Duration, now: Duration) {
+        self.asked_since = self.asked_since.max(since);
         self.retry_now(now);
     }
 

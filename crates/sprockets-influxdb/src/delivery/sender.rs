@@ -116,12 +116,12 @@ impl Sender {
         Step::Worked
     }
 
-    /// Retries at once what waits for its backoff: somebody waits for the outcome. A `Retry-After`
-    /// of the server still holds.
-    pub(crate) fn retry_now(&self) {
+    /// Retries at once what waits for its backoff: somebody waits for the outcome, since a time. A
+    /// `Retry-After` of the server still holds.
+    pub(crate) fn retry_now(&self, since: Duration) {
         {
             let mut server = lock(&self.server);
-            server.breakers.ask_for_retry(self.clock.now());
+            server.breakers.ask_for_retry(since, self.clock.now());
             server.holds.release();
         }
         self.buffer.wake();

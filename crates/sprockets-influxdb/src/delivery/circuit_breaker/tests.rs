@@ -55,11 +55,11 @@ fn no_flush_retries_before_retry_after() {
     let mut breakers = CircuitBreakers::default();
     let permit = breakers.admit("db");
     fail(&mut breakers, permit, Some(SECOND * 60), SECOND);
-    breakers.ask_for_retry(SECOND * 2);
+    breakers.ask_for_retry(SECOND * 2, SECOND * 2);
     assert_eq!(breakers.next_retry(SECOND * 2), Some(SECOND * 61));
     let permit = breakers.admit("db");
     fail(&mut breakers, permit, None, SECOND * 61);
-    breakers.ask_for_retry(SECOND * 61);
+    breakers.ask_for_retry(SECOND * 61, SECOND * 61);
     assert!(breakers.allow_server(SECOND * 61));
 }
 
@@ -74,7 +74,7 @@ fn a_flush_during_a_request_that_fails_is_followed_by_another() {
             breakers.allow_server(now) && breakers.allow_database("db", now)
         };
         assert!(!fail(&mut breakers, SECOND, SECOND * 2));
-        breakers.ask_for_retry(SECOND * 3);
+        breakers.ask_for_retry(SECOND * 3, SECOND * 3);
         assert!(fail(&mut breakers, SECOND * 2, SECOND * 4), "sent before the flush");
         assert!(!fail(&mut breakers, SECOND * 4, SECOND * 5));
     }

@@ -45,7 +45,7 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
     simulation.submit();
     simulation.run_until(119);
     assert_eq!(simulation.requests(), 1, "the other database waits as well");
-    simulation.sender.retry_now();
+    simulation.sender.retry_now(simulation.clock.now());
     simulation.run_until(119);
     assert_eq!(simulation.requests(), 1, "no flush shortens it");
     simulation.run_until(200);
@@ -90,7 +90,7 @@ fn a_flush_retries_at_once() {
     simulation.run_until(99);
     let requests = simulation.requests();
     simulation.clock.advance_to(Duration::from_secs(100));
-    simulation.sender.retry_now();
+    simulation.sender.retry_now(simulation.clock.now());
     simulation.run_until(100);
     assert_eq!((simulation.requests(), simulation.stats().delivered), (requests + 1, 1));
 }
