@@ -20,7 +20,7 @@ mod termination;
 mod thread;
 
 pub(crate) use mapping::{Loss, Mapping, SharedCounters, unblock as unblock_sigbus};
-pub(crate) use memory::has_memory_for;
+pub(crate) use memory::{has_memory_for, populate};
 pub(crate) use probe::Probe;
 #[cfg(unix)]
 pub use termination::{await_sigterm, before_sigterm};

@@ -151,7 +151,7 @@ impl Buffer {
     }
 
     /// Pushes a line for which a shard has a grant and a chunk. Does not hold the lock of the queue
-    /// meanwhile: the disk may hang.
+    /// meanwhile: the disk may hang, and the system may take its time to provide memory.
     fn push_granted(
         &self,
         queue: MutexGuard<'_, Queue>,
@@ -160,6 +160,7 @@ impl Buffer {
     ) {
         let is_triggered = queue.is_triggered();
         drop(queue);
+        open.populate_successor();
         open.push(line);
         drop(open);
         if is_triggered {

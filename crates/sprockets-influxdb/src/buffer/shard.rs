@@ -39,6 +39,8 @@ pub(super) struct Open {
     last: usize,
     /// The index of the chunk that makes place for the next database.
     next_evicted: usize,
+    /// The index of a chunk that has just replaced a full one.
+    successor: Option<usize>,
 }
 
 /// Databases with an open chunk in a shard. With more, each search would take too long, and the
@@ -152,12 +154,22 @@ impl Open {
     ) -> Option<Chunk> {
         self.encode_records();
         match self.find(database.as_bytes(), precision) {
-            Some(index) => Some(std::mem::replace(&mut self.chunks[index].chunk, chunk)),
+            Some(index) => {
+                let before = std::mem::replace(&mut self.chunks[index].chunk, chunk);
+                self.successor = (before.lines() > 0).then_some(index);
+                Some(before)
+            }
             None => {
                 self.chunks.push(OpenChunk { database: database.clone(), precision, chunk });
                 None
             }
         }
+    }
+
+    /// Populates a chunk that has just replaced a full one. Others may get a few lines only.
+    pub(super) fn populate_successor(&mut self) {
+        let successor = self.successor.take().and_then(|index| self.chunks.get_mut(index));
+        successor.into_iter().for_each(|open| open.chunk.populate());
     }
 
     /// Removes the chunk of one database if there are too many. It makes place for another.

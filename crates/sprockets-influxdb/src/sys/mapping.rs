@@ -296,7 +296,7 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
 }
 
 #[cfg(unix)]
-fn page_size() -> usize {
+pub(super) fn page_size() -> usize {
     // SAFETY: it only reads a number.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
