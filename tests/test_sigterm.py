@@ -90,24 +90,33 @@ class TestSigterm:
         assert time.monotonic() - began < 5
         assert "7 measurements are lost: not delivered when the client ended" in stderr
 
-    def test_a_message_that_is_being_written_is_written(self, start: Start) -> None:
-        process = start("""
+    @pytest.mark.parametrize(
+        ("wait", "message"),
+        [("signal.pause()", "recording to http"), ("", "1 measurement is lost")],
+        ids=["running", "ending"],
+    )
+    def test_a_message_that_is_being_written_is_written(
+        self, start: Start, wait: str, message: str
+    ) -> None:
+        program = f"""
             import logging
             class Slow(logging.Handler):
                 def emit(self, record):
-                    os.write(1, b"ready\\n")
-                    time.sleep(0.3)
-                    os.write(1, record.getMessage().encode())
+                    if record.getMessage().startswith({message!r}):
+                        os.write(1, b"ready\\n")
+                        time.sleep(0.3)
+                        os.write(1, record.getMessage().encode())
             logger = logging.getLogger("sprockets_influxdb")
             logger.addHandler(Slow())
             logger.setLevel(logging.INFO)
             add()
-            signal.pause()
-            """)
+            {wait}
+            """
+        process = start(program, INFLUXDB_URL="http://127.0.0.1:1", INFLUXDB_SHUTDOWN_TIMEOUT="0")
         assert read_line(process) == "ready"
         process.terminate()
-        output, _ = end(process, -signal.SIGTERM)
-        assert output.startswith("recording to http"), output
+        output, _ = process.communicate(timeout=DEADLINE)
+        assert output.startswith(message), output
 
     def test_a_second_signal_ends_the_process_at_once(
         self, server: testing.Server, start: Start

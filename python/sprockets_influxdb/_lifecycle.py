@@ -149,7 +149,7 @@ def _taken_logs() -> Iterator[tuple[int, str]]:
     try:
         yield from messages
     finally:
-        _native.note_written(len(messages))
+        _native.note_done(len(messages))
 
 
 def write_log() -> None:

@@ -39,14 +39,14 @@ def pass_rejected(then: Callable[[], None], timeout: float | None = None) -> Non
             break
         function, rejected = rejection
         try:
-            _call(function, rejected)
-        except BaseException:
-            # A filter or handler of the log.
-            print_error()
-        try:
+            try:
+                _call(function, rejected)
+            except BaseException:
+                # A filter or handler of the log.
+                print_error()
             then()
         finally:
-            _native.note_written(1)
+            _native.note_done(1)
     dropped = _native.take_dropped_rejections(until is not None)
     if dropped:
         lines = "1 rejected line was" if dropped == 1 else f"{dropped:,} rejected lines were"

@@ -53,8 +53,7 @@ mod _native {
     };
     #[pymodule_export]
     use crate::log::{
-        close_log, log_end, note_written, open_log, take_dropped_rejections, take_logs,
-        take_rejected,
+        close_log, log_end, note_done, open_log, take_dropped_rejections, take_logs, take_rejected,
     };
     #[pymodule_export]
     use crate::measurement::Duration;

@@ -50,9 +50,10 @@ impl Kept {
         self.records.is_empty() && self.rejections.is_empty()
     }
 
-    /// Whether everything is written and passed on. Without a bell nobody takes what is there.
+    /// Whether everything is written and passed on. Without a bell, nobody takes what is queued, and
+    /// what is in hand is still written.
     fn is_finished(&self) -> bool {
-        self.bell.is_none() || self.is_empty() && self.in_hand == 0
+        self.in_hand == 0 && (self.bell.is_none() || self.is_empty())
     }
 
     /// Wakes the thread that takes all this.
@@ -146,7 +147,7 @@ pub(crate) fn open_log() -> PyResult<i32> {
     Ok(returned.into_raw_fd())
 }
 
-/// Takes all records: Python's level and the message of each. Call [`note_written`] afterwards.
+/// Takes all records: Python's level and the message of each. Call [`note_done`] afterwards.
 #[pyfunction]
 pub(crate) fn take_logs() -> Vec<(u8, String)> {
     let log = Log::current();
@@ -156,7 +157,7 @@ pub(crate) fn take_logs() -> Vec<(u8, String)> {
 }
 
 /// Takes the oldest rejected line: the callback, and its argument. `None` if there is none. Call
-/// [`note_written`] after the callback.
+/// [`note_done`] after the callback.
 #[pyfunction]
 pub(crate) fn take_rejected(py: Python<'_>) -> Option<(Py<PyAny>, Rejected)> {
     let rejection = {
@@ -199,10 +200,10 @@ pub(crate) fn close_log() {
 
 /// This many taken records are written, or rejections passed on.
 #[pyfunction]
-pub(crate) fn note_written(count: usize) {
+pub(crate) fn note_done(count: usize) {
     let log = Log::current();
     let mut kept = log.lock();
-    // A forked child may end what its parent's thread has begun.
+    // A forked child may end what its parent's thread has begun, and has taken nothing itself.
     kept.in_hand = kept.in_hand.saturating_sub(count);
 }
 
