@@ -50,8 +50,8 @@ impl Kept {
         self.records.is_empty() && self.rejections.is_empty()
     }
 
-    /// Whether everything is written and passed on. Without a bell, nobody takes what is queued, and
-    /// what is in hand is still written.
+    /// Whether everything is written and passed on. Without a bell, nobody takes what is queued.
+    /// What is in hand is still written.
     fn is_finished(&self) -> bool {
         self.in_hand == 0 && (self.bell.is_none() || self.is_empty())
     }

@@ -48,7 +48,7 @@ impl Buffer {
         self.check_disk_now();
         let mut queue = self.close_until(lock(&self.queue), until);
         let held = queue.open.granted.lines;
-        queue.flushes.end_additions(id, held);
+        queue.flushes.end_additions(id, held, self.clock.now());
     }
 
     /// Closes the open batches. What is not closed in time counts as pending.

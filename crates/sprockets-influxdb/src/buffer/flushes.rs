@@ -35,7 +35,7 @@ struct Flush {
     failure: Option<String>,
     /// Whether that failure lasts until an operator changes something.
     is_refused: bool,
-    /// When it began. What was sent before says nothing about its lines.
+    /// Since when it waits. The refusal of a request that was sent before does not end the wait.
     since: Duration,
 }
 
@@ -110,7 +110,7 @@ impl Flushes {
         for flush in &mut self.waiting {
             if failure.database.is_none_or(|database| flush.covers.is_of(database)) {
                 flush.failure = Some(failure.reason.clone());
-                match failure.refused_at {
+                match failure.refused_request_sent_at {
                     Some(sent) => flush.is_refused |= sent >= flush.since,
                     None => flush.is_refused = false,
                 }
@@ -153,12 +153,12 @@ impl Flushes {
 
     /// A tracked flush covers nothing that is added later. Up to `held` lines could not be put into
     /// batches. It waits for the next attempt before it is refused.
-    pub(super) fn end_additions(&mut self, id: u64, held: usize) {
+    pub(super) fn end_additions(&mut self, id: u64, held: usize, now: Duration) {
         let newest = self.newest;
         if let Some(flush) = self.waiting.iter_mut().find(|flush| flush.id == id) {
             flush.covers.last = Some(newest);
             flush.held = held;
-            flush.is_refused = false;
+            (flush.is_refused, flush.since) = (false, now);
         }
     }
 

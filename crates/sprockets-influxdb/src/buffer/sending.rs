@@ -61,7 +61,7 @@ impl Buffer {
     /// Keeps the newest failure, for [`Stats`](crate::Stats), and ends the waits that it refuses.
     pub(crate) fn note_failure(&self, failure: FailureNote<'_>) {
         let mut queue = lock(&self.queue);
-        let is_refusal = failure.refused_at.is_some();
+        let is_refusal = failure.refused_request_sent_at.is_some();
         queue.note_failure(failure);
         if is_refusal && queue.is_awaited() {
             self.decided.notify_all();

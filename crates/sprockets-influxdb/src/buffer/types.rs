@@ -114,8 +114,8 @@ pub(crate) struct FailureNote<'a> {
     pub(crate) reason: String,
     /// The database that it is about. `None`: all of them.
     pub(crate) database: Option<&'a str>,
-    /// If lines wait until an operator changes something: when the request was sent.
-    pub(crate) refused_at: Option<Duration>,
+    /// If lines wait until an operator changes something: when the refused request was sent.
+    pub(crate) refused_request_sent_at: Option<Duration>,
 }
 
 /// How long an add waits for room, whatever the configuration says.
@@ -169,6 +169,6 @@ pub(crate) struct FirstFailure {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hold {
     pub(crate) until: Duration,
-    /// The number of times that all holds had been ended early.
-    pub(crate) releases: u64,
+    /// When it was sent, before this wait.
+    pub(crate) sent: Duration,
 }

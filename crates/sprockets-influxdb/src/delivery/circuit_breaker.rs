@@ -127,7 +127,7 @@ impl CircuitBreakers {
         }
     }
 
-    /// A batch that was sent at a time failed: opens the circuit that the failure is about.
+    /// A batch failed that was sent at `sent`: opens the circuit that the failure is about.
     pub(super) fn record_failure(
         &mut self,
         database: &str,
@@ -136,22 +136,7 @@ impl CircuitBreakers {
         sent: Duration,
         now: Duration,
     ) -> Transition {
-        let transition = self.open(database, permit, failure, now);
-        if sent < self.asked_since {
-            // Who asked wants to know how it is since then.
-            self.retry_now(now);
-        }
-        transition
-    }
-
-    fn open(
-        &mut self,
-        database: &str,
-        permit: Permit,
-        failure: &Failure,
-        now: Duration,
-    ) -> Transition {
-        match failure.scope {
+        let (circuit, is_probe) = match failure.scope {
             Scope::Server => {
                 // The probe says nothing about the database.
                 if permit.probes_database {
@@ -160,14 +145,19 @@ impl CircuitBreakers {
                 if self.tried.len() < MAX_TRIED {
                     self.tried.insert(database.to_owned());
                 }
-                self.server.open(permit.probes_server, failure, now)
+                (&mut self.server, permit.probes_server)
             }
             Scope::Database => {
                 self.close_server(now);
                 let circuit = self.databases.entry(database.to_owned()).or_default();
-                circuit.open(permit.probes_database, failure, now)
+                (circuit, permit.probes_database)
             }
+        };
+        let transition = circuit.open(is_probe, failure, now);
+        if sent < self.asked_since {
+            circuit.retry_now(now);
         }
+        transition
     }
 
     fn close_server(&mut self, now: Duration) -> Transition {
@@ -187,18 +177,12 @@ impl CircuitBreakers {
         }
     }
 
-    /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows. The same
-    /// when a request fails that was sent before `since`.
+    /// Lets every open circuit retry now, or as soon as the server's `Retry-After` allows. So does
+    /// a circuit that opens because of a request that was sent before `since`.
     pub(super) fn ask_for_retry(&mut self, since: Duration, now: Duration) {
         self.asked_since = self.asked_since.max(since);
-        self.retry_now(now);
-    }
-
-    fn retry_now(&mut self, now: Duration) {
         let circuits = self.databases.values_mut().chain([&mut self.server]);
-        for outage in circuits.filter_map(CircuitBreaker::outage_mut) {
-            outage.retry_at = outage.retry_at.min(now.max(outage.earliest));
-        }
+        circuits.for_each(|circuit| circuit.retry_now(now));
     }
 }
 
@@ -233,6 +217,12 @@ impl CircuitBreaker {
                 *self = Self::HalfOpen(outage);
                 true
             }
+        }
+    }
+
+    fn retry_now(&mut self, now: Duration) {
+        if let Some(outage) = self.outage_mut() {
+            outage.retry_at = outage.retry_at.min(now.max(outage.earliest));
         }
     }
 
@@ -283,8 +273,8 @@ impl Outage {
                 self.backoff.next(fastrand::f64())
             }
         };
-        self.earliest = now;
-        self.retry_at = now + wait;
+        self.earliest = self.earliest.max(now);
+        self.retry_at = self.earliest.max(now + wait);
     }
 }
 

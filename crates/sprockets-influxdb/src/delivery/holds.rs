@@ -19,8 +19,8 @@ const SEARCH_PACE: u32 = 4;
 pub(super) struct Holds {
     /// When batches may be sent, for the next look at the queue.
     ends: BinaryHeap<Reverse<Duration>>,
-    /// Counts releases. A hold of an earlier number has ended.
-    releases: u64,
+    /// Since when somebody waits for an outcome. Holds for what was sent before have ended.
+    released: Duration,
     /// When the next request of a search without a budget may be made.
     next_search: Duration,
     /// How long the last request took.
@@ -30,24 +30,30 @@ pub(super) struct Holds {
 impl Holds {
     /// Whether the batch may be sent.
     pub(super) fn allow(&self, batch: &Batch, now: Duration) -> bool {
-        batch.retry.hold.is_none_or(|hold| hold.until <= now || hold.releases < self.releases)
+        batch.retry.hold.is_none_or(|hold| hold.until <= now || hold.sent < self.released)
     }
 
-    /// Lets the batch wait. The wait grows with the number of failures.
-    pub(super) fn back_off(&mut self, batch: &mut Batch, failures: u32, now: Duration) {
+    /// Lets the batch wait, which was sent at `sent`. The wait grows with the number of failures.
+    pub(super) fn back_off(
+        &mut self,
+        batch: &mut Batch,
+        failures: u32,
+        sent: Duration,
+        now: Duration,
+    ) {
         let wait = Backoff::after(failures.saturating_sub(1)).next(fastrand::f64());
-        self.hold(batch, now + wait);
+        self.hold(batch, sent, now + wait);
     }
 
-    /// Lets the batch wait until an operator may have changed something.
-    pub(super) fn wait_for_operator(&mut self, batch: &mut Batch, now: Duration) {
-        self.hold(batch, now + Backoff::for_operator(fastrand::f64()));
+    /// Lets the batch wait, which was sent at `sent`, until an operator may have changed something.
+    pub(super) fn wait_for_operator(&mut self, batch: &mut Batch, sent: Duration, now: Duration) {
+        self.hold(batch, sent, now + Backoff::for_operator(fastrand::f64()));
     }
 
     /// Lets a part of a search wait until it is its turn.
     pub(super) fn slow_down(&mut self, batch: &mut Batch, now: Duration) {
         let until = self.next_search_at(now);
-        self.hold(batch, until);
+        self.hold(batch, now, until);
     }
 
     /// Takes the next turn of the slow searches.
@@ -63,9 +69,10 @@ impl Holds {
         self.request_time = time;
     }
 
-    /// Ends every hold: somebody waits for the outcome.
-    pub(super) fn release(&mut self) {
-        self.releases += 1;
+    /// Ends the holds for what was sent before `since`, also those that are still to come: somebody
+    /// waits for the outcome since then.
+    pub(super) fn release(&mut self, since: Duration) {
+        self.released = self.released.max(since);
         self.ends.clear();
         self.next_search = Duration::ZERO;
     }
@@ -78,8 +85,8 @@ impl Holds {
         self.ends.peek().map(|Reverse(end)| *end)
     }
 
-    fn hold(&mut self, batch: &mut Batch, until: Duration) {
-        batch.retry.hold = Some(Hold { until, releases: self.releases });
+    fn hold(&mut self, batch: &mut Batch, sent: Duration, until: Duration) {
+        batch.retry.hold = Some(Hold { until, sent });
         self.ends.push(Reverse(until));
     }
 }

@@ -27,7 +27,7 @@ impl RejectionReporter {
         self.buffer.note_failure(FailureNote {
             reason: reason.to_owned(),
             database: Some(lines.database()),
-            refused_at: None,
+            refused_request_sent_at: None,
         });
         self.quarantine(lines, reasons);
         if let Some(hook) = hook {

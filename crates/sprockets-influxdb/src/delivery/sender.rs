@@ -122,7 +122,7 @@ impl Sender {
         {
             let mut server = lock(&self.server);
             server.breakers.ask_for_retry(since, self.clock.now());
-            server.holds.release();
+            server.holds.release(since);
         }
         self.buffer.wake();
     }
@@ -142,9 +142,12 @@ impl Sender {
         if !Arc::ptr_eq(&old.transport, &route.transport) {
             let mut server = lock(&self.server);
             let ServerState { mut holds, mut history, .. } = std::mem::take(&mut *server);
-            holds.release();
+            let now = self.clock.now();
+            holds.release(now);
             history.restart();
             *server = ServerState { holds, history, ..ServerState::default() };
+            // Requests to the old server say nothing about this one.
+            server.breakers.ask_for_retry(now, now);
         }
         self.buffer.wake();
     }

@@ -203,3 +203,42 @@ fn unknown_errors_are_retried() {
         ],
     );
 }
+
+/// The backoff of these failures is half a minute at least.
+#[test]
+fn a_flush_during_a_request_that_fails_does_not_wait_for_the_backoff() {
+    let delivers = |status, reason, is_known: bool| {
+        let server = Server::start();
+        let client = Client::new(config(&server)).unwrap();
+        if is_known {
+            add(&client, 1);
+            assert!(client.flush(LONG).is_complete());
+        }
+        server.inject(Fault::error(status, reason).after(Duration::from_secs(2)));
+        add(&client, 1);
+        client.flush(Duration::ZERO);
+        assert!(server.wait_for_requests(1 + usize::from(is_known), LONG));
+        let report = client.flush(Duration::from_secs(20));
+        assert!(report.is_complete(), "{status}, known: {is_known}: {report:?}");
+    };
+    std::thread::scope(|scope| {
+        for (status, reason) in [(401, "unauthorized"), (404, "database not found: \"db\"")] {
+            for is_known in [true, false] {
+                scope.spawn(move || delivers(status, reason, is_known));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_request_to_the_old_server_does_not_hold_up_the_new_one() {
+    let (old, new) = (Server::start(), Server::start());
+    let client = Client::new(config(&old)).unwrap();
+    old.inject(Fault::error(401, "unauthorized").after(Duration::from_secs(2)));
+    add(&client, 1);
+    client.flush(Duration::ZERO);
+    assert!(old.wait_for_requests(1, LONG));
+    client.reconfigure(|config| config.url(&new.url())).unwrap();
+    // Nobody asks for a retry.
+    assert!(new.wait_for_points("db", 1, Duration::from_secs(20)));
+}

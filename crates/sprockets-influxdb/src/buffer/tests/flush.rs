@@ -123,8 +123,12 @@ fn only_a_request_sent_since_a_tracked_flush_began_can_refuse_it() {
     add(&buffer, "db", "m n=1i");
     buffer.end_additions(flush, Duration::MAX);
     let refuse = |database, sent| {
-        let (reason, refused_at) = ("database not found".to_owned(), Some(sent));
-        buffer.note_failure(FailureNote { reason, database: Some(database), refused_at });
+        let (reason, refused_request_sent_at) = ("database not found".to_owned(), Some(sent));
+        buffer.note_failure(FailureNote {
+            reason,
+            database: Some(database),
+            refused_request_sent_at,
+        });
         buffer.await_flush(flush, Duration::ZERO)
     };
     assert!(!refuse("db", begun - Duration::from_nanos(1)));

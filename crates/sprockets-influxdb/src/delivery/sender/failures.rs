@@ -52,7 +52,7 @@ impl Sender {
             let mut server = lock(&self.server);
             if server.history.record_wait(&mut batch, request.permit.probes_server()) {
                 let failures = batch.retry.requests;
-                server.holds.back_off(&mut batch, failures, self.clock.now());
+                server.holds.back_off(&mut batch, failures, request.begun.at(), self.clock.now());
             }
         }
         self.buffer.put_back(batch, QueueEnd::Back);
@@ -117,12 +117,13 @@ impl Sender {
     /// Only this batch waits.
     fn hold(&self, mut batch: Batch, failures: u32, failure: Failure, request: &Request<'_>) {
         let is_for_operator = failure.cause == Cause::Configuration;
+        let sent = request.begun.at();
         self.record_poison(&batch, failure, request);
         {
             let (holds, now) = (&mut lock(&self.server).holds, self.clock.now());
             match is_for_operator {
-                true => holds.wait_for_operator(&mut batch, now),
-                false => holds.back_off(&mut batch, failures, now),
+                true => holds.wait_for_operator(&mut batch, sent, now),
+                false => holds.back_off(&mut batch, failures, sent, now),
             }
         }
         self.buffer.put_back(batch, QueueEnd::Back);
@@ -152,7 +153,7 @@ impl Sender {
         self.buffer.note_failure(FailureNote {
             reason,
             database: Some(batch.database()),
-            refused_at: None,
+            refused_request_sent_at: None,
         });
         self.settle_all(bisect::halves(batch), request.route);
     }
@@ -187,7 +188,8 @@ impl Sender {
         self.buffer.note_failure(FailureNote {
             reason: failure.reason,
             database: (failure.scope == Scope::Database).then_some(database),
-            refused_at: (failure.cause == Cause::Configuration).then(|| request.begun.at()),
+            refused_request_sent_at: (failure.cause == Cause::Configuration)
+                .then(|| request.begun.at()),
         });
     }
 }
