@@ -22,7 +22,7 @@ pub(crate) struct Chunk {
     start: usize,
     lines: usize,
     segment: Option<Segment>,
-    /// Whether its memory was never used.
+    /// Whether its memory is new and not populated: the system may have provided none of it.
     is_fresh: bool,
 }
 
@@ -38,8 +38,8 @@ impl Chunk {
         Self { bytes, is_fresh: true, ..Self::default() }
     }
 
-    /// Has the system provide all its memory at once, if it was never used. Otherwise the first
-    /// line in each page waits for the system: a seventh of the time of adding.
+    /// Has the system provide all its memory at once, if it is fresh. Otherwise the first line in
+    /// each page waits for the system.
     pub(super) fn populate(&mut self) {
         if std::mem::take(&mut self.is_fresh) {
             sys::populate(self.bytes.spare_capacity_mut());

@@ -36,19 +36,20 @@ impl Buffer {
     }
 
     /// Begins a flush of what is added to a database from now on, until
-    /// [`end_additions`](Self::end_additions). Returns an id.
-    pub(crate) fn begin_tracked_flush(&self, database: &str) -> u64 {
+    /// [`end_additions`](Self::end_additions). Returns an id. Requests that were sent before `now`
+    /// cannot refuse it.
+    pub(crate) fn begin_tracked_flush(&self, database: &str, now: Duration) -> u64 {
         let mut queue = self.close_until(lock(&self.queue), Duration::MAX);
-        queue.flushes.track(database, self.clock.now())
+        queue.flushes.track(database, now)
     }
 
     /// Makes everything due that a tracked flush covers. It covers nothing that is added later.
-    /// Returns soon after a time.
-    pub(crate) fn end_additions(&self, id: u64, until: Duration) {
+    /// Returns soon after `until`. Only requests that are sent from `now` on can refuse it.
+    pub(crate) fn end_additions(&self, id: u64, now: Duration, until: Duration) {
         self.check_disk_now();
         let mut queue = self.close_until(lock(&self.queue), until);
         let held = queue.open.granted.lines;
-        queue.flushes.end_additions(id, held, self.clock.now());
+        queue.flushes.end_additions(id, held, now);
     }
 
     /// Closes the open batches. What is not closed in time counts as pending.

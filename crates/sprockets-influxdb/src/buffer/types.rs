@@ -169,6 +169,6 @@ pub(crate) struct FirstFailure {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hold {
     pub(crate) until: Duration,
-    /// When it was sent, before this wait.
+    /// When its last request was sent; in a slow search, when the wait began.
     pub(crate) sent: Duration,
 }

@@ -314,10 +314,10 @@ impl Core {
     pub(super) fn begin_tracked_flush(&self, database: &str) -> u64 {
         let snapshot = self.snapshot.load();
         let database = String::from_utf8_lossy(snapshot.database(database.as_bytes()));
-        let begun = self.clock.now();
-        let flush = self.buffer.begin_tracked_flush(&database);
+        let now = self.clock.now();
+        let flush = self.buffer.begin_tracked_flush(&database, now);
         // What waits for its backoff may be in the way of what is added.
-        self.sender.retry_now(begun);
+        self.sender.retry_now(now);
         flush
     }
 
@@ -329,7 +329,7 @@ impl Core {
     ) -> (Report, Option<String>) {
         let now = self.clock.now();
         let until = now.saturating_add(timeout);
-        self.buffer.end_additions(flush, until);
+        self.buffer.end_additions(flush, now, until);
         self.ensure_sent(flush, now);
         self.await_unless(flush, until, is_interrupted);
         self.buffer.end_tracked_flush(flush)

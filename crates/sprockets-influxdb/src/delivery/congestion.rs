@@ -49,6 +49,7 @@ pub(super) struct Begun {
 }
 
 impl Begun {
+    /// When the request was sent.
     pub(super) fn at(&self) -> Duration {
         self.at
     }

@@ -19,8 +19,9 @@ const SEARCH_PACE: u32 = 4;
 pub(super) struct Holds {
     /// When batches may be sent, for the next look at the queue.
     ends: BinaryHeap<Reverse<Duration>>,
-    /// Since when somebody waits for an outcome. Holds for what was sent before have ended.
-    released: Duration,
+    /// Since when the last one who asked for a retry waits. Holds for what was sent before have
+    /// ended.
+    asked_since: Duration,
     /// When the next request of a search without a budget may be made.
     next_search: Duration,
     /// How long the last request took.
@@ -30,7 +31,7 @@ pub(super) struct Holds {
 impl Holds {
     /// Whether the batch may be sent.
     pub(super) fn allow(&self, batch: &Batch, now: Duration) -> bool {
-        batch.retry.hold.is_none_or(|hold| hold.until <= now || hold.sent < self.released)
+        batch.retry.hold.is_none_or(|hold| hold.until <= now || hold.sent < self.asked_since)
     }
 
     /// Lets the batch wait, which was sent at `sent`. The wait grows with the number of failures.
@@ -72,7 +73,7 @@ impl Holds {
     /// Ends the holds for what was sent before `since`, also those that are still to come: somebody
     /// waits for the outcome since then.
     pub(super) fn release(&mut self, since: Duration) {
-        self.released = self.released.max(since);
+        self.asked_since = self.asked_since.max(since);
         self.ends.clear();
         self.next_search = Duration::ZERO;
     }

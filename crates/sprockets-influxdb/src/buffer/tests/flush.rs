@@ -119,9 +119,9 @@ fn only_a_request_sent_since_a_tracked_flush_began_can_refuse_it() {
     let buffer = Buffer::new(limits(), Intake::Open, None, clock.clone());
     let begun = Duration::from_secs(10);
     clock.advance_to(begun);
-    let flush = buffer.begin_tracked_flush("db");
+    let flush = buffer.begin_tracked_flush("db", begun);
     add(&buffer, "db", "m n=1i");
-    buffer.end_additions(flush, Duration::MAX);
+    buffer.end_additions(flush, begun, Duration::MAX);
     let refuse = |database, sent| {
         let (reason, refused_request_sent_at) = ("database not found".to_owned(), Some(sent));
         buffer.note_failure(FailureNote {
