@@ -17,8 +17,8 @@ const SEARCH_PACE: u32 = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Holds {
-    /// When batches may be sent, for the next look at the queue.
-    ends: BinaryHeap<Reverse<Duration>>,
+    /// When batches may be sent, for the next look at the queue, and when they were sent before.
+    ends: BinaryHeap<Reverse<(Duration, Duration)>>,
     /// Since when the last one who asked for a retry waits. Holds for what was sent before have
     /// ended.
     asked_since: Duration,
@@ -74,21 +74,21 @@ impl Holds {
     /// waits for the outcome since then.
     pub(super) fn release(&mut self, since: Duration) {
         self.asked_since = self.asked_since.max(since);
-        self.ends.clear();
+        self.ends.retain(|Reverse((_, sent))| *sent >= self.asked_since);
         self.next_search = Duration::ZERO;
     }
 
     /// When the next hold ends.
     pub(super) fn next_end(&mut self, now: Duration) -> Option<Duration> {
-        while self.ends.peek().is_some_and(|Reverse(end)| *end <= now) {
+        while self.ends.peek().is_some_and(|Reverse((end, _))| *end <= now) {
             self.ends.pop();
         }
-        self.ends.peek().map(|Reverse(end)| *end)
+        self.ends.peek().map(|Reverse((end, _))| *end)
     }
 
     fn hold(&mut self, batch: &mut Batch, sent: Duration, until: Duration) {
         batch.retry.hold = Some(Hold { until, sent });
-        self.ends.push(Reverse(until));
+        self.ends.push(Reverse((until, sent)));
     }
 }
 

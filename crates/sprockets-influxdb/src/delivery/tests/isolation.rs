@@ -49,6 +49,23 @@ fn a_database_that_fails_as_a_whole_loses_nothing() {
 }
 
 #[test]
+fn a_failure_after_a_flush_began_is_tried_again() {
+    each(|name, simulation| {
+        simulation.add("db", "m n=1i");
+        simulation.submit();
+        simulation.run_until(1);
+        simulation.add("db", "bad n=1i");
+        simulation.submit();
+        simulation.run_until(2);
+        // The thread that flushes comes to it only now.
+        simulation.sender.retry_now(Duration::from_millis(500));
+        let requests = simulation.requests();
+        simulation.run_until(600);
+        assert!(simulation.requests() >= requests + 5, "{name}");
+    });
+}
+
+#[test]
 fn a_database_that_fails_from_the_start_does_not_hold_up_others() {
     each(|name, simulation| {
         for database in ["foreign", "db", "other"] {

@@ -65,6 +65,10 @@ fn play(seed: u64) {
         }
         simulation.submit();
         simulation.run_until(second);
+        if fastrand::u32(..5) == 0 {
+            let ago = Duration::from_millis(fastrand::u64(..2_000));
+            simulation.sender.retry_now(simulation.clock.now().saturating_sub(ago));
+        }
         let (delivered, stored) = (simulation.stats().delivered, stored.lock().unwrap().len());
         assert!(delivered <= stored as u64, "seed {seed}: {delivered} of {stored}");
     }
