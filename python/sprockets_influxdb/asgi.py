@@ -65,11 +65,26 @@ class InfluxDBMiddleware:
             if kind == "lifespan" and self._recorder.is_recording:
                 send = _flushing(send)
             return await self.app(scope, receive, send)
-        request = self._recorder.asgi(scope, receive, send)
+        request = self._recorder.asgi(scope)
         if request is None:
             return await self.app(scope, receive, send)
+
+        async def receiving() -> _Message:
+            message = await receive()
+            request.received(message)
+            return message
+
+        async def sending(message: _Message) -> None:
+            request.sends(message)
+            try:
+                await send(message)
+            except OSError:
+                # The client is gone, which is no failure of the handler.
+                request.refused(message)
+                raise
+
         try:
-            await self.app(scope, request.receive, request)
+            await self.app(scope, receiving, sending)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if kind == "http" or not _is_normal_closure(error):
                 request.fail(error)

@@ -13,7 +13,7 @@ mod recorder;
 mod tornado;
 mod wsgi;
 
-pub(crate) use asgi::{AsgiAwaitable, AsgiRequest};
+pub(crate) use asgi::AsgiRequest;
 pub(crate) use guard::RequestGuard;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};

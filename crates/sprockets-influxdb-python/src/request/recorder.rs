@@ -60,16 +60,9 @@ impl Recorder {
         self.options.is_some() && !self.is_disabled.load(Ordering::Relaxed)
     }
 
-    /// Begins to record a request described by an ASGI scope. The application calls the request as
-    /// `send`. `None` if it is not to be recorded.
-    fn asgi<'py>(
-        &self,
-        scope: &Bound<'py, PyAny>,
-        receive: Bound<'py, PyAny>,
-        send: Bound<'py, PyAny>,
-    ) -> PyResult<Option<AsgiRequest>> {
-        let begun = self.begin(scope, scope, Self::of_scope)?;
-        Ok(begun.map(|handled| AsgiRequest::new(handled, receive, send)))
+    /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded.
+    fn asgi(&self, scope: &Bound<'_, PyAny>) -> PyResult<Option<AsgiRequest>> {
+        Ok(self.begin(scope, scope, Self::of_scope)?.map(AsgiRequest::new))
     }
 
     /// Begins to record a request described by a WSGI environment. The application calls the
