@@ -11,13 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::partition::{PARTITIONS, Partition};
 use self::stamps::Stamps;
+use crate::sys;
 
 static STAMPS: Stamps = Stamps::new(Partition::claim);
 
 /// The current time in nanoseconds since the Unix epoch. No number is returned twice, on Linux not
 /// even by two processes of a host.
 pub(crate) fn unique_stamp() -> i64 {
-    STAMPS.now(|| unix_nanoseconds(SystemTime::now()))
+    STAMPS.now(sys::wall_clock)
 }
 
 /// The timestamp of something that began this long ago. As `unique_stamp`, but no number is
