@@ -145,7 +145,11 @@ def requests(mixin):
 
     logging.getLogger("tornado.access").disabled = True
     count, turns = 100, 200
-    handlers = {"plain_us": hello(), "us": hello(mixin)}
+    handlers = {
+        "plain_us": hello(),
+        "us": hello(mixin),
+        "least_us": hello(TornadoStatusAndDuration),
+    }
 
     async def serve():
         clients, taken = {}, {name: [] for name in handlers}
@@ -224,6 +228,58 @@ for line in sys.stdin:
 """
 
 
+class StatusAndDuration:
+    """What any ASGI middleware has to do that sees how a request ends."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        started = time.perf_counter()
+        status = 500
+
+        async def sending(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        finally:
+            self.last = status, time.perf_counter() - started
+
+
+class WsgiStatusAndDuration:
+    """What any WSGI middleware has to do that sees how a request ends."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def __call__(self, environ, start_response):
+        started = time.perf_counter()
+        status = "500"
+
+        def starting(*arguments):
+            nonlocal status
+            status = arguments[0]
+            return start_response(*arguments)
+
+        body = self.app(environ, starting)
+        try:
+            yield from body
+        finally:
+            body.close()
+            self.last = status, time.perf_counter() - started
+
+
+class TornadoStatusAndDuration:
+    """What any Tornado mixin has to do that sees how a request ends."""
+
+    def on_finish(self):
+        type(self).last = self.get_status(), self.request.request_time()
+
+
 def starlette(*middleware):
     from starlette.applications import Starlette
     from starlette.responses import PlainTextResponse
@@ -252,6 +308,10 @@ def flask(*middleware):
     return application
 
 
+def with_status_and_duration(application):
+    application.wsgi_app = WsgiStatusAndDuration(application.wsgi_app)
+
+
 def asgi():
     """Microseconds of this process's processor time for a request to uvicorn, by application.
 
@@ -268,6 +328,7 @@ def asgi():
         "us": starlette(
             lambda application: application.add_middleware(InfluxDBMiddleware, database="bench")
         ),
+        "least_us": starlette(lambda application: application.add_middleware(StatusAndDuration)),
         "theirs_us": starlette(lambda application: Instrumentator().instrument(application)),
     }
     current = None
@@ -322,6 +383,7 @@ def wsgi():
     applications = {
         "plain_us": flask(),
         "us": flask(lambda application: InfluxDB(application, database="bench")),
+        "least_us": flask(with_status_and_duration),
     }
     from werkzeug.test import EnvironBuilder
 
