@@ -24,7 +24,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 #: What a test cannot repeat: installation, and a server of the machine's.
-SKIPPED = ("pip install", "docker run", "apt-get")
+SKIPPED = ("python3 -m venv", "pip install", "docker run", "apt-get")
 
 
 def shape(output: str) -> list[str]:
