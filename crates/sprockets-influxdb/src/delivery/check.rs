@@ -31,6 +31,11 @@ impl Finding {
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
+
+    /// Nobody named a database to check.
+    pub(super) fn no_database() -> Self {
+        Self::Unknown("no database was named: name one, or set INFLUXDB_DATABASE".to_owned())
+    }
 }
 
 impl Check {

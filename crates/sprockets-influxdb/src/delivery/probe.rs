@@ -139,7 +139,7 @@ impl Probe<'_> {
     }
 
     fn not_named(&self) -> Finding {
-        Finding::Unknown("no database was named".to_owned())
+        Finding::no_database()
     }
 
     fn rejected(&self, message: &str) -> String {

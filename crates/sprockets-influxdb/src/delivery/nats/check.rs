@@ -44,7 +44,7 @@ pub(in crate::delivery) fn check(server: &Server, database: Option<&str>) -> Res
     };
     let database = match database {
         Some(database) => stream(&settings, &link, database),
-        None => Finding::Unknown("no database was named".to_owned()),
+        None => Finding::no_database(),
     };
     Ok(Check {
         server: format!("NATS {} at {url}", link.version()),

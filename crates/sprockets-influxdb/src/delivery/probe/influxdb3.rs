@@ -41,7 +41,7 @@ pub(super) fn check(
     let rejected = || Finding::Unknown("the server rejected the request before".to_owned());
     let (authentication, database) = match (answer.status, names, database) {
         (400 | 401, ..) => (Finding::Failed(credentials(server, answer.status)), rejected()),
-        (_, _, None) => (Finding::Passed, Finding::Unknown("no database was named".to_owned())),
+        (_, _, None) => (Finding::Passed, Finding::no_database()),
         (_, Some(names), Some(name)) => (Finding::Passed, find(&names, server, name)),
         (status, None, Some(_)) => {
             let reason = format!("the server does not list its databases (it replied {status})");
