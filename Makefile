@@ -100,6 +100,17 @@ $(VENV)/built: $(VENV)/tools Cargo.lock $(SOURCES)
 	$(VENV)/bin/pip install --quiet --force-reinstall target/dist/*.whl
 	touch $@
 
+# As the wheels of a release: compiled a second time, by a profile of what `scripts/train` runs.
+# In a directory of its own, as each of the three builds has other flags.
+PROFILED := target/profiled
+$(PROFILED)/built: $(VENV)/built scripts/train $(wildcard bench/python/*.py)
+	rustup component add llvm-tools
+	rm -rf $(PROFILED)/dist $(PROFILED)/package
+	CARGO_TARGET_DIR=$(PROFILED)/cargo RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
+	  $(VENV)/bin/maturin build --quiet --release --pgo --out $(PROFILED)/dist
+	$(VENV)/bin/pip install --quiet --no-deps --target $(PROFILED)/package $(PROFILED)/dist/*.whl
+	touch $@
+
 ## The wheels of a release for Linux and macOS: target/wheels. TARGETS selects some.
 wheels: $(VENV)/tools
 	scripts/build-wheels
@@ -169,15 +180,19 @@ bench-rust:
 	  $(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
 	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-rust
 
-bench-python: $(VENV)/built
+# PGO= measures the wheel that is not compiled by a profile.
+PGO ?= 1
+bench-python: $(if $(PGO),$(PROFILED)/built,$(VENV)/built)
 	@scripts/ensure influxd
 	$(VENV)/bin/pip install --quiet --group bench
 	$(VENV)/bin/pip install --quiet --no-deps --upgrade --target target/2.2.1 \
 	  sprockets-influxdb==2.2.1
 	@rm -f $(BENCH_RATIOS)-python
-	SEED=target/2.2.1 BENCH_RATIOS=$(BENCH_RATIOS)-python \
+	$(if $(PGO),PYTHONPATH=$(PROFILED)/package) WHEEL_PROFILE=$(PGO) \
+	  SEED=target/2.2.1 BENCH_RATIOS=$(BENCH_RATIOS)-python \
 	  $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
-	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-python
+	@CHECK=$(CHECK) UPDATE=$(UPDATE) WHEEL_PROFILE=$(PGO) \
+	  $(CHECK_RATIOS) $(BENCH_RATIOS)-python
 
 ## Kills KILLS (1000) processes, and checks what InfluxDB has of theirs. SEED repeats a run.
 kill-harness:

@@ -10,7 +10,9 @@ from pathlib import Path
 def described() -> dict[str, str]:
     options = sysconfig.get_config_var("CONFIG_ARGS") or ""
     optimized = "with PGO" if "--enable-optimizations" in options else "without PGO"
+    profiled = bool(os.environ.get("WHEEL_PROFILE"))
     return {
+        "wheel": "with PGO" if profiled else "without PGO",
         "processor": f"{processor()}, {os.cpu_count()} cores",
         "cpython": f"{platform.python_version()} {optimized}",
         "rustc": rustc(),

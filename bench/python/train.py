@@ -1,0 +1,80 @@
+"""Runs what applications run most: the calls that record, requests, data frames, delivery.
+
+The compiler lays out and optimizes the native module by what this runs: see `scripts/train`. What
+this leaves out becomes smaller and slower, so it calls each hot path at least once.
+"""
+
+import contextlib
+import tempfile
+
+import calls
+import instructions
+import sink
+
+import sprockets_influxdb as influxdb
+
+#: Calls of each kind. What runs much less often than the rest is not optimized for speed, so those
+#: of the first configuration outweigh what happens once for a batch.
+CALLS = 20_000
+MORE_CALLS = 500
+
+
+def measurements(number):
+    for form in (*calls.FORMS.values(), calls.record, calls.series):
+        call = form(influxdb, influxdb.add_measurement)
+        for _ in range(number):
+            call()
+
+
+def requests(number):
+    database = {"database": "bench"}
+    for call in (
+        instructions.asgi(lambda app: instructions.InfluxDBMiddleware(app, **database)),
+        instructions.wsgi(lambda app: instructions.WSGIMiddleware(app, **database)),
+    ):
+        for _ in range(number):
+            call()
+
+
+def frames():
+    """Needs pandas and polars, which not every interpreter has."""
+    with contextlib.suppress(ImportError):
+        import frames
+        import polars
+
+        frame = frames.pandas_frame()
+        arrow = polars.from_pandas(frame, include_index=True)
+        options = {"database": "bench", "tag_columns": ["host", "region"]}
+        influxdb.write_dataframe(frame, "cpu", **options)
+        influxdb.write_dataframe(arrow, "cpu", timestamp_column="when", **options)
+
+
+def mixin():
+    """Needs Tornado."""
+    with contextlib.suppress(ImportError):
+        import subjects
+
+        subjects.requests(influxdb.InfluxDBMixin)
+
+
+def run(url, number, **options):
+    influxdb.install(url, overflow="block", **options)
+    measurements(number)
+    requests(number)
+    if not options:
+        frames()
+        mixin()
+    report = influxdb.shutdown_sync(60)
+    assert report["pending"] == 0, report
+
+
+def main():
+    # The package's own server would be most of the profile.
+    with sink.running() as url, tempfile.TemporaryDirectory() as spool:
+        run(url, CALLS)
+        for options in ({"gzip": True}, {"spool": spool}, {"api": "v3"}):
+            run(url, MORE_CALLS, **options)
+
+
+if __name__ == "__main__":
+    main()
