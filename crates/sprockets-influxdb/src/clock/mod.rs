@@ -11,14 +11,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::partition::{PARTITIONS, Partition};
 use self::stamps::Stamps;
-use crate::sys;
+#[cfg(all(unix, target_pointer_width = "64"))]
+use crate::sys::wall_clock;
 
 static STAMPS: Stamps = Stamps::new(Partition::claim);
 
 /// The current time in nanoseconds since the Unix epoch. No number is returned twice, on Linux not
 /// even by two processes of a host.
 pub(crate) fn unique_stamp() -> i64 {
-    STAMPS.now(sys::wall_clock)
+    STAMPS.now(wall_clock)
+}
+
+#[cfg(not(all(unix, target_pointer_width = "64")))]
+fn wall_clock() -> i64 {
+    unix_nanoseconds(SystemTime::now())
 }
 
 /// The timestamp of something that began this long ago. As `unique_stamp`, but no number is
