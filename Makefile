@@ -106,8 +106,11 @@ PROFILED := target/profiled
 $(PROFILED)/built: $(VENV)/built scripts/train $(wildcard bench/python/*.py)
 	rustup component add llvm-tools
 	rm -rf $(PROFILED)/dist $(PROFILED)/package
-	CARGO_TARGET_DIR=$(PROFILED)/cargo RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
+	TRAIN_ALL=1 CARGO_TARGET_DIR=$(PROFILED)/cargo RUSTFLAGS="$$RUSTFLAGS $(WHEEL_FLAGS)" \
 	  $(VENV)/bin/maturin build --quiet --release --pgo --out $(PROFILED)/dist
+	scripts/strip-paths $(PROFILED)/dist/*.whl
+	MAX_WHEEL_SIZE=4500000 WHEEL=$$(echo $(PROFILED)/dist/*.whl) \
+	  $(VENV)/bin/python -m pytest -q tests/test_wheel.py
 	$(VENV)/bin/pip install --quiet --no-deps --target $(PROFILED)/package $(PROFILED)/dist/*.whl
 	touch $@
 
@@ -180,8 +183,9 @@ bench-rust:
 	  $(CARGO) run --release --manifest-path bench/Cargo.toml -- $(SECTIONS)
 	@CHECK=$(CHECK) UPDATE=$(UPDATE) $(CHECK_RATIOS) $(BENCH_RATIOS)-rust
 
-# PGO= measures the wheel that is not compiled by a profile.
+# PGO=0 measures the wheel that is not compiled by a profile.
 PGO ?= 1
+override PGO := $(filter-out 0,$(PGO))
 bench-python: $(if $(PGO),$(PROFILED)/built,$(VENV)/built)
 	@scripts/ensure influxd
 	$(VENV)/bin/pip install --quiet --group bench
