@@ -77,7 +77,7 @@ class InfluxDBMiddleware:
         async def sending(message: _Message) -> None:
             request.sends(message)
             try:
-                await send(message)
+                return await send(message)
             except OSError:
                 # The client is gone, which is no failure of the handler.
                 request.refused(message)
