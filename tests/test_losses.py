@@ -23,14 +23,15 @@ def test_a_full_buffer_is_one_last_line_that_counts_everything(
 ) -> None:
     receiver.refusals = 10**6
     _, stderr = launch(
-        PROGRAM + "add('m', 1_000)\nadd('m', 2_580)",
+        PROGRAM + "influxdb.set_max_clients(1)\nadd('m', 1_000)\nadd('m', 2_580)",
         INFLUXDB_OVERFLOW=overflow,
         INFLUXDB_MAX_BUFFER_SIZE="500",
+        # What is being sent cannot be dropped for a newer one: at most this one batch.
+        INFLUXDB_MAX_BATCH_SIZE="100",
         INFLUXDB_SHUTDOWN_TIMEOUT="0",
     ).end()
     [line] = losses(stderr)
     assert line.startswith("ERROR 3,580 measurements are lost: ")
-    # What is being sent cannot be dropped for a newer one.
     dropped = re.findall(r"([\d,]+) dropped \((newest|oldest)\)", line)
     assert sum(int(count.replace(",", "")) for count, _ in dropped) == 3_080
     assert overflow in dict(map(reversed, dropped))
