@@ -1,7 +1,7 @@
 """Runs what applications run most: the calls that record, requests, data frames, delivery.
 
 The compiler lays out and optimizes the native module by what this runs: see `scripts/train`. What
-this leaves out becomes smaller and slower, so it calls each hot path at least once.
+this leaves out becomes smaller and slower. Left out are TLS, NATS, Django and the handler of logs.
 """
 
 import importlib.util

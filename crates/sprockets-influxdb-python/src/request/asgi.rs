@@ -18,23 +18,17 @@ pub(crate) struct AsgiRequest {
 impl AsgiRequest {
     /// The application sends a message.
     fn sends(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
-        if let (Ok(mut own), Some(message)) = (this.try_borrow_mut(), Message::of(message)) {
-            own.note_sent(&message);
-        }
+        Self::note(this, message, Self::note_sent);
     }
 
     /// The server could not send a message: the client is gone.
     fn refused(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
-        if let (Ok(mut own), Some(message)) = (this.try_borrow_mut(), Message::of(message)) {
-            own.note_refused(&message);
-        }
+        Self::note(this, message, Self::note_refused);
     }
 
     /// The application received a message.
     fn received(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
-        if let (Ok(mut own), Some(message)) = (this.try_borrow_mut(), Message::of(message)) {
-            own.note_received(&message);
-        }
+        Self::note(this, message, Self::note_received);
     }
 
     /// The handler failed. The first failure is recorded.
@@ -65,6 +59,17 @@ impl AsgiRequest {
 impl AsgiRequest {
     pub(super) fn new(handled: Handled) -> Self {
         Self { handled }
+    }
+
+    /// A message that is none, or that comes while another is noted, is passed on unseen.
+    fn note(
+        this: &Bound<'_, Self>,
+        message: &Bound<'_, PyAny>,
+        note: fn(&mut Self, &Message<'_, '_>),
+    ) {
+        if let (Ok(mut own), Some(message)) = (this.try_borrow_mut(), Message::of(message)) {
+            note(&mut own, &message);
+        }
     }
 
     fn note_sent(&mut self, message: &Message<'_, '_>) {

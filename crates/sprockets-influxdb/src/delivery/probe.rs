@@ -83,7 +83,7 @@ impl Probe<'_> {
             (400, _) if is_influxdb && message.contains(MALFORMED_CREDENTIALS) => {
                 check(Passed, Failed(message.to_owned()), rejected())
             }
-            (403, _) if self.database.is_none() => check(Passed, Passed, self.not_named()),
+            (403, _) if self.database.is_none() => check(Passed, Passed, Finding::no_database()),
             (403, _) => check(Passed, Passed, Failed(self.with_doubt(message))),
             (
                 _,
@@ -94,7 +94,7 @@ impl Probe<'_> {
                 }),
             ) if is_influxdb => {
                 let failed = |_| Failed(message.to_owned());
-                check(Passed, Passed, self.database.map_or_else(|| self.not_named(), failed))
+                check(Passed, Passed, self.database.map_or_else(Finding::no_database, failed))
             }
             (200..=299 | 501 | 511, _) if !is_influxdb => no_connection(self.no_influxdb(message)),
             (_, Disposition::Retry(Failure { cause: Cause::Configuration, .. })) => {
@@ -108,7 +108,7 @@ impl Probe<'_> {
                 check(Passed, Passed, self.found())
             }
             (_, Disposition::Rejected(_)) if self.database.is_none() => {
-                check(Passed, Passed, self.not_named())
+                check(Passed, Passed, Finding::no_database())
             }
             (_, Disposition::Rejected(_)) => check(Passed, Passed, Failed(self.rejected(message))),
             _ => no_connection(format!(
@@ -128,7 +128,7 @@ impl Probe<'_> {
 
     fn found(&self) -> Finding {
         match (self.database, self.server.api) {
-            (None, _) => self.not_named(),
+            (None, _) => Finding::no_database(),
             (Some(_), Api::V3) => Finding::Unknown(
                 "InfluxDB 3 tells only when something is written; \
                  it creates a database that is missing"
@@ -136,10 +136,6 @@ impl Probe<'_> {
             ),
             (Some(_), _) => Finding::Passed,
         }
-    }
-
-    fn not_named(&self) -> Finding {
-        Finding::no_database()
     }
 
     fn rejected(&self, message: &str) -> String {
