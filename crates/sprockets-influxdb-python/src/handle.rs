@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwapOption, Guard};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use sprockets_influxdb::internal::{self, InForce, generation, is_sending};
+use sprockets_influxdb::internal::{
+    self, Attributes, InForce, Outcome, PlainRequest, generation, is_sending, record_plain,
+};
 use sprockets_influxdb::{self as core, Client, Overflow, SettingValue};
 
 use crate::capi::cell::GilCell;
@@ -29,7 +31,7 @@ pub(crate) struct Handle {
     in_force: GilCell<InForce>,
     /// Whether adding may wait for room. The wait happens without the interpreter's lock.
     may_block: AtomicBool,
-    defaults: ArcSwapOption<Defaults>,
+    defaults: GilCell<Option<Defaults>>,
     /// The deadline of a shutdown that began, and the generation of its process.
     deadline: ArcSwapOption<(u64, Instant)>,
 }
@@ -62,6 +64,19 @@ pub(crate) fn with_installed<T>(
     use_it: impl FnOnce(&Handle) -> Option<T>,
 ) -> Option<T> {
     LENT.borrow(py).ok()?.as_deref().and_then(use_it)
+}
+
+/// Whether there is an installed client.
+#[inline]
+pub(crate) fn has_installed(py: Python<'_>) -> bool {
+    LENT.borrow(py).is_ok_and(|client| client.is_some())
+}
+
+/// The base tags of the installed client, which measurements show. Not to be changed. `None` before
+/// there is a client.
+#[inline]
+pub(crate) fn base_tags(py: Python<'_>) -> Option<Py<PyDict>> {
+    with_installed(py, |client| client.base_tags(py))
 }
 
 /// All clients of the process, those too that the program has dropped before they had delivered.
@@ -107,7 +122,7 @@ impl Handle {
             in_force: GilCell::new(internal::in_force(&core)),
             core,
             may_block: AtomicBool::new(false),
-            defaults: ArcSwapOption::empty(),
+            defaults: GilCell::new(None),
             deadline: ArcSwapOption::empty(),
         });
         handle.read_overflow();
@@ -148,6 +163,28 @@ impl Handle {
         }
     }
 
+    /// Whether measurements are recorded.
+    #[inline]
+    pub(crate) fn is_enabled(&self, py: Python<'_>) -> bool {
+        match self.in_force.borrow(py) {
+            Ok(in_force) => in_force.is_enabled(),
+            Err(_) => self.core.is_enabled(),
+        }
+    }
+
+    /// Records a plain request. Returns false if it has to be recorded as a measurement.
+    pub(crate) fn record_plain(
+        &self,
+        py: Python<'_>,
+        attributes: &Attributes,
+        request: &PlainRequest<'_>,
+        outcome: &Outcome,
+        now: impl FnOnce() -> Duration,
+    ) -> bool {
+        let in_force = self.in_force.borrow(py).ok();
+        record_plain(&self.core, in_force.as_deref(), attributes, request, outcome, now)
+    }
+
     fn read_overflow(&self) {
         let blocks = SettingValue::Overflow(Overflow::Block);
         let may_block = self.core.settings().iter().any(|setting| *setting.value() == blocks);
@@ -167,23 +204,30 @@ impl Handle {
         }
         let database = self.core.default_database();
         let database = database.map(|name| PyString::intern(py, &name).unbind());
-        self.defaults.store(Some(Arc::new(Defaults { base_tags: dict.unbind(), database })));
+        let defaults = Defaults { base_tags: dict.unbind(), database };
+        // Other code may run when those before are dropped.
+        let before = self.defaults.borrow_mut(py)?.replace(defaults);
+        drop(before);
         Ok(())
     }
 
     /// The base tags, not to be changed.
+    #[inline]
     pub(crate) fn base_tags(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        self.defaults.load().as_ref().map(|defaults| defaults.base_tags.clone_ref(py))
+        Some(self.defaults.borrow(py).ok()?.as_ref()?.base_tags.clone_ref(py))
     }
 
     /// Whether these are the base tags.
-    pub(crate) fn has_base_tags(&self, tags: &Py<PyDict>) -> bool {
-        self.defaults.load().as_ref().is_some_and(|defaults| defaults.base_tags.is(tags))
+    #[inline]
+    pub(crate) fn has_base_tags(&self, py: Python<'_>, tags: &Py<PyDict>) -> bool {
+        let defaults = self.defaults.borrow(py);
+        defaults.is_ok_and(|defaults| defaults.as_ref().is_some_and(|own| own.base_tags.is(tags)))
     }
 
     /// The database of measurements that name none.
+    #[inline]
     pub(crate) fn database(&self, py: Python<'_>) -> Option<Py<PyString>> {
-        let defaults = self.defaults.load();
+        let defaults = self.defaults.borrow(py).ok()?;
         defaults.as_ref()?.database.as_ref().map(|database| database.clone_ref(py))
     }
 

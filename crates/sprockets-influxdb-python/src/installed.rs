@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use sprockets_influxdb::{self as core, Client, Config, internal};
 
 use crate::handle::{self, Handle, INSTALLED, installed};
+use crate::log;
 use crate::rejected::Callback;
 use crate::value::value_error;
-use crate::{base_tags, log};
 
 /// Locked only with the interpreter's lock and while no Python code runs. So no thread ever waits
 /// for it, and no thread holds it when the process forks.
@@ -163,7 +163,6 @@ fn start(config: Config) -> core::Result<Arc<Handle>> {
 /// other threads add measurements, so it happens after the change.
 fn announce(py: Python<'_>, client: &Handle) -> PyResult<()> {
     client.read_defaults(py)?;
-    base_tags::changed();
     py.import("sprockets_influxdb._lifecycle")?.call_method0("begin")?;
     Ok(())
 }
@@ -299,7 +298,6 @@ pub(crate) fn configure(py: Python<'_>, options: Options) -> PyResult<()> {
 pub(crate) fn reset(py: Python<'_>) {
     changes().before = Provided::EMPTY;
     let client = uninstall();
-    base_tags::changed();
     if let Some(client) = client {
         handle::forget(&client);
         py.detach(|| {

@@ -4,8 +4,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::base_tags::base_tags;
 use crate::capi::cell::Owned;
+use crate::handle::base_tags;
 use crate::value::Plain;
 
 /// Maximum length of a list. A program may set the tags of one measurement for as long as it runs.

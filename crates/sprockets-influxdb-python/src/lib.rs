@@ -1,7 +1,6 @@
 //! The Python package's native module: translation between Python and the core, no logic of its
 //! own.
 
-mod base_tags;
 mod capi;
 mod client;
 mod command;

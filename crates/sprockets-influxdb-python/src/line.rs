@@ -9,8 +9,8 @@ use sprockets_influxdb::internal::{
     PreparedKey, may_repeat_a_name, set_prepared_field, set_prepared_tag,
 };
 
-use crate::base_tags::base_tags;
 use crate::conversion::{with_field, with_tag};
+use crate::handle::base_tags;
 use crate::items::{Dict, Items, each_of};
 use crate::prepared_keys::PreparedKeys;
 use crate::prepared_tags::PreparedTags;

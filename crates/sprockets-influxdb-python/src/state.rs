@@ -3,8 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::base_tags::base_tags;
 use crate::capi::cell::Owned;
+use crate::handle::base_tags;
 use crate::items::Items;
 use crate::timestamp::Stamp;
 

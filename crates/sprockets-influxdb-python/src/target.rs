@@ -6,8 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use sprockets_influxdb as core;
 
-use crate::base_tags;
-use crate::handle::{Handle, with_installed};
+use crate::handle::{Handle, has_installed, with_installed};
 use crate::installed::{configured, current};
 use crate::process;
 use crate::value::value_error;
@@ -51,10 +50,11 @@ impl Target {
 
     /// Whether these are the base tags. `false` if that is not certain.
     #[inline]
-    pub(crate) fn has_base_tags(&self, tags: &Py<PyDict>) -> bool {
+    pub(crate) fn has_base_tags(&self, py: Python<'_>, tags: &Py<PyDict>) -> bool {
+        let has_them = |client: &Handle| client.has_base_tags(py, tags);
         match self {
-            Self::Installed => base_tags::are(tags),
-            Self::Own(client, _) => client.has_base_tags(tags),
+            Self::Installed => with_installed(py, |client| Some(has_them(client))).unwrap_or(false),
+            Self::Own(client, _) => has_them(client),
         }
     }
 
@@ -67,51 +67,38 @@ impl Target {
         }
     }
 
-    /// Calls `use_it` with the client. `None` if adding to it may wait, or there is none.
-    pub(crate) fn with_ready_client<T>(
+    /// Calls `use_it` with the client. It must run no Python code. The first call makes the
+    /// installed client. `None` if there is none, which happens only while one is replaced.
+    #[inline]
+    pub(crate) fn with<T>(
         &self,
         py: Python<'_>,
-        use_it: impl FnOnce(&core::Client) -> T,
-    ) -> Option<T> {
-        let ready = |client: &Handle| {
-            if client.core().is_enabled() {
-                process::ensure_started(py);
-            }
-            (!client.may_block()).then(|| use_it(client.core()))
-        };
+        use_it: impl FnOnce(&Handle) -> Option<T>,
+    ) -> PyResult<Option<T>> {
         match self {
-            Self::Installed => current(py).ok()?.as_deref().and_then(ready),
-            Self::Own(client, _) => ready(client),
+            Self::Installed => {
+                if !has_installed(py) {
+                    current(py)?;
+                }
+                Ok(with_installed(py, use_it))
+            }
+            Self::Own(client, _) => Ok(use_it(client)),
         }
     }
 
     /// The base tags, not to be changed.
     pub(crate) fn base_tags(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
-        match self {
-            Self::Installed => match base_tags::base_tags(py) {
-                Some(tags) => Ok(Some(tags)),
-                None => Ok(current(py)?.as_ref().and_then(|client| client.base_tags(py))),
-            },
-            Self::Own(client, _) => Ok(client.base_tags(py)),
-        }
+        self.with(py, |client| client.base_tags(py))
     }
 
     /// The database of measurements that name none.
     pub(crate) fn database(&self, py: Python<'_>) -> PyResult<Option<Py<PyString>>> {
-        match self {
-            Self::Installed => Ok(current(py)?.as_ref().and_then(|client| client.database(py))),
-            Self::Own(client, _) => Ok(client.database(py)),
-        }
+        self.with(py, |client| client.database(py))
     }
 
     /// Whether measurements are recorded.
     pub(crate) fn is_enabled(&self, py: Python<'_>) -> PyResult<bool> {
-        match self {
-            Self::Installed => {
-                Ok(current(py)?.as_ref().is_some_and(|client| client.core().is_enabled()))
-            }
-            Self::Own(client, _) => Ok(client.core().is_enabled()),
-        }
+        Ok(self.with(py, |client| Some(client.is_enabled(py)))?.unwrap_or(false))
     }
 
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {

@@ -118,7 +118,7 @@ unsafe fn write_tags(py: Python<'_>, line: &mut Line, tags: &Items, target: &Tar
             });
         }
         let dict = tags.as_dict()?;
-        if dict.base.as_ref().is_some_and(|copied| !target.has_base_tags(copied)) {
+        if dict.base.as_ref().is_some_and(|copied| !target.has_base_tags(py, copied)) {
             return None;
         }
         line.core.omit_base_tags();

@@ -7,7 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::{AttributeSink, Outcome, PlainRequest, record_plain};
+use sprockets_influxdb::internal::{AttributeSink, Outcome, PlainRequest};
 use sprockets_influxdb::middleware::Attribute;
 
 use super::headers::with_header;
@@ -174,8 +174,8 @@ impl Handled {
             correlation_id: header_text(py, self.head.correlation_id.as_ref())?,
             nanoseconds,
         };
-        let is_recorded = target.with_ready_client(py, |client| {
-            record_plain(client, attributes, &request, &self.outcome, self.elapsed())
+        let is_recorded = target.if_ready(py, |client| {
+            Some(client.record_plain(py, attributes, &request, &self.outcome, || self.elapsed()))
         })?;
         if is_recorded {
             Measurement::end(own).ok()?;

@@ -203,14 +203,15 @@ fn measurement(options: &Options, place: &Bound<'_, PyDict>) -> PyResult<Option<
     let py = place.py();
     let outer = place.get_item(intern!(py, MEASUREMENT))?;
     let Options { target, database, measurement, attributes, .. } = options;
-    if !target.is_enabled(py)? || outer.is_some_and(|outer| is_recorded(&outer)) {
+    let defaults = target.with(py, |client| {
+        let database = if database.is_none() { client.database(py) } else { None };
+        client.is_enabled(py).then(|| (database, client.base_tags(py)))
+    })?;
+    let Some((default, base)) = defaults else { return Ok(None) };
+    if outer.is_some_and(|outer| is_recorded(&outer)) {
         return Ok(None);
     }
-    let database = match database {
-        Some(database) => database.clone_ref(py),
-        None => target.database(py)?.ok_or_else(no_database)?,
-    };
-    let base = target.base_tags(py)?;
+    let database = database.as_ref().or(default.as_ref()).ok_or_else(no_database)?;
     let has_name = base.as_ref().is_some_and(|base| options.has_name_of(base.bind(py)));
     let tags = match target {
         Target::Installed if !has_name => None,

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{
-    self, AttributeSink, Attributes, Outcome, PlainRequest, record_plain, unique_stamp_before,
+    self, AttributeSink, Attributes, Outcome, PlainRequest, unique_stamp_before,
 };
 use sprockets_influxdb::middleware::{Attribute, RequestOptions};
 
@@ -180,6 +180,9 @@ impl TornadoRecorder {
         correlation_id: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         let py = handler.py();
+        if !self.target.is_enabled(py)? {
+            return Ok(true);
+        }
         let status_code: u16 = handler.getattr(intern!(py, "_status_code"))?.extract()?;
         // The handshake of a websocket is only the beginning.
         let settings = application.getattr(intern!(py, "settings"))?;
@@ -227,9 +230,8 @@ impl TornadoRecorder {
         if plain.database.is_empty() {
             return Ok(false);
         }
-        let recorded = self.target.with_ready_client(py, |client| {
-            !client.is_enabled()
-                || record_plain(client, &self.attributes, &plain, &outcome, elapsed)
+        let recorded = self.target.if_ready(py, |client| {
+            Some(client.record_plain(py, &self.attributes, &plain, &outcome, || elapsed))
         });
         Ok(recorded.unwrap_or(false))
     }

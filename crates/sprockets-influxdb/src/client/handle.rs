@@ -44,7 +44,15 @@ pub struct Client {
 }
 
 /// The configuration of a client that was in force when this was made.
-pub struct InForce(Arc<Snapshot>);
+pub struct InForce(pub(super) Arc<Snapshot>);
+
+impl InForce {
+    /// Whether measurements are recorded.
+    #[inline]
+    pub fn is_enabled(&self) -> bool {
+        self.0.is_enabled
+    }
+}
 
 impl fmt::Debug for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

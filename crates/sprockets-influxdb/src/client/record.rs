@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Weak};
 
 use super::core::Core;
-use super::handle::Client;
+use super::handle::{Client, InForce};
 use super::snapshot::Snapshot;
 use crate::buffer::EntryFlags;
 use crate::measurement::{Line, Measurement};
@@ -41,15 +41,23 @@ impl Client {
         PreparedRecord { snapshot: Arc::downgrade(&snapshot), head }
     }
 
-    /// Adds a record, as [`add_measurement`](Self::add_measurement) adds a measurement.
+    /// Adds a record, as [`add_measurement`](Self::add_measurement) adds a measurement, by this
+    /// configuration or else the one that is in force.
     #[inline]
     pub(crate) fn add_record(
         &self,
+        in_force: Option<&InForce>,
         prepared: &PreparedRecord,
         nanoseconds: i64,
         values: &RecordValues<'_>,
     ) -> AddedRecord {
-        self.core().add_record(prepared, nanoseconds, values)
+        match in_force {
+            Some(in_force) => self.core().add_record(&in_force.0, prepared, nanoseconds, values),
+            None => {
+                let snapshot = self.core().snapshot.load();
+                self.core().add_record(&snapshot, prepared, nanoseconds, values)
+            }
+        }
     }
 }
 
@@ -71,14 +79,15 @@ impl Snapshot {
 }
 
 impl Core {
+    #[inline]
     fn add_record(
         &self,
+        snapshot: &Arc<Snapshot>,
         prepared: &PreparedRecord,
         nanoseconds: i64,
         values: &RecordValues<'_>,
     ) -> AddedRecord {
-        let snapshot = self.snapshot.load();
-        if prepared.snapshot.as_ptr() != Arc::as_ptr(&snapshot) {
+        if prepared.snapshot.as_ptr() != Arc::as_ptr(snapshot) {
             return AddedRecord::Outdated;
         }
         let Some(head) = prepared.head.as_ref().filter(|_| values.fit()) else {
@@ -86,7 +95,7 @@ impl Core {
         };
         let record = || Record::new(head, nanoseconds, values);
         if !self.buffer.push_record(head, values.max_len(head), record) {
-            self.add_encoded(&snapshot, head, &record());
+            self.add_encoded(snapshot, head, &record());
         } else if self.workers.is_retry_due() {
             self.workers.ensure_leader();
         }

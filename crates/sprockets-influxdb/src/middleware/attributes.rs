@@ -173,7 +173,7 @@ impl Attributes {
     /// The value to record for a method: itself, or [`unknown_method`](Self::unknown_method) if no
     /// RFC defines it.
     pub fn method(&self, method: &str) -> &'static str {
-        METHODS.into_iter().find(|known| *known == method).unwrap_or(self.unknown_method)
+        METHODS.iter().find(|known| **known == method).unwrap_or(&self.unknown_method)
     }
 
     /// The value to record for methods that are not known.

@@ -88,7 +88,7 @@ impl Destination {
             correlation_id: facts.text(Attribute::CorrelationId),
             nanoseconds: facts.nanoseconds,
         };
-        if !record_plain(&self.client, &self.attributes, &request, outcome, now) {
+        if !record_plain(&self.client, None, &self.attributes, &request, outcome, || now) {
             self.record(self.measurement(facts), outcome, now);
         }
     }

@@ -150,12 +150,12 @@ impl Outcome {
         self.request_length.or_else(|| self.counted.as_ref().map(RequestBytes::total))
     }
 
-    fn duration(&self, now: Duration) -> f64 {
-        self.last_byte.unwrap_or(now).as_secs_f64()
+    fn duration(&self, now: impl FnOnce() -> Duration) -> f64 {
+        self.last_byte.unwrap_or_else(now).as_secs_f64()
     }
 
     /// The status code, lengths and times, if nothing else is to be recorded of it.
-    pub(super) fn numbers(&self, now: Duration) -> Option<Numbers> {
+    pub(super) fn numbers(&self, now: impl FnOnce() -> Duration) -> Option<Numbers> {
         if self.exception.is_some() || self.grpc.is_some() {
             return None;
         }
@@ -175,7 +175,7 @@ impl Outcome {
         if let Some(request_length) = self.request_length() {
             sink.field(Attribute::RequestLength, request_length);
         }
-        sink.field(Attribute::Duration, self.duration(now));
+        sink.field(Attribute::Duration, self.duration(|| now));
         if let Some(first_byte) = self.first_byte {
             sink.field(Attribute::TimeToFirstByte, first_byte.as_secs_f64());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::attributes::{Attribute, Attributes, UNMATCHED};
 use super::outcome::Outcome;
 use super::sink::AttributeSink;
-use crate::client::{AddedRecord, Client, PreparedRecord};
+use crate::client::{AddedRecord, Client, InForce, PreparedRecord};
 use crate::record::{RecordNames, RecordValues};
 use crate::spare;
 
@@ -53,13 +53,15 @@ thread_local! {
 ///
 /// # Arguments
 ///
-/// * `now`: the time since the request began
+/// * `in_force`: the client's configuration, if the caller knows it
+/// * `now`: returns the time since the request began
 pub fn record_plain(
     client: &Client,
+    in_force: Option<&InForce>,
     attributes: &Attributes,
     request: &PlainRequest<'_>,
     outcome: &Outcome,
-    now: Duration,
+    now: impl FnOnce() -> Duration,
 ) -> bool {
     let Some((status_code, integers, floats)) = outcome.numbers(now) else { return false };
     let texts = [request.remote_ip, request.correlation_id];
@@ -73,8 +75,9 @@ pub fn record_plain(
         let slot = &mut prepared[slot(request, status_code)];
         for _ in 0..2 {
             let known = slot.as_ref().filter(|known| known.is_of(attributes, request, status_code));
-            let added =
-                known.map(|known| client.add_record(&known.record, request.nanoseconds, &values));
+            let added = known.map(|known| {
+                client.add_record(in_force, &known.record, request.nanoseconds, &values)
+            });
             match added {
                 None | Some(AddedRecord::Outdated) => {
                     *slot = Prepared::new(client, attributes, request, status_code);

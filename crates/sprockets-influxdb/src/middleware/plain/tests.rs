@@ -26,7 +26,7 @@ fn record(client: &Client, attributes: &Attributes, request: &PlainRequest<'_>) 
     let mut outcome = Outcome::new("GET");
     outcome.respond(200, Duration::from_millis(1));
     outcome.sent(512);
-    record_plain(client, attributes, request, &outcome, Duration::from_millis(2))
+    record_plain(client, None, attributes, request, &outcome, || Duration::from_millis(2))
 }
 
 fn default_attributes() -> Attributes {
