@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 mod adding;
+pub(crate) mod asgi;
 mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
@@ -24,5 +25,6 @@ use pyo3::prelude::*;
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     measurement::add_to(module)?;
     adding::add_to(module)?;
-    series::add_to(module)
+    series::add_to(module)?;
+    asgi::add_to(module)
 }
