@@ -63,9 +63,9 @@ def frames():
 
 def mixin():
     if has("tornado"):
-        import subjects
+        import middleware
 
-        subjects.requests(influxdb.InfluxDBMixin)
+        middleware.requests(influxdb.InfluxDBMixin)
 
 
 def run(url, number, **options):
