@@ -11,8 +11,9 @@ unexport MAKEFLAGS MFLAGS
   policy python python-lint python-test rust-test sanitize screenshots site soak \
   status-screenshot test timestamps wheels
 
-## Lints, documentation, and all tests. CI runs this and `policy`.
-test: lint python docs rust-test models instructions
+## Lints, documentation, and all tests. CI runs this and `policy`. TESTS selects some.
+TESTS := lint python docs rust-test models instructions
+test: $(TESTS)
 
 ## The Rust tests, with cargo-nextest if it is installed.
 rust-test:
@@ -149,8 +150,9 @@ fuzz:
 
 ## Dependencies, each feature alone, packages, the oldest versions of Rust and of frameworks.
 POLICIES := dependencies features packages minimal-versions public-types fuzz bench oldest-rust
-policy: $(POLICIES:%=policy-%) policy-oldest-frameworks
-.PHONY: $(POLICIES:%=policy-%) policy-oldest-frameworks
+policy: policy-rust policy-oldest-frameworks
+policy-rust: $(POLICIES:%=policy-%)
+.PHONY: $(POLICIES:%=policy-%) policy-rust policy-oldest-frameworks
 $(POLICIES:%=policy-%): policy-%:
 	@scripts/policy $*
 policy-oldest-frameworks: $(VENV)/built
