@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sprockets_influxdb import _hooks
-from sprockets_influxdb._native import AsgiRequest
 from sprockets_influxdb._requests import RequestOptions, check_names, recorder
 from sprockets_influxdb._routes import Routes
 from sprockets_influxdb._warnings import warn
@@ -66,11 +65,26 @@ class InfluxDBMiddleware:
             if kind == "lifespan" and self._recorder.is_recording:
                 send = _flushing(send)
             return await self.app(scope, receive, send)
-        request = self._recorder.asgi(scope, receive, send)
+        request = self._recorder.asgi(scope)
         if request is None:
             return await self.app(scope, receive, send)
+
+        async def receiving() -> _Message:
+            message = await receive()
+            request.received(message)
+            return message
+
+        async def sending(message: _Message) -> None:
+            request.sends(message)
+            try:
+                return await send(message)
+            except OSError:
+                # The client is gone, which is no failure of the handler.
+                request.refused(message)
+                raise
+
         try:
-            await self.app(scope, request, request)
+            await self.app(scope, receiving, sending)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if kind == "http" or not _is_normal_closure(error):
                 request.fail(error)
@@ -86,23 +100,6 @@ class InfluxDBMiddleware:
             except Exception as error:
                 warn(error)
             request.end(route)
-
-
-async def _receiving(request: AsgiRequest, receive: _Receive) -> _Message:
-    """Note a message when it is received."""
-    message = await receive()
-    request.received(message)
-    return message
-
-
-async def _sending(request: AsgiRequest, send: _Send, message: _Message) -> None:
-    """Send to a server that may refuse the message."""
-    try:
-        return await send(message)
-    except OSError:
-        # The client is gone, which is no failure of the handler.
-        request.refused(message)
-        raise
 
 
 def _known(options: RequestOptions) -> RequestOptions:

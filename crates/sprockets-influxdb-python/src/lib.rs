@@ -60,8 +60,8 @@ mod _native {
     use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
-        Recorder, RequestGuard, TornadoRecorder, WsgiRequest, WsgiSizedBody, WsgiWrite,
-        check_request_variables, finish_request, measurement_in,
+        AsgiRequest, Recorder, RequestGuard, TornadoRecorder, WsgiRequest, WsgiSizedBody,
+        WsgiWrite, check_request_variables, finish_request, measurement_in,
     };
     #[pymodule_export]
     use crate::series::series;

@@ -17,9 +17,6 @@ use super::value::Object;
 /// keywords follow the `usize` positional arguments.
 pub(super) type Fast = ffi::PyCFunctionFastWithKeywords;
 
-/// Bit of the number of arguments, see PEP 590.
-pub(super) const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
-
 /// A function, and that of PyO3 which it replaces.
 pub(super) struct Call {
     name: &'static CStr,

@@ -53,11 +53,6 @@ impl Owned {
     }
 
     #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut ffi::PyObject {
-        self.0.as_ptr()
-    }
-
-    #[inline]
     pub(crate) fn bind<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
         self.0.bind(py)
     }

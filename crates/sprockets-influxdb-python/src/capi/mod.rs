@@ -11,7 +11,6 @@
 #![allow(unsafe_code)]
 
 mod adding;
-pub(crate) mod asgi;
 mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
@@ -25,6 +24,5 @@ use pyo3::prelude::*;
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     measurement::add_to(module)?;
     adding::add_to(module)?;
-    series::add_to(module)?;
-    asgi::add_to(module)
+    series::add_to(module)
 }

@@ -3,7 +3,7 @@
 //! The core decides what is recorded: the attributes and their names, the status code, what takes
 //! precedence. This module reads Python's objects.
 
-pub(crate) mod asgi;
+mod asgi;
 mod guard;
 mod handled;
 mod headers;
@@ -13,6 +13,7 @@ mod recorder;
 mod tornado;
 mod wsgi;
 
+pub(crate) use asgi::AsgiRequest;
 pub(crate) use guard::RequestGuard;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};

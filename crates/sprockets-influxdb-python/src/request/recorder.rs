@@ -9,14 +9,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::asgi::{AsgiRequest, AsgiServer, AsgiState};
+use super::asgi::AsgiRequest;
 use super::guard::RequestGuard;
 use super::handled::Handled;
 use super::headers::{find, number};
 use super::options::{MEASUREMENT, Options};
 use super::wsgi::WsgiRequest;
-use crate::capi;
-use crate::capi::cell::{GilCell, Owned};
+use crate::capi::cell::Owned;
 use crate::capi::measurement::create;
 use crate::items::Items;
 use crate::measurement::Measurement;
@@ -62,16 +61,8 @@ impl Recorder {
     }
 
     /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded.
-    /// The application calls the request as `receive` and as `send`.
-    fn asgi<'py>(
-        &self,
-        scope: &Bound<'py, PyAny>,
-        receive: &Bound<'py, PyAny>,
-        send: &Bound<'py, PyAny>,
-    ) -> PyResult<Option<Bound<'py, AsgiRequest>>> {
-        let Some(handled) = self.begin(scope, scope, Self::of_scope)? else { return Ok(None) };
-        let server = AsgiServer::new(scope, receive, send);
-        capi::asgi::create(scope.py(), GilCell::new(AsgiState::new(handled, server))).map(Some)
+    fn asgi(&self, scope: &Bound<'_, PyAny>) -> PyResult<Option<AsgiRequest>> {
+        Ok(self.begin(scope, scope, Self::of_scope)?.map(AsgiRequest::new))
     }
 
     /// Begins to record a request described by a WSGI environment. The application calls the
