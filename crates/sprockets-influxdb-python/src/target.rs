@@ -42,20 +42,22 @@ impl Target {
             let is_ready = process::is_started() && !client.may_block();
             is_ready.then(|| use_it(client)).flatten()
         };
+        self.if_made(py, if_ready)
+    }
+
+    /// Calls `use_it` with the client, if there is one yet. It must run no Python code.
+    #[inline]
+    fn if_made<T>(&self, py: Python<'_>, use_it: impl FnOnce(&Handle) -> Option<T>) -> Option<T> {
         match self {
-            Self::Installed => with_installed(py, if_ready),
-            Self::Own(client, _) => if_ready(client),
+            Self::Installed => with_installed(py, use_it),
+            Self::Own(client, _) => use_it(client),
         }
     }
 
     /// Whether these are the base tags. `false` if that is not certain.
     #[inline]
     pub(crate) fn has_base_tags(&self, py: Python<'_>, tags: &Py<PyDict>) -> bool {
-        let has_them = |client: &Handle| client.has_base_tags(py, tags);
-        match self {
-            Self::Installed => with_installed(py, |client| Some(has_them(client))).unwrap_or(false),
-            Self::Own(client, _) => has_them(client),
-        }
+        self.if_made(py, |client| Some(client.has_base_tags(py, tags))).unwrap_or(false)
     }
 
     /// The client. `None` if there is none, which happens only while one is replaced. Fails for a
@@ -75,15 +77,10 @@ impl Target {
         py: Python<'_>,
         use_it: impl FnOnce(&Handle) -> Option<T>,
     ) -> PyResult<Option<T>> {
-        match self {
-            Self::Installed => {
-                if !has_installed(py) {
-                    current(py)?;
-                }
-                Ok(with_installed(py, use_it))
-            }
-            Self::Own(client, _) => Ok(use_it(client)),
+        if matches!(self, Self::Installed) && !has_installed(py) {
+            current(py)?;
         }
+        Ok(self.if_made(py, use_it))
     }
 
     /// The base tags, not to be changed.

@@ -180,9 +180,6 @@ impl TornadoRecorder {
         correlation_id: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         let py = handler.py();
-        if !self.target.is_enabled(py)? {
-            return Ok(true);
-        }
         let status_code: u16 = handler.getattr(intern!(py, "_status_code"))?.extract()?;
         // The handshake of a websocket is only the beginning.
         let settings = application.getattr(intern!(py, "settings"))?;
@@ -229,6 +226,9 @@ impl TornadoRecorder {
         };
         if plain.database.is_empty() {
             return Ok(false);
+        }
+        if !self.target.is_enabled(py)? {
+            return Ok(true);
         }
         let recorded = self.target.if_ready(py, |client| {
             Some(client.record_plain(py, &self.attributes, &plain, &outcome, || elapsed))
