@@ -12,7 +12,8 @@ import time
 import timeit
 from pathlib import Path
 
-NOWHERE = "http://127.0.0.1:1"
+from sample import NOWHERE, seed
+
 NUMBER, REPEAT = 10_000, 5
 
 HANDLERS = [f"app.handlers.Handler{n}" for n in range(20)]
@@ -191,15 +192,7 @@ def ours_calls():
 
 def seed_calls():
     """Release 2.2.1, with ``marshall()``, which it calls when it submits."""
-    from tornado import ioloop
-
-    import sprockets_influxdb as influxdb
-
-    logging.disable(logging.CRITICAL)
-    ioloop.IOLoop.current()
-    influxdb.install(NOWHERE)
-    influxdb.set_max_buffer_size(10**9)
-    influxdb.set_trigger_size(10**9)
+    influxdb = seed()
 
     def add(measurement):
         influxdb.add_measurement(measurement)

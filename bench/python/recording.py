@@ -1,8 +1,6 @@
 """Recording a measurement: nanoseconds a call."""
 
-import logging
-
-from sample import NOWHERE, best, classic, sampled_out
+from sample import best, classic, sampled_out, seed
 
 
 def ours_classic():
@@ -30,15 +28,7 @@ def ours_one_call():
 
 
 def seed_classic():
-    from tornado import ioloop
-
-    import sprockets_influxdb as influxdb
-
-    logging.disable(logging.CRITICAL)
-    ioloop.IOLoop.current()
-    influxdb.install(NOWHERE)
-    influxdb.set_max_buffer_size(10**9)
-    influxdb.set_trigger_size(10**9)
+    influxdb = seed()
     record = classic(influxdb, influxdb.add_measurement)
     sent = classic(influxdb, lambda measurement: measurement.marshall())
     made = classic(influxdb, lambda measurement: None)
