@@ -52,13 +52,16 @@ fn leave(spool: &Path, lines: i64) -> PathBuf {
     slots.next().unwrap().unwrap().path()
 }
 
-/// A process that recovers what there is, and delivers ten measurements. Returns how many it
-/// recovered.
+/// A process that recovers what there is, and delivers it with ten measurements. Returns how many
+/// it recovered.
 fn work(spool: &Path) -> u64 {
     let server = Server::start();
     let client = Client::new(config(&server.url(), spool)).unwrap();
     assert!(client.recover(LONG));
     add(&client, 1_000..1_010);
+    assert!(client.flush(LONG).is_complete());
+    // A shutdown leaves what is recovered to the next process.
+    wait_until(|| client.stats().pending == 0);
     assert!(client.shutdown(LONG).is_complete());
     let stats = balanced(&client);
     assert_eq!(stats.added, 10 + stats.recovered, "{stats:?}");
