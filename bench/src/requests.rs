@@ -1,19 +1,25 @@
-//! Measures recording a request, against other middleware: hello world, without a socket, on one
-//! thread.
+//! Measures recording a request, against other middleware, and against one that does nothing: hello
+//! world, without a socket, on one thread.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::{App, web};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::Request;
+use axum::response::Response;
 use axum::routing::get;
+use http_body_util::BodyExt;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
 use sprockets_influxdb::middleware::actix::InfluxDb;
 use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use tokio::runtime::{Builder, Runtime};
+use tower::util::MapResponseLayer;
 use tower_service::Service;
 
 use crate::adding::client_that_sends_nothing;
@@ -29,6 +35,10 @@ const MAX_ADDED: f64 = 1_000.0;
 
 pub fn run_axum() {
     let routes = || Router::new().route(ROUTE, get(async || "Hello, world"));
+    // Sees the response, and each frame of its body.
+    let empty = MapResponseLayer::new(|response: Response| {
+        response.map(|body| body.map_frame(|frame| frame))
+    });
     let requests = InfluxDbLayer::new(client_that_sends_nothing(), DATABASE, "request");
     // It starts a task, which is never run here.
     let idle = runtime();
@@ -40,11 +50,13 @@ pub fn run_axum() {
     let otel = tower_otel::metrics::HttpLayer::server(&provider.meter("bench"));
 
     let mut bare = ask_axum(routes());
+    let mut empty = ask_axum(routes().layer(empty));
     let mut ours = ask_axum(routes().layer(requests));
     let mut prometheus = ask_axum(routes().layer(prometheus));
     let mut otel = ask_axum(routes().layer(otel));
-    let taken = compare(CALLS, [&mut bare, &mut ours, &mut prometheus, &mut otel]);
-    print("axum", taken[0], taken[1], &[("axum-prometheus", taken[2]), ("tower-otel", taken[3])]);
+    let [bare, empty, ours, prometheus, otel] =
+        compare(CALLS, [&mut bare, &mut empty, &mut ours, &mut prometheus, &mut otel]);
+    print("axum", bare, empty, ours, &[("axum-prometheus", prometheus), ("tower-otel", otel)]);
 }
 
 /// Sends requests to a service, and reads the responses.
@@ -88,19 +100,47 @@ pub fn run_actix() {
     let prometheus = actix_web_prom::PrometheusMetricsBuilder::new("bench").build();
 
     let mut bare = ask!(App::new());
+    let mut empty = ask!(App::new().wrap_fn(|request, service| {
+        let response = service.call(request);
+        async {
+            response
+                .await
+                .map(|response: ServiceResponse| response.map_body(|_, body| PassedOn(body)))
+        }
+    }));
     let mut ours = ask!(App::new().wrap(requests));
     let mut prometheus = ask!(App::new().wrap(prometheus.expect("metrics")));
-    let taken = compare(CALLS, [&mut bare, &mut ours, &mut prometheus]);
-    print("actix-web", taken[0], taken[1], &[("actix-web-prom", taken[2])]);
+    let [bare, empty, ours, prometheus] =
+        compare(CALLS, [&mut bare, &mut empty, &mut ours, &mut prometheus]);
+    print("actix-web", bare, empty, ours, &[("actix-web-prom", prometheus)]);
+}
+
+/// A body each part of which is seen.
+struct PassedOn(BoxBody);
+
+impl MessageBody for PassedOn {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.0.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<web::Bytes, Self::Error>>> {
+        Pin::new(&mut self.0).poll_next(context)
+    }
 }
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime")
 }
 
-fn print(framework: &str, bare: f64, ours: f64, peers: &[(&str, f64)]) {
+fn print(framework: &str, bare: f64, empty: f64, ours: f64, peers: &[(&str, f64)]) {
     section(&format!("A request to {framework}, \"Hello, world\" without a socket"));
     nanoseconds("bare", bare);
+    nanoseconds("added by a middleware that does nothing", empty - bare);
     nanoseconds("added by ours", ours - bare);
     for (peer, taken) in peers {
         nanoseconds(&format!("added by {peer}"), taken - bare);
