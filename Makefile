@@ -149,14 +149,17 @@ fuzz:
 	@scripts/fuzz
 
 ## Dependencies, each feature alone, packages, the oldest versions of Rust and of frameworks.
-POLICIES := dependencies features packages minimal-versions public-types fuzz bench oldest-rust
-policy: policy-rust policy-oldest-frameworks
-policy-rust: $(POLICIES:%=policy-%)
-.PHONY: $(POLICIES:%=policy-%) policy-rust policy-oldest-frameworks
-$(POLICIES:%=policy-%): policy-%:
-	@scripts/policy $*
-policy-oldest-frameworks: $(VENV)/built
+# `.ci/run` runs the three groups at once.
+WORKSPACE_POLICIES := policy-packages policy-without-nats policy-bench
+OTHER_POLICIES := policy-dependencies policy-features policy-minimal-versions policy-fuzz
+policy: policy-workspace policy-others policy-frameworks
+policy-workspace: $(WORKSPACE_POLICIES)
+policy-others: $(OTHER_POLICIES)
+policy-frameworks: $(VENV)/built
 	@scripts/policy oldest-frameworks
+.PHONY: $(WORKSPACE_POLICIES) $(OTHER_POLICIES) policy-workspace policy-others policy-frameworks
+$(WORKSPACE_POLICIES) $(OTHER_POLICIES): policy-%:
+	@scripts/policy $*
 
 ## Attacks by other users, servers, networks, disks and crash loops. A release must pass them.
 attack: $(VENV)/built
