@@ -115,8 +115,8 @@ fn a_refused_subject_ends_a_forwarder_with_its_name() {
         let user = operator.user(&permissions, None);
         let done = forward(&url, &["--creds", text(&user)], &variables);
         assert_eq!(done.code, Some(code), "{missing}: {done:?}");
-        let told = format!("{}{}", done.out, done.errors);
-        assert!(told.contains(missing.trim_end_matches('>')), "{missing}: {done:?}");
-        assert!(told.contains("correct the user's permissions"), "{missing}: {done:?}");
+        let message = format!("{}{}", done.out, done.errors);
+        assert!(message.contains(missing.trim_end_matches('>')), "{missing}: {done:?}");
+        assert!(message.contains("correct the user's permissions"), "{missing}: {done:?}");
     }
 }

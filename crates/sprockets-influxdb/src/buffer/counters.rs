@@ -1,5 +1,5 @@
 //! The counters of [`Stats`]. Each is changed under the lock of what it counts, so that they
-//! balance at every moment.
+//! balance at every moment. `Buffer::stats` takes them all at one moment.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,5 @@
-//! A client across forks: each process has a core of its own.
+//! A client across forks: each process has a core of its own, which begins with an empty buffer.
+//! Lines that wait at a fork stay with the parent, which delivers them.
 
 use std::time::Duration;
 

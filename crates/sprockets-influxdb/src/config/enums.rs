@@ -110,23 +110,23 @@ impl Precision {
     }
 }
 
-/// Implements the text forms of a choice: `FromStr`, `Display`, and the parser of its setting.
-macro_rules! choice {
+/// Implements the text forms of an enum: `FromStr`, `Display`, and the parser of its setting.
+macro_rules! text_forms {
     (
-        $choice:ident, $parser:ident, $noun:literal, $expected:literal,
+        $enum:ident, $parser:ident, $noun:literal, $expected:literal,
         $($name:literal => $variant:ident),+
     ) => {
-        pub(super) static $parser: ValueParser<$choice> = ValueParser {
+        pub(super) static $parser: ValueParser<$enum> = ValueParser {
             noun: $noun,
             expected: $expected,
             parse: |text| match text.to_ascii_lowercase().as_str() {
-                $($name => Some($choice::$variant),)+
+                $($name => Some($enum::$variant),)+
                 _ => None,
             },
             valid: |_| true,
         };
 
-        impl FromStr for $choice {
+        impl FromStr for $enum {
             type Err = Error;
 
             fn from_str(text: &str) -> Result<Self> {
@@ -134,7 +134,7 @@ macro_rules! choice {
             }
         }
 
-        impl fmt::Display for $choice {
+        impl fmt::Display for $enum {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(match self {
                     $(Self::$variant => $name,)+
@@ -144,16 +144,16 @@ macro_rules! choice {
     };
 }
 
-choice!(Api, API, "an API of InfluxDB", "v1, v2 or v3", "v1" => V1, "v2" => V2, "v3" => V3);
-choice!(
+text_forms!(Api, API, "an API of InfluxDB", "v1, v2 or v3", "v1" => V1, "v2" => V2, "v3" => V3);
+text_forms!(
     Precision, PRECISION, "a precision", "ns, us, ms or s",
     "ns" => Nanoseconds, "us" => Microseconds, "ms" => Milliseconds, "s" => Seconds
 );
-choice!(
+text_forms!(
     Overflow, OVERFLOW, "an overflow policy", "newest, oldest or block",
     "newest" => Newest, "oldest" => Oldest, "block" => Block
 );
-choice!(
+text_forms!(
     SpoolSync, SPOOL_SYNC, "a durability of the spool", "process, interval or always",
     "process" => Process, "interval" => Interval, "always" => Always
 );

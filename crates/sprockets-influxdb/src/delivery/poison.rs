@@ -1,4 +1,5 @@
-//! Finds poison: lines that make the server fail, whatever they are sent with.
+//! Finds poison: lines that make the server fail, whatever they are sent with. (Lines that it
+//! refuses without a name are found by `bisect`.)
 //!
 //! - A batch that fails while others of its database are answered waits by itself, and is halved
 //!   when it fails again. Its good lines are delivered on the way.
