@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rapidhash::v3::rapidhash_v3;
 use sprockets_influxdb::{Client, Config, Measurement, Overflow, SpoolSync};
 use test_support::influxd::Influxd;
 
@@ -60,7 +61,9 @@ fn adding(directory: &Path) {
     let measurement = sample::measurement();
     let mut built = [Measurement::new(DATABASE, NAME), Measurement::new(DATABASE, NAME)];
     let [first, second] = &mut built;
-    let [memory, spool, memory_all, spool_all] = compare(
+    let line = measurement.marshall();
+    let mut copy = vec![0; line.len()];
+    let [memory, spool, memory_all, spool_all, copied] = compare(
         5_000,
         [
             &mut |calls| add(&in_memory, &measurement, calls),
@@ -77,6 +80,12 @@ fn adding(directory: &Path) {
                     add(&spooled, second, 1);
                 }
             },
+            &mut |calls| {
+                for _ in 0..calls {
+                    copy.copy_from_slice(black_box(line.as_bytes()));
+                    black_box(rapidhash_v3(black_box(&copy)));
+                }
+            },
         ],
     );
     section(
@@ -84,6 +93,7 @@ fn adding(directory: &Path) {
     );
     nanoseconds("add_measurement, in memory", memory);
     nanoseconds("add_measurement, with a spool", spool);
+    nanoseconds("a copy and a checksum of the line, by themselves", copied);
     ratio("add_measurement, with a spool / in memory", spool / memory, Goal::AtMost(1.25));
     nanoseconds("from strings and added, in memory", memory_all);
     nanoseconds("from strings and added, with a spool", spool_all);
