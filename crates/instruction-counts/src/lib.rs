@@ -1,7 +1,10 @@
-//! The measurement of `make bench` and `make instructions`: 7 tags, 2 fields, 240 bytes of line
-//! protocol.
+//! What `make bench` and `make instructions` record: a measurement of 7 tags, 2 fields and 240
+//! bytes of line protocol, and a request.
+
+use std::hint::black_box;
 
 use sprockets_influxdb::Measurement;
+use sprockets_influxdb::middleware::{Recorder, RequestHead};
 
 /// Its database.
 pub const DATABASE: &str = "bench";
@@ -25,7 +28,7 @@ pub const SECONDS: (&str, f64) = ("duration", 0.023_456_789);
 /// Sets the tags and fields.
 #[inline]
 pub fn fill(measurement: &mut Measurement) {
-    for (name, value) in std::hint::black_box(TAGS) {
+    for (name, value) in black_box(TAGS) {
         measurement.set_tag(name, value);
     }
     measurement.set_field(BYTES.0, BYTES.1);
@@ -37,4 +40,31 @@ pub fn measurement() -> Measurement {
     let mut measurement = Measurement::new(DATABASE, NAME);
     fill(&mut measurement);
     measurement
+}
+
+/// Records a request of a route, from its head to its end.
+#[inline]
+pub fn record_request(recorder: &Recorder) {
+    let mut request = recorder.begin(black_box(&Get)).expect("recorded");
+    request.endpoint(black_box("/api/v1/users/{id}"));
+    request.remote_ip("192.0.2.17");
+    request.respond(200);
+    request.sent(black_box(512));
+    request.end();
+}
+
+struct Get;
+
+impl RequestHead for Get {
+    fn method(&self) -> &str {
+        "GET"
+    }
+
+    fn path(&self) -> &str {
+        "/api/v1/users/7"
+    }
+
+    fn header(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
 }

@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::os::unix::process::parent_id;
 use std::time::Duration;
 
-use instruction_counts::{DATABASE, NAME, fill, measurement};
-use sprockets_influxdb::middleware::{Recorder, RequestHead, RequestOptions};
+use instruction_counts::{DATABASE, NAME, fill, measurement, record_request};
+use sprockets_influxdb::middleware::{Recorder, RequestOptions};
 use sprockets_influxdb::{Client, Config, Measurement};
 
 /// Calls before the counted ones, which make and fill what is used again.
@@ -48,14 +48,7 @@ fn main() {
         recorded.expect("recorded");
     });
     let recorder = Recorder::new(client.clone(), DATABASE, NAME, RequestOptions::new());
-    count("record a request", calls, || {
-        let mut request = recorder.begin(black_box(&Get)).expect("recorded");
-        request.endpoint(black_box("/api/v1/users/{id}"));
-        request.remote_ip("192.0.2.17");
-        request.respond(200);
-        request.sent(black_box(512));
-        request.end();
-    });
+    count("record a request", calls, || record_request(&recorder));
 }
 
 /// A client that sends nothing while instructions are counted.
@@ -93,20 +86,4 @@ fn append(measurement: &Measurement, lines: &mut Vec<u8>) {
 
 fn added(client: &Client, measurement: &Measurement) {
     client.add_measurement(black_box(measurement)).expect("added");
-}
-
-struct Get;
-
-impl RequestHead for Get {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn path(&self) -> &str {
-        "/api/v1/users/7"
-    }
-
-    fn header(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
 }
