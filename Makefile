@@ -198,7 +198,7 @@ bench-python: $(if $(PGO),$(PROFILED)/built,$(VENV)/built)
 	  sprockets-influxdb==2.2.1
 	@rm -f $(BENCH_RATIOS)-python
 	$(if $(PGO),PYTHONPATH=$(PROFILED)/package) WHEEL_PROFILE=$(PGO) \
-	  SEED=target/2.2.1 BENCH_RATIOS=$(BENCH_RATIOS)-python \
+	  ORIGINAL=target/2.2.1 BENCH_RATIOS=$(BENCH_RATIOS)-python \
 	  $(VENV)/bin/python bench/python/run.py $(PYTHON_SECTIONS)
 	@CHECK=$(CHECK) UPDATE=$(UPDATE) WHEEL_PROFILE=$(PGO) \
 	  $(CHECK_RATIOS) $(BENCH_RATIOS)-python

@@ -12,7 +12,7 @@ import time
 import timeit
 from pathlib import Path
 
-from sample import NOWHERE, seed
+from sample import NOWHERE, original
 
 NUMBER, REPEAT = 10_000, 5
 
@@ -190,9 +190,9 @@ def ours_calls():
     return {name: best(form(influxdb, influxdb.add_measurement)) for name, form in forms.items()}
 
 
-def seed_calls():
+def original_calls():
     """Release 2.2.1, with ``marshall()``, which it calls when it submits."""
-    influxdb = seed()
+    influxdb = original()
 
     def add(measurement):
         influxdb.add_measurement(measurement)

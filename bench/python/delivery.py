@@ -49,7 +49,7 @@ def ours_loop(url):
     return event_loop(influxdb, url)
 
 
-def seed_loop(url):
+def original_loop(url):
     import sprockets_influxdb as influxdb
 
     logging.disable(logging.CRITICAL)

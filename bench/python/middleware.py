@@ -90,7 +90,7 @@ def ours_requests():
     return requests(sampled_out().InfluxDBMixin)
 
 
-def seed_requests():
+def original_requests():
     from tornado import ioloop
 
     import sprockets_influxdb as influxdb

@@ -1,6 +1,6 @@
 """Recording a measurement: nanoseconds a call."""
 
-from sample import best, classic, sampled_out, seed
+from sample import best, classic, original, sampled_out
 
 
 def ours_classic():
@@ -27,8 +27,8 @@ def ours_one_call():
     return {"ns": best(record)}
 
 
-def seed_classic():
-    influxdb = seed()
+def original_classic():
+    influxdb = original()
     record = classic(influxdb, influxdb.add_measurement)
     sent = classic(influxdb, lambda measurement: measurement.marshall())
     made = classic(influxdb, lambda measurement: None)

@@ -19,7 +19,7 @@ import influxd
 import sink
 
 HERE = Path(__file__).parent
-SEED = os.environ.get("SEED", "")
+ORIGINAL = os.environ.get("ORIGINAL", "")
 #: The file that ratios are appended to, one JSON object a line.
 RATIOS = os.environ.get("BENCH_RATIOS")
 
@@ -32,8 +32,8 @@ def measured(subject: str, *arguments: str) -> dict[str, float]:
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith("INFLUXDB_")
     }
-    if subject.startswith("seed_"):
-        variables["PYTHONPATH"] = SEED
+    if subject.startswith("original_"):
+        variables["PYTHONPATH"] = ORIGINAL
     command = [sys.executable, str(HERE / "subjects.py"), subject, *arguments]
     output = subprocess.run(
         command, env=variables, check=True, stdout=subprocess.PIPE, text=True
@@ -107,29 +107,29 @@ def record(what: str, ratio: float, better: str) -> None:
 
 
 def recording() -> None:
-    classic, one_call, seed, questdb = rounds(
+    classic, one_call, original, questdb = rounds(
         5,
         lambda: measured("ours_classic"),
         lambda: measured("ours_one_call"),
-        lambda: measured("seed_classic"),
+        lambda: measured("original_classic"),
         lambda: measured("questdb_row"),
     )
     section("Recording a measurement of 4 tags and 3 fields (with the loop around it)")
     figure("Measurement(), 4 set_tag, 3 set_field, add_measurement", classic["ns"], "ns")
     figure("record(), the one-call form", one_call["ns"], "ns")
-    figure("2.2.1, with its marshall(), as it is submitted", seed["ns"], "ns")
+    figure("2.2.1, with its marshall(), as it is submitted", original["ns"], "ns")
     figure("questdb's Buffer.row()", questdb["ns"], "ns")
-    at_least("2.2.1 / classic calls", seed["ns"] / classic["ns"], 15)
+    at_least("2.2.1 / classic calls", original["ns"] / classic["ns"], 15)
     at_least("questdb / classic calls", questdb["ns"] / classic["ns"], 1.5)
-    at_least("2.2.1 / one call", seed["ns"] / one_call["ns"], 25)
+    at_least("2.2.1 / one call", original["ns"] / one_call["ns"], 25)
     at_least("questdb / one call", questdb["ns"] / one_call["ns"], 2.5)
 
 
 def calls() -> None:
-    ours, seed, questdb = rounds(
+    ours, original, questdb = rounds(
         5,
         lambda: measured("ours_calls"),
-        lambda: measured("seed_calls"),
+        lambda: measured("original_calls"),
         lambda: measured("questdb_calls"),
     )
     section("The same with values that change, the garbage collector, and a growing buffer")
@@ -140,16 +140,16 @@ def calls() -> None:
         "items": ("tags[...] = and fields[...] =", None, None),
         "dicts": ("tags = {...}, fields = {...}", None, None),
     }
-    for form, (what, seed_goal, questdb_goal) in forms.items():
+    for form, (what, original_goal, questdb_goal) in forms.items():
         figure(what, ours[form], "ns")
-        at_least(f"2.2.1 / {what}", seed[form] / ours[form], seed_goal)
+        at_least(f"2.2.1 / {what}", original[form] / ours[form], original_goal)
         at_least(f"questdb / {what}", questdb["row"] / ours[form], questdb_goal)
     figure("record()", ours["record"], "ns")
-    at_least("2.2.1's set_tags / record()", seed["set_tags"] / ours["record"], 28)
+    at_least("2.2.1's set_tags / record()", original["set_tags"] / ours["record"], 28)
     at_least("questdb / record()", questdb["row"] / ours["record"], 2.3)
     if "series" in ours:
         figure("a prepared series", ours["series"], "ns")
-        at_least("2.2.1's set_tags / series", seed["set_tags"] / ours["series"], 80)
+        at_least("2.2.1's set_tags / series", original["set_tags"] / ours["series"], 80)
         at_least("questdb / series", questdb["row"] / ours["series"], 6.5)
     if shutil.which("cc"):
         (floor,) = rounds(5, lambda: measured("floor_calls"))
@@ -176,15 +176,17 @@ def dataframe() -> None:
 
 
 def mixin() -> None:
-    ours, seed = rounds(5, lambda: measured("ours_requests"), lambda: measured("seed_requests"))
+    ours, original = rounds(
+        5, lambda: measured("ours_requests"), lambda: measured("original_requests")
+    )
     section("Processor time of a Tornado hello-world request, without the client's")
     figure("plain", ours["plain_us"], "us")
     figure("with the mixin", ours["us"], "us")
-    figure("plain, beside 2.2.1", seed["plain_us"], "us")
-    figure("with 2.2.1's mixin", seed["us"], "us")
+    figure("plain, beside 2.2.1", original["plain_us"], "us")
+    figure("with 2.2.1's mixin", original["us"], "us")
     added("the mixin", ours["us"], ours["plain_us"], 2)
     least(ours)
-    figure("2.2.1's adds", (seed["us"] / seed["plain_us"] - 1) * 100, "%")
+    figure("2.2.1's adds", (original["us"] / original["plain_us"] - 1) * 100, "%")
 
 
 def asgi() -> None:
@@ -212,13 +214,15 @@ def wsgi() -> None:
 
 
 def loop(url: str) -> None:
-    ours, seed = rounds(7, lambda: measured("ours_loop", url), lambda: measured("seed_loop", url))
+    ours, original = rounds(
+        7, lambda: measured("ours_loop", url), lambda: measured("original_loop", url)
+    )
     section("The event loop, while 10,000 are sent to a server that ignores them")
-    figure("2.2.1: longest pause while 10,000 are flushed", seed["pause_ms"], "ms")
+    figure("2.2.1: longest pause while 10,000 are flushed", original["pause_ms"], "ms")
     limit("longest pause while 10,000 are flushed", ours["pause_ms"], "ms", 1)
-    figure("2.2.1: adding 10,000 in one callback", seed["adding_ms"], "ms")
+    figure("2.2.1: adding 10,000 in one callback", original["adding_ms"], "ms")
     limit("adding 10,000 in one callback", ours["adding_ms"], "ms", 15)
-    at_least("2.2.1 / adding", seed["adding_ms"] / ours["adding_ms"])
+    at_least("2.2.1 / adding", original["adding_ms"] / ours["adding_ms"])
 
 
 def delivering(url: str) -> None:

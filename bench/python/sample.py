@@ -33,7 +33,7 @@ def classic(influxdb, add):
     return record
 
 
-def seed():
+def original():
     """Release 2.2.1, which keeps what is added."""
     from tornado import ioloop
 

@@ -3,12 +3,12 @@
 import json
 import sys
 
-from calls import floor_calls, ours_calls, questdb_calls, seed_calls
-from delivery import by_hand, ours_delivering, ours_loop, seed_loop
+from calls import floor_calls, original_calls, ours_calls, questdb_calls
+from delivery import by_hand, original_loop, ours_delivering, ours_loop
 from frames import influxdb_client_frames, ours_frames, questdb_frames
 from memory import ours_first_lines, ours_memory
-from middleware import asgi, ours_requests, seed_requests, wsgi
-from recording import ours_classic, ours_one_call, questdb_row, seed_classic
+from middleware import asgi, original_requests, ours_requests, wsgi
+from recording import original_classic, ours_classic, ours_one_call, questdb_row
 
 SUBJECTS = [
     asgi,
@@ -27,10 +27,10 @@ SUBJECTS = [
     questdb_calls,
     questdb_frames,
     questdb_row,
-    seed_calls,
-    seed_classic,
-    seed_loop,
-    seed_requests,
+    original_calls,
+    original_classic,
+    original_loop,
+    original_requests,
     wsgi,
 ]
 

@@ -47,9 +47,9 @@ def pip(python: object, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def seed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def original(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A directory with 2.2.1. Where pip reaches no index, the tests are skipped."""
-    directory = tmp_path_factory.mktemp("seed")
+    directory = tmp_path_factory.mktemp("original")
     done = pip(
         sys.executable, "install", "--no-deps", "--target", directory, "sprockets-influxdb==2.2.1"
     )
@@ -59,7 +59,7 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def fresh(seed: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def fresh(original: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The Python of an environment that has only this package, with the extra for Tornado.
 
     Installs the wheel named by WHEEL. Without it, the sources are built, which takes minutes.
@@ -113,8 +113,13 @@ def test_ours_stores_its_point(
     ("program", "status"), [(EXAMPLE, 1), (CORRECTED, 0)], ids=["as it stands", "corrected"]
 )
 def test_2_2_1_stored_none(
-    fresh: pathlib.Path, seed: pathlib.Path, influxd: Any, example: str, program: str, status: int
+    fresh: pathlib.Path,
+    original: pathlib.Path,
+    influxd: Any,
+    example: str,
+    program: str,
+    status: int,
 ) -> None:
-    done = run(fresh, program, influxd, PYTHONPATH=str(seed))
+    done = run(fresh, program, influxd, PYTHONPATH=str(original))
     assert done.returncode == status, done.stderr
     assert stored(influxd, example) == []
