@@ -1,7 +1,10 @@
 """The ASGI middleware records each request once, and does not change the response."""
 
 import asyncio
+import gc
+import inspect
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -191,10 +194,18 @@ class TestEnds:
         ("refused", "end"),
         [("http.response.start", ("499", 0)), ("http.response.body", ("200", 0))],
     )
+    @pytest.mark.parametrize("version", ["2.4", "2.10", "3.0"])
     def test_an_oserror_of_send_is_a_disconnect(
-        self, recording: Recording, refused: str, end: Any
+        self, recording: Recording, refused: str, end: Any, version: str
     ) -> None:
-        assert status_and_length(recorded(recording, hello, refuses=refused, raises=OSError)) == end
+        point = recorded(
+            recording,
+            hello,
+            refuses=refused,
+            raises=OSError,
+            asgi={"version": "3.0", "spec_version": version},
+        )
+        assert status_and_length(point) == end
 
     def test_an_oserror_of_the_application_is_500(self, recording: Recording) -> None:
         async def failing(scope: Any, receive: Any, send: Any) -> None:
@@ -240,6 +251,95 @@ class TestEnds:
             {"type": "http.request", "body": b"abc", "more_body": more} for more in (True, False)
         ]
         assert recorded(recording, reading, *parts).fields["request_length"] == 6
+
+    @pytest.mark.parametrize(
+        "asgi", [{}, {"spec_version": "2.3"}, {"spec_version": "2.4"}, {"spec_version": 2}, None]
+    )
+    def test_send_is_called_as_the_application_calls_it(
+        self, recording: Recording, asgi: Any
+    ) -> None:
+        arguments: list[Any] = []
+
+        def send(message: Any) -> Any:
+            arguments.append(message)
+            # What a server returns need not be a coroutine.
+            future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            future.set_result("sent")
+            return future
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            assert await send(START) == "sent"
+            assert await send(message={**END, "more_body": True}) == "sent"
+            assert await send("no message") == "sent"
+            assert await send(END) == "sent"
+            with pytest.raises(TypeError, match=r"send\(\)|sending\(\)"):
+                await send(START, END)
+
+        async def main() -> None:
+            middleware: Any = InfluxDBMiddleware(application, database="db")
+            await middleware(web.scope(asgi=asgi), None, send)
+
+        asyncio.run(main())
+        assert arguments == [START, {**END, "more_body": True}, "no message", END]
+        assert status_and_length(recording.point()) == ("200", 10)
+
+    def test_a_message_counts_when_it_is_awaited(self, recording: Recording) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            # asgiref warns of one that is not.
+            assert inspect.iscoroutinefunction(send)
+            assert inspect.iscoroutinefunction(receive)
+            send(END).close()
+            await hello(scope, receive, send)
+
+        assert status_and_length(recorded(recording, application)) == ("200", 5)
+
+    def test_a_message_after_the_end_reaches_the_server(self, recording: Recording) -> None:
+        late: list[Any] = []
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            late.append(send)
+            await hello(scope, receive, send)
+
+        async def main() -> None:
+            sent: list[Any] = []
+
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            middleware: Any = InfluxDBMiddleware(application, database="db")
+            await middleware(web.scope(), None, send)
+            await late[0](END)
+            assert sent == [START, END, END]
+
+        asyncio.run(main())
+        assert status_and_length(recording.point()) == ("200", 5)
+
+    def test_requests_in_circles_are_collected(self, recording: Recording) -> None:
+        class Send:
+            """A server's, which the application refers to."""
+
+            def __init__(self) -> None:
+                self.wrapped: Any = None
+
+            async def __call__(self, message: Any) -> None: ...
+
+        made: list[weakref.ref[Send]] = []
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            made[-1]().wrapped = send  # type: ignore[union-attr]
+            await hello(scope, receive, send)
+
+        async def main() -> None:
+            middleware: Any = InfluxDBMiddleware(application, database="db")
+            for _ in range(10):
+                send = Send()
+                made.append(weakref.ref(send))
+                await middleware(web.scope(), None, send)
+
+        asyncio.run(main())
+        gc.collect()
+        assert [send() for send in made] == [None] * 10
+        assert len(recording.points()) == 10
 
     def test_extensions_of_servers_are_counted(self, recording: Recording, tmp_path: Any) -> None:
         file = tmp_path / "file"
