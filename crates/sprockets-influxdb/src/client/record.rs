@@ -74,7 +74,7 @@ impl Snapshot {
         }
         let mut start = Vec::new();
         measurement.line(&self.base_tags, self.divisor).write_start(&mut start);
-        Some(RecordHead::new(database, self.precision, start, names))
+        RecordHead::new(database, self.precision, start, names)
     }
 }
 

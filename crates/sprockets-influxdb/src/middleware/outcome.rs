@@ -25,8 +25,8 @@ pub struct Outcome {
     grpc: Option<Box<Grpc>>,
 }
 
-/// Status code; lengths of response and request; seconds until the end and until the first byte.
-pub(super) type Numbers = (u16, [Option<u64>; 2], [Option<f64>; 2]);
+/// Status code; lengths of response and request; time until the end and until the first byte.
+pub(super) type Numbers = (u16, [Option<u64>; 2], [Option<Duration>; 2]);
 
 #[derive(Debug)]
 pub(super) struct Grpc {
@@ -150,8 +150,8 @@ impl Outcome {
         self.request_length.or_else(|| self.counted.as_ref().map(RequestBytes::total))
     }
 
-    fn duration(&self, now: impl FnOnce() -> Duration) -> f64 {
-        self.last_byte.unwrap_or_else(now).as_secs_f64()
+    fn duration(&self, now: impl FnOnce() -> Duration) -> Duration {
+        self.last_byte.unwrap_or_else(now)
     }
 
     /// The status code, lengths and times, if nothing else is to be recorded of it.
@@ -160,8 +160,7 @@ impl Outcome {
             return None;
         }
         let lengths = [Some(self.content_length()), self.request_length()];
-        let first_byte = self.first_byte.map(|first_byte| first_byte.as_secs_f64());
-        Some((self.status_code(), lengths, [Some(self.duration(now)), first_byte]))
+        Some((self.status_code(), lengths, [Some(self.duration(now)), self.first_byte]))
     }
 
     /// Writes all attributes that are known at the end of the request, `now`.
@@ -175,7 +174,7 @@ impl Outcome {
         if let Some(request_length) = self.request_length() {
             sink.field(Attribute::RequestLength, request_length);
         }
-        sink.field(Attribute::Duration, self.duration(|| now));
+        sink.field(Attribute::Duration, self.duration(|| now).as_secs_f64());
         if let Some(first_byte) = self.first_byte {
             sink.field(Attribute::TimeToFirstByte, first_byte.as_secs_f64());
         }

@@ -63,9 +63,9 @@ pub fn record_plain(
     outcome: &Outcome,
     now: impl FnOnce() -> Duration,
 ) -> bool {
-    let Some((status_code, integers, floats)) = outcome.numbers(now) else { return false };
+    let Some((status_code, integers, durations)) = outcome.numbers(now) else { return false };
     let texts = [request.remote_ip, request.correlation_id];
-    let values = RecordValues { integers, floats, texts };
+    let values = RecordValues { integers, durations, texts };
     // Fails when the thread ends.
     let added = PREPARED.try_with(|prepared| {
         let mut prepared = prepared.try_borrow_mut().ok()?;
@@ -112,7 +112,7 @@ impl Prepared {
         status_code: u16,
     ) -> Option<Self> {
         let names = attributes.record_names();
-        let name = names.integers[0].or(names.floats[0])?;
+        let name = names.integers[0].or(names.durations[0])?;
         let mut measurement = spare::take();
         measurement.restart_at(request.database, request.name, request.nanoseconds);
         measurement.set_field(name, 0);
@@ -160,7 +160,7 @@ impl Attributes {
         };
         RecordNames {
             integers: [ContentLength, RequestLength].map(|attribute| self.name(attribute)),
-            floats: [Duration, TimeToFirstByte].map(|attribute| self.name(attribute)),
+            durations: [Duration, TimeToFirstByte].map(|attribute| self.name(attribute)),
             texts: [RemoteIp, CorrelationId]
                 .map(|attribute| (self.name(attribute), self.is_tag(attribute))),
         }

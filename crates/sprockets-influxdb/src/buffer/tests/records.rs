@@ -8,15 +8,19 @@ use crate::record::{Record, RecordHead, RecordNames, RecordValues};
 use crate::spool::simulated::{Fault, Simulated};
 
 pub(super) fn head(database: &str) -> Arc<RecordHead> {
-    let names =
-        RecordNames { integers: [Some("n"), None], floats: [None; 2], texts: [(None, false); 2] };
-    Arc::new(RecordHead::new(database, Precision::Nanoseconds, b"m".to_vec(), names))
+    let names = RecordNames {
+        integers: [Some("n"), None],
+        durations: [None; 2],
+        texts: [(None, false); 2],
+    };
+    let head = RecordHead::new(database, Precision::Nanoseconds, b"m".to_vec(), names);
+    Arc::new(head.expect("the names are short"))
 }
 
 /// Adds a record, or its line if the buffer does not take it as a record. Returns whether it does.
 pub(super) fn add_record(buffer: &Buffer, head: &Arc<RecordHead>, number: usize) -> bool {
     let integers = [Some(number as u64), None];
-    let values = RecordValues { integers, floats: [None; 2], texts: [""; 2] };
+    let values = RecordValues { integers, durations: [None; 2], texts: [""; 2] };
     let record = Record::new(head, 0, &values);
     let mut line = Vec::new();
     record.write_to(&mut line);
