@@ -104,13 +104,14 @@ where
     }
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        let mut guard = self.recorder.begin(&request);
-        match &mut guard {
-            Some(guard) => describe(guard, &mut request),
-            None => add_default_measurement(&request),
+        let mut guard = self.recorder.begin(&request).unwrap_or_default();
+        if guard.is_recording() {
+            describe(&mut guard, &mut request);
+        } else {
+            add_default_measurement(&request);
         }
         let mut unanswered = Unanswered::new(guard, &request, &self.routes);
-        let inner = RequestGuard::catch(&mut unanswered.guard, || self.inner.call(request));
+        let inner = unanswered.guard.watch(|| self.inner.call(request));
         ResponseFuture { inner, unanswered }
     }
 }
@@ -151,32 +152,33 @@ impl Routes {
 /// If there never is a response, the path is matched again.
 #[derive(Debug)]
 struct Unanswered {
-    guard: Option<RequestGuard>,
+    guard: RequestGuard,
     uri: Uri,
     routes: Rc<Routes>,
 }
 
 impl Unanswered {
-    fn new(guard: Option<RequestGuard>, request: &ServiceRequest, routes: &Rc<Routes>) -> Self {
+    fn new(guard: RequestGuard, request: &ServiceRequest, routes: &Rc<Routes>) -> Self {
         routes.map.get_or_init(|| request.resource_map().clone());
         Self { guard, uri: request.uri().clone(), routes: routes.clone() }
     }
 
-    fn answered(&mut self, request: &HttpRequest) -> Option<RequestGuard> {
-        let guard = self.guard.take()?;
-        if let Some(pattern) = request.match_pattern() {
-            let name = || request.match_name().map(str::to_owned);
-            self.routes.note(&guard, pattern, name);
+    fn answered(&mut self, request: &HttpRequest) -> RequestGuard {
+        let guard = std::mem::take(&mut self.guard);
+        if guard.is_recording() {
+            if let Some(pattern) = request.match_pattern() {
+                let name = || request.match_name().map(str::to_owned);
+                self.routes.note(&guard, pattern, name);
+            }
         }
-        Some(guard)
+        guard
     }
 }
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        let Some((guard, map)) = self.guard.take().zip(self.routes.map.get()) else {
-            return;
-        };
+        let guard = std::mem::take(&mut self.guard);
+        let Some(map) = self.routes.map.get().filter(|_| guard.is_recording()) else { return };
         let path = self.uri.path();
         if let Some(pattern) = map.match_pattern(path) {
             let name = || map.match_name(path).map(str::to_owned);
@@ -261,33 +263,24 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let poll = || this.inner.poll(context);
-        let result = ready!(RequestGuard::catch(&mut this.unanswered.guard, poll));
-        let guard = match &result {
-            Ok(response) => {
-                let mut guard = this.unanswered.answered(response.request());
-                if let Some(guard) = &mut guard {
-                    guard.respond(response.status().as_u16());
-                    if let Some(error) = response.response().error() {
-                        guard.fail(error);
-                    }
-                }
-                guard
-            }
+        let response = match ready!(this.unanswered.guard.watch(poll)) {
+            Ok(response) => response,
             Err(error) => {
-                if let Some(guard) = &mut this.unanswered.guard {
-                    guard.respond(error.as_response_error().status_code().as_u16());
-                    guard.fail(error);
-                }
-                None
+                let guard = &mut this.unanswered.guard;
+                guard.respond(error.as_response_error().status_code().as_u16());
+                guard.fail(&error);
+                return Poll::Ready(Err(error));
             }
         };
-        let recorded = |response: ServiceResponse<B>| {
-            response.map_body(|_, inner| {
-                let guard = guard.filter(|_| !inner.size().is_eof());
-                ResponseBody { inner, guard }
-            })
-        };
-        Poll::Ready(result.map(recorded))
+        let mut guard = this.unanswered.answered(response.request());
+        guard.respond(response.status().as_u16());
+        if let Some(error) = response.response().error() {
+            guard.fail(error);
+        }
+        if response.response().body().size().is_eof() {
+            guard = RequestGuard::default();
+        }
+        Poll::Ready(Ok(response.map_body(|_, inner| ResponseBody { inner, guard })))
     }
 }
 
@@ -297,7 +290,7 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         inner: B,
-        guard: Option<RequestGuard>,
+        guard: RequestGuard,
     }
 }
 
@@ -313,17 +306,15 @@ impl<B: MessageBody> MessageBody for ResponseBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, B::Error>>> {
         let this = self.project();
-        let chunk = ready!(RequestGuard::catch(this.guard, || this.inner.poll_next(context)));
-        if let Some(guard) = this.guard {
-            match &chunk {
-                Some(Ok(bytes)) => guard.sent(bytes.len()),
-                // Its type need not implement `Display`.
-                Some(Err(_)) => guard.fail("the response's body failed"),
-                None => {}
-            }
-            if !matches!(chunk, Some(Ok(_))) {
-                *this.guard = None;
-            }
+        let chunk = ready!(this.guard.watch(|| this.inner.poll_next(context)));
+        match &chunk {
+            Some(Ok(bytes)) => this.guard.sent(bytes.len()),
+            // Its type need not implement `Display`.
+            Some(Err(_)) => this.guard.fail("the response's body failed"),
+            None => {}
+        }
+        if !matches!(chunk, Some(Ok(_))) {
+            *this.guard = RequestGuard::default();
         }
         Poll::Ready(chunk)
     }

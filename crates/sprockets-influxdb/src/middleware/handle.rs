@@ -1,6 +1,5 @@
 //! The measurement of a request, as the request's handler uses it.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -53,47 +52,30 @@ enum State {
     Recorded,
 }
 
-/// Maximum number of handles that a thread keeps for the next requests.
-const MAX_SPARE: usize = 16;
-
-thread_local! {
-    static SPARE: RefCell<Vec<Arc<Inner>>> = const { RefCell::new(Vec::new()) };
-}
-
 struct Upgraded {
     outcome: Outcome,
     started: Instant,
 }
 
 impl RequestMeasurement {
-    pub(super) fn new(destination: Arc<Destination>, method: &'static str) -> Self {
-        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten();
-        let mut inner = spare.unwrap_or_default();
-        if let Some(inner) = Arc::get_mut(&mut inner) {
-            inner.destination = Some(destination);
-            let open = inner.open.get_mut().unwrap_or_else(PoisonError::into_inner);
-            open.state = State::Plain;
-            open.facts.restart(method, Timestamp::now().nanoseconds());
+    /// Becomes the measurement of a request that begins. Its memory is used again if nobody else
+    /// has it.
+    pub(super) fn restart(&mut self, destination: Arc<Destination>, method: &'static str) {
+        if let Some(unused) = self.0.as_mut().and_then(Arc::get_mut) {
+            return unused.restart(destination, method);
         }
-        Self(Some(inner))
+        let mut inner = Inner::default();
+        inner.restart(destination, method);
+        self.0 = Some(Arc::new(inner));
     }
 
-    /// Keeps the memory of a request that is recorded, unless somebody else uses it.
-    pub(super) fn keep(self) {
-        let Some(mut inner) = self.0 else { return };
-        let unused = Arc::get_mut(&mut inner);
+    /// Releases the destination of a request that is recorded. Returns whether the memory can be
+    /// used again: nobody else has it.
+    pub(super) fn release(&mut self) -> bool {
+        let unused = self.0.as_mut().and_then(Arc::get_mut);
         // An upgraded connection is recorded when it is dropped.
-        let is_recorded = |unused: &&mut Inner| lock(&unused.upgraded).is_none();
-        if let Some(unused) = unused.filter(is_recorded) {
-            unused.destination = None;
-            // This fails when the thread is at its end.
-            let _ = SPARE.try_with(|spare| {
-                if let Some(mut spare) = spare.try_borrow_mut().ok().filter(|s| s.len() < MAX_SPARE)
-                {
-                    spare.push(inner);
-                }
-            });
-        }
+        let unused = unused.filter(|unused| lock(&unused.upgraded).is_none());
+        unused.is_some_and(|unused| unused.destination.take().is_some())
     }
 
     /// Whether what is set is recorded. False if the request is not recorded, after it was, and
@@ -168,11 +150,11 @@ impl RequestMeasurement {
 
     pub(super) fn record(&self, outcome: &Outcome, started: Instant) {
         let Some((inner, destination)) = self.parts() else { return };
-        let (state, facts) = {
-            let mut open = lock(&inner.open);
-            (std::mem::replace(&mut open.state, State::Recorded), std::mem::take(&mut open.facts))
-        };
+        let mut open = lock(&inner.open);
+        let facts = std::mem::take(&mut open.facts);
+        let state = open.end();
         // Not under the lock: adding may wait.
+        drop(open);
         record(destination, state, &facts, outcome, started);
         lock(&inner.open).facts = facts;
     }
@@ -180,6 +162,28 @@ impl RequestMeasurement {
     pub(super) fn record_when_dropped(&self, outcome: Outcome, started: Instant) {
         if let Some(inner) = &self.0 {
             *lock(&inner.upgraded) = Some(Upgraded { outcome, started });
+        }
+    }
+}
+
+impl Inner {
+    fn restart(&mut self, destination: Arc<Destination>, method: &'static str) {
+        self.destination = Some(destination);
+        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        open.state = State::Plain;
+        open.facts.restart(method, Timestamp::now().nanoseconds());
+    }
+}
+
+impl Open {
+    /// Ends it, and returns the state before. That of most requests is plain, which moves nothing.
+    fn end(&mut self) -> State {
+        match self.state {
+            State::Plain => {
+                self.state = State::Recorded;
+                State::Plain
+            }
+            _ => std::mem::replace(&mut self.state, State::Recorded),
         }
     }
 }

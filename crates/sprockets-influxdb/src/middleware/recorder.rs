@@ -2,12 +2,10 @@
 //! `request/recorder.rs` of the Python bindings.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::attributes::Attribute;
 use super::destination::Destination;
 use super::guard::RequestGuard;
-use super::handle::RequestMeasurement;
 use super::options::{RequestHead, RequestOptions, attributes, header_names};
 use super::sink::first_address;
 use crate::client::Client;
@@ -67,24 +65,22 @@ impl Recorder {
 
     /// Begins to record a request. Returns `None` if it is not to be recorded: the client is
     /// disabled, or [`RequestOptions::skip`] returns true. Then give the handler a
-    /// [`RequestMeasurement::default`], which is dropped.
+    /// [`RequestMeasurement::default`](super::RequestMeasurement::default), which is dropped.
     pub fn begin(&self, request: &dyn RequestHead) -> Option<RequestGuard> {
         let Shared { destination, options } = &**self.shared.as_ref()?;
         if !destination.is_enabled() || options.skips(request) {
             return None;
         }
-        let started = Instant::now();
         let method = request.method();
         let recorded = destination.attributes().method(method);
-        let measurement = RequestMeasurement::new(destination.clone(), recorded);
+        let guard = RequestGuard::new(destination.clone(), method, recorded);
         let (correlation_id, remote_ip) = header_names(options);
         if let Some(id) = request.header(correlation_id) {
-            measurement.text(Attribute::CorrelationId, &String::from_utf8_lossy(id));
+            guard.text(Attribute::CorrelationId, &String::from_utf8_lossy(id));
         }
         if let Some(addresses) = remote_ip.and_then(|name| request.header(name)) {
-            measurement.text(Attribute::RemoteIp, &first_address(addresses));
+            guard.text(Attribute::RemoteIp, &first_address(addresses));
         }
-        let guard = RequestGuard::new(measurement, method, started);
         if let Some(endpoint) = options.endpoint_of(request) {
             guard.endpoint(&endpoint);
         }

@@ -113,13 +113,17 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let mut guard = self.recorder.begin(&request);
-        match &mut guard {
-            Some(guard) => describe(guard, &mut request),
-            None => _ = request.extensions_mut().get_or_insert_default::<RequestMeasurement>(),
+        let mut guard = self.recorder.begin(&request).unwrap_or_default();
+        if guard.is_recording() {
+            describe(&mut guard, &mut request);
+        } else {
+            request.extensions_mut().get_or_insert_default::<RequestMeasurement>();
         }
         let is_connect = request.method() == Method::CONNECT;
-        let inner = RequestGuard::catch(&mut guard, || self.inner.call(request));
+        // Not in a closure, which the whole request would be moved to.
+        let watched = guard.watched();
+        let inner = self.inner.call(request);
+        watched.end();
         ResponseFuture { inner, guard, is_connect }
     }
 }
@@ -156,7 +160,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        guard: Option<RequestGuard>,
+        guard: RequestGuard,
         is_connect: bool,
     }
 }
@@ -171,11 +175,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(RequestGuard::catch(this.guard, || this.inner.poll(context)));
-        let Some(mut guard) = this.guard.take() else {
-            let unrecorded = |inner| ResponseBody { inner, guard: None };
-            return Poll::Ready(result.map(|response| response.map(unrecorded)));
-        };
+        let result = ready!(this.guard.watch(|| this.inner.poll(context)));
+        let mut guard = std::mem::take(this.guard);
         let response = match result {
             Ok(response) => response,
             Err(error) => {
@@ -188,12 +189,11 @@ where
         note_grpc_status(&mut guard, response.headers());
         let is_upgrade =
             status == StatusCode::SWITCHING_PROTOCOLS || *this.is_connect && status.is_success();
-        let guard = if is_upgrade {
-            guard.upgrade();
-            None
-        } else {
-            (!response.body().is_end_stream()).then_some(guard)
-        };
+        if is_upgrade {
+            std::mem::take(&mut guard).upgrade();
+        } else if response.body().is_end_stream() {
+            guard = RequestGuard::default();
+        }
         Poll::Ready(Ok(response.map(|inner| ResponseBody { inner, guard })))
     }
 }
@@ -214,7 +214,7 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         inner: B,
-        guard: Option<RequestGuard>,
+        guard: RequestGuard,
     }
 }
 
@@ -232,26 +232,24 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let poll = || this.inner.as_mut().poll_frame(context);
-        let frame = ready!(RequestGuard::catch(this.guard, poll));
-        if let Some(guard) = this.guard {
-            let has_more = match &frame {
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        guard.sent(data.remaining());
-                    } else if let Some(trailers) = frame.trailers_ref() {
-                        note_grpc_status(guard, trailers);
-                    }
-                    !this.inner.is_end_stream()
+        let frame = ready!(this.guard.watch(poll));
+        let has_more = match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    this.guard.sent(data.remaining());
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    note_grpc_status(this.guard, trailers);
                 }
-                Some(Err(error)) => {
-                    guard.fail(error);
-                    false
-                }
-                None => false,
-            };
-            if !has_more {
-                *this.guard = None;
+                !this.inner.is_end_stream()
             }
+            Some(Err(error)) => {
+                this.guard.fail(error);
+                false
+            }
+            None => false,
+        };
+        if !has_more {
+            *this.guard = RequestGuard::default();
         }
         Poll::Ready(frame)
     }
