@@ -1,12 +1,14 @@
 //! The buffer as threads that add use it.
 
+use std::sync::Arc;
+
 use super::Buffer;
 use super::queue::Queue;
 use super::shard::{FULL_CHUNK_DATABASES, Open};
 use super::types::{Entry, EntryFlags, Intake, PushOutcome, RoomWait};
 use crate::config::Overflow;
 use crate::interruption;
-use crate::record::{Record, RecordHead};
+use crate::record::{RecordHead, RecordValues};
 use crate::stats::DropReason;
 use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, lock, wait};
@@ -45,16 +47,16 @@ impl Buffer {
         self.push_slowly(&line, room)
     }
 
-    /// Adds a line of at most this length that may be encoded later. Returns false if it has to be
-    /// encoded at once.
+    /// Adds a record, with a timestamp in nanoseconds. Returns false if it has to be encoded at
+    /// once.
     #[inline]
     pub(crate) fn push_record(
         &self,
-        head: &RecordHead,
-        max_len: usize,
-        make: impl FnOnce() -> Record,
+        head: &Arc<RecordHead>,
+        timestamp: i64,
+        values: &RecordValues<'_>,
     ) -> bool {
-        self.lock_own_shard().push_record(head, max_len, make)
+        self.lock_own_shard().push_record(head, timestamp, values)
     }
 
     /// Counts a measurement that was dropped before it became a line.

@@ -11,7 +11,7 @@ use super::records::Records;
 use super::size::Size;
 use super::types::Entry;
 use crate::config::Precision;
-use crate::record::{Record, RecordHead};
+use crate::record::{RecordHead, RecordValues};
 use crate::spool::Segment;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, per_process, per_thread};
@@ -72,15 +72,16 @@ impl Open {
         true
     }
 
-    /// Accepts a record of at most this length, if the grant covers its line and a chunk has room
+    /// Accepts a record, if the grant covers its line at the maximum length and a chunk has room
     /// for it. A chunk with a segment takes none: its lines are on disk when they are accepted.
     #[inline]
     pub(super) fn push_record(
         &mut self,
-        head: &RecordHead,
-        max_len: usize,
-        make: impl FnOnce() -> Record,
+        head: &Arc<RecordHead>,
+        timestamp: i64,
+        values: &RecordValues<'_>,
     ) -> bool {
+        let max_len = values.max_len(head);
         let needed = Size { lines: 1, bytes: max_len };
         let found = self.find(head.database.as_bytes(), head.precision);
         let Some(index) = found.filter(|_| self.grant.covers(needed)) else { return false };
@@ -90,7 +91,7 @@ impl Open {
         if self.chunks[index].chunk.writes_to_segment() || !self.fits(index, max_len) {
             return false;
         }
-        self.records.push(index, max_len, make());
+        self.records.push(index, head, timestamp, values);
         self.last = index;
         self.grant -= needed;
         self.counters.add();

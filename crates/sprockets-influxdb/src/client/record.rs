@@ -93,9 +93,8 @@ impl Core {
         let Some(head) = prepared.head.as_ref().filter(|_| values.fit()) else {
             return AddedRecord::Unfit;
         };
-        let record = || Record::new(head, nanoseconds, values);
-        if !self.buffer.push_record(head, values.max_len(head), record) {
-            self.add_encoded(snapshot, head, &record());
+        if !self.buffer.push_record(head, nanoseconds, values) {
+            self.add_encoded(snapshot, head, &Record::new(head, nanoseconds, values));
         } else if self.workers.is_retry_due() {
             self.workers.ensure_leader();
         }

@@ -15,6 +15,7 @@ use super::outcome::{Outcome, RequestBytes};
 const MAX_SPARE: usize = 16;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
     static SPARE: RefCell<Vec<Box<Handled>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -214,13 +215,19 @@ impl Handled {
             self.measurement.record(&self.outcome, self.started);
         }
     }
+
+    /// As [`end`](Self::end). Returns whether the memory can be used again.
+    fn end_unshared(&mut self) -> bool {
+        self.outcome.client_gone();
+        let is_recorded = std::mem::replace(&mut self.is_recorded, true);
+        self.measurement.end((!is_recorded).then_some((&self.outcome, self.started)))
+    }
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         let Some(mut handled) = self.handled.take() else { return };
-        handled.end();
-        if handled.measurement.release() {
+        if handled.end_unshared() {
             // This fails when the thread is at its end.
             let _ = SPARE.try_with(|spare| {
                 let spare = spare.try_borrow_mut().ok();

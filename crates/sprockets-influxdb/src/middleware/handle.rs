@@ -69,13 +69,23 @@ impl RequestMeasurement {
         self.0 = Some(Arc::new(inner));
     }
 
-    /// Releases the destination of a request that is recorded. Returns whether the memory can be
+    /// Ends a request, and records it if an outcome is given. Returns whether the memory can be
     /// used again: nobody else has it.
-    pub(super) fn release(&mut self) -> bool {
-        let unused = self.0.as_mut().and_then(Arc::get_mut);
+    pub(super) fn end(&mut self, outcome: Option<(&Outcome, Instant)>) -> bool {
+        let Some(inner) = &mut self.0 else { return false };
+        let Some(unshared) = Arc::get_mut(inner) else {
+            outcome.inspect(|(outcome, started)| self.record(outcome, *started));
+            return false;
+        };
         // An upgraded connection is recorded when it is dropped.
-        let unused = unused.filter(|unused| lock(&unused.upgraded).is_none());
-        unused.is_some_and(|unused| unused.destination.take().is_some())
+        if unshared.upgraded.get_mut().is_ok_and(|upgraded| upgraded.is_some()) {
+            return false;
+        }
+        let open = unshared.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((destination, (outcome, started))) = unshared.destination.take().zip(outcome) {
+            record(&destination, open.end(), &open.facts, outcome, started);
+        }
+        true
     }
 
     /// Whether what is set is recorded. False if the request is not recorded, after it was, and

@@ -21,11 +21,10 @@ pub(super) fn head(database: &str) -> Arc<RecordHead> {
 pub(super) fn add_record(buffer: &Buffer, head: &Arc<RecordHead>, number: usize) -> bool {
     let integers = [Some(number as u64), None];
     let values = RecordValues { integers, durations: [None; 2], texts: [""; 2] };
-    let record = Record::new(head, 0, &values);
-    let mut line = Vec::new();
-    record.write_to(&mut line);
-    let is_record = buffer.push_record(head, values.max_len(head), || record);
+    let is_record = buffer.push_record(head, 0, &values);
     if !is_record {
+        let mut line = Vec::new();
+        Record::new(head, 0, &values).write_to(&mut line);
         let write = |bytes: &mut Vec<u8>| bytes.extend_from_slice(&line);
         add_with(buffer, &head.database, head.precision, line.len(), write);
     }
