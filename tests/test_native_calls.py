@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import sprockets_influxdb as influxdb
-from sprockets_influxdb import Measurement, add_measurement, testing
+import web
+from sprockets_influxdb import Measurement, _native, add_measurement, asgi, testing
+from sprockets_influxdb._requests import recorder
 
 # What mypy refuses is called through this.
 UNTYPED: Any = influxdb
@@ -196,3 +198,42 @@ def test_a_client_that_holds_its_own_series_is_collected(server: testing.Server)
     del service
     gc.collect()
     assert reference() is None
+
+
+def test_a_request_of_asgi_is_only_made_by_a_recorder() -> None:
+    kind: Any = asgi._Request
+    for made in (kind, _native.AsgiRequest, type("Other", (_native.AsgiRequest,), {})):
+        with pytest.raises(TypeError):
+            made()
+        with pytest.raises(TypeError):
+            object.__new__(made)
+    with pytest.raises(TypeError):
+        recorder(database="db").asgi(kind, web.scope())  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("kind", [asgi._Request, _native.AsgiRequest, int])
+def test_a_request_of_asgi_can_be_told_by_keywords(server: testing.Server, kind: Any) -> None:
+    def receive() -> Any: ...
+
+    def send(message: Any) -> Any: ...
+
+    scope = web.scope()
+    request = recorder(database="db").asgi(kind=kind, scope=scope, receive=receive, send=send)
+    assert isinstance(request, _native.AsgiRequest)
+    assert (request.server_receive, request.server_send) == (receive, send)
+    request.sends(message={"type": "http.response.start", "status": 201})
+    request.sends(message={"type": "http.response.body", "body": b"Hello"})
+    request.sends(message=None)  # type: ignore[arg-type]
+    assert request.end(routes={}) is False
+    scope["route"] = scope
+    assert request.end({id(scope): "no route"}) is False
+    assert request.end({id(scope): ("/hello", None)}) is True
+    request.end_with(route=("/again", "handler"))
+    (point,) = points(server)
+    assert point.tags == {
+        "region": "eu",
+        "endpoint": "/hello",
+        "method": "GET",
+        "status_code": "201",
+    }
+    assert point.fields["content_length"] == 5

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sprockets_influxdb import _hooks
+from sprockets_influxdb._native import AsgiRequest
 from sprockets_influxdb._requests import RequestOptions, check_names, recorder
 from sprockets_influxdb._routes import Routes
 from sprockets_influxdb._warnings import warn
@@ -65,26 +66,11 @@ class InfluxDBMiddleware:
             if kind == "lifespan" and self._recorder.is_recording:
                 send = _flushing(send)
             return await self.app(scope, receive, send)
-        request = self._recorder.asgi(scope)
+        request = self._recorder.asgi(_Request, scope, receive, send)
         if request is None:
             return await self.app(scope, receive, send)
-
-        async def receiving() -> _Message:
-            message = await receive()
-            request.received(message)
-            return message
-
-        async def sending(message: _Message) -> None:
-            request.sends(message)
-            try:
-                return await send(message)
-            except OSError:
-                # The client is gone, which is no failure of the handler.
-                request.refused(message)
-                raise
-
         try:
-            await self.app(scope, receiving, sending)
+            await self.app(scope, request.receive, request.send)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if kind == "http" or not _is_normal_closure(error):
                 request.fail(error)
@@ -94,12 +80,33 @@ class InfluxDBMiddleware:
             request.give_up()
             raise
         finally:
-            route = None
-            try:
-                route = self._routes.plain.get(id(scope.get("route"))) or self._routes.of(scope)
-            except Exception as error:
-                warn(error)
-            request.end(route)
+            if not request.end(self._routes.plain):
+                route = None
+                try:
+                    route = self._routes.of(scope)
+                except Exception as error:
+                    warn(error)
+                request.end_with(route)
+
+
+class _Request(AsgiRequest):
+    """Passes the messages of a request on."""
+
+    __slots__ = ()
+
+    async def receive(self) -> _Message:
+        message = await self.server_receive()
+        self.received(message)
+        return message
+
+    async def send(self, message: _Message) -> None:
+        self.sends(message)
+        try:
+            return await self.server_send(message)
+        except OSError:
+            # The client is gone, which is no failure of the handler.
+            self.refused(message)
+            raise
 
 
 def _known(options: RequestOptions) -> RequestOptions:

@@ -45,12 +45,11 @@ impl Items {
 
     /// A copy of these base tags, of those for whose names `is_wanted` returns true.
     pub(crate) fn of_base_tags_where(
-        py: Python<'_>,
-        base: Option<&Py<PyDict>>,
+        base: Option<&Bound<'_, PyDict>>,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Self {
         let mut items = Self::none();
-        for (name, value) in base.iter().flat_map(|tags| tags.bind(py)) {
+        for (name, value) in base.into_iter().flatten() {
             if name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(&is_wanted)) {
                 items.list.push((Owned::new(&name), Owned::new(&value)));
             }

@@ -39,6 +39,8 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::capi::asgi::AsgiRequest;
+    #[pymodule_export]
     use crate::client::{BaseClient, add_measurement, base_tag_text, record};
     #[pymodule_export]
     use crate::command::command;
@@ -60,8 +62,8 @@ mod _native {
     use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
-        AsgiRequest, Recorder, RequestGuard, TornadoRecorder, WsgiRequest, WsgiSizedBody,
-        WsgiWrite, check_request_variables, finish_request, measurement_in,
+        Recorder, RequestGuard, TornadoRecorder, WsgiRequest, WsgiSizedBody, WsgiWrite,
+        check_request_variables, finish_request, measurement_in,
     };
     #[pymodule_export]
     use crate::series::series;

@@ -78,7 +78,8 @@ impl State {
 
     /// Makes this the measurement of a request that is not recorded.
     pub(crate) fn begin_unrecorded(&mut self, py: Python<'_>) {
-        self.tags = Items::of_base_tags_where(py, base_tags(py).as_ref(), |_| true);
+        let base = base_tags(py).map(|base| base.into_bound(py));
+        self.tags = Items::of_base_tags_where(base.as_ref(), |_| true);
         (self.stamp, self.kind) = (Stamp::now(), Kind::Inert);
     }
 

@@ -37,28 +37,41 @@ impl<T> GilCell<T> {
 
     /// As [`borrow_mut`](Self::borrow_mut), without an error to be made.
     #[inline]
-    pub(super) fn if_free<'a>(&'a self, _py: Python<'_>) -> Option<RefMut<'a, T>> {
+    pub(crate) fn if_free<'a>(&'a self, _py: Python<'_>) -> Option<RefMut<'a, T>> {
         self.0.try_borrow_mut().ok()
     }
 }
 
 /// A reference that a Python object holds. To be dropped only with the interpreter's lock, so not
 /// for thread locals and statics.
-pub(crate) struct Owned(ManuallyDrop<Py<PyAny>>);
+#[repr(transparent)]
+pub(crate) struct Owned<T = PyAny>(ManuallyDrop<Py<T>>);
 
-impl Owned {
+impl<T> Owned<T> {
     #[inline]
-    pub(crate) fn new(object: &Bound<'_, PyAny>) -> Self {
+    pub(crate) fn new(object: &Bound<'_, T>) -> Self {
         Self(ManuallyDrop::new(object.clone().unbind()))
     }
 
     #[inline]
-    pub(crate) fn bind<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+    pub(crate) fn bind<'py>(&self, py: Python<'py>) -> &Bound<'py, T> {
         self.0.bind(py)
+    }
+
+    /// For the garbage collector of PyO3's classes.
+    pub(crate) fn visited(&self) -> &Py<T> {
+        &self.0
     }
 }
 
-impl Drop for Owned {
+impl<T> From<Bound<'_, T>> for Owned<T> {
+    #[inline]
+    fn from(object: Bound<'_, T>) -> Self {
+        Self(ManuallyDrop::new(object.unbind()))
+    }
+}
+
+impl<T> Drop for Owned<T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: this reference is owned, and not used again. The thread has the lock.

@@ -63,6 +63,8 @@ pub(super) enum Special {
     Attributes,
     /// An instance can be called.
     VectorCall,
+    /// Objects in the state that the program reads, by name and offset.
+    Members(&'static [(&'static CStr, usize)]),
 }
 
 impl Definition {
@@ -72,13 +74,14 @@ impl Definition {
         py: Python<'py>,
         special: Special,
     ) -> PyResult<Bound<'py, PyType>> {
-        let member = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
+        let member_of = |name: &'static CStr, offset: usize, type_code| ffi::PyMemberDef {
             name: name.as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
+            type_code,
             offset: offset as ffi::Py_ssize_t,
             flags: ffi::Py_READONLY,
             doc: ptr::null(),
         };
+        let member = |name, offset| member_of(name, offset, ffi::Py_T_PYSSIZET);
         let members = match special {
             Special::Attributes => vec![
                 member(c"__dictoffset__", offset_of!(Instance<C::State>, attributes)),
@@ -88,6 +91,13 @@ impl Definition {
                 self.flags |= HAS_VECTORCALL;
                 let offset = offset_of!(Instance<C::State>, vectorcall);
                 vec![member(c"__vectorcalloffset__", offset)]
+            }
+            Special::Members(members) => {
+                let state = offset_of!(Instance<C::State>, state);
+                let object = |(name, offset): &(&'static CStr, usize)| {
+                    member_of(name, state + offset, ffi::Py_T_OBJECT_EX)
+                };
+                members.iter().map(object).collect()
             }
         };
         // SAFETY: all zeros is the end of the list.

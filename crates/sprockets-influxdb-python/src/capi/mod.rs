@@ -11,10 +11,12 @@
 #![allow(unsafe_code)]
 
 mod adding;
+pub(crate) mod asgi;
 mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
 pub(crate) mod measurement;
+mod recorder;
 pub(crate) mod series;
 mod value;
 
@@ -24,5 +26,7 @@ use pyo3::prelude::*;
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     measurement::add_to(module)?;
     adding::add_to(module)?;
+    asgi::add_to(module)?;
+    recorder::add_to(module)?;
     series::add_to(module)
 }

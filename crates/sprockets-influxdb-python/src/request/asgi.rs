@@ -1,120 +1,137 @@
 //! A request of an ASGI application, as its messages tell it.
 
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::handled::{Handled, Route};
 use super::message::Message;
-
-/// A request that is being handled. It is recorded once: by `end()`, or else when it is
-/// deallocated.
-#[pyclass(module = "sprockets_influxdb._native")]
-pub(crate) struct AsgiRequest {
-    handled: Handled,
-}
+use crate::capi::asgi::AsgiRequest;
+use crate::capi::class::native;
 
 #[pymethods]
 impl AsgiRequest {
     /// The application sends a message.
-    fn sends(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
-        Self::note(this, message, Self::note_sent);
+    pub(crate) fn sends(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
+        Self::note(this, message, note_sent);
     }
 
     /// The server could not send a message: the client is gone.
     fn refused(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
-        Self::note(this, message, Self::note_refused);
+        Self::note(this, message, note_refused);
     }
 
     /// The application received a message.
     fn received(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
-        Self::note(this, message, Self::note_received);
+        Self::note(this, message, note_received);
     }
 
     /// The handler failed. The first failure is recorded.
-    fn fail(&mut self, error: &Bound<'_, PyAny>) {
-        self.handled.fail(error);
+    fn fail(this: &Bound<'_, Self>, error: &Bound<'_, PyAny>) {
+        if let Some(mut handled) = native(this).handled.if_free(this.py()) {
+            handled.fail(error);
+        }
     }
 
     /// The client disconnected.
-    fn give_up(&mut self) {
-        self.handled.outcome.client_gone();
-    }
-
-    /// The request has ended. Never raises.
-    #[pyo3(signature = (route))]
-    fn end(this: &Bound<'_, Self>, route: Option<Route>) {
-        let Ok(mut own) = this.try_borrow_mut() else { return };
-        if let Some(route) = route {
-            own.handled.set_route(route);
+    fn give_up(this: &Bound<'_, Self>) {
+        if let Some(mut handled) = native(this).handled.if_free(this.py()) {
+            handled.outcome.client_gone();
         }
-        own.handled.record(this.py());
     }
 
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.handled.measurement)
+    /// The request has ended. Records it, if these routes have the one that the framework put into
+    /// the scope. Returns whether they have. Never raises.
+    ///
+    /// :param routes: template and handler, by the `id()` of a route
+    pub(crate) fn end(this: &Bound<'_, Self>, routes: &Bound<'_, PyDict>) -> bool {
+        let known = Self::known_route(this, routes);
+        let is_known = known.is_some();
+        if is_known {
+            Self::end_with(this, known);
+        }
+        is_known
+    }
+
+    /// The request has ended, with this route. Never raises.
+    #[pyo3(signature = (route))]
+    fn end_with(this: &Bound<'_, Self>, route: Option<Route<'_>>) {
+        let Some(mut handled) = native(this).handled.if_free(this.py()) else { return };
+        if let Some(route) = route {
+            handled.set_route(route);
+        }
+        handled.record(this.py());
     }
 }
 
 impl AsgiRequest {
-    pub(super) fn new(handled: Handled) -> Self {
-        Self { handled }
-    }
-
     /// A message that is none, or that comes while another is noted, is passed on unseen.
     fn note(
         this: &Bound<'_, Self>,
         message: &Bound<'_, PyAny>,
-        note: fn(&mut Self, &Message<'_, '_>),
+        note: fn(&mut Handled, &Message<'_, '_>),
     ) {
-        if let (Ok(mut own), Some(message)) = (this.try_borrow_mut(), Message::of(message)) {
-            note(&mut own, &message);
+        let handled = native(this).handled.if_free(this.py());
+        if let (Some(mut handled), Some(message)) = (handled, Message::of(message)) {
+            note(&mut handled, &message);
         }
     }
 
-    fn note_sent(&mut self, message: &Message<'_, '_>) {
-        let Self { handled, .. } = self;
-        if handled.outcome.is_abandoned() {
-            return;
-        }
-        let now = handled.elapsed();
-        let outcome = &mut handled.outcome;
-        match message.kind.to_str().unwrap_or_default() {
-            "http.response.body" | "http.response.zerocopysend" | "http.response.pathsend" => {
-                outcome.sent(message.length());
-                if !message.flag(intern!(message.dict.py(), "more_body")) {
-                    outcome.end(now);
-                }
-            }
-            "http.response.start" | "websocket.http.response.start" => {
-                let status = message.number(intern!(message.dict.py(), "status"));
-                outcome.respond(status.unwrap_or(500), now);
-            }
-            "http.response.trailers" => outcome.end(now),
-            "websocket.accept" => outcome.respond(101, now),
-            "websocket.close" if !outcome.has_begun() => outcome.respond(403, now),
-            "websocket.send" | "websocket.http.response.body" => outcome.sent(message.length()),
-            _ => {}
-        }
+    fn known_route<'py>(
+        this: &Bound<'py, Self>,
+        routes: &Bound<'py, PyDict>,
+    ) -> Option<Route<'py>> {
+        let py = this.py();
+        let route = native(this).scope.bind(py).get_item(intern!(py, "route")).ok()??;
+        let known = routes.get_item(route.as_ptr() as usize).ok()??;
+        let known = known.cast::<PyTuple>().ok()?;
+        let endpoint = known.get_item(0).ok()?.cast_into().ok()?;
+        let handler = known.get_item(1).ok()?.cast_into::<PyString>().ok();
+        Some((endpoint, handler))
     }
+}
 
-    fn note_refused(&mut self, message: &Message<'_, '_>) {
-        match message.kind.to_str().unwrap_or_default() {
-            "http.response.start" | "websocket.http.response.start" | "websocket.accept" => {
-                self.handled.outcome.head_failed();
-            }
-            _ => self.handled.outcome.unsent(message.length()),
-        }
+fn note_sent(handled: &mut Handled, message: &Message<'_, '_>) {
+    if handled.outcome.is_abandoned() {
+        return;
     }
-
-    fn note_received(&mut self, message: &Message<'_, '_>) {
-        let outcome = &mut self.handled.outcome;
-        match message.kind.to_str().unwrap_or_default() {
-            "http.disconnect" | "websocket.disconnect" if !outcome.has_begun() => {
-                outcome.client_gone();
+    let now = handled.elapsed();
+    let outcome = &mut handled.outcome;
+    match message.kind.to_str().unwrap_or_default() {
+        "http.response.body" | "http.response.zerocopysend" | "http.response.pathsend" => {
+            outcome.sent(message.length());
+            if !message.flag(intern!(message.dict.py(), "more_body")) {
+                outcome.end(now);
             }
-            "http.request" | "websocket.receive" => self.handled.received(message.length()),
-            _ => {}
         }
+        "http.response.start" | "websocket.http.response.start" => {
+            let status = message.number(intern!(message.dict.py(), "status"));
+            outcome.respond(status.unwrap_or(500), now);
+        }
+        "http.response.trailers" => outcome.end(now),
+        "websocket.accept" => outcome.respond(101, now),
+        "websocket.close" if !outcome.has_begun() => outcome.respond(403, now),
+        "websocket.send" | "websocket.http.response.body" => outcome.sent(message.length()),
+        _ => {}
+    }
+}
+
+fn note_refused(handled: &mut Handled, message: &Message<'_, '_>) {
+    match message.kind.to_str().unwrap_or_default() {
+        "http.response.start" | "websocket.http.response.start" | "websocket.accept" => {
+            handled.outcome.head_failed();
+        }
+        _ => handled.outcome.unsent(message.length()),
+    }
+}
+
+fn note_received(handled: &mut Handled, message: &Message<'_, '_>) {
+    let outcome = &mut handled.outcome;
+    match message.kind.to_str().unwrap_or_default() {
+        "http.disconnect" | "websocket.disconnect" if !outcome.has_begun() => {
+            outcome.client_gone();
+        }
+        "http.request" | "websocket.receive" => handled.received(message.length()),
+        _ => {}
     }
 }

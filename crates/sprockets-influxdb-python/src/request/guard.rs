@@ -13,7 +13,7 @@ pub(crate) struct RequestGuard(pub(super) Handled);
 #[pymethods]
 impl RequestGuard {
     /// Sets the template of the matched route, and the name of its handler.
-    fn route(&mut self, endpoint: Py<PyString>, handler: Option<Py<PyString>>) {
+    fn route(&mut self, endpoint: Bound<'_, PyString>, handler: Option<Bound<'_, PyString>>) {
         self.0.set_route((endpoint, handler));
     }
 

@@ -12,15 +12,16 @@ use sprockets_influxdb::middleware::Attribute;
 
 use super::headers::with_header;
 use super::options::{Options, lock};
+use crate::capi::cell::Owned;
 use crate::measurement::Measurement;
 use crate::value::text;
 use crate::warning::warn;
 
 /// A request that is being handled. It is recorded once: by [`record`](Self::record), or else when
 /// it is dropped.
-pub(super) struct Handled {
+pub(crate) struct Handled {
     options: Arc<Options>,
-    pub(super) measurement: Py<Measurement>,
+    measurement: Owned<Measurement>,
     head: Head,
     /// Bytes of the request's body that the application received so far. `None` if they are not
     /// seen.
@@ -33,18 +34,18 @@ pub(super) struct Handled {
 /// What is known of a request beside its outcome.
 struct Head {
     method: &'static str,
-    correlation_id: Option<Py<PyAny>>,
-    remote_ip: Option<Py<PyAny>>,
-    route: Option<Route>,
+    correlation_id: Option<Owned>,
+    remote_ip: Option<Owned>,
+    route: Option<(Owned<PyString>, Option<Owned<PyString>>)>,
 }
 
 /// The template of a route, and the name of its handler.
-pub(super) type Route = (Py<PyString>, Option<Py<PyString>>);
+pub(super) type Route<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyString>>);
 
 impl Handled {
     pub(super) fn new(
         options: Arc<Options>,
-        measurement: Py<Measurement>,
+        measurement: Owned<Measurement>,
         method: Option<&Bound<'_, PyAny>>,
     ) -> Self {
         let started = Instant::now();
@@ -56,13 +57,13 @@ impl Handled {
         Self { options, measurement, head, received: None, outcome, started, is_recorded: false }
     }
 
-    pub(super) fn set_correlation_id(&mut self, header: Option<Py<PyAny>>) {
-        self.head.correlation_id = header;
+    pub(super) fn set_correlation_id(&mut self, header: Option<Bound<'_, PyAny>>) {
+        self.head.correlation_id = header.map(Owned::from);
     }
 
     /// Sets the client's address, or the value of the header that has it.
-    pub(super) fn set_remote_ip(&mut self, addresses: Option<Py<PyAny>>) {
-        self.head.remote_ip = addresses;
+    pub(super) fn set_remote_ip(&mut self, addresses: Option<Bound<'_, PyAny>>) {
+        self.head.remote_ip = addresses.map(Owned::from);
     }
 
     /// Sets the length of the request's body that its header has. Without one, the bytes count that
@@ -94,8 +95,13 @@ impl Handled {
         }
     }
 
-    pub(super) fn set_route(&mut self, route: Route) {
-        self.head.route = Some(route);
+    pub(super) fn set_route(&mut self, (endpoint, handler): Route<'_>) {
+        self.head.route = Some((endpoint.into(), handler.map(Owned::from)));
+    }
+
+    /// For the garbage collector.
+    pub(crate) fn visited(&self) -> &Py<Measurement> {
+        self.measurement.visited()
     }
 
     /// The time since the request began.
@@ -165,8 +171,8 @@ impl Handled {
             None => (None, None),
         };
         let request = PlainRequest {
-            database: text_of(py, Some(database))?,
-            name: text_of(py, Some(measurement))?,
+            database: database.bind(py).to_str().ok()?,
+            name: measurement.bind(py).to_str().ok()?,
             handler: text_of(py, handler)?,
             endpoint: text_of(py, endpoint)?,
             method: self.head.method,
@@ -185,12 +191,12 @@ impl Handled {
 }
 
 /// `None` for a text that is not UTF-8.
-fn text_of<'a>(py: Python<'a>, text: Option<&'a Py<PyString>>) -> Option<&'a str> {
+fn text_of<'a>(py: Python<'a>, text: Option<&'a Owned<PyString>>) -> Option<&'a str> {
     text.map_or(Some(""), |text| text.bind(py).to_str().ok())
 }
 
 /// As [`text_of`], for the value of a header: bytes in ASGI, a string in WSGI.
-fn header_text<'a>(py: Python<'a>, value: Option<&'a Py<PyAny>>) -> Option<&'a str> {
+fn header_text<'a>(py: Python<'a>, value: Option<&'a Owned>) -> Option<&'a str> {
     let Some(value) = value.map(|value| value.bind(py)) else { return Some("") };
     match value.cast::<PyBytes>() {
         Ok(bytes) => std::str::from_utf8(bytes.as_bytes()).ok(),

@@ -13,8 +13,8 @@ mod recorder;
 mod tornado;
 mod wsgi;
 
-pub(crate) use asgi::AsgiRequest;
 pub(crate) use guard::RequestGuard;
+pub(crate) use handled::Handled;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};
 pub(crate) use tornado::{TornadoRecorder, finish_request};

@@ -9,6 +9,7 @@ use sprockets_influxdb::internal::{self, Attributes};
 use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 
 use super::headers::Header;
+use crate::capi::cell::GilCell;
 use crate::client::{BaseClient, target_of};
 use crate::target::Target;
 use crate::value::{repr, value_error};
@@ -29,7 +30,7 @@ pub(super) struct Options {
     /// The class of the last body in WSGI, and whether it has a length.
     pub(super) body_class: Mutex<Option<(Py<PyType>, bool)>>,
     /// The last base tags, and whether one has the name of an attribute.
-    base_tags: Mutex<Option<(Py<PyDict>, bool)>>,
+    base_tags: GilCell<Option<(Py<PyDict>, bool)>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,24 +82,28 @@ impl Options {
             remote_ip: remote_ip.map(|name| Header::new(py, name)),
             skip,
             body_class: Mutex::new(None),
-            base_tags: Mutex::new(None),
+            base_tags: GilCell::new(None),
         })
     }
 
     /// Whether a base tag has the name of an attribute, to which it gives way.
     pub(super) fn has_name_of(&self, base_tags: &Bound<'_, PyDict>) -> bool {
-        let mut last = lock(&self.base_tags);
-        match &*last {
-            Some((known, has_name)) if known.is(base_tags) => *has_name,
-            _ => {
-                let is_name = |name: &str| self.attributes.has_name(name);
-                let has_name = base_tags.keys().iter().any(|name| {
-                    name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(is_name))
-                });
-                *last = Some((base_tags.clone().unbind(), has_name));
-                has_name
-            }
+        let py = base_tags.py();
+        let last = self.base_tags.borrow(py).ok();
+        let known = last.as_ref().and_then(|last| last.as_ref());
+        if let Some((_, has_name)) = known.filter(|(known, _)| known.is(base_tags)) {
+            return *has_name;
         }
+        drop(last);
+        let is_name = |name: &str| self.attributes.has_name(name);
+        let has_name = base_tags
+            .keys()
+            .iter()
+            .any(|name| name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(is_name)));
+        if let Some(mut last) = self.base_tags.if_free(py) {
+            *last = Some((base_tags.clone().unbind(), has_name));
+        }
+        has_name
     }
 }
 

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyLookupError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
-use super::asgi::AsgiRequest;
 use super::guard::RequestGuard;
 use super::handled::Handled;
 use super::headers::{find, number};
 use super::options::{MEASUREMENT, Options};
 use super::wsgi::WsgiRequest;
+use crate::capi::asgi::{self, AsgiRequest};
 use crate::capi::cell::Owned;
 use crate::capi::measurement::create;
 use crate::items::Items;
@@ -61,8 +61,18 @@ impl Recorder {
     }
 
     /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded.
-    fn asgi(&self, scope: &Bound<'_, PyAny>) -> PyResult<Option<AsgiRequest>> {
-        Ok(self.begin(scope, scope, Self::of_scope)?.map(AsgiRequest::new))
+    ///
+    /// :param kind: the class of the request, which inherits from `AsgiRequest`
+    pub(crate) fn asgi<'py>(
+        &self,
+        kind: &Bound<'py, PyAny>,
+        scope: &Bound<'py, PyAny>,
+        receive: &Bound<'py, PyAny>,
+        send: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, AsgiRequest>>> {
+        let begun = self.begin(scope, scope, Self::of_scope)?.zip(scope.cast::<PyDict>().ok());
+        let Some((handled, scope)) = begun else { return Ok(None) };
+        asgi::create(kind, scope, (receive, send), handled).map(Some)
     }
 
     /// Begins to record a request described by a WSGI environment. The application calls the
@@ -141,13 +151,13 @@ impl Recorder {
         if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
             let names = [Some(&options.correlation_id), options.remote_ip.as_ref()];
             let [correlation_id, addresses, length] = find(&headers, names);
-            handled.set_correlation_id(correlation_id.map(Bound::unbind));
+            handled.set_correlation_id(correlation_id);
             declared = length.and_then(|value| number(&value));
-            remote_ip = addresses.map(Bound::unbind);
+            remote_ip = addresses;
         }
         if remote_ip.is_none() {
             let client = scope.get_item(intern!(py, "client"))?;
-            remote_ip = client.and_then(|client| client.get_item(0).ok()).map(Bound::unbind);
+            remote_ip = client.and_then(|client| first(&client));
         }
         handled.set_remote_ip(remote_ip);
         handled.set_request_length(declared);
@@ -164,7 +174,7 @@ impl Recorder {
         let method = get(intern!(py, "REQUEST_METHOD"))?;
         let mut handled = Handled::new(options.clone(), measurement, method.as_ref());
         let correlation_id = get(options.correlation_id.variable.bind(py))?;
-        handled.set_correlation_id(correlation_id.map(Bound::unbind));
+        handled.set_correlation_id(correlation_id);
         let forwarded = match &options.remote_ip {
             Some(header) => get(header.variable.bind(py))?,
             None => None,
@@ -173,7 +183,7 @@ impl Recorder {
             Some(addresses) => Some(addresses),
             None => get(intern!(py, "REMOTE_ADDR"))?,
         };
-        handled.set_remote_ip(remote_ip.map(Bound::unbind));
+        handled.set_remote_ip(remote_ip);
         let content_length = get(intern!(py, "CONTENT_LENGTH"))?;
         let declared = content_length.and_then(|value| number(&value));
         // A body of unknown length is read from the server, unseen.
@@ -199,28 +209,33 @@ fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// Puts a measurement where the handler finds it. `None` if the request is not to be recorded: the
 /// client is disabled, or a middleware further outside records it.
-fn measurement(options: &Options, place: &Bound<'_, PyDict>) -> PyResult<Option<Py<Measurement>>> {
+fn measurement(
+    options: &Options,
+    place: &Bound<'_, PyDict>,
+) -> PyResult<Option<Owned<Measurement>>> {
     let py = place.py();
     let outer = place.get_item(intern!(py, MEASUREMENT))?;
     let Options { target, database, measurement, attributes, .. } = options;
     let defaults = target.with(py, |client| {
         let database = if database.is_none() { client.database(py) } else { None };
-        client.is_enabled(py).then(|| (database, client.base_tags(py)))
+        let base = client.base_tags(py).map(|base| base.into_bound(py));
+        client.is_enabled(py).then(|| (database.map(|database| database.into_bound(py)), base))
     })?;
     let Some((default, base)) = defaults else { return Ok(None) };
     if outer.is_some_and(|outer| is_recorded(&outer)) {
         return Ok(None);
     }
-    let database = database.as_ref().or(default.as_ref()).ok_or_else(no_database)?;
-    let has_name = base.as_ref().is_some_and(|base| options.has_name_of(base.bind(py)));
+    let database = database.as_ref().map(|database| database.bind(py)).or(default.as_ref());
+    let database = database.ok_or_else(no_database)?;
+    let has_name = base.as_ref().is_some_and(|base| options.has_name_of(base));
     let tags = match target {
         Target::Installed if !has_name => None,
         _ => {
             let is_free = |name: &str| !attributes.has_name(name);
-            Some(Items::of_base_tags_where(py, base.as_ref(), is_free))
+            Some(Items::of_base_tags_where(base.as_ref(), is_free))
         }
     };
-    let (database, name) = (database.bind(py).as_any(), measurement.bind(py).as_any());
+    let (database, name) = (database.as_any(), measurement.bind(py).as_any());
     let measurement = create(py, |own| {
         own.begin_request(Owned::new(database), Owned::new(name), Stamp::now());
         if let Some(tags) = tags {
@@ -228,7 +243,15 @@ fn measurement(options: &Options, place: &Bound<'_, PyDict>) -> PyResult<Option<
         }
     })?;
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
-    Ok(Some(measurement.unbind()))
+    Ok(Some(measurement.into()))
+}
+
+/// The host of an ASGI scope's pair of host and port.
+fn first<'py>(pair: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    match pair.cast::<PyTuple>() {
+        Ok(pair) => pair.get_item(0).ok(),
+        Err(_) => pair.get_item(0).ok(),
+    }
 }
 
 fn no_database() -> PyErr {

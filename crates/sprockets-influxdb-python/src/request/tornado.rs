@@ -119,8 +119,9 @@ impl TornadoRecorder {
         let (database, name) = place;
         let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
+        let base = self.target.base_tags(py)?.map(|base| base.into_bound(py));
         let stamp = Stamp::at(unique_stamp_before(duration(seconds)));
-        let tags = Items::of_base_tags_where(py, self.target.base_tags(py)?.as_ref(), is_free);
+        let tags = Items::of_base_tags_where(base.as_ref(), is_free);
         let measurement = create(py, |own| {
             own.begin_request(Owned::new(&database), Owned::new(&name), stamp);
             own.tags = tags;

@@ -61,8 +61,7 @@ impl WsgiRequest {
         body: Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = this.py();
-        let is_list = body.is_instance_of::<PyList>() || body.is_instance_of::<PyTuple>();
-        if is_list && body.getattr_opt(intern!(py, "close"))?.is_none() {
+        if Self::is_list(&body)? {
             // The server writes it at once, and does not report its end.
             for data in body.try_iter()? {
                 this.try_borrow_mut()?.sent(&data?);
@@ -164,7 +163,7 @@ impl WsgiRequest {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.handled.measurement)?;
+        visit.call(self.handled.visited())?;
         visit.call(&self.environ)?;
         visit.call(&self.file_wrapper)?;
         visit.call(&self.start_response)?;
@@ -201,6 +200,15 @@ impl WsgiRequest {
             chunks: None,
             is_complete: false,
         })
+    }
+
+    /// Whether a body is a list or a tuple that has no `close()`.
+    fn is_list(body: &Bound<'_, PyAny>) -> PyResult<bool> {
+        if body.is_exact_instance_of::<PyList>() || body.is_exact_instance_of::<PyTuple>() {
+            return Ok(true);
+        }
+        let is_list = body.is_instance_of::<PyList>() || body.is_instance_of::<PyTuple>();
+        Ok(is_list && body.getattr_opt(intern!(body.py(), "close"))?.is_none())
     }
 
     /// Finds the route, while the framework knows it.

@@ -171,6 +171,7 @@ impl RequestGuard {
     }
 
     /// Whether the request is recorded.
+    #[cfg(any(feature = "actix", feature = "tower"))]
     pub(super) fn is_recording(&self) -> bool {
         self.handled.is_some()
     }
