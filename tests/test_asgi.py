@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import logging
+import sys
 import weakref
 from typing import Any
 
@@ -340,6 +341,61 @@ class TestEnds:
         gc.collect()
         assert [send() for send in made] == [None] * 10
         assert len(recording.points()) == 10
+
+    def test_a_request_that_never_ends_is_recorded_when_it_is_dropped(
+        self, recording: Recording
+    ) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            scope["send"] = send
+            await send(START)
+            await receive()
+
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        async def main() -> None:
+            async def send(message: Any) -> None: ...
+
+            scope = web.scope()
+            running = InfluxDBMiddleware(application, database="db")(scope, receive, send)
+            task = asyncio.ensure_future(running)
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert asyncio.iscoroutinefunction(scope["send"])
+
+        asyncio.run(main())
+        gc.collect()
+        assert status_and_length(recording.point()) == ("200", 0)
+
+    def test_requests_release_what_they_use(self, server: testing.Server) -> None:
+        database = "".join(["us", "ual"])
+        client = influxdb.Client(server.url, database=database)
+        route = object()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            scope["route"] = route
+            await hello(scope, receive, send)
+
+        middleware: Any = InfluxDBMiddleware(application, client=client)
+        middleware._routes.plain[id(route)] = ("/hello", "handler")
+
+        def requests(count: int) -> None:
+            async def main() -> None:
+                async def send(message: Any) -> None: ...
+
+                for _ in range(count):
+                    await middleware(web.scope(), None, send)
+
+            asyncio.run(main())
+
+        requests(10)
+        name = sys.intern(database)
+        before = sys.getrefcount(name)
+        requests(1_000)
+        assert sys.getrefcount(name) - before < 100
+        client.shutdown_sync()
+        assert client.stats()["delivered"] == 1_010
 
     def test_extensions_of_servers_are_counted(self, recording: Recording, tmp_path: Any) -> None:
         file = tmp_path / "file"

@@ -207,12 +207,16 @@ def test_a_request_of_asgi_is_only_made_by_a_recorder() -> None:
             made()
         with pytest.raises(TypeError):
             object.__new__(made)
+    begin: Any = recorder(database="db").asgi
     with pytest.raises(TypeError):
-        recorder(database="db").asgi(kind, web.scope())  # type: ignore[call-arg]
+        begin(kind, web.scope())
+    for other in (int, 1, None, _native.WsgiRequest):
+        with pytest.raises(TypeError, match="is no class of AsgiRequest"):
+            begin(other, web.scope(), print, print)
 
 
-@pytest.mark.parametrize("kind", [asgi._Request, _native.AsgiRequest, int])
-def test_a_request_of_asgi_can_be_told_by_keywords(server: testing.Server, kind: Any) -> None:
+@pytest.mark.parametrize("kind", [asgi._Request, _native.AsgiRequest])
+def test_a_request_of_asgi_accepts_keyword_arguments(server: testing.Server, kind: Any) -> None:
     def receive() -> Any: ...
 
     def send(message: Any) -> Any: ...
@@ -224,10 +228,10 @@ def test_a_request_of_asgi_can_be_told_by_keywords(server: testing.Server, kind:
     request.sends(message={"type": "http.response.start", "status": 201})
     request.sends(message={"type": "http.response.body", "body": b"Hello"})
     request.sends(message=None)  # type: ignore[arg-type]
-    assert request.end(routes={}) is False
+    assert request.end(scope=scope, routes={}) is False
     scope["route"] = scope
-    assert request.end({id(scope): "no route"}) is False
-    assert request.end({id(scope): ("/hello", None)}) is True
+    assert request.end(scope, {id(scope): "no route"}) is False
+    assert request.end(scope, {id(scope): ("/hello", None)}) is True
     request.end_with(route=("/again", "handler"))
     (point,) = points(server)
     assert point.tags == {

@@ -80,7 +80,7 @@ class InfluxDBMiddleware:
             request.give_up()
             raise
         finally:
-            if not request.end(self._routes.plain):
+            if not request.end(scope, self._routes.plain):
                 route = None
                 try:
                     route = self._routes.of(scope)

@@ -75,7 +75,7 @@ pub(crate) fn has_installed(py: Python<'_>) -> bool {
 /// The base tags of the installed client, which measurements show. Not to be changed. `None` before
 /// there is a client.
 #[inline]
-pub(crate) fn base_tags(py: Python<'_>) -> Option<Py<PyDict>> {
+pub(crate) fn base_tags(py: Python<'_>) -> Option<Bound<'_, PyDict>> {
     with_installed(py, |client| client.base_tags(py))
 }
 
@@ -213,8 +213,8 @@ impl Handle {
 
     /// The base tags, not to be changed.
     #[inline]
-    pub(crate) fn base_tags(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        Some(self.defaults.borrow(py).ok()?.as_ref()?.base_tags.clone_ref(py))
+    pub(crate) fn base_tags<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        Some(self.defaults.borrow(py).ok()?.as_ref()?.base_tags.bind(py).clone())
     }
 
     /// Whether these are the base tags.
@@ -226,9 +226,9 @@ impl Handle {
 
     /// The database of measurements that name none.
     #[inline]
-    pub(crate) fn database(&self, py: Python<'_>) -> Option<Py<PyString>> {
+    pub(crate) fn database<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
         let defaults = self.defaults.borrow(py).ok()?;
-        defaults.as_ref()?.database.as_ref().map(|database| database.clone_ref(py))
+        defaults.as_ref()?.database.as_ref().map(|database| database.bind(py).clone())
     }
 
     /// Notes that a shutdown waits at most this long. The first deadline counts.

@@ -116,14 +116,14 @@ impl Items {
         }
         let base = if self.has_base { base_tags(py) } else { None };
         let items = match &base {
-            Some(base) => base.bind(py).copy()?,
+            Some(base) => base.copy()?,
             None => PyDict::new(py),
         };
         for (name, value) in &self.list {
             items.set_item(name.bind(py), value.bind(py))?;
         }
-        let base = base.or_else(|| self.has_base.then(|| PyDict::new(py).unbind()));
-        self.dict = Some(Dict { items: items.clone().unbind(), base });
+        let base = base.or_else(|| self.has_base.then(|| PyDict::new(py)));
+        self.dict = Some(Dict { items: items.clone().unbind(), base: base.map(Bound::unbind) });
         self.list.clear();
         Ok(items)
     }

@@ -39,8 +39,6 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::capi::asgi::AsgiRequest;
-    #[pymodule_export]
     use crate::client::{BaseClient, add_measurement, base_tag_text, record};
     #[pymodule_export]
     use crate::command::command;

@@ -51,7 +51,7 @@ pub(crate) enum BaseTags<'a> {
 }
 
 impl BaseTags<'_> {
-    fn dict(self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+    fn dict(self, py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>>> {
         match self {
             Self::Of(target) => target.base_tags(py),
             Self::Shown => Ok(base_tags(py)),
@@ -137,7 +137,7 @@ impl Line {
         match base {
             BaseTags::Of(target) if tags.has_base() => self.beside_base_tags(head, target, write),
             BaseTags::Shown if tags.has_base() => {
-                self.base_tags(base_tags(py).as_ref().map(|tags| tags.bind(py)))?;
+                self.base_tags(base_tags(py).as_ref())?;
                 write(self).map(drop)
             }
             _ => {
@@ -160,7 +160,7 @@ impl Line {
         if write(self)? {
             self.restart(head)?;
             let py = head.name.py();
-            self.base_tags(target.base_tags(py)?.as_ref().map(|tags| tags.bind(py)))?;
+            self.base_tags(target.base_tags(py)?.as_ref())?;
             write(self)?;
         }
         Ok(())
@@ -214,7 +214,7 @@ impl Line {
         if !is_added {
             self.core.omit_base_tags();
             let current = if copied.is_some() { base.dict(py)? } else { None };
-            for (name, value) in current.iter().flat_map(|current| current.bind(py)) {
+            for (name, value) in current.into_iter().flatten() {
                 if items.contains(&name)? || copy_of(&name)?.is_none() {
                     self.tag(&name, &value)?;
                 }

@@ -334,8 +334,8 @@ impl Measurement {
     /// The time of a request's measurement, if its handler has set nothing and changed nothing.
     pub(crate) fn untouched(
         this: &Bound<'_, Self>,
-        database: &Py<PyString>,
-        name: &Py<PyString>,
+        database: &Bound<'_, PyString>,
+        name: &Bound<'_, PyString>,
     ) -> Option<i64> {
         native(this).borrow(this.py()).ok()?.untouched(this.py(), database, name)
     }

@@ -37,10 +37,10 @@ impl State {
     pub(crate) fn untouched(
         &self,
         py: Python<'_>,
-        database: &Py<PyString>,
-        name: &Py<PyString>,
+        database: &Bound<'_, PyString>,
+        name: &Bound<'_, PyString>,
     ) -> Option<i64> {
-        let is = |object: &Option<Owned>, text: &Py<PyString>| {
+        let is = |object: &Option<Owned>, text: &Bound<'_, PyString>| {
             object.as_ref().is_some_and(|object| object.bind(py).is(text))
         };
         let is_unset = |items: &Items| items.as_list().is_some_and(|list| list.is_empty());
@@ -78,8 +78,7 @@ impl State {
 
     /// Makes this the measurement of a request that is not recorded.
     pub(crate) fn begin_unrecorded(&mut self, py: Python<'_>) {
-        let base = base_tags(py).map(|base| base.into_bound(py));
-        self.tags = Items::of_base_tags_where(base.as_ref(), |_| true);
+        self.tags = Items::of_base_tags_where(base_tags(py).as_ref(), |_| true);
         (self.stamp, self.kind) = (Stamp::now(), Kind::Inert);
     }
 

@@ -84,12 +84,12 @@ impl Target {
     }
 
     /// The base tags, not to be changed.
-    pub(crate) fn base_tags(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+    pub(crate) fn base_tags<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         self.with(py, |client| client.base_tags(py))
     }
 
     /// The database of measurements that name none.
-    pub(crate) fn database(&self, py: Python<'_>) -> PyResult<Option<Py<PyString>>> {
+    pub(crate) fn database<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         self.with(py, |client| client.database(py))
     }
 

@@ -152,7 +152,7 @@ impl Record {
         record
     }
 
-    /// Becomes another record in the same place: as [`new`](Self::new), and copies nothing twice.
+    /// Overwrites this record in place. Takes what [`new`](Self::new) takes.
     #[inline]
     pub(crate) fn set(
         &mut self,
@@ -363,6 +363,30 @@ mod tests {
             .field("request_id", values.texts[1])
             .timestamp(i64::MIN);
         assert_eq!(line(&values), expected.marshall() + "\n");
+    }
+
+    #[test]
+    fn a_record_has_nothing_of_the_one_in_its_place() {
+        let head = |start: &[u8]| {
+            Arc::new(RecordHead::new("db", Precision::Seconds, start.to_vec(), NAMES).unwrap())
+        };
+        let long = RecordValues {
+            integers: [Some(1), Some(2)],
+            durations: [Some(Duration::MAX / 4_000_000_000), Some(Duration::ZERO)],
+            texts: ["2001:db8::1", "0b6d2d9c-9a44-4f7a-8a3e-6f6c2b1f7a55"],
+        };
+        let mut record = Record::new(&head(b"before"), i64::MAX, &long);
+        let short =
+            RecordValues { integers: [None, Some(7)], durations: [None, None], texts: ["", "a"] };
+        record.set(&head(b"m"), -1, &short);
+        let mut line = Vec::new();
+        record.write_to(&mut line);
+        assert_eq!(String::from_utf8_lossy(&line), "m request_length=7i,request_id=\"a\" -1\n");
+    }
+
+    #[test]
+    fn a_record_takes_two_cache_lines() {
+        assert_eq!(size_of::<Record>(), if cfg!(target_pointer_width = "64") { 128 } else { 120 });
     }
 
     #[test]

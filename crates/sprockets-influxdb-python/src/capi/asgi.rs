@@ -5,15 +5,17 @@ use std::mem::offset_of;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{self, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::call::{Call, attached, none};
+use super::call::{Call, attached, none, two};
 use super::cell::{GilCell, Owned};
 use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
 use super::value::{Object, is_dict, lend};
 use crate::request::Handled;
+use crate::value::repr;
 
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
 
@@ -38,7 +40,6 @@ const MEMBERS: [(&CStr, usize); 2] =
 pub(crate) struct State {
     receive: Owned,
     send: Owned,
-    pub(crate) scope: Owned<PyDict>,
     pub(crate) handled: GilCell<Handled>,
 }
 
@@ -62,39 +63,37 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Makes a request of this class, which inherits from [`AsgiRequest`].
+///
+/// Fails with `TypeError` for anything else.
 pub(crate) fn create<'py>(
     class: &Bound<'py, PyAny>,
-    scope: &Bound<'py, PyDict>,
     (receive, send): (&Bound<'py, PyAny>, &Bound<'py, PyAny>),
     handled: Handled,
 ) -> PyResult<Bound<'py, AsgiRequest>> {
     let py = class.py();
-    let scope = Owned::new(scope);
     let (receive, send) = (Owned::new(receive), Owned::new(send));
-    let state = State { receive, send, scope, handled: GilCell::new(handled) };
+    let state = State { receive, send, handled: GilCell::new(handled) };
+    let own = CLASS.load(Ordering::Relaxed);
+    let kind = class.as_ptr();
     // SAFETY: the class is that of the state or inherits from it, and the new reference is owned.
     unsafe {
-        let own = CLASS.load(Ordering::Relaxed);
-        let class = class.as_ptr();
-        let is_class =
-            ffi::PyType_Check(class) != 0 && ffi::PyType_IsSubtype(class.cast(), own) != 0;
-        let class = if is_class { class.cast() } else { own };
-        let object = allocate(class, None, state);
+        if ffi::PyType_Check(kind) == 0 || ffi::PyType_IsSubtype(kind.cast(), own) == 0 {
+            let message = format!("{} is no class of AsgiRequest", repr(class));
+            return Err(PyTypeError::new_err(message));
+        }
+        let object = allocate(kind.cast(), None, state);
         Ok(Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked())
     }
 }
 
-/// Visits what the request refers to. Nothing is cleared: each of these breaks its circles.
+/// Visits what the request refers to. Nothing is cleared: every cycle of references also has an
+/// object that the collector can clear.
 unsafe extern "C" fn traverse(this: Object, visit: ffi::visitproc, argument: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for an instance of the class. Nothing is changed here.
     unsafe {
-        let State { receive, send, scope, .. } = &*state_of::<AsgiRequest>(this);
-        let referred = [
-            receive.visited().as_ptr(),
-            send.visited().as_ptr(),
-            scope.visited().as_ptr(),
-            ffi::Py_TYPE(this).cast(),
-        ];
+        let State { receive, send, .. } = &*state_of::<AsgiRequest>(this);
+        let referred =
+            [receive.visited().as_ptr(), send.visited().as_ptr(), ffi::Py_TYPE(this).cast()];
         referred
             .into_iter()
             .map(|object| visit(object, argument))
@@ -109,7 +108,12 @@ unsafe extern "C" fn dealloc(object: Object) {
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let class = ffi::Py_TYPE(object);
-        free::<<AsgiRequest as Native>::State>(object);
+        let state = state_of::<AsgiRequest>(object);
+        // The options have references that PyO3 releases at once only if it is attached.
+        match (*state).handled.get_mut().has_last_options() {
+            true => drop(Python::try_attach(|_| free::<State>(object))),
+            false => free::<State>(object),
+        }
         ffi::Py_DECREF(class.cast());
     }
 }
@@ -134,7 +138,7 @@ unsafe extern "C" fn sends(
     }
 }
 
-/// `request.end(routes)`.
+/// `request.end(scope, routes)`.
 unsafe extern "C" fn end(
     this: Object,
     arguments: *const Object,
@@ -144,11 +148,13 @@ unsafe extern "C" fn end(
     // SAFETY: as for `sends`.
     unsafe {
         let ended = attached(|py| {
-            if count != 1 || !keywords.is_null() || !is_dict(*arguments) {
+            let (scope, routes) = two(arguments, count, keywords)?;
+            if !is_dict(scope) || !is_dict(routes) {
                 return None;
             }
-            let routes = lend(py, *arguments).cast_unchecked::<PyDict>();
-            let is_known = AsgiRequest::end(&lend(py, this).cast_unchecked(), &routes);
+            let (scope, routes) = (lend(py, scope), lend(py, routes));
+            let (scope, routes) = (scope.cast_unchecked::<PyDict>(), routes.cast_unchecked());
+            let is_known = AsgiRequest::end(&lend(py, this).cast_unchecked(), &scope, &routes);
             Some(is_known.into_pyobject(py).ok()?.to_owned().into_ptr())
         });
         ended.unwrap_or_else(|| END.replaced(this, arguments, count, keywords))

@@ -192,6 +192,21 @@ fn raise(message: &str) -> Object {
     null_mut()
 }
 
+/// The two arguments of a call by position.
+///
+/// # Safety
+///
+/// The arguments are those of the call.
+#[inline]
+pub(super) unsafe fn two(
+    arguments: *const Object,
+    count: Py_ssize_t,
+    keywords: Object,
+) -> Option<(Object, Object)> {
+    // SAFETY: as above.
+    (count == 2 && keywords.is_null()).then(|| unsafe { (*arguments, *arguments.add(1)) })
+}
+
 /// Runs a function with the lock that its caller has. No panic is known; one would not get to
 /// CPython: the call is then made by PyO3.
 ///

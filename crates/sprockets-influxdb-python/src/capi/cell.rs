@@ -58,7 +58,7 @@ impl<T> Owned<T> {
         self.0.bind(py)
     }
 
-    /// For the garbage collector of PyO3's classes.
+    /// For the garbage collector.
     pub(crate) fn visited(&self) -> &Py<T> {
         &self.0
     }

@@ -8,7 +8,7 @@ use pyo3::PyTypeInfo;
 use pyo3::ffi::{self, Py_ssize_t};
 use pyo3::prelude::*;
 
-use super::call::{Call, attached, class_documentation, none};
+use super::call::{Call, attached, class_documentation, none, two};
 use super::cell::{GilCell, Owned};
 use super::class::{
     Definition, Special, allocate, clear_special, free, native, revive, slot, state_of,
@@ -168,21 +168,6 @@ unsafe extern "C" fn dealloc(object: Object) {
         }
         ffi::Py_DECREF(class.cast());
     }
-}
-
-/// The two arguments of a call by position.
-///
-/// # Safety
-///
-/// The arguments are those of the call.
-#[inline]
-unsafe fn two(
-    arguments: *const Object,
-    count: Py_ssize_t,
-    keywords: Object,
-) -> Option<(Object, Object)> {
-    // SAFETY: as above.
-    (count == 2 && keywords.is_null()).then(|| unsafe { (*arguments, *arguments.add(1)) })
 }
 
 /// Sets a tag or a field, if its value is plain.

@@ -44,8 +44,12 @@ impl AsgiRequest {
     /// the scope. Returns whether they have. Never raises.
     ///
     /// :param routes: template and handler, by the `id()` of a route
-    pub(crate) fn end(this: &Bound<'_, Self>, routes: &Bound<'_, PyDict>) -> bool {
-        let known = Self::known_route(this, routes);
+    pub(crate) fn end(
+        this: &Bound<'_, Self>,
+        scope: &Bound<'_, PyDict>,
+        routes: &Bound<'_, PyDict>,
+    ) -> bool {
+        let known = known_route(scope, routes);
         let is_known = known.is_some();
         if is_known {
             Self::end_with(this, known);
@@ -76,19 +80,16 @@ impl AsgiRequest {
             note(&mut handled, &message);
         }
     }
+}
 
-    fn known_route<'py>(
-        this: &Bound<'py, Self>,
-        routes: &Bound<'py, PyDict>,
-    ) -> Option<Route<'py>> {
-        let py = this.py();
-        let route = native(this).scope.bind(py).get_item(intern!(py, "route")).ok()??;
-        let known = routes.get_item(route.as_ptr() as usize).ok()??;
-        let known = known.cast::<PyTuple>().ok()?;
-        let endpoint = known.get_item(0).ok()?.cast_into().ok()?;
-        let handler = known.get_item(1).ok()?.cast_into::<PyString>().ok();
-        Some((endpoint, handler))
-    }
+/// The route that the framework put into the scope, if it is one of these.
+fn known_route<'py>(scope: &Bound<'py, PyDict>, routes: &Bound<'py, PyDict>) -> Option<Route<'py>> {
+    let route = scope.get_item(intern!(scope.py(), "route")).ok()??;
+    let known = routes.get_item(route.as_ptr() as usize).ok()??;
+    let known = known.cast::<PyTuple>().ok()?;
+    let endpoint = known.get_item(0).ok()?.cast_into().ok()?;
+    let handler = known.get_item(1).ok()?.cast_into::<PyString>().ok();
+    Some((endpoint, handler))
 }
 
 fn note_sent(handled: &mut Handled, message: &Message<'_, '_>) {

@@ -99,6 +99,11 @@ impl Handled {
         self.head.route = Some((endpoint.into(), handler.map(Owned::from)));
     }
 
+    /// Whether nothing else has the options, which have references of PyO3.
+    pub(crate) fn has_last_options(&self) -> bool {
+        Arc::strong_count(&self.options) == 1
+    }
+
     /// For the garbage collector.
     pub(crate) fn visited(&self) -> &Py<Measurement> {
         self.measurement.visited()
@@ -163,15 +168,15 @@ impl Handled {
             Some(_) => None,
             None => target.database(py).ok()?,
         };
-        let database = database.as_ref().or(default.as_ref())?;
+        let database = database.as_ref().map(|database| database.bind(py)).or(default.as_ref())?;
         let own = self.measurement.bind(py);
-        let nanoseconds = Measurement::untouched(own, database, measurement)?;
+        let nanoseconds = Measurement::untouched(own, database, measurement.bind(py))?;
         let (endpoint, handler) = match &self.head.route {
             Some((endpoint, handler)) => (Some(endpoint), handler.as_ref()),
             None => (None, None),
         };
         let request = PlainRequest {
-            database: database.bind(py).to_str().ok()?,
+            database: database.to_str().ok()?,
             name: measurement.bind(py).to_str().ok()?,
             handler: text_of(py, handler)?,
             endpoint: text_of(py, endpoint)?,

@@ -9,7 +9,7 @@ use sprockets_influxdb::internal::{self, Attributes};
 use sprockets_influxdb::middleware::{Attribute, Names, RequestOptions};
 
 use super::headers::Header;
-use crate::capi::cell::GilCell;
+use crate::capi::cell::{GilCell, Owned};
 use crate::client::{BaseClient, target_of};
 use crate::target::Target;
 use crate::value::{repr, value_error};
@@ -30,7 +30,7 @@ pub(super) struct Options {
     /// The class of the last body in WSGI, and whether it has a length.
     pub(super) body_class: Mutex<Option<(Py<PyType>, bool)>>,
     /// The last base tags, and whether one has the name of an attribute.
-    base_tags: GilCell<Option<(Py<PyDict>, bool)>>,
+    base_tags: GilCell<Option<(Owned<PyDict>, bool)>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,7 +91,7 @@ impl Options {
         let py = base_tags.py();
         let last = self.base_tags.borrow(py).ok();
         let known = last.as_ref().and_then(|last| last.as_ref());
-        if let Some((_, has_name)) = known.filter(|(known, _)| known.is(base_tags)) {
+        if let Some((_, has_name)) = known.filter(|(known, _)| known.bind(py).is(base_tags)) {
             return *has_name;
         }
         drop(last);
@@ -101,7 +101,7 @@ impl Options {
             .iter()
             .any(|name| name.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(is_name)));
         if let Some(mut last) = self.base_tags.if_free(py) {
-            *last = Some((base_tags.clone().unbind(), has_name));
+            *last = Some((Owned::new(base_tags), has_name));
         }
         has_name
     }

@@ -70,9 +70,8 @@ impl Recorder {
         receive: &Bound<'py, PyAny>,
         send: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, AsgiRequest>>> {
-        let begun = self.begin(scope, scope, Self::of_scope)?.zip(scope.cast::<PyDict>().ok());
-        let Some((handled, scope)) = begun else { return Ok(None) };
-        asgi::create(kind, scope, (receive, send), handled).map(Some)
+        let begun = self.begin(scope, scope, Self::of_scope)?;
+        begun.map(|handled| asgi::create(kind, (receive, send), handled)).transpose()
     }
 
     /// Begins to record a request described by a WSGI environment. The application calls the
@@ -218,8 +217,7 @@ fn measurement(
     let Options { target, database, measurement, attributes, .. } = options;
     let defaults = target.with(py, |client| {
         let database = if database.is_none() { client.database(py) } else { None };
-        let base = client.base_tags(py).map(|base| base.into_bound(py));
-        client.is_enabled(py).then(|| (database.map(|database| database.into_bound(py)), base))
+        client.is_enabled(py).then(|| (database, client.base_tags(py)))
     })?;
     let Some((default, base)) = defaults else { return Ok(None) };
     if outer.is_some_and(|outer| is_recorded(&outer)) {

@@ -100,7 +100,7 @@ impl TornadoRecorder {
     }
 
     /// The database of measurements that name none. `None` if there is no default one.
-    fn database(&self, py: Python<'_>) -> PyResult<Option<Py<PyString>>> {
+    fn database<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         self.target.database(py)
     }
 
@@ -119,7 +119,7 @@ impl TornadoRecorder {
         let (database, name) = place;
         let (handler, endpoint, method) = route;
         let is_free = |name: &str| !self.attributes.has_name(name);
-        let base = self.target.base_tags(py)?.map(|base| base.into_bound(py));
+        let base = self.target.base_tags(py)?;
         let stamp = Stamp::at(unique_stamp_before(duration(seconds)));
         let tags = Items::of_base_tags_where(base.as_ref(), is_free);
         let measurement = create(py, |own| {
@@ -201,7 +201,7 @@ impl TornadoRecorder {
         let elapsed = duration(now.as_secs_f64() - started);
         let database = match settings.get_item(intern!(py, REQUEST_DATABASE))? {
             Some(database) => Some(database.cast_into::<PyString>()?),
-            None => self.target.database(py)?.map(|database| database.into_bound(py)),
+            None => self.target.database(py)?,
         };
         let service = settings.get_item(intern!(py, "service"))?;
         let service = service.as_ref().map_or(Ok("request"), |name| text_of(name))?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::chunk::Chunk;
 use crate::record::{Record, RecordHead, RecordValues};
 
-/// How many are encoded at once. They take 9 KB.
+/// How many are encoded at once. They take 8 KB.
 const MAX_COUNT: usize = 64;
 
 #[derive(Default)]

@@ -26,6 +26,8 @@ thread_local! {
 /// 499, as the client has disconnected.
 ///
 /// What the handler sets in the [measurement](Self::measurement) takes precedence.
+///
+/// [`RequestGuard::default`] records nothing.
 #[derive(Debug, Default)]
 pub struct RequestGuard {
     /// Boxed, as frameworks move futures and responses, with the guard in them, many times. `None`:
@@ -229,6 +231,8 @@ impl Drop for RequestGuard {
     fn drop(&mut self) {
         let Some(mut handled) = self.handled.take() else { return };
         if handled.end_unshared() {
+            // It may have a long text.
+            handled.outcome = Outcome::default();
             // This fails when the thread is at its end.
             let _ = SPARE.try_with(|spare| {
                 let spare = spare.try_borrow_mut().ok();

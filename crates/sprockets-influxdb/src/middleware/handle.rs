@@ -58,8 +58,8 @@ struct Upgraded {
 }
 
 impl RequestMeasurement {
-    /// Becomes the measurement of a request that begins. Its memory is used again if nobody else
-    /// has it.
+    /// Becomes the measurement of a request that begins. Its memory is used again if it is not
+    /// shared.
     pub(super) fn restart(&mut self, destination: Arc<Destination>, method: &'static str) {
         if let Some(unused) = self.0.as_mut().and_then(Arc::get_mut) {
             return unused.restart(destination, method);
@@ -70,7 +70,7 @@ impl RequestMeasurement {
     }
 
     /// Ends a request, and records it if an outcome is given. Returns whether the memory can be
-    /// used again: nobody else has it.
+    /// used again: it is not shared.
     pub(super) fn end(&mut self, outcome: Option<(&Outcome, Instant)>) -> bool {
         let Some(inner) = &mut self.0 else { return false };
         let Some(unshared) = Arc::get_mut(inner) else {
@@ -78,7 +78,8 @@ impl RequestMeasurement {
             return false;
         };
         // An upgraded connection is recorded when it is dropped.
-        if unshared.upgraded.get_mut().is_ok_and(|upgraded| upgraded.is_some()) {
+        let upgraded = unshared.upgraded.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if upgraded.is_some() {
             return false;
         }
         let open = unshared.open.get_mut().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@ use std::thread;
 use super::*;
 use crate::config::Config;
 use crate::measurement::Measurement;
+use crate::middleware::attributes::Names;
 use crate::middleware::options::{RequestOptions, attributes};
 use crate::stats::DropReason;
 use crate::testing::Server;
@@ -58,6 +59,16 @@ fn records_and_measurements_are_counted_and_delivered_alike() {
     assert_eq!(server.points("other").len(), 142);
     let stats = client.stats();
     assert_eq!((stats.added, stats.delivered, stats.pending), (1_475, 1_475, 0));
+}
+
+#[test]
+fn the_names_of_both_conventions_make_records() {
+    for names in [Names::Sprockets, Names::OpenTelemetry] {
+        let server = Server::start();
+        let client = Client::new(Config::new().url(&server.url())).unwrap();
+        let attributes = attributes(&RequestOptions::new().names(names));
+        assert!(record(&client, &attributes, &request("/")));
+    }
 }
 
 #[test]
