@@ -197,7 +197,7 @@ fn raise(message: &str) -> Object {
 /// # Safety
 ///
 /// The arguments are those of the call.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn two(
     arguments: *const Object,
     count: Py_ssize_t,
