@@ -241,3 +241,17 @@ def test_a_request_of_asgi_accepts_keyword_arguments(server: testing.Server, kin
         "status_code": "201",
     }
     assert point.fields["content_length"] == 5
+
+
+def test_a_request_of_asgi_that_never_ends_is_recorded_when_it_is_dropped(
+    server: testing.Server,
+) -> None:
+    scope = web.scope()
+    begin: Any = recorder(database="db").asgi
+    request = begin(asgi._Request, scope, print, print)
+    request.sends({"type": "http.response.start", "status": 201})
+    # A cycle: only the collector drops it.
+    scope["send"] = request.send
+    del request, scope
+    gc.collect()
+    assert [point.tags["status_code"] for point in points(server)] == ["201"]

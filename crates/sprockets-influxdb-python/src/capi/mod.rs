@@ -1,5 +1,6 @@
-//! Python's C API itself, for what runs for each measurement: PyO3's part of a call takes longer
-//! than the rest of it. The only unsafe code of the bindings beside `frame/ffi.rs`.
+//! Python's C API itself, for what runs for each measurement and for each request of ASGI: PyO3's
+//! part of a call takes longer than the rest of it. The only unsafe code of the bindings beside
+//! `frame/ffi.rs`.
 //!
 //! - Each function here handles the usual call: arguments by position, of exactly Python's own
 //!   types. It hands any other call to the function of PyO3 that it replaces, before it changes

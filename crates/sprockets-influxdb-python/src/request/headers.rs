@@ -30,23 +30,18 @@ pub(super) fn find<'py>(
     let wanted = [wanted[0], wanted[1], b"content-length"];
     let Ok(headers) = headers.cast::<PyList>() else { return values };
     for header in headers {
-        let place = |name: &Bound<'_, PyAny>| {
-            let name = name.cast::<PyBytes>().ok()?.as_bytes();
-            wanted.iter().position(|wanted| wanted.len() == name.len() && *wanted == name)
+        let is_pair = header.cast_exact::<PyTuple>();
+        let at = |index: usize| match is_pair {
+            Ok(pair) => pair.get_item(index).ok(),
+            Err(_) => header.get_item(index).ok(),
         };
-        let value = match header.cast_exact::<PyTuple>() {
-            Ok(pair) => match pair.get_borrowed_item(0).ok().and_then(|name| place(&name)) {
-                Some(index) => pair.get_item(1).ok().map(|value| (index, value)),
-                None => None,
-            },
-            Err(_) => header
-                .get_item(0)
-                .ok()
-                .and_then(|name| place(&name))
-                .and_then(|index| header.get_item(1).ok().map(|value| (index, value))),
+        let Some(name) = at(0) else { continue };
+        let Ok(name) = name.cast::<PyBytes>() else { continue };
+        let Some(index) = wanted.iter().position(|wanted| *wanted == name.as_bytes()) else {
+            continue;
         };
-        if let Some((index, value)) = value {
-            values[index].get_or_insert(value);
+        if values[index].is_none() {
+            values[index] = at(1);
         }
     }
     values

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyLookupError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString};
 
 use super::guard::RequestGuard;
 use super::handled::Handled;
@@ -156,7 +156,7 @@ impl Recorder {
         }
         if remote_ip.is_none() {
             let client = scope.get_item(intern!(py, "client"))?;
-            remote_ip = client.and_then(|client| first(&client));
+            remote_ip = client.and_then(|client| client.get_item(0).ok());
         }
         handled.set_remote_ip(remote_ip);
         handled.set_request_length(declared);
@@ -242,14 +242,6 @@ fn measurement(
     })?;
     place.set_item(intern!(py, MEASUREMENT), &measurement)?;
     Ok(Some(measurement.into()))
-}
-
-/// The host of an ASGI scope's pair of host and port.
-fn first<'py>(pair: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    match pair.cast::<PyTuple>() {
-        Ok(pair) => pair.get_item(0).ok(),
-        Err(_) => pair.get_item(0).ok(),
-    }
 }
 
 fn no_database() -> PyErr {

@@ -220,7 +220,7 @@ impl Handled {
     }
 
     /// As [`end`](Self::end). Returns whether the memory can be used again.
-    fn end_unshared(&mut self) -> bool {
+    fn finish(&mut self) -> bool {
         self.outcome.client_gone();
         let is_recorded = std::mem::replace(&mut self.is_recorded, true);
         self.measurement.end((!is_recorded).then_some((&self.outcome, self.started)))
@@ -230,7 +230,7 @@ impl Handled {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         let Some(mut handled) = self.handled.take() else { return };
-        if handled.end_unshared() {
+        if handled.finish() {
             // It may have a long text.
             handled.outcome = Outcome::default();
             // This fails when the thread is at its end.

@@ -139,28 +139,12 @@ impl Prepared {
         let has = |(end, tag): (usize, &str)| {
             let known = &self.text.as_bytes()[start..end];
             start = end;
-            is_same(known, tag.as_bytes())
+            known == tag.as_bytes()
         };
         self.status_code == status_code
             && self.attributes == attributes.id()
             && self.ends.into_iter().zip(request.tags()).all(has)
     }
-}
-
-/// Whether two texts are the same. Most are short: comparing their ends takes no call.
-#[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    fn has_same_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
-        a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
-    }
-    a.len() == b.len()
-        && match a.len() {
-            0..4 => a.iter().zip(b).all(|(a, b)| a == b),
-            4..=8 => has_same_ends::<4>(a, b),
-            9..=16 => has_same_ends::<8>(a, b),
-            17..=32 => has_same_ends::<16>(a, b),
-            _ => a == b,
-        }
 }
 
 impl<'a> PlainRequest<'a> {

@@ -138,19 +138,14 @@ impl<B> RequestHead for Request<B> {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        // To compare the names of a few headers takes less time than to parse and to hash one.
-        let mut headers = self.headers().iter();
-        headers.find(|(other, _)| other.as_str() == name).map(|(_, value)| value.as_bytes())
+        self.headers().get(name).map(|value| value.as_bytes())
     }
 }
 
 fn describe<Q: Body + 'static>(guard: &mut RequestGuard, request: &mut Request<Q>) {
-    // Calls of gRPC are POST.
-    if request.method() == Method::POST {
-        let content_type = request.headers().get(CONTENT_TYPE);
-        if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-            guard.grpc(request.uri().path());
-        }
+    let content_type = request.headers().get(CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        guard.grpc(request.uri().path());
     }
     if let Some(length) = request.body().size_hint().exact() {
         guard.request_length(length);

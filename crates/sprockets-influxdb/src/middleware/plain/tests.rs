@@ -72,20 +72,6 @@ fn the_names_of_both_conventions_make_records() {
 }
 
 #[test]
-fn texts_are_the_same_if_all_their_bytes_are() {
-    for len in 0..40 {
-        let text: Vec<u8> = (0..len).collect();
-        assert!(is_same(&text, &text.clone()));
-        assert!(!is_same(&text, &[&text[..], b"x"].concat()));
-        for index in 0..text.len() {
-            let mut other = text.clone();
-            other[index] = b'x';
-            assert!(!is_same(&text, &other), "{index} of {len}");
-        }
-    }
-}
-
-#[test]
 fn after_a_shutdown_records_are_dropped() {
     let server = Server::start();
     let client = Client::new(Config::new().url(&server.url())).unwrap();
