@@ -14,6 +14,7 @@ import sprockets_influxdb as influxdb
 import web
 from serving import Recording
 from sprockets_influxdb import testing
+from sprockets_influxdb._native import RouteTable
 from sprockets_influxdb.asgi import InfluxDBMiddleware
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -352,7 +353,7 @@ class TestEnds:
             await hello(scope, receive, send)
 
         middleware: Any = InfluxDBMiddleware(application, client=client)
-        middleware._routes.plain[id(route)] = ("/hello", "handler")
+        middleware._routes.plain = RouteTable({id(route): ("/hello", "handler")})
 
         def requests(count: int) -> None:
             async def main() -> None:

@@ -217,21 +217,29 @@ def test_a_request_of_asgi_is_only_made_by_a_recorder() -> None:
 
 @pytest.mark.parametrize("kind", [asgi._Request, _native.AsgiRequest])
 def test_a_request_of_asgi_accepts_keyword_arguments(server: testing.Server, kind: Any) -> None:
-    def receive() -> Any: ...
+    def receive() -> Any:
+        return "received"
 
-    def send(message: Any) -> Any: ...
+    def send(message: Any) -> Any:
+        return "sent", message
 
     scope = web.scope()
-    request = recorder(database="db").asgi(kind=kind, scope=scope, receive=receive, send=send)
-    assert isinstance(request, _native.AsgiRequest)
-    assert (request.server_receive, request.server_send) == (receive, send)
-    request.sends(message={"type": "http.response.start", "status": 201})
-    request.sends(message={"type": "http.response.body", "body": b"Hello"})
-    request.sends(message=None)  # type: ignore[arg-type]
-    assert request.end(scope=scope, routes={}) is False
+    request: Any = recorder(database="db").asgi(kind=kind, scope=scope, receive=receive, send=send)
+    assert issubclass(type(request), _native.AsgiRequest)
+    assert request.receive_from_server() == "received"
+    start = {"type": "http.response.start", "status": 201}
+    assert request.send_to_server(message=start) == ("sent", start)
+    body = {"type": "http.response.body", "body": b"Hello"}
+    assert request.send_to_server(body) == ("sent", body)
+    assert request.send_to_server(message=None) == ("sent", None)
+    for arguments in ((), (body, body)):
+        with pytest.raises(TypeError, match="send_to_server"):
+            request.send_to_server(*arguments)
+    assert request.end(scope=scope, routes=_native.RouteTable({})) is False
     scope["route"] = scope
-    assert request.end(scope, {id(scope): "no route"}) is False
-    assert request.end(scope, {id(scope): ("/hello", None)}) is True
+    with pytest.raises(TypeError):
+        request.end(scope, {})
+    assert request.end(scope, _native.RouteTable({id(scope): ("/hello", None)})) is True
     request.end_with(route=("/again", "handler"))
     (point,) = points(server)
     assert point.tags == {
@@ -249,7 +257,7 @@ def test_a_request_of_asgi_that_never_ends_is_recorded_when_it_is_dropped(
     scope = web.scope()
     begin: Any = recorder(database="db").asgi
     request = begin(asgi._Request, scope, print, print)
-    request.sends({"type": "http.response.start", "status": 201})
+    request.send_to_server({"type": "http.response.start", "status": 201})
     # A cycle: only the collector drops it.
     scope["send"] = request.send
     del request, scope

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
+from sprockets_influxdb._native import RouteTable
 from sprockets_influxdb._requests import handler_name
 
 #: Maximum number of remembered objects that belong to no route.
@@ -47,7 +48,7 @@ class Routes:
         self._router: object = None
         self._candidates: list[_Candidate] = []
         #: Routes of objects with one candidate, by the object's ``id()``.
-        self.plain: dict[int, Route] = {}
+        self.plain = RouteTable({})
         #: Candidates of each route or endpoint object, by its ``id()``. The object is kept, so that
         #: no other object gets this ``id()``.
         self._known: dict[int, tuple[object, list[_Candidate]]] = {}
@@ -115,9 +116,9 @@ class Routes:
                 found = self._known.setdefault(id(target), (target, []))[1]
                 if candidate.route not in [other.route for other in found]:
                     found.append(candidate)
-        self.plain = {
-            key: found[0].route for key, (_, found) in self._known.items() if len(found) == 1
-        }
+        self.plain = RouteTable(
+            {key: found[0].route for key, (_, found) in self._known.items() if len(found) == 1}
+        )
 
 
 def _match(candidates: list[_Candidate], scope: MutableMapping[str, Any]) -> Route | None:

@@ -95,14 +95,13 @@ class _Request(AsgiRequest):
     __slots__ = ()
 
     async def receive(self) -> _Message:
-        message = await self.server_receive()
+        message = await self.receive_from_server()
         self.received(message)
         return message
 
     async def send(self, message: _Message) -> None:
-        self.sends(message)
         try:
-            return await self.server_send(message)
+            return await self.send_to_server(message)
         except OSError:
             # The client is gone, which is no failure of the handler.
             self.refused(message)

@@ -1,7 +1,6 @@
 //! Requests of ASGI applications.
 
-use std::ffi::{CStr, c_int, c_void};
-use std::mem::offset_of;
+use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -10,16 +9,19 @@ use pyo3::ffi::{self, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::call::{Call, attached, none, two};
+use super::call::{Call, attached, two};
 use super::cell::{GilCell, Owned};
 use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
 use super::value::{Object, is_dict, lend};
-use crate::request::Handled;
+use crate::request::{Handled, RouteTable};
 use crate::value::repr;
 
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
 
-static SENDS: Call = Call::new(c"sends", sends);
+/// The subclass of requests, once one was made. It lives as long as the process.
+static SUBCLASS: AtomicPtr<ffi::PyObject> = AtomicPtr::new(null_mut());
+
+static SEND: Call = Call::new(c"send_to_server", send);
 static END: Call = Call::new(c"end", end);
 
 /// A request that is being handled. It is recorded once: by `end()`, or else when it is
@@ -31,15 +33,11 @@ impl Native for AsgiRequest {
     type State = State;
 }
 
-/// The server's functions, for the subclass.
-const MEMBERS: [(&CStr, usize); 2] =
-    [(c"server_receive", offset_of!(State, receive)), (c"server_send", offset_of!(State, send))];
-
 /// What a request consists of.
-#[repr(C)]
 pub(crate) struct State {
-    receive: Owned,
-    send: Owned,
+    /// Those of the server.
+    pub(crate) receive: Owned,
+    pub(crate) send: Owned,
     pub(crate) handled: GilCell<Handled>,
 }
 
@@ -54,8 +52,8 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
             slot(ffi::Py_tp_free, ffi::PyObject_GC_Del as *mut _),
         ],
     };
-    let class = definition.class::<AsgiRequest>(py, Special::Members(&MEMBERS))?;
-    SENDS.replace_of(&class)?;
+    let class = definition.class::<AsgiRequest>(py, Special::None)?;
+    SEND.replace_of(&class)?;
     END.replace_of(&class)?;
     module.add("AsgiRequest", &class)?;
     CLASS.store(class.into_ptr().cast(), Ordering::Relaxed);
@@ -73,17 +71,32 @@ pub(crate) fn create<'py>(
     let py = class.py();
     let (receive, send) = (Owned::new(receive), Owned::new(send));
     let state = State { receive, send, handled: GilCell::new(handled) };
-    let own = CLASS.load(Ordering::Relaxed);
-    let kind = class.as_ptr();
+    if class.as_ptr() != SUBCLASS.load(Ordering::Relaxed) {
+        check_class(class)?;
+    }
     // SAFETY: the class is that of the state or inherits from it, and the new reference is owned.
     unsafe {
-        if ffi::PyType_Check(kind) == 0 || ffi::PyType_IsSubtype(kind.cast(), own) == 0 {
-            let message = format!("{} is no class of AsgiRequest", repr(class));
-            return Err(PyTypeError::new_err(message));
-        }
-        let object = allocate(kind.cast(), None, state);
+        let object = allocate(class.as_ptr().cast(), None, state);
         Ok(Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked())
     }
+}
+
+#[cold]
+fn check_class(class: &Bound<'_, PyAny>) -> PyResult<()> {
+    let own = CLASS.load(Ordering::Relaxed);
+    // SAFETY: both are objects that live, and the second is asked only about a class.
+    let is_one = unsafe {
+        ffi::PyType_Check(class.as_ptr()) != 0
+            && ffi::PyType_IsSubtype(class.as_ptr().cast(), own) != 0
+    };
+    if !is_one {
+        let message = format!("{} is no class of AsgiRequest", repr(class));
+        return Err(PyTypeError::new_err(message));
+    }
+    if SUBCLASS.load(Ordering::Relaxed).is_null() {
+        SUBCLASS.store(class.clone().into_ptr(), Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Visits what the request refers to. Nothing is cleared: every cycle of references also has an
@@ -118,23 +131,26 @@ unsafe extern "C" fn dealloc(object: Object) {
     }
 }
 
-/// `request.sends(message)`.
-unsafe extern "C" fn sends(
+/// `request.send_to_server(message)`.
+unsafe extern "C" fn send(
     this: Object,
     arguments: *const Object,
     count: Py_ssize_t,
     keywords: Object,
 ) -> Object {
     // SAFETY: CPython calls this with the lock, an instance of the class, and these arguments.
+    // The end of the arguments is null.
     unsafe {
-        let noted = attached(|py| {
-            if count != 1 || !keywords.is_null() {
-                return None;
-            }
-            AsgiRequest::sends(&lend(py, this).cast_unchecked(), &lend(py, *arguments));
-            Some(none(py))
+        if count != 1 || !keywords.is_null() {
+            return SEND.replaced(this, arguments, count, keywords);
+        }
+        let message = *arguments;
+        let _ = attached(|py| {
+            AsgiRequest::note_sent(&lend(py, this).cast_unchecked(), &lend(py, message));
+            Some(())
         });
-        noted.unwrap_or_else(|| SENDS.replaced(this, arguments, count, keywords))
+        let send = (*state_of::<AsgiRequest>(this)).send.visited().as_ptr();
+        ffi::PyObject_CallFunctionObjArgs(send, message, null_mut::<ffi::PyObject>())
     }
 }
 
@@ -145,16 +161,14 @@ unsafe extern "C" fn end(
     count: Py_ssize_t,
     keywords: Object,
 ) -> Object {
-    // SAFETY: as for `sends`.
+    // SAFETY: as for `send`.
     unsafe {
         let ended = attached(|py| {
             let (scope, routes) = two(arguments, count, keywords)?;
-            if !is_dict(scope) || !is_dict(routes) {
-                return None;
-            }
-            let (scope, routes) = (lend(py, scope), lend(py, routes));
-            let (scope, routes) = (scope.cast_unchecked::<PyDict>(), routes.cast_unchecked());
-            let is_known = AsgiRequest::end(&lend(py, this).cast_unchecked(), &scope, &routes);
+            let (this, routes) = (lend(py, this), lend(py, routes));
+            let routes = routes.cast_exact::<RouteTable>().ok()?;
+            let scope = is_dict(scope).then(|| lend(py, scope).cast_unchecked::<PyDict>())?;
+            let is_known = AsgiRequest::end(&this.cast_unchecked(), &scope, routes.get());
             Some(is_known.into_pyobject(py).ok()?.to_owned().into_ptr())
         });
         ended.unwrap_or_else(|| END.replaced(this, arguments, count, keywords))

@@ -63,8 +63,7 @@ pub(super) enum Special {
     Attributes,
     /// An instance can be called.
     VectorCall,
-    /// Objects in the state that the program reads, by name and offset.
-    Members(&'static [(&'static CStr, usize)]),
+    None,
 }
 
 impl Definition {
@@ -74,14 +73,13 @@ impl Definition {
         py: Python<'py>,
         special: Special,
     ) -> PyResult<Bound<'py, PyType>> {
-        let member_of = |name: &'static CStr, offset: usize, type_code| ffi::PyMemberDef {
+        let member = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
             name: name.as_ptr(),
-            type_code,
+            type_code: ffi::Py_T_PYSSIZET,
             offset: offset as ffi::Py_ssize_t,
             flags: ffi::Py_READONLY,
             doc: ptr::null(),
         };
-        let member = |name, offset| member_of(name, offset, ffi::Py_T_PYSSIZET);
         let members = match special {
             Special::Attributes => vec![
                 member(c"__dictoffset__", offset_of!(Instance<C::State>, attributes)),
@@ -92,13 +90,7 @@ impl Definition {
                 let offset = offset_of!(Instance<C::State>, vectorcall);
                 vec![member(c"__vectorcalloffset__", offset)]
             }
-            Special::Members(members) => {
-                let state = offset_of!(Instance<C::State>, state);
-                let object = |(name, offset): &(&'static CStr, usize)| {
-                    member_of(name, state + offset, ffi::Py_T_OBJECT_EX)
-                };
-                members.iter().map(object).collect()
-            }
+            Special::None => Vec::new(),
         };
         // SAFETY: all zeros is the end of the list.
         let end = unsafe { std::mem::zeroed() };

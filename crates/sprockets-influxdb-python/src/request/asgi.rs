@@ -2,18 +2,28 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::PyDict;
 
 use super::handled::{Handled, Route};
 use super::message::Message;
+use super::routes::RouteTable;
 use crate::capi::asgi::AsgiRequest;
 use crate::capi::class::native;
 
 #[pymethods]
 impl AsgiRequest {
-    /// The application sends a message.
-    pub(crate) fn sends(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
-        Self::note(this, message, note_sent);
+    /// The application sends a message. Returns what the server's `send` returns.
+    fn send_to_server<'py>(
+        this: &Bound<'py, Self>,
+        message: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::note_sent(this, message);
+        native(this).send.bind(this.py()).call1((message,))
+    }
+
+    /// Returns what the server's `receive` returns.
+    fn receive_from_server<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        native(this).receive.bind(this.py()).call0()
     }
 
     /// The server could not send a message: the client is gone.
@@ -43,13 +53,13 @@ impl AsgiRequest {
     /// The request has ended. Records it, if these routes have the one that the framework put into
     /// the scope. Returns whether they have. Never raises.
     ///
-    /// :param routes: template and handler, by the `id()` of a route
     pub(crate) fn end(
         this: &Bound<'_, Self>,
         scope: &Bound<'_, PyDict>,
-        routes: &Bound<'_, PyDict>,
+        routes: &RouteTable,
     ) -> bool {
-        let known = known_route(scope, routes);
+        let route = scope.get_item(intern!(scope.py(), "route")).ok().flatten();
+        let known = route.and_then(|route| routes.find(&route));
         let is_known = known.is_some();
         if is_known {
             Self::end_with(this, known);
@@ -69,6 +79,10 @@ impl AsgiRequest {
 }
 
 impl AsgiRequest {
+    pub(crate) fn note_sent(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
+        Self::note(this, message, note_sent);
+    }
+
     /// A message that is none, or that comes while another is noted, is passed on unseen.
     fn note(
         this: &Bound<'_, Self>,
@@ -80,16 +94,6 @@ impl AsgiRequest {
             note(&mut handled, &message);
         }
     }
-}
-
-/// The route that the framework put into the scope, if it is one of these.
-fn known_route<'py>(scope: &Bound<'py, PyDict>, routes: &Bound<'py, PyDict>) -> Option<Route<'py>> {
-    let route = scope.get_item(intern!(scope.py(), "route")).ok()??;
-    let known = routes.get_item(route.as_ptr() as usize).ok()??;
-    let known = known.cast::<PyTuple>().ok()?;
-    let endpoint = known.get_item(0).ok()?.cast_into().ok()?;
-    let handler = known.get_item(1).ok()?.cast_into::<PyString>().ok();
-    Some((endpoint, handler))
 }
 
 fn note_sent(handled: &mut Handled, message: &Message<'_, '_>) {

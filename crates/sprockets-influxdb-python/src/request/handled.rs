@@ -168,16 +168,19 @@ impl Handled {
             Some(_) => None,
             None => target.database(py).ok()?,
         };
-        let database = database.as_ref().map(|database| database.bind(py)).or(default.as_ref())?;
+        let (database, database_text) = match database {
+            Some(database) => (database.object.bind(py), database.utf8.as_deref()?),
+            None => (default.as_ref()?, default.as_ref()?.to_str().ok()?),
+        };
         let own = self.measurement.bind(py);
-        let nanoseconds = Measurement::untouched(own, database, measurement.bind(py))?;
+        let nanoseconds = Measurement::untouched(own, database, measurement.object.bind(py))?;
         let (endpoint, handler) = match &self.head.route {
             Some((endpoint, handler)) => (Some(endpoint), handler.as_ref()),
             None => (None, None),
         };
         let request = PlainRequest {
-            database: database.to_str().ok()?,
-            name: measurement.bind(py).to_str().ok()?,
+            database: database_text,
+            name: measurement.utf8.as_deref()?,
             handler: text_of(py, handler)?,
             endpoint: text_of(py, endpoint)?,
             method: self.head.method,

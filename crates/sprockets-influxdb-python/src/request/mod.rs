@@ -10,6 +10,7 @@ mod headers;
 mod message;
 mod options;
 mod recorder;
+mod routes;
 mod tornado;
 mod wsgi;
 
@@ -17,5 +18,6 @@ pub(crate) use guard::RequestGuard;
 pub(crate) use handled::Handled;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};
+pub(crate) use routes::RouteTable;
 pub(crate) use tornado::{TornadoRecorder, finish_request};
 pub(crate) use wsgi::{WsgiRequest, WsgiSizedBody, WsgiWrite};

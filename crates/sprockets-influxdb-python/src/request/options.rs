@@ -21,8 +21,8 @@ pub(crate) const MEASUREMENT: &str = "sprockets_influxdb.measurement";
 pub(super) struct Options {
     pub(super) target: Target,
     /// `None`: the default database of the client.
-    pub(super) database: Option<Py<PyString>>,
-    pub(super) measurement: Py<PyString>,
+    pub(super) database: Option<Text>,
+    pub(super) measurement: Text,
     pub(super) attributes: Attributes,
     pub(super) correlation_id: Header,
     pub(super) remote_ip: Option<Header>,
@@ -31,6 +31,20 @@ pub(super) struct Options {
     pub(super) body_class: Mutex<Option<(Py<PyType>, bool)>>,
     /// The last base tags, and whether one has the name of an attribute.
     base_tags: GilCell<Option<(Owned<PyDict>, bool)>>,
+}
+
+/// A text as Python has it, and as the core takes it.
+pub(super) struct Text {
+    pub(super) object: Py<PyString>,
+    /// `None` if it has lone surrogates.
+    pub(super) utf8: Option<Box<str>>,
+}
+
+impl Text {
+    fn new(object: Bound<'_, PyString>) -> Self {
+        let utf8 = object.to_str().ok().map(Box::from);
+        Self { object: object.unbind(), utf8 }
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,8 +89,8 @@ impl Options {
         let (correlation_id, remote_ip) = internal::header_names(&core);
         Ok(Self {
             target,
-            database: database.map(Bound::unbind),
-            measurement: measurement.unbind(),
+            database: database.map(Text::new),
+            measurement: Text::new(measurement),
             attributes: internal::attributes(&core),
             correlation_id: Header::new(py, correlation_id),
             remote_ip: remote_ip.map(|name| Header::new(py, name)),

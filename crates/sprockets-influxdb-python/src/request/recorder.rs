@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyLookupError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::guard::RequestGuard;
 use super::handled::Handled;
@@ -156,7 +156,7 @@ impl Recorder {
         }
         if remote_ip.is_none() {
             let client = scope.get_item(intern!(py, "client"))?;
-            remote_ip = client.and_then(|client| client.get_item(0).ok());
+            remote_ip = client.and_then(|client| first(&client));
         }
         handled.set_remote_ip(remote_ip);
         handled.set_request_length(declared);
@@ -193,6 +193,14 @@ impl Recorder {
     }
 }
 
+/// The first item of a sequence, which usually is a tuple.
+fn first<'py>(sequence: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    match sequence.cast_exact::<PyTuple>() {
+        Ok(tuple) => tuple.get_item(0).ok(),
+        Err(_) => sequence.get_item(0).ok(),
+    }
+}
+
 /// Whether the option `skip` leaves the request out. An exception of it is a warning; what is none,
 /// such as Ctrl-C, is the caller's.
 fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -223,7 +231,8 @@ fn measurement(
     if outer.is_some_and(|outer| is_recorded(&outer)) {
         return Ok(None);
     }
-    let database = database.as_ref().map(|database| database.bind(py)).or(default.as_ref());
+    let database = database.as_ref().map(|database| database.object.bind(py));
+    let database = database.or(default.as_ref());
     let database = database.ok_or_else(no_database)?;
     let has_name = base.as_ref().is_some_and(|base| options.has_name_of(base));
     let tags = match target {
@@ -233,7 +242,7 @@ fn measurement(
             Some(Items::of_base_tags_where(base.as_ref(), is_free))
         }
     };
-    let (database, name) = (database.as_any(), measurement.bind(py).as_any());
+    let (database, name) = (database.as_any(), measurement.object.bind(py).as_any());
     let measurement = create(py, |own| {
         own.begin_request(Owned::new(database), Owned::new(name), Stamp::now());
         if let Some(tags) = tags {
