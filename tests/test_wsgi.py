@@ -124,6 +124,43 @@ class TestEnds:
         assert web.wsgi(middleware(writing), web.environ()) == b"abcdef"
         is_one(recording, "201", 6)
 
+    def test_start_response_and_write_get_what_the_application_passes(
+        self, recording: Recording
+    ) -> None:
+        calls: list[Any] = []
+
+        def write(*data: Any, **named: Any) -> str:
+            calls.append((data, named))
+            return "written"
+
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            calls.append((status, headers, exc_info))
+            return write
+
+        def application(environ: Any, start_response: Any) -> Any:
+            with pytest.raises(TypeError, match="headers"):
+                start_response("200 OK")
+            write = start_response("200 OK", [])
+            assert write(b"abc") == "written"
+            write = start_response(status="201 Created", headers=[], exc_info=None)
+            assert write(b"de") == "written"
+            with pytest.raises(TypeError, match="headers"):
+                start_response("200 OK", exc_info=None)
+            late.append(write)
+            return [b"f"]
+
+        late: list[Any] = []
+        assert middleware(application)(web.environ(), start) == [b"f"]
+        assert calls == [
+            ("200 OK", [], None),
+            ((b"abc",), {}),
+            ("201 Created", [], None),
+            ((b"de",), {}),
+        ]
+        is_one(recording, "201", 6)
+        with pytest.raises(TypeError, match="the response has ended"):
+            late[0](b"g")
+
     def test_an_exception_before_the_response_is_500(self, recording: Recording) -> None:
         def raising(environ: Any, start_response: Any) -> Any:
             raise ValueError("no such row")

@@ -13,7 +13,7 @@
 
 mod adding;
 pub(crate) mod asgi;
-mod call;
+pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
 pub(crate) mod measurement;

@@ -1,5 +1,6 @@
-//! A request of a WSGI application: one object that the application calls as `start_response`, and
-//! that the server iterates over and closes as the response's body.
+//! A request of a WSGI application: one object that the application calls as `start_response` and
+//! as the `write` that this returns, and that the server iterates over and closes as the response's
+//! body.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -8,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyString, PyTuple, PyType};
 
 use super::handled::Handled;
+use crate::capi::call::call_one;
 use crate::warning::{only_exception, warn};
 
 /// A request that is being handled. It is recorded once: when the server closes the response, or
@@ -20,6 +22,8 @@ pub(crate) struct WsgiRequest {
     /// The server's class for files.
     file_wrapper: Option<Py<PyAny>>,
     start_response: Option<Py<PyAny>>,
+    /// What the server's `start_response` returned.
+    write: Option<Py<PyAny>>,
     /// Returns the route of an environment, or `None`. Called once.
     find_route: Option<Py<PyAny>>,
     body: Option<Py<PyAny>>,
@@ -29,14 +33,22 @@ pub(crate) struct WsgiRequest {
 
 #[pymethods]
 impl WsgiRequest {
-    /// `start_response`.
+    /// `start_response`, which has two arguments, and then `write`, which has one.
     #[pyo3(signature = (*arguments, **named))]
-    fn __call__(
-        this: &Bound<'_, Self>,
-        arguments: &Bound<'_, PyTuple>,
-        named: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<WsgiWrite> {
+    fn __call__<'py>(
+        this: &Bound<'py, Self>,
+        arguments: &Bound<'py, PyTuple>,
+        named: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
+        if arguments.len() == 1 && named.is_none() {
+            let write = this.try_borrow()?.write.as_ref().map(|write| write.clone_ref(py));
+            if let Some(write) = write {
+                let written = write.bind(py).call1(arguments)?;
+                this.try_borrow_mut()?.sent(&arguments.get_item(0)?);
+                return Ok(written);
+            }
+        }
         let start = this.try_borrow()?.start_response.as_ref().map(|start| start.clone_ref(py));
         let Some(start) = start else {
             return Err(PyTypeError::new_err("the response has ended"));
@@ -47,11 +59,16 @@ impl WsgiRequest {
             (_, Some(named)) => named.get_item(intern!(py, "status"))?,
             _ => None,
         };
+        let mut own = this.try_borrow_mut()?;
         if let Some(status) = status.and_then(|status| status_code(&status)) {
-            this.try_borrow_mut()?.handled.outcome.set_status(status);
+            own.handled.outcome.set_status(status);
         }
+        let before = own.write.replace(write);
+        drop(own);
+        // Other code may run when it is dropped.
+        drop(before);
         Self::find_route(this)?;
-        Ok(WsgiWrite { request: this.clone().unbind(), write })
+        Ok(this.clone().into_any())
     }
 
     /// Returns the body for the server: this request, or what the server treats in its own way.
@@ -157,7 +174,8 @@ impl WsgiRequest {
         let Ok(mut own) = this.try_borrow_mut() else { return };
         own.handled.record(this.py());
         // Other code may run when they are dropped.
-        let parts = (own.environ.take(), own.start_response.take(), own.chunks.take());
+        let parts =
+            (own.environ.take(), own.start_response.take(), own.write.take(), own.chunks.take());
         drop(own);
         drop(parts);
     }
@@ -167,6 +185,7 @@ impl WsgiRequest {
         visit.call(&self.environ)?;
         visit.call(&self.file_wrapper)?;
         visit.call(&self.start_response)?;
+        visit.call(&self.write)?;
         visit.call(&self.find_route)?;
         visit.call(&self.body)?;
         visit.call(&self.chunks)
@@ -176,6 +195,7 @@ impl WsgiRequest {
         self.environ = None;
         self.file_wrapper = None;
         self.start_response = None;
+        self.write = None;
         self.find_route = None;
         self.body = None;
         self.chunks = None;
@@ -195,6 +215,7 @@ impl WsgiRequest {
             environ: find_route.is_some().then(|| environ.clone().unbind()),
             file_wrapper: file_wrapper.map(Bound::unbind),
             start_response: Some(start_response.unbind()),
+            write: None,
             find_route,
             body: None,
             chunks: None,
@@ -218,7 +239,8 @@ impl WsgiRequest {
         let Some(find_route) = own.find_route.take() else { return Ok(()) };
         let environ = own.environ.take();
         drop(own);
-        match find_route.bind(py).call1((environ.as_ref(),)).and_then(|route| route.extract()) {
+        let Some(environ) = environ else { return Ok(()) };
+        match call_one(find_route.bind(py), environ.bind(py)).and_then(|route| route.extract()) {
             Ok(Some(route)) => {
                 if let Ok(mut own) = this.try_borrow_mut() {
                     own.handled.set_route(route);
@@ -289,26 +311,5 @@ impl WsgiSizedBody {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.0)
-    }
-}
-
-/// The `write` that `start_response` returns.
-#[pyclass(frozen, module = "sprockets_influxdb._native")]
-pub(crate) struct WsgiWrite {
-    request: Py<WsgiRequest>,
-    write: Py<PyAny>,
-}
-
-#[pymethods]
-impl WsgiWrite {
-    fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let written = self.write.call1(py, (data,))?;
-        self.request.try_borrow_mut(py)?.sent(data);
-        Ok(written)
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.request)?;
-        visit.call(&self.write)
     }
 }
