@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -81,6 +82,30 @@ def test_endpoint_and_handler_are_rule_and_view(
     point = one(recording, application, path, method)
     assert (point.tags["endpoint"], point.tags.get("handler")) == (endpoint, handler)
     assert point.tags["status_code"] == status_code
+
+
+def test_a_view_that_is_replaced_is_the_handler(recording: Recording, application: Any) -> None:
+    def other() -> str:
+        return "other"
+
+    for _ in range(2):
+        web.wsgi(application, web.environ("/streamed"))
+    application.view_functions["streamed"] = other
+    for _ in range(2):
+        web.wsgi(application, web.environ("/streamed"))
+    handlers = [point.tags["handler"].rpartition(".")[2] for point in recording.points()]
+    assert handlers == ["streamed", "streamed", "other", "other"]
+
+
+def test_an_application_is_released(recording: Recording) -> None:
+    application = flask.Flask("released")
+    application.get("/<name>")(lambda name: f"Hello, {name}")
+    InfluxDB(application, database="db")
+    web.wsgi(application, web.environ("/you"))
+    reference = weakref.ref(application)
+    del application
+    gc.collect()
+    assert reference() is None
 
 
 def test_the_view_has_the_measurement(recording: Recording, application: Any) -> None:

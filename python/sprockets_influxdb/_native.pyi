@@ -31,6 +31,7 @@ __all__ = [
     "BaseClient",
     "Duration",
     "Fault",
+    "FlaskRoutes",
     "Flush",
     "Measurement",
     "ObjectFrame",
@@ -364,7 +365,7 @@ class Recorder:
         self,
         environ: dict[str, Any],
         start_response: Callable[..., Any],
-        find_route: Callable[[dict[str, Any]], _Template | None] | None,
+        routes: FlaskRoutes | None,
     ) -> WsgiRequest | None: ...
     def guard(self, environ: dict[str, Any], subject: Any) -> RequestGuard | None: ...
 
@@ -389,6 +390,14 @@ class AsgiRequest:
     def give_up(self) -> None: ...
     def end(self, scope: MutableMapping[str, Any], routes: RouteTable) -> bool: ...
     def end_with(self, route: _Template | None) -> None: ...
+
+@final
+class FlaskRoutes:
+    def __new__(
+        cls,
+        views: dict[str, Callable[..., Any]],
+        search: Callable[[dict[str, Any]], tuple[Any, Any, _Template] | None],
+    ) -> FlaskRoutes: ...
 
 @final
 class RouteTable:

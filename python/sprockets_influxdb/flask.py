@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 
-from sprockets_influxdb._native import WsgiRequest, measurement_in
+from sprockets_influxdb._native import FlaskRoutes, WsgiRequest, measurement_in
 from sprockets_influxdb._requests import check_names, handler_name
 from sprockets_influxdb.wsgi import InfluxDBMiddleware
 
@@ -92,12 +92,10 @@ class _Middleware(InfluxDBMiddleware):
     def __init__(self, app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
         super().__init__(app.wsgi_app, **options)
         self._flask = app
-        #: By the rule's ``id()``: the rule, its view, and the route.
-        self._routes: dict[int, tuple[Any, Any, tuple[str, str]]] = {}
-        # One bound method for all requests.
-        self._find_route = self._route_of
+        self._routes = FlaskRoutes(app.view_functions, self._search)
 
-    def _route_of(self, environ: dict[str, Any]) -> tuple[str, str] | None:
+    def _search(self, environ: dict[str, Any]) -> tuple[Any, Any, tuple[str, str]] | None:
+        """Return rule, view and route of a request. They are remembered for the rule."""
         request = environ.get("werkzeug.request")
         if request is None:
             return None
@@ -105,11 +103,7 @@ class _Middleware(InfluxDBMiddleware):
         if rule is None:
             return None
         view: Any = self._flask.view_functions.get(rule.endpoint)
-        known = self._routes.get(id(rule))
-        if known is None or known[1] is not view:
-            route = rule.rule, handler_name(getattr(view, "view_class", view))
-            known = self._routes[id(rule)] = rule, view, route
-        return known[2]
+        return rule, view, (rule.rule, handler_name(getattr(view, "view_class", view)))
 
     def _rule_of_other_methods(self, request: flask.Request) -> Any:
         """Return the rule that matches the path, if it matches no method of the rule."""

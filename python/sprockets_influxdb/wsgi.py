@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sprockets_influxdb._native import WsgiRequest
+from sprockets_influxdb._native import FlaskRoutes, WsgiRequest
 from sprockets_influxdb._requests import recorder
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class InfluxDBMiddleware:
         self._recorder = recorder(**options)
 
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request = self._recorder.wsgi(environ, start_response, self._find_route)
+        request = self._recorder.wsgi(environ, start_response, self._routes)
         if request is None:
             return self.app(environ, start_response)
         try:
@@ -54,7 +54,7 @@ class InfluxDBMiddleware:
         return _watched_file(request, body) if followed is None else followed
 
     #: Returns the route of an environment: its template, and the name of its handler.
-    _find_route: Callable[[_Environ], tuple[str, str | None] | None] | None = None
+    _routes: FlaskRoutes | None = None
 
 
 def _watched_file(request: WsgiRequest, body: Any) -> Iterable[bytes]:

@@ -18,6 +18,6 @@ pub(crate) use guard::RequestGuard;
 pub(crate) use handled::Handled;
 pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};
-pub(crate) use routes::RouteTable;
+pub(crate) use routes::{FlaskRoutes, RouteTable};
 pub(crate) use tornado::{TornadoRecorder, finish_request};
 pub(crate) use wsgi::{WsgiRequest, WsgiSizedBody};

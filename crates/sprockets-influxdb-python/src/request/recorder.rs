@@ -13,6 +13,7 @@ use super::guard::RequestGuard;
 use super::handled::Handled;
 use super::headers::{find, number};
 use super::options::{MEASUREMENT, Options};
+use super::routes::FlaskRoutes;
 use super::wsgi::WsgiRequest;
 use crate::capi::asgi::{self, AsgiRequest};
 use crate::capi::cell::Owned;
@@ -77,19 +78,19 @@ impl Recorder {
     /// Begins to record a request described by a WSGI environment. The application calls the
     /// request as `start_response`. `None` if it is not to be recorded.
     ///
-    /// :param find_route: returns the route of an environment, when the response begins
-    #[pyo3(signature = (environ, start_response, find_route))]
+    /// :param routes: those of an application, which are asked when the response begins
+    #[pyo3(signature = (environ, start_response, routes))]
     fn wsgi<'py>(
         &self,
         environ: &Bound<'py, PyDict>,
         start_response: Bound<'py, PyAny>,
-        find_route: Option<Py<PyAny>>,
+        routes: Option<Py<FlaskRoutes>>,
     ) -> PyResult<Option<Bound<'py, WsgiRequest>>> {
         let py = environ.py();
         let begun = self.begin(environ, environ, Self::of_environment)?;
         let Some(handled) = begun else { return Ok(None) };
-        let has_hooks = find_route.is_some();
-        let request = WsgiRequest::new(handled, environ, start_response, find_route)?;
+        let has_hooks = routes.is_some();
+        let request = WsgiRequest::new(handled, environ, start_response, routes)?;
         let request = Bound::new(py, request)?;
         if has_hooks {
             environ.set_item(intern!(py, REQUEST), &request)?;

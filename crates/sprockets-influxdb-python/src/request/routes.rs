@@ -1,12 +1,15 @@
-//! Routes of an application that are found without a search.
+//! Routes of an application that are found again without a search.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 use super::handled::Route;
+use crate::capi::call::call_one;
 
 /// Templates and handlers, by the `id()` of what a framework puts into a scope.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
@@ -28,11 +31,100 @@ impl RouteTable {
 impl RouteTable {
     /// The route that an object stands for.
     pub(super) fn find<'py>(&self, object: &Bound<'py, PyAny>) -> Option<Route<'py>> {
-        let (template, handler) = self.routes.get(&(object.as_ptr() as usize))?;
-        let py = object.py();
-        let handler = handler.as_ref().map(|handler| handler.bind(py).clone());
-        Some((template.bind(py).clone(), handler))
+        self.routes.get(&(object.as_ptr() as usize)).map(|known| bound(known, object.py()))
     }
+}
+
+/// The routes of a Flask application.
+#[pyclass(module = "sprockets_influxdb._native")]
+pub(crate) struct FlaskRoutes {
+    /// The application's views, by the name of an endpoint.
+    views: Option<Py<PyDict>>,
+    /// Returns rule, view and route of an environment, or `None`.
+    search: Option<Py<PyAny>>,
+    /// By the `id()` of a rule, which is kept, so that no other object gets this `id()`.
+    known: HashMap<usize, KnownRule, BuildHasherDefault<AddressHasher>>,
+}
+
+struct KnownRule {
+    rule: Py<PyAny>,
+    view: Py<PyAny>,
+    route: Known,
+}
+
+#[pymethods]
+impl FlaskRoutes {
+    /// :param views: the application's views, by the name of an endpoint
+    /// :param search: returns rule, view and route of an environment, or ``None``
+    #[new]
+    fn new(views: Py<PyDict>, search: Py<PyAny>) -> Self {
+        Self { views: Some(views), search: Some(search), known: HashMap::default() }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.views)?;
+        visit.call(&self.search)?;
+        self.known.values().try_for_each(|known| {
+            visit.call(&known.rule)?;
+            visit.call(&known.view)
+        })
+    }
+
+    fn __clear__(&mut self) {
+        (self.views, self.search) = (None, None);
+        self.known.clear();
+    }
+}
+
+impl FlaskRoutes {
+    /// The route of the request in an environment.
+    pub(super) fn find<'py>(
+        this: &Bound<'py, Self>,
+        environ: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<Route<'py>>> {
+        if let Some(known) = Self::known(this, environ)? {
+            return Ok(Some(known));
+        }
+        let search = this.try_borrow()?.search.as_ref().map(|search| search.clone_ref(this.py()));
+        let Some(search) = search else { return Ok(None) };
+        let found = call_one(search.bind(this.py()), environ)?;
+        let found: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>, Known)> = found.extract()?;
+        let Some((rule, view, route)) = found else { return Ok(None) };
+        let found = bound(&route, this.py());
+        let key = rule.as_ptr() as usize;
+        let known = KnownRule { rule: rule.unbind(), view: view.unbind(), route };
+        let before = this.try_borrow_mut()?.known.insert(key, known);
+        // Other code may run when it is dropped.
+        drop(before);
+        Ok(Some(found))
+    }
+
+    /// The route, if its rule is known and has the same view.
+    fn known<'py>(
+        this: &Bound<'py, Self>,
+        environ: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<Route<'py>>> {
+        let py = this.py();
+        let Some(request) = environ.get_item(intern!(py, "werkzeug.request"))? else {
+            return Ok(None);
+        };
+        let rule = request.getattr(intern!(py, "url_rule"))?;
+        if rule.is_none() {
+            return Ok(None);
+        }
+        let endpoint = rule.getattr(intern!(py, "endpoint"))?;
+        let own = this.try_borrow()?;
+        let known = own.known.get(&(rule.as_ptr() as usize));
+        let Some((known, views)) = known.zip(own.views.as_ref()) else { return Ok(None) };
+        let view = views.bind(py).get_item(endpoint)?;
+        let is_same = view.is_some_and(|view| known.view.is(&view));
+        Ok(is_same.then(|| bound(&known.route, py)))
+    }
+}
+
+fn bound<'py>((template, handler): &Known, py: Python<'py>) -> Route<'py> {
+    let handler = handler.as_ref().map(|handler| handler.bind(py).clone());
+    (template.bind(py).clone(), handler)
 }
 
 /// Spreads addresses, of which the last bits are equal. The default hasher takes much longer.

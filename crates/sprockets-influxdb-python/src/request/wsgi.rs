@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyString, PyTuple, PyType};
 
 use super::handled::Handled;
-use crate::capi::call::call_one;
+use super::routes::FlaskRoutes;
 use crate::warning::{only_exception, warn};
 
 /// A request that is being handled. It is recorded once: when the server closes the response, or
@@ -24,8 +24,8 @@ pub(crate) struct WsgiRequest {
     start_response: Option<Py<PyAny>>,
     /// What the server's `start_response` returned.
     write: Option<Py<PyAny>>,
-    /// Returns the route of an environment, or `None`. Called once.
-    find_route: Option<Py<PyAny>>,
+    /// The routes of an application with hooks. Asked once.
+    routes: Option<Py<FlaskRoutes>>,
     body: Option<Py<PyAny>>,
     chunks: Option<Py<PyIterator>>,
     is_complete: bool,
@@ -186,7 +186,7 @@ impl WsgiRequest {
         visit.call(&self.file_wrapper)?;
         visit.call(&self.start_response)?;
         visit.call(&self.write)?;
-        visit.call(&self.find_route)?;
+        visit.call(&self.routes)?;
         visit.call(&self.body)?;
         visit.call(&self.chunks)
     }
@@ -196,7 +196,7 @@ impl WsgiRequest {
         self.file_wrapper = None;
         self.start_response = None;
         self.write = None;
-        self.find_route = None;
+        self.routes = None;
         self.body = None;
         self.chunks = None;
     }
@@ -207,16 +207,16 @@ impl WsgiRequest {
         handled: Handled,
         environ: &Bound<'_, PyDict>,
         start_response: Bound<'_, PyAny>,
-        find_route: Option<Py<PyAny>>,
+        routes: Option<Py<FlaskRoutes>>,
     ) -> PyResult<Self> {
         let file_wrapper = environ.get_item(intern!(environ.py(), "wsgi.file_wrapper"))?;
         Ok(Self {
             handled,
-            environ: find_route.is_some().then(|| environ.clone().unbind()),
+            environ: routes.is_some().then(|| environ.clone().unbind()),
             file_wrapper: file_wrapper.map(Bound::unbind),
             start_response: Some(start_response.unbind()),
             write: None,
-            find_route,
+            routes,
             body: None,
             chunks: None,
             is_complete: false,
@@ -236,11 +236,11 @@ impl WsgiRequest {
     fn find_route(this: &Bound<'_, Self>) -> PyResult<()> {
         let py = this.py();
         let Ok(mut own) = this.try_borrow_mut() else { return Ok(()) };
-        let Some(find_route) = own.find_route.take() else { return Ok(()) };
-        let environ = own.environ.take();
+        let Some((routes, environ)) = own.routes.take().zip(own.environ.take()) else {
+            return Ok(());
+        };
         drop(own);
-        let Some(environ) = environ else { return Ok(()) };
-        match call_one(find_route.bind(py), environ.bind(py)).and_then(|route| route.extract()) {
+        match FlaskRoutes::find(routes.bind(py), environ.bind(py)) {
             Ok(Some(route)) => {
                 if let Ok(mut own) = this.try_borrow_mut() {
                     own.handled.set_route(route);
