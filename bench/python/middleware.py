@@ -243,8 +243,9 @@ def within(middleware):
     return wrap
 
 
-def asgi():
-    """Microseconds of this process's processor time for a request to uvicorn, by application.
+def asgi(name):
+    """Microseconds of this process's processor time for a request to uvicorn, without and with a
+    middleware.
 
     The applications take turns; the first quartile of many short turns.
     """
@@ -254,22 +255,22 @@ def asgi():
     from sprockets_influxdb.asgi import InfluxDBMiddleware
 
     sampled_out()
-    applications = {
-        "plain_us": starlette(),
-        "us": starlette(
-            lambda application: application.add_middleware(InfluxDBMiddleware, database="bench")
+    add = {
+        "ours": lambda application: application.add_middleware(
+            InfluxDBMiddleware, database="bench"
         ),
-        "least_us": starlette(lambda application: application.add_middleware(StatusAndDuration)),
-        "passing_us": starlette(lambda application: application.add_middleware(PassingOn)),
-        "recording_us": starlette(lambda application: application.add_middleware(RecordingAlone)),
-        "theirs_us": starlette(lambda application: Instrumentator().instrument(application)),
+        "least": lambda application: application.add_middleware(StatusAndDuration),
+        "passing": lambda application: application.add_middleware(PassingOn),
+        "recording": lambda application: application.add_middleware(RecordingAlone),
+        "theirs": lambda application: Instrumentator().instrument(application),
     }
+    applications = {"plain_us": starlette(), "us": starlette(add[name])}
     current = None
 
     def application(scope, receive, send):
         return current(scope, receive, send)
 
-    count, turns = 400, 100
+    count, turns = 400, 60
 
     async def serve():
         nonlocal current

@@ -96,11 +96,6 @@ def floor(what: str, taken: float, plain: float) -> None:
     figure(what, (taken / plain - 1) * 100, "%")
 
 
-def least(taken: dict[str, float]) -> None:
-    """What is added by code that keeps the status and the duration, and records nothing."""
-    floor("keeping status and duration, in Python", taken["least_us"], taken["plain_us"])
-
-
 def record(what: str, ratio: float, better: str) -> None:
     if RATIOS:
         name = f"python, {current}: {what}"
@@ -187,21 +182,25 @@ def mixin() -> None:
     figure("plain, beside 2.2.1", original["plain_us"], "us")
     figure("with 2.2.1's mixin", original["us"], "us")
     added("the mixin", ours["us"], ours["plain_us"], 2)
-    least(ours)
+    floor("keeping status and duration, in Python", ours["least_us"], ours["plain_us"])
     floor("2.2.1's", original["us"], original["plain_us"])
 
 
 def asgi() -> None:
-    (ours,) = rounds(5, lambda: measured("asgi"))
+    names = ("ours", "least", "passing", "recording", "theirs")
+    taken = rounds(5, *(partial(measured, "asgi", name) for name in names))
+    ours, least, passing, recording, theirs = taken
     section("Processor time of a Starlette hello-world request under uvicorn, without the client's")
     figure("plain", ours["plain_us"], "us")
     figure("with the middleware", ours["us"], "us")
-    figure("with prometheus-fastapi-instrumentator", ours["theirs_us"], "us")
     added("the middleware", ours["us"], ours["plain_us"], 3)
-    least(ours)
-    floor("a coroutine that passes on, alone", ours["passing_us"], ours["plain_us"])
-    floor("that and recording, without a look at messages", ours["recording_us"], ours["plain_us"])
-    floor("prometheus-fastapi-instrumentator", ours["theirs_us"], ours["plain_us"])
+    for what, one in {
+        "keeping status and duration, in Python": least,
+        "a coroutine that passes on, alone": passing,
+        "that and recording, without a look at messages": recording,
+        "prometheus-fastapi-instrumentator": theirs,
+    }.items():
+        floor(what, one["us"], one["plain_us"])
 
 
 def wsgi() -> None:
