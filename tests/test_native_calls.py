@@ -113,6 +113,20 @@ def test_a_subclass_with_another_init(server: testing.Server) -> None:
     assert {point.tags["queue"] for point in points(server)} == {f"q{n}" for n in range(50)}
 
 
+def test_the_collector_does_not_find_a_measurement_that_is_released() -> None:
+    for _ in range(3):
+        made = [influxdb.Measurement("db", "m") for _ in range(100)]
+        assert all(map(gc.is_tracked, made))
+        released = set(map(id, made))
+        del made
+        # What the collector still lists gets a reference here, and is released a second time.
+        assert [each for each in gc.get_objects() if id(each) in released] == []
+        again = [influxdb.Measurement("db", str(number)) for number in range(100)]
+        assert len(set(map(id, again))) == 100
+        assert [each.name for each in again] == [str(number) for number in range(100)]
+        del again
+
+
 def test_an_instance_is_only_made_by_its_class() -> None:
     with pytest.raises(TypeError):
         object.__new__(Measurement)

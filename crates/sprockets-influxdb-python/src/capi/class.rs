@@ -155,11 +155,14 @@ pub(super) unsafe fn allocate<S>(
 ///
 /// # Safety
 ///
-/// The class is that of the instance, whose state is initialised.
+/// The class is that of the instance, whose state is initialised. The collector does not track it.
 #[inline]
 pub(super) unsafe fn revive(object: Object, class: *mut ffi::PyTypeObject) {
     // SAFETY: as above.
-    unsafe { ffi::PyObject_Init(object, class) };
+    unsafe {
+        ffi::PyObject_Init(object, class);
+        ffi::PyObject_GC_Track(object.cast());
+    }
 }
 
 /// Releases weak references and attributes of an instance without references.

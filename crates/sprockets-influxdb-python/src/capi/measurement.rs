@@ -155,6 +155,8 @@ unsafe extern "C" fn dealloc(object: Object) {
     // SAFETY: CPython calls this with the lock, for an instance without references. As a heap type
     // has a reference from each of its instances, one is released.
     unsafe {
+        // Nobody may find it any more, not the collector's lists either.
+        ffi::PyObject_GC_UnTrack(object.cast());
         let py = Python::assume_attached();
         let class = ffi::Py_TYPE(object);
         clear_special::<Cell>(object);
