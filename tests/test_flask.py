@@ -1,5 +1,6 @@
 """Flask: the rule and the view of each request."""
 
+import collections
 import gc
 import logging
 import weakref
@@ -88,13 +89,19 @@ def test_a_view_that_is_replaced_is_the_handler(recording: Recording, applicatio
     def other() -> str:
         return "other"
 
+    def another() -> str:
+        return "another"
+
     for _ in range(2):
         web.wsgi(application, web.environ("/streamed"))
     application.view_functions["streamed"] = other
     for _ in range(2):
         web.wsgi(application, web.environ("/streamed"))
+    views: Any = collections.UserDict({**application.view_functions, "streamed": another})
+    for application.view_functions in (dict(views), views):
+        web.wsgi(application, web.environ("/streamed"))
     handlers = [point.tags["handler"].rpartition(".")[2] for point in recording.points()]
-    assert handlers == ["streamed", "streamed", "other", "other"]
+    assert handlers == ["streamed", "streamed", "other", "other", "another", "another"]
 
 
 def test_an_application_is_released(recording: Recording) -> None:

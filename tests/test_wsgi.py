@@ -143,23 +143,35 @@ class TestEnds:
             write = start_response("200 OK", [])
             assert write(b"abc") == "written"
             write = start_response(status="201 Created", headers=[], exc_info=None)
-            assert write(b"de") == "written"
+            assert write(data=b"de") == "written"
+            assert write(b"two", b"arguments") == "written"
+            with pytest.raises(TypeError, match="headers"):
+                start_response("200 OK")
             with pytest.raises(TypeError, match="headers"):
                 start_response("200 OK", exc_info=None)
-            late.append(write)
             return [b"f"]
 
-        late: list[Any] = []
         assert middleware(application)(web.environ(), start) == [b"f"]
         assert calls == [
             ("200 OK", [], None),
             ((b"abc",), {}),
             ("201 Created", [], None),
-            ((b"de",), {}),
+            ((), {"data": b"de"}),
+            ((b"two", b"arguments"), {}),
         ]
-        is_one(recording, "201", 6)
+        is_one(recording, "201", 9)
+
+    def test_a_write_after_the_end_is_an_error(self, recording: Recording) -> None:
+        late: list[Any] = []
+
+        def application(environ: Any, start_response: Any) -> Any:
+            late.append(start_response("200 OK", []))
+            return [b"f"]
+
+        web.wsgi(middleware(application), web.environ())
         with pytest.raises(TypeError, match="the response has ended"):
             late[0](b"g")
+        is_one(recording, "200", 1)
 
     def test_an_exception_before_the_response_is_500(self, recording: Recording) -> None:
         def raising(environ: Any, start_response: Any) -> Any:

@@ -91,8 +91,8 @@ def added(what: str, taken: float, plain: float, goal: float) -> None:
     record(f"with {what} / without", taken / plain, "lower")
 
 
-def floor(what: str, taken: float, plain: float) -> None:
-    """What a part of it, or less than it, adds to a request."""
+def share(what: str, taken: float, plain: float) -> None:
+    """What something else adds to a request."""
     figure(what, (taken / plain - 1) * 100, "%")
 
 
@@ -182,8 +182,8 @@ def mixin() -> None:
     figure("plain, beside 2.2.1", original["plain_us"], "us")
     figure("with 2.2.1's mixin", original["us"], "us")
     added("the mixin", ours["us"], ours["plain_us"], 2)
-    floor("keeping status and duration, in Python", ours["least_us"], ours["plain_us"])
-    floor("2.2.1's", original["us"], original["plain_us"])
+    share("keeping status and duration, in Python", ours["least_us"], ours["plain_us"])
+    share("2.2.1's", original["us"], original["plain_us"])
 
 
 def asgi() -> None:
@@ -197,10 +197,10 @@ def asgi() -> None:
     for what, one in {
         "keeping status and duration, in Python": least,
         "a coroutine that passes on, alone": passing,
-        "that and recording, without a look at messages": recording,
+        "that and recording, without messages and a route": recording,
         "prometheus-fastapi-instrumentator": theirs,
     }.items():
-        floor(what, one["us"], one["plain_us"])
+        share(what, one["us"], one["plain_us"])
 
 
 def wsgi() -> None:
@@ -211,8 +211,8 @@ def wsgi() -> None:
     figure("plain", plain, "us")
     figure("with the middleware", ours, "us")
     added("the middleware", ours, plain, 6)
-    floor("keeping status and duration, in Python", least, plain)
-    floor("recording, without a look at the response", recording, plain)
+    share("keeping status and duration, in Python", least, plain)
+    share("recording, without the response and a route", recording, plain)
 
 
 def loop(url: str) -> None:

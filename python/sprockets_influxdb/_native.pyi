@@ -395,7 +395,7 @@ class AsgiRequest:
 class FlaskRoutes:
     def __new__(
         cls,
-        views: dict[str, Callable[..., Any]],
+        application: Any,
         search: Callable[[dict[str, Any]], tuple[Any, Any, _Template] | None],
     ) -> FlaskRoutes: ...
 

@@ -92,7 +92,7 @@ class _Middleware(InfluxDBMiddleware):
     def __init__(self, app: flask.Flask, **options: "Unpack[RequestOptions]") -> None:
         super().__init__(app.wsgi_app, **options)
         self._flask = app
-        self._routes = FlaskRoutes(app.view_functions, self._search)
+        self._routes = FlaskRoutes(app, self._search)
 
     def _search(self, environ: dict[str, Any]) -> tuple[Any, Any, tuple[str, str]] | None:
         """Return rule, view and route of a request. They are remembered for the rule."""

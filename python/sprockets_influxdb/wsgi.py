@@ -53,7 +53,7 @@ class InfluxDBMiddleware:
         followed = request.follow(body)
         return _watched_file(request, body) if followed is None else followed
 
-    #: Returns the route of an environment: its template, and the name of its handler.
+    #: Those of the application, if it is one of Flask.
     _routes: FlaskRoutes | None = None
 
 

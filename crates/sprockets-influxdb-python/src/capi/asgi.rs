@@ -18,8 +18,8 @@ use crate::value::repr;
 
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
 
-/// The subclass of requests, once one was made. It lives as long as the process.
-static SUBCLASS: AtomicPtr<ffi::PyObject> = AtomicPtr::new(null_mut());
+/// The first class of requests that was checked. It lives as long as the process.
+static KNOWN_CLASS: AtomicPtr<ffi::PyObject> = AtomicPtr::new(null_mut());
 
 static SEND: Call = Call::new(c"send_to_server", send);
 static END: Call = Call::new(c"end", end);
@@ -71,7 +71,7 @@ pub(crate) fn create<'py>(
     let py = class.py();
     let (receive, send) = (Owned::new(receive), Owned::new(send));
     let state = State { receive, send, handled: GilCell::new(handled) };
-    if class.as_ptr() != SUBCLASS.load(Ordering::Relaxed) {
+    if class.as_ptr() != KNOWN_CLASS.load(Ordering::Relaxed) {
         check_class(class)?;
     }
     // SAFETY: the class is that of the state or inherits from it, and the new reference is owned.
@@ -93,8 +93,8 @@ fn check_class(class: &Bound<'_, PyAny>) -> PyResult<()> {
         let message = format!("{} is no class of AsgiRequest", repr(class));
         return Err(PyTypeError::new_err(message));
     }
-    if SUBCLASS.load(Ordering::Relaxed).is_null() {
-        SUBCLASS.store(class.clone().into_ptr(), Ordering::Relaxed);
+    if KNOWN_CLASS.load(Ordering::Relaxed).is_null() {
+        KNOWN_CLASS.store(class.clone().into_ptr(), Ordering::Relaxed);
     }
     Ok(())
 }

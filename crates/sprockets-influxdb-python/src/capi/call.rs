@@ -157,20 +157,6 @@ pub(super) unsafe fn call_with(
     }
 }
 
-/// Calls a function with one argument. PyO3 makes a tuple for it.
-pub(crate) fn call_one<'py>(
-    function: &Bound<'py, PyAny>,
-    argument: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: both live until the call returns, and the thread has the lock. The end of the
-    // arguments is null. The new reference is owned.
-    unsafe {
-        let end = null_mut::<ffi::PyObject>();
-        let result = ffi::PyObject_CallFunctionObjArgs(function.as_ptr(), argument.as_ptr(), end);
-        Bound::from_owned_ptr_or_err(function.py(), result)
-    }
-}
-
 /// `None`, as the result of a function.
 #[inline]
 pub(super) fn none(_py: Python<'_>) -> Object {

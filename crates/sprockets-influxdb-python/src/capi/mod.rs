@@ -13,7 +13,7 @@
 
 mod adding;
 pub(crate) mod asgi;
-pub(crate) mod call;
+mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
 pub(crate) mod measurement;

@@ -51,8 +51,7 @@ impl AsgiRequest {
     }
 
     /// The request has ended. Records it, if these routes have the one that the framework put into
-    /// the scope. Returns whether they have. Never raises.
-    ///
+    /// the scope. Returns whether they have.
     pub(crate) fn end(
         this: &Bound<'_, Self>,
         scope: &Bound<'_, PyDict>,

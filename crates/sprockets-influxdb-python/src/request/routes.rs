@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::handled::Route;
-use crate::capi::call::call_one;
 
 /// Templates and handlers, by the `id()` of what a framework puts into a scope.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
@@ -38,8 +37,7 @@ impl RouteTable {
 /// The routes of a Flask application.
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct FlaskRoutes {
-    /// The application's views, by the name of an endpoint.
-    views: Option<Py<PyDict>>,
+    application: Option<Py<PyAny>>,
     /// Returns rule, view and route of an environment, or `None`.
     search: Option<Py<PyAny>>,
     /// By the `id()` of a rule, which is kept, so that no other object gets this `id()`.
@@ -54,15 +52,14 @@ struct KnownRule {
 
 #[pymethods]
 impl FlaskRoutes {
-    /// :param views: the application's views, by the name of an endpoint
     /// :param search: returns rule, view and route of an environment, or ``None``
     #[new]
-    fn new(views: Py<PyDict>, search: Py<PyAny>) -> Self {
-        Self { views: Some(views), search: Some(search), known: HashMap::default() }
+    fn new(application: Py<PyAny>, search: Py<PyAny>) -> Self {
+        Self { application: Some(application), search: Some(search), known: HashMap::default() }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.views)?;
+        visit.call(&self.application)?;
         visit.call(&self.search)?;
         self.known.values().try_for_each(|known| {
             visit.call(&known.rule)?;
@@ -71,7 +68,7 @@ impl FlaskRoutes {
     }
 
     fn __clear__(&mut self) {
-        (self.views, self.search) = (None, None);
+        (self.application, self.search) = (None, None);
         self.known.clear();
     }
 }
@@ -87,7 +84,7 @@ impl FlaskRoutes {
         }
         let search = this.try_borrow()?.search.as_ref().map(|search| search.clone_ref(this.py()));
         let Some(search) = search else { return Ok(None) };
-        let found = call_one(search.bind(this.py()), environ)?;
+        let found = search.bind(this.py()).call1((environ,))?;
         let found: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>, Known)> = found.extract()?;
         let Some((rule, view, route)) = found else { return Ok(None) };
         let found = bound(&route, this.py());
@@ -105,20 +102,22 @@ impl FlaskRoutes {
         environ: &Bound<'py, PyDict>,
     ) -> PyResult<Option<Route<'py>>> {
         let py = this.py();
-        let Some(request) = environ.get_item(intern!(py, "werkzeug.request"))? else {
-            return Ok(None);
-        };
+        let request = environ.get_item(intern!(py, "werkzeug.request"))?;
+        let Some(request) = request.filter(|request| !request.is_none()) else { return Ok(None) };
         let rule = request.getattr(intern!(py, "url_rule"))?;
-        if rule.is_none() {
+        let key = rule.as_ptr() as usize;
+        if !this.try_borrow()?.known.contains_key(&key) {
             return Ok(None);
         }
-        let endpoint = rule.getattr(intern!(py, "endpoint"))?;
+        let application = this.try_borrow()?.application.as_ref().map(|own| own.clone_ref(py));
+        let Some(application) = application else { return Ok(None) };
+        let views = application.bind(py).getattr(intern!(py, "view_functions"))?;
+        let Ok(views) = views.cast_exact::<PyDict>() else { return Ok(None) };
+        let view = views.get_item(rule.getattr(intern!(py, "endpoint"))?)?;
         let own = this.try_borrow()?;
-        let known = own.known.get(&(rule.as_ptr() as usize));
-        let Some((known, views)) = known.zip(own.views.as_ref()) else { return Ok(None) };
-        let view = views.bind(py).get_item(endpoint)?;
-        let is_same = view.is_some_and(|view| known.view.is(&view));
-        Ok(is_same.then(|| bound(&known.route, py)))
+        let known =
+            own.known.get(&key).filter(|known| view.is_some_and(|view| known.view.is(&view)));
+        Ok(known.map(|known| bound(&known.route, py)))
     }
 }
 
@@ -127,7 +126,8 @@ fn bound<'py>((template, handler): &Known, py: Python<'py>) -> Route<'py> {
     (template.bind(py).clone(), handler)
 }
 
-/// Spreads addresses, of which the last bits are equal. The default hasher takes much longer.
+/// Spreads addresses, of which the last bits are equal. The default hasher takes much longer. A map
+/// uses the first and the last bits.
 #[derive(Default)]
 struct AddressHasher(u64);
 
@@ -143,6 +143,6 @@ impl Hasher for AddressHasher {
 
     #[inline]
     fn finish(&self) -> u64 {
-        self.0
+        self.0.rotate_left(32)
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct WsgiRequest {
 
 #[pymethods]
 impl WsgiRequest {
-    /// `start_response`, which has two arguments, and then `write`, which has one.
+    /// `start_response`, which has a status, and then `write`, which has bytes.
     #[pyo3(signature = (*arguments, **named))]
     fn __call__<'py>(
         this: &Bound<'py, Self>,
@@ -41,21 +41,28 @@ impl WsgiRequest {
         named: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
-        if arguments.len() == 1 && named.is_none() {
-            let write = this.try_borrow()?.write.as_ref().map(|write| write.clone_ref(py));
-            if let Some(write) = write {
-                let written = write.bind(py).call1(arguments)?;
-                this.try_borrow_mut()?.sent(&arguments.get_item(0)?);
-                return Ok(written);
+        let first = arguments.get_item(0).ok();
+        let has_status = match (&first, named) {
+            (Some(first), _) => first.is_instance_of::<PyString>(),
+            (None, Some(named)) => named.contains(intern!(py, "status"))?,
+            (None, None) => false,
+        };
+        let write = this.try_borrow()?.write.as_ref().map(|write| write.clone_ref(py));
+        if let Some(write) = write.filter(|_| !has_status) {
+            let written = write.bind(py).call(arguments, named)?;
+            let data = first.or_else(|| named.and_then(|named| named.values().get_item(0).ok()));
+            if let Some(data) = data {
+                this.try_borrow_mut()?.sent(&data);
             }
+            return Ok(written);
         }
         let start = this.try_borrow()?.start_response.as_ref().map(|start| start.clone_ref(py));
         let Some(start) = start else {
             return Err(PyTypeError::new_err("the response has ended"));
         };
         let write = start.call(py, arguments, named)?;
-        let status = match (arguments.get_item(0), named) {
-            (Ok(status), _) => Some(status),
+        let status = match (first, named) {
+            (Some(status), _) => Some(status),
             (_, Some(named)) => named.get_item(intern!(py, "status"))?,
             _ => None,
         };
