@@ -205,14 +205,19 @@ def asgi() -> None:
 
 def wsgi() -> None:
     names = ("plain", "ours", "least", "recording")
-    taken = rounds(15, *(partial(measured, "wsgi", name) for name in names))
-    plain, ours, least, recording = (each["us"] for each in taken)
+    subjects = [(name,) for name in names] + [(name, "socket") for name in ("plain", "recording")]
+    taken = rounds(15, *(partial(measured, "wsgi", *subject) for subject in subjects))
+    plain, ours, least, recording, *after_socket = (each["us"] for each in taken)
     section("Processor time of a call of a Flask hello-world application, without a server")
     figure("plain", plain, "us")
     figure("with the middleware", ours, "us")
     added("the middleware", ours, plain, 6)
     share("keeping status and duration, in Python", least, plain)
     share("recording, without the response and a route", recording, plain)
+    figure("the same", recording - plain, "us")
+    figure(
+        "the same, with a message through a socket before", after_socket[1] - after_socket[0], "us"
+    )
 
 
 def loop(url: str) -> None:
