@@ -313,11 +313,10 @@ def asgi(name):
 def wsgi(name, before=""):
     """Microseconds of processor time for a call of a Flask application, without a server.
 
-    With ``before="socket"`` 200 bytes pass through a local socket before each call, as a server's
+    The application is the only one of its process, as in production: CPython adapts code to the
+    objects that it meets, and applications that take turns spoil that for each other. With
+    ``before="socket"`` 200 bytes pass through a local socket before each call, as a server's
     requests do.
-
-    It is the only one of its process, as in production: CPython adapts code to the objects that it
-    meets, and applications that take turns spoil that for each other.
     """
     from sprockets_influxdb.flask import InfluxDB
 

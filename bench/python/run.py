@@ -183,7 +183,7 @@ def mixin() -> None:
     figure("with 2.2.1's mixin", original["us"], "us")
     added("the mixin", ours["us"], ours["plain_us"], 2)
     share("keeping status and duration, in Python", ours["least_us"], ours["plain_us"])
-    share("2.2.1's", original["us"], original["plain_us"])
+    share("2.2.1's mixin", original["us"], original["plain_us"])
 
 
 def asgi() -> None:

@@ -155,7 +155,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     // SAFETY: CPython calls this with the lock, for an instance without references. As a heap type
     // has a reference from each of its instances, one is released.
     unsafe {
-        // Nobody may find it any more, not the collector's lists either.
+        // Or gc.get_objects() would hand out one that is spare, and it would be released twice.
         ffi::PyObject_GC_UnTrack(object.cast());
         let py = Python::assume_attached();
         let class = ffi::Py_TYPE(object);

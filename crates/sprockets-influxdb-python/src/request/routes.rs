@@ -105,8 +105,7 @@ impl FlaskRoutes {
         let request = environ.get_item(intern!(py, "werkzeug.request"))?;
         let Some(request) = request.filter(|request| !request.is_none()) else { return Ok(None) };
         let rule = request.getattr(intern!(py, "url_rule"))?;
-        let key = rule.as_ptr() as usize;
-        if !this.try_borrow()?.known.contains_key(&key) {
+        if rule.is_none() {
             return Ok(None);
         }
         let application = this.try_borrow()?.application.as_ref().map(|own| own.clone_ref(py));
@@ -115,9 +114,9 @@ impl FlaskRoutes {
         let Ok(views) = views.cast_exact::<PyDict>() else { return Ok(None) };
         let view = views.get_item(rule.getattr(intern!(py, "endpoint"))?)?;
         let own = this.try_borrow()?;
-        let known =
-            own.known.get(&key).filter(|known| view.is_some_and(|view| known.view.is(&view)));
-        Ok(known.map(|known| bound(&known.route, py)))
+        let known = own.known.get(&(rule.as_ptr() as usize)).zip(view);
+        let known = known.filter(|(known, view)| known.view.is(view));
+        Ok(known.map(|(known, _)| bound(&known.route, py)))
     }
 }
 

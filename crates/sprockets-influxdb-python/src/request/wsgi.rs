@@ -42,13 +42,13 @@ impl WsgiRequest {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
         let first = arguments.get_item(0).ok();
-        let has_status = match (&first, named) {
-            (Some(first), _) => first.is_instance_of::<PyString>(),
-            (None, Some(named)) => named.contains(intern!(py, "status"))?,
-            (None, None) => false,
+        let status = match (&first, named) {
+            (Some(first), _) => Some(first.clone()).filter(|it| it.is_instance_of::<PyString>()),
+            (None, Some(named)) => named.get_item(intern!(py, "status"))?,
+            (None, None) => None,
         };
         let write = this.try_borrow()?.write.as_ref().map(|write| write.clone_ref(py));
-        if let Some(write) = write.filter(|_| !has_status) {
+        if let Some(write) = write.filter(|_| status.is_none()) {
             let written = write.bind(py).call(arguments, named)?;
             let data = first.or_else(|| named.and_then(|named| named.values().get_item(0).ok()));
             if let Some(data) = data {
@@ -61,11 +61,6 @@ impl WsgiRequest {
             return Err(PyTypeError::new_err("the response has ended"));
         };
         let write = start.call(py, arguments, named)?;
-        let status = match (first, named) {
-            (Some(status), _) => Some(status),
-            (_, Some(named)) => named.get_item(intern!(py, "status"))?,
-            _ => None,
-        };
         let mut own = this.try_borrow_mut()?;
         if let Some(status) = status.and_then(|status| status_code(&status)) {
             own.handled.outcome.set_status(status);
