@@ -7,7 +7,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import pytest
 import sprockets_influxdb
 from brokers import redis_server as redis_server
 from brokers import redis_socket as redis_socket
+from ports import free_port
 from programs import BEGINNING, Start, bound, reset_signals
 from receiver import launch as launch
 from receiver import receiver as receiver
@@ -75,7 +75,7 @@ class Influxd:
     """A real influxd, in a temporary directory and on its own ports."""
 
     def __init__(self, directory: pathlib.Path) -> None:
-        self.port, other = _free_port(), _free_port()
+        self.port, other = free_port(), free_port()
         variables = os.environ.items()
         environment = {name: value for name, value in variables if not name.startswith("INFLUXDB_")}
         environment.update(
@@ -202,10 +202,3 @@ def start(server: testing.Server, tmp_path: pathlib.Path) -> Iterator[Start]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -12,7 +12,6 @@ import os
 import pathlib
 import platform
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 
+from ports import free_port
 from servers import APACHE, APPLICATIONS, DJANGO, REQUESTS, SERVERS, SHORT, Server
 from sprockets_influxdb import testing
 
@@ -52,9 +52,7 @@ def run(server: Server, application: str, stop: str) -> Result:
 
 
 def _run_once(server: Server, application: str, stop: str) -> Result:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with testing.Server() as influxdb, tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)

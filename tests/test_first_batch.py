@@ -1,11 +1,10 @@
 """The first batch of a process shows within seconds where it goes, and whether that works."""
 
-import contextlib
-import socket
 from collections.abc import Iterator
 
 import pytest
 
+from ports import free_port
 from receiver import Launch, Program, Receiver
 from sprockets_influxdb import testing
 
@@ -84,13 +83,6 @@ assert influxdb.stats()["delivered"] == 1
     assert receiver.arrived() == {"parent": 1, "child": 1, "later": 1}
 
 
-def dead_port() -> int:
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
@@ -105,7 +97,7 @@ def test_a_wrong_configuration_is_one_warning_within_seconds(
 ) -> None:
     url = protected.url.replace("//", "//me:hunter2@")
     if wrong == "server":
-        url = f"http://127.0.0.1:{dead_port()}"
+        url = f"http://127.0.0.1:{free_port()}"
     elif wrong == "password":
         url = url.replace("hunter2", "wrong")
     elif wrong == "scheme":

@@ -4,7 +4,6 @@ import asyncio
 import functools
 import http.server
 import importlib.util
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 import sprockets_influxdb as influxdb
+from ports import free_port
 from sprockets_influxdb import testing
 from sprockets_influxdb.httpx import instrument as instrument_httpx
 from sprockets_influxdb.requests import instrument as instrument_requests
@@ -117,9 +117,7 @@ class TestRequests:
     def test_a_request_without_a_response_has_its_exception(
         self, client: testing.Server, get: Get
     ) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
+        port = free_port()
         with pytest.raises(Exception, match=r"refused|All connection attempts failed"):
             get(f"http://user:secret@127.0.0.1:{port}/", database="db")
         [point] = points(client)

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 import sprockets_influxdb as influxdb
+from ports import free_port
 from sprockets_influxdb import testing
 
 PROGRAM = """
@@ -40,12 +40,6 @@ for generation in range(3):
     add("parent", 1)
 assert influxdb.flush_sync(30)["delivered"] == 3
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

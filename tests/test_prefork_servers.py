@@ -5,7 +5,6 @@ import importlib.util
 import os
 import pathlib
 import signal
-import socket
 import sys
 import threading
 import urllib.error
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from ports import free_port
 from receiver import DEADLINE, NEEDS_GEVENT, NO_FORKED_THREADS, PROCESSES, Launch, Receiver
 
 NEEDS_GUNICORN = pytest.mark.skipif(
@@ -25,13 +25,6 @@ UWSGI = pathlib.Path(sys.executable).parent / "uwsgi"
 NEEDS_UWSGI = pytest.mark.skipif(not UWSGI.exists(), reason="there is no uWSGI here")
 
 INSTALL = pytest.mark.parametrize("install", ["before", "after"])
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def request_until(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conftest import _free_port
 from documents import DOCS, README, blocks
+from ports import free_port
 from programs import DEADLINE, bound
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Shell:
 
     def __init__(self, directory: pathlib.Path, influxd: "Influxd") -> None:
         self._directory = directory
-        self._port = str(_free_port())
+        self._port = str(free_port())
         self._replacements = {
             "localhost:8086": f"127.0.0.1:{influxd.port}",
             "localhost:8000": f"127.0.0.1:{self._port}",

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -11,7 +12,8 @@ from pathlib import Path
 
 def _free_port() -> int:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        # Not of the ports that outgoing connections get: one could take it before influxd.
+        listener.bind(("127.0.0.1", random.randrange(10_000, 32_768)))
         return listener.getsockname()[1]
 
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 pub mod process;
 
+use crate::ports::free_port;
 use crate::process::Process;
-pub use process::free_port;
 use process::{command, watch};
 
 /// A running influxd. Dropping it kills it and removes its data.

@@ -18,6 +18,7 @@ pub mod log;
 pub mod nats;
 #[cfg(feature = "access")]
 pub mod nats_access;
+pub mod ports;
 pub mod process;
 pub mod sample;
 pub mod tcp;

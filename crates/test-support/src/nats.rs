@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::influxd::free_port;
+use crate::ports::free_port;
 use crate::process::{Process, remove_settings};
 use crate::{LONG, wait_within};
 
@@ -83,7 +83,16 @@ impl NatsServers {
         for index in 0..count {
             servers.run(index)?;
         }
-        servers.await_jetstream();
+        // A server listens for the others of its cluster, and ends where it cannot, only after it
+        // has said that it is ready.
+        let mut has_one_ended = false;
+        wait_within(LONG, "JetStream is ready", || {
+            has_one_ended = servers.running().any(Process::has_ended);
+            has_one_ended || servers.is_healthy()
+        });
+        if has_one_ended {
+            return Err(std::io::Error::other("a nats-server ended after it was ready"));
+        }
         Ok(servers)
     }
 
@@ -131,9 +140,15 @@ impl NatsServers {
 
     /// Waits until JetStream takes requests: in a cluster, until there is a leader.
     pub fn await_jetstream(&self) {
-        let is_ready =
-            || self.nodes.iter().filter(|node| node.process.is_some()).all(Node::is_healthy);
-        wait_within(LONG, "JetStream is ready", is_ready);
+        wait_within(LONG, "JetStream is ready", || self.is_healthy());
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.nodes.iter().filter(|node| node.process.is_some()).all(Node::is_healthy)
+    }
+
+    fn running(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.nodes.iter_mut().filter_map(|node| node.process.as_mut())
     }
 
     /// The URL of all of them.

@@ -54,6 +54,11 @@ impl Process {
         child.wait().expect("reaped");
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child().try_wait().expect("a child of this process").is_some()
+    }
+
     /// Waits for its end. Panics if that takes too long.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {

@@ -1,12 +1,12 @@
 //! `check` reports what is wrong, and stores nothing.
 
 use std::io::{BufReader, Write};
-use std::net::TcpListener;
 
 use rcgen::{CertificateParams, KeyPair};
 use sprockets_influxdb::testing::{Fault, Server};
 use test_support::file;
 use test_support::influxd::Influxd;
+use test_support::ports::unused_address;
 use test_support::tcp::{listen, read_head};
 
 use super::{run, run_with};
@@ -189,7 +189,7 @@ fn secrets_are_read_from_files() {
 
 #[test]
 fn a_wrong_address_is_reported_with_advice() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = unused_address();
     let other = other_server("HTTP/1.1 200 OK\r\nServer: nginx/1.2\r\nContent-Length: 2\r\n\r\nhi");
     let proxy =
         other_server("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");

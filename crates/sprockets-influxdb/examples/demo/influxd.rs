@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use test_support::influxd::process;
+use test_support::ports::free_port;
 
 use super::latch::Latch;
 
@@ -40,7 +41,7 @@ impl Influxd {
 
     fn try_start(version: &str, interrupted: &Latch) -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("influxdb-demo-").tempdir()?;
-        let (port, other) = (process::free_port()?, process::free_port()?);
+        let (port, other) = (free_port()?, free_port()?);
         let mut command = process::command(directory.path(), port, other);
         // Ctrl-C must not end influxd: the demo still queries it.
         #[cfg(unix)]

@@ -1,10 +1,10 @@
 //! The first batch of a process shows within seconds where it goes, and whether that works.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config, Measurement};
+use test_support::ports::unused_address;
 use test_support::{LONG, wait_until};
 use tracing::Level;
 
@@ -51,7 +51,7 @@ fn a_new_server_gets_the_next_batch_as_soon() {
 fn a_wrong_configuration_is_one_warning_within_seconds() {
     let log = log();
     let server = Server::start();
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = unused_address();
     let protected = Server::start();
     protected.require_basic("me", "hunter2");
     let empty = Server::start();

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use test_support::influxd::free_port;
+use test_support::ports::free_port;
 
 /// What the proxy does with requests to `/influx`. Other paths do not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Proxies from environment variables. Those belong to a process, so each client runs in its own.
 
 use std::io::{BufReader, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sprockets_influxdb::testing::Server;
 use sprockets_influxdb::{Client, Config};
 use test_support::flush_until;
+use test_support::ports::unused_address;
 use test_support::process::remove_settings;
 use test_support::tcp::{listen, pump, read_head};
 
@@ -149,7 +150,7 @@ fn the_error_names_a_proxy_that_fails_and_everything_waits() {
         (&client)
             .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
     });
-    let absent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let absent = unused_address();
     for (proxy, says) in [(refusing, "407"), (absent, "connection refused")] {
         let with_credentials = format!("http://me:secret@{proxy}");
         let url = format!("http://{HOST}:8086");

@@ -1,7 +1,6 @@
 //! How to start an influxd 1.x and to know when it is ready. The demo uses it too.
 
-use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -44,9 +43,4 @@ pub fn watch(process: &mut Child) -> Receiver<()> {
         }
     });
     is_ready
-}
-
-/// A port that was free a moment ago. Another process may take it before the caller does.
-pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

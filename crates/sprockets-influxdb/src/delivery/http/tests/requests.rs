@@ -1,6 +1,7 @@
 //! What is sent, and what cannot be.
 
 use flate2::read::GzDecoder;
+use test_support::ports::unused_address;
 
 use super::*;
 
@@ -94,7 +95,7 @@ fn a_database_name_too_long_for_a_url_is_rejected() {
 
 #[test]
 fn new_refuses_settings_that_cannot_work() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = unused_address();
     let refused = |server: Server| match HttpTransport::new(&server) {
         Ok(_) => panic!("accepted"),
         Err(error) => error.to_string(),
