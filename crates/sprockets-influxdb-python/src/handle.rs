@@ -13,7 +13,7 @@ use sprockets_influxdb::internal::{
 };
 use sprockets_influxdb::{self as core, Client, Overflow, SettingValue};
 
-use crate::capi::cell::GilCell;
+use crate::capi::cell::{GilCell, Owned};
 
 /// The installed client, or the one that the first measurement made.
 pub(crate) static INSTALLED: ArcSwapOption<Handle> = ArcSwapOption::const_empty();
@@ -164,7 +164,7 @@ impl Handle {
     }
 
     /// Whether measurements are recorded.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_enabled(&self, py: Python<'_>) -> bool {
         match self.in_force.borrow(py) {
             Ok(in_force) => in_force.is_enabled(),
@@ -173,6 +173,7 @@ impl Handle {
     }
 
     /// Records a plain request. Returns false if it has to be recorded as a measurement.
+    #[inline]
     pub(crate) fn record_plain(
         &self,
         py: Python<'_>,
@@ -215,6 +216,18 @@ impl Handle {
     #[inline]
     pub(crate) fn base_tags<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
         Some(self.defaults.borrow(py).ok()?.as_ref()?.base_tags.bind(py).clone())
+    }
+
+    /// The base tags, not to be changed, and the database of measurements that name none.
+    #[inline]
+    pub(crate) fn defaults(
+        &self,
+        py: Python<'_>,
+    ) -> Option<(Owned<PyDict>, Option<Owned<PyString>>)> {
+        let defaults = self.defaults.borrow(py).ok()?;
+        let Defaults { base_tags, database } = defaults.as_ref()?;
+        let database = database.as_ref().map(|database| Owned::new(database.bind(py)));
+        Some((Owned::new(base_tags.bind(py)), database))
     }
 
     /// Whether these are the base tags.

@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 
 use super::call::{Call, attached, returned};
 use super::measurement::state_if;
-use super::value::{Object, each_item, is_dict, is_text, lend, text, write_field, write_tag};
+use super::object::{Object, lend};
+use super::value::{each_item, is_dict, is_text, text, write_field, write_tag};
 use crate::client::BaseClient;
 use crate::items::Items;
 use crate::line::Line;

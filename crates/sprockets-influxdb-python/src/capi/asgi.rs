@@ -12,7 +12,8 @@ use pyo3::types::PyDict;
 use super::call::{Call, attached, two};
 use super::cell::{GilCell, Owned};
 use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
-use super::value::{Object, is_dict, lend};
+use super::object::{Object, lend, release};
+use super::value::is_dict;
 use crate::request::{Handled, RouteTable};
 use crate::value::repr;
 
@@ -63,6 +64,7 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Makes a request of this class, which inherits from [`AsgiRequest`].
 ///
 /// Fails with `TypeError` for anything else.
+#[inline]
 pub(crate) fn create<'py>(
     class: &Bound<'py, PyAny>,
     (receive, send): (&Bound<'py, PyAny>, &Bound<'py, PyAny>),
@@ -127,7 +129,7 @@ unsafe extern "C" fn dealloc(object: Object) {
             true => drop(Python::try_attach(|_| free::<State>(object))),
             false => free::<State>(object),
         }
-        ffi::Py_DECREF(class.cast());
+        release(class.cast());
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use sprockets_influxdb as core;
 
-use super::value::Object;
+use super::object::{Object, retain};
 
 /// The type of a function with the flags `METH_FASTCALL` and `METH_KEYWORDS`. The values of
 /// keywords follow the `usize` positional arguments.
@@ -163,7 +163,7 @@ pub(super) fn none(_py: Python<'_>) -> Object {
     // SAFETY: `None` lives forever, and the thread has the lock.
     unsafe {
         let none = ffi::Py_None();
-        ffi::Py_INCREF(none);
+        retain(none);
         none
     }
 }

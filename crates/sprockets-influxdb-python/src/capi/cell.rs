@@ -4,8 +4,9 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::mem::ManuallyDrop;
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
+
+use super::object::{release, retain};
 
 /// A value that is borrowed with the interpreter's lock, without atomic operations.
 pub(crate) struct GilCell<T>(RefCell<T>);
@@ -50,7 +51,13 @@ pub(crate) struct Owned<T = PyAny>(ManuallyDrop<Py<T>>);
 impl<T> Owned<T> {
     #[inline]
     pub(crate) fn new(object: &Bound<'_, T>) -> Self {
-        Self(ManuallyDrop::new(object.clone().unbind()))
+        // SAFETY: the object is bound, so it lives and the thread has the lock. The new reference
+        // is owned.
+        let object = unsafe {
+            retain(object.as_ptr());
+            Bound::from_owned_ptr(object.py(), object.as_ptr()).cast_into_unchecked()
+        };
+        Self(ManuallyDrop::new(object.unbind()))
     }
 
     #[inline]
@@ -75,6 +82,6 @@ impl<T> Drop for Owned<T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: this reference is owned, and not used again. The thread has the lock.
-        unsafe { ffi::Py_DECREF(self.0.as_ptr()) }
+        unsafe { release(self.0.as_ptr()) }
     }
 }

@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
-use super::value::Object;
+use super::object::Object;
 
 /// Bit of a type with `__vectorcalloffset__`. The limited API names it since 3.12; it is the same
 /// before.
@@ -134,6 +134,7 @@ pub(super) fn slot(slot: c_int, function: *mut c_void) -> ffi::PyType_Slot {
 /// # Safety
 ///
 /// `class` is the class of the state, or one that inherits from it.
+#[inline]
 pub(super) unsafe fn allocate<S>(
     class: *mut ffi::PyTypeObject,
     vectorcall: Option<VectorCall>,
@@ -190,6 +191,7 @@ pub(super) unsafe fn clear_special<S>(object: Object) {
 /// # Safety
 ///
 /// As said.
+#[inline]
 pub(super) unsafe fn free<S>(object: Object) {
     // SAFETY: as above. The slot is that of the class, which may be a subclass.
     unsafe {

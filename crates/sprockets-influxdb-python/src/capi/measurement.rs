@@ -13,7 +13,8 @@ use super::cell::{GilCell, Owned};
 use super::class::{
     Definition, Special, allocate, clear_special, free, native, revive, slot, state_of,
 };
-use super::value::{Object, each_item, is_dict, is_plain, is_plain_field, is_text, lend};
+use super::object::{Object, lend, release};
+use super::value::{each_item, is_dict, is_plain, is_plain_field, is_text};
 use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::state::State;
@@ -70,6 +71,7 @@ pub(super) unsafe fn state_if<'a>(object: Object) -> Option<&'a GilCell<State>> 
 }
 
 /// Makes a measurement. `fill` gets its empty state.
+#[inline]
 pub(crate) fn create<'py>(
     py: Python<'py>,
     fill: impl FnOnce(&mut State),
@@ -168,7 +170,7 @@ unsafe extern "C" fn dealloc(object: Object) {
             Some(mut spare) => spare.push(object),
             None => free::<Cell>(object),
         }
-        ffi::Py_DECREF(class.cast());
+        release(class.cast());
     }
 }
 

@@ -17,6 +17,8 @@ mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
 pub(crate) mod measurement;
+mod object;
+pub(crate) mod read;
 mod recorder;
 pub(crate) mod series;
 mod value;

@@ -6,7 +6,8 @@ use pyo3::ffi::Py_ssize_t;
 use pyo3::prelude::*;
 
 use super::call::{Call, attached, none};
-use super::value::{Object, is_dict, lend};
+use super::object::{Object, lend};
+use super::value::is_dict;
 use crate::request::Recorder;
 
 static BEGIN: Call = Call::new(c"asgi", begin);

@@ -14,9 +14,8 @@ use sprockets_influxdb::internal::{PreparedKey, memory, restart_as};
 use super::call::{attached, call_with, returned};
 use super::cell::{GilCell, Owned};
 use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
-use super::value::{
-    Object, is_text, lend, text, write_prepared_field, write_prepared_tag, write_tag,
-};
+use super::object::{Object, lend, release};
+use super::value::{is_text, text, write_prepared_field, write_prepared_tag, write_tag};
 use crate::line::Line;
 use crate::target::Target;
 use crate::timestamp;
@@ -117,7 +116,7 @@ unsafe extern "C" fn dealloc(object: Object) {
         if Python::try_attach(|_| free::<<Series as Native>::State>(object)).is_none() {
             free::<<Series as Native>::State>(object);
         }
-        ffi::Py_DECREF(class.cast());
+        release(class.cast());
     }
 }
 

@@ -11,21 +11,8 @@ use sprockets_influxdb::internal::{
 };
 use sprockets_influxdb::{self as core};
 
+use super::object::{Object, lend};
 use crate::line::Line;
-
-/// An object that lives while it is used.
-pub(super) type Object = *mut ffi::PyObject;
-
-/// Lends an object to code of PyO3.
-///
-/// # Safety
-///
-/// The object lives for as long as this is used, and the thread has the lock.
-#[inline]
-pub(super) unsafe fn lend<'a, 'py>(py: Python<'py>, object: Object) -> Borrowed<'a, 'py, PyAny> {
-    // SAFETY: as above.
-    unsafe { Borrowed::from_ptr(py, object) }
-}
 
 /// # Safety
 ///

@@ -6,9 +6,10 @@ use pyo3::types::PyDict;
 
 use super::handled::{Handled, Route};
 use super::message::Message;
-use super::routes::RouteTable;
+use super::routes::{NamedRoute, RouteTable, owned};
 use crate::capi::asgi::AsgiRequest;
 use crate::capi::class::native;
+use crate::capi::read::find;
 
 #[pymethods]
 impl AsgiRequest {
@@ -57,36 +58,43 @@ impl AsgiRequest {
         scope: &Bound<'_, PyDict>,
         routes: &RouteTable,
     ) -> bool {
-        let route = scope.get_item(intern!(scope.py(), "route")).ok().flatten();
-        let known = route.and_then(|route| routes.find(&route));
+        let route = find(scope, intern!(scope.py(), "route"));
+        let known = route.and_then(|route| routes.find(route.bind(scope.py())));
         let is_known = known.is_some();
         if is_known {
-            Self::end_with(this, known);
+            Self::record(this, known);
         }
         is_known
     }
 
     /// The request has ended, with this route. Never raises.
     #[pyo3(signature = (route))]
-    fn end_with(this: &Bound<'_, Self>, route: Option<Route<'_>>) {
+    fn end_with(this: &Bound<'_, Self>, route: Option<NamedRoute<'_>>) {
+        Self::record(this, route.map(owned));
+    }
+}
+
+impl AsgiRequest {
+    #[inline]
+    fn record(this: &Bound<'_, Self>, route: Option<Route>) {
         let Some(mut handled) = native(this).handled.if_free(this.py()) else { return };
         if let Some(route) = route {
             handled.set_route(route);
         }
         handled.record(this.py());
     }
-}
 
-impl AsgiRequest {
+    #[inline]
     pub(crate) fn note_sent(this: &Bound<'_, Self>, message: &Bound<'_, PyAny>) {
         Self::note(this, message, note_sent);
     }
 
     /// A message that is none, or that comes while another is noted, is passed on unseen.
+    #[inline]
     fn note(
         this: &Bound<'_, Self>,
         message: &Bound<'_, PyAny>,
-        note: fn(&mut Handled, &Message<'_, '_>),
+        note: impl FnOnce(&mut Handled, &Message<'_, '_>),
     ) {
         let handled = native(this).handled.if_free(this.py());
         if let (Some(mut handled), Some(message)) = (handled, Message::of(message)) {
@@ -95,13 +103,14 @@ impl AsgiRequest {
     }
 }
 
+#[inline]
 fn note_sent(handled: &mut Handled, message: &Message<'_, '_>) {
     if handled.outcome.is_abandoned() {
         return;
     }
     let now = handled.elapsed();
     let outcome = &mut handled.outcome;
-    match message.kind.to_str().unwrap_or_default() {
+    match message.kind() {
         "http.response.body" | "http.response.zerocopysend" | "http.response.pathsend" => {
             outcome.sent(message.length());
             if !message.flag(intern!(message.dict.py(), "more_body")) {
@@ -121,7 +130,7 @@ fn note_sent(handled: &mut Handled, message: &Message<'_, '_>) {
 }
 
 fn note_refused(handled: &mut Handled, message: &Message<'_, '_>) {
-    match message.kind.to_str().unwrap_or_default() {
+    match message.kind() {
         "http.response.start" | "websocket.http.response.start" | "websocket.accept" => {
             handled.outcome.head_failed();
         }
@@ -131,7 +140,7 @@ fn note_refused(handled: &mut Handled, message: &Message<'_, '_>) {
 
 fn note_received(handled: &mut Handled, message: &Message<'_, '_>) {
     let outcome = &mut handled.outcome;
-    match message.kind.to_str().unwrap_or_default() {
+    match message.kind() {
         "http.disconnect" | "websocket.disconnect" if !outcome.has_begun() => {
             outcome.client_gone();
         }

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::handled::Handled;
+use super::routes::owned;
 
 /// A request that is being handled. It is recorded once: by `end()`, or else when it is
 /// deallocated.
@@ -14,7 +15,7 @@ pub(crate) struct RequestGuard(pub(super) Handled);
 impl RequestGuard {
     /// Sets the template of the matched route, and the name of its handler.
     fn route(&mut self, endpoint: Bound<'_, PyString>, handler: Option<Bound<'_, PyString>>) {
-        self.0.set_route((endpoint, handler));
+        self.0.set_route(owned((endpoint, handler)));
     }
 
     /// Sets the status of the response that will begin.

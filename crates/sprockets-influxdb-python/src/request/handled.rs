@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyString;
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{AttributeSink, Outcome, PlainRequest};
 use sprockets_influxdb::middleware::Attribute;
@@ -13,6 +13,7 @@ use sprockets_influxdb::middleware::Attribute;
 use super::headers::with_header;
 use super::options::{Options, lock};
 use crate::capi::cell::Owned;
+use crate::capi::read::{self, as_string};
 use crate::measurement::Measurement;
 use crate::value::text;
 use crate::warning::warn;
@@ -36,20 +37,21 @@ struct Head {
     method: &'static str,
     correlation_id: Option<Owned>,
     remote_ip: Option<Owned>,
-    route: Option<(Owned<PyString>, Option<Owned<PyString>>)>,
+    route: Option<Route>,
 }
 
 /// The template of a route, and the name of its handler.
-pub(super) type Route<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyString>>);
+pub(super) type Route = (Owned<PyString>, Option<Owned<PyString>>);
 
 impl Handled {
+    #[inline]
     pub(super) fn new(
         options: Arc<Options>,
         measurement: Owned<Measurement>,
         method: Option<&Bound<'_, PyAny>>,
     ) -> Self {
         let started = Instant::now();
-        let method = method.and_then(|method| method.cast::<PyString>().ok());
+        let method = method.and_then(|method| as_string(method));
         let method = method.map_or("GET", |method| method.to_str().unwrap_or_default());
         let outcome = Outcome::new(method);
         let method = options.attributes.method(method);
@@ -57,13 +59,13 @@ impl Handled {
         Self { options, measurement, head, received: None, outcome, started, is_recorded: false }
     }
 
-    pub(super) fn set_correlation_id(&mut self, header: Option<Bound<'_, PyAny>>) {
-        self.head.correlation_id = header.map(Owned::from);
+    pub(super) fn set_correlation_id(&mut self, header: Option<Owned>) {
+        self.head.correlation_id = header;
     }
 
     /// Sets the client's address, or the value of the header that has it.
-    pub(super) fn set_remote_ip(&mut self, addresses: Option<Bound<'_, PyAny>>) {
-        self.head.remote_ip = addresses.map(Owned::from);
+    pub(super) fn set_remote_ip(&mut self, addresses: Option<Owned>) {
+        self.head.remote_ip = addresses;
     }
 
     /// Sets the length of the request's body that its header has. Without one, the bytes count that
@@ -95,8 +97,8 @@ impl Handled {
         }
     }
 
-    pub(super) fn set_route(&mut self, (endpoint, handler): Route<'_>) {
-        self.head.route = Some((endpoint.into(), handler.map(Owned::from)));
+    pub(super) fn set_route(&mut self, route: Route) {
+        self.head.route = Some(route);
     }
 
     /// Whether nothing else has the options, which have references of PyO3.
@@ -162,6 +164,7 @@ impl Handled {
     }
 
     /// Records the request, if its handler has not used the measurement. Returns whether it did.
+    #[inline]
     fn record_plain(&self, py: Python<'_>) -> Option<bool> {
         let Options { target, database, measurement, attributes, .. } = &*self.options;
         let default = match database {
@@ -206,9 +209,12 @@ fn text_of<'a>(py: Python<'a>, text: Option<&'a Owned<PyString>>) -> Option<&'a 
 /// As [`text_of`], for the value of a header: bytes in ASGI, a string in WSGI.
 fn header_text<'a>(py: Python<'a>, value: Option<&'a Owned>) -> Option<&'a str> {
     let Some(value) = value.map(|value| value.bind(py)) else { return Some("") };
-    match value.cast::<PyBytes>() {
-        Ok(bytes) => std::str::from_utf8(bytes.as_bytes()).ok(),
-        Err(_) => value.cast::<PyString>().ok()?.to_str().ok(),
+    match value.cast_exact::<PyString>() {
+        Ok(text) => text.to_str().ok(),
+        Err(_) => match read::bytes(value) {
+            Some(bytes) => std::str::from_utf8(bytes).ok(),
+            None => value.cast::<PyString>().ok()?.to_str().ok(),
+        },
     }
 }
 

@@ -1,8 +1,10 @@
 //! Headers in ASGI and WSGI.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyString};
 
+use crate::capi::cell::Owned;
+use crate::capi::read::{self, part};
 use crate::value::text;
 
 /// The name of a header in ASGI and in WSGI.
@@ -21,27 +23,19 @@ impl Header {
 
 /// The values of these headers of an ASGI scope, and of `content-length`. A scope has pairs of
 /// bytes, with names in lower case. Of several headers of one name the first counts.
-pub(super) fn find<'py>(
-    headers: &Bound<'py, PyAny>,
-    names: [Option<&Header>; 2],
-) -> [Option<Bound<'py, PyAny>>; 3] {
+pub(super) fn find(headers: &Bound<'_, PyAny>, names: [Option<&Header>; 2]) -> [Option<Owned>; 3] {
+    let py = headers.py();
     let mut values = [const { None }; 3];
     let wanted = names.map(|name| name.map_or(b"".as_slice(), |name| name.name.as_bytes()));
     let wanted = [wanted[0], wanted[1], b"content-length"];
     let Ok(headers) = headers.cast::<PyList>() else { return values };
-    for header in headers {
-        let is_pair = header.cast_exact::<PyTuple>();
-        let at = |index: usize| match is_pair {
-            Ok(pair) => pair.get_item(index).ok(),
-            Err(_) => header.get_item(index).ok(),
-        };
-        let Some(name) = at(0) else { continue };
-        let Ok(name) = name.cast::<PyBytes>() else { continue };
-        let Some(index) = wanted.iter().position(|wanted| *wanted == name.as_bytes()) else {
-            continue;
-        };
+    for header in (0..headers.len()).map_while(|index| read::item(headers, index)) {
+        let header = header.bind(py);
+        let Some(name) = part(header, 0) else { continue };
+        let Some(name) = read::bytes(name.bind(py)) else { continue };
+        let Some(index) = wanted.iter().position(|wanted| *wanted == name) else { continue };
         if values[index].is_none() {
-            values[index] = at(1);
+            values[index] = part(header, 1);
         }
     }
     values
@@ -55,8 +49,8 @@ pub(super) fn number(value: &Bound<'_, PyAny>) -> Option<u64> {
 
 /// Calls `take` with the value of a header. ASGI has bytes, WSGI has the same bytes as characters.
 pub(super) fn with_header<T>(value: &Bound<'_, PyAny>, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
-    if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Some(take(bytes.as_bytes()));
+    if let Some(bytes) = read::bytes(value) {
+        return Some(take(bytes));
     }
     let text = text(value.cast::<PyString>().ok()?).ok()?;
     if text.is_ascii() {

@@ -6,30 +6,42 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::capi::cell::Owned;
+use crate::capi::read::{as_dict, as_string, find};
+
 /// An ASGI message.
 pub(super) struct Message<'a, 'py> {
     pub(super) dict: &'a Bound<'py, PyDict>,
-    pub(super) kind: Bound<'py, PyString>,
+    kind: Owned,
 }
 
 impl<'a, 'py> Message<'a, 'py> {
     pub(super) fn of(message: &'a Bound<'py, PyAny>) -> Option<Self> {
-        let dict = message.cast::<PyDict>().ok()?;
-        let kind = dict.get_item(intern!(dict.py(), "type")).ok()??;
-        Some(Self { dict, kind: kind.cast_into().ok()? })
+        let dict = as_dict(message)?;
+        let kind = find(dict, intern!(dict.py(), "type"))?;
+        as_string(kind.bind(dict.py()))?;
+        Some(Self { dict, kind })
     }
 
-    fn get(&self, name: &Bound<'py, PyString>) -> Option<Bound<'py, PyAny>> {
-        self.dict.get_item(name).ok()?.filter(|value| !value.is_none())
+    /// Its type, such as `http.response.start`.
+    pub(super) fn kind(&self) -> &str {
+        let kind = as_string(self.kind.bind(self.dict.py()));
+        kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+    }
+
+    fn get(&self, name: &Bound<'py, PyString>) -> Option<Owned> {
+        let py = self.dict.py();
+        find(self.dict, name).filter(|value| !value.bind(py).is_none())
     }
 
     pub(super) fn flag(&self, name: &Bound<'py, PyString>) -> bool {
+        let py = self.dict.py();
         let value = self.get(name);
-        value.is_some_and(|value| value.is_truthy().unwrap_or_default())
+        value.is_some_and(|value| value.bind(py).is_truthy().unwrap_or_default())
     }
 
     pub(super) fn number(&self, name: &Bound<'py, PyString>) -> Option<u16> {
-        self.get(name)?.extract().ok()
+        self.get(name)?.bind(self.dict.py()).extract().ok()
     }
 
     /// Bytes of the message's body, websocket message or file.
@@ -38,17 +50,18 @@ impl<'a, 'py> Message<'a, 'py> {
         if let Some(bytes) =
             self.get(intern!(py, "body")).or_else(|| self.get(intern!(py, "bytes")))
         {
-            return bytes.len().unwrap_or_default() as u64;
+            return bytes.bind(py).len().unwrap_or_default() as u64;
         }
         if let Some(text) = self.get(intern!(py, "text")) {
-            let text = text.cast::<PyString>().ok();
+            let text = as_string(text.bind(py));
             return text.and_then(|text| Some(text.to_str().ok()?.len())).unwrap_or_default()
                 as u64;
         }
         if let Some(count) = self.get(intern!(py, "count")) {
-            return count.extract().unwrap_or_default();
+            return count.bind(py).extract().unwrap_or_default();
         }
-        let path = self.get(intern!(py, "path")).and_then(|path| path.extract::<String>().ok());
+        let path =
+            self.get(intern!(py, "path")).and_then(|path| path.bind(py).extract::<String>().ok());
         path.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len())
     }
 }

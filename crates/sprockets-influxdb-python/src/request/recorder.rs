@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyLookupError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString};
 
 use super::guard::RequestGuard;
 use super::handled::Handled;
-use super::headers::{find, number};
+use super::headers::{self, number};
 use super::options::{MEASUREMENT, Options};
 use super::routes::FlaskRoutes;
 use super::wsgi::WsgiRequest;
 use crate::capi::asgi::{self, AsgiRequest};
 use crate::capi::cell::Owned;
 use crate::capi::measurement::create;
+use crate::capi::read::{as_dict, find, part};
 use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::target::Target;
@@ -64,6 +65,7 @@ impl Recorder {
     /// Begins to record a request described by an ASGI scope. `None` if it is not to be recorded.
     ///
     /// :param kind: the class of the request, which inherits from `AsgiRequest`
+    #[inline]
     pub(crate) fn asgi<'py>(
         &self,
         kind: &Bound<'py, PyAny>,
@@ -113,15 +115,16 @@ impl Recorder {
 impl Recorder {
     /// Begins to record a request, unless it is not to be recorded. In any case the handler finds
     /// a measurement in `place`.
+    #[inline]
     fn begin<'py>(
         &self,
         place: &Bound<'py, PyAny>,
         subject: &Bound<'py, PyAny>,
-        begin: fn(&Arc<Options>, &Bound<'py, PyDict>) -> PyResult<Option<Handled>>,
+        begin: impl FnOnce(&Arc<Options>, &Bound<'py, PyDict>) -> PyResult<Option<Handled>>,
     ) -> PyResult<Option<Handled>> {
         let py = place.py();
         let options = self.options.as_ref().filter(|_| !self.is_disabled.load(Ordering::Relaxed));
-        if let (Some(options), Ok(dict)) = (options, place.cast::<PyDict>()) {
+        if let (Some(options), Some(dict)) = (options, as_dict(place)) {
             if !skips(options, subject)? {
                 match begin(options, dict) {
                     Ok(Some(handled)) => return Ok(Some(handled)),
@@ -141,64 +144,53 @@ impl Recorder {
         Ok(None)
     }
 
+    #[inline]
     fn of_scope(options: &Arc<Options>, scope: &Bound<'_, PyDict>) -> PyResult<Option<Handled>> {
         let py = scope.py();
         let Some(measurement) = measurement(options, scope)? else { return Ok(None) };
         // The scope of a websocket has no method. Its handshake is a GET.
-        let method = scope.get_item(intern!(py, "method"))?;
-        let mut handled = Handled::new(options.clone(), measurement, method.as_ref());
+        let method = find(scope, intern!(py, "method"));
+        let method = method.as_ref().map(|method| method.bind(py));
+        let mut handled = Handled::new(options.clone(), measurement, method);
         let (mut remote_ip, mut declared) = (None, None);
-        if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
+        if let Some(headers) = find(scope, intern!(py, "headers")) {
             let names = [Some(&options.correlation_id), options.remote_ip.as_ref()];
-            let [correlation_id, addresses, length] = find(&headers, names);
+            let [correlation_id, addresses, length] = headers::find(headers.bind(py), names);
             handled.set_correlation_id(correlation_id);
-            declared = length.and_then(|value| number(&value));
+            declared = length.and_then(|value| number(value.bind(py)));
             remote_ip = addresses;
         }
         if remote_ip.is_none() {
-            let client = scope.get_item(intern!(py, "client"))?;
-            remote_ip = client.and_then(|client| first(&client));
+            let client = find(scope, intern!(py, "client"));
+            remote_ip = client.and_then(|client| part(client.bind(py), 0));
         }
         handled.set_remote_ip(remote_ip);
         handled.set_request_length(declared);
         Ok(Some(handled))
     }
 
-    fn of_environment<'py>(
+    #[inline]
+    fn of_environment(
         options: &Arc<Options>,
-        environ: &Bound<'py, PyDict>,
+        environ: &Bound<'_, PyDict>,
     ) -> PyResult<Option<Handled>> {
         let py = environ.py();
         let Some(measurement) = measurement(options, environ)? else { return Ok(None) };
-        let get = |name: &Bound<'py, PyString>| environ.get_item(name);
-        let method = get(intern!(py, "REQUEST_METHOD"))?;
-        let mut handled = Handled::new(options.clone(), measurement, method.as_ref());
-        let correlation_id = get(options.correlation_id.variable.bind(py))?;
-        handled.set_correlation_id(correlation_id);
-        let forwarded = match &options.remote_ip {
-            Some(header) => get(header.variable.bind(py))?,
-            None => None,
-        };
-        let remote_ip = match forwarded {
-            Some(addresses) => Some(addresses),
-            None => get(intern!(py, "REMOTE_ADDR"))?,
-        };
-        handled.set_remote_ip(remote_ip);
-        let content_length = get(intern!(py, "CONTENT_LENGTH"))?;
-        let declared = content_length.and_then(|value| number(&value));
+        let get = |name: &Bound<'_, PyString>| find(environ, name);
+        let method = get(intern!(py, "REQUEST_METHOD"));
+        let method = method.as_ref().map(|method| method.bind(py));
+        let mut handled = Handled::new(options.clone(), measurement, method);
+        handled.set_correlation_id(get(options.correlation_id.variable.bind(py)));
+        let forwarded = options.remote_ip.as_ref();
+        let forwarded = forwarded.and_then(|header| get(header.variable.bind(py)));
+        handled.set_remote_ip(forwarded.or_else(|| get(intern!(py, "REMOTE_ADDR"))));
+        let content_length = get(intern!(py, "CONTENT_LENGTH"));
+        let declared = content_length.and_then(|value| number(value.bind(py)));
         // A body of unknown length is read from the server, unseen.
-        if declared.is_some() || get(intern!(py, "HTTP_TRANSFER_ENCODING"))?.is_none() {
+        if declared.is_some() || get(intern!(py, "HTTP_TRANSFER_ENCODING")).is_none() {
             handled.set_request_length(declared);
         }
         Ok(Some(handled))
-    }
-}
-
-/// The first item of a sequence, which usually is a tuple.
-fn first<'py>(sequence: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    match sequence.cast_exact::<PyTuple>() {
-        Ok(tuple) => tuple.get_item(0).ok(),
-        Err(_) => sequence.get_item(0).ok(),
     }
 }
 
@@ -217,35 +209,37 @@ fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// Puts a measurement where the handler finds it. `None` if the request is not to be recorded: the
 /// client is disabled, or a middleware further outside records it.
+#[inline]
 fn measurement(
     options: &Options,
     place: &Bound<'_, PyDict>,
 ) -> PyResult<Option<Owned<Measurement>>> {
     let py = place.py();
-    let outer = place.get_item(intern!(py, MEASUREMENT))?;
+    let outer = find(place, intern!(py, MEASUREMENT));
     let Options { target, database, measurement, attributes, .. } = options;
-    let defaults = target.with(py, |client| {
-        let database = if database.is_none() { client.database(py) } else { None };
-        client.is_enabled(py).then(|| (database, client.base_tags(py)))
-    })?;
-    let Some((default, base)) = defaults else { return Ok(None) };
-    if outer.is_some_and(|outer| is_recorded(&outer)) {
+    let defaults = target.with(py, |client| client.is_enabled(py).then(|| client.defaults(py)))?;
+    let Some(defaults) = defaults else { return Ok(None) };
+    if outer.is_some_and(|outer| is_recorded(outer.bind(py))) {
         return Ok(None);
     }
-    let database = database.as_ref().map(|database| database.object.bind(py));
-    let database = database.or(default.as_ref());
-    let database = database.ok_or_else(no_database)?;
-    let has_name = base.as_ref().is_some_and(|base| options.has_name_of(base));
+    let (base, default) = defaults.unzip();
+    let default = default.flatten();
+    let database = match (database, &default) {
+        (Some(database), _) => Owned::new(database.object.bind(py).as_any()),
+        (None, Some(default)) => Owned::new(default.bind(py).as_any()),
+        (None, None) => return Err(no_database()),
+    };
+    let base = base.as_ref().map(|base| base.bind(py));
     let tags = match target {
-        Target::Installed if !has_name => None,
+        Target::Installed if !base.is_some_and(|base| options.has_name_of(base)) => None,
         _ => {
             let is_free = |name: &str| !attributes.has_name(name);
-            Some(Items::of_base_tags_where(base.as_ref(), is_free))
+            Some(Items::of_base_tags_where(base, is_free))
         }
     };
-    let (database, name) = (database.as_any(), measurement.object.bind(py).as_any());
+    let name = Owned::new(measurement.object.bind(py).as_any());
     let measurement = create(py, |own| {
-        own.begin_request(Owned::new(database), Owned::new(name), Stamp::now());
+        own.begin_request(database, name, Stamp::now());
         if let Some(tags) = tags {
             own.tags = tags;
         }

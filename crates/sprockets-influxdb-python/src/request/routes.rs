@@ -9,12 +9,17 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::handled::Route;
+use crate::capi::cell::Owned;
+use crate::capi::read::find;
 
 /// Templates and handlers, by the `id()` of what a framework puts into a scope.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
 pub(crate) struct RouteTable {
     routes: HashMap<usize, Known, BuildHasherDefault<AddressHasher>>,
 }
+
+/// As [`Route`], as Python passes it.
+pub(super) type NamedRoute<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyString>>);
 
 /// The template of a route, and the name of its handler.
 type Known = (Py<PyString>, Option<Py<PyString>>);
@@ -29,8 +34,8 @@ impl RouteTable {
 
 impl RouteTable {
     /// The route that an object stands for.
-    pub(super) fn find<'py>(&self, object: &Bound<'py, PyAny>) -> Option<Route<'py>> {
-        self.routes.get(&(object.as_ptr() as usize)).map(|known| bound(known, object.py()))
+    pub(super) fn find(&self, object: &Bound<'_, PyAny>) -> Option<Route> {
+        self.routes.get(&(object.as_ptr() as usize)).map(|known| route_of(known, object.py()))
     }
 }
 
@@ -75,19 +80,19 @@ impl FlaskRoutes {
 
 impl FlaskRoutes {
     /// The route of the request in an environment.
-    pub(super) fn find<'py>(
-        this: &Bound<'py, Self>,
-        environ: &Bound<'py, PyDict>,
-    ) -> PyResult<Option<Route<'py>>> {
+    pub(super) fn find(
+        this: &Bound<'_, Self>,
+        environ: &Bound<'_, PyDict>,
+    ) -> PyResult<Option<Route>> {
         if let Some(known) = Self::known(this, environ)? {
             return Ok(Some(known));
         }
         let search = this.try_borrow()?.search.as_ref().map(|search| search.clone_ref(this.py()));
         let Some(search) = search else { return Ok(None) };
         let found = search.bind(this.py()).call1((environ,))?;
-        let found: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>, Known)> = found.extract()?;
+        let found: Option<(Bound<'_, PyAny>, Bound<'_, PyAny>, Known)> = found.extract()?;
         let Some((rule, view, route)) = found else { return Ok(None) };
-        let found = bound(&route, this.py());
+        let found = route_of(&route, this.py());
         let key = rule.as_ptr() as usize;
         let known = KnownRule { rule: rule.unbind(), view: view.unbind(), route };
         let before = this.try_borrow_mut()?.known.insert(key, known);
@@ -97,14 +102,12 @@ impl FlaskRoutes {
     }
 
     /// The route, if its rule is known and has the same view.
-    fn known<'py>(
-        this: &Bound<'py, Self>,
-        environ: &Bound<'py, PyDict>,
-    ) -> PyResult<Option<Route<'py>>> {
+    fn known(this: &Bound<'_, Self>, environ: &Bound<'_, PyDict>) -> PyResult<Option<Route>> {
         let py = this.py();
-        let request = environ.get_item(intern!(py, "werkzeug.request"))?;
-        let Some(request) = request.filter(|request| !request.is_none()) else { return Ok(None) };
-        let rule = request.getattr(intern!(py, "url_rule"))?;
+        let request = find(environ, intern!(py, "werkzeug.request"));
+        let request = request.filter(|request| !request.bind(py).is_none());
+        let Some(request) = request else { return Ok(None) };
+        let rule = request.bind(py).getattr(intern!(py, "url_rule"))?;
         if rule.is_none() {
             return Ok(None);
         }
@@ -116,13 +119,16 @@ impl FlaskRoutes {
         let own = this.try_borrow()?;
         let known = own.known.get(&(rule.as_ptr() as usize)).zip(view);
         let known = known.filter(|(known, view)| known.view.is(view));
-        Ok(known.map(|(known, _)| bound(&known.route, py)))
+        Ok(known.map(|(known, _)| route_of(&known.route, py)))
     }
 }
 
-fn bound<'py>((template, handler): &Known, py: Python<'py>) -> Route<'py> {
-    let handler = handler.as_ref().map(|handler| handler.bind(py).clone());
-    (template.bind(py).clone(), handler)
+fn route_of((template, handler): &Known, py: Python<'_>) -> Route {
+    (Owned::new(template.bind(py)), handler.as_ref().map(|handler| Owned::new(handler.bind(py))))
+}
+
+pub(super) fn owned((template, handler): NamedRoute<'_>) -> Route {
+    (template.into(), handler.map(Owned::from))
 }
 
 /// Spreads addresses, of which the last bits are equal. The default hasher takes much longer. A map

@@ -73,6 +73,7 @@ impl Chunk {
     }
 
     /// Its lines.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
     }

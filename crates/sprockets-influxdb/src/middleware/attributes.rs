@@ -172,6 +172,7 @@ impl Attributes {
 
     /// The value to record for a method: itself, or [`unknown_method`](Self::unknown_method) if no
     /// RFC defines it.
+    #[inline]
     pub fn method(&self, method: &str) -> &'static str {
         METHODS.iter().find(|known| **known == method).unwrap_or(&self.unknown_method)
     }

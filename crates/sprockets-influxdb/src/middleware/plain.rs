@@ -55,6 +55,7 @@ thread_local! {
 ///
 /// * `in_force`: the client's configuration, if the caller knows it
 /// * `now`: returns the time since the request began
+#[inline]
 pub fn record_plain(
     client: &Client,
     in_force: Option<&InForce>,
@@ -90,6 +91,7 @@ pub fn record_plain(
     added.ok().flatten().unwrap_or(false)
 }
 
+#[inline]
 fn slot(request: &PlainRequest<'_>, status_code: u16) -> usize {
     let [endpoint, handler] = [request.endpoint, request.handler].map(tail);
     let hash = (endpoint ^ handler.rotate_left(7)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
