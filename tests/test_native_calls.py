@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 import sprockets_influxdb as influxdb
-import web
-from sprockets_influxdb import Measurement, _native, add_measurement, asgi, testing
-from sprockets_influxdb._requests import recorder
+from sprockets_influxdb import Measurement, add_measurement, testing
 
 # What mypy refuses is called through this.
 UNTYPED: Any = influxdb
@@ -214,68 +212,3 @@ def test_a_client_that_holds_its_own_series_is_collected(server: testing.Server)
     del service
     gc.collect()
     assert reference() is None
-
-
-def test_a_request_of_asgi_is_only_made_by_a_recorder() -> None:
-    kind: Any = asgi._Request
-    for made in (kind, _native.AsgiRequest, type("Other", (_native.AsgiRequest,), {})):
-        with pytest.raises(TypeError):
-            made()
-        with pytest.raises(TypeError):
-            object.__new__(made)
-    begin: Any = recorder(database="db").asgi
-    with pytest.raises(TypeError):
-        begin(kind, web.scope())
-    for other in (int, 1, None, _native.WsgiRequest):
-        with pytest.raises(TypeError, match="is no class of AsgiRequest"):
-            begin(other, web.scope(), print, print)
-
-
-@pytest.mark.parametrize("kind", [asgi._Request, _native.AsgiRequest])
-def test_a_request_of_asgi_accepts_keyword_arguments(server: testing.Server, kind: Any) -> None:
-    def receive() -> Any:
-        return "received"
-
-    def send(message: Any) -> Any:
-        return "sent", message
-
-    scope = web.scope()
-    request: Any = recorder(database="db").asgi(kind=kind, scope=scope, receive=receive, send=send)
-    assert issubclass(type(request), _native.AsgiRequest)
-    assert request.receive_from_server() == "received"
-    start = {"type": "http.response.start", "status": 201}
-    assert request.send_to_server(message=start) == ("sent", start)
-    body = {"type": "http.response.body", "body": b"Hello"}
-    assert request.send_to_server(body) == ("sent", body)
-    assert request.send_to_server(message=None) == ("sent", None)
-    for arguments in ((), (body, body)):
-        with pytest.raises(TypeError, match="send_to_server"):
-            request.send_to_server(*arguments)
-    assert request.end(scope=scope, routes=_native.RouteTable({})) is False
-    scope["route"] = scope
-    with pytest.raises(TypeError):
-        request.end(scope, {})
-    assert request.end(scope, _native.RouteTable({id(scope): ("/hello", None)})) is True
-    request.end_with(route=("/again", "handler"))
-    (point,) = points(server)
-    assert point.tags == {
-        "region": "eu",
-        "endpoint": "/hello",
-        "method": "GET",
-        "status_code": "201",
-    }
-    assert point.fields["content_length"] == 5
-
-
-def test_a_request_of_asgi_that_never_ends_is_recorded_when_it_is_dropped(
-    server: testing.Server,
-) -> None:
-    scope = web.scope()
-    begin: Any = recorder(database="db").asgi
-    request = begin(asgi._Request, scope, print, print)
-    request.send_to_server({"type": "http.response.start", "status": 201})
-    # A cycle: only the collector drops it.
-    scope["send"] = request.send
-    del request, scope
-    gc.collect()
-    assert [point.tags["status_code"] for point in points(server)] == ["201"]

@@ -60,8 +60,8 @@ mod _native {
     use crate::rejected::Rejected;
     #[pymodule_export]
     use crate::request::{
-        FlaskRoutes, Recorder, RequestGuard, RouteTable, TornadoRecorder, WsgiRequest,
-        WsgiSizedBody, check_request_variables, finish_request, measurement_in,
+        FlaskRoutes, Recorder, RequestGuard, RouteTable, TornadoRecorder, WsgiSizedBody,
+        check_request_variables, finish_request, measurement_in,
     };
     #[pymodule_export]
     use crate::series::series;

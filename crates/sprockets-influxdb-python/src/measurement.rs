@@ -332,6 +332,7 @@ impl Measurement {
     }
 
     /// The time of a request's measurement, if its handler has set nothing and changed nothing.
+    #[inline]
     pub(crate) fn untouched(
         this: &Bound<'_, Self>,
         database: &Bound<'_, PyString>,
@@ -341,6 +342,7 @@ impl Measurement {
     }
 
     /// The request is recorded. Afterwards nothing that is set is recorded.
+    #[inline]
     pub(crate) fn end(this: &Bound<'_, Self>) -> PyResult<()> {
         let mut own = native(this).borrow_mut(this.py())?;
         if own.kind == Kind::OfRequest {

@@ -34,6 +34,7 @@ pub(crate) enum Kind {
 
 impl State {
     /// The time, if it is of a request whose handler has set nothing and changed nothing.
+    #[inline]
     pub(crate) fn untouched(
         &self,
         py: Python<'_>,
@@ -71,6 +72,7 @@ impl State {
     }
 
     /// Makes this the measurement of a request.
+    #[inline]
     pub(crate) fn begin_request(&mut self, database: Owned, name: Owned, stamp: Stamp) {
         (self.database, self.name) = (Some(database), Some(name));
         (self.stamp, self.kind) = (stamp, Kind::OfRequest);

@@ -30,6 +30,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    #[inline]
     pub(crate) fn now() -> Self {
         Self::at(now())
     }

@@ -17,6 +17,9 @@ use super::object::{Object, retain};
 /// keywords follow the `usize` positional arguments.
 pub(super) type Fast = ffi::PyCFunctionFastWithKeywords;
 
+/// Bit of the number of arguments of a vectorcall, see PEP 590.
+pub(super) const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
+
 /// A function, and that of PyO3 which it replaces.
 pub(super) struct Call {
     name: &'static CStr,
@@ -175,6 +178,13 @@ pub(super) fn returned(py: Python<'_>, added: core::Result<()>) -> Object {
         Ok(()) => none(py),
         Err(error) => raise(&error.to_string()),
     }
+}
+
+/// What a function returns that raises this.
+#[cold]
+pub(super) fn raised(py: Python<'_>, error: PyErr) -> Object {
+    error.restore(py);
+    null_mut()
 }
 
 /// Raises a `ValueError`.

@@ -26,6 +26,11 @@ impl<T> GilCell<T> {
         self.0.get_mut()
     }
 
+    /// The value for the garbage collector, which has the lock. `None` while it is changed.
+    pub(super) fn visited(&self) -> Option<Ref<'_, T>> {
+        self.0.try_borrow().ok()
+    }
+
     #[inline]
     pub(crate) fn borrow<'a>(&'a self, _py: Python<'_>) -> PyResult<Ref<'a, T>> {
         self.0.try_borrow().map_err(|_| PyRuntimeError::new_err("Already mutably borrowed"))
@@ -58,6 +63,12 @@ impl<T> Owned<T> {
             Bound::from_owned_ptr(object.py(), object.as_ptr()).cast_into_unchecked()
         };
         Self(ManuallyDrop::new(object.unbind()))
+    }
+
+    /// Another reference.
+    #[inline]
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self::new(self.bind(py))
     }
 
     #[inline]

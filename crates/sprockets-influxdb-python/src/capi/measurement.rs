@@ -91,7 +91,7 @@ pub(crate) fn create<'py>(
 /// # Safety
 ///
 /// `class` is the class of measurements, or one that inherits from it.
-#[inline]
+#[inline(always)]
 unsafe fn instance(py: Python<'_>, class: *mut ffi::PyTypeObject) -> Object {
     let spare = if class == CLASS.load(Ordering::Relaxed) {
         SPARE.if_free(py).and_then(|mut spare| spare.pop())

@@ -1,5 +1,5 @@
-//! Python's C API itself, for what runs for each measurement and for each request of ASGI: PyO3's
-//! part of a call takes longer than the rest of it. The only unsafe code of the bindings beside
+//! Python's C API itself, for what runs for each measurement and for each request: PyO3's part of a
+//! call takes longer than the rest of it. The only unsafe code of the bindings beside
 //! `frame/ffi.rs`.
 //!
 //! - Each function here handles the usual call: arguments by position, of exactly Python's own
@@ -22,6 +22,7 @@ pub(crate) mod read;
 mod recorder;
 pub(crate) mod series;
 mod value;
+pub(crate) mod wsgi;
 
 use pyo3::prelude::*;
 
@@ -31,5 +32,6 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     adding::add_to(module)?;
     asgi::add_to(module)?;
     recorder::add_to(module)?;
-    series::add_to(module)
+    series::add_to(module)?;
+    wsgi::add_to(module)
 }

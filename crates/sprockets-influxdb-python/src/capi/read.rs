@@ -25,7 +25,7 @@ pub(crate) fn item(list: &Bound<'_, PyList>, index: usize) -> Option<Owned> {
 }
 
 /// An item of a sequence, which usually is a tuple. `None` if it has no such item.
-#[inline]
+#[inline(always)]
 pub(crate) fn part(sequence: &Bound<'_, PyAny>, index: usize) -> Option<Owned> {
     match sequence.cast_exact::<PyTuple>() {
         // SAFETY: as for `find`.

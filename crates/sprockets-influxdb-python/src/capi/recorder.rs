@@ -1,23 +1,25 @@
-//! Beginning the requests of ASGI applications.
-
-use std::ptr::null_mut;
+//! Beginning the requests of ASGI and WSGI applications.
 
 use pyo3::ffi::Py_ssize_t;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use super::call::{Call, attached, none};
+use super::call::{Call, attached, none, raised};
 use super::object::{Object, lend};
 use super::value::is_dict;
-use crate::request::Recorder;
+use crate::request::{FlaskRoutes, Recorder};
 
-static BEGIN: Call = Call::new(c"asgi", begin);
+static ASGI: Call = Call::new(c"asgi", begin_asgi);
+static WSGI: Call = Call::new(c"wsgi", begin_wsgi);
 
 pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    BEGIN.replace_of(&module.py().get_type::<Recorder>())
+    let recorder = module.py().get_type::<Recorder>();
+    ASGI.replace_of(&recorder)?;
+    WSGI.replace_of(&recorder)
 }
 
 /// `recorder.asgi(kind, scope, receive, send)`.
-unsafe extern "C" fn begin(
+unsafe extern "C" fn begin_asgi(
     this: Object,
     arguments: *const Object,
     count: Py_ssize_t,
@@ -35,12 +37,40 @@ unsafe extern "C" fn begin(
             Some(match recorder.get().asgi(&class, &argument(1), &receive, &send) {
                 Ok(Some(request)) => request.into_ptr(),
                 Ok(None) => none(py),
-                Err(error) => {
-                    error.restore(py);
-                    null_mut()
-                }
+                Err(error) => raised(py, error),
             })
         });
-        begun.unwrap_or_else(|| BEGIN.replaced(this, arguments, count, keywords))
+        begun.unwrap_or_else(|| ASGI.replaced(this, arguments, count, keywords))
+    }
+}
+
+/// `recorder.wsgi(environ, start_response, routes)`.
+unsafe extern "C" fn begin_wsgi(
+    this: Object,
+    arguments: *const Object,
+    count: Py_ssize_t,
+    keywords: Object,
+) -> Object {
+    // SAFETY: as for `begin_asgi`.
+    unsafe {
+        let begun = attached(|py| {
+            if count != 3 || !keywords.is_null() || !is_dict(*arguments) {
+                return None;
+            }
+            let recorder = lend(py, this).cast_unchecked::<Recorder>();
+            let argument = |index| lend(py, *arguments.add(index));
+            let (environ, start, routes) = (argument(0), argument(1), argument(2));
+            let routes = match routes.is_none() {
+                true => None,
+                false => Some(routes.cast_exact::<FlaskRoutes>().ok()?),
+            };
+            let environ = environ.cast_unchecked::<PyDict>();
+            Some(match recorder.get().wsgi(&environ, &start, routes.as_deref()) {
+                Ok(Some(request)) => request.into_ptr(),
+                Ok(None) => none(py),
+                Err(error) => raised(py, error),
+            })
+        });
+        begun.unwrap_or_else(|| WSGI.replaced(this, arguments, count, keywords))
     }
 }

@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyTuple};
 use sprockets_influxdb as core;
 use sprockets_influxdb::internal::{PreparedKey, memory, restart_as};
 
-use super::call::{attached, call_with, returned};
+use super::call::{ARGUMENTS_OFFSET, attached, call_with, returned};
 use super::cell::{GilCell, Owned};
 use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
 use super::object::{Object, lend, release};
@@ -27,9 +27,6 @@ const HEADS: usize = 128;
 /// With more tags, or more bytes, a set is not remembered.
 const MAX_TAGS: usize = 8;
 const MAX_BYTES: usize = 2048;
-
-/// Bit of the number of arguments, see PEP 590.
-const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
 
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
 

@@ -11,7 +11,7 @@ use sprockets_influxdb::internal::{AttributeSink, Outcome, PlainRequest};
 use sprockets_influxdb::middleware::Attribute;
 
 use super::headers::with_header;
-use super::options::{Options, lock};
+use super::options::Options;
 use crate::capi::cell::Owned;
 use crate::capi::read::{self, as_string};
 use crate::measurement::Measurement;
@@ -44,7 +44,7 @@ struct Head {
 pub(super) type Route = (Owned<PyString>, Option<Owned<PyString>>);
 
 impl Handled {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(
         options: Arc<Options>,
         measurement: Owned<Measurement>,
@@ -85,16 +85,20 @@ impl Handled {
     /// Whether a body has a length.
     pub(super) fn is_sized(&self, body: &Bound<'_, PyAny>) -> bool {
         let class = body.get_type();
-        let mut last = lock(&self.options.body_class);
-        match &*last {
-            Some((known, is_sized)) if known.is(&class) => *is_sized,
-            _ => {
-                // Looking for what is not there raises an exception, which takes long.
-                let is_sized = class.hasattr(intern!(body.py(), "__len__")).unwrap_or_default();
-                *last = Some((class.unbind(), is_sized));
-                is_sized
+        if let Some((known, is_sized)) =
+            self.options.body_class.borrow(body.py()).ok().as_deref().and_then(Option::as_ref)
+        {
+            if known.bind(body.py()).is(&class) {
+                return *is_sized;
             }
         }
+        // Looking for what is not there raises an exception, which takes long.
+        let is_sized = class.hasattr(intern!(body.py(), "__len__")).unwrap_or_default();
+        let last = self.options.body_class.if_free(body.py());
+        let before = last.and_then(|mut last| last.replace((Owned::from(class), is_sized)));
+        // Other code may run when it is dropped.
+        drop(before);
+        is_sized
     }
 
     pub(super) fn set_route(&mut self, route: Route) {
@@ -164,7 +168,7 @@ impl Handled {
     }
 
     /// Records the request, if its handler has not used the measurement. Returns whether it did.
-    #[inline]
+    #[inline(always)]
     fn record_plain(&self, py: Python<'_>) -> Option<bool> {
         let Options { target, database, measurement, attributes, .. } = &*self.options;
         let default = match database {
@@ -202,11 +206,13 @@ impl Handled {
 }
 
 /// `None` for a text that is not UTF-8.
+#[inline(always)]
 fn text_of<'a>(py: Python<'a>, text: Option<&'a Owned<PyString>>) -> Option<&'a str> {
     text.map_or(Some(""), |text| text.bind(py).to_str().ok())
 }
 
 /// As [`text_of`], for the value of a header: bytes in ASGI, a string in WSGI.
+#[inline(always)]
 fn header_text<'a>(py: Python<'a>, value: Option<&'a Owned>) -> Option<&'a str> {
     let Some(value) = value.map(|value| value.bind(py)) else { return Some("") };
     match value.cast_exact::<PyString>() {

@@ -16,6 +16,7 @@ pub(super) struct Message<'a, 'py> {
 }
 
 impl<'a, 'py> Message<'a, 'py> {
+    #[inline(always)]
     pub(super) fn of(message: &'a Bound<'py, PyAny>) -> Option<Self> {
         let dict = as_dict(message)?;
         let kind = find(dict, intern!(dict.py(), "type"))?;
@@ -24,22 +25,26 @@ impl<'a, 'py> Message<'a, 'py> {
     }
 
     /// Its type, such as `http.response.start`.
+    #[inline(always)]
     pub(super) fn kind(&self) -> &str {
         let kind = as_string(self.kind.bind(self.dict.py()));
         kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default()
     }
 
+    #[inline]
     fn get(&self, name: &Bound<'py, PyString>) -> Option<Owned> {
         let py = self.dict.py();
         find(self.dict, name).filter(|value| !value.bind(py).is_none())
     }
 
+    #[inline]
     pub(super) fn flag(&self, name: &Bound<'py, PyString>) -> bool {
         let py = self.dict.py();
         let value = self.get(name);
         value.is_some_and(|value| value.bind(py).is_truthy().unwrap_or_default())
     }
 
+    #[inline]
     pub(super) fn number(&self, name: &Bound<'py, PyString>) -> Option<u16> {
         self.get(name)?.bind(self.dict.py()).extract().ok()
     }

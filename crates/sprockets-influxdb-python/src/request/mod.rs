@@ -20,4 +20,4 @@ pub(crate) use options::{MEASUREMENT, check_request_variables};
 pub(crate) use recorder::{Recorder, measurement_in};
 pub(crate) use routes::{FlaskRoutes, RouteTable};
 pub(crate) use tornado::{TornadoRecorder, finish_request};
-pub(crate) use wsgi::{WsgiRequest, WsgiSizedBody};
+pub(crate) use wsgi::WsgiSizedBody;

@@ -28,7 +28,7 @@ pub(super) struct Options {
     pub(super) remote_ip: Option<Header>,
     pub(super) skip: Option<Py<PyAny>>,
     /// The class of the last body in WSGI, and whether it has a length.
-    pub(super) body_class: Mutex<Option<(Py<PyType>, bool)>>,
+    pub(super) body_class: GilCell<Option<(Owned<PyType>, bool)>>,
     /// The last base tags, and whether one has the name of an attribute.
     base_tags: GilCell<Option<(Owned<PyDict>, bool)>>,
 }
@@ -95,7 +95,7 @@ impl Options {
             correlation_id: Header::new(py, correlation_id),
             remote_ip: remote_ip.map(|name| Header::new(py, name)),
             skip,
-            body_class: Mutex::new(None),
+            body_class: GilCell::new(None),
             base_tags: GilCell::new(None),
         })
     }

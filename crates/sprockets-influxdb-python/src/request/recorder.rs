@@ -14,11 +14,11 @@ use super::handled::Handled;
 use super::headers::{self, number};
 use super::options::{MEASUREMENT, Options};
 use super::routes::FlaskRoutes;
-use super::wsgi::WsgiRequest;
 use crate::capi::asgi::{self, AsgiRequest};
 use crate::capi::cell::Owned;
 use crate::capi::measurement::create;
 use crate::capi::read::{as_dict, find, part};
+use crate::capi::wsgi::WsgiRequest;
 use crate::items::Items;
 use crate::measurement::Measurement;
 use crate::target::Target;
@@ -82,19 +82,18 @@ impl Recorder {
     ///
     /// :param routes: those of an application, which are asked when the response begins
     #[pyo3(signature = (environ, start_response, routes))]
-    fn wsgi<'py>(
+    #[inline]
+    pub(crate) fn wsgi<'py>(
         &self,
         environ: &Bound<'py, PyDict>,
-        start_response: Bound<'py, PyAny>,
-        routes: Option<Py<FlaskRoutes>>,
+        start_response: &Bound<'py, PyAny>,
+        routes: Option<&Bound<'py, FlaskRoutes>>,
     ) -> PyResult<Option<Bound<'py, WsgiRequest>>> {
         let py = environ.py();
         let begun = self.begin(environ, environ, Self::of_environment)?;
         let Some(handled) = begun else { return Ok(None) };
-        let has_hooks = routes.is_some();
-        let request = WsgiRequest::new(handled, environ, start_response, routes)?;
-        let request = Bound::new(py, request)?;
-        if has_hooks {
+        let request = WsgiRequest::begin(handled, environ, start_response, routes)?;
+        if routes.is_some() {
             environ.set_item(intern!(py, REQUEST), &request)?;
         }
         Ok(Some(request))
@@ -115,7 +114,7 @@ impl Recorder {
 impl Recorder {
     /// Begins to record a request, unless it is not to be recorded. In any case the handler finds
     /// a measurement in `place`.
-    #[inline]
+    #[inline(always)]
     fn begin<'py>(
         &self,
         place: &Bound<'py, PyAny>,
@@ -125,7 +124,7 @@ impl Recorder {
         let py = place.py();
         let options = self.options.as_ref().filter(|_| !self.is_disabled.load(Ordering::Relaxed));
         if let (Some(options), Some(dict)) = (options, as_dict(place)) {
-            if !skips(options, subject)? {
+            if !options.skip.as_ref().map_or(Ok(false), |skip| skips(skip, subject))? {
                 match begin(options, dict) {
                     Ok(Some(handled)) => return Ok(Some(handled)),
                     Ok(None) => {}
@@ -196,8 +195,8 @@ impl Recorder {
 
 /// Whether the option `skip` leaves the request out. An exception of it is a warning; what is none,
 /// such as Ctrl-C, is the caller's.
-fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let Some(skip) = &options.skip else { return Ok(false) };
+#[cold]
+fn skips(skip: &Py<PyAny>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = subject.py();
     let skipped = skip.bind(py).call1((subject,)).and_then(|skipped| skipped.is_truthy());
     skipped.or_else(|error| {
@@ -209,7 +208,7 @@ fn skips(options: &Options, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// Puts a measurement where the handler finds it. `None` if the request is not to be recorded: the
 /// client is disabled, or a middleware further outside records it.
-#[inline]
+#[inline(always)]
 fn measurement(
     options: &Options,
     place: &Bound<'_, PyDict>,

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::handled::Route;
 use crate::capi::cell::Owned;
-use crate::capi::read::find;
+use crate::capi::read::{as_string, find};
 
 /// Templates and handlers, by the `id()` of what a framework puts into a scope.
 #[pyclass(frozen, module = "sprockets_influxdb._native")]
@@ -42,7 +42,7 @@ impl RouteTable {
 /// The routes of a Flask application.
 #[pyclass(module = "sprockets_influxdb._native")]
 pub(crate) struct FlaskRoutes {
-    application: Option<Py<PyAny>>,
+    application: Option<Owned>,
     /// Returns rule, view and route of an environment, or `None`.
     search: Option<Py<PyAny>>,
     /// By the `id()` of a rule, which is kept, so that no other object gets this `id()`.
@@ -59,12 +59,13 @@ struct KnownRule {
 impl FlaskRoutes {
     /// :param search: returns rule, view and route of an environment, or ``None``
     #[new]
-    fn new(application: Py<PyAny>, search: Py<PyAny>) -> Self {
-        Self { application: Some(application), search: Some(search), known: HashMap::default() }
+    fn new(application: Bound<'_, PyAny>, search: Py<PyAny>) -> Self {
+        let application = Some(Owned::from(application));
+        Self { application, search: Some(search), known: HashMap::default() }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.application)?;
+        visit.call(self.application.as_ref().map(Owned::visited))?;
         visit.call(&self.search)?;
         self.known.values().try_for_each(|known| {
             visit.call(&known.rule)?;
@@ -87,12 +88,19 @@ impl FlaskRoutes {
         if let Some(known) = Self::known(this, environ)? {
             return Ok(Some(known));
         }
-        let search = this.try_borrow()?.search.as_ref().map(|search| search.clone_ref(this.py()));
+        // PyO3 releases what is replaced at once only if it is attached.
+        Python::attach(|_| Self::search(this, environ))
+    }
+
+    #[cold]
+    fn search(this: &Bound<'_, Self>, environ: &Bound<'_, PyDict>) -> PyResult<Option<Route>> {
+        let py = this.py();
+        let search = this.try_borrow()?.search.as_ref().map(|search| search.bind(py).clone());
         let Some(search) = search else { return Ok(None) };
-        let found = search.bind(this.py()).call1((environ,))?;
+        let found = search.call1((environ,))?;
         let found: Option<(Bound<'_, PyAny>, Bound<'_, PyAny>, Known)> = found.extract()?;
         let Some((rule, view, route)) = found else { return Ok(None) };
-        let found = route_of(&route, this.py());
+        let found = route_of(&route, py);
         let key = rule.as_ptr() as usize;
         let known = KnownRule { rule: rule.unbind(), view: view.unbind(), route };
         let before = this.try_borrow_mut()?.known.insert(key, known);
@@ -104,22 +112,27 @@ impl FlaskRoutes {
     /// The route, if its rule is known and has the same view.
     fn known(this: &Bound<'_, Self>, environ: &Bound<'_, PyDict>) -> PyResult<Option<Route>> {
         let py = this.py();
+        let attribute = |object: &Bound<'_, PyAny>, name| object.getattr(name).map(Owned::from);
         let request = find(environ, intern!(py, "werkzeug.request"));
         let request = request.filter(|request| !request.bind(py).is_none());
         let Some(request) = request else { return Ok(None) };
-        let rule = request.bind(py).getattr(intern!(py, "url_rule"))?;
+        let rule = attribute(request.bind(py), intern!(py, "url_rule"))?;
+        let rule = rule.bind(py);
         if rule.is_none() {
             return Ok(None);
         }
         let application = this.try_borrow()?.application.as_ref().map(|own| own.clone_ref(py));
         let Some(application) = application else { return Ok(None) };
-        let views = application.bind(py).getattr(intern!(py, "view_functions"))?;
-        let Ok(views) = views.cast_exact::<PyDict>() else { return Ok(None) };
-        let view = views.get_item(rule.getattr(intern!(py, "endpoint"))?)?;
+        let views = attribute(application.bind(py), intern!(py, "view_functions"))?;
+        let Ok(views) = views.bind(py).cast_exact::<PyDict>() else { return Ok(None) };
+        let name = attribute(rule, intern!(py, "endpoint"))?;
+        let Some(view) = as_string(name.bind(py)).and_then(|name| find(views, name)) else {
+            return Ok(None);
+        };
         let own = this.try_borrow()?;
-        let known = own.known.get(&(rule.as_ptr() as usize)).zip(view);
-        let known = known.filter(|(known, view)| known.view.is(view));
-        Ok(known.map(|(known, _)| route_of(&known.route, py)))
+        let known = own.known.get(&(rule.as_ptr() as usize));
+        let known = known.filter(|known| known.view.is(view.bind(py)));
+        Ok(known.map(|known| route_of(&known.route, py)))
     }
 }
 
