@@ -4,6 +4,7 @@ The compiler lays out and optimizes the native module by what this runs: see `sc
 this leaves out becomes smaller and slower. Left out are TLS, NATS, Django and the handler of logs.
 """
 
+import asyncio
 import importlib.util
 import os
 import tempfile
@@ -35,6 +36,34 @@ def requests(number):
     ):
         for _ in range(number):
             call()
+
+
+def frameworks(number):
+    if not has("starlette", "flask"):
+        return
+    import middleware
+    from werkzeug.test import EnvironBuilder
+
+    from sprockets_influxdb.flask import InfluxDB
+
+    def add(application):
+        application.add_middleware(instructions.InfluxDBMiddleware, database="bench")
+
+    starlette = middleware.starlette(add)
+    flask = middleware.flask(lambda application: InfluxDB(application, database="bench"))
+    environ = EnvironBuilder("/hello/world").get_environ()
+
+    async def send(message): ...
+
+    async def run():
+        for _ in range(number):
+            await starlette({**instructions.SCOPE, "path": "/hello/world"}, None, send)
+
+    asyncio.run(run())
+    for _ in range(number):
+        body = flask(dict(environ), lambda *_: None)
+        assert b"".join(body) == b"Hello, world"
+        body.close()
 
 
 def has(*packages):
@@ -72,6 +101,7 @@ def run(url, number, **options):
     influxdb.install(url, overflow="block", **options)
     measurements(number)
     requests(number)
+    frameworks(number)
     if not options:
         frames()
         mixin()
