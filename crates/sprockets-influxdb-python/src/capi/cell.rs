@@ -27,8 +27,13 @@ impl<T> GilCell<T> {
     }
 
     /// The value for the garbage collector, which has the lock. `None` while it is changed.
-    pub(super) fn visited(&self) -> Option<Ref<'_, T>> {
+    pub(crate) fn visited(&self) -> Option<Ref<'_, T>> {
         self.0.try_borrow().ok()
+    }
+
+    /// As [`visited`](Self::visited), to be changed.
+    pub(crate) fn cleared(&self) -> Option<RefMut<'_, T>> {
+        self.0.try_borrow_mut().ok()
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
 
 use super::cell::Owned;
 use super::object::{Object, lend};
@@ -33,6 +33,19 @@ pub(crate) fn part(sequence: &Bound<'_, PyAny>, index: usize) -> Option<Owned> {
             kept(tuple.py(), ffi::PyTuple_GetItem(tuple.as_ptr(), index as ffi::Py_ssize_t))
         },
         Err(_) => sequence.get_item(index).ok().map(Owned::from),
+    }
+}
+
+/// The next item of an iterator. Runs Python code.
+#[inline]
+pub(crate) fn next<'py>(iterator: &Bound<'py, PyIterator>) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let py = iterator.py();
+    // SAFETY: the iterator is bound, and the new reference is owned.
+    unsafe {
+        match Bound::from_owned_ptr_or_opt(py, ffi::PyIter_Next(iterator.as_ptr())) {
+            Some(item) => Some(Ok(item)),
+            None => PyErr::take(py).map(Err),
+        }
     }
 }
 

@@ -121,10 +121,7 @@ unsafe extern "C" fn traverse(this: Object, visit: ffi::visitproc, argument: *mu
 
 unsafe extern "C" fn clear(this: Object) -> c_int {
     // SAFETY: as for `traverse`.
-    let parts = unsafe {
-        let state = (*state_of::<WsgiRequest>(this)).if_free(Python::assume_attached());
-        state.map(|mut state| state.take())
-    };
+    let parts = unsafe { (*state_of::<WsgiRequest>(this)).cleared().map(|mut state| state.take()) };
     drop(parts);
     0
 }

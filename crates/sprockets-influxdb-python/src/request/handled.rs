@@ -84,14 +84,14 @@ impl Handled {
 
     /// Whether a body has a length.
     pub(super) fn is_sized(&self, body: &Bound<'_, PyAny>) -> bool {
-        let class = body.get_type();
         if let Some((known, is_sized)) =
             self.options.body_class.borrow(body.py()).ok().as_deref().and_then(Option::as_ref)
         {
-            if known.bind(body.py()).is(&class) {
+            if known.bind(body.py()).as_type_ptr() == body.get_type_ptr() {
                 return *is_sized;
             }
         }
+        let class = body.get_type();
         // Looking for what is not there raises an exception, which takes long.
         let is_sized = class.hasattr(intern!(body.py(), "__len__")).unwrap_or_default();
         let last = self.options.body_class.if_free(body.py());

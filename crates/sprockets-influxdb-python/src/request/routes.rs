@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::handled::Route;
-use crate::capi::cell::Owned;
+use crate::capi::cell::{GilCell, Owned};
 use crate::capi::read::{as_string, find};
 
 /// Templates and handlers, by the `id()` of what a framework puts into a scope.
@@ -40,11 +40,13 @@ impl RouteTable {
 }
 
 /// The routes of a Flask application.
-#[pyclass(module = "sprockets_influxdb._native")]
-pub(crate) struct FlaskRoutes {
+#[pyclass(frozen, module = "sprockets_influxdb._native")]
+pub(crate) struct FlaskRoutes(GilCell<Application>);
+
+struct Application {
     application: Option<Owned>,
     /// Returns rule, view and route of an environment, or `None`.
-    search: Option<Py<PyAny>>,
+    search: Option<Owned>,
     /// By the `id()` of a rule, which is kept, so that no other object gets this `id()`.
     known: HashMap<usize, KnownRule, BuildHasherDefault<AddressHasher>>,
 }
@@ -59,23 +61,27 @@ struct KnownRule {
 impl FlaskRoutes {
     /// :param search: returns rule, view and route of an environment, or ``None``
     #[new]
-    fn new(application: Bound<'_, PyAny>, search: Py<PyAny>) -> Self {
-        let application = Some(Owned::from(application));
-        Self { application, search: Some(search), known: HashMap::default() }
+    fn new(application: Bound<'_, PyAny>, search: Bound<'_, PyAny>) -> Self {
+        let (application, search) = (Some(application.into()), Some(search.into()));
+        Self(GilCell::new(Application { application, search, known: HashMap::default() }))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(self.application.as_ref().map(Owned::visited))?;
-        visit.call(&self.search)?;
-        self.known.values().try_for_each(|known| {
+        let Some(own) = self.0.visited() else { return Ok(()) };
+        visit.call(own.application.as_ref().map(Owned::visited))?;
+        visit.call(own.search.as_ref().map(Owned::visited))?;
+        own.known.values().try_for_each(|known| {
             visit.call(&known.rule)?;
             visit.call(&known.view)
         })
     }
 
-    fn __clear__(&mut self) {
-        (self.application, self.search) = (None, None);
-        self.known.clear();
+    fn __clear__(&self) {
+        let parts = self.0.cleared().map(|mut own| {
+            (own.application.take(), own.search.take(), std::mem::take(&mut own.known))
+        });
+        // Other code may run when they are dropped.
+        drop(parts);
     }
 }
 
@@ -95,15 +101,15 @@ impl FlaskRoutes {
     #[cold]
     fn search(this: &Bound<'_, Self>, environ: &Bound<'_, PyDict>) -> PyResult<Option<Route>> {
         let py = this.py();
-        let search = this.try_borrow()?.search.as_ref().map(|search| search.bind(py).clone());
+        let search = this.get().0.borrow(py)?.search.as_ref().map(|search| search.clone_ref(py));
         let Some(search) = search else { return Ok(None) };
-        let found = search.call1((environ,))?;
+        let found = search.bind(py).call1((environ,))?;
         let found: Option<(Bound<'_, PyAny>, Bound<'_, PyAny>, Known)> = found.extract()?;
         let Some((rule, view, route)) = found else { return Ok(None) };
         let found = route_of(&route, py);
         let key = rule.as_ptr() as usize;
         let known = KnownRule { rule: rule.unbind(), view: view.unbind(), route };
-        let before = this.try_borrow_mut()?.known.insert(key, known);
+        let before = this.get().0.borrow_mut(py)?.known.insert(key, known);
         // Other code may run when it is dropped.
         drop(before);
         Ok(Some(found))
@@ -121,7 +127,8 @@ impl FlaskRoutes {
         if rule.is_none() {
             return Ok(None);
         }
-        let application = this.try_borrow()?.application.as_ref().map(|own| own.clone_ref(py));
+        let own = &this.get().0;
+        let application = own.borrow(py)?.application.as_ref().map(|own| own.clone_ref(py));
         let Some(application) = application else { return Ok(None) };
         let views = attribute(application.bind(py), intern!(py, "view_functions"))?;
         let Ok(views) = views.bind(py).cast_exact::<PyDict>() else { return Ok(None) };
@@ -129,7 +136,7 @@ impl FlaskRoutes {
         let Some(view) = as_string(name.bind(py)).and_then(|name| find(views, name)) else {
             return Ok(None);
         };
-        let own = this.try_borrow()?;
+        let own = own.borrow(py)?;
         let known = own.known.get(&(rule.as_ptr() as usize));
         let known = known.filter(|known| known.view.is(view.bind(py)));
         Ok(known.map(|known| route_of(&known.route, py)))

@@ -12,7 +12,7 @@ use super::handled::Handled;
 use super::routes::FlaskRoutes;
 use crate::capi::cell::Owned;
 use crate::capi::class::native;
-use crate::capi::read::{as_string, find};
+use crate::capi::read::{self, as_string, find};
 use crate::capi::wsgi::{State, WsgiRequest, create};
 use crate::warning::{only_exception, warn};
 
@@ -89,7 +89,7 @@ impl WsgiRequest {
         let py = this.py();
         let Some(chunks) = Self::chunks(this)? else { return Ok(None) };
         // The application runs here, without a borrow.
-        let chunk = chunks.bind(py).clone().next();
+        let chunk = read::next(chunks.bind(py));
         let mut own = native(this).borrow_mut(py)?;
         match chunk {
             Some(Ok(chunk)) => {
