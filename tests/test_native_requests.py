@@ -194,3 +194,106 @@ def test_a_request_of_wsgi_in_a_cycle_is_collected(
     assert [point.tags["status_code"] for point in points(server)] == [
         "201" if is_started else "499"
     ]
+
+
+def starts(environ: Any, start: Any) -> Any:
+    """Return a request whose response has begun."""
+    begin: Any = recorder(database="db").wsgi
+    request = begin(environ, start, None)
+    assert request("201 Created", []) is request
+    return request
+
+
+def test_the_collector_clears_a_request_of_wsgi(server: testing.Server) -> None:
+    request = starts(web.environ(), lambda *_: None)
+    # The collector can break this circle only at the request.
+    request.follow(request.close)
+    del request
+    gc.collect()
+    assert [point.tags["status_code"] for point in points(server)] == ["499"]
+
+
+@pytest.mark.parametrize("place", ["environ", "write", "start", "file wrapper"])
+def test_the_collector_sees_what_a_request_of_wsgi_refers_to(
+    server: testing.Server, place: str
+) -> None:
+    held: Any = type("Held", (), {"__call__": lambda self, *_: self})()
+    environ = web.environ()
+    start: Any = held if place in ("start", "write") else lambda *_: None
+    routes = None
+    if place == "environ":
+        routes = _native.FlaskRoutes(object(), print)
+    elif place == "file wrapper":
+        environ["wsgi.file_wrapper"] = held
+    begin: Any = recorder(database="db").wsgi
+    request = begin(environ, start, routes)
+    if place == "write":
+        request("201 Created", [])
+    held.request = request
+    del request, environ, held, start
+    gc.collect()
+    assert len(points(server)) == 1
+
+
+class Reason(Exception):
+    """What is raised on purpose. Tests count how many are left."""
+
+
+def left() -> int:
+    return sum(isinstance(each, Reason | TypeError) for each in gc.get_objects())
+
+
+def test_errors_of_requests_of_wsgi_are_released(server: testing.Server) -> None:
+    class Unsized:
+        def __len__(self) -> int:
+            raise Reason
+
+    def refuse(environ: Any) -> Any:
+        raise Reason
+
+    middleware = InfluxDBMiddleware(lambda *_: [Unsized(), 1], database="db", skip=refuse)
+    before = left()
+    for _ in range(100):
+        middleware(web.environ(), print)
+    assert left() <= before + 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"client": None}, {"client": 7}, {"method": "\ud800"}, {"headers": [7, (b"a",)]}],
+)
+def test_errors_of_requests_of_asgi_are_released(server: testing.Server, wrong: Any) -> None:
+    begin: Any = recorder(database="db").asgi
+    routes = _native.RouteTable({id(server): ("/hello", None)})
+
+    def request() -> None:
+        scope = {**web.scope(), "route": server, **wrong}
+        request = begin(asgi._Request, scope, None, lambda message: None)
+        request.send_to_server({"type": "http.response.start", "status": "none"})
+        request.send_to_server({"type": "http.response.body", "body": 7})
+        assert request.end(scope, routes)
+
+    request()
+    before = left()
+    for _ in range(100):
+        request()
+    assert left() <= before + 1
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the limit for native code is another")
+def test_requests_that_call_each_other_have_a_limit(server: testing.Server) -> None:
+    begin: Any = recorder(database="db").wsgi
+    request: Any = lambda *_: None  # noqa: E731
+    for _ in range(sys.getrecursionlimit() + 100):
+        request = begin(web.environ(), request, None)
+    with pytest.raises(RecursionError):
+        request("201 Created", [])
+
+
+def test_immortal_objects_stay_so(server: testing.Server) -> None:
+    before = sys.getrefcount(None)
+    for _ in range(1_000):
+        influxdb.record("db", "m", {"a": "b"}, {"c": True})
+        starts(web.environ(), lambda *_: None).follow([])
+    # A count that changes is that of the interpreter before 3.12.
+    assert abs(sys.getrefcount(None) - before) < 100

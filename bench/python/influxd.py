@@ -11,10 +11,12 @@ from pathlib import Path
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
+    while True:
         # Not of the ports that outgoing connections get: one could take it before influxd.
-        listener.bind(("127.0.0.1", random.randrange(10_000, 32_768)))
-        return listener.getsockname()[1]
+        port = random.randrange(10_000, 32_768)
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
 
 
 @contextlib.contextmanager

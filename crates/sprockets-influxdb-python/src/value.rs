@@ -7,9 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 use sprockets_influxdb as core;
 
+use crate::capi::read::ok;
+
 /// The text of a string. A lone surrogate becomes a replacement character, as UTF-8 has none.
 pub(crate) fn text<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
-    if let Ok(text) = string.to_str() {
+    if let Some(text) = ok(string.to_str()) {
         return Ok(Cow::Borrowed(text));
     }
     let bytes: Vec<u8> =

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 
-/// Below the ports of outgoing connections, which begin at 32768 on Linux and at 49152 elsewhere:
+/// Below the ports of outgoing connections, which begin at 32768 on Linux and at 49152 on macOS:
 /// otherwise any connection could take a port before the server that it is meant for, or while
 /// that server restarts.
 const PORTS: Range<u16> = 10_000..32_768;

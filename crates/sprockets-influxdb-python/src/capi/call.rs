@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::PyTypeInfo;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::{self, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
@@ -187,6 +188,14 @@ pub(super) fn raised(py: Python<'_>, error: PyErr) -> Object {
     null_mut()
 }
 
+/// What a function returns that cannot be called again in another way: see [`attached`].
+#[cold]
+pub(super) fn panicked() -> Object {
+    // SAFETY: called by functions that CPython calls with the lock.
+    let py = unsafe { Python::assume_attached() };
+    raised(py, PyRuntimeError::new_err("sprockets_influxdb has a defect: please report it"))
+}
+
 /// Raises a `ValueError`.
 #[cold]
 fn raise(message: &str) -> Object {
@@ -218,7 +227,7 @@ pub(super) unsafe fn two(
 }
 
 /// Runs a function with the lock that its caller has. No panic is known; one would not get to
-/// CPython: the call is then made by PyO3.
+/// CPython: it is `None`, and the call is made by PyO3 where that is possible.
 ///
 /// # Safety
 ///

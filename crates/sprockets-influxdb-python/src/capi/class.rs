@@ -129,6 +129,12 @@ pub(super) fn slot(slot: c_int, function: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot { slot, pfunc: function }
 }
 
+/// The function of PyO3's class that calls an instance, with a tuple and a dict.
+pub(super) fn call_of_pyo3<C: Native>(py: Python<'_>) -> *mut c_void {
+    // SAFETY: the type lives as long as the process.
+    unsafe { ffi::PyType_GetSlot(C::type_object_raw(py), ffi::Py_tp_call) }
+}
+
 /// Makes an instance with this state. Null, and an error is raised, without memory.
 ///
 /// # Safety

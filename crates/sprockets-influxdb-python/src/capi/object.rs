@@ -1,9 +1,9 @@
 //! Python's objects: how they are lent, and how references to them are counted without a call.
 //!
-//! PyO3 calls CPython for each, as code of the limited API may not know the layout of an object. It
-//! does: C code of the limited API of Python 3.10 counts in place, and each later version runs it.
-//! Only immortal objects, which are there since 3.12, are left alone besides: counted, they would
-//! become mortal after some billions of calls.
+//! PyO3 calls CPython for each reference. C code of the limited API of Python 3.10 counts in place
+//! instead, as this does, and each later version with the interpreter's lock runs such code.
+//! Immortal objects, which exist since 3.12, are not counted. They would become mortal after some
+//! billions of calls, as newer code does not count them back.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -56,14 +56,19 @@ pub(super) unsafe fn release(object: Object) {
     }
 }
 
-/// The first part of an object. `None` where immortal objects cannot be told from others.
+/// The count of an object, which is its first part. `None` where immortal objects cannot be told
+/// from others, and on interpreters whose objects begin with something else, as those without the
+/// lock do.
 #[inline(always)]
 fn count_of(object: Object) -> Option<*mut i64> {
-    cfg!(target_pointer_width = "64").then(|| object.cast())
+    let is_known =
+        cfg!(target_pointer_width = "64") && size_of::<ffi::PyObject>() == 2 * size_of::<usize>();
+    is_known.then(|| object.cast())
 }
 
-/// Immortal objects have bit 31 set, which no count of references reaches: see
-/// `Include/refcount.h` of CPython 3.14, and `Include/object.h` of earlier versions.
+/// Immortal objects have bit 31 set: see `Include/refcount.h` of CPython 3.14, and
+/// `Include/object.h` of earlier versions. Another object has it with 2^31 references, which take
+/// 16 GiB.
 #[inline(always)]
 fn is_immortal(count: i64) -> bool {
     (count as i32) < 0

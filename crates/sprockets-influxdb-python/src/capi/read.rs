@@ -10,7 +10,20 @@ use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
 use super::cell::Owned;
 use super::object::{Object, lend};
 
-/// The value of a key. `None` if there is none, or if another key raises when it is compared.
+/// A value, or `None` for an error. What the error refers to is released at once, which PyO3 does
+/// only where it knows that the thread is attached.
+#[inline]
+pub(crate) fn ok<T>(result: PyResult<T>) -> Option<T> {
+    result.map_err(forget).ok()
+}
+
+#[cold]
+pub(crate) fn forget(error: PyErr) {
+    Python::attach(|_| drop(error));
+}
+
+/// The value of a key. `None` if there is none, or if another key raises anything when it is
+/// compared.
 #[inline]
 pub(crate) fn find(dict: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> Option<Owned> {
     // SAFETY: both are bound, so they live and the thread has the lock. The dict lends its value.
@@ -32,7 +45,7 @@ pub(crate) fn part(sequence: &Bound<'_, PyAny>, index: usize) -> Option<Owned> {
         Ok(tuple) => unsafe {
             kept(tuple.py(), ffi::PyTuple_GetItem(tuple.as_ptr(), index as ffi::Py_ssize_t))
         },
-        Err(_) => sequence.get_item(index).ok().map(Owned::from),
+        Err(_) => ok(sequence.get_item(index)).map(Owned::from),
     }
 }
 

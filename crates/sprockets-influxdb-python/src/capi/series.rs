@@ -4,7 +4,6 @@ use std::ffi::{c_int, c_void};
 use std::ptr::{eq, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use pyo3::PyTypeInfo;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -13,7 +12,7 @@ use sprockets_influxdb::internal::{PreparedKey, memory, restart_as};
 
 use super::call::{ARGUMENTS_OFFSET, attached, call_with, returned};
 use super::cell::{GilCell, Owned};
-use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
+use super::class::{Definition, Native, Special, allocate, call_of_pyo3, free, slot, state_of};
 use super::object::{Object, lend, release};
 use super::value::{is_text, text, write_prepared_field, write_prepared_tag, write_tag};
 use crate::line::Line;
@@ -62,7 +61,7 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         name: c"sprockets_influxdb.Series",
         flags: ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC,
         slots: vec![
-            slot(ffi::Py_tp_call, call_of_pyo3(py)),
+            slot(ffi::Py_tp_call, call_of_pyo3::<Series>(py)),
             slot(ffi::Py_tp_traverse, traverse as *mut _),
             slot(ffi::Py_tp_dealloc, dealloc as *mut _),
             slot(ffi::Py_tp_free, ffi::PyObject_GC_Del as *mut _),
@@ -83,11 +82,6 @@ pub(crate) fn create(py: Python<'_>, state: State) -> PyResult<Bound<'_, Series>
         let object = allocate(class, Some(call), state);
         Ok(Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked())
     }
-}
-
-fn call_of_pyo3(py: Python<'_>) -> *mut c_void {
-    // SAFETY: the class has this slot.
-    unsafe { ffi::PyType_GetSlot(Series::type_object_raw(py), ffi::Py_tp_call) }
 }
 
 /// Visits the client that the series keeps open. A client's attribute may be the series.
@@ -146,7 +140,7 @@ unsafe extern "C" fn call(
         });
         added.unwrap_or_else(|| {
             let py = Python::assume_attached();
-            let slot: ffi::ternaryfunc = std::mem::transmute(call_of_pyo3(py));
+            let slot: ffi::ternaryfunc = std::mem::transmute(call_of_pyo3::<Series>(py));
             call_with(null_mut(), arguments, count as _, keywords, |positional, named| {
                 slot(this, positional, named)
             })

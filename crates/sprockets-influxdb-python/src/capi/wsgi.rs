@@ -4,14 +4,13 @@ use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use pyo3::PyTypeInfo;
 use pyo3::ffi::{self, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator};
 
-use super::call::{ARGUMENTS_OFFSET, Call, attached, call_with, none, raised};
+use super::call::{ARGUMENTS_OFFSET, Call, attached, call_with, none, panicked, raised};
 use super::cell::{GilCell, Owned};
-use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
+use super::class::{Definition, Native, Special, allocate, call_of_pyo3, free, slot, state_of};
 use super::object::{Object, lend, release, retain};
 use super::value::is_text;
 use crate::request::{FlaskRoutes, Handled};
@@ -71,6 +70,7 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         name: c"sprockets_influxdb._native.WsgiRequest",
         flags: ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC,
         slots: vec![
+            slot(ffi::Py_tp_call, call_of_pyo3::<WsgiRequest>(py)),
             slot(ffi::Py_tp_iternext, next as *mut _),
             slot(ffi::Py_tp_traverse, traverse as *mut _),
             slot(ffi::Py_tp_clear, clear as *mut _),
@@ -162,7 +162,12 @@ unsafe extern "C" fn call(
             let (start, none) = (start.bind(py).as_ptr(), null_mut::<ffi::PyObject>());
             let (status, headers) = (*arguments, *arguments.add(1));
             let error = if count == 3 { *arguments.add(2) } else { none };
+            // CPython checks the depth of calls only for functions that take a tuple.
+            if ffi::Py_EnterRecursiveCall(c" while calling start_response".as_ptr()) != 0 {
+                return Some(none);
+            }
             let write = ffi::PyObject_CallFunctionObjArgs(start, status, headers, error, none);
+            ffi::Py_LeaveRecursiveCall();
             if write.is_null() {
                 return Some(write);
             }
@@ -176,9 +181,8 @@ unsafe extern "C" fn call(
             })
         });
         called.unwrap_or_else(|| {
-            let class = WsgiRequest::type_object_raw(Python::assume_attached());
-            let slot = ffi::PyType_GetSlot(class, ffi::Py_tp_call);
-            let slot: ffi::ternaryfunc = std::mem::transmute(slot);
+            let py = Python::assume_attached();
+            let slot: ffi::ternaryfunc = std::mem::transmute(call_of_pyo3::<WsgiRequest>(py));
             call_with(null_mut(), arguments, count as _, keywords, |positional, named| {
                 slot(this, positional, named)
             })
@@ -196,7 +200,7 @@ unsafe extern "C" fn next(this: Object) -> Object {
                 Err(error) => raised(py, error),
             })
         });
-        chunk.unwrap_or(null_mut())
+        chunk.unwrap_or_else(panicked)
     }
 }
 
@@ -219,7 +223,7 @@ unsafe extern "C" fn follow(
                 Err(error) => raised(py, error),
             })
         });
-        followed.unwrap_or(null_mut())
+        followed.unwrap_or_else(panicked)
     }
 }
 
@@ -241,6 +245,6 @@ unsafe extern "C" fn close(
                 Err(error) => raised(py, error),
             })
         });
-        closed.unwrap_or(null_mut())
+        closed.unwrap_or_else(panicked)
     }
 }

@@ -13,7 +13,7 @@ use sprockets_influxdb::middleware::Attribute;
 use super::headers::with_header;
 use super::options::Options;
 use crate::capi::cell::Owned;
-use crate::capi::read::{self, as_string};
+use crate::capi::read::{self, as_string, ok};
 use crate::measurement::Measurement;
 use crate::value::text;
 use crate::warning::warn;
@@ -52,7 +52,7 @@ impl Handled {
     ) -> Self {
         let started = Instant::now();
         let method = method.and_then(|method| as_string(method));
-        let method = method.map_or("GET", |method| method.to_str().unwrap_or_default());
+        let method = method.map_or("GET", |method| ok(method.to_str()).unwrap_or_default());
         let outcome = Outcome::new(method);
         let method = options.attributes.method(method);
         let head = Head { method, correlation_id: None, remote_ip: None, route: None };
@@ -93,7 +93,7 @@ impl Handled {
         }
         let class = body.get_type();
         // Looking for what is not there raises an exception, which takes long.
-        let is_sized = class.hasattr(intern!(body.py(), "__len__")).unwrap_or_default();
+        let is_sized = ok(class.hasattr(intern!(body.py(), "__len__"))).unwrap_or_default();
         let last = self.options.body_class.if_free(body.py());
         let before = last.and_then(|mut last| last.replace((Owned::from(class), is_sized)));
         // Other code may run when it is dropped.
@@ -136,7 +136,8 @@ impl Handled {
 
     /// The handler failed. The first failure is recorded.
     pub(super) fn fail(&mut self, error: &Bound<'_, PyAny>) {
-        self.outcome.fail(Exception(error));
+        // PyO3 then releases at once what is raised meanwhile.
+        Python::attach(|_| self.outcome.fail(Exception(error)));
     }
 
     /// The request has ended.
@@ -147,9 +148,15 @@ impl Handled {
         if let Some(received) = self.received.filter(|_| !self.outcome.has_request_length()) {
             self.outcome.set_request_length(received);
         }
-        if self.record_plain(py).unwrap_or(false) {
-            return;
+        if !self.record_plain(py).unwrap_or(false) {
+            // PyO3 then releases at once what is raised meanwhile.
+            Python::attach(|py| self.record_measurement(py));
         }
+    }
+
+    /// Records the request with what its handler has set.
+    #[cold]
+    fn record_measurement(&self, py: Python<'_>) {
         let complete = |line: &mut core::Measurement| {
             let mut sink = AttributeSink::new(&self.options.attributes, line);
             self.head.write(py, &mut sink);
@@ -173,11 +180,11 @@ impl Handled {
         let Options { target, database, measurement, attributes, .. } = &*self.options;
         let default = match database {
             Some(_) => None,
-            None => target.database(py).ok()?,
+            None => ok(target.database(py))?,
         };
         let (database, database_text) = match database {
             Some(database) => (database.object.bind(py), database.utf8.as_deref()?),
-            None => (default.as_ref()?, default.as_ref()?.to_str().ok()?),
+            None => (default.as_ref()?, ok(default.as_ref()?.to_str())?),
         };
         let own = self.measurement.bind(py);
         let nanoseconds = Measurement::untouched(own, database, measurement.object.bind(py))?;
@@ -208,7 +215,7 @@ impl Handled {
 /// `None` for a text that is not UTF-8.
 #[inline(always)]
 fn text_of<'a>(py: Python<'a>, text: Option<&'a Owned<PyString>>) -> Option<&'a str> {
-    text.map_or(Some(""), |text| text.bind(py).to_str().ok())
+    text.map_or(Some(""), |text| ok(text.bind(py).to_str()))
 }
 
 /// As [`text_of`], for the value of a header: bytes in ASGI, a string in WSGI.
@@ -216,10 +223,10 @@ fn text_of<'a>(py: Python<'a>, text: Option<&'a Owned<PyString>>) -> Option<&'a 
 fn header_text<'a>(py: Python<'a>, value: Option<&'a Owned>) -> Option<&'a str> {
     let Some(value) = value.map(|value| value.bind(py)) else { return Some("") };
     match value.cast_exact::<PyString>() {
-        Ok(text) => text.to_str().ok(),
+        Ok(text) => ok(text.to_str()),
         Err(_) => match read::bytes(value) {
             Some(bytes) => std::str::from_utf8(bytes).ok(),
-            None => value.cast::<PyString>().ok()?.to_str().ok(),
+            None => ok(value.cast::<PyString>().ok()?.to_str()),
         },
     }
 }

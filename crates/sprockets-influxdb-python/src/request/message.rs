@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::capi::cell::Owned;
-use crate::capi::read::{as_dict, as_string, find};
+use crate::capi::read::{as_dict, as_string, find, ok};
 
 /// An ASGI message.
 pub(super) struct Message<'a, 'py> {
@@ -28,7 +28,7 @@ impl<'a, 'py> Message<'a, 'py> {
     #[inline(always)]
     pub(super) fn kind(&self) -> &str {
         let kind = as_string(self.kind.bind(self.dict.py()));
-        kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+        kind.and_then(|kind| ok(kind.to_str())).unwrap_or_default()
     }
 
     #[inline]
@@ -41,12 +41,12 @@ impl<'a, 'py> Message<'a, 'py> {
     pub(super) fn flag(&self, name: &Bound<'py, PyString>) -> bool {
         let py = self.dict.py();
         let value = self.get(name);
-        value.is_some_and(|value| value.bind(py).is_truthy().unwrap_or_default())
+        value.is_some_and(|value| ok(value.bind(py).is_truthy()).unwrap_or_default())
     }
 
     #[inline]
     pub(super) fn number(&self, name: &Bound<'py, PyString>) -> Option<u16> {
-        self.get(name)?.bind(self.dict.py()).extract().ok()
+        ok(self.get(name)?.bind(self.dict.py()).extract())
     }
 
     /// Bytes of the message's body, websocket message or file.
@@ -55,18 +55,17 @@ impl<'a, 'py> Message<'a, 'py> {
         if let Some(bytes) =
             self.get(intern!(py, "body")).or_else(|| self.get(intern!(py, "bytes")))
         {
-            return bytes.bind(py).len().unwrap_or_default() as u64;
+            return ok(bytes.bind(py).len()).unwrap_or_default() as u64;
         }
         if let Some(text) = self.get(intern!(py, "text")) {
             let text = as_string(text.bind(py));
-            return text.and_then(|text| Some(text.to_str().ok()?.len())).unwrap_or_default()
-                as u64;
+            return text.and_then(|text| Some(ok(text.to_str())?.len())).unwrap_or_default() as u64;
         }
         if let Some(count) = self.get(intern!(py, "count")) {
-            return count.bind(py).extract().unwrap_or_default();
+            return ok(count.bind(py).extract()).unwrap_or_default();
         }
         let path =
-            self.get(intern!(py, "path")).and_then(|path| path.bind(py).extract::<String>().ok());
+            self.get(intern!(py, "path")).and_then(|path| ok(path.bind(py).extract::<String>()));
         path.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len())
     }
 }

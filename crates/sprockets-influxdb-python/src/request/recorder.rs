@@ -121,26 +121,31 @@ impl Recorder {
         subject: &Bound<'py, PyAny>,
         begin: impl FnOnce(&Arc<Options>, &Bound<'py, PyDict>) -> PyResult<Option<Handled>>,
     ) -> PyResult<Option<Handled>> {
-        let py = place.py();
         let options = self.options.as_ref().filter(|_| !self.is_disabled.load(Ordering::Relaxed));
         if let (Some(options), Some(dict)) = (options, as_dict(place)) {
             if !options.skip.as_ref().map_or(Ok(false), |skip| skips(skip, subject))? {
                 match begin(options, dict) {
                     Ok(Some(handled)) => return Ok(Some(handled)),
                     Ok(None) => {}
-                    Err(error) => {
-                        let error = only_exception(py, error)?;
-                        // A wrong variable of the client is found when the first request comes.
-                        if !error.is_instance_of::<PyLookupError>(py) {
-                            self.is_disabled.store(true, Ordering::Relaxed);
-                        }
-                        self.warn.bind(py).call1((error.value(py),))?;
-                    }
+                    // PyO3 releases what the error has at once only if it is attached.
+                    Err(error) => Python::attach(|py| self.refuse(py, error))?,
                 }
             }
         }
         measurement_in(place)?;
         Ok(None)
+    }
+
+    /// Warns of a request that cannot be recorded.
+    #[cold]
+    fn refuse(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        let error = only_exception(py, error)?;
+        // A wrong variable of the client is found when the first request comes.
+        if !error.is_instance_of::<PyLookupError>(py) {
+            self.is_disabled.store(true, Ordering::Relaxed);
+        }
+        self.warn.bind(py).call1((error.value(py),))?;
+        Ok(())
     }
 
     #[inline]
@@ -197,12 +202,14 @@ impl Recorder {
 /// such as Ctrl-C, is the caller's.
 #[cold]
 fn skips(skip: &Py<PyAny>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = subject.py();
-    let skipped = skip.bind(py).call1((subject,)).and_then(|skipped| skipped.is_truthy());
-    skipped.or_else(|error| {
-        let error = only_exception(py, error)?;
-        warn(py, &error, Some(&py.None().into_bound(py)));
-        Ok(false)
+    // PyO3 releases what an error has at once only if it is attached.
+    Python::attach(|py| {
+        let skipped = skip.bind(py).call1((subject,)).and_then(|skipped| skipped.is_truthy());
+        skipped.or_else(|error| {
+            let error = only_exception(py, error)?;
+            warn(py, &error, Some(&py.None().into_bound(py)));
+            Ok(false)
+        })
     })
 }
 

@@ -12,7 +12,7 @@ use super::handled::Handled;
 use super::routes::FlaskRoutes;
 use crate::capi::cell::Owned;
 use crate::capi::class::native;
-use crate::capi::read::{self, as_string, find};
+use crate::capi::read::{self, as_string, find, ok};
 use crate::capi::wsgi::{State, WsgiRequest, create};
 use crate::warning::{only_exception, warn};
 
@@ -67,13 +67,15 @@ impl WsgiRequest {
         }
         let wrapper = native(this).borrow(py)?.file_wrapper.as_ref().map(|it| it.clone_ref(py));
         let wrapper = wrapper.as_ref().and_then(|wrapper| wrapper.bind(py).cast::<PyType>().ok());
-        if wrapper.is_some_and(|wrapper| body.is_instance(wrapper).unwrap_or_default()) {
+        if wrapper.is_some_and(|wrapper| ok(body.is_instance(wrapper)).unwrap_or_default()) {
             return Ok(None);
         }
         let mut own = native(this).borrow_mut(py)?;
         let is_sized = own.handled.is_sized(body);
-        own.body = Some(Owned::new(body));
+        let before = own.body.replace(Owned::new(body));
         drop(own);
+        // Other code may run when it is dropped.
+        drop(before);
         Ok(Some(match is_sized {
             true => Bound::new(py, WsgiSizedBody(this.clone().unbind()))?.into_any(),
             false => this.clone().into_any(),
@@ -215,10 +217,9 @@ impl WsgiRequest {
     fn find_route(this: &Bound<'_, Self>) -> PyResult<()> {
         let py = this.py();
         let Some(mut own) = native(this).if_free(py) else { return Ok(()) };
-        let Some((routes, environ)) = own.routes.take().zip(own.environ.take()) else {
-            return Ok(());
-        };
+        let parts = (own.routes.take(), own.environ.take());
         drop(own);
+        let (Some(routes), Some(environ)) = parts else { return Ok(()) };
         match FlaskRoutes::find(routes.bind(py), environ.bind(py)) {
             Ok(Some(route)) => {
                 if let Some(mut own) = native(this).if_free(py) {
@@ -264,7 +265,7 @@ impl WsgiRequest {
 impl State {
     #[inline]
     fn sent(&mut self, data: &Bound<'_, PyAny>) {
-        let length = data.len().unwrap_or_default();
+        let length = ok(data.len()).unwrap_or_default();
         if length > 0 {
             self.handled.sent(length as u64);
         }
@@ -281,7 +282,7 @@ fn is_list(body: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 fn status_code(status: &Bound<'_, PyAny>) -> Option<u16> {
-    as_string(status)?.to_str().ok()?.get(..3)?.parse().ok()
+    ok(as_string(status)?.to_str())?.get(..3)?.parse().ok()
 }
 
 /// A body with a length: servers derive Content-Length from `len(body)`.
