@@ -1,7 +1,5 @@
 //! Replies that are odd, cut short or missing.
 
-use test_support::ports::unused_address;
-
 use super::*;
 
 #[test]
@@ -80,7 +78,7 @@ fn a_server_that_never_replies_holds_no_batch_beyond_the_timeout() {
 
 #[test]
 fn a_server_without_a_connection_is_unreachable() {
-    let address = unused_address();
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let (cause, reason) = waits(send(&server(address), &Batch::of("db", &["m f=1"])).disposition);
     let expected = format!("no server at {address}: connection refused; start it, or check ");
     assert!(cause == Cause::Unreachable && reason.starts_with(&expected), "{reason}");

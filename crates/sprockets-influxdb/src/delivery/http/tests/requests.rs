@@ -1,7 +1,6 @@
 //! What is sent, and what cannot be.
 
 use flate2::read::GzDecoder;
-use test_support::ports::unused_address;
 
 use super::*;
 
@@ -95,7 +94,7 @@ fn a_database_name_too_long_for_a_url_is_rejected() {
 
 #[test]
 fn new_refuses_settings_that_cannot_work() {
-    let address = unused_address();
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let refused = |server: Server| match HttpTransport::new(&server) {
         Ok(_) => panic!("accepted"),
         Err(error) => error.to_string(),
