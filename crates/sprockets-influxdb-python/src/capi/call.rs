@@ -181,6 +181,16 @@ pub(super) fn returned(py: Python<'_>, added: core::Result<()>) -> Object {
     }
 }
 
+/// What a function returns that has a result or `None`, or raises.
+#[inline]
+pub(super) fn found<T>(py: Python<'_>, result: PyResult<Option<Bound<'_, T>>>) -> Object {
+    match result {
+        Ok(Some(result)) => result.into_ptr(),
+        Ok(None) => none(py),
+        Err(error) => raised(py, error),
+    }
+}
+
 /// What a function returns that raises this.
 #[cold]
 pub(super) fn raised(py: Python<'_>, error: PyErr) -> Object {

@@ -5,7 +5,8 @@
 //! - Each function here handles the usual call: arguments by position, of exactly Python's own
 //!   types. It hands any other call to the function of PyO3 that it replaces, before it changes
 //!   anything. So behaviour and messages are defined in one place, and all else stays in PyO3.
-//! - It only uses functions of the limited API of Python 3.10.
+//! - It only uses functions of the limited API of Python 3.10, and counts references in place, as
+//!   C code of that API does.
 //! - PyO3 does not know that the thread has the interpreter's lock while these functions run. A
 //!   [`Py`](pyo3::Py) that is dropped meanwhile is released later, at the next call of PyO3. What
 //!   runs here drops [`Bound`](pyo3::Bound) and [`Owned`] instead.

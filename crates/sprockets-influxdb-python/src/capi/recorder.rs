@@ -4,7 +4,7 @@ use pyo3::ffi::Py_ssize_t;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::call::{Call, attached, none, raised};
+use super::call::{Call, attached, found};
 use super::object::{Object, lend};
 use super::value::is_dict;
 use crate::request::{FlaskRoutes, Recorder};
@@ -34,11 +34,7 @@ unsafe extern "C" fn begin_asgi(
             let recorder = lend(py, this).cast_unchecked::<Recorder>();
             let argument = |index| lend(py, *arguments.add(index));
             let (class, receive, send) = (argument(0), argument(2), argument(3));
-            Some(match recorder.get().asgi(&class, &argument(1), &receive, &send) {
-                Ok(Some(request)) => request.into_ptr(),
-                Ok(None) => none(py),
-                Err(error) => raised(py, error),
-            })
+            Some(found(py, recorder.get().asgi(&class, &argument(1), &receive, &send)))
         });
         begun.unwrap_or_else(|| ASGI.replaced(this, arguments, count, keywords))
     }
@@ -65,11 +61,7 @@ unsafe extern "C" fn begin_wsgi(
                 false => Some(routes.cast_exact::<FlaskRoutes>().ok()?),
             };
             let environ = environ.cast_unchecked::<PyDict>();
-            Some(match recorder.get().wsgi(&environ, &start, routes.as_deref()) {
-                Ok(Some(request)) => request.into_ptr(),
-                Ok(None) => none(py),
-                Err(error) => raised(py, error),
-            })
+            Some(found(py, recorder.get().wsgi(&environ, &start, routes.as_deref())))
         });
         begun.unwrap_or_else(|| WSGI.replaced(this, arguments, count, keywords))
     }

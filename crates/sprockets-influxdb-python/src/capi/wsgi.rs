@@ -8,7 +8,7 @@ use pyo3::ffi::{self, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator};
 
-use super::call::{ARGUMENTS_OFFSET, Call, attached, call_with, none, panicked, raised};
+use super::call::{ARGUMENTS_OFFSET, Call, attached, call_with, found, none, panicked, raised};
 use super::cell::{GilCell, Owned};
 use super::class::{Definition, Native, Special, allocate, call_of_pyo3, free, slot, state_of};
 use super::object::{Object, lend, release, retain};
@@ -159,14 +159,14 @@ unsafe extern "C" fn call(
             }
             let request = lend(py, this).cast_unchecked::<WsgiRequest>();
             let start = WsgiRequest::server_start(&request)?;
-            let (start, none) = (start.bind(py).as_ptr(), null_mut::<ffi::PyObject>());
+            let (start, end) = (start.bind(py).as_ptr(), null_mut::<ffi::PyObject>());
             let (status, headers) = (*arguments, *arguments.add(1));
-            let error = if count == 3 { *arguments.add(2) } else { none };
+            let error = if count == 3 { *arguments.add(2) } else { end };
             // CPython checks the depth of calls only for functions that take a tuple.
             if ffi::Py_EnterRecursiveCall(c" while calling start_response".as_ptr()) != 0 {
-                return Some(none);
+                return Some(null_mut());
             }
-            let write = ffi::PyObject_CallFunctionObjArgs(start, status, headers, error, none);
+            let write = ffi::PyObject_CallFunctionObjArgs(start, status, headers, error, end);
             ffi::Py_LeaveRecursiveCall();
             if write.is_null() {
                 return Some(write);
@@ -218,10 +218,7 @@ unsafe extern "C" fn follow(
         }
         let followed = attached(|py| {
             let body = lend(py, *arguments);
-            Some(match WsgiRequest::follow(&lend(py, this).cast_unchecked(), &body) {
-                Ok(followed) => followed.map_or_else(|| none(py), Bound::into_ptr),
-                Err(error) => raised(py, error),
-            })
+            Some(found(py, WsgiRequest::follow(&lend(py, this).cast_unchecked(), &body)))
         });
         followed.unwrap_or_else(panicked)
     }
