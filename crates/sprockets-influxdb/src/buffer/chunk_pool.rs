@@ -16,6 +16,9 @@ const MAX_SPARE: usize = 64;
 /// with a small spool.
 const MAX_SPARE_WITH_SEGMENTS: usize = 128;
 
+/// Chunks in memory only that are prepared at most.
+const MAX_READY: usize = 8;
+
 /// Unused lists of chunks that are kept.
 const MAX_SPARE_LISTS: usize = 8;
 
@@ -37,7 +40,7 @@ pub(super) struct ChunkPool {
     leftovers: Leftovers,
     /// Segments whose lines were copied to others that are not synced yet.
     retired: Vec<Segment>,
-    /// How many chunks with segments the spool worker keeps ready.
+    /// How many chunks are kept ready: with segments by the spool worker, or in memory by senders.
     target: usize,
     /// How many chunks of each size are kept.
     max_spare: usize,
@@ -142,13 +145,19 @@ impl ChunkPool {
         }
     }
 
+    /// An unused chunk without a segment.
+    pub(super) fn take_bare(&mut self) -> Option<Chunk> {
+        let index = self.spare.iter().position(|chunk| !chunk.has_segment())?;
+        let mut chunk = self.spare.swap_remove(index);
+        self.leftovers.segments.extend(chunk.take_lost_segment());
+        Some(chunk)
+    }
+
     /// Adds a segment to a chunk that has none, or a new one, if the pool is not full.
     pub(super) fn add_segment(&mut self, segment: Segment) {
-        if let Some(chunk) = self.spare.iter_mut().find(|chunk| !chunk.has_segment()) {
-            self.leftovers.segments.extend(chunk.take_lost_segment());
-            chunk.set_segment(segment);
-        } else if self.spare.len() < self.max_spare {
-            let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
+        let bare = self.take_bare();
+        if bare.is_some() || self.spare.len() < self.max_spare {
+            let mut chunk = bare.unwrap_or_else(|| Chunk::with_capacity(CHUNK_BYTES));
             chunk.set_segment(segment);
             self.spare.push(chunk);
         } else {
@@ -202,10 +211,22 @@ impl ChunkPool {
         self.recycle([chunk]);
     }
 
-    /// How many chunks with segments are missing.
+    /// A chunk was filled, and others may be soon. With a spool, new chunks tell that.
+    pub(super) fn note_full(&mut self) {
+        if self.spool.is_none() {
+            self.target = (2 * self.target).clamp(1, MAX_READY).min(self.max_spare);
+        }
+    }
+
+    /// How many chunks are to be prepared. Without a spool, only once half of them are used, as
+    /// waking a sender for each one takes the adding thread some time.
     pub(super) fn missing(&self) -> usize {
-        let works = self.spool.as_ref().is_some_and(|spool| !spool.health().is_failing());
-        if works { self.target.saturating_sub(self.ready()) } else { 0 }
+        match &self.spool {
+            Some(spool) if spool.health().is_failing() => 0,
+            Some(_) => self.target.saturating_sub(self.ready()),
+            None if self.spare.len() > self.target / 2 => 0,
+            None => self.target - self.spare.len(),
+        }
     }
 
     /// Keeps chunks, to be used again.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Buffer;
 use super::batch::Batch;
+use super::chunk::{CHUNK_BYTES, Chunk};
 use super::types::{FailureNote, Outcome, QueueEnd};
 use crate::sync::atomic::Ordering;
 use crate::sync::{lock, wait};
@@ -22,6 +23,19 @@ impl Buffer {
         let mut queue = lock(&self.queue);
         if queue.open.due_at(&queue.limits).is_some_and(|due| due <= now) {
             self.close_batches(&mut queue);
+        }
+    }
+
+    /// Prepares chunks, so that adding threads need not wait for memory. With a spool, its worker
+    /// does.
+    pub(crate) fn prepare_chunks(&self) {
+        if self.spool.is_some() {
+            return;
+        }
+        let missing = lock(&self.queue).pool.missing();
+        for _ in 0..missing {
+            let chunk = Chunk::populated(CHUNK_BYTES);
+            lock(&self.queue).pool.recycle([chunk]);
         }
     }
 

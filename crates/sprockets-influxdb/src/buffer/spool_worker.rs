@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Buffer;
 use super::batch::Batch;
 use super::bounds::MEMORY_BYTES;
-use super::chunk::{CHUNK_BYTES, SMALL_CHUNK_BYTES};
+use super::chunk::{CHUNK_BYTES, Chunk, SMALL_CHUNK_BYTES};
 use crate::spool::{Adopted, Merging, SealedFile, Spool};
 use crate::sync::{lock, wait};
 
@@ -281,7 +281,10 @@ fn prepare_chunks(buffer: &Buffer, spool: &Spool) {
             return;
         }
         let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
-        lock(&buffer.queue).pool.add_segment(segment);
+        let bare = lock(&buffer.queue).pool.take_bare();
+        let mut chunk = bare.unwrap_or_else(|| Chunk::populated(CHUNK_BYTES));
+        chunk.set_segment(segment);
+        lock(&buffer.queue).pool.recycle([chunk]);
     }
 }
 

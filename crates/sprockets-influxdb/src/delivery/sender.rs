@@ -79,6 +79,7 @@ impl Sender {
     /// Sends the next batch, if one may be sent. Calls `before_sending` before it blocks.
     pub(crate) fn step(&self, before_sending: impl Fn()) -> Step {
         self.announce();
+        self.buffer.prepare_chunks();
         self.buffer.close_due();
         let now = self.clock.now();
         let next_log = self.log_drops();

@@ -1,5 +1,8 @@
 //! What lines that wait take in memory, for any number of databases and lines in a batch.
 
+use allocation_counter::{AllocationInfo, measure};
+
+use super::chunk::CHUNK_BYTES;
 use super::process::Process;
 use super::*;
 use crate::config::SpoolSync;
@@ -19,6 +22,7 @@ fn outage(databases: usize, lines: usize, batch: usize) -> Buffer {
         let line = format!("measurement,host=a value={number}i 1700000000000000000");
         add(&buffer, &format!("db{}", number % databases), &line);
         buffer.close_due();
+        buffer.prepare_chunks();
     }
     let flush = buffer.begin_flush(Duration::MAX);
     buffer.end_flush(flush);
@@ -39,7 +43,7 @@ fn lines_that_wait_take_little_more_memory_than_their_bytes() {
         (20_000, 60_000, 5_000),
     ] {
         let mut kept = None;
-        let counted = allocation_counter::measure(|| kept = Some(outage(databases, lines, batch)));
+        let counted = measure(|| kept = Some(outage(databases, lines, batch)));
         let buffer = kept.unwrap();
         let batches = take_all(&buffer);
         let bytes: usize = batches.iter().map(Batch::len).sum();
@@ -49,6 +53,34 @@ fn lines_that_wait_take_little_more_memory_than_their_bytes() {
         assert!(used <= most, "{databases} databases, batches of {batch}: {used} for {bytes}");
         deliver(&buffer, batches);
     }
+}
+
+#[test]
+fn a_sender_prepares_the_chunks_of_a_buffer_that_grows() {
+    let most = Size { lines: usize::MAX, bytes: usize::MAX };
+    let buffer = buffer(Limits { buffer: most, trigger_size: usize::MAX, ..limits() });
+    let line = format!("m text=\"{}\"", "x".repeat(1_000));
+    let fill = |chunks| {
+        (0..chunks * CHUNK_BYTES).step_by(line.len()).for_each(|_| add(&buffer, "db", &line));
+    };
+    let chunks = |counted: AllocationInfo| counted.bytes_current / CHUNK_BYTES as i64;
+    let prepared = || chunks(measure(|| buffer.prepare_chunks()));
+    let allocated = |count| chunks(measure(|| fill(count)));
+    add(&buffer, "db", &line);
+    let seen = buffer.signals();
+    assert_eq!(prepared(), 0, "for a few lines");
+    fill(4);
+    assert!(buffer.signals() > seen, "a sender was told");
+    assert_eq!(prepared(), 8);
+    let seen = buffer.signals();
+    assert_eq!((allocated(3), prepared()), (0, 0));
+    assert_eq!(buffer.signals(), seen, "half of them are left");
+    assert_eq!(allocated(4), 0);
+    assert!(buffer.signals() > seen, "a sender was told");
+    assert!(prepared() > 0);
+    let pending = buffer.stats().pending as usize;
+    buffer.begin_flush(Duration::MAX);
+    assert_eq!(take_all(&buffer).iter().map(Batch::lines).sum::<usize>(), pending);
 }
 
 #[test]
