@@ -1,13 +1,15 @@
 //! What records a request when nobody is left to see to it: no connection, no executor, just
 //! futures that are dropped.
 
+use std::convert::Infallible;
 use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http::{Request, Response};
+use http_body::{Body as _, Frame};
 use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::middleware::{
     Attribute, Names, Recorder, RequestMeasurement, RequestOptions,
@@ -16,6 +18,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Recorded;
+use super::shared_tests::seconds;
 
 type Answer = Result<Response<Body>, String>;
 
@@ -79,6 +82,36 @@ fn a_body_that_is_dropped_is_recorded() {
     let point = recorded.point();
     assert_eq!(point.tag("status_code"), Some("200"));
     assert_eq!(point.field("content_length"), Some(&0i64.into()));
+}
+
+/// A body that has nothing to say yet.
+struct Silent;
+
+impl http_body::Body for Silent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_response_begins_before_its_body_has_something_to_say() {
+    let recorded = Recorded::new();
+    let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
+    let mut service = layer.layer(Handler(|_| ready(Ok(Response::new(Body::new(Silent))))));
+    let Poll::Ready(Ok(response)) = pin!(service.call(request())).poll(&mut context()) else {
+        panic!("no response");
+    };
+    let mut body = response.into_body();
+    assert!(Pin::new(&mut body).poll_frame(&mut context()).is_pending());
+    drop(body);
+    let point = recorded.point();
+    assert!(seconds(&point, "time_to_first_byte") < seconds(&point, "duration"));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn integer(point: &Point, field: &str) -> i64 {
     }
 }
 
-fn seconds(point: &Point, field: &str) -> f64 {
+pub(super) fn seconds(point: &Point, field: &str) -> f64 {
     match point.field(field) {
         Some(Value::Float(float)) => *float,
         other => panic!("{field} is {other:?}"),
@@ -165,6 +165,7 @@ fn a_client_that_hangs_up_in_the_body_is_recorded<S: Service>() {
     let point = recorded.point();
     assert_eq!(tags(&point), [Some("/endless"), Some("GET"), Some("200")]);
     assert!(integer(&point, "content_length") >= 9_000);
+    assert!(seconds(&point, "time_to_first_byte") < seconds(&point, "duration"));
 }
 
 fn a_client_that_hangs_up_in_its_own_body_is_recorded<S: Service>() {
@@ -202,7 +203,9 @@ fn a_websocket_is_recorded_when_it_closes<S: Service>() {
     assert!(get(service, "/").ends_with("Hello, world"));
     assert_eq!(recorded.point().tag("endpoint"), Some("/"));
     hang_up(stream);
-    assert_eq!(tags(&recorded.point()), [Some("/websocket"), Some("GET"), Some("101")]);
+    let point = recorded.point();
+    assert_eq!(tags(&point), [Some("/websocket"), Some("GET"), Some("101")]);
+    assert!(seconds(&point, "time_to_first_byte") < seconds(&point, "duration"));
 }
 
 fn requests_that_are_not_recorded_are_answered<S: Service>() {

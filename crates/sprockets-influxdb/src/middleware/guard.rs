@@ -134,6 +134,21 @@ impl RequestGuard {
         }
     }
 
+    /// The response begins. Its body is about to be asked for its first part: if it is the last
+    /// one as well, both have one time.
+    #[cfg(feature = "tower")]
+    pub(super) fn respond_untimed(&mut self, status_code: u16) {
+        self.note(|outcome| outcome.respond_untimed(status_code));
+    }
+
+    /// The response has begun, and does not end yet.
+    #[cfg(feature = "tower")]
+    pub(super) fn note_first_byte(&mut self) {
+        if let Some(handled) = &mut self.handled {
+            handled.outcome.note_first_byte(|| handled.started.elapsed());
+        }
+    }
+
     /// Counts bytes of the response's body as sent. Those of a response to HEAD are not recorded.
     pub fn sent(&mut self, bytes: usize) {
         self.note(|outcome| outcome.sent(bytes as u64));

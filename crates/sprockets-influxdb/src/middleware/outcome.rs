@@ -13,7 +13,9 @@ use super::sink::AttributeSink;
 pub struct Outcome {
     is_head: bool,
     status_code: Option<u16>,
-    /// When the response began. From then on its status code is final.
+    /// Whether the response has begun. From then on its status code is final.
+    has_begun: bool,
+    /// When it began. `None` of a response that has begun: when the request ends.
     first_byte: Option<Duration>,
     last_byte: Option<Duration>,
     content_length: u64,
@@ -77,24 +79,37 @@ impl Outcome {
 
     /// The response begins, unless it has begun before.
     pub fn begin(&mut self, now: impl FnOnce() -> Duration) {
-        if self.first_byte.is_none() {
-            self.first_byte = Some(now());
+        if !self.has_begun {
+            (self.has_begun, self.first_byte) = (true, Some(now()));
         }
     }
 
     /// The response begins with this status code.
     pub fn respond(&mut self, status_code: u16, now: Duration) {
-        (self.status_code, self.first_byte) = (Some(status_code), Some(now));
+        self.respond_untimed(status_code);
+        self.first_byte = Some(now);
+    }
+
+    /// The same, at the time of [`note_first_byte`](Self::note_first_byte), or else when the
+    /// request ends. That saves a response in one piece a look at the clock.
+    pub(super) fn respond_untimed(&mut self, status_code: u16) {
+        (self.status_code, self.has_begun) = (Some(status_code), true);
+    }
+
+    /// The response has begun by now, and does not end yet.
+    #[cfg(feature = "tower")]
+    pub(super) fn note_first_byte(&mut self, now: impl FnOnce() -> Duration) {
+        self.first_byte.get_or_insert_with(now);
     }
 
     /// Whether the response has begun.
     pub fn has_begun(&self) -> bool {
-        self.first_byte.is_some()
+        self.has_begun
     }
 
     /// The head of the response could not be sent: the client is gone.
     pub fn head_failed(&mut self) {
-        self.first_byte = None;
+        (self.has_begun, self.first_byte) = (false, None);
         self.client_gone();
     }
 
@@ -126,7 +141,7 @@ impl Outcome {
 
     /// Whether the client disconnected before the response began, so that nothing reaches it.
     pub fn is_abandoned(&self) -> bool {
-        self.client_is_gone && self.first_byte.is_none()
+        self.client_is_gone && !self.has_begun
     }
 
     /// The status code to record.
@@ -150,8 +165,10 @@ impl Outcome {
         self.request_length.or_else(|| self.counted.as_ref().map(RequestBytes::total))
     }
 
-    fn duration(&self, now: impl FnOnce() -> Duration) -> Duration {
-        self.last_byte.unwrap_or_else(now)
+    /// The times until the end, and until the first byte.
+    fn durations(&self, now: impl FnOnce() -> Duration) -> (Duration, Option<Duration>) {
+        let end = self.last_byte.unwrap_or_else(now);
+        (end, self.first_byte.or(self.has_begun.then_some(end)))
     }
 
     /// The status code, lengths and times, if nothing else is to be recorded of it.
@@ -160,7 +177,8 @@ impl Outcome {
             return None;
         }
         let lengths = [Some(self.content_length()), self.request_length()];
-        Some((self.status_code(), lengths, [Some(self.duration(now)), self.first_byte]))
+        let (duration, first_byte) = self.durations(now);
+        Some((self.status_code(), lengths, [Some(duration), first_byte]))
     }
 
     /// Writes all attributes that are known at the end of the request, `now`.
@@ -174,8 +192,9 @@ impl Outcome {
         if let Some(request_length) = self.request_length() {
             sink.field(Attribute::RequestLength, request_length);
         }
-        sink.field(Attribute::Duration, self.duration(|| now).as_secs_f64());
-        if let Some(first_byte) = self.first_byte {
+        let (duration, first_byte) = self.durations(|| now);
+        sink.field(Attribute::Duration, duration.as_secs_f64());
+        if let Some(first_byte) = first_byte {
             sink.field(Attribute::TimeToFirstByte, first_byte.as_secs_f64());
         }
         if let Some(exception) = &self.exception {

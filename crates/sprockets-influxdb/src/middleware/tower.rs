@@ -47,6 +47,9 @@
 //! unseen. A `TimeoutLayer` outside answers 408 and drops the request, which is recorded as 499, as
 //! if the client had disconnected. Inside, its 408 is recorded.
 //!
+//! The first byte of a response is timed when its body is first asked for a part. If that part is
+//! the last one as well, `time_to_first_byte` is the same as `duration`.
+//!
 //! A websocket is recorded when it closes, if the function passed to `on_upgrade` holds the
 //! [`RequestMeasurement`]. Otherwise it is recorded after the handshake.
 
@@ -185,11 +188,12 @@ where
             }
         };
         let status = response.status();
-        guard.respond(status.as_u16());
+        guard.respond_untimed(status.as_u16());
         note_grpc_status(&mut guard, response.headers());
         let is_upgrade =
             status == StatusCode::SWITCHING_PROTOCOLS || *this.is_connect && status.is_success();
         if is_upgrade {
+            guard.note_first_byte();
             std::mem::take(&mut guard).upgrade();
         } else if response.body().is_end_stream() {
             guard = RequestGuard::default();
@@ -232,7 +236,10 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let poll = || this.inner.as_mut().poll_frame(context);
-        let frame = ready!(this.guard.watch(poll));
+        let Poll::Ready(frame) = this.guard.watch(poll) else {
+            this.guard.note_first_byte();
+            return Poll::Pending;
+        };
         let has_more = match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -248,7 +255,9 @@ where
             }
             None => false,
         };
-        if !has_more {
+        if has_more {
+            this.guard.note_first_byte();
+        } else {
             *this.guard = RequestGuard::default();
         }
         Poll::Ready(frame)

@@ -38,6 +38,21 @@ fn the_duration_ends_with_the_last_byte() {
     assert!(written(&outcome, &mut new()).contains(",duration=0.001,"));
 }
 
+#[cfg(feature = "tower")]
+#[test]
+fn a_response_in_one_piece_begins_when_it_ends() {
+    let mut outcome = Outcome::new("GET");
+    outcome.respond_untimed(200);
+    let whole = written(&outcome, &mut new());
+    assert!(whole.ends_with(",duration=0.002,time_to_first_byte=0.002"), "{whole}");
+    outcome.note_first_byte(|| MILLISECOND);
+    outcome.note_first_byte(|| 2 * MILLISECOND);
+    let parts = written(&outcome, &mut new());
+    assert!(parts.ends_with(",duration=0.002,time_to_first_byte=0.001"), "{parts}");
+    outcome.client_gone();
+    assert_eq!(outcome.status_code(), 200);
+}
+
 #[test]
 fn what_the_measurement_has_already_takes_precedence() {
     let mut outcome = Outcome::new("GET");
