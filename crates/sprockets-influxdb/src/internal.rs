@@ -18,7 +18,7 @@ use crate::spool::Spool;
 use crate::stats::Report;
 
 pub use crate::client::{Added, InForce, TrackedFlush};
-pub use crate::clock::unique_stamp_before;
+pub use crate::clock::{Moment, unique_stamp_before};
 pub use crate::interruption::interrupt_blocked_adds_if;
 pub use crate::measurement::{PreparedKey, PreparedTag};
 pub use crate::middleware::attributes::Attributes;

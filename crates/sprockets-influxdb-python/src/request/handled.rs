@@ -1,13 +1,13 @@
 //! A request that is being handled, whatever the framework.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use sprockets_influxdb as core;
-use sprockets_influxdb::internal::{AttributeSink, Outcome, PlainRequest};
+use sprockets_influxdb::internal::{AttributeSink, Moment, Outcome, PlainRequest};
 use sprockets_influxdb::middleware::Attribute;
 
 use super::headers::with_header;
@@ -28,7 +28,7 @@ pub(crate) struct Handled {
     /// seen.
     received: Option<u64>,
     pub(super) outcome: Outcome,
-    started: Instant,
+    started: Moment,
     is_recorded: bool,
 }
 
@@ -50,7 +50,7 @@ impl Handled {
         measurement: Owned<Measurement>,
         method: Option<&Bound<'_, PyAny>>,
     ) -> Self {
-        let started = Instant::now();
+        let started = Moment::now();
         let method = method.and_then(|method| as_string(method));
         let method = method.map_or("GET", |method| ok(method.to_str()).unwrap_or_default());
         let outcome = Outcome::new(method);

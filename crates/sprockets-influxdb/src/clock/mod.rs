@@ -4,6 +4,8 @@
 mod partition;
 mod stamps;
 
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 #[cfg(test)]
 use std::sync::{Arc, atomic::AtomicU64};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::partition::{PARTITIONS, Partition};
 use self::stamps::Stamps;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+use crate::sys::monotonic_clock;
 #[cfg(all(unix, target_pointer_width = "64"))]
 use crate::sys::wall_clock;
 
@@ -51,6 +55,30 @@ pub(crate) fn unix_nanoseconds(time: SystemTime) -> i64 {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n),
     }
+}
+
+/// A moment of the monotonic clock, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(i64);
+
+impl Moment {
+    /// This moment.
+    #[inline]
+    pub fn now() -> Self {
+        Self(monotonic_clock())
+    }
+
+    /// The time since then.
+    #[inline]
+    pub fn elapsed(self) -> Duration {
+        Duration::from_nanos(u64::try_from(Self::now().0 - self.0).unwrap_or(0))
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+fn monotonic_clock() -> i64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    i64::try_from(START.elapsed().as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Monotonic time since the clock was created. Clones are cheap and show the same time.

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::attributes::Attribute;
 use super::destination::Destination;
 use super::handle::RequestMeasurement;
 use super::outcome::{Outcome, RequestBytes};
+use crate::clock::Moment;
 
 /// Maximum number of requests whose memory a thread keeps for the next ones.
 const MAX_SPARE: usize = 16;
@@ -39,7 +39,7 @@ pub struct RequestGuard {
 struct Handled {
     measurement: RequestMeasurement,
     outcome: Outcome,
-    started: Instant,
+    started: Moment,
     is_recorded: bool,
 }
 
@@ -49,7 +49,7 @@ impl RequestGuard {
     /// * `method`: that of the request
     /// * `recorded`: the method as it is recorded
     pub(super) fn new(destination: Arc<Destination>, method: &str, recorded: &'static str) -> Self {
-        let (started, outcome) = (Instant::now(), Outcome::new(method));
+        let (started, outcome) = (Moment::now(), Outcome::new(method));
         let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten();
         let mut handled = match spare {
             Some(mut spare) => {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
 
 use super::attributes::Attribute;
 use super::destination::Destination;
 use super::facts::Facts;
 use super::outcome::Outcome;
+use crate::clock::Moment;
 use crate::measurement::{FieldValue, Measurement, Timestamp};
 use crate::sync::{Mutex, lock};
 
@@ -54,7 +54,7 @@ enum State {
 
 struct Upgraded {
     outcome: Outcome,
-    started: Instant,
+    started: Moment,
 }
 
 impl RequestMeasurement {
@@ -71,7 +71,7 @@ impl RequestMeasurement {
 
     /// Ends a request, and records it if an outcome is given. Returns whether the memory can be
     /// used again: it is not shared.
-    pub(super) fn end(&mut self, outcome: Option<(&Outcome, Instant)>) -> bool {
+    pub(super) fn end(&mut self, outcome: Option<(&Outcome, Moment)>) -> bool {
         let Some(inner) = &mut self.0 else { return false };
         let Some(unshared) = Arc::get_mut(inner) else {
             outcome.inspect(|(outcome, started)| self.record(outcome, *started));
@@ -127,7 +127,7 @@ impl RequestMeasurement {
     /// time is recorded in a field, in seconds.
     #[must_use = "the time is measured until this guard is dropped"]
     pub fn duration<'m>(&'m self, field: &'m str) -> RequestDuration<'m> {
-        RequestDuration { measurement: self, field, start: Instant::now() }
+        RequestDuration { measurement: self, field, start: Moment::now() }
     }
 
     /// Sets the text of an attribute, unless the request is recorded already.
@@ -159,7 +159,7 @@ impl RequestMeasurement {
         Some((inner, inner.destination.as_deref()?))
     }
 
-    pub(super) fn record(&self, outcome: &Outcome, started: Instant) {
+    pub(super) fn record(&self, outcome: &Outcome, started: Moment) {
         let Some((inner, destination)) = self.parts() else { return };
         let mut open = lock(&inner.open);
         let facts = std::mem::take(&mut open.facts);
@@ -170,7 +170,7 @@ impl RequestMeasurement {
         lock(&inner.open).facts = facts;
     }
 
-    pub(super) fn record_when_dropped(&self, outcome: Outcome, started: Instant) {
+    pub(super) fn record_when_dropped(&self, outcome: Outcome, started: Moment) {
         if let Some(inner) = &self.0 {
             *lock(&inner.upgraded) = Some(Upgraded { outcome, started });
         }
@@ -204,7 +204,7 @@ fn record(
     state: State,
     facts: &Facts,
     outcome: &Outcome,
-    started: Instant,
+    started: Moment,
 ) {
     let now = started.elapsed();
     match state {
@@ -247,7 +247,7 @@ impl fmt::Debug for RequestMeasurement {
 pub struct RequestDuration<'m> {
     measurement: &'m RequestMeasurement,
     field: &'m str,
-    start: Instant,
+    start: Moment,
 }
 
 impl Drop for RequestDuration<'_> {

@@ -102,7 +102,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("measurement", &["clock", "error", "line_protocol::lexer"]),
     (
         "middleware",
-        &["client", "config::flag", "error", "measurement", "printable", "record", "spare", "sync"],
+        &[
+            "client",
+            "clock::Moment",
+            "config::flag",
+            "error",
+            "measurement",
+            "printable",
+            "record",
+            "spare",
+            "sync",
+        ],
     ),
     ("printable", &[]),
     ("record", &["config::Precision"]),
