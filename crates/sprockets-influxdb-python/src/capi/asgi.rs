@@ -11,16 +11,22 @@ use pyo3::types::PyDict;
 
 use super::call::{Call, attached, two};
 use super::cell::{GilCell, Owned};
-use super::class::{Definition, Native, Special, allocate, free, slot, state_of};
-use super::object::{Object, lend, release};
+use super::class::{
+    Definition, Native, Special, allocate, drop_state, free_memory, freed_by, slot, state_of,
+};
+use super::object::{Object, lend, release, retain};
 use super::value::is_dict;
 use crate::request::{Handled, RouteTable};
 use crate::value::repr;
 
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
 
-/// The first class of requests that was checked. It lives as long as the process.
+/// The first class of requests that was checked. It lives as long as the process, and
+/// `PyObject_GC_Del` frees its instances.
 static KNOWN_CLASS: AtomicPtr<ffi::PyObject> = AtomicPtr::new(null_mut());
+
+/// What frees the memory of an instance.
+const FREE: *mut c_void = ffi::PyObject_GC_Del as *mut c_void;
 
 static SEND: Call = Call::new(c"send_to_server", send);
 static END: Call = Call::new(c"end", end);
@@ -50,7 +56,7 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         slots: vec![
             slot(ffi::Py_tp_traverse, traverse as *mut _),
             slot(ffi::Py_tp_dealloc, dealloc as *mut _),
-            slot(ffi::Py_tp_free, ffi::PyObject_GC_Del as *mut _),
+            slot(ffi::Py_tp_free, FREE),
         ],
     };
     let class = definition.class::<AsgiRequest>(py, Special::None)?;
@@ -95,7 +101,9 @@ fn check_class(class: &Bound<'_, PyAny>) -> PyResult<()> {
         let message = format!("{} is no class of AsgiRequest", repr(class));
         return Err(PyTypeError::new_err(message));
     }
-    if KNOWN_CLASS.load(Ordering::Relaxed).is_null() {
+    // SAFETY: it is a class, and bound.
+    let is_usual = unsafe { freed_by(class.as_ptr().cast()) == FREE };
+    if is_usual && KNOWN_CLASS.load(Ordering::Relaxed).is_null() {
         KNOWN_CLASS.store(class.clone().into_ptr(), Ordering::Relaxed);
     }
     Ok(())
@@ -126,8 +134,12 @@ unsafe extern "C" fn dealloc(object: Object) {
         let state = state_of::<AsgiRequest>(object);
         // The options have references that PyO3 releases at once only if it is attached.
         match (*state).handled.get_mut().has_last_options() {
-            true => drop(Python::try_attach(|_| free::<State>(object))),
-            false => free::<State>(object),
+            true => drop(Python::try_attach(|_| drop_state::<State>(object))),
+            false => drop_state::<State>(object),
+        }
+        match class.cast() == KNOWN_CLASS.load(Ordering::Relaxed) {
+            true => ffi::PyObject_GC_Del(object.cast()),
+            false => free_memory(object),
         }
         release(class.cast());
     }
@@ -171,7 +183,9 @@ unsafe extern "C" fn end(
             let routes = routes.cast_exact::<RouteTable>().ok()?;
             let scope = is_dict(scope).then(|| lend(py, scope).cast_unchecked::<PyDict>())?;
             let is_known = AsgiRequest::end(&this.cast_unchecked(), &scope, routes.get());
-            Some(is_known.into_pyobject(py).ok()?.to_owned().into_ptr())
+            let is_known = is_known.into_pyobject(py).ok()?.as_ptr();
+            retain(is_known);
+            Some(is_known)
         });
         ended.unwrap_or_else(|| END.replaced(this, arguments, count, keywords))
     }

@@ -199,11 +199,44 @@ pub(super) unsafe fn clear_special<S>(object: Object) {
 /// As said.
 #[inline]
 pub(super) unsafe fn free<S>(object: Object) {
+    // SAFETY: as above.
+    unsafe {
+        drop_state::<S>(object);
+        free_memory(object);
+    }
+}
+
+/// Frees the memory of an instance whose state was dropped.
+///
+/// # Safety
+///
+/// As said.
+#[inline]
+pub(super) unsafe fn free_memory(object: Object) {
     // SAFETY: as above. The slot is that of the class, which may be a subclass.
     unsafe {
-        (&raw mut (*object.cast::<Instance<S>>()).state).drop_in_place();
-        let free = ffi::PyType_GetSlot(ffi::Py_TYPE(object), ffi::Py_tp_free);
-        let free: ffi::freefunc = std::mem::transmute(free);
+        let free: ffi::freefunc = std::mem::transmute(freed_by(ffi::Py_TYPE(object)));
         free(object.cast());
     }
+}
+
+/// Drops the state of an instance without references. Its memory is still to be freed.
+///
+/// # Safety
+///
+/// As said.
+#[inline]
+pub(super) unsafe fn drop_state<S>(object: Object) {
+    // SAFETY: as above.
+    unsafe { (&raw mut (*object.cast::<Instance<S>>()).state).drop_in_place() }
+}
+
+/// The function that frees the memory of a class's instances.
+///
+/// # Safety
+///
+/// It is a class, and the thread has the lock.
+pub(super) unsafe fn freed_by(class: *mut ffi::PyTypeObject) -> *mut c_void {
+    // SAFETY: as above.
+    unsafe { ffi::PyType_GetSlot(class, ffi::Py_tp_free) }
 }

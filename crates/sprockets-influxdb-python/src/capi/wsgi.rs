@@ -10,7 +10,9 @@ use pyo3::types::{PyDict, PyIterator};
 
 use super::call::{ARGUMENTS_OFFSET, Call, attached, call_with, found, none, panicked, raised};
 use super::cell::{GilCell, Owned};
-use super::class::{Definition, Native, Special, allocate, call_of_pyo3, free, slot, state_of};
+use super::class::{
+    Definition, Native, Special, allocate, call_of_pyo3, drop_state, slot, state_of,
+};
 use super::object::{Object, lend, release, retain};
 use super::value::is_text;
 use crate::request::{FlaskRoutes, Handled};
@@ -135,9 +137,10 @@ unsafe extern "C" fn dealloc(object: Object) {
         let state = state_of::<WsgiRequest>(object);
         // The options have references that PyO3 releases at once only if it is attached.
         match (*state).get_mut().handled.has_last_options() {
-            true => drop(Python::try_attach(|_| free::<GilCell<State>>(object))),
-            false => free::<GilCell<State>>(object),
+            true => drop(Python::try_attach(|_| drop_state::<GilCell<State>>(object))),
+            false => drop_state::<GilCell<State>>(object),
         }
+        ffi::PyObject_GC_Del(object.cast());
         release(class.cast());
     }
 }

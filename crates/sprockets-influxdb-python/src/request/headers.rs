@@ -28,7 +28,8 @@ pub(super) fn find(headers: &Bound<'_, PyAny>, names: [Option<&Header>; 2]) -> [
     let mut values = [const { None }; 3];
     let wanted = names.map(|name| name.map_or(b"".as_slice(), |name| name.name.as_bytes()));
     let wanted = [wanted[0], wanted[1], b"content-length"];
-    let Ok(headers) = headers.cast::<PyList>() else { return values };
+    let exact = headers.cast_exact::<PyList>().ok();
+    let Some(headers) = exact.or_else(|| headers.cast().ok()) else { return values };
     for header in (0..headers.len()).map_while(|index| read::item(headers, index)) {
         let header = header.bind(py);
         let Some(name) = part(header, 0) else { continue };

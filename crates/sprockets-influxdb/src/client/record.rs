@@ -43,7 +43,7 @@ impl Client {
 
     /// Adds a record, as [`add_measurement`](Self::add_measurement) adds a measurement, by this
     /// configuration or else the one that is in force.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add_record(
         &self,
         in_force: Option<&InForce>,
@@ -79,7 +79,7 @@ impl Snapshot {
 }
 
 impl Core {
-    #[inline]
+    #[inline(always)]
     fn add_record(
         &self,
         snapshot: &Arc<Snapshot>,

@@ -161,6 +161,7 @@ impl Outcome {
         if self.is_head { 0 } else { self.content_length }
     }
 
+    #[inline]
     fn request_length(&self) -> Option<u64> {
         self.request_length.or_else(|| self.counted.as_ref().map(RequestBytes::total))
     }

@@ -99,6 +99,7 @@ fn slot(request: &PlainRequest<'_>, status_code: u16) -> usize {
 }
 
 /// The end of a text, and its length.
+#[inline(always)]
 fn tail(text: &str) -> u64 {
     let bytes = text.as_bytes();
     let short = || bytes.iter().fold(0, |end, byte| end << 8 | u64::from(*byte));
