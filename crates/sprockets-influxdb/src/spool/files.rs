@@ -202,8 +202,10 @@ impl Disk for Files {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         check_size(bytes as u64)?;
         let mut file = self.open(path, flags)?;
-        // Written, not truncated to length: a full disk is noticed here, where it is an error.
-        let filled = file.write_all(&vec![0; bytes]).and_then(|()| Mapping::new(&file));
+        // Written, not truncated to length: a full disk is noticed here, where it is an error. In
+        // pieces, as a chunk may be larger than the memory that is left.
+        let written = io::copy(&mut io::repeat(0).take(bytes as u64), &mut file);
+        let filled = written.and_then(|_| Mapping::new(&file));
         let touched = filled.and_then(|mut map| {
             // The first write to each page is thousands of times slower than later ones.
             map.bytes().iter_mut().step_by(4096).for_each(|byte| *byte = 0);
@@ -242,7 +244,11 @@ impl Disk for Files {
             let message = format!("it has {bytes} bytes, more than {max_bytes}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let mut read = Vec::with_capacity(bytes as usize);
+        let mut read = Vec::new();
+        if !sys::has_memory_for(bytes as usize) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        read.try_reserve_exact(bytes as usize)?;
         file.take(max_bytes).read_to_end(&mut read)?;
         Ok(read)
     }

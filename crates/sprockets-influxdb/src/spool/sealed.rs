@@ -46,7 +46,7 @@ pub(crate) enum SealOutcome {
     Sealed(SealedFile),
     /// The lines do not fit into a file.
     TooLong,
-    /// The spool has no room for the file.
+    /// The spool has no room for the file, or the memory none for its contents.
     NoRoom,
     /// The disk does not work. [`Spool::take_failure`](super::Spool::take_failure) has the reason.
     Failed,
@@ -127,6 +127,9 @@ impl SealedFiles {
             if line.len() > MAX_LINE_BYTES || file.len() + line.len() + 2 * MARK > MAX_FILE_BYTES {
                 return SealOutcome::TooLong;
             }
+            if file.try_reserve(line.len() + 2 * MARK).is_err() {
+                return SealOutcome::NoRoom;
+            }
             file.extend_from_slice(&salt.mark(line));
             file.extend_from_slice(line);
             count += 1;
@@ -175,16 +178,20 @@ impl SealedFiles {
     }
 
     /// Reads the lines of a file. A damaged file has fewer lines than expected, or none. Returns
-    /// `None` while the disk does not work.
+    /// `None` while the disk does not work, or there is no memory for the lines.
     pub(crate) fn load(&self, sealed: &SealedFile) -> Option<Loaded> {
         let file = match self.dir.disk.read(&sealed.path, MAX_FILE_BYTES as u64) {
             Ok(file) => file,
             Err(error) => {
-                use io::ErrorKind::{InvalidData, InvalidInput, NotFound};
-                let is_permanent = matches!(error.kind(), NotFound | InvalidData | InvalidInput);
+                use io::ErrorKind::{InvalidData, InvalidInput, NotFound, OutOfMemory};
                 let is_last =
                     || sealed.failed_reads.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_READS;
-                if !is_permanent && !is_last() {
+                let is_permanent = match error.kind() {
+                    NotFound | InvalidData | InvalidInput => true,
+                    OutOfMemory => false,
+                    _ => is_last(),
+                };
+                if !is_permanent {
                     self.dir.health.set_unreadable();
                     self.dir.fail("be read", &error);
                     return None;
