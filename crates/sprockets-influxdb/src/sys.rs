@@ -79,7 +79,7 @@ pub(crate) fn wall_clock() -> i64 {
     nanoseconds(libc::CLOCK_REALTIME)
 }
 
-/// Nanoseconds between some moment before this process and now.
+/// Nanoseconds of the monotonic clock, from an unspecified origin.
 // The difference of two `Instant`s is a call, which between two requests takes 10 ns and more.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[inline]

@@ -6,10 +6,11 @@ use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use http::{Request, Response};
-use http_body::{Body as _, Frame};
+use http_body::{Body as _, Frame, SizeHint};
 use sprockets_influxdb::middleware::tower::InfluxDbLayer;
 use sprockets_influxdb::middleware::{
     Attribute, Names, Recorder, RequestMeasurement, RequestOptions,
@@ -84,10 +85,10 @@ fn a_body_that_is_dropped_is_recorded() {
     assert_eq!(point.field("content_length"), Some(&0i64.into()));
 }
 
-/// A body that has nothing to say yet.
-struct Silent;
+/// A body of which there is a part or nothing yet, and what is known of its length.
+struct Beginning(Poll<&'static [u8]>, SizeHint);
 
-impl http_body::Body for Silent {
+impl http_body::Body for Beginning {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -95,23 +96,42 @@ impl http_body::Body for Silent {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Pending
+        self.0.map(|part| Some(Ok(Frame::data(Bytes::from_static(part)))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.1
     }
 }
 
 #[test]
-fn a_response_begins_before_its_body_has_something_to_say() {
+fn a_response_in_parts_begins_before_it_ends() {
     let recorded = Recorded::new();
     let layer = InfluxDbLayer::new(recorded.client.clone(), "example", "request");
-    let mut service = layer.layer(Handler(|_| ready(Ok(Response::new(Body::new(Silent))))));
-    let Poll::Ready(Ok(response)) = pin!(service.call(request())).poll(&mut context()) else {
-        panic!("no response");
-    };
-    let mut body = response.into_body();
-    assert!(Pin::new(&mut body).poll_frame(&mut context()).is_pending());
-    drop(body);
-    let point = recorded.point();
-    assert!(seconds(&point, "time_to_first_byte") < seconds(&point, "duration"));
+    let known = SizeHint::with_exact(100);
+    for (beginning, length, is_polled) in [
+        (Poll::Pending, known, true),
+        (Poll::Ready(&b"text"[..]), known, true),
+        (Poll::Pending, SizeHint::new(), false),
+    ] {
+        let body = || Body::new(Beginning(beginning, length));
+        let respond = |_| ready(Ok(Response::new(body())));
+        let mut service = layer.layer(Handler(respond));
+        let Poll::Ready(Ok(response)) = pin!(service.call(request())).poll(&mut context()) else {
+            panic!("no response");
+        };
+        let mut body = response.into_body();
+        if is_polled {
+            let part = Pin::new(&mut body).poll_frame(&mut context());
+            assert_eq!(part.is_ready(), beginning.is_ready());
+        }
+        // Clocks may be coarse.
+        let begun = Instant::now();
+        while begun.elapsed().is_zero() {}
+        drop(body);
+        let point = recorded.point();
+        assert!(seconds(&point, "time_to_first_byte") < seconds(&point, "duration"));
+    }
 }
 
 #[test]

@@ -126,8 +126,9 @@ unsafe extern "C" fn traverse(this: Object, visit: ffi::visitproc, argument: *mu
 }
 
 unsafe extern "C" fn dealloc(object: Object) {
-    // SAFETY: CPython calls this with the lock, for an instance without references. As a heap type
-    // has a reference from each of its instances, one is released.
+    // SAFETY: CPython calls this with the lock, for an instance without references. Instances of
+    // the known class are freed as `check_class` saw. As a heap type has a reference from each of
+    // its instances, one is released.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let class = ffi::Py_TYPE(object);

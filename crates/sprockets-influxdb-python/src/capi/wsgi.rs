@@ -129,7 +129,8 @@ unsafe extern "C" fn clear(this: Object) -> c_int {
 }
 
 unsafe extern "C" fn dealloc(object: Object) {
-    // SAFETY: CPython calls this with the lock, for an instance without references. As a heap type
+    // SAFETY: CPython calls this with the lock, for an instance without references. The class is
+    // its own, as nothing can inherit from it, and has this function to free memory. As a heap type
     // has a reference from each of its instances, one is released.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());

@@ -234,7 +234,9 @@ impl Buffer {
                 let mut emptied = if is_empty {
                     Some(full)
                 } else {
-                    self.note_full(queue);
+                    if queue.pool.note_full(&full) {
+                        self.signal(queue);
+                    }
                     queue.gather(&database, line.precision, full)
                 };
                 emptied.iter_mut().for_each(|chunk| queue.pool.retire(chunk));
@@ -243,14 +245,6 @@ impl Buffer {
             self.call_spool_worker(queue);
         }
         Ok(open.can_push(line).then_some(open))
-    }
-
-    /// A chunk was filled. If others are likely to be, and few are ready, a sender prepares some.
-    fn note_full(&self, queue: &mut Queue) {
-        queue.pool.note_full();
-        if self.spool.is_none() && queue.pool.missing() > 0 {
-            self.signal(queue);
-        }
     }
 
     /// Has the spool worker see whether the spool is as full as its account says.

@@ -38,13 +38,6 @@ impl Chunk {
         Self { bytes, is_fresh: true, ..Self::default() }
     }
 
-    /// The same, with memory that the system has provided.
-    pub(super) fn populated(capacity: usize) -> Self {
-        let mut chunk = Self::with_capacity(capacity);
-        chunk.populate();
-        chunk
-    }
-
     /// Has the system provide all its memory at once, if it is fresh. Otherwise the first line in
     /// each page waits for the system.
     pub(super) fn populate(&mut self) {

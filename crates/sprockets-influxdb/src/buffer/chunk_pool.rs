@@ -16,7 +16,7 @@ const MAX_SPARE: usize = 64;
 /// with a small spool.
 const MAX_SPARE_WITH_SEGMENTS: usize = 128;
 
-/// Chunks in memory only that are prepared at most.
+/// Maximum number of chunks without segments that senders prepare.
 const MAX_READY: usize = 8;
 
 /// Unused lists of chunks that are kept.
@@ -42,6 +42,8 @@ pub(super) struct ChunkPool {
     retired: Vec<Segment>,
     /// How many chunks are kept ready: with segments by the spool worker, or in memory by senders.
     target: usize,
+    /// Whether a chunk was filled since batches were closed.
+    was_filled: bool,
     /// How many chunks of each size are kept.
     max_spare: usize,
 }
@@ -62,6 +64,7 @@ impl ChunkPool {
             leftovers: Leftovers::default(),
             retired: Vec::new(),
             target: 0,
+            was_filled: false,
             max_spare,
         }
     }
@@ -155,14 +158,22 @@ impl ChunkPool {
 
     /// Adds a segment to a chunk that has none, or a new one, if the pool is not full.
     pub(super) fn add_segment(&mut self, segment: Segment) {
-        let bare = self.take_bare();
-        if bare.is_some() || self.spare.len() < self.max_spare {
-            let mut chunk = bare.unwrap_or_else(|| Chunk::with_capacity(CHUNK_BYTES));
-            chunk.set_segment(segment);
-            self.spare.push(chunk);
-        } else {
+        let chunk = match self.take_bare() {
+            None if self.spare.len() < self.max_spare => Chunk::with_capacity(CHUNK_BYTES),
+            bare => bare.unwrap_or_default(),
+        };
+        self.add_ready(chunk, segment);
+    }
+
+    /// Adds an empty chunk with a segment that is empty as well. Without the chunk's memory, or if
+    /// the pool is full, gives the segment up.
+    pub(super) fn add_ready(&mut self, mut chunk: Chunk, segment: Segment) {
+        if chunk.capacity() < CHUNK_BYTES || self.spare.len() >= self.max_spare {
             self.leftovers.segments.push(segment);
+            return;
         }
+        chunk.set_segment(segment);
+        self.spare.push(chunk);
     }
 
     /// Empties a chunk whose lines were copied, for more lines of the same kind, with a segment if
@@ -211,10 +222,21 @@ impl ChunkPool {
         self.recycle([chunk]);
     }
 
-    /// A chunk was filled, and others may be soon. With a spool, new chunks tell that.
-    pub(super) fn note_full(&mut self) {
-        if self.spool.is_none() {
-            self.target = (2 * self.target).clamp(1, MAX_READY).min(self.max_spare);
+    /// A chunk was filled, and others of its size may be soon. Returns whether a sender has to
+    /// prepare some. With a spool, its worker is called for them.
+    pub(super) fn note_full(&mut self, chunk: &Chunk) -> bool {
+        if self.spool.is_some() || chunk.capacity() != CHUNK_BYTES {
+            return false;
+        }
+        self.was_filled = true;
+        self.target = (2 * self.target).clamp(1, MAX_READY).min(self.max_spare);
+        self.missing() > 0
+    }
+
+    /// Batches are closed. Without a full chunk since the last time, fewer are prepared.
+    pub(super) fn note_closed(&mut self) {
+        if self.spool.is_none() && !std::mem::take(&mut self.was_filled) {
+            self.target /= 2;
         }
     }
 

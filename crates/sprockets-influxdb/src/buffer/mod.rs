@@ -128,6 +128,7 @@ impl Buffer {
             drop(open);
             queue.pool.recycle(released);
         }
+        queue.pool.note_closed();
         let unused = (locked < self.shards.len()).then_some(unused);
         let sampled_out = queue.counters.sampled_out;
         let has_more = queue.close_batches(unused, self.clock.now());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Buffer;
 use super::batch::Batch;
 use super::chunk::{CHUNK_BYTES, Chunk};
-use super::types::{FailureNote, Outcome, QueueEnd};
+use super::types::{FailureNote, Intake, Outcome, QueueEnd};
 use crate::sync::atomic::Ordering;
 use crate::sync::{lock, wait};
 
@@ -29,12 +29,17 @@ impl Buffer {
     /// Prepares chunks, so that adding threads need not wait for memory. With a spool, its worker
     /// does.
     pub(crate) fn prepare_chunks(&self) {
-        if self.spool.is_some() {
-            return;
-        }
-        let missing = lock(&self.queue).pool.missing();
-        for _ in 0..missing {
-            let chunk = Chunk::populated(CHUNK_BYTES);
+        let missing = || {
+            let queue = lock(&self.queue);
+            let is_needed = self.spool.is_none() && queue.intake == Intake::Open;
+            if is_needed { queue.pool.missing() } else { 0 }
+        };
+        for _ in 0..missing() {
+            let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
+            if chunk.capacity() == 0 {
+                return;
+            }
+            chunk.populate();
             lock(&self.queue).pool.recycle([chunk]);
         }
     }

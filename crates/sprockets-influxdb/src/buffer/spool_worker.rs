@@ -280,11 +280,17 @@ fn prepare_chunks(buffer: &Buffer, spool: &Spool) {
         if !lock(&buffer.queue).lacks_chunks() {
             return;
         }
-        let Some(segment) = spool.segments.create(CHUNK_BYTES) else { return };
         let bare = lock(&buffer.queue).pool.take_bare();
-        let mut chunk = bare.unwrap_or_else(|| Chunk::populated(CHUNK_BYTES));
-        chunk.set_segment(segment);
-        lock(&buffer.queue).pool.recycle([chunk]);
+        let mut chunk = bare.unwrap_or_else(|| Chunk::with_capacity(CHUNK_BYTES));
+        if chunk.capacity() == 0 {
+            return;
+        }
+        chunk.populate();
+        let Some(segment) = spool.segments.create(CHUNK_BYTES) else {
+            lock(&buffer.queue).pool.recycle([chunk]);
+            return;
+        };
+        lock(&buffer.queue).pool.add_ready(chunk, segment);
     }
 }
 

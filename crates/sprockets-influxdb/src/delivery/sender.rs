@@ -79,12 +79,12 @@ impl Sender {
     /// Sends the next batch, if one may be sent. Calls `before_sending` before it blocks.
     pub(crate) fn step(&self, before_sending: impl Fn()) -> Step {
         self.announce();
-        self.buffer.prepare_chunks();
         self.buffer.close_due();
         let now = self.clock.now();
         let next_log = self.log_drops();
         let next_own = self.report_counters(now, &before_sending);
         let Some((batch, permit)) = self.take(now) else {
+            self.buffer.prepare_chunks();
             let next_retry = {
                 let mut server = lock(&self.server);
                 server.breakers.next_retry(now).into_iter().chain(server.holds.next_end(now)).min()

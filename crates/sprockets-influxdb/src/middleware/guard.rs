@@ -134,8 +134,8 @@ impl RequestGuard {
         }
     }
 
-    /// The response begins. Its body is about to be asked for its first part: if it is the last
-    /// one as well, both have one time.
+    /// The response begins, at the time of [`note_first_byte`](Self::note_first_byte), or else when
+    /// the request ends.
     #[cfg(feature = "tower")]
     pub(super) fn respond_untimed(&mut self, status_code: u16) {
         self.note(|outcome| outcome.respond_untimed(status_code));

@@ -15,7 +15,7 @@ pub struct Outcome {
     status_code: Option<u16>,
     /// Whether the response has begun. From then on its status code is final.
     has_begun: bool,
-    /// When it began. `None` of a response that has begun: when the request ends.
+    /// When it began. If `None` although it has begun, the end of the request counts.
     first_byte: Option<Duration>,
     last_byte: Option<Duration>,
     content_length: u64,

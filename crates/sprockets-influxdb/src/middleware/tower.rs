@@ -47,8 +47,9 @@
 //! unseen. A `TimeoutLayer` outside answers 408 and drops the request, which is recorded as 499, as
 //! if the client had disconnected. Inside, its 408 is recorded.
 //!
-//! The first byte of a response is timed when its body is first asked for a part. If that part is
-//! the last one as well, `time_to_first_byte` is the same as `duration`.
+//! The response begins when the service returns it. If the length of its body is known, it begins
+//! when the body has been asked for its first part: if that is the last one as well, or if nobody
+//! asks, `time_to_first_byte` is the same as `duration`.
 //!
 //! A websocket is recorded when it closes, if the function passed to `on_upgrade` holds the
 //! [`RequestMeasurement`]. Otherwise it is recorded after the handshake.
@@ -192,8 +193,10 @@ where
         note_grpc_status(&mut guard, response.headers());
         let is_upgrade =
             status == StatusCode::SWITCHING_PROTOCOLS || *this.is_connect && status.is_success();
-        if is_upgrade {
+        if is_upgrade || response.body().size_hint().exact().is_none() {
             guard.note_first_byte();
+        }
+        if is_upgrade {
             std::mem::take(&mut guard).upgrade();
         } else if response.body().is_end_stream() {
             guard = RequestGuard::default();

@@ -2,7 +2,7 @@
 
 use allocation_counter::{AllocationInfo, measure};
 
-use super::chunk::CHUNK_BYTES;
+use super::chunk::{CHUNK_BYTES, Chunk};
 use super::process::Process;
 use super::*;
 use crate::config::SpoolSync;
@@ -81,6 +81,48 @@ fn a_sender_prepares_the_chunks_of_a_buffer_that_grows() {
     let pending = buffer.stats().pending as usize;
     buffer.begin_flush(Duration::MAX);
     assert_eq!(take_all(&buffer).iter().map(Batch::lines).sum::<usize>(), pending);
+}
+
+#[test]
+fn chunks_are_prepared_only_while_chunks_of_their_size_are_filled() {
+    let chunks =
+        |buffer: &Buffer| measure(|| buffer.prepare_chunks()).bytes_current / CHUNK_BYTES as i64;
+    let line = format!("m text=\"{}\"", "x".repeat(1_000));
+    let many = buffer(limits());
+    for _ in 0..10 {
+        (0..30).for_each(|database| add(&many, &format!("db{database}"), &line));
+    }
+    let long = buffer(limits());
+    (0..6).for_each(|_| add(&long, "db", &line.replace('x', &"x".repeat(100))));
+    assert_eq!((chunks(&many), chunks(&long)), (0, 0), "other sizes");
+
+    let quiet = buffer(limits());
+    (0..300).for_each(|_| add(&quiet, "db", &line));
+    assert_eq!(chunks(&quiet), 8);
+    let mut taken = Vec::new();
+    // More than were prepared.
+    for _ in 0..20 {
+        add(&quiet, "db", &line);
+        let flush = quiet.begin_flush(Duration::MAX);
+        quiet.end_flush(flush);
+        taken.push(take_all(&quiet));
+    }
+    assert_eq!(chunks(&quiet), 0);
+
+    let ended = buffer(limits());
+    (0..300).for_each(|_| add(&ended, "db", &line));
+    ended.begin_shutdown(Duration::MAX);
+    assert_eq!(chunks(&ended), 0);
+}
+
+#[test]
+fn a_segment_without_memory_for_its_lines_is_given_up() {
+    let process = Process::new(Simulated::default(), SpoolSync::Process, limits());
+    let segment = process.spool.segments.create(CHUNK_BYTES).expect("a segment");
+    let mut queue = lock(&process.buffer.queue);
+    queue.pool.add_ready(Chunk::default(), segment);
+    assert_eq!(queue.pool.ready(), 0);
+    assert!(queue.pool.has_leftovers());
 }
 
 #[test]

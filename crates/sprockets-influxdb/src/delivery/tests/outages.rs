@@ -1,5 +1,7 @@
 //! Servers and databases that are away for a while.
 
+use allocation_counter::measure;
+
 use super::*;
 
 #[test]
@@ -29,6 +31,17 @@ fn an_hour_of_outage_loses_nothing_and_costs_few_probes() {
     assert!(simulation.server.stored.lock().unwrap().values().all(|count| *count == 1));
     // A few batches were cut, in case that there was poison in each of them.
     assert!(simulation.requests() < probes + 360_000 / 5_000 + 20);
+}
+
+#[test]
+fn a_sender_prepares_memory_while_its_server_is_away() {
+    let simulation = Simulation::new(|_, _| retry(Cause::Unknown, Scope::Server, None));
+    let line = format!("m text=\"{}\"", "x".repeat(1_000));
+    let fill = || (0..200).for_each(|_| simulation.add("db", &line));
+    let allocated_chunks = || measure(fill).bytes_current / (64 * 1024);
+    assert_eq!(allocated_chunks(), 4);
+    simulation.run_until(1);
+    assert_eq!(allocated_chunks(), 0);
 }
 
 #[test]
